@@ -1,0 +1,146 @@
+"""What the master knows: the pool's state, as one frozen record. `pool.py` tells how it changes."""
+
+from dataclasses import dataclass, field
+from enum import Enum, IntEnum, auto
+from math import inf
+
+from fleet.core.emptiness import Emptiness
+from fleet.core.polling import Polling
+from fleet.core.restarts import Restarts
+from fleet.core.slots import ALIVE, Slot, State
+
+SETTLE_ALLOWANCE = 10.0  # seconds: what the settling at the end of a stop may take
+
+
+class Phase(Enum):
+    """Where the pool stands; the diagram is in pool.py."""
+
+    BOOTING = auto()
+    RUNNING = auto()
+    DRAINING = auto()
+    STOPPED = auto()
+
+
+class Level(IntEnum):
+    """How hard a stop is: finish what runs, stop what runs, kill what runs."""
+
+    DRAIN = 1
+    NOW = 2
+    KILL = 3
+
+
+class Role(Enum):
+    """The master's two helpers. Values are what people read."""
+
+    TEMPLATE = "template"
+    SCOUT = "scout"
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """What the options say about the pool; times in seconds."""
+
+    workers: int
+    wait_time: float = 10.0
+    drain_timeout: float = 30.0
+    exit_timeout: float = 30.0
+    boot_timeout: float = 60.0
+    empty_for: float | None = None  # --until-empty: how long; None: never end by itself
+
+    @property
+    def longest_stop(self) -> float:
+        """The longest a stop can take before what is left is killed."""
+        return max(self.wait_time, self.drain_timeout) + 2 * self.exit_timeout + SETTLE_ALLOWANCE
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What happened so far, in messages, jobs and deaths."""
+
+    received: int = 0
+    deleted: int = 0
+    released: int = 0
+    dead_lettered: int = 0
+    left: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    signalled: int = 0
+    stopped: int = 0
+    ended_badly: int = 0
+    dispatcher_deaths: int = 0
+
+    @property
+    def in_hand(self) -> int:
+        """Messages received and not yet settled; zero at every end."""
+        return self.received - self.deleted - self.released - self.dead_lettered - self.left
+
+
+@dataclass(frozen=True, slots=True)
+class Depth:
+    """One sample of the queue's three approximate counts."""
+
+    visible: int
+    in_flight: int
+    delayed: int
+
+    @property
+    def total(self) -> int:
+        """All messages that are in the queue, whatever they wait for."""
+        return self.visible + self.in_flight + self.delayed
+
+
+@dataclass(frozen=True, slots=True)
+class Helper:
+    """The template or the scout. `proven` says that it has been ready once since the pool started."""
+
+    alive: bool = False
+    ready: bool = False
+    killed: bool = False
+    proven: bool = False
+    since: float = 0.0
+    crashes: int = 0
+    not_before: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """Why the pool ends and with which exit status."""
+
+    code: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """Everything the master knows. `desired` is what we want, `size` what we have."""
+
+    config: Config
+    slots: tuple[Slot, ...]
+    desired: int
+    phase: Phase = Phase.BOOTING
+    template: Helper = field(default_factory=Helper)
+    scout: Helper = field(default_factory=Helper)
+    polling: Polling = field(default_factory=Polling)
+    dead_polls: tuple[float, ...] = ()
+    restarts: Restarts = field(default_factory=Restarts)
+    emptiness: Emptiness = field(default_factory=Emptiness)
+    depth: Depth | None = None
+    counts: Counts = field(default_factory=Counts)
+    level: Level | None = None
+    signalled_at: float = -inf
+    kill_at: float = inf
+    end: End | None = None
+
+    @property
+    def size(self) -> int:
+        """Dispatchers that exist or are on their way, the leaving ones too."""
+        return sum(slot.state in ALIVE for slot in self.slots)
+
+    def count(self, state: State) -> int:
+        """How many slots are in that state."""
+        return sum(slot.state is state for slot in self.slots)
+
+
+def new(config: Config) -> Pool:
+    """The pool before anything has happened."""
+    return Pool(config, tuple(Slot(number) for number in range(config.workers)), config.workers)

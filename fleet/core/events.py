@@ -1,0 +1,158 @@
+"""What can happen to the pool, and what the pool can ask for. `pool.py` relates the two."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from fleet.core.books import Depth, Level, Role
+from fleet.core.exits import Exit
+from fleet.core.messages import Order, Report
+
+
+# What can happen.
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Time has passed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """The dispatcher of a slot reported."""
+
+    slot: int
+    report: Report
+
+
+@dataclass(frozen=True, slots=True)
+class Spawned:
+    """The template forked a dispatcher for the slot."""
+
+    slot: int
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class SpawnFailed:
+    """There is no dispatcher for the slot: the fork failed, or the template is gone."""
+
+    slot: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Died:
+    """The dispatcher of a slot is gone, and so is its job. `cause` is a phrase: `SIGKILL`, `exit 1`.
+
+    `message_id` and `attempt` are the scoreboard's, None when it held none.
+    """
+
+    slot: int
+    exit: Exit
+    cause: str
+    message_id: str | None = None
+    attempt: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HelperReady:
+    """The template has imported the app; or the scout has found the queue usable."""
+
+    role: Role
+
+
+@dataclass(frozen=True, slots=True)
+class HelperFailed:
+    """A helper says that it cannot do its part: the exit status that this means, and one line why."""
+
+    role: Role
+    code: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class HelperDied:
+    """A helper is gone."""
+
+    role: Role
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sampled:
+    """The scout read the queue's counts."""
+
+    depth: Depth
+
+
+@dataclass(frozen=True, slots=True)
+class StopAsked:
+    """A signal asks for an end, at least this hard."""
+
+    level: Level
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Resized:
+    """An operator wants that many dispatchers more, or fewer."""
+
+    by: int
+
+
+Event = (
+    Tick | Said | Spawned | SpawnFailed | Died | HelperReady | HelperFailed | HelperDied | Sampled | StopAsked | Resized
+)
+
+
+# What the pool can ask for.
+@dataclass(frozen=True, slots=True)
+class Spawn:
+    """Have the template fork a dispatcher for the slot."""
+
+    slot: int
+
+
+@dataclass(frozen=True, slots=True)
+class SpawnHelper:
+    """Start a helper."""
+
+    role: Role
+
+
+@dataclass(frozen=True, slots=True)
+class KillHelper:
+    """SIGKILL to a helper."""
+
+    role: Role
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Say something to the dispatcher of a slot."""
+
+    slot: int
+    order: Order
+
+
+@dataclass(frozen=True, slots=True)
+class Terminate:
+    """SIGTERM to the dispatcher of a slot."""
+
+    slot: int
+
+
+@dataclass(frozen=True, slots=True)
+class Kill:
+    """SIGKILL to the dispatcher of a slot."""
+
+    slot: int
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """One event for the log, with its fields."""
+
+    event: str
+    fields: dict[str, Any]
+
+
+Effect = Spawn | SpawnHelper | KillHelper | Send | Terminate | Kill | Log

@@ -1,0 +1,180 @@
+"""What the processes of a pool say to each other. `system/channel.py` carries it.
+
+    master → everyone     Plan, once, first of all
+    master → dispatcher   Grant · Drain · Free
+    dispatcher → master   Ready · Received | Empty | PollFailed · Held · Settled
+    master → template     Fork (with the dispatcher's end of its channel)
+    template → master     Imported | Failed · Forked | NotForked
+    scout → master        Late · Usable | Failed · Counted | NotCounted
+
+A conversation about one message is Grant, Received, (Held, Free,) Settled. A dispatcher that has said nothing
+since its Grant has an open poll.
+"""
+
+from dataclasses import dataclass, field
+
+from fleet.core.exits import Outcome, Settlement
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What the helpers and the dispatchers need to know of the settings; times in seconds."""
+
+    app: str
+    name: str
+    queue: str
+    master: int
+    region: str | None = None
+    endpoint_url: str | None = None
+    access_key: str | None = field(default=None, repr=False)
+    secret_key: str | None = field(default=None, repr=False)
+    make_queue: bool = False
+    preload: bool = True
+    visibility: float = 60.0
+    wait_time: float = 10.0
+    exit_timeout: float = 30.0
+    drain_timeout: float = 30.0
+    start_timeout: float = 30.0
+    sample_every: float = 15.0
+    log_level: str = "info"
+    log_format: str = "text"
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """Leave to make one receive call."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """Take nothing more; a job that runs has this many seconds left."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Free:
+    """No poll of this host can swallow what is released now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """The dispatcher's handlers are installed and it waits for a grant."""
+
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """The poll brought a message, `took` seconds after it was asked for."""
+
+    took: float
+
+
+@dataclass(frozen=True, slots=True)
+class Empty:
+    """The poll came home without a message after `took` seconds."""
+
+    took: float
+
+
+@dataclass(frozen=True, slots=True)
+class PollFailed:
+    """The receive call failed; `error` is one line for people, without any body."""
+
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The message is to be released, with no process at work on it; waiting for Free."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """The delivery has ended; `job_seconds` is None when no job ran, `bad` as in exits.ended_badly."""
+
+    settlement: Settlement
+    outcome: Outcome | None
+    job_seconds: float | None
+    bad: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Fork:
+    """Fork a dispatcher for the slot; its channel's end comes with this."""
+
+    slot: int
+    queue_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """The app is in memory; `warnings` are reasons why it will not survive a fork well."""
+
+    seconds: float
+    warnings: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A helper cannot do its part: the exit status that this means, why, and the app's own traceback."""
+
+    code: int
+    why: str
+    trace: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Forked:
+    """The slot's dispatcher is now the master's child."""
+
+    slot: int
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class NotForked:
+    """It is not: the host has no process to give."""
+
+    slot: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Late:
+    """The queue does not answer yet; it is tried for `left` more seconds."""
+
+    why: str
+    left: float
+
+
+@dataclass(frozen=True, slots=True)
+class Usable:
+    """The queue answers; `advice` is what its settings will make people suffer from."""
+
+    url: str
+    advice: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """One sample of the queue's three approximate counts."""
+
+    visible: int
+    in_flight: int
+    delayed: int
+
+
+@dataclass(frozen=True, slots=True)
+class NotCounted:
+    """The counts could not be read."""
+
+    why: str
+
+
+Order = Grant | Drain | Free
+Report = Ready | Received | Empty | PollFailed | Held | Settled
+FromTemplate = Imported | Failed | Forked | NotForked
+FromScout = Late | Usable | Failed | Counted | NotCounted
+Word = Plan | Order | Report | Fork | FromTemplate | FromScout

@@ -1,0 +1,60 @@
+"""The seam between fleet and a queue: what a queue must be able to do, what a message is, how a call fails."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import Any, Protocol
+
+from fleet.core.books import Depth
+
+
+class Trouble(Enum):
+    """What a failed call means for whoever made it."""
+
+    PASSING = auto()  # heals by itself: network, throttling, a fault of the service
+    SESSION = auto()  # heals with a new session: credentials that were not there or have expired
+    MESSAGE = auto()  # this message only: its handle is no good any more
+    FINAL = auto()  # cannot heal: no such queue, not allowed
+    USAGE = auto()  # cannot heal, and it was the command that asked for it: no such region
+
+
+class QueueError(Exception):
+    """A call to the queue failed; the text is one line for people and holds no message body."""
+
+    def __init__(self, trouble: Trouble, text: str) -> None:
+        super().__init__(text)
+        self.trouble = trouble
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One delivery. `attempt` is SQS's ApproximateReceiveCount; `body` is private: never logged."""
+
+    id: str
+    handle: str
+    body: str = field(repr=False)
+    attempt: int = 1
+    attributes: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    system_attributes: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+class Queue(Protocol):
+    """What fleet needs of a queue. Every call is tried once and raises QueueError when it fails."""
+
+    def receive(self, wait: float, visibility: float) -> Message | None:
+        """One long poll of `wait` seconds for one message, hidden from others for `visibility` seconds."""
+
+    def extend(self, message: Message, seconds: int) -> None:
+        """Hide the message for `seconds` from now on."""
+
+    def delete(self, message: Message) -> None:
+        """The work is done."""
+
+    def release(self, message: Message, delay: int = 0) -> None:
+        """Let others see the message, in `delay` seconds."""
+
+    def depth(self) -> Depth:
+        """The three approximate counts."""
+
+    def max_receive_count(self) -> int | None:
+        """How often a message is delivered before the queue dead-letters it; None: without end."""

@@ -1,0 +1,221 @@
+"""What is against what should be: the second half of every step of the pool. `pool.py` has the theory.
+
+Each rule looks at the whole pool and asks for what is missing; running them twice at the same moment changes
+nothing the second time.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from math import inf
+
+from fleet.core import emptiness, polling, slots
+from fleet.core.books import End, Helper, Level, Phase, Pool, Role
+from fleet.core.events import Effect, Kill, KillHelper, Log, Send, Spawn, SpawnHelper, Terminate
+from fleet.core.messages import Drain, Free, Grant
+from fleet.core.slots import ALIVE, HOLDS_MESSAGE, Slot, State
+
+POLL_MARGIN = 12.0  # seconds: a poll may take its wait time and the client's read timeout (10 s) on top
+POLL_GRACE = 10.0  # seconds: how long after that a silent dispatcher is left alone
+
+Step = tuple[Pool, tuple[Effect, ...]]
+
+
+def reconcile(pool: Pool, now: float) -> Step:
+    """Every rule in turn; the order is from what was to what shall be."""
+    effects: list[Effect] = []
+    for rule in (_overdue, _started, _emptied, _helpers, _drained, _sized, _granted, _freed, _ended):
+        pool, more = rule(pool, now)
+        effects.extend(more)
+    return pool, tuple(effects)
+
+
+def wakes_at(pool: Pool, now: float) -> float:
+    """The next moment after `now` at which time alone changes something, or infinity."""
+    return min((at for at in _moments(pool) if at > now), default=inf)
+
+
+def _moments(pool: Pool) -> Iterator[float]:
+    yield pool.kill_at
+    yield pool.polling.not_before
+    yield from pool.dead_polls
+    for helper in (pool.template, pool.scout):
+        yield (helper.since + pool.config.boot_timeout if helper.alive and not helper.ready else helper.not_before)
+    for slot in pool.slots:
+        yield slot.not_before if slot.state is State.VACANT else _patience(pool, slot)
+
+
+def _patience(pool: Pool, slot: Slot) -> float:
+    """Until when the slot may stay in its state without a word."""
+    match slot.state:
+        case State.SPAWNING | State.BOOTING:
+            return slot.since + pool.config.boot_timeout
+        case State.POLLING:
+            return slot.since + pool.config.wait_time + POLL_MARGIN + (POLL_GRACE if slot.silent else 0)
+        case _:
+            return inf
+
+
+def _put(pool: Pool, changed: list[Slot]) -> Pool:
+    if not changed:
+        return pool
+    table = list(pool.slots)
+    for slot in changed:
+        table[slot.number] = slot
+    return replace(pool, slots=tuple(table))
+
+
+def _overdue(pool: Pool, now: float) -> Step:
+    """Polls that are over, dispatchers and templates that do not come up, pollers that fell silent."""
+    if pool.dead_polls and min(pool.dead_polls) <= now:
+        pool = replace(pool, dead_polls=tuple(until for until in pool.dead_polls if until > now))
+    effects: list[Effect] = []
+    changed: list[Slot] = []
+    for slot in pool.slots:
+        if slot.killed or now < _patience(pool, slot):
+            continue
+        if slot.state is State.SPAWNING:  # no pid to kill: the template hangs; its channel's end is closed
+            changed.append(slots.vacated(slot, now))
+            continue
+        if slot.state is State.POLLING and not slot.silent:
+            changed.append(replace(slot, silent=True))
+            continue
+        changed.append(replace(slot, killed=True))
+        what = "not ready in time" if slot.state is State.BOOTING else "its poll never came home"
+        effects += [
+            Log("dispatcher.hung", {"slot": slot.number, "pid": slot.pid, "why": what}),
+            Kill(slot.number),
+        ]
+    return _put(pool, changed), tuple(effects)
+
+
+def _started(pool: Pool, now: float) -> Step:
+    """Both helpers have done their first part: the pool runs."""
+    if pool.phase is Phase.BOOTING and pool.template.ready and pool.scout.ready:
+        return replace(pool, phase=Phase.RUNNING), ()
+    return pool, ()
+
+
+def _emptied(pool: Pool, now: float) -> Step:
+    """--until-empty."""
+    wanted = pool.config.empty_for
+    if pool.phase is not Phase.RUNNING or wanted is None or not emptiness.reached(pool.emptiness, wanted):
+        return pool, ()
+    if any(slot.state in HOLDS_MESSAGE for slot in pool.slots):
+        return pool, ()
+    bad = pool.counts.ended_badly
+    why = f"the queue is empty; {bad} ended badly" if bad else "the queue is empty"
+    end = End(6 if bad else 0, why)
+    log = Log(
+        "drain.started",
+        {
+            "why": why,
+            "level": "drain",
+            "busy": 0,
+            "polling": pool.count(State.POLLING),
+            "seconds": pool.config.drain_timeout,
+        },
+    )
+    limit = now + pool.config.longest_stop
+    return replace(pool, phase=Phase.DRAINING, level=Level.DRAIN, end=end, kill_at=limit), (log,)
+
+
+def _helpers(pool: Pool, now: float) -> Step:
+    """Both helpers exist while the pool needs them."""
+    effects: list[Effect] = []
+    for role, helper in ((Role.TEMPLATE, pool.template), (Role.SCOUT, pool.scout)):
+        after = helper
+        if helper.alive:
+            late = not helper.ready and not helper.killed and now >= helper.since + pool.config.boot_timeout
+            if late and role is Role.TEMPLATE:  # the scout's patience with the queue is its own
+                after = replace(helper, killed=True)
+                effects.append(KillHelper(role))
+        elif pool.phase in (Phase.BOOTING, Phase.RUNNING) and now >= helper.not_before:
+            after = Helper(alive=True, proven=helper.proven, since=now, crashes=helper.crashes)
+            effects.append(SpawnHelper(role))
+        if after is not helper:
+            pool = replace(pool, template=after) if role is Role.TEMPLATE else replace(pool, scout=after)
+    return pool, tuple(effects)
+
+
+def _drained(pool: Pool, now: float) -> Step:
+    """Everybody leaves; at the last level, and past the longest stop, nobody is asked."""
+    if pool.phase is not Phase.DRAINING:
+        return pool, ()
+    effects: list[Effect] = []
+    if pool.level is not Level.KILL and now >= pool.kill_at:
+        end = (
+            End(7, f"killed with {pool.counts.in_hand} in hand, past the longest stop")
+            if pool.counts.in_hand
+            else pool.end
+        )
+        pool = replace(pool, level=Level.KILL, end=end)
+    seconds = pool.config.drain_timeout if pool.level is Level.DRAIN else 0.0
+    changed: list[Slot] = []
+    for slot in pool.slots:
+        after = slot
+        if slot.pid is None or slot.state is State.VACANT:
+            if slot.state is State.SPAWNING and pool.level is Level.KILL:
+                after = slots.vacated(slot, now)
+        elif pool.level is Level.KILL:
+            after = replace(slot, killed=True)
+            effects += [] if slot.killed else [Kill(slot.number)]
+        elif not slot.leaving:
+            after = replace(slot, leaving=True)
+            effects += [Send(slot.number, Drain(seconds)), Terminate(slot.number)]
+        if after is not slot:
+            changed.append(after)
+    return _put(pool, changed), tuple(effects)
+
+
+def _sized(pool: Pool, now: float) -> Step:
+    """As many dispatchers as desired: vacant slots are filled, idle ones retired; a busy one never."""
+    if pool.phase is not Phase.RUNNING:
+        return pool, ()
+    staying = [slot for slot in pool.slots if slot.state in ALIVE and not slot.leaving]
+    surplus = len(staying) - pool.desired
+    if surplus > 0:
+        idle = [slot for slot in reversed(staying) if slot.state is State.IDLE][:surplus]
+        leaving = [replace(slot, leaving=True) for slot in idle]
+        return _put(pool, leaving), tuple(Terminate(slot.number) for slot in leaving)
+    if surplus == 0 or not pool.template.ready:
+        return pool, ()
+    missing = pool.desired - len(pool.slots)
+    if missing > 0:
+        more = tuple(Slot(len(pool.slots) + index) for index in range(missing))
+        pool = replace(pool, slots=(*pool.slots, *more))
+    vacant = [slot for slot in pool.slots if slot.state is State.VACANT and slot.not_before <= now]
+    asked = [slots.to(slot, State.SPAWNING, now) for slot in vacant[:-surplus]]
+    return _put(pool, asked), tuple(Spawn(slot.number) for slot in asked)
+
+
+def _granted(pool: Pool, now: float) -> Step:
+    """As many open polls as the evidence allows; a silent poll no longer counts."""
+    if pool.phase is not Phase.RUNNING:
+        return pool, ()
+    idle = [slot for slot in pool.slots if slot.state is State.IDLE and not slot.leaving]
+    if not idle:
+        return pool, ()
+    open_polls = sum(slot.state is State.POLLING and not slot.silent for slot in pool.slots)
+    granted = idle[: polling.grants(pool.polling, now, len(idle), open_polls)]
+    if not granted:
+        return pool, ()
+    asking = [slots.to(slot, State.POLLING, now) for slot in granted]
+    return _put(pool, asking), tuple(Send(slot.number, Grant()) for slot in asking)
+
+
+def _freed(pool: Pool, now: float) -> Step:
+    """One release rule for the whole host."""
+    holding = [slot for slot in pool.slots if slot.state is State.HOLDING]
+    if not holding or pool.dead_polls:
+        return pool, ()
+    if pool.phase is Phase.DRAINING and pool.count(State.POLLING):
+        return pool, ()
+    free = [slots.to(slot, State.WORKING, now) for slot in holding]
+    return _put(pool, free), tuple(Send(slot.number, Free()) for slot in free)
+
+
+def _ended(pool: Pool, now: float) -> Step:
+    """The last dispatcher has gone."""
+    if pool.phase is not Phase.DRAINING or pool.size:
+        return pool, ()
+    return replace(pool, phase=Phase.STOPPED, kill_at=inf), ()

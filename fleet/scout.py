@@ -1,0 +1,104 @@
+"""The master's network: is the queue usable, and how deep is it?
+
+A program of its own, so that a slow or failing endpoint never delays the master. It tries a late queue for
+`--start-timeout`, then samples the three approximate counts for ever, and leaves when the master hangs up.
+"""
+
+import os
+import random
+import select
+from collections.abc import Sequence
+from math import ceil
+
+import setproctitle
+
+from fleet.core import advice
+from fleet.core.messages import Counted, Failed, Late, NotCounted, Plan, Usable
+from fleet.core.queue import QueueError, Trouble
+from fleet.system import channel, log, signals, sqs
+from fleet.system.channel import Channel
+from fleet.system.clock import now
+
+USAGE, QUEUE_UNUSABLE = 2, 5
+RETRY = 1.0  # seconds between two tries of a queue that is late
+JITTER = 0.25
+
+
+def main(arguments: Sequence[str]) -> None:
+    """`arguments`: the descriptor of our channel."""
+    signals.ignore_group_signals()
+    control = int(arguments[0])
+    os.set_inheritable(control, False)
+    master = channel.adopt(control)
+    plan = master.wait()
+    if not isinstance(plan, Plan):
+        return
+    log.configure(plan.log_level, plan.log_format)
+    setproctitle.setproctitle("fleet: scout")
+    queue = sqs.SqsQueue(sqs.Sessions(sqs.address(plan)))
+    if _found(plan, master, queue):
+        _sample(plan, master, queue)
+
+
+def _found(plan: Plan, master: Channel, queue: sqs.SqsQueue) -> bool:
+    """Look the queue up until it answers, cannot, or is too late; what cannot heal ends at once."""
+    deadline = now() + plan.start_timeout
+    said = ""
+    while True:
+        try:
+            master.send(_usable(plan, queue))
+            return True
+        except QueueError as error:
+            left = deadline - now()
+            if error.trouble is Trouble.USAGE:
+                master.send(Failed(USAGE, str(error)))
+                return False
+            if error.trouble in (Trouble.FINAL, Trouble.MESSAGE):
+                master.send(Failed(QUEUE_UNUSABLE, str(error)))
+                return False
+            if left <= 0:
+                master.send(Failed(QUEUE_UNUSABLE, f"{error}, tried for {plan.start_timeout:g} s (--start-timeout)"))
+                return False
+            if error.trouble is Trouble.SESSION:
+                queue.renew()
+            if str(error) != said:
+                said = str(error)
+                master.send(Late(said, round(left, 1)))
+        if _hung_up(master, min(RETRY, max(0.05, left))):
+            return False
+
+
+def _usable(plan: Plan, queue: sqs.SqsQueue) -> Usable:
+    if not plan.endpoint_url and (trouble := sqs.region_trouble(queue.region)):
+        raise QueueError(Trouble.USAGE, trouble)
+    if plan.make_queue:
+        sqs.make_with_dead_letter_queue(sqs.address(plan))
+    limit = queue.max_receive_count()
+    return Usable(queue.url, advice.on_redrive(limit))
+
+
+def _sample(plan: Plan, master: Channel, queue: sqs.SqsQueue) -> None:
+    """Sample, wait about the interval, and again."""
+    while True:
+        try:
+            depth = queue.depth()
+            master.send(Counted(depth.visible, depth.in_flight, depth.delayed))
+        except QueueError as error:
+            if error.trouble is Trouble.SESSION:
+                queue.renew()
+            master.send(NotCounted(str(error)))
+        if _hung_up(master, plan.sample_every * random.uniform(1 - JITTER, 1 + JITTER)):
+            return
+
+
+def _hung_up(master: Channel, seconds: float) -> bool:
+    """Wait that long, or until the master is gone."""
+    poll = select.poll()
+    poll.register(master.fileno(), select.POLLIN)
+    deadline = now() + seconds
+    while (left := deadline - now()) > 0:
+        if poll.poll(ceil(left * 1000)):
+            master.receive()
+        if master.closed:
+            return True
+    return False

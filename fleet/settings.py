@@ -1,0 +1,210 @@
+"""One frozen `Settings`: defaults < fleet.toml < environment < command line, checked once, with clear errors.
+
+The dataclass below is the only list of options: the command line, the environment's names, the file's keys,
+`fleet config` and the help all come from it.
+"""
+
+import difflib
+import os
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from fleet.system import host
+from fleet.system.log import LEVELS
+
+FILE = "fleet.toml"
+LONGEST_VISIBILITY = 43_200
+
+
+class SettingsError(Exception):
+    """A value that cannot be; the text says which, where it came from and what would be right."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """How a value is read, and what it must be."""
+
+    kind: Callable[[Any], Any]
+    rule: Callable[[Any], bool] = lambda _: True
+    right: str = ""
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool):
+        raise ValueError(value)
+    number = float(value)
+    if number != number or number in (float("inf"), float("-inf")):
+        raise ValueError(value)
+    return number
+
+
+def _whole(value: Any) -> int:
+    if isinstance(value, bool) or (isinstance(value, float) and value != int(value)):
+        raise ValueError(value)
+    return int(value)
+
+
+def _yes(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    words = {
+        "1": True,
+        "true": True,
+        "yes": True,
+        "on": True,
+        "0": False,
+        "false": False,
+        "no": False,
+        "off": False,
+    }
+    if str(value).lower() not in words:
+        raise ValueError(value)
+    return words[str(value).lower()]
+
+
+def _workers(value: Any) -> int:
+    return host.processors() if value == "auto" else _whole(value)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not value:
+        raise ValueError(value)
+    return value
+
+
+def _seconds(least: float, most: float = float("inf")) -> Check:
+    right = f"seconds from {least:g} to {most:g}" if most < float("inf") else f"{least:g} seconds or more"
+    return Check(_number, lambda value: least <= value <= most, right)
+
+
+def _choice(*words: str) -> Check:
+    return Check(_text, lambda value: value in words, " or ".join(words))
+
+
+_TEXT = Check(_text, right="a text that is not empty")
+_FLAG = Check(_yes, right="true or false")
+_PORT = Check(_whole, lambda value: 0 < value < 65_536, "a port from 1 to 65535")
+
+
+def option(default: Any, check: Check, help_text: str, *, short: str | None = None, shown: str | None = None) -> Any:
+    """One option: its default, what it must be, what it means."""
+    return field(default=default, metadata={"check": check, "help": help_text, "short": short, "shown": shown})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Every option of `fleet start`. Times are seconds."""
+
+    queue: str | None = option(None, _TEXT, "Queue name or URL.", short="-q")
+    local: bool = option(False, _FLAG, "Use the embedded SQS server (extra fleet-sqs[local]).")
+    local_port: int = option(9324, _PORT, "The embedded server's port, on loopback.")
+    endpoint_url: str | None = option(None, _TEXT, "SQS endpoint, if not AWS's own.", shown="boto3's")
+    region: str | None = option(None, _TEXT, "AWS region.", shown="boto3's")
+    workers: int = option(
+        "auto",
+        Check(_workers, lambda value: 1 <= value <= 1024, "auto or a number from 1 to 1024"),
+        "Dispatchers pre-forked; auto: processors this process may use.",
+        short="-w",
+        shown="auto",
+    )
+    visibility_timeout: float = option(
+        60.0, _seconds(2, LONGEST_VISIBILITY), "The lease; extended every third of it while a job runs."
+    )
+    wait_time: float = option(10.0, _seconds(0, 20), "Long poll; one is open on an idle host.")
+    exit_timeout: float = option(30.0, _seconds(0), "From SIGTERM to SIGKILL for a job that must stop.")
+    drain_timeout: float = option(
+        30.0, _seconds(0), "Running jobs' time to finish after SIGTERM; 0 stops them at once."
+    )
+    until_empty: bool = option(
+        False, _FLAG, "End when the queue is empty and no job runs; exit 6 if a message ended badly."
+    )
+    empty_for: float = option(
+        None, _seconds(0.1), "How long it must be empty, with --until-empty.", shown="60, with --local 2"
+    )
+    depth_interval: float = option(15.0, _seconds(0.1), "Between samples of the queue's counts, jittered.")
+    preload: bool = option(True, _FLAG, "Import the app once, or in every job.")
+    boot_timeout: float = option(60.0, _seconds(0.1), "Time for the app's import, and for a dispatcher to be ready.")
+    start_timeout: float = option(30.0, _seconds(0), "How long a failing queue is retried at start.")
+    name: str = option(None, _TEXT, "Names the pool: title, lock, logs.", shown="app@queue")
+    log_level: str = option("info", _choice(*LEVELS), "debug, info, warning or error.")
+    log_format: str = option("text", _choice("text", "json"), "text, or json: one object a line.")
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """The settings and where each value came from."""
+
+    settings: Settings
+    origins: Mapping[str, str]
+
+
+def load(command_line: Mapping[str, Any], environment: Mapping[str, str], config: str | None, app: str = "") -> Loaded:
+    """Merge and check. `command_line` holds None for what was not given. Raises SettingsError."""
+    file, file_name = _file(config or environment.get("FLEET_CONFIG"))
+    values: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    for each in fields(Settings):
+        flag, variable = f"--{each.name.replace('_', '-')}", f"FLEET_{each.name.upper()}"
+        if command_line.get(each.name) is not None:
+            raw, origin = command_line[each.name], "command line"
+        elif environment.get(variable):
+            raw, origin = environment[variable], f"environment, {variable}"
+        elif each.name in file:
+            raw, origin = file[each.name], file_name
+        else:
+            raw, origin = each.default, "default"
+        values[each.name] = None if raw is None else _checked(each.metadata["check"], raw, flag, origin)
+        origins[each.name] = origin
+    return Loaded(_completed(values, app), origins)
+
+
+def _file(given: str | None) -> tuple[dict[str, Any], str]:
+    path = Path(given or FILE)
+    try:
+        read = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        if given is None:
+            return {}, ""
+        raise SettingsError(f"--config: there is no file {given}") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingsError(f"{path}: {error}") from None
+    known = [each.name for each in fields(Settings)]
+    for key in read:
+        if key not in known:
+            close = difflib.get_close_matches(key, known, n=1)
+            hint = f"; did you mean {close[0]}?" if close else f"; known are {', '.join(known)}"
+            raise SettingsError(f"{path}: unknown key {key}{hint}")
+    return read, str(path)
+
+
+def _checked(check: Check, raw: Any, flag: str, origin: str) -> Any:
+    try:
+        value = check.kind(raw)
+        good = check.rule(value)
+    except (ValueError, TypeError):
+        good = False
+    if not good:
+        raise SettingsError(f"{flag} is {raw!r} ({origin}); it must be {check.right}")
+    return value
+
+
+def _completed(values: dict[str, Any], app: str) -> Settings:
+    """Fill in the defaults that depend on other values."""
+    queue = values["queue"]
+    if values["empty_for"] is None:
+        values["empty_for"] = 2.0 if values["local"] else 60.0
+    if values["name"] is None:
+        values["name"] = f"{app}@{queue.rstrip('/').rsplit('/', 1)[-1]}" if queue else app
+    if values["local"] and values["endpoint_url"]:
+        raise SettingsError(
+            "--local and --endpoint-url exclude each other: the one is the embedded server, the other is not"
+        )
+    return Settings(**values)
+
+
+def environment() -> Mapping[str, str]:
+    """The process's environment."""
+    return os.environ

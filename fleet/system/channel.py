@@ -1,0 +1,100 @@
+"""Carries words (core/messages.py) between two processes of a pool: a SOCK_SEQPACKET pair.
+
+One packet is one word: a JSON list of the class's name and its fields. Both ends are fleet's own and run no
+user code beside it, so a malformed packet is a fault of fleet and raises.
+"""
+
+import contextlib
+import json
+import socket
+import struct
+from dataclasses import fields
+from typing import get_args
+
+from fleet.core import messages
+from fleet.core.exits import Outcome, Settlement
+from fleet.core.messages import Word
+
+_KINDS = {kind.__name__: (kind, tuple(field.name for field in fields(kind))) for kind in get_args(Word)}
+_LARGEST = 65_536
+_ONE_FD = socket.CMSG_LEN(struct.calcsize("i"))
+
+
+def pair() -> tuple["Channel", socket.socket]:
+    """A channel for us, and the bare socket for the other side; both close on exec."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    return Channel(ours), theirs
+
+
+def adopt(fd: int) -> "Channel":
+    """The channel whose end we were given as a descriptor."""
+    return Channel(socket.socket(fileno=fd))
+
+
+class Channel:
+    """One end. `closed` becomes true when the other side is gone."""
+
+    def __init__(self, end: socket.socket) -> None:
+        self._socket = end
+        self.closed = False
+        self.fds: list[int] = []  # those that came with words, oldest first
+
+    def fileno(self) -> int:
+        """The descriptor to select on."""
+        return self._socket.fileno()
+
+    def close(self) -> None:
+        """Hang up."""
+        self.closed = True
+        self._socket.close()
+
+    def send(self, word: Word, fd: int | None = None) -> None:
+        """Say something. Nothing happens when the other side is gone: its death is noticed elsewhere.
+
+        Never waits: a receiver whose buffer is full with a handful of words is stopped, and will be found so.
+        """
+        name = type(word).__name__
+        packet = json.dumps([name, *(getattr(word, field) for field in _KINDS[name][1])]).encode()
+        with contextlib.suppress(BlockingIOError, BrokenPipeError, ConnectionResetError):
+            if fd is None:
+                self._socket.send(packet, socket.MSG_DONTWAIT)
+            else:  # not socket.send_fds and recv_fds: they ignore their flags in CPython 3.11
+                rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack("i", fd))]
+                self._socket.sendmsg([packet], rights, socket.MSG_DONTWAIT)
+
+    def receive(self) -> list[Word]:
+        """Everything that has been said since the last call. Never waits."""
+        heard: list[Word] = []
+        while not self.closed:
+            word = self._next(socket.MSG_DONTWAIT)
+            if word is None:
+                break
+            heard.append(word)
+        return heard
+
+    def wait(self) -> Word | None:
+        """The next word, however long it takes; None when the other side is gone."""
+        return self._next(0)
+
+    def _next(self, flags: int) -> Word | None:
+        try:
+            packet, rights, _, _ = self._socket.recvmsg(_LARGEST, _ONE_FD, flags | socket.MSG_CMSG_CLOEXEC)
+        except BlockingIOError:
+            return None
+        except ConnectionResetError:
+            packet, rights = b"", []
+        for _, _, fds in rights:
+            self.fds.extend(struct.unpack("i", fds))
+        if not packet:
+            self.closed = True
+            return None
+        return _decoded(packet)
+
+
+def _decoded(packet: bytes) -> Word:
+    name, *values = json.loads(packet)
+    if name == messages.Settled.__name__:
+        settlement, outcome, job_seconds, bad = values
+        return messages.Settled(Settlement(settlement), outcome and Outcome(outcome), job_seconds, bad)
+    word: Word = _KINDS[name][0](*values)
+    return word

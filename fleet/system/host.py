@@ -1,0 +1,76 @@
+"""What this host gives us: processors, directories, the pool's lock."""
+
+import fcntl
+import os
+import re
+import stat
+import tempfile
+from pathlib import Path
+
+
+def processors() -> int:
+    """Processors that this process may use: affinity, and the cgroup's quota rounded up; at least 1."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = _cgroup_quota()
+    return max(1, min(allowed, quota) if quota else allowed)
+
+
+def _cgroup_quota() -> int | None:
+    try:
+        own = re.search(r"^0::(.*)$", Path("/proc/self/cgroup").read_text(), re.MULTILINE)
+        limit, period = Path(f"/sys/fs/cgroup{own.group(1) if own else ''}/cpu.max").read_text().split()
+    except (OSError, ValueError):
+        return None
+    return None if limit == "max" else -(-int(limit) // int(period))
+
+
+def runtime_directory() -> Path:
+    """`$XDG_RUNTIME_DIR/fleet`, else a private `fleet-UID` under the temporary directory; made if missing.
+
+    Raises OSError when it cannot be made, PermissionError when it belongs to somebody else.
+    """
+    base = os.environ.get("XDG_RUNTIME_DIR")
+    return private_directory(Path(base) / "fleet" if base else Path(tempfile.gettempdir()) / f"fleet-{os.getuid()}")
+
+
+def state_directory() -> Path:
+    """`$XDG_STATE_HOME/fleet`, else `~/.local/state/fleet`; made if missing. Raises OSError."""
+    base = os.environ.get("XDG_STATE_HOME")
+    return private_directory((Path(base) if base else Path.home() / ".local" / "state") / "fleet")
+
+
+def private_directory(path: Path) -> Path:
+    """The directory, made with mode 0700 if missing. Raises PermissionError if it is not ours alone."""
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    found = path.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+        raise PermissionError(f"{path} is not a directory of this user's own")
+    if stat.S_IMODE(found.st_mode) & 0o077:
+        path.chmod(0o700)
+    return path
+
+
+def file_name(name: str) -> str:
+    """A pool's name as part of a file name."""
+    return re.sub(r"[^A-Za-z0-9._@-]", "_", name)[:120]
+
+
+class Taken(Exception):
+    """A pool of that name runs already."""
+
+
+def lock(name: str) -> int:
+    """Hold the pool's name until we die; orphaned dispatchers do not hold it. Raises Taken, OSError.
+
+    A POSIX lock belongs to this process alone: not to its children, whatever they inherit.
+    """
+    fd = os.open(runtime_directory() / f"{file_name(name)}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        holder = os.read(fd, 32).decode(errors="replace").strip()
+        os.close(fd)
+        raise Taken(holder) from None
+    os.ftruncate(fd, 0)
+    os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+    return fd

@@ -1,0 +1,133 @@
+"""Events → lines on standard error. One table phrases them all; code elsewhere names an event and its fields.
+
+Text is for people, JSON (one object a line) for programs: both carry the same event, at the level the table
+says. A line is one write, so lines of different processes never mix. Nothing here starts a thread or holds a
+lock across a fork (loguru's synchronous sinks do not). Fields never hold message bodies or arguments.
+"""
+
+import json
+import os
+import sys
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from loguru import logger
+
+DEBUG, INFO, WARNING, ERROR = 10, 20, 30, 40
+LEVELS = {"debug": DEBUG, "info": INFO, "warning": WARNING, "error": ERROR}
+_NAMES = {number: name for name, number in LEVELS.items()}
+
+
+class Line(NamedTuple):
+    """How an event reads: its level in text and in JSON, and its sentence."""
+
+    text: int
+    json: int
+    sentence: str
+
+
+def _same(level: int, sentence: str) -> Line:
+    return Line(level, level, sentence)
+
+
+def _quiet(sentence: str) -> Line:
+    return Line(DEBUG, INFO, sentence)
+
+
+_JOB = "slot {slot} · job {job_pid} · message {message_id} · attempt {attempt}"
+_ENDED = _JOB + " · {duration:.2f} s, {max_rss_mib:.0f} MiB, CPU {cpu_seconds:.2f} s"
+_MESSAGE = "slot {slot} · message {message_id} · attempt {attempt}"
+
+TABLE: dict[str, Line] = {
+    "master.started": _same(
+        INFO,
+        "pool {name}: {workers} workers for {app} on queue {queue}; a stop takes at most {longest_stop:g} s",
+    ),
+    "master.stopped": _same(INFO, "pool {name} stopped: {why}"),
+    "master.failed": _same(ERROR, "a fault of fleet itself, the pool stops: {error}"),
+    "template.ready": _same(INFO, "the app is imported ({seconds:.2f} s)"),
+    "template.warned": _same(WARNING, "the app will not survive a fork well: {why}"),
+    "helper.died": _same(WARNING, "the {role} died ({cause}); it is started again"),
+    "helper.failed": _same(WARNING, "the {role} cannot do its part: {why}"),
+    "queue.usable": _same(INFO, "queue {queue} answers"),
+    "queue.warned": _same(WARNING, "queue {queue}: {why}"),
+    "queue.late": _same(WARNING, "{why}; trying again for {left:.0f} s"),
+    "sample.failed": _same(WARNING, "the queue's counts cannot be read: {why}"),
+    "poll.failed": _same(WARNING, "slot {slot} · {error}; next poll in {retry_in:.1f} s"),
+    "dispatcher.spawned": Line(DEBUG, INFO, "slot {slot} · dispatcher {pid} spawned"),
+    "dispatcher.ready": Line(DEBUG, INFO, "slot {slot} · dispatcher {pid} ready"),
+    "dispatcher.died": _same(
+        WARNING, "slot {slot} · dispatcher {pid} died while {state}: {cause}; respawn in {respawn_in:.1f} s"
+    ),
+    "dispatcher.hung": _same(WARNING, "slot {slot} · dispatcher {pid} is killed: {why}"),
+    "dispatcher.failed": _same(ERROR, "slot {slot} · a fault of fleet itself: {error}"),
+    "message.received": _quiet(_MESSAGE + " · received"),
+    "job.started": _quiet(_JOB + " · started"),
+    "job.succeeded": _same(INFO, _ENDED + " · succeeded"),
+    "job.failed": _same(WARNING, _ENDED + " · failed: {exit}"),
+    "job.signalled": _same(WARNING, _ENDED + " · died by {exit}"),
+    "job.stopped": _same(WARNING, _ENDED + " · stopped by fleet: {exit}"),
+    "job.stopping": _same(INFO, _JOB + " · told to stop"),
+    "job.not_started": _same(ERROR, _MESSAGE + " · no process to be had: {error}"),
+    "job.lingers": _same(WARNING, _JOB + " · cannot be killed yet; its lease is kept"),
+    "lease.extended": _quiet(_MESSAGE + " · lease extended by {seconds} s"),
+    "lease.failed": _same(WARNING, _MESSAGE + " · lease not extended: {error}; {left:.0f} s left"),
+    "lease.lost": _same(WARNING, _MESSAGE + " · lease lost; the job runs on, others may get the message too"),
+    "message.deleted": _quiet(_MESSAGE + " · deleted"),
+    "message.released": _same(INFO, _MESSAGE + " · released"),
+    "message.left": _same(WARNING, _MESSAGE + " · left until its lease ends: {why}"),
+    "message.unsettled": _same(WARNING, _MESSAGE + " · cannot be {settlement} yet: {error}"),
+    "pool.resized": _same(INFO, "{from} → {to} workers: {reason}"),
+    "pool.slots": _same(INFO, "{table}"),
+    "reload.missing": _same(WARNING, "HUP: a reload is not available yet; stop and start the pool"),
+    "drain.started": _same(INFO, "stopping ({level}): {why}; {busy} busy, {polling} polling, jobs have {seconds:g} s"),
+    "drain.finished": _same(
+        INFO,
+        "received {received} = deleted {deleted} + released {released} + dead-lettered {dead_lettered} + left {left}",
+    ),
+}
+
+_threshold = INFO
+_as_json = False
+
+
+def configure(level: str, form: str) -> None:
+    """Set the level (`debug` … `error`) and the form (`text` or `json`) for this process and its forks."""
+    global _threshold, _as_json
+    _threshold, _as_json = LEVELS[level], form == "json"
+    logger.remove()
+    logger.add(_write, format="{message}", level=0, catch=False, colorize=False)
+
+
+def emit(event: str, /, **fields: Any) -> None:
+    """Log one event of the table, with its fields."""
+    line = TABLE[event]
+    level = line.json if _as_json else line.text
+    if level < _threshold:
+        return
+    sentence = printable(line.sentence.format_map(fields))
+    now = datetime.now(UTC)
+    if _as_json:
+        head = {
+            "time": now.isoformat(timespec="microseconds"),
+            "level": _NAMES[level],
+            "event": event,
+            "message": sentence,
+        }
+        text = json.dumps(head | fields, default=str)
+    else:
+        text = f"{now.astimezone():%H:%M:%S} {_NAMES[level]:<7} {sentence}"
+    logger.opt(raw=True).log(_NAMES[level].upper(), text + "\n")
+
+
+def printable(text: str) -> str:
+    """The text without anything that a terminal would act on; line ends stay."""
+    return "".join(char if char.isprintable() or char == "\n" else f"\\x{ord(char):02x}" for char in text)
+
+
+def _write(line: str) -> None:
+    """One write a line. A log that is full or gone must not end what it tells of."""
+    try:
+        os.write(sys.__stderr__.fileno() if sys.__stderr__ else 2, line.encode())
+    except OSError:
+        return

@@ -1,0 +1,120 @@
+"""Shared memory: one record a slot, written by its dispatcher, readable by all, survives the writer's death.
+
+Each slot has two buffers, each with a sequence number and a checksum. A write goes to the older one, so a
+writer that is killed in mid-write spoils only that and the last whole record stays readable; a reader takes
+the newer of those whose checksum holds, and relies on no memory order.
+"""
+
+import mmap
+import os
+import struct
+import zlib
+from dataclasses import dataclass
+
+from fleet.core.slots import State
+
+MOST_SLOTS = 4096
+_BUFFER = 2048  # bytes; SQS's receipt handles are about 400 long
+_HEAD = struct.Struct("<IIH")  # checksum, sequence, length
+_BODY = struct.Struct("<BiiIdddHH")
+_STATES = tuple(State)
+_NUMBERS = {state: number for number, state in enumerate(_STATES)}
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What a dispatcher does at the moment. Times are seconds on system/clock.py's clock.
+
+    `intent` is the settlement that is about to be asked for, empty before that.
+    """
+
+    state: State
+    pid: int
+    beat: float = 0.0
+    job_pid: int = 0
+    attempt: int = 0
+    job_started_at: float = 0.0
+    lease_until: float = 0.0
+    message_id: str = ""
+    receipt_handle: str = ""
+    intent: str = ""
+
+
+def create() -> int:
+    """A descriptor of new shared memory for MOST_SLOTS slots; pages are used when they are written."""
+    fd = os.memfd_create("fleet-scoreboard", os.MFD_CLOEXEC)
+    os.ftruncate(fd, MOST_SLOTS * 2 * _BUFFER)
+    return fd
+
+
+class Scoreboard:
+    """The mapped memory."""
+
+    def __init__(self, fd: int) -> None:
+        self._memory = mmap.mmap(fd, MOST_SLOTS * 2 * _BUFFER)
+
+    def write(self, slot: int, record: Record) -> None:
+        """Replace the slot's record. One writer a slot."""
+        handle, message_id = record.receipt_handle.encode(), record.message_id.encode()
+        body = (
+            _BODY.pack(
+                _NUMBERS[record.state],
+                record.pid,
+                record.job_pid,
+                record.attempt,
+                record.beat,
+                record.job_started_at,
+                record.lease_until,
+                len(message_id),
+                len(handle),
+            )
+            + message_id
+            + handle
+            + record.intent.encode()
+        )
+        if len(body) > _BUFFER - _HEAD.size:
+            raise ValueError(f"a record of {len(body)} bytes does not fit")
+        first, second = slot * 2 * _BUFFER, (slot * 2 + 1) * _BUFFER
+        newest = max(self._sequence(first), self._sequence(second))
+        where = first if self._sequence(first) != newest else second
+        end = where + _HEAD.size
+        self._memory[end : end + len(body)] = body
+        self._memory[where:end] = _HEAD.pack(zlib.crc32(body), newest + 1, len(body))
+
+    def read(self, slot: int) -> Record | None:
+        """The slot's last whole record, None if there never was one."""
+        found: tuple[int, Record] | None = None
+        for where in (slot * 2 * _BUFFER, (slot * 2 + 1) * _BUFFER):
+            entry = self._entry(where)
+            if entry and (found is None or entry[0] > found[0]):
+                found = entry
+        return found and found[1]
+
+    def clear(self, slot: int) -> None:
+        """Forget the slot's record, before its next dispatcher is born."""
+        start = slot * 2 * _BUFFER
+        self._memory[start : start + 2 * _BUFFER] = bytes(2 * _BUFFER)
+
+    def _sequence(self, where: int) -> int:
+        sequence: int = _HEAD.unpack_from(self._memory, where)[1]
+        return sequence
+
+    def _entry(self, where: int) -> tuple[int, Record] | None:
+        checksum, sequence, length = _HEAD.unpack_from(self._memory, where)
+        body = self._memory[where + _HEAD.size : where + _HEAD.size + length]
+        if not sequence or zlib.crc32(body) != checksum:
+            return None
+        number, pid, job_pid, attempt, beat, started, lease, id_length, handle_length = _BODY.unpack_from(body)
+        rest = body[_BODY.size :]
+        return sequence, Record(
+            state=_STATES[number],
+            pid=pid,
+            beat=beat,
+            job_pid=job_pid,
+            attempt=attempt,
+            job_started_at=started,
+            lease_until=lease,
+            message_id=rest[:id_length].decode(),
+            receipt_handle=rest[id_length : id_length + handle_length].decode(),
+            intent=rest[id_length + handle_length :].decode(),
+        )

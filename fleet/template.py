@@ -1,0 +1,165 @@
+"""Import the app once, then fork dispatchers from that warm memory at the master's request.
+
+    master ──Fork──▶ template ──fork──▶ middle ──fork──▶ dispatcher
+                                          exits ─────────▶ the master, a subreaper, is its parent now
+
+A program of its own (`processes.spawn_program`): the master never imports the app, so an app that crashes,
+hangs or starts threads at import cannot hurt it. The template supervises nobody. It leaves when the master's
+end of its channel is closed.
+"""
+
+import gc
+import os
+import select
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+import setproctitle
+
+from fleet import app, job
+from fleet.core.messages import Failed, Fork, Forked, Imported, NotForked, Plan
+from fleet.core.queue import Message
+from fleet.dispatcher import Dispatcher, Post
+from fleet.system import channel, log, processes, signals, sqs
+from fleet.system.channel import Channel
+from fleet.system.scoreboard import Scoreboard
+
+APP_UNUSABLE = 4
+
+
+def main(arguments: Sequence[str]) -> None:
+    """`arguments`: the descriptors of our channel and of the scoreboard; others are only passed on."""
+    signals.ignore_group_signals()
+    control, board = (int(number) for number in arguments[:2])
+    ours = {int(number) for number in arguments}
+    master = channel.adopt(control)
+    for fd in ours:
+        os.set_inheritable(fd, False)
+    plan = master.wait()
+    if not isinstance(plan, Plan):
+        return
+    log.configure(plan.log_level, plan.log_format)
+    setproctitle.setproctitle(f"fleet: template {plan.app}")
+    template = Template(plan, master, Scoreboard(board), ours)
+    if template.prepare():
+        template.serve()
+
+
+class Template:
+    """The app in memory, and the loop that forks from it."""
+
+    def __init__(self, plan: Plan, master: Channel, scoreboard: Scoreboard, ours: set[int]) -> None:
+        self._plan, self._master, self._scoreboard, self._ours = plan, master, scoreboard, ours
+        self._sessions = sqs.Sessions(sqs.address(plan))
+        self._job: app.Job | None = None
+        self._keep: list[int] = []
+
+    def prepare(self) -> bool:
+        """Import the app and freeze what is in memory. False when there is nothing to serve."""
+        began = time.monotonic()
+        try:
+            loaded = app.load(self._plan.app) if self._plan.preload else None
+        except app.AppError as error:
+            self._master.send(Failed(APP_UNUSABLE, str(error), error.trace[-30_000:]))
+            return False
+        self._job = loaded
+        self._keep = sorted(set(_descriptors()) - self._ours)
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        gc.collect()
+        gc.freeze()
+        self._master.send(Imported(round(time.monotonic() - began, 3), _dangers()))
+        return True
+
+    def serve(self) -> None:
+        """One fork a request, until the master hangs up."""
+        while (word := self._master.wait()) is not None:
+            if isinstance(word, Fork):
+                end = self._master.fds.pop(0)
+                self._fork(word, end)
+                os.close(end)
+
+    def _fork(self, request: Fork, end: int) -> None:
+        """Fork twice, so that the dispatcher is the master's child; then name its pid."""
+        read, write = os.pipe()
+        try:
+            middle = processes.fork_blocked()
+        except OSError as error:
+            self._master.send(NotForked(request.slot, os.strerror(error.errno or 0)))
+            os.close(read)
+            os.close(write)
+            return
+        if middle == 0:
+            self._middle(request, end, write)
+        os.close(write)
+        answer = os.read(read, 32)
+        os.close(read)
+        processes.await_child(middle)
+        if answer:
+            self._master.send(Forked(request.slot, int(answer)))
+        else:
+            self._master.send(NotForked(request.slot, "the second fork failed"))
+
+    def _middle(self, request: Fork, end: int, write: int) -> NoReturn:
+        """Between template and dispatcher, for a moment. Signals stay blocked until the dispatcher is one."""
+        us = os.getpid()
+        try:
+            pid = os.fork()
+            if pid == 0:
+                os.close(write)
+                self._dispatcher(request, end, us)
+            os.write(write, str(pid).encode())
+        finally:
+            processes.leave(0)
+
+    def _dispatcher(self, request: Fork, end: int, middle: int) -> NoReturn:
+        code = 1
+        try:
+            _await_death(middle)
+            if processes.die_with_parent(self._plan.master, processes.TERMINATE):
+                self._master.close()
+                processes.become_subreaper()
+                Dispatcher(self._post(request, end)).run()
+            code = 0
+        except Exception as error:  # noqa: BLE001 - a fault of ours: said, and the slot starts afresh
+            log.emit("dispatcher.failed", slot=request.slot, error=f"{type(error).__name__}: {error}")
+        finally:
+            processes.leave(code)
+
+    def _post(self, request: Fork, end: int) -> Post:
+        plan, slot = self._plan, request.slot
+        short_call = min(sqs.SHORT_CALL, min(plan.visibility, 20.0) / 6)
+        queue = sqs.SqsQueue(self._sessions, request.queue_url, plan.wait_time, short_call)
+
+        def work(message: Message) -> job.Work:
+            return job.Work(plan.app, self._job, plan.queue, slot, message, self._keep)
+
+        return Post(plan, slot, channel.adopt(end), self._scoreboard, queue, queue.renew, work)
+
+
+def _await_death(pid: int) -> None:
+    """Until our parent has exited, and the kernel has given us to the master."""
+    try:
+        pidfd = processes.open_pidfd(pid)
+    except ProcessLookupError:
+        return
+    with select.epoll() as waiting:
+        waiting.register(pidfd, select.EPOLLIN)
+        waiting.poll()
+    os.close(pidfd)
+
+
+def _descriptors() -> list[int]:
+    return [int(entry.name) for entry in Path("/proc/self/fd").iterdir() if entry.exists()]
+
+
+def _dangers() -> list[str]:
+    """What the app has made at import that does not survive a fork."""
+    found = []
+    threads = len(list(Path("/proc/self/task").iterdir()))
+    if threads > 1:
+        found.append(f"it started {threads - 1} thread(s) at import; they do not exist in its jobs (--no-preload)")
+    return found
