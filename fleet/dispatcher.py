@@ -14,18 +14,20 @@ import random
 import select
 import signal
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import ceil, inf
 
 import setproctitle
 
 from fleet import job
 from fleet.core import delivery as core
+from fleet.core import delivery_events as on
 from fleet.core.delivery import Delivery, Phase, Rules
-from fleet.core.exits import Exit, Outcome, Settlement, ended_badly
+from fleet.core.exits import Outcome, Settlement, ended_badly
 from fleet.core.messages import Drain, Empty, Free, Grant, Held, Plan, PollFailed, Ready, Received, Settled
 from fleet.core.queue import Message, Queue, QueueError, Trouble
 from fleet.core.slots import State
+from fleet.running import Running
 from fleet.system import log, processes
 from fleet.system.channel import Channel
 from fleet.system.clock import now
@@ -72,6 +74,7 @@ class Dispatcher:
 
     def run(self) -> None:
         """Until there is nothing more to do here."""
+        processes.unblock_signals()
         self._title("idle")
         self._note(state=State.IDLE)
         self._channel.send(Ready(self._pid))
@@ -185,20 +188,20 @@ class Dispatcher:
         except QueueError:
             return None
 
-    def _happened(self, delivery: Delivery) -> list[core.Event]:
+    def _happened(self, delivery: Delivery) -> list[on.Event]:
         """What the last wait has brought, as events of the delivery."""
-        events: list[core.Event] = []
+        events: list[on.Event] = []
         if self._drain is not None and delivery.phase is Phase.RUNNING:
-            events.append(core.StopBy(now() + self._drain))
+            events.append(on.StopBy(now() + self._drain))
             self._drain = None
         if self._job is not None and (gone := self._job.gone()):
             events.append(gone)
         elif delivery.phase is Phase.HELD and (self._freed or self._orphan):
-            events.append(core.Freed(now()))
-        events.append(core.Due(now()))
+            events.append(on.Freed(now()))
+        events.append(on.Due(now()))
         return events
 
-    def _step(self, message: Message, delivery: Delivery, event: core.Event) -> Delivery:
+    def _step(self, message: Message, delivery: Delivery, event: on.Event) -> Delivery:
         """One event, and everything that follows from it at once."""
         if delivery.phase is Phase.DONE:
             return delivery
@@ -212,20 +215,20 @@ class Dispatcher:
                 delivery = self._step(message, delivery, follows)
         return delivery
 
-    def _perform(self, message: Message, delivery: Delivery, action: core.Action) -> core.Event | None:
+    def _perform(self, message: Message, delivery: Delivery, action: on.Action) -> on.Event | None:
         match action:
-            case core.Extend(seconds):
+            case on.Extend(seconds):
                 return self._extend(message, delivery, seconds)
-            case core.Settle(how):
+            case on.Settle(how):
                 return self._settle(message, how)
-            case core.Terminate() if self._job is not None:
+            case on.Terminate() if self._job is not None:
                 log.emit("job.stopping", **self._about(message), job_pid=self._job.pid)
                 self._job.signal(signal.SIGTERM)
-            case core.Kill() if self._job is not None:
+            case on.Kill() if self._job is not None:
                 self._job.kill()
-            case core.Hold():
+            case on.Hold():
                 self._channel.send(Held())
-            case core.LeaseLost():
+            case on.LeaseLost():
                 log.emit("lease.lost", **self._about(message))
             case _:
                 pass
@@ -236,10 +239,10 @@ class Dispatcher:
         work = self._post.work(message)
         started = now()
         try:
-            pid = processes.fork_blocked()
+            pid = processes.fork_blocked((signal.SIGTERM,))
         except OSError as error:
             log.emit("job.not_started", **self._about(message), error=os.strerror(error.errno or 0))
-            return self._step(message, delivery, core.NotStarted(now()))
+            return self._step(message, delivery, on.NotStarted(now()))
         if pid == 0:
             job.run(work, self._pid)
         self._job = Running(pid, started, self._poll)
@@ -248,20 +251,20 @@ class Dispatcher:
         log.emit("job.started", **self._about(message), job_pid=pid)
         return delivery
 
-    def _extend(self, message: Message, delivery: Delivery, seconds: int) -> core.Event:
+    def _extend(self, message: Message, delivery: Delivery, seconds: int) -> on.Event:
         before = now()
         try:
             self._queue.extend(message, seconds)
         except QueueError as error:
             log.emit("lease.failed", **self._about(message), error=str(error), left=delivery.lease_until - now())
-            return core.ExtendFailed(now(), random.random())
+            return on.ExtendFailed(now(), random.random())
         self._note(lease_until=before + seconds)
         log.emit("lease.extended", **self._about(message), seconds=seconds)
         if self._job is not None:
             self._title(f"job {message.id[:CUT_ID]} {now() - self._job.started:.0f}s")
-        return core.Extended(before, seconds, random.random())
+        return on.Extended(before, now(), seconds, random.random())
 
-    def _settle(self, message: Message, how: Settlement) -> core.Event:
+    def _settle(self, message: Message, how: Settlement) -> on.Event:
         """One request. The intent is in the scoreboard first."""
         self._note(state=State.WORKING, intent=how.value)
         try:
@@ -273,8 +276,8 @@ class Dispatcher:
         except QueueError as error:
             log.emit("message.unsettled", **self._about(message), settlement=how.value, error=str(error))
             final = error.trouble in (Trouble.MESSAGE, Trouble.FINAL)
-            return core.SettleFailed(now(), random.random(), final)
-        return core.SettleDone()
+            return on.SettleFailed(now(), random.random(), final)
+        return on.SettleDone()
 
     def _tell_end(self, message: Message, delivery: Delivery) -> None:
         """The job's last line."""
@@ -310,60 +313,14 @@ class Dispatcher:
 
     def _note(self, **changes: object) -> None:
         """Bring the scoreboard's record up to date."""
-        self._record = replace(self._record, beat=now(), **changes)  # type: ignore[arg-type]
-        self._post.scoreboard.write(self._post.slot, self._record)
+        record = self._record
+        record.beat = now()
+        for name, value in changes.items():
+            setattr(record, name, value)
+        self._post.scoreboard.write(self._post.slot, record)
 
     def _title(self, what: str) -> None:
         setproctitle.setproctitle(f"fleet: dispatcher {self._post.slot} {what}")
-
-
-class Running:
-    """The job's process, and whatever of it is left when it has ended."""
-
-    def __init__(self, pid: int, started: float, poll: select.poll) -> None:
-        self.pid, self.started = pid, started
-        self.seconds = 0.0
-        self.usage = processes.Usage(0, 0)
-        self._exit: Exit | None = None
-        self._poll = poll
-        self._watched = self._watch(pid)
-
-    def _watch(self, pid: int) -> int:
-        pidfd = processes.open_pidfd(pid)
-        self._poll.register(pidfd, select.POLLIN)
-        return pidfd
-
-    def _unwatch(self) -> None:
-        self._poll.unregister(self._watched)
-        os.close(self._watched)
-
-    def signal(self, number: int) -> None:
-        """To the job's group; a stopped job gets it too."""
-        processes.kill_group(self.pid, number)
-        processes.kill_group(self.pid, signal.SIGCONT)
-
-    def kill(self) -> None:
-        """SIGKILL to the job, its group and what we adopted of it."""
-        processes.kill_group(self.pid, signal.SIGKILL)
-        for child in processes.children():
-            processes.kill(child, signal.SIGKILL)
-
-    def gone(self) -> core.Exited | None:
-        """The job's exit once nothing of it exists any more; None before. Never waits."""
-        if self._exit is None:
-            death = processes.dead_child(self.pid)
-            if death is None:
-                return None
-            self.seconds = now() - self.started
-            self._exit = death.exit
-            processes.kill_group(self.pid, signal.SIGKILL)
-            self.usage = processes.bury(self.pid)
-            self._unwatch()
-        left = processes.sweep() if processes.has_children() else []
-        if left:  # a process in uninterruptible sleep: woken up again when it is gone
-            self._watched = self._watch(left[0])
-            return None
-        return core.Exited(now(), self._exit)
 
 
 def _why_left(delivery: Delivery, bad: bool) -> str:

@@ -30,6 +30,7 @@ class Check:
     kind: Callable[[Any], Any]
     rule: Callable[[Any], bool] = lambda _: True
     right: str = ""
+    metavar: str = "TEXT"
 
 
 def _number(value: Any) -> float:
@@ -77,16 +78,16 @@ def _text(value: Any) -> str:
 
 def _seconds(least: float, most: float = float("inf")) -> Check:
     right = f"seconds from {least:g} to {most:g}" if most < float("inf") else f"{least:g} seconds or more"
-    return Check(_number, lambda value: least <= value <= most, right)
+    return Check(_number, lambda value: least <= value <= most, right, "SECONDS")
 
 
 def _choice(*words: str) -> Check:
-    return Check(_text, lambda value: value in words, " or ".join(words))
+    return Check(_text, lambda value: value in words, " or ".join(words), "|".join(words))
 
 
 _TEXT = Check(_text, right="a text that is not empty")
 _FLAG = Check(_yes, right="true or false")
-_PORT = Check(_whole, lambda value: 0 < value < 65_536, "a port from 1 to 65535")
+_PORT = Check(_whole, lambda value: 0 < value < 65_536, "a port from 1 to 65535", "PORT")
 
 
 def option(default: Any, check: Check, help_text: str, *, short: str | None = None, shown: str | None = None) -> Any:
@@ -105,7 +106,7 @@ class Settings:
     region: str | None = option(None, _TEXT, "AWS region.", shown="boto3's")
     workers: int = option(
         "auto",
-        Check(_workers, lambda value: 1 <= value <= 1024, "auto or a number from 1 to 1024"),
+        Check(_workers, lambda value: 1 <= value <= 1024, "auto or a number from 1 to 1024", "N"),
         "Dispatchers pre-forked; auto: processors this process may use.",
         short="-w",
         shown="auto",
@@ -129,8 +130,8 @@ class Settings:
     boot_timeout: float = option(60.0, _seconds(0.1), "Time for the app's import, and for a dispatcher to be ready.")
     start_timeout: float = option(30.0, _seconds(0), "How long a failing queue is retried at start.")
     name: str = option(None, _TEXT, "Names the pool: title, lock, logs.", shown="app@queue")
-    log_level: str = option("info", _choice(*LEVELS), "debug, info, warning or error.")
-    log_format: str = option("text", _choice("text", "json"), "text, or json: one object a line.")
+    log_level: str = option("info", _choice(*LEVELS), "What is logged at least.")
+    log_format: str = option("text", _choice("text", "json"), "How; json is one object a line.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ hangs or starts threads at import cannot hurt it. The template supervises nobody
 end of its channel is closed.
 """
 
+import contextlib
 import gc
 import os
 import select
@@ -153,7 +154,12 @@ def _await_death(pid: int) -> None:
 
 
 def _descriptors() -> list[int]:
-    return [int(entry.name) for entry in Path("/proc/self/fd").iterdir() if entry.exists()]
+    found = []
+    for entry in list(Path("/proc/self/fd").iterdir()):
+        with contextlib.suppress(OSError):  # the listing's own descriptor is closed by now
+            os.fstat(int(entry.name))
+            found.append(int(entry.name))
+    return found
 
 
 def _dangers() -> list[str]:

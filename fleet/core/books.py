@@ -1,6 +1,6 @@
 """What the master knows: the pool's state, as one frozen record. `pool.py` tells how it changes."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum, IntEnum, auto
 from math import inf
 
@@ -144,3 +144,41 @@ class Pool:
 def new(config: Config) -> Pool:
     """The pool before anything has happened."""
     return Pool(config, tuple(Slot(number) for number in range(config.workers)), config.workers)
+
+
+class Illegal(Exception):
+    """The event does not fit the state: a fault of fleet itself."""
+
+
+def slot_of(pool: Pool, number: int, *states: State) -> Slot:
+    """A slot that is not vacant, in one of the states if any are named. Raises Illegal."""
+    if not 0 <= number < len(pool.slots):
+        raise Illegal(f"there is no slot {number}")
+    slot = pool.slots[number]
+    if slot.state is State.VACANT or (states and slot.state not in states):
+        raise Illegal(f"slot {number} is {slot.state.name}")
+    return slot
+
+
+def with_slot(pool: Pool, slot: Slot) -> Pool:
+    """The pool with that slot in its place."""
+    number = slot.number
+    return replace(pool, slots=(*pool.slots[:number], slot, *pool.slots[number + 1 :]))
+
+
+def helper_of(pool: Pool, role: Role) -> Helper:
+    """The helper's record."""
+    return pool.template if role is Role.TEMPLATE else pool.scout
+
+
+def living(pool: Pool, role: Role) -> Helper:
+    """The record of a helper that exists. Raises Illegal."""
+    helper = helper_of(pool, role)
+    if not helper.alive:
+        raise Illegal(f"there is no {role.value}")
+    return helper
+
+
+def with_helper(pool: Pool, role: Role, helper: Helper) -> Pool:
+    """The pool with that record in its place."""
+    return replace(pool, template=helper) if role is Role.TEMPLATE else replace(pool, scout=helper)

@@ -29,6 +29,26 @@ from enum import Enum, auto
 from math import inf
 from typing import assert_never
 
+from fleet.core.delivery_events import (
+    Action,
+    Due,
+    End,
+    Event,
+    Exited,
+    Extend,
+    Extended,
+    ExtendFailed,
+    Freed,
+    Hold,
+    Kill,
+    LeaseLost,
+    NotStarted,
+    Settle,
+    SettleDone,
+    SettleFailed,
+    StopBy,
+    Terminate,
+)
 from fleet.core.exits import Exit, Outcome, Settlement, outcome, settlement
 
 FIRST_LEASE = 20.0  # seconds: what a poll that dies with its client can hide a message for
@@ -82,118 +102,6 @@ class Delivery:
     settle_at: float = inf
 
 
-# What happens to a delivery. `now` is when, `luck` a number in [0, 1) for the jitter.
-@dataclass(frozen=True, slots=True)
-class Exited:
-    """The job is gone, with everything it left behind."""
-
-    now: float
-    exit: Exit
-
-
-@dataclass(frozen=True, slots=True)
-class NotStarted:
-    """The host could not fork a job."""
-
-    now: float
-
-
-@dataclass(frozen=True, slots=True)
-class Due:
-    """A moment that `wakes_at` named has come, or any later one."""
-
-    now: float
-
-
-@dataclass(frozen=True, slots=True)
-class Extended:
-    """SQS confirmed an extend that was asked for at `before` and gave `seconds` from then on."""
-
-    before: float
-    seconds: float
-    luck: float
-
-
-@dataclass(frozen=True, slots=True)
-class ExtendFailed:
-    """It did not."""
-
-    now: float
-    luck: float
-
-
-@dataclass(frozen=True, slots=True)
-class StopBy:
-    """A running job has until `at`."""
-
-    at: float
-
-
-@dataclass(frozen=True, slots=True)
-class Freed:
-    """What is released now cannot be swallowed."""
-
-    now: float
-
-
-@dataclass(frozen=True, slots=True)
-class SettleDone:
-    """SQS confirmed the settlement."""
-
-
-@dataclass(frozen=True, slots=True)
-class SettleFailed:
-    """It did not; `final` when asking again cannot help."""
-
-    now: float
-    luck: float
-    final: bool = False
-
-
-Event = Exited | NotStarted | Due | Extended | ExtendFailed | StopBy | Freed | SettleDone | SettleFailed
-
-
-# What to do about it.
-@dataclass(frozen=True, slots=True)
-class Extend:
-    """Ask SQS once to hide the message for `seconds` from now on."""
-
-    seconds: int
-
-
-@dataclass(frozen=True, slots=True)
-class Terminate:
-    """SIGTERM to the job's group."""
-
-
-@dataclass(frozen=True, slots=True)
-class Kill:
-    """SIGKILL to everything that belongs to the job."""
-
-
-@dataclass(frozen=True, slots=True)
-class Hold:
-    """Tell the master that a message waits to be released."""
-
-
-@dataclass(frozen=True, slots=True)
-class Settle:
-    """One request to SQS: delete, or release."""
-
-    how: Settlement
-
-
-@dataclass(frozen=True, slots=True)
-class LeaseLost:
-    """Say so."""
-
-
-@dataclass(frozen=True, slots=True)
-class End:
-    """The delivery is over."""
-
-
-Action = Extend | Terminate | Kill | Hold | Settle | LeaseLost | End
 Step = tuple[Delivery, tuple[Action, ...]]
 
 KEPT = frozenset({Phase.RUNNING, Phase.STOPPING, Phase.HELD})  # the phases in which the lease is extended
@@ -243,24 +151,26 @@ def step(delivery: Delivery, event: Event, rules: Rules) -> Step:
         case Exited(now, how):
             _only(delivery, event, Phase.RUNNING, Phase.STOPPING)
             what = outcome(how, stopped=delivery.phase is Phase.STOPPING)
-            return _decided(
-                replace(delivery, exit=how, outcome=what), settlement(what, lease_lost=_gone(delivery, now))
-            )
+            delivery, said = _checked(replace(delivery, exit=how, outcome=what), now)
+            return _then(said, _decided(delivery, settlement(what, lease_lost=delivery.lost)))
         case NotStarted(now):
             _only(delivery, event, Phase.RUNNING)
-            return _decided(delivery, settlement(Outcome.INTERRUPTED, lease_lost=_gone(delivery, now)))
-        case Extended(before, seconds, luck):
-            moved = replace(delivery, lease_until=before + seconds, extend_at=before + _third(seconds, luck))
-            return (moved if delivery.phase in KEPT and not delivery.lost else delivery), ()
+            delivery, said = _checked(delivery, now)
+            return _then(said, _decided(delivery, settlement(Outcome.INTERRUPTED, lease_lost=delivery.lost)))
+        case Extended(before, now, seconds, luck):
+            if not _kept(delivery) or now >= delivery.lease_until:  # too late: somebody else may have it by now
+                return delivery, ()
+            return replace(delivery, lease_until=before + seconds, extend_at=before + _third(seconds, luck)), ()
         case ExtendFailed(now, luck):
-            pause = rules.visibility * EXTEND_RETRY * (0.5 + luck / 2)
-            return replace(delivery, extend_at=now + pause), ()
+            pause = rules.first_lease * EXTEND_RETRY * (0.5 + luck / 2)
+            return (replace(delivery, extend_at=now + pause) if _kept(delivery) else delivery), ()
         case StopBy(at):
+            _only(delivery, event, Phase.RUNNING)
             return replace(delivery, stop_at=min(delivery.stop_at, at)), ()
         case Freed(now):
             _only(delivery, event, Phase.HELD)
-            how_to = Settlement.LEAVE if _gone(delivery, now) else Settlement.RELEASE
-            return _settle(delivery, how_to)
+            delivery, said = _checked(delivery, now)
+            return _then(said, _settle(delivery, Settlement.LEAVE if delivery.lost else Settlement.RELEASE))
         case SettleDone():
             _only(delivery, event, Phase.SETTLING)
             return replace(delivery, phase=Phase.DONE), (End(),)
@@ -276,20 +186,34 @@ def _only(delivery: Delivery, event: Event, *phases: Phase) -> None:
         raise Illegal(f"{event} in {delivery.phase.name}")
 
 
-def _gone(delivery: Delivery, now: float) -> bool:
-    return delivery.lost or now >= delivery.lease_until
+def _kept(delivery: Delivery) -> bool:
+    """Whether the lease is ours and still needed."""
+    return delivery.phase in KEPT and not delivery.lost
+
+
+def _checked(delivery: Delivery, now: float) -> Step:
+    """The lease is lost once its time has passed; that is said once."""
+    if delivery.lost or now < delivery.lease_until:
+        return delivery, ()
+    return replace(delivery, lost=True), (LeaseLost(),)
+
+
+def _then(first: tuple[Action, ...], step_: Step) -> Step:
+    delivery, actions = step_
+    return delivery, (*first, *actions)
 
 
 def _due(delivery: Delivery, now: float, rules: Rules) -> Step:
     """Whatever time alone brings, most urgent first; one call does all that is due."""
     if delivery.phase is Phase.SETTLING and delivery.settle_at <= now and delivery.settlement is not None:
+        if delivery.settlement is Settlement.RELEASE and now >= delivery.lease_until:
+            return replace(delivery, phase=Phase.DONE, settlement=Settlement.LEAVE, settle_at=inf), (End(),)
         return replace(delivery, settle_at=inf), (Settle(delivery.settlement),)
     actions: list[Action] = []
-    if delivery.phase in KEPT and not delivery.lost:
-        if now >= delivery.lease_until:
-            delivery = replace(delivery, lost=True)
-            actions.append(LeaseLost())
-        elif now >= delivery.extend_at:
+    if _kept(delivery):
+        delivery, said = _checked(delivery, now)
+        actions.extend(said)
+        if not delivery.lost and now >= delivery.extend_at:
             actions.extend(_extension(delivery, now, rules))
             delivery = replace(delivery, extend_at=inf)
     if delivery.phase is Phase.HELD and delivery.lost:
@@ -305,8 +229,10 @@ def _due(delivery: Delivery, now: float, rules: Rules) -> Step:
 
 def _extension(delivery: Delivery, now: float, rules: Rules) -> tuple[Action, ...]:
     """The extend that is due, never past SQS's limit: beyond it SQS refuses, it does not clamp."""
-    seconds = int(min(rules.visibility, delivery.received_at + LONGEST - now))
-    return (Extend(seconds),) if seconds > 0 else ()
+    room = delivery.received_at + LONGEST - now
+    seconds = int(min(rules.visibility, room))
+    pointless = room < rules.visibility and now + seconds <= delivery.lease_until + 1  # ever less, near the limit
+    return (Extend(seconds),) if seconds > 0 and not pointless else ()
 
 
 def _decided(delivery: Delivery, how: Settlement) -> Step:
@@ -325,7 +251,7 @@ def _settle(delivery: Delivery, how: Settlement) -> Step:
 def _try_later(delivery: Delivery, now: float, luck: float, final: bool) -> Step:
     """A settlement that failed is asked for again until the lease ends; then the message is left."""
     tries = delivery.tries + 1
-    pause = luck * min(SETTLE_RETRY_MOST, SETTLE_RETRY_FIRST * 2 ** min(tries, 16))
+    pause = luck * min(SETTLE_RETRY_MOST, SETTLE_RETRY_FIRST * 2 ** min(tries - 1, 16))
     if final or now + pause >= delivery.lease_until:
-        return replace(delivery, phase=Phase.DONE, settlement=Settlement.LEAVE), (End(),)
+        return replace(delivery, phase=Phase.DONE, settlement=Settlement.LEAVE, settle_at=inf), (End(),)
     return replace(delivery, tries=tries, settle_at=now + pause), ()

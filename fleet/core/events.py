@@ -39,6 +39,13 @@ class SpawnFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class Ended:
+    """The dispatcher of a slot has ended; what it said before, and its death, are still to come."""
+
+    slot: int
+
+
+@dataclass(frozen=True, slots=True)
 class Died:
     """The dispatcher of a slot is gone, and so is its job. `cause` is a phrase: `SIGKILL`, `exit 1`.
 
@@ -99,7 +106,18 @@ class Resized:
 
 
 Event = (
-    Tick | Said | Spawned | SpawnFailed | Died | HelperReady | HelperFailed | HelperDied | Sampled | StopAsked | Resized
+    Tick
+    | Said
+    | Spawned
+    | SpawnFailed
+    | Ended
+    | Died
+    | HelperReady
+    | HelperFailed
+    | HelperDied
+    | Sampled
+    | StopAsked
+    | Resized
 )
 
 

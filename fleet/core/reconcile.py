@@ -13,6 +13,7 @@ from fleet.core.books import End, Helper, Level, Phase, Pool, Role
 from fleet.core.events import Effect, Kill, KillHelper, Log, Send, Spawn, SpawnHelper, Terminate
 from fleet.core.messages import Drain, Free, Grant
 from fleet.core.slots import ALIVE, HOLDS_MESSAGE, Slot, State
+from fleet.core.stopping import stop
 
 POLL_MARGIN = 12.0  # seconds: a poll may take its wait time and the client's read timeout (10 s) on top
 POLL_GRACE = 10.0  # seconds: how long after that a silent dispatcher is left alone
@@ -20,10 +21,21 @@ POLL_GRACE = 10.0  # seconds: how long after that a silent dispatcher is left al
 Step = tuple[Pool, tuple[Effect, ...]]
 
 
-def reconcile(pool: Pool, now: float) -> Step:
-    """Every rule in turn; the order is from what was to what shall be."""
+def reconcile(pool: Pool, now: float, *, judge: bool = True) -> Step:
+    """Every rule in turn; the order is from what was to what shall be. `judge`: also who has been silent too long."""
     effects: list[Effect] = []
-    for rule in (_overdue, _started, _emptied, _helpers, _drained, _sized, _granted, _freed, _ended):
+    for rule in (
+        *((_overdue, _late) if judge else ()),
+        _polls_over,
+        _started,
+        _emptied,
+        _helpers,
+        _drained,
+        _sized,
+        _granted,
+        _freed,
+        _ended,
+    ):
         pool, more = rule(pool, now)
         effects.extend(more)
     return pool, tuple(effects)
@@ -50,7 +62,8 @@ def _patience(pool: Pool, slot: Slot) -> float:
         case State.SPAWNING | State.BOOTING:
             return slot.since + pool.config.boot_timeout
         case State.POLLING:
-            return slot.since + pool.config.wait_time + POLL_MARGIN + (POLL_GRACE if slot.silent else 0)
+            expires = slot.since + pool.config.wait_time + POLL_MARGIN
+            return expires if slot.silent_since == inf else slot.silent_since + POLL_GRACE
         case _:
             return inf
 
@@ -65,19 +78,19 @@ def _put(pool: Pool, changed: list[Slot]) -> Pool:
 
 
 def _overdue(pool: Pool, now: float) -> Step:
-    """Polls that are over, dispatchers and templates that do not come up, pollers that fell silent."""
-    if pool.dead_polls and min(pool.dead_polls) <= now:
-        pool = replace(pool, dead_polls=tuple(until for until in pool.dead_polls if until > now))
+    """Dispatchers that do not come up, pollers that fell silent."""
     effects: list[Effect] = []
     changed: list[Slot] = []
     for slot in pool.slots:
-        if slot.killed or now < _patience(pool, slot):
+        if slot.killed or slot.ended or now < _patience(pool, slot):
             continue
-        if slot.state is State.SPAWNING:  # no pid to kill: the template hangs; its channel's end is closed
-            changed.append(slots.vacated(slot, now))
+        if slot.state is State.SPAWNING:  # it is the template that hangs; its death vacates the slot
+            if pool.template.alive and not pool.template.killed:
+                pool = replace(pool, template=replace(pool.template, killed=True))
+                effects.append(KillHelper(Role.TEMPLATE))
             continue
-        if slot.state is State.POLLING and not slot.silent:
-            changed.append(replace(slot, silent=True))
+        if slot.state is State.POLLING and slot.silent_since == inf:
+            changed.append(replace(slot, silent_since=now))
             continue
         changed.append(replace(slot, killed=True))
         what = "not ready in time" if slot.state is State.BOOTING else "its poll never came home"
@@ -88,7 +101,22 @@ def _overdue(pool: Pool, now: float) -> Step:
     return _put(pool, changed), tuple(effects)
 
 
-def _started(pool: Pool, now: float) -> Step:
+def _late(pool: Pool, now: float) -> Step:
+    """A template that does not get the app imported. The scout's patience with the queue is its own."""
+    template = pool.template
+    if not template.alive or template.ready or template.killed or now < template.since + pool.config.boot_timeout:
+        return pool, ()
+    return replace(pool, template=replace(template, killed=True)), (KillHelper(Role.TEMPLATE),)
+
+
+def _polls_over(pool: Pool, now: float) -> Step:
+    """Polls of the dead that the server has ended by now."""
+    if not pool.dead_polls or min(pool.dead_polls) > now:
+        return pool, ()
+    return replace(pool, dead_polls=tuple(until for until in pool.dead_polls if until > now)), ()
+
+
+def _started(pool: Pool, _: float) -> Step:
     """Both helpers have done their first part: the pool runs."""
     if pool.phase is Phase.BOOTING and pool.template.ready and pool.scout.ready:
         return replace(pool, phase=Phase.RUNNING), ()
@@ -104,19 +132,7 @@ def _emptied(pool: Pool, now: float) -> Step:
         return pool, ()
     bad = pool.counts.ended_badly
     why = f"the queue is empty; {bad} ended badly" if bad else "the queue is empty"
-    end = End(6 if bad else 0, why)
-    log = Log(
-        "drain.started",
-        {
-            "why": why,
-            "level": "drain",
-            "busy": 0,
-            "polling": pool.count(State.POLLING),
-            "seconds": pool.config.drain_timeout,
-        },
-    )
-    limit = now + pool.config.longest_stop
-    return replace(pool, phase=Phase.DRAINING, level=Level.DRAIN, end=end, kill_at=limit), (log,)
+    return stop(pool, Level.DRAIN, End(6 if bad else 0, why), now)
 
 
 def _helpers(pool: Pool, now: float) -> Step:
@@ -124,12 +140,7 @@ def _helpers(pool: Pool, now: float) -> Step:
     effects: list[Effect] = []
     for role, helper in ((Role.TEMPLATE, pool.template), (Role.SCOUT, pool.scout)):
         after = helper
-        if helper.alive:
-            late = not helper.ready and not helper.killed and now >= helper.since + pool.config.boot_timeout
-            if late and role is Role.TEMPLATE:  # the scout's patience with the queue is its own
-                after = replace(helper, killed=True)
-                effects.append(KillHelper(role))
-        elif pool.phase in (Phase.BOOTING, Phase.RUNNING) and now >= helper.not_before:
+        if not helper.alive and pool.phase in (Phase.BOOTING, Phase.RUNNING) and now >= helper.not_before:
             after = Helper(alive=True, proven=helper.proven, since=now, crashes=helper.crashes)
             effects.append(SpawnHelper(role))
         if after is not helper:
@@ -143,12 +154,7 @@ def _drained(pool: Pool, now: float) -> Step:
         return pool, ()
     effects: list[Effect] = []
     if pool.level is not Level.KILL and now >= pool.kill_at:
-        end = (
-            End(7, f"killed with {pool.counts.in_hand} in hand, past the longest stop")
-            if pool.counts.in_hand
-            else pool.end
-        )
-        pool = replace(pool, level=Level.KILL, end=end)
+        pool = replace(pool, level=Level.KILL)
     seconds = pool.config.drain_timeout if pool.level is Level.DRAIN else 0.0
     changed: list[Slot] = []
     for slot in pool.slots:
@@ -174,7 +180,9 @@ def _sized(pool: Pool, now: float) -> Step:
     staying = [slot for slot in pool.slots if slot.state in ALIVE and not slot.leaving]
     surplus = len(staying) - pool.desired
     if surplus > 0:
-        idle = [slot for slot in reversed(staying) if slot.state is State.IDLE][:surplus]
+        idle = [slot for slot in reversed(staying) if slot.state is State.IDLE and not slot.ended and not slot.killed][
+            :surplus
+        ]
         leaving = [replace(slot, leaving=True) for slot in idle]
         return _put(pool, leaving), tuple(Terminate(slot.number) for slot in leaving)
     if surplus == 0 or not pool.template.ready:
@@ -192,10 +200,14 @@ def _granted(pool: Pool, now: float) -> Step:
     """As many open polls as the evidence allows; a silent poll no longer counts."""
     if pool.phase is not Phase.RUNNING:
         return pool, ()
-    idle = [slot for slot in pool.slots if slot.state is State.IDLE and not slot.leaving]
+    idle = [
+        slot
+        for slot in pool.slots
+        if slot.state is State.IDLE and not slot.leaving and not slot.ended and not slot.killed
+    ]
     if not idle:
         return pool, ()
-    open_polls = sum(slot.state is State.POLLING and not slot.silent for slot in pool.slots)
+    open_polls = sum(slot.state is State.POLLING and slot.silent_since == inf for slot in pool.slots)
     granted = idle[: polling.grants(pool.polling, now, len(idle), open_polls)]
     if not granted:
         return pool, ()
@@ -214,7 +226,7 @@ def _freed(pool: Pool, now: float) -> Step:
     return _put(pool, free), tuple(Send(slot.number, Free()) for slot in free)
 
 
-def _ended(pool: Pool, now: float) -> Step:
+def _ended(pool: Pool, _: float) -> Step:
     """The last dispatcher has gone."""
     if pool.phase is not Phase.DRAINING or pool.size:
         return pool, ()

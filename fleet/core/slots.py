@@ -36,8 +36,9 @@ class Slot:
     pid: int | None = None
     born: float = inf
     leaving: bool = False
-    silent: bool = False  # its grant ran out without a word; another dispatcher polls in its place
+    silent_since: float = inf  # its grant ran out without a word; another dispatcher polls in its place
     killed: bool = False  # by us
+    ended: bool = False  # its process is gone; not vacant before all that it left is gone too
     crashes: int = 0
     not_before: float = 0.0
 
@@ -49,7 +50,7 @@ ALIVE = frozenset(State) - {State.VACANT}
 
 def to(slot: Slot, state: State, now: float) -> Slot:
     """The slot in another state of the same dispatcher."""
-    return replace(slot, state=state, since=now, silent=False)
+    return replace(slot, state=state, since=now, silent_since=inf)
 
 
 def vacated(slot: Slot, now: float) -> Slot:

@@ -17,18 +17,20 @@ from pathlib import Path
 from typing import NoReturn
 
 from fleet.core.exits import Exit, from_siginfo
+from fleet.system.signals import GROUP
 
 LINUX = sys.platform.startswith("linux")
 TERMINATE = signal.SIGTERM
-GROUP_SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _libc = ctypes.CDLL(None, use_errno=True)
 # What anybody may send us. Not every signal there is: Python builds a set of enums out of a mask, and all 62
 # of them cost a job 0.6 ms of CPU.
-_HELD_BACK = (*GROUP_SIGNALS, signal.SIGUSR1, signal.SIGUSR2, signal.SIGCHLD, signal.SIGALRM)
-_START = "import sys; sys.path.append(sys.argv[1]); import importlib; importlib.import_module(sys.argv[2]).main(sys.argv[3:])"
+HELD_BACK = (*GROUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGCHLD, signal.SIGALRM)
+_START = """
+import sys; sys.path.append(sys.argv[1]); import importlib; importlib.import_module(sys.argv[2]).main(sys.argv[3:])
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +54,12 @@ def die_with_parent(parent: int, number: int) -> bool:
     return os.getppid() == parent
 
 
-def fork_blocked() -> int:
-    """os.fork with signals blocked in the child; the parent's mask is as before."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _HELD_BACK)
+def fork_blocked(held_back: Iterable[signal.Signals] = HELD_BACK) -> int:
+    """os.fork with signals blocked in the child; the parent's mask is as before.
+
+    What the parent ignores need not be held back: it is discarded when it is sent.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, held_back)
     pid = -1
     try:
         pid = os.fork()
@@ -69,10 +74,13 @@ def unblock_signals() -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
-def discard_group_signals() -> None:
-    """Forget what was sent to the group we were forked from, then have the default again. Signals are blocked."""
-    for number in GROUP_SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
+def default_group_signals() -> None:
+    """In a fork child that has left the group: forget a TERM that was meant for it, then have the defaults.
+
+    TERM is blocked, so it may be pending; the others were ignored until now, so they are not.
+    """
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    for number in GROUP:
         signal.signal(number, signal.SIG_DFL)
 
 
@@ -90,7 +98,7 @@ def spawn_program(module: str, arguments: Iterable[str], fds: Iterable[int]) -> 
     if pid:
         return pid
     try:  # the child: nothing may return from here
-        for number in GROUP_SIGNALS:
+        for number in GROUP:
             signal.signal(number, signal.SIG_IGN)
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
         if not die_with_parent(us, signal.SIGKILL):

@@ -5,6 +5,8 @@ import signal
 from collections.abc import Iterable
 from types import FrameType
 
+GROUP = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
+
 
 def nothing(_number: int, _frame: FrameType | None) -> None:
     """A handler that only makes the kernel interrupt what waits. Unlike SIG_IGN it is not inherited by exec."""
@@ -41,5 +43,11 @@ def ignore_group_signals() -> None:
 
     A handler, not SIG_IGN, so that a program which the app starts has the defaults.
     """
-    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
+    for number in GROUP:
         signal.signal(number, nothing)
+
+
+def ignore_for_good() -> None:
+    """At the very end: a signal that is repeated must not change the exit status of what is done."""
+    for number in GROUP:
+        signal.signal(number, signal.SIG_IGN)

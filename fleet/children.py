@@ -1,0 +1,254 @@
+"""The master's children: started, spoken to, listened to, reaped, swept. Decides nothing.
+
+What comes from them becomes an event of `core/events.py`; the rest is said in the log.
+"""
+
+import select
+import signal
+from dataclasses import dataclass
+
+from fleet.core import events
+from fleet.core.books import Depth, Role
+from fleet.core.events import Event
+from fleet.core.messages import (
+    Counted,
+    Failed,
+    Fork,
+    Forked,
+    Imported,
+    Late,
+    NotCounted,
+    NotForked,
+    Order,
+    Plan,
+    Ready,
+    Report,
+    Usable,
+    Word,
+)
+from fleet.system import channel, log, processes
+from fleet.system.channel import Channel
+from fleet.system.scoreboard import Scoreboard
+
+MODULES = {Role.TEMPLATE: "fleet.template", Role.SCOUT: "fleet.scout"}
+
+
+@dataclass(slots=True)
+class Helper:
+    """A helper's process and our end of its channel."""
+
+    pid: int
+    channel: Channel
+
+
+class Children:
+    """Every process that is the master's own, by slot or by role."""
+
+    def __init__(
+        self, plan: Plan, poll: select.poll, board: Scoreboard, board_fd: int, passed: tuple[int, ...]
+    ) -> None:
+        self._plan, self._poll, self._board = plan, poll, board
+        self._template_fds = (board_fd, *passed)
+        self._channels: dict[int, Channel] = {}  # by slot
+        self._pids: dict[int, int] = {}  # pid → slot
+        self._helpers: dict[Role, Helper] = {}
+        self._sources: dict[int, int | Role] = {}  # descriptor → slot or helper
+        self._asked: set[int] = set()  # slots whose dispatcher the template has not named yet
+        self._unnamed: dict[int, processes.Death] = {}  # ended before the template named them
+        self._mourned: list[Event] = []  # deaths that are no news until all that the dead have left is gone
+        self._before = frozenset(processes.children())  # not ours to judge
+        self._queue_url = plan.queue
+        self.trace = ""  # the app's own traceback, if its import raised
+        processes.become_subreaper()
+
+    # Dispatchers.
+
+    def spawn(self, slot: int) -> None:
+        """Have the template fork a dispatcher for the slot."""
+        self.forget(slot)
+        ours, theirs = channel.pair()
+        self._board.clear(slot)
+        self._channels[slot] = ours
+        self._asked.add(slot)
+        self._listen(ours, slot)
+        if Role.TEMPLATE in self._helpers:
+            self._helpers[Role.TEMPLATE].channel.send(Fork(slot, self._queue_url), theirs.fileno())
+        theirs.close()
+
+    def forget(self, slot: int) -> None:
+        """The slot is vacant: hang up on whoever had it."""
+        self._asked.discard(slot)
+        if end := self._channels.pop(slot, None):
+            self._hang_up(end)
+
+    def send(self, slot: int, order: Order) -> None:
+        """Say something to the slot's dispatcher."""
+        if slot in self._channels:
+            self._channels[slot].send(order)
+
+    def signal(self, pid: int | None, number: int) -> None:
+        """Send a signal to a dispatcher that is still ours."""
+        if pid in self._pids:
+            processes.kill(pid, number)
+
+    # Helpers.
+
+    def spawn_helper(self, role: Role) -> None:
+        """Start the template or the scout. Raises OSError when there is no process to be had."""
+        ours, theirs = channel.pair()
+        fds = [theirs.fileno(), *(self._template_fds if role is Role.TEMPLATE else ())]
+        try:
+            pid = processes.spawn_program(MODULES[role], [str(fd) for fd in fds], fds)
+        except OSError:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        ours.send(self._plan)
+        self._helpers[role] = Helper(pid, ours)
+        self._listen(ours, role)
+
+    def kill_helper(self, role: Role) -> None:
+        """SIGKILL."""
+        if role in self._helpers:
+            processes.kill(self._helpers[role].pid, signal.SIGKILL)
+
+    def dismiss_helpers(self) -> None:
+        """Hang up, kill, reap: nothing is left behind when the master ends. Both are stateless."""
+        for helper in self._helpers.values():
+            helper.channel.close()
+            processes.kill(helper.pid, signal.SIGKILL)
+            processes.await_child(helper.pid)
+        self._helpers.clear()
+
+    # What they say.
+
+    def heard(self, fd: int) -> list[Event]:
+        """What has been said on a channel, as events."""
+        if fd not in self._sources:  # what came before it has hung up
+            return []
+        source = self._sources[fd]
+        end = self._channels[source] if isinstance(source, int) else self._helpers[source].channel
+        words = end.receive()
+        if end.closed:
+            self._unlisten(fd)
+        if isinstance(source, Role):
+            return [event for word in words for event in self._helper_said(source, word)]
+        for word in words:
+            if isinstance(word, Ready):  # it may introduce itself before the template does
+                self._pids[word.pid] = source
+        return [events.Said(source, word) for word in words if isinstance(word, Report)]
+
+    def _helper_said(self, role: Role, word: Word) -> list[Event]:
+        match word:
+            case Forked(slot, pid):
+                return self._named(slot, pid)
+            case NotForked(slot, why):
+                self._asked.discard(slot)
+                return [events.SpawnFailed(slot, why)] if slot in self._channels else []
+            case Imported(seconds, warnings):
+                log.emit("template.ready", seconds=seconds)
+                for why in warnings:
+                    log.emit("template.warned", why=why)
+                return [events.HelperReady(role)]
+            case Usable(url, advice):
+                self._queue_url = url
+                log.emit("queue.usable", queue=self._plan.queue)
+                for why in advice:
+                    log.emit("queue.warned", queue=self._plan.queue, why=why)
+                return [events.HelperReady(role)]
+            case Failed(code, why, trace):
+                self.trace = trace
+                return [events.HelperFailed(role, code, why)]
+            case Late(why, left):
+                log.emit("queue.late", why=why, left=left)
+            case Counted(visible, in_flight, delayed):
+                return [events.Sampled(Depth(visible, in_flight, delayed))]
+            case NotCounted(why):
+                log.emit("sample.failed", why=why)
+            case _:
+                raise ValueError(f"the {role.value} said {type(word).__name__}")
+        return []
+
+    def _named(self, slot: int, pid: int) -> list[Event]:
+        """The template names a dispatcher's pid; the dispatcher may be ready, or dead, already."""
+        self._asked.discard(slot)
+        death = self._unnamed.pop(pid, None)
+        if slot not in self._channels:  # given up meanwhile: it sees that its channel is closed
+            return []
+        known = self._pids.get(pid) == slot  # it has introduced itself
+        self._pids[pid] = slot
+        return [*([] if known else [events.Spawned(slot, pid)]), *(self._ended(death) if death else [])]
+
+    # Deaths.
+
+    def reaped(self) -> list[Event]:
+        """Every child that has ended; signals merge, so until none is left."""
+        found: list[Event] = []
+        while death := processes.dead_child():
+            if death.pid in self._pids:
+                found += self._ended(death)
+                continue
+            processes.bury(death.pid)
+            role = next((role for role, helper in self._helpers.items() if helper.pid == death.pid), None)
+            if role is not None:
+                found += self._helper_ended(role, death)
+            elif self._asked:
+                self._unnamed[death.pid] = death
+        if not self._asked:
+            self._unnamed.clear()
+        return found
+
+    def _helper_ended(self, role: Role, death: processes.Death) -> list[Event]:
+        end = self._helpers[role].channel
+        said = [event for word in end.receive() for event in self._helper_said(role, word)]
+        self._hang_up(end)
+        del self._helpers[role]
+        if role is Role.TEMPLATE:
+            self._asked.clear()
+        return [*said, events.HelperDied(role, processes.phrase(death.exit))]
+
+    def _ended(self, death: processes.Death) -> list[Event]:
+        """A dispatcher has ended: what it said comes first; its death is news when its job is gone too."""
+        slot = self._pids.pop(death.pid)
+        record = self._board.read(slot)
+        if record and record.job_pid:
+            processes.kill_group(record.job_pid, signal.SIGKILL)
+        if processes.dead_child(death.pid):
+            processes.bury(death.pid)
+        said: list[Event] = [events.Ended(slot)]
+        if end := self._channels.get(slot):
+            said += [events.Said(slot, word) for word in end.receive() if isinstance(word, Report)]
+        self.forget(slot)
+        message_id, attempt = (record.message_id, record.attempt) if record and record.message_id else (None, None)
+        self._mourned.append(events.Died(slot, death.exit, processes.phrase(death.exit), message_id, attempt))
+        return said
+
+    def swept(self) -> list[Event]:
+        """Kill what dead dispatchers have left to us; their deaths, once nothing of it is there any more.
+
+        Not while the template may just have given us a dispatcher that we cannot tell from a stranger yet. What
+        is not gone at once wakes us with SIGCHLD when it is.
+        """
+        if not self._mourned or self._asked:
+            return []
+        known = {*self._pids, *(helper.pid for helper in self._helpers.values()), *self._before}
+        if processes.sweep(known):
+            return []
+        news, self._mourned = self._mourned, []
+        return news
+
+    # Listening.
+
+    def _listen(self, end: Channel, source: int | Role) -> None:
+        self._sources[end.fileno()] = source
+        self._poll.register(end.fileno(), select.POLLIN)
+
+    def _unlisten(self, fd: int) -> None:
+        if fd in self._sources:
+            self._poll.unregister(fd)
+            del self._sources[fd]
+
+    def _hang_up(self, end: Channel) -> None:
+        self._unlisten(end.fileno())
+        end.close()

@@ -1,0 +1,44 @@
+"""argv → Settings → command. The only place that ends the program, with the contract's exit status."""
+
+import os
+import signal
+import sys
+from typing import Annotated, NoReturn
+
+import typer
+
+from fleet.cli import config, send, serve, start
+from fleet.cli.base import DONE, USAGE, Failure, cli
+from fleet.system import log
+from fleet.version import VERSION
+
+COMMANDS = (start, send, serve, config)  # importing them has registered them
+
+
+def main() -> NoReturn:
+    """The console script."""
+    os.environ.setdefault("SPT_NOENV", "1")  # setproctitle: leave /proc/PID/environ alone
+    try:
+        code = cli(standalone_mode=False)
+    except Failure as failure:
+        sys.stderr.write(f"{failure.trace}fleet: {log.printable(str(failure))}\n")
+        code = failure.code
+    except typer.TyperException as error:
+        sys.stderr.write(f"fleet: {error.format_message()} (fleet --help)\n")
+        code = USAGE
+    except (typer.Abort, KeyboardInterrupt):
+        code = 128 + signal.SIGINT
+    except BrokenPipeError:  # whoever read our output has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        code = DONE
+    sys.exit(code or 0)
+
+
+@cli.callback(invoke_without_command=True)
+def _fleet(
+    version: Annotated[bool, typer.Option("--version", help="Say which version this is.")] = False,
+) -> int:
+    if version:
+        typer.echo(f"fleet {VERSION}")
+        raise typer.Exit(DONE)
+    return DONE

@@ -1,0 +1,29 @@
+"""`fleet config`."""
+
+import json
+from dataclasses import fields
+from typing import Annotated, Any
+
+import typer
+
+from fleet.cli.base import DONE, cli, load, with_options
+from fleet.settings import Settings
+
+
+@cli.command()
+@with_options()
+def config(
+    app: Annotated[str, typer.Argument(help="The job, for the pool's name.", metavar="[APP]")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="One object.")] = False,
+    **given: Any,
+) -> int:
+    """Print every option's value and where it came from."""
+    loaded = load(given, app)
+    rows = [(each.name, getattr(loaded.settings, each.name), loaded.origins[each.name]) for each in fields(Settings)]
+    if as_json:
+        typer.echo(json.dumps({name: {"value": value, "origin": origin} for name, value, origin in rows}, indent=2))
+        return DONE
+    width = max(len(name) for name, _, _ in rows)
+    for name, value, origin in rows:
+        typer.echo(f"{name:<{width}}  {'' if value is None else value!s:<24}  {origin}")
+    return DONE

@@ -1,0 +1,40 @@
+"""`fleet local`, and the embedded server for those who need it."""
+
+import signal
+import sys
+from typing import Any
+
+import typer
+
+from fleet.cli.base import DONE, LOCAL_TIMEOUT, QUEUE_UNUSABLE, USAGE, Failure, cli, load, with_options
+from fleet.settings import Settings
+from fleet.system import host
+from fleet.system.local import LocalError, LocalServer, LocalServerFailed, use
+
+
+@cli.command(name="local")
+@with_options("local_port", "log_level", "log_format")
+def local_server(**given: Any) -> int:
+    """Run the embedded SQS server until Ctrl-C; it stays a while longer if a pool still uses it."""
+    chosen = load(given).settings
+    waited_for = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT}
+    signal.pthread_sigmask(signal.SIG_BLOCK, waited_for)
+    served = embedded(chosen)
+    verb = "started" if served.started else "was there already"
+    typer.echo(f"the embedded SQS server {verb}: {served.endpoint_url} (Ctrl-C ends it)")
+    sys.stdout.flush()
+    signal.sigwait(waited_for)
+    return DONE
+
+
+def embedded(chosen: Settings) -> LocalServer:
+    """The embedded server, started if need be; it stays while its descriptor is open in any process.
+
+    Raises Failure.
+    """
+    try:
+        return use(chosen.local_port, host.state_directory(), host.runtime_directory(), LOCAL_TIMEOUT)
+    except LocalServerFailed as error:
+        raise Failure(QUEUE_UNUSABLE, str(error)) from None
+    except (LocalError, OSError) as error:
+        raise Failure(USAGE, str(error)) from None

@@ -1,0 +1,89 @@
+"""`fleet start`."""
+
+import os
+from typing import Annotated, Any
+
+import setproctitle
+import typer
+
+from fleet import app as apps
+from fleet.cli.base import DONE, LOCAL_KEY, LOCAL_REGION, USAGE, Failure, cli, load, queue_of, with_options
+from fleet.cli.serve import embedded
+from fleet.core.books import Config
+from fleet.core.messages import Plan
+from fleet.settings import Settings
+from fleet.system import host, log, processes
+from fleet.system.local import LocalServer
+
+ENDED_BADLY, KILLED = 6, 7
+
+
+@cli.command()
+@with_options()
+def start(app: Annotated[str, typer.Argument(help="The job: module:attribute.", metavar="APP")], **given: Any) -> int:
+    """Run a pool until it is told to stop. Exit status: README, "Exit status"."""
+    loaded = load(given, app)
+    chosen = loaded.settings
+    if trouble := apps.malformed(app):
+        raise Failure(USAGE, trouble)
+    queue = queue_of(chosen)
+    if not processes.LINUX:
+        raise Failure(USAGE, "fleet start needs Linux: it supervises with pidfds, subreapers and parent-death signals")
+    log.configure(chosen.log_level, chosen.log_format)
+    _lock(chosen.name)
+    served = embedded(chosen) if chosen.local else None
+    setproctitle.setproctitle(f"fleet: master {chosen.name}")
+    from fleet.master import Master
+
+    passed = (served.lock_fd,) if served else ()
+    end, trace = Master(_plan(chosen, app, queue, served), _config(chosen), passed).run()
+    if end.code in (DONE, ENDED_BADLY, KILLED):
+        return end.code
+    raise Failure(end.code, end.why, trace)
+
+
+def _lock(name: str) -> None:
+    """The pool's name is ours until this process ends."""
+    try:
+        host.lock(name)
+    except host.Taken as taken:
+        raise Failure(
+            USAGE, f"a pool named {name!r} already runs here (pid {taken}); give this one another --name"
+        ) from None
+    except OSError as error:
+        raise Failure(USAGE, f"the lock of pool {name!r} cannot be taken: {error}") from None
+
+
+def _plan(chosen: Settings, app: str, queue: str, served: LocalServer | None) -> Plan:
+    """What the pool's processes need to know of the settings."""
+    return Plan(
+        app=app,
+        name=chosen.name,
+        queue=queue,
+        master=os.getpid(),
+        region=LOCAL_REGION if served else chosen.region,
+        endpoint_url=served.endpoint_url if served else chosen.endpoint_url,
+        access_key=LOCAL_KEY if served else None,
+        secret_key=LOCAL_KEY if served else None,
+        make_queue=served is not None,
+        preload=chosen.preload,
+        visibility=chosen.visibility_timeout,
+        wait_time=chosen.wait_time,
+        exit_timeout=chosen.exit_timeout,
+        drain_timeout=chosen.drain_timeout,
+        start_timeout=chosen.start_timeout,
+        sample_every=min(chosen.depth_interval, chosen.empty_for / 2) if chosen.until_empty else chosen.depth_interval,
+        log_level=chosen.log_level,
+        log_format=chosen.log_format,
+    )
+
+
+def _config(chosen: Settings) -> Config:
+    return Config(
+        workers=chosen.workers,
+        wait_time=chosen.wait_time,
+        drain_timeout=chosen.drain_timeout,
+        exit_timeout=chosen.exit_timeout,
+        boot_timeout=chosen.boot_timeout,
+        empty_for=chosen.empty_for if chosen.until_empty else None,
+    )

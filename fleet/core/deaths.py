@@ -1,0 +1,89 @@
+"""Births and deaths of dispatchers and helpers. Part of `pool.py`'s machine."""
+
+from dataclasses import replace
+
+from fleet.core import restarts, slots
+from fleet.core.books import End, Helper, Level, Phase, Pool, Role, living, with_helper, with_slot
+from fleet.core.events import Died, Effect, Log
+from fleet.core.slots import HOLDS_MESSAGE, Slot, State
+from fleet.core.stopping import stop
+
+DEAD_POLL_MARGIN = 1.0  # seconds: by then the server has ended a long poll whose client is gone
+SCOUT_TRIES = 5  # deaths of a scout that never found the queue usable
+
+Step = tuple[Pool, tuple[Effect, ...]]
+
+
+def spawned(pool: Pool, slot: Slot, pid: int, now: float) -> Step:
+    """The template has named the slot's dispatcher."""
+    born = replace(slots.to(slot, State.BOOTING, slot.since), pid=pid, born=now)
+    effects: list[Effect] = [Log("dispatcher.spawned", {"slot": slot.number, "pid": pid})]
+    return with_slot(pool, born), tuple(effects)
+
+
+def died(pool: Pool, slot: Slot, death: Died, now: float, luck: float) -> Step:
+    """A dispatcher is gone. Exit 0 is how one leaves; it does so by itself only when it was told to."""
+    effects: list[Effect] = []
+    if slot.state is State.POLLING:
+        until = slot.since + pool.config.wait_time + DEAD_POLL_MARGIN
+        pool = replace(pool, dead_polls=(*pool.dead_polls, until))
+    if slot.state in HOLDS_MESSAGE:
+        pool = replace(pool, counts=replace(pool.counts, left=pool.counts.left + 1))
+        what = {"message_id": death.message_id, "attempt": death.attempt, "why": "its dispatcher died"}
+        effects.append(Log("message.left", {"slot": slot.number} | what))
+        if pool.level is Level.KILL:
+            pool = replace(pool, end=End(7, "killed with work in hand"))
+    if death.exit.code == 0:
+        return with_slot(pool, slots.vacated(replace(slot, crashes=0), now)), tuple(effects)
+    deaths = pool.counts.dispatcher_deaths + 1
+    pool = replace(pool, counts=replace(pool.counts, dispatcher_deaths=deaths))
+    if pool.level is Level.KILL and slot.killed:
+        return with_slot(pool, slots.vacated(slot, now)), tuple(effects)
+    pool, more = crashed(pool, slot, death.cause, now, luck)
+    return pool, (*effects, *more)
+
+
+def crashed(pool: Pool, slot: Slot, cause: str, now: float, luck: float) -> Step:
+    """The slot's dispatcher ended without leave, or never came to be."""
+    crashes = 1 if now - slot.born >= restarts.STABLE else slot.crashes + 1
+    wait = restarts.delay(crashes, luck)
+    vacant = replace(slots.vacated(slot, now), crashes=crashes, not_before=now + wait)
+    pool = replace(with_slot(pool, vacant), restarts=restarts.crashed(pool.restarts, now, cause))
+    fields = {"slot": slot.number, "pid": slot.pid, "cause": cause, "state": slot.state.name.lower()}
+    log = Log("dispatcher.died", fields | {"respawn_in": round(wait, 3)})
+    if pool.phase is Phase.DRAINING or not restarts.hopeless(pool.restarts, pool.desired):
+        return pool, (log,)
+    why = f"the pool cannot keep its dispatchers alive: {restarts.causes(pool.restarts)} within a minute"
+    pool, effects = stop(pool, Level.DRAIN, End(3, why), now)
+    return pool, (log, *effects)
+
+
+def helper_died(pool: Pool, role: Role, cause: str, now: float, luck: float) -> Step:
+    """A helper is started again; but an app that never loaded is the end, and so is a scout that never worked."""
+    old = living(pool, role)
+    crashes = old.crashes + 1
+    pool = with_helper(
+        pool, role, Helper(proven=old.proven, crashes=crashes, not_before=now + restarts.delay(crashes, luck))
+    )
+    if pool.phase is Phase.DRAINING and not old.ready:
+        return pool, ()
+    log = Log("helper.died", {"role": role.value, "cause": cause})
+    if role is Role.TEMPLATE:
+        for slot in pool.slots:
+            if slot.state is State.SPAWNING:  # its request died with the template
+                pool = with_slot(pool, slots.vacated(slot, now))
+    if old.proven or pool.end is not None:
+        return pool, (log,)
+    if role is Role.TEMPLATE:
+        seconds = f"{pool.config.boot_timeout:g}"
+        how = (
+            f"was not imported within {seconds} s (--boot-timeout)"
+            if old.killed
+            else f"died while it was imported: {cause}"
+        )
+        pool, effects = stop(pool, Level.DRAIN, End(4, f"the app {how}"), now)
+        return pool, (log, *effects)
+    if crashes >= SCOUT_TRIES:
+        pool, effects = stop(pool, Level.DRAIN, End(1, f"the scout cannot be kept alive: {cause}"), now)
+        return pool, (log, *effects)
+    return pool, (log,)

@@ -1,0 +1,120 @@
+"""What can happen to a delivery, and what can be asked for. `delivery.py` relates the two."""
+
+from dataclasses import dataclass
+
+from fleet.core.exits import Exit, Settlement
+
+
+# What happens to a delivery. `now` is when, `luck` a number in [0, 1) for the jitter.
+@dataclass(frozen=True, slots=True)
+class Exited:
+    """The job is gone, with everything it left behind."""
+
+    now: float
+    exit: Exit
+
+
+@dataclass(frozen=True, slots=True)
+class NotStarted:
+    """The host could not fork a job."""
+
+    now: float
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A moment that `wakes_at` named has come, or any later one."""
+
+    now: float
+
+
+@dataclass(frozen=True, slots=True)
+class Extended:
+    """SQS confirmed, at `now`, an extend that was asked for at `before`: `seconds` from then on."""
+
+    before: float
+    now: float
+    seconds: float
+    luck: float
+
+
+@dataclass(frozen=True, slots=True)
+class ExtendFailed:
+    """It did not."""
+
+    now: float
+    luck: float
+
+
+@dataclass(frozen=True, slots=True)
+class StopBy:
+    """A running job has until `at`."""
+
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Freed:
+    """What is released now cannot be swallowed."""
+
+    now: float
+
+
+@dataclass(frozen=True, slots=True)
+class SettleDone:
+    """SQS confirmed the settlement."""
+
+
+@dataclass(frozen=True, slots=True)
+class SettleFailed:
+    """It did not; `final` when asking again cannot help."""
+
+    now: float
+    luck: float
+    final: bool = False
+
+
+Event = Exited | NotStarted | Due | Extended | ExtendFailed | StopBy | Freed | SettleDone | SettleFailed
+
+
+# What to do about it.
+@dataclass(frozen=True, slots=True)
+class Extend:
+    """Ask SQS once to hide the message for `seconds` from now on."""
+
+    seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class Terminate:
+    """SIGTERM to the job's group."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kill:
+    """SIGKILL to everything that belongs to the job."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Tell the master that a message waits to be released."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settle:
+    """One request to SQS: delete, or release."""
+
+    how: Settlement
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseLost:
+    """Say so."""
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """The delivery is over."""
+
+
+Action = Extend | Terminate | Kill | Hold | Settle | LeaseLost | End

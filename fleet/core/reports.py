@@ -1,0 +1,92 @@
+"""What dispatchers say, and what it changes in the books. Part of `pool.py`'s machine."""
+
+from dataclasses import replace
+from typing import assert_never
+
+from fleet.core import emptiness, polling, restarts, slots
+from fleet.core.books import Counts, Illegal, Phase, Pool, with_slot
+from fleet.core.events import Effect, Log
+from fleet.core.exits import Settlement
+from fleet.core.messages import Empty, Held, PollFailed, Ready, Received, Report, Settled
+from fleet.core.slots import HOLDS_MESSAGE, Slot, State
+
+FULL_LENGTH = 0.9  # of the wait time: an empty poll shorter than that proves nothing
+
+Step = tuple[Pool, tuple[Effect, ...]]
+
+
+def said(pool: Pool, slot: Slot, report: Report, now: float, luck: float) -> Step:
+    """One report. Raises Illegal when the slot's state does not allow it."""
+    counts = pool.counts
+    match report:
+        case Ready(pid):
+            _expect(slot, State.SPAWNING, State.BOOTING)  # the template's word may come later than its child's
+            ready = replace(slots.to(slot, State.IDLE, now), pid=pid, born=min(slot.born, now))
+            who = {"slot": slot.number, "pid": pid}
+            first = (Log("dispatcher.spawned", who),) if slot.state is State.SPAWNING else ()
+            return with_slot(pool, ready), (*first, Log("dispatcher.ready", who))
+        case Received(took):
+            _expect(slot, State.POLLING)
+            pool = replace(
+                pool,
+                polling=polling.hit(pool.polling, took, pool.size),
+                emptiness=emptiness.received(),
+                counts=replace(counts, received=counts.received + 1),
+            )
+            return with_slot(pool, slots.to(slot, State.WORKING, now)), ()
+        case Empty(took):
+            _expect(slot, State.POLLING)
+            full = took >= pool.config.wait_time * FULL_LENGTH
+            pool = replace(
+                pool,
+                polling=polling.empty(pool.polling, now, took),
+                emptiness=emptiness.polled_empty(pool.emptiness, slot.since, full),
+            )
+            return with_slot(pool, slots.to(slot, State.IDLE, now)), ()
+        case PollFailed(error):
+            _expect(slot, State.POLLING)
+            after = polling.failed(pool.polling, now, luck)
+            fields = {"slot": slot.number, "error": error, "failures": after.failures}
+            failed = with_slot(replace(pool, polling=after), slots.to(slot, State.IDLE, now))
+            return failed, (Log("poll.failed", fields | {"retry_in": round(after.not_before - now, 3)}),)
+        case Held():
+            _expect(slot, State.WORKING)
+            return with_slot(pool, slots.to(slot, State.HOLDING, now)), ()
+        case Settled():
+            _expect(slot, *HOLDS_MESSAGE)
+            pool = replace(pool, counts=_booked(counts, report))
+            return _settled(with_slot(pool, slots.to(slot, State.IDLE, now)), slot, report, now, luck)
+        case _:
+            assert_never(report)
+
+
+def _settled(pool: Pool, slot: Slot, report: Settled, now: float, luck: float) -> Step:
+    """What a settled message says about the health of the host: a job ran, or there was no process for it."""
+    if report.outcome is not None:
+        idle = replace(pool.slots[slot.number], crashes=0)
+        return replace(with_slot(pool, idle), restarts=restarts.Restarts(), polling=polling.fed(pool.polling)), ()
+    if slot.leaving or pool.phase is not Phase.RUNNING:  # it came too late to be worked on
+        return pool, ()
+    after = polling.starved(pool.polling, now, luck)
+    fields = {"slot": slot.number, "retry_in": round(after.not_before - now, 3)}
+    return replace(pool, polling=after), (Log("host.starved", fields),)
+
+
+def _expect(slot: Slot, *states: State) -> None:
+    if slot.state not in states:
+        raise Illegal(f"slot {slot.number} is {slot.state.name}")
+
+
+def _booked(counts: Counts, report: Settled) -> Counts:
+    match report.settlement:
+        case Settlement.DELETE:
+            counts = replace(counts, deleted=counts.deleted + 1)
+        case Settlement.RELEASE:
+            counts = replace(counts, released=counts.released + 1)
+        case Settlement.LEAVE:
+            counts = replace(counts, left=counts.left + 1)
+        case _:
+            assert_never(report.settlement)
+    if report.outcome is not None:
+        counts = replace(counts, **{report.outcome.value: getattr(counts, report.outcome.value) + 1})
+    return replace(counts, ended_badly=counts.ended_badly + report.bad)

@@ -1,0 +1,46 @@
+"""How a pool comes to its end: the levels of a stop. Part of `pool.py`'s machine."""
+
+from dataclasses import replace
+from math import inf
+
+from fleet.core.books import End, Level, Phase, Pool
+from fleet.core.events import Effect, Log, Send
+from fleet.core.messages import Drain
+from fleet.core.slots import HOLDS_MESSAGE, State
+
+SAME_SIGNAL = 1.0  # seconds
+
+Step = tuple[Pool, tuple[Effect, ...]]
+
+
+def stop_asked(pool: Pool, level: Level, why: str, now: float) -> Step:
+    """One more signal. The same one within a second says nothing new, unless it asks for more."""
+    if pool.phase is Phase.STOPPED:
+        return pool, ()
+    if pool.level is None or pool.signalled_at == -inf:  # the first signal, though the pool may stop already
+        return stop(replace(pool, signalled_at=now), level, End(0, why), now)
+    if level <= pool.level and now - pool.signalled_at <= SAME_SIGNAL:
+        return pool, ()
+    asked = max(level, Level(min(pool.level + 1, Level.KILL)))
+    return stop(replace(pool, signalled_at=now), asked, End(0, why), now)
+
+
+def stop(pool: Pool, level: Level, end: End, now: float) -> Step:
+    """Begin to stop, or stop harder. The first reason stays; `_died` adds what a kill has cost."""
+    if pool.level is not None and level <= pool.level:
+        return pool, ()
+    end = pool.end or end
+    seconds = 0.0 if level > Level.DRAIN else pool.config.drain_timeout
+    effects: list[Effect] = []
+    if pool.phase is not Phase.BOOTING or end.code == 0:  # else the error is all that there is to say
+        busy = sum(slot.state in HOLDS_MESSAGE for slot in pool.slots)
+        fields = {
+            "why": end.why,
+            "how": level.name.lower(),
+            "busy": busy,
+            "polling": pool.count(State.POLLING),
+        }
+        effects.append(Log("drain.started", fields | {"seconds": seconds}))
+    effects.extend(Send(slot.number, Drain(seconds)) for slot in pool.slots if slot.leaving and slot.pid is not None)
+    kill_at = now + pool.config.longest_stop if pool.kill_at == inf else pool.kill_at
+    return replace(pool, phase=Phase.DRAINING, level=level, end=end, kill_at=kill_at), tuple(effects)

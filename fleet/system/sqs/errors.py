@@ -1,0 +1,66 @@
+"""What an exception of botocore's means: one table from what it is to what to do about it."""
+
+import re
+from typing import Any
+
+from fleet.core.queue import QueueError, Trouble
+
+_RETRYABLE = re.compile(r"Throttl|TooManyRequests|RequestLimit|SlowDown|ServiceUnavailable|Internal", re.IGNORECASE)
+_DENIED = re.compile(r"AccessDenied|Forbidden|NotAuthorized|AuthFailure|OptInRequired|KmsAccessDenied", re.IGNORECASE)
+_CREDENTIALS = re.compile(
+    r"ExpiredToken|RequestExpired|InvalidClientTokenId|UnrecognizedClient|InvalidAccessKeyId|SignatureDoesNotMatch"
+)
+_HANDLE = re.compile(r"ReceiptHandle|MessageNotInflight|InvalidParameterValue")
+
+
+def classified(error: Exception, queue: str, endpoint_url: str | None) -> QueueError:
+    """What an exception of botocore's means; its text names the queue and what to do, and no body."""
+    from botocore import exceptions as e
+
+    name = f"queue {queue!r}"
+    where = endpoint_url or "SQS"
+    match error:
+        case QueueError():
+            return error
+        case e.ClientError():
+            return _refusal(error.response, name)
+        case (
+            e.NoCredentialsError()
+            | e.PartialCredentialsError()
+            | e.CredentialRetrievalError()
+            | e.TokenRetrievalError()
+        ):
+            return QueueError(
+                Trouble.SESSION, f"{name}: no AWS credentials found (environment, profile or instance role)"
+            )
+        case e.ProfileNotFound():
+            return QueueError(Trouble.USAGE, f"{name}: {error}")
+        case ValueError():
+            return QueueError(Trouble.USAGE, f"{name}: {error}")
+        case e.NoRegionError():
+            return QueueError(Trouble.USAGE, f"{name}: no region given; use --region or AWS_DEFAULT_REGION")
+        case e.InvalidRegionError() | e.EndpointProviderError():
+            return QueueError(Trouble.USAGE, f"{name}: {error}")
+        case e.EndpointConnectionError() | e.ConnectTimeoutError() | e.SSLError() | e.ProxyConnectionError():
+            return QueueError(Trouble.PASSING, f"{name}: {where} cannot be reached ({type(error).__name__})")
+        case e.HTTPClientError() | e.ResponseParserError():
+            return QueueError(Trouble.PASSING, f"{name}: no usable answer from {where} ({type(error).__name__})")
+        case _:
+            return QueueError(Trouble.PASSING, f"{name}: {type(error).__name__}")
+
+
+def _refusal(response: Any, name: str) -> QueueError:
+    """SQS answered, and the answer was no."""
+    code = str(response.get("Error", {}).get("Code", ""))
+    status = int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+    if "NonExistentQueue" in code or "QueueDoesNotExist" in code:
+        return QueueError(Trouble.FINAL, f"{name} does not exist; create it, or check --queue and --region")
+    if _CREDENTIALS.search(code):
+        return QueueError(Trouble.SESSION, f"{name}: SQS does not accept the credentials ({code})")
+    if _DENIED.search(code) or status == 403:
+        return QueueError(Trouble.FINAL, f"{name}: access denied ({code}); the role needs sqs:ReceiveMessage and more")
+    if _RETRYABLE.search(code) or status >= 500 or status == 429:
+        return QueueError(Trouble.PASSING, f"{name}: SQS answers {code or status}")
+    if _HANDLE.search(code):
+        return QueueError(Trouble.MESSAGE, f"{name}: {code}")
+    return QueueError(Trouble.FINAL, f"{name}: SQS refuses the call ({code or status})")
