@@ -37,6 +37,7 @@ def main(arguments: Sequence[str]) -> None:
     control, board = (int(number) for number in arguments[:2])
     ours = {int(number) for number in arguments}
     master = channel.adopt(control)
+    inherited = _descriptors() - ours
     for fd in ours:
         os.set_inheritable(fd, False)
     plan = master.wait()
@@ -44,7 +45,7 @@ def main(arguments: Sequence[str]) -> None:
         return
     log.configure(plan.log_level, plan.log_format)
     setproctitle.setproctitle(f"fleet: template {plan.app}")
-    template = Template(plan, master, Scoreboard(board), ours)
+    template = Template(plan, master, Scoreboard(board), inherited)
     if template.prepare():
         template.serve()
 
@@ -52,8 +53,8 @@ def main(arguments: Sequence[str]) -> None:
 class Template:
     """The app in memory, and the loop that forks from it."""
 
-    def __init__(self, plan: Plan, master: Channel, scoreboard: Scoreboard, ours: set[int]) -> None:
-        self._plan, self._master, self._scoreboard, self._ours = plan, master, scoreboard, ours
+    def __init__(self, plan: Plan, master: Channel, scoreboard: Scoreboard, inherited: set[int]) -> None:
+        self._plan, self._master, self._scoreboard, self._inherited = plan, master, scoreboard, inherited
         self._sessions = sqs.Sessions(sqs.address(plan))
         self._job: app.Job | None = None
         self._keep: list[int] = []
@@ -61,13 +62,14 @@ class Template:
     def prepare(self) -> bool:
         """Import the app and freeze what is in memory. False when there is nothing to serve."""
         began = time.monotonic()
+        before = _descriptors()
         try:
             loaded = app.load(self._plan.app) if self._plan.preload else None
         except app.AppError as error:
             self._master.send(Failed(APP_UNUSABLE, str(error), error.trace[-30_000:]))
             return False
         self._job = loaded
-        self._keep = sorted(set(_descriptors()) - self._ours)
+        self._keep = sorted(self._inherited | (_descriptors() - before))  # the user's: not one of ours
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
         gc.collect()
@@ -153,12 +155,13 @@ def _await_death(pid: int) -> None:
     os.close(pidfd)
 
 
-def _descriptors() -> list[int]:
-    found = []
+def _descriptors() -> set[int]:
+    """The open ones."""
+    found = set()
     for entry in list(Path("/proc/self/fd").iterdir()):
         with contextlib.suppress(OSError):  # the listing's own descriptor is closed by now
             os.fstat(int(entry.name))
-            found.append(int(entry.name))
+            found.add(int(entry.name))
     return found
 
 

@@ -23,9 +23,10 @@ _NUMBERS = {state: number for number, state in enumerate(_STATES)}
 
 @dataclass(slots=True)
 class Record:
-    """What a dispatcher does at the moment; mutable, because it is written five times a job. Times are seconds on system/clock.py's clock.
+    """What a dispatcher does at the moment. Times are seconds on system/clock.py's clock.
 
-    `intent` is the settlement that is about to be asked for, empty before that.
+    Mutable, because it is written five times a job. `intent` is the settlement that is about to be asked for,
+    empty before that.
     """
 
     state: State

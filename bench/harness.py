@@ -1,0 +1,210 @@
+"""What every measurement needs: the stand-in, a tree of processes with its cost, the log of a pool, /proc.
+
+A tree's cost is what wait4 says of its first process after that has ended. The kernel adds a child's CPU time to
+its parent's when the parent waits for it, so this covers every descendant that was reaped inside the tree: jobs by
+their dispatcher; dispatchers, template and scout by the master. Sampling /proc instead would miss a job of two
+milliseconds. Nothing of the stand-in is in it: it runs beside the tree.
+"""
+
+import http.client
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import psutil
+
+ROOT = Path(__file__).resolve().parent.parent
+PATIENCE = 60.0  # seconds until a benchmark that makes no progress is given up
+WAIT_TIME = 5  # seconds of long poll, of the pool
+
+
+class BenchError(Exception):
+    """What is measured did not behave; the text says how."""
+
+
+class Endpoint:
+    """The stand-in, in a process of its own."""
+
+    def __init__(self) -> None:
+        command = [sys.executable, "-m", "bench.standin", "0"]
+        self.process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        assert self.process.stdout is not None
+        self.port = int(self.process.stdout.readline().split()[1])
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
+
+    def call(self, method: str, target: str) -> dict[str, Any]:
+        """One control request. Raises BenchError when no answer comes."""
+        try:
+            self._connection.request(method, target)
+            answer: dict[str, Any] = json.loads(self._connection.getresponse().read())
+        except TimeoutError:
+            raise BenchError(f"no progress in {PATIENCE:g} s at {target}") from None
+        return answer
+
+    def fill(self, count: int) -> None:
+        """Put so many messages; each carries its index in this call."""
+        self.call("POST", f"/fill?n={count}")
+
+    def await_deleted(self, count: int) -> None:
+        self.call("GET", f"/wait?deleted={count}")
+
+    def await_polls(self, count: int) -> None:
+        self.call("GET", f"/wait?polls={count}")
+
+    def messages(self) -> list[dict[str, Any]]:
+        messages: list[dict[str, Any]] = self.call("GET", "/messages")["messages"]
+        return messages
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a whole tree has used from its start to its end."""
+
+    cpu: float  # seconds
+    faults: int  # minor page faults
+
+    def __sub__(self, other: "Cost") -> "Cost":
+        return Cost(self.cpu - other.cpu, self.faults - other.faults)
+
+
+class Tree:
+    """A pool or a floor while it runs. Its standard error is kept in a file."""
+
+    def __init__(self, arguments: Sequence[str], directory: Path) -> None:
+        self.log = directory / "log"
+        self.stamps = directory / "stamps"
+        environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith(("FLEET_", "AWS_"))},
+            "AWS_ACCESS_KEY_ID": "bench",
+            "AWS_SECRET_ACCESS_KEY": "bench",
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "XDG_RUNTIME_DIR": str(directory),
+            "PYTHONPATH": str(ROOT),
+            "BENCH_STAMPS": str(self.stamps),
+        }
+        command = [sys.executable, "-m", *arguments]
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(command, cwd=directory, env=environment, stdout=log, stderr=log)
+        self.pid = self.process.pid
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        """The events of that name so far, of a pool with a JSON log; their time in seconds since the epoch."""
+        lines = self.log.read_text().split("\n")[:-1]
+        events = [json.loads(line) for line in lines if f'"{name}"' in line and line.startswith("{")]
+        return [{**e, "time": datetime.fromisoformat(e["time"]).timestamp()} for e in events if e["event"] == name]
+
+    def await_events(self, name: str, count: int) -> list[dict[str, Any]]:
+        """At least so many events of that name, in the order of their times."""
+        await_true(lambda: len(self.events(name)) >= count, f"{count} × {name}")
+        return sorted(self.events(name), key=lambda event: event["time"])
+
+    def stamped(self, word: str) -> dict[str, tuple[int, int]]:
+        """The stamps of one kind by their key; the last of each."""
+        lines = [line.split() for line in self.stamps.read_text().splitlines()]
+        return {key: (int(a), int(b)) for kind, key, a, b in lines if kind == word}
+
+    def end(self, endpoint: Endpoint, number: int | None) -> Cost:
+        """Send the signal, bring open polls home, wait; raises BenchError unless all ends with status 0."""
+        if number is not None:
+            os.kill(self.pid, number)
+        pidfd = os.pidfd_open(self.pid)
+        poller = select.poll()
+        poller.register(pidfd, select.POLLIN)
+        deadline = time.monotonic() + PATIENCE
+        endpoint.call("POST", "/flush")
+        while not poller.poll(100):
+            if time.monotonic() > deadline:
+                raise BenchError("it does not end")
+            endpoint.call("POST", "/flush")
+        os.close(pidfd)
+        _, status, usage = os.wait4(self.pid, 0)
+        self.process.returncode = os.waitstatus_to_exitcode(status)
+        if status:
+            raise BenchError(f"it ended with status {self.process.returncode}: {self.log.read_text()[-2000:]}")
+        return Cost(usage.ru_utime + usage.ru_stime, usage.ru_minflt)
+
+
+@contextmanager
+def fleet(endpoint: Endpoint, workers: int, app: str = "noop", *options: str) -> Iterator[Tree]:
+    """A pool of fleet's, with its default options, from an empty queue on until its first poll is open."""
+    where = ["--endpoint-url", endpoint.url, "--queue", "bench", "--wait-time", str(WAIT_TIME)]
+    command = ["fleet", "start", "--workers", str(workers), *where, *options, f"bench.apps:{app}"]
+    with _tree(endpoint, command, 1) as tree:
+        yield tree
+
+
+@contextmanager
+def floor(endpoint: Endpoint, workers: int, app: str = "noop", kind: str = "boto3-fork") -> Iterator[Tree]:
+    """The bare loops, from an empty queue on until each has its poll open."""
+    where = ["--endpoint-url", endpoint.url, "--workers", str(workers)]
+    with _tree(endpoint, ["bench.floors", kind, *where, "--app", app], workers) as tree:
+        yield tree
+
+
+@contextmanager
+def forks(endpoint: Endpoint, workers: int, count: int) -> Iterator[Tree]:
+    """So many bare forks in all, without a queue."""
+    with _tree(endpoint, ["bench.floors", "fork", "--workers", str(workers), "--count", str(count)], 0) as tree:
+        yield tree
+
+
+@contextmanager
+def _tree(endpoint: Endpoint, command: Sequence[str], polls: int) -> Iterator[Tree]:
+    endpoint.call("POST", "/reset")
+    with TemporaryDirectory(prefix="fleet-bench-") as directory:
+        tree = Tree(command, Path(directory))
+        try:
+            await_true(lambda: endpoint.call("GET", "/stats")["open_polls"] >= polls or tree.process.poll(), "a poll")
+            if tree.process.returncode is not None:
+                raise BenchError(f"`{' '.join(command)}` ended at its start: {tree.log.read_text()[-2000:]}")
+            yield tree
+        finally:
+            if tree.process.returncode is None:
+                tree.process.send_signal(signal.SIGKILL)
+                tree.process.wait()
+
+
+def await_true(condition: Callable[[], object], what: str) -> None:
+    """Look every 20 ms until the condition holds; used where nothing is being measured. Raises BenchError."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        if time.monotonic() > deadline:
+            raise BenchError(f"waited {PATIENCE:g} s for {what}")
+        time.sleep(0.02)
+
+
+@dataclass(frozen=True)
+class Activity:
+    """What processes have done so far, as the kernel counts it."""
+
+    cpu: float  # seconds
+    wakeups: int  # voluntary context switches
+
+    def __sub__(self, other: "Activity") -> "Activity":
+        return Activity(self.cpu - other.cpu, self.wakeups - other.wakeups)
+
+
+def activity(pid: int, *, whole_tree: bool) -> Activity:
+    """Of a process, or of it and all its descendants that live now. /proc/PID/stat counts hundredths; schedstat ns."""
+    pids = [pid, *(child.pid for child in psutil.Process(pid).children(recursive=True))] if whole_tree else [pid]
+    cpu = sum(int(Path(f"/proc/{each}/schedstat").read_text().split()[0]) for each in pids)
+    statuses = [Path(f"/proc/{each}/status").read_text() for each in pids]
+    return Activity(
+        cpu / 1e9, sum(int(status.split("\nvoluntary_ctxt_switches:")[1].split()[0]) for status in statuses)
+    )

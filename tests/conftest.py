@@ -1,0 +1,85 @@
+"""What all tests share: SQS servers, queues on them, and a hard limit on every test's time."""
+
+import faulthandler
+import signal
+from collections.abc import Generator, Iterator
+from types import FrameType
+
+import pytest
+
+from tests.support.proxy import FaultProxy
+from tests.support.servers import LiveQueue, Server, ministack, moto
+
+HARD_LIMIT = 90.0
+"""Seconds after which a test is stopped, each of set-up, call and teardown on its own."""
+
+
+class TookTooLongError(BaseException):
+    """The test has passed its hard limit; no handler of exceptions may swallow this."""
+
+
+def _stop(_number: int, _frame: FrameType | None) -> None:
+    faulthandler.dump_traceback()
+    raise TookTooLongError
+
+
+def _limited() -> Generator[None, object, object]:
+    before = signal.signal(signal.SIGALRM, _stop)
+    signal.setitimer(signal.ITIMER_REAL, HARD_LIMIT)
+    try:
+        return (yield)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup() -> Generator[None, object, object]:
+    """Limit the fixtures' start."""
+    return (yield from _limited())
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Generator[None, object, object]:
+    """Limit the test."""
+    return (yield from _limited())
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown() -> Generator[None, object, object]:
+    """Limit the fixtures' end."""
+    return (yield from _limited())
+
+
+@pytest.fixture(scope="session")
+def ministack_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A ministack server for all tests."""
+    with ministack(tmp_path_factory.mktemp("ministack")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def moto_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A moto server for all tests: the second opinion."""
+    with moto(tmp_path_factory.mktemp("moto")) as server:
+        yield server
+
+
+@pytest.fixture
+def queue(ministack_server: Server) -> LiveQueue:
+    """A fresh queue with its dead-letter queue, on ministack."""
+    return LiveQueue.fresh(ministack_server)
+
+
+@pytest.fixture
+def moto_queue(moto_server: Server) -> LiveQueue:
+    """A fresh queue with its dead-letter queue, on moto."""
+    return LiveQueue.fresh(moto_server)
+
+
+@pytest.fixture
+def proxy(ministack_server: Server) -> Iterator[FaultProxy]:
+    """A proxy before ministack that makes faults on demand."""
+    proxy = FaultProxy(ministack_server.port)
+    yield proxy
+    proxy.close()

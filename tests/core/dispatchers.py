@@ -1,0 +1,168 @@
+"""Dispatchers as the pool's model sees them: what they say and do, and nothing of how.
+
+They follow `fleet/dispatcher.py`: orders are heard while it waits, never during a poll; a grant that comes with a
+word to leave is not taken; one who was told to leave, or whose channel was hung up, leaves when it is idle.
+"""
+
+from dataclasses import dataclass, field
+from enum import Enum, auto
+
+from fleet.core.exits import Outcome, Settlement
+from fleet.core.messages import (
+    Drain,
+    Empty,
+    Free,
+    Grant,
+    Held,
+    Order,
+    PollFailed,
+    Ready,
+    Received,
+    Report,
+    Settled,
+)
+
+
+class Stage(Enum):
+    """What the process does."""
+
+    BOOTING = auto()
+    IDLE = auto()
+    POLLING = auto()
+    WORKING = auto()
+    HOLDING = auto()
+    GONE = auto()
+
+
+class Choice(Enum):
+    """How what it does comes out, as far as it has a choice."""
+
+    EMPTY = auto()
+    NOTHING = auto()
+    FAILED = auto()
+    MESSAGE = auto()
+    LAST_ATTEMPT = auto()
+    LEFT = auto()
+    BAD = auto()
+
+
+@dataclass
+class Channel:
+    """Both directions, and whether the master has hung up."""
+
+    words: list[Report] = field(default_factory=list)
+    orders: list[Order] = field(default_factory=list)
+    hung_up: bool = False
+
+
+@dataclass
+class Dispatcher:
+    """One process."""
+
+    pid: int
+    slot: int
+    channel: Channel
+    wait_time: float
+    stage: Stage = Stage.BOOTING
+    leaving: bool = False
+    freed: bool = False
+    granted_at: float | None = None
+    poll_until: float = 0.0
+
+    def moves(self, choice: Choice, now: float) -> bool:
+        """Do what comes next. True when it has ended with status 0."""
+        match self.stage:
+            case Stage.BOOTING:
+                self.says(Ready(self.pid))
+                self.stage = Stage.IDLE
+            case Stage.IDLE:
+                self.hears()
+                return self.begins()
+            case Stage.POLLING:
+                self.comes_home(choice, now)
+            case Stage.WORKING:
+                self.hears()
+                self.finishes(choice)
+            case Stage.HOLDING:
+                self.hears()
+                self.lets_go(choice)
+            case Stage.GONE:
+                pass
+        return False
+
+    def says(self, word: Report) -> None:
+        if not self.channel.hung_up:
+            self.channel.words.append(word)
+
+    def hears(self) -> None:
+        for order in self.channel.orders:
+            match order:
+                case Grant():
+                    pass  # `granted` has noted when
+                case Drain():
+                    self.leaving = True
+                case Free():
+                    self.freed = True
+        self.channel.orders.clear()
+        self.leaving = self.leaving or self.channel.hung_up
+        self.freed = self.freed or self.channel.hung_up  # alone, it waits for nobody
+
+    def granted(self, now: float) -> None:
+        """The master's grant is in the channel."""
+        self.granted_at = now
+
+    def begins(self) -> bool:
+        """Leave, or poll. The poll starts within the books' margin of the grant."""
+        if self.leaving:
+            self.stage = Stage.GONE
+            return True
+        if self.granted_at is not None:
+            self.stage, self.poll_until = Stage.POLLING, self.granted_at + self.wait_time
+            self.granted_at = None
+        return False
+
+    def comes_home(self, choice: Choice, now: float) -> None:
+        took = max(0.0, now - (self.poll_until - self.wait_time))
+        match choice:
+            case Choice.MESSAGE | Choice.LAST_ATTEMPT:
+                self.says(Received(took))
+                self.hears()
+                self.freed = False
+                late = self.leaving and choice is Choice.MESSAGE
+                self.stage = Stage.HOLDING if late else Stage.WORKING
+                if late:
+                    self.says(Held())
+            case Choice.FAILED:
+                self.says(PollFailed("no answer"))
+                self.stage = Stage.IDLE
+            case _:
+                self.says(Empty(took))
+                self.stage = Stage.IDLE
+
+    def finishes(self, choice: Choice) -> None:
+        match choice:
+            case Choice.EMPTY if self.leaving:  # stopped by the drain
+                self.says(Held())
+                self.stage = Stage.HOLDING
+            case Choice.NOTHING:  # no process to be had for the job
+                self.says(Held())
+                self.stage = Stage.HOLDING
+            case Choice.FAILED:
+                self.settles(Settlement.LEAVE, Outcome.FAILED)
+            case Choice.BAD:
+                self.settles(Settlement.LEAVE, Outcome.SIGNALLED, bad=True)
+            case Choice.LEFT:
+                self.settles(Settlement.LEAVE, Outcome.SUCCEEDED)
+            case _:
+                self.settles(Settlement.DELETE, Outcome.SUCCEEDED)
+
+    def lets_go(self, choice: Choice) -> None:
+        if choice is Choice.LEFT:  # its lease has ended
+            self.settles(Settlement.LEAVE, None)
+        elif self.freed:
+            self.settles(Settlement.RELEASE, Outcome.INTERRUPTED if choice is Choice.EMPTY else None)
+
+    def settles(self, how: Settlement, what: Outcome | None, *, bad: bool = False) -> None:
+        self.says(Settled(how, what, 1.0 if what else None, bad))
+        self.freed = False
+        self.stage = Stage.IDLE

@@ -1,0 +1,155 @@
+"""How many polls are open: one when the queue is quiet, all when it is not."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fleet.core import polling
+from fleet.core.polling import BACKOFF_MOST, QUICK, SHORTEST_EMPTY, Polling
+
+LUCK = st.floats(0, 1, exclude_max=True)
+SIZES = st.integers(0, 100)
+MOMENTS = st.floats(0, 1e6)
+POLLINGS = st.builds(Polling, allowed=st.integers(1, 100), failures=st.integers(0, 40), not_before=MOMENTS)
+
+
+@pytest.mark.parametrize(
+    ("allowed", "took", "size", "then"),
+    [
+        (1, 0.0, 32, 4),
+        (4, 0.2, 32, 16),
+        (16, 0.999, 32, 32),  # up to the size of the pool
+        (32, 0.0, 32, 32),
+        (4, 1.0, 32, 4),  # it came while we waited: there was no backlog
+        (4, 9.0, 32, 4),
+        (8, 9.0, 2, 2),  # the pool has shrunk
+        (1, 0.0, 0, 1),
+    ],
+)
+def test_a_quick_hit_multiplies_and_a_slow_one_keeps(allowed: int, took: float, size: int, then: int) -> None:
+    assert polling.hit(Polling(allowed=allowed), took, size) == Polling(allowed=then)
+
+
+def test_a_hit_ends_every_backoff() -> None:
+    assert polling.hit(Polling(allowed=1, failures=3, not_before=99.0), 0.1, 1) == Polling()
+
+
+@pytest.mark.parametrize(("allowed", "then"), [(32, 16), (5, 2), (2, 1), (1, 1)])
+def test_an_empty_poll_halves(allowed: int, then: int) -> None:
+    assert polling.empty(Polling(allowed=allowed, failures=2, not_before=50.0), 60.0, 10.0) == Polling(allowed=then)
+
+
+@pytest.mark.parametrize(("took", "pause"), [(0.0, 1.0), (0.25, 0.75), (0.999, 0.001)])
+def test_an_early_empty_answer_pauses_for_the_rest_of_a_second(took: float, pause: float) -> None:
+    after = polling.empty(Polling(), 100.0, took)
+    assert after.not_before == pytest.approx(100.0 + pause)
+
+
+@pytest.mark.parametrize("took", [SHORTEST_EMPTY, 1.5, 20.0])
+def test_an_empty_poll_of_a_second_needs_no_pause(took: float) -> None:
+    assert polling.empty(Polling(), 100.0, took).not_before == 0.0
+
+
+def test_a_failed_poll_leaves_one_poll_after_a_backoff() -> None:
+    after = polling.failed(Polling(allowed=16), 100.0, 0.5)
+    assert (after.allowed, after.failures) == (1, 1)
+    assert after.not_before > 100.0
+
+
+def test_the_backoff_grows_to_half_a_minute() -> None:
+    pauses = [polling.failed(Polling(failures=before), 0.0, 0.999999).not_before for before in range(40)]
+    assert pauses == sorted(pauses)
+    assert pauses[0] <= 1.0
+    assert pauses[1] == pytest.approx(2 * pauses[0], rel=1e-4)
+    assert pauses[-1] == pytest.approx(BACKOFF_MOST, rel=1e-4)
+
+
+@given(POLLINGS, MOMENTS, LUCK)
+def test_the_backoff_has_full_jitter_and_never_gets_shorter(state: Polling, now: float, luck: float) -> None:
+    after = polling.failed(state, now, luck)
+    assert state.not_before <= after.not_before <= max(state.not_before, now + BACKOFF_MOST)
+    assert polling.degraded(after)
+
+
+@pytest.mark.parametrize(
+    ("allowed", "visible", "size", "then"),
+    [
+        (1, 0, 8, 1),
+        (1, 1, 8, 1),
+        (1, 2, 8, 2),
+        (1, 1000, 8, 8),
+        (4, 3, 8, 4),  # raised only
+        (1, 5, 0, 1),
+    ],
+)
+def test_a_sample_raises_the_polls_allowed(allowed: int, visible: int, size: int, then: int) -> None:
+    assert polling.sampled(Polling(allowed=allowed), visible, size).allowed == then
+
+
+def test_a_sample_does_not_end_a_backoff() -> None:
+    failing = Polling(failures=1, not_before=99.0)
+    assert polling.sampled(failing, 1000, 8) == failing
+    pausing = Polling(not_before=99.0)
+    assert polling.sampled(pausing, 1000, 8) == replace(pausing, allowed=8)
+
+
+@pytest.mark.parametrize(
+    ("allowed", "idle", "open_polls", "granted"),
+    [
+        (1, 8, 0, 1),
+        (1, 8, 1, 0),
+        (4, 8, 1, 3),
+        (4, 2, 0, 2),
+        (4, 0, 0, 0),
+        (1, 8, 5, 0),  # more are open than allowed: none is taken back
+    ],
+)
+def test_grants_fill_up_to_what_is_allowed(allowed: int, idle: int, open_polls: int, granted: int) -> None:
+    assert polling.grants(Polling(allowed=allowed), 0.0, idle, open_polls) == granted
+
+
+def test_nobody_asks_before_the_backoff_is_over() -> None:
+    state = Polling(allowed=4, not_before=10.0)
+    assert polling.grants(state, 9.999, 8, 0) == 0
+    assert polling.grants(state, 10.0, 8, 0) == 4
+
+
+def test_the_queue_counts_as_unreachable_until_a_poll_comes_home() -> None:
+    failing = polling.failed(Polling(), 0.0, 0.5)
+    assert polling.degraded(failing)
+    assert not polling.degraded(Polling())
+    assert not polling.degraded(polling.empty(failing, 1.0, 1.0))
+    assert not polling.degraded(polling.hit(failing, 1.0, 1))
+
+
+ANSWERS: st.SearchStrategy[Callable[[Polling], Polling]] = st.one_of(
+    st.builds(lambda took, size: lambda state: polling.hit(state, took, size), st.floats(0, 30), SIZES),
+    st.builds(lambda now, took: lambda state: polling.empty(state, now, took), MOMENTS, st.floats(0, 30)),
+    st.builds(lambda now, luck: lambda state: polling.failed(state, now, luck), MOMENTS, LUCK),
+    st.builds(lambda seen, size: lambda state: polling.sampled(state, seen, size), st.integers(0, 10**6), SIZES),
+)
+
+
+@given(POLLINGS, ANSWERS)
+def test_at_least_one_poll_is_always_allowed(state: Polling, answer: Callable[[Polling], Polling]) -> None:
+    after = answer(state)
+    assert after.allowed >= 1
+    assert after.allowed <= max(state.allowed, 100)
+
+
+@given(POLLINGS, MOMENTS, st.integers(0, 100), st.integers(0, 100))
+def test_grants_are_never_more_than_the_idle_or_the_allowed(state: Polling, now: float, idle: int, polls: int) -> None:
+    granted = polling.grants(state, now, idle, polls)
+    assert 0 <= granted <= idle
+    assert granted == 0 or granted + polls <= state.allowed
+
+
+@given(st.integers(1, 200), st.floats(0, QUICK, exclude_max=True))
+def test_a_backlog_fills_the_pool_within_a_few_hits(size: int, took: float) -> None:
+    state = Polling()
+    for _ in range(4):
+        state = polling.hit(state, took, size)
+    assert state.allowed == min(size, 256)

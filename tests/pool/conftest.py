@@ -1,0 +1,73 @@
+"""What tests of the whole program share: a world of their own, and pools that are audited at the end."""
+
+import sys
+from collections.abc import Generator, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.audit import audit
+from tests.support.pool import QUIET, Expected, Home, Launch, Pool, StartPool
+from tests.support.servers import LiveQueue
+
+FAILED = pytest.StashKey[bool]()
+"""Kept with a test: it has failed already, and an audit would only complain of what it has left undone."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Remember whether the test itself has failed."""
+    report = yield
+    item.stash[FAILED] = report.failed
+    return report
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Home]:
+    """The test's own directories, gates, trace and environment."""
+    home = Home(tmp_path)
+    yield home
+    home.close()
+
+
+@pytest.fixture
+def launch(home: Home, request: pytest.FixtureRequest) -> Iterator[Launch]:
+    """A function that runs `fleet *arguments`; at the test's end all are drained and audited."""
+    launched: list[Pool] = []
+
+    def launch(*arguments: str, expected: Expected = QUIET, **env: str) -> Pool:
+        launched.append(Pool(home, arguments, expected, home.environment(**env)))
+        return launched[-1]
+
+    yield launch
+    try:
+        if not request.node.stash[FAILED]:
+            audit(home, launched)
+    finally:
+        for pool in launched:
+            pool.destroy()
+    for pool in launched:
+        sys.stdout.write(f"fleet {' '.join(pool.arguments)}\n{pool.log()}\n")  # shown where a test fails
+
+
+@pytest.fixture
+def start(launch: Launch, queue: LiveQueue) -> StartPool:
+    """A function that starts a pool on the test's queue, or on another one, directly or through a proxy."""
+
+    def start(
+        *options: str,
+        app: str = "jobs:job",
+        workers: int = 2,
+        queue: LiveQueue = queue,
+        endpoint: str | None = None,
+        expected: Expected = QUIET,
+        **env: str,
+    ) -> Pool:
+        arguments = (
+            *("start", "--queue", queue.name, "--endpoint-url", endpoint or queue.server.endpoint),
+            *("--workers", str(workers), "--wait-time", "1", "--log-format", "json"),
+            *(*options, app),
+        )
+        return launch(*arguments, expected=expected, **env)
+
+    return start

@@ -1,0 +1,184 @@
+"""Bad input: an exit status that says which kind, and one line that says what, and what would be right."""
+
+import pytest
+
+from tests.support.pool import APPS, REPOSITORY, Finished, Home, run_fleet
+from tests.support.servers import LiveQueue, free_port
+
+USAGE, APP, QUEUE = 2, 4, 5
+
+
+def start(home: Home, *arguments: str) -> Finished:
+    ended = run_fleet(home, "start", *arguments)
+    assert ended.output == ""
+    home.wait_empty()
+    return ended
+
+
+def on(queue: LiveQueue) -> tuple[str, ...]:
+    return ("--queue", queue.name, "--endpoint-url", queue.server.endpoint)
+
+
+def after_retries(ended: Finished) -> str:
+    """The last line; those before it may only say that the queue is tried again."""
+    *before, last = ended.errors.splitlines()
+    assert all("trying again" in line for line in before), ended.errors
+    return last
+
+
+# Usage
+
+
+def test_no_queue(home: Home) -> None:
+    ended = start(home, "jobs:job")
+    assert ended.status == USAGE
+    assert "--queue" in ended.error_line
+
+
+@pytest.mark.parametrize("app", ["jobs", "jobs:", ":job", "jobs.py", "jobs:job:more", "no/path:job"])
+def test_an_app_that_is_no_module_and_attribute(home: Home, queue: LiveQueue, app: str) -> None:
+    ended = start(home, *on(queue), app)
+    assert ended.status == USAGE
+    assert "module:attribute" in ended.error_line
+    assert app in ended.error_line
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--wait-time", "30"),
+        ("--wait-time", "-1"),
+        ("--wait-time", "soon"),
+        ("--workers", "0"),
+        ("--workers", "many"),
+        ("--visibility-timeout", "1"),
+        ("--visibility-timeout", "43201"),
+        ("--drain-timeout", "-1"),
+        ("--exit-timeout", "nan"),
+        ("--log-level", "loud"),
+        ("--log-format", "xml"),
+        ("--local-port", "70000"),
+    ],
+)
+def test_a_value_that_an_option_cannot_have(home: Home, queue: LiveQueue, option: str, value: str) -> None:
+    ended = start(home, *on(queue), option, value, "jobs:job")
+    assert ended.status == USAGE
+    assert option in ended.error_line
+    assert value in ended.error_line
+
+
+def test_a_bad_value_in_the_environment_is_named_by_its_variable(home: Home, queue: LiveQueue) -> None:
+    ended = run_fleet(home, "start", *on(queue), "jobs:job", env=home.environment(FLEET_WAIT_TIME="30"))
+    assert ended.status == USAGE
+    assert "FLEET_WAIT_TIME" in ended.error_line or "--wait-time" in ended.error_line
+    assert "30" in ended.error_line
+
+
+def test_an_unknown_option(home: Home, queue: LiveQueue) -> None:
+    ended = start(home, *on(queue), "--wait-tim", "3", "jobs:job")
+    assert ended.status == USAGE
+    assert "--wait-tim" in ended.errors
+
+
+@pytest.mark.parametrize("region", ["mars-north-1", "not a region"])
+def test_an_unknown_region(home: Home, queue: LiveQueue, region: str) -> None:
+    ended = start(home, "--queue", queue.name, "--region", region, "jobs:job")
+    assert ended.status == USAGE
+    assert region in ended.error_line
+
+
+def test_no_region(home: Home, queue: LiveQueue) -> None:
+    env = {name: value for name, value in home.environment().items() if name != "AWS_DEFAULT_REGION"}
+    ended = run_fleet(home, "start", "--queue", queue.name, "jobs:job", env=env)
+    assert ended.status == USAGE
+    assert "--region" in ended.error_line
+
+
+# The app
+
+
+def test_a_module_that_is_missing(home: Home, queue: LiveQueue) -> None:
+    ended = start(home, *on(queue), "no_such_app:job")
+    assert ended.status == APP
+    assert "no_such_app" in ended.error_line
+    assert str(APPS) in ended.error_line  # where it was looked for
+
+
+def test_an_attribute_that_is_missing(home: Home, queue: LiveQueue) -> None:
+    ended = start(home, *on(queue), "jobs:jbo")
+    assert ended.status == APP
+    assert "jbo" in ended.error_line
+    assert "job" in ended.error_line.replace("jobs", "").replace("jbo", "")  # what is there
+
+
+def test_an_attribute_that_cannot_be_called(home: Home, queue: LiveQueue) -> None:
+    ended = start(home, *on(queue), "jobs:not_a_job")
+    assert ended.status == APP
+    assert "not_a_job" in ended.error_line
+    assert "int" in ended.error_line
+
+
+def check_traceback_is_the_apps(ended: Finished, error: str, file: str) -> None:
+    assert ended.status == APP
+    assert error in ended.errors
+    frames = [line for line in ended.errors.splitlines() if line.lstrip().startswith("File ")]
+    assert any(file in frame for frame in frames)
+    assert not any(str(REPOSITORY / "fleet") in frame or "importlib" in frame for frame in frames)
+
+
+def test_an_app_that_raises_at_its_import(home: Home, queue: LiveQueue) -> None:
+    ended = start(home, *on(queue), "broken:job")
+    check_traceback_is_the_apps(ended, "RuntimeError: no licence found", "broken.py")
+    assert "prepare" in ended.errors
+    assert "broken" in ended.errors.splitlines()[-1]
+
+
+def test_an_app_that_misses_a_module_itself(home: Home, queue: LiveQueue) -> None:
+    ended = start(home, *on(queue), "wants_missing:job")
+    check_traceback_is_the_apps(ended, "no_such_dependency", "wants_missing.py")
+
+
+def test_an_app_that_leaves_at_its_import(home: Home, queue: LiveQueue) -> None:
+    ended = start(home, *on(queue), "leaves:job")
+    assert ended.status == APP
+    assert "leaves" in ended.errors
+
+
+# The queue
+
+
+def test_a_queue_that_is_missing(home: Home, queue: LiveQueue) -> None:
+    ended = start(home, "--queue", "no-such-queue", "--endpoint-url", queue.server.endpoint, "jobs:job")
+    assert ended.status == QUEUE
+    assert "no-such-queue" in ended.error_line
+
+
+def test_a_queue_url_that_is_missing(home: Home, queue: LiveQueue) -> None:
+    url = f"{queue.server.endpoint}/000000000000/no-such-queue"
+    ended = start(home, "--queue", url, "--endpoint-url", queue.server.endpoint, "jobs:job")
+    assert ended.status == QUEUE
+    assert "no-such-queue" in ended.error_line
+
+
+def test_an_endpoint_that_stays_unreachable(home: Home) -> None:
+    endpoint = f"http://127.0.0.1:{free_port()}"
+    ended = start(home, "--queue", "jobs", "--endpoint-url", endpoint, "--start-timeout", "2", "jobs:job")
+    assert ended.status == QUEUE
+    assert "'jobs'" in after_retries(ended)
+    assert endpoint in after_retries(ended)
+
+
+def test_an_endpoint_that_is_no_url(home: Home) -> None:
+    ended = start(home, "--queue", "jobs", "--endpoint-url", "127.0.0.1:9", "jobs:job")
+    assert ended.status == USAGE
+    assert "127.0.0.1:9" in ended.error_line
+
+
+def test_no_credentials(home: Home, queue: LiveQueue) -> None:
+    keys = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+    env = {name: value for name, value in home.environment().items() if name not in keys}
+    ended = run_fleet(home, "start", *on(queue), "--start-timeout", "1", "jobs:job", env=env)
+    assert ended.status == QUEUE
+    assert "credentials" in after_retries(ended)
+    assert queue.name in after_retries(ended)
+    home.wait_empty()

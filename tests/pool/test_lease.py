@@ -1,0 +1,76 @@
+"""The lease of a message is kept as long as its job runs, and given up where it cannot be kept."""
+
+from tests.support.pool import Home, StartPool
+from tests.support.proxy import FaultProxy
+from tests.support.servers import EMPTY, LiveQueue
+
+EXTEND = "ChangeMessageVisibility"
+
+
+def test_a_job_longer_than_three_leases_is_delivered_once(
+    start: StartPool, home: Home, queue: LiveQueue, proxy: FaultProxy
+) -> None:
+    gate = home.gate("g")
+    queue.send("hold g")
+    pool = start("--visibility-timeout", "2", endpoint=proxy.endpoint)
+    proxy.wait_count(EXTEND, 10)  # one every third of the lease
+    gate.open()
+    pool.wait_event("message.deleted")
+    assert {exchange.request["VisibilityTimeout"] for exchange in proxy.journal(EXTEND)} == {2}
+    assert len(pool.events("lease.extended")) >= 9
+    assert len(pool.events("message.received")) == 1
+    assert len(home.trace.lines("started")) == 1
+    assert queue.depth() == EMPTY
+
+
+def test_an_extend_that_fails_is_tried_again(start: StartPool, home: Home, queue: LiveQueue, proxy: FaultProxy) -> None:
+    gate = home.gate("g")
+    queue.send("hold g")
+    proxy.fail(EXTEND)
+    proxy.throttle(EXTEND)
+    pool = start("--visibility-timeout", "4", endpoint=proxy.endpoint)
+    pool.wait_event("lease.extended", count=4)
+    gate.open()
+    pool.wait_event("message.deleted")
+    assert not pool.events("lease.lost")
+    assert len(home.trace.lines("started")) == 1
+
+
+def test_a_lost_lease_is_told_and_the_job_goes_on(
+    start: StartPool, home: Home, queue: LiveQueue, proxy: FaultProxy
+) -> None:
+    gate = home.gate("g")
+    queue.send("hold g")
+    proxy.fail(EXTEND, times=1000)
+    pool = start("--visibility-timeout", "2", endpoint=proxy.endpoint, workers=1)
+    pool.wait_event("lease.lost")
+    tried = proxy.count(EXTEND)
+    gate.open()
+    pool.wait_event("message.deleted")
+    assert proxy.count(EXTEND) == tried, "a lease that may be another's was extended"
+    assert queue.depth() == EMPTY
+
+
+def test_a_delete_is_repeated_until_it_is_confirmed(
+    start: StartPool, home: Home, queue: LiveQueue, proxy: FaultProxy
+) -> None:
+    queue.send("task")
+    proxy.fail("DeleteMessage")
+    proxy.throttle("DeleteMessage")
+    proxy.cut("DeleteMessage")
+    pool = start(endpoint=proxy.endpoint)
+    pool.wait_event("message.deleted")
+    assert home.trace.bodies("done") == ["task"]
+    assert queue.depth() == EMPTY
+
+
+def test_polls_that_fail_do_not_end_a_pool(start: StartPool, home: Home, queue: LiveQueue, proxy: FaultProxy) -> None:
+    pool = start(endpoint=proxy.endpoint)
+    pool.wait_ready(2)
+    proxy.fail("ReceiveMessage", times=2)
+    proxy.cut("ReceiveMessage")
+    failing = proxy.count("ReceiveMessage")
+    proxy.wait_count("ReceiveMessage", failing + 4)
+    queue.send("task")
+    pool.wait_event("message.deleted")
+    assert home.trace.bodies("done") == ["task"]

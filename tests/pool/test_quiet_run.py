@@ -1,0 +1,48 @@
+"""A pool that nothing disturbs does every message exactly once."""
+
+from collections import Counter
+
+from tests.support.pool import Home, StartPool
+from tests.support.servers import EMPTY, LiveQueue
+
+
+def run_through(start: StartPool, home: Home, queue: LiveQueue, count: int, workers: int) -> None:
+    bodies = [f"task {number}" for number in range(count)]
+    ids = queue.send(*bodies)
+    pool = start("--until-empty", "--empty-for", "1", queue=queue, workers=workers)
+    assert pool.wait(80) == 0
+    assert Counter(home.trace.bodies("started")) == Counter(bodies)
+    assert Counter(home.trace.bodies("done")) == Counter(bodies)
+    assert {line.message_id for line in home.trace.lines("done")} == set(ids)
+    ledger = pool.ledger()
+    assert (ledger["received"], ledger["deleted"]) == (count, count)
+    assert queue.depth() == queue.dead_depth() == EMPTY
+
+
+def test_a_thousand_messages_on_eight_workers(start: StartPool, home: Home, queue: LiveQueue) -> None:
+    run_through(start, home, queue, count=1000, workers=8)
+
+
+def test_the_same_on_another_server(start: StartPool, home: Home, moto_queue: LiveQueue) -> None:
+    run_through(start, home, moto_queue, count=50, workers=4)
+
+
+def test_what_is_sent_while_it_runs_is_done_too(start: StartPool, home: Home, queue: LiveQueue) -> None:
+    pool = start(workers=2)
+    pool.wait_ready(2)
+    for number in range(3):
+        queue.send(f"task {number}")
+        pool.wait_event("message.deleted", count=number + 1)
+    assert home.trace.bodies("done") == ["task 0", "task 1", "task 2"]
+
+
+def test_the_mark_of_the_tests_is_on_every_process(start: StartPool, home: Home, queue: LiveQueue) -> None:
+    """What the audit stands on: a process that it cannot see would not be missed."""
+    gate = home.gate("g")
+    queue.send("hold g")
+    pool = start(workers=2)
+    pool.wait_ready(2)
+    (line,) = home.trace.wait("started")
+    seen = {process.pid for process in pool.processes()}
+    assert {pool.pid, pool.dispatcher(0), pool.dispatcher(1), line.pid} <= seen
+    gate.open()

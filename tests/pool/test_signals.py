@@ -1,0 +1,42 @@
+"""Signals to the master that neither end it nor hurt."""
+
+import signal
+
+from tests.support.eventually import eventually
+from tests.support.pool import Home, StartPool
+from tests.support.servers import LiveQueue
+
+
+def test_hangup_says_that_a_reload_is_not_available_yet(start: StartPool, queue: LiveQueue) -> None:
+    pool = start()
+    pool.wait_ready(2)
+    pool.send(signal.SIGHUP)
+    eventually(lambda: [event for event in pool.events() if "reload" in event["message"]])
+    queue.send("task")
+    pool.wait_event("message.deleted")
+
+
+def test_one_worker_more_and_one_fewer(start: StartPool, home: Home, queue: LiveQueue) -> None:
+    gate = home.gate("g")
+    queue.send("hold g")
+    pool = start(workers=1)
+    home.trace.wait("started")
+    pool.send(signal.SIGTTIN)
+    pool.wait_event("pool.resized", **{"from": 1, "to": 2})
+    pool.wait_event("dispatcher.ready", slot=1)
+    pool.send(signal.SIGTTOU)
+    pool.wait_event("pool.resized", **{"from": 2, "to": 1})
+    eventually(lambda: len(pool.titled("fleet: dispatcher")) == 1)
+    gate.open()
+    pool.wait_event("message.deleted")
+    assert home.trace.bodies("done") == ["hold g"]
+
+
+def test_those_that_mean_nothing(start: StartPool, queue: LiveQueue) -> None:
+    pool = start()
+    pool.wait_ready(2)
+    for number in (signal.SIGCHLD, signal.SIGPIPE, signal.SIGWINCH, signal.SIGCONT):
+        pool.send(number)
+    queue.send("task")
+    pool.wait_event("message.deleted")
+    assert not pool.events("dispatcher.died")

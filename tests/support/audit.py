@@ -1,0 +1,56 @@
+"""What must hold at the end of every test of a pool, whatever the test was about."""
+
+from tests.support.pool import Event, Home, Pool
+
+
+def audit(home: Home, pools: list[Pool]) -> None:
+    """Drain what still runs, and check how each pool ended: processes, status, log, ledger."""
+    for pool in pools:
+        if pool.process.poll() is None and not pool.terminated:
+            pool.terminate()
+    orderly = [pool.wait() >= 0 for pool in pools]
+    if all(orderly):
+        check_nothing_left(home, but="fleet: local")
+    home.wait_empty()
+    for pool in pools:
+        pool.wait_log_end()
+        status = pool.process.returncode
+        assert status == pool.expected.exit, f"exit status {status}, not {pool.expected.exit}:\n{pool.log()}"
+        check_log(pool)
+        check_ledger(pool)
+
+
+def check_nothing_left(home: Home, but: str) -> None:
+    """Check that no process outlives the masters' orderly end, except one with `but` in its title."""
+    left = [process for process in home.processes() if but not in process.title]
+    assert not left, f"left behind: {left}"
+
+
+def check_log(pool: Pool) -> None:
+    """Check that the log is whole, and tells of no error and of no SIGKILL but the expected."""
+    expected = pool.expected
+    assert expected.noise or not pool.noise, "no JSON on standard error:\n" + "\n".join(pool.noise)
+    errors = [
+        event
+        for event in pool.events()
+        if str(event.get("level")).lower() in ("error", "critical") and event.get("event") not in expected.errors
+    ]
+    assert not errors, f"logged as errors: {errors}"
+    kills = [event for event in pool.events() if _tells_of_kill(event) and event["event"] not in expected.kills]
+    assert not kills, f"killed: {kills}"
+
+
+def _tells_of_kill(event: Event) -> bool:
+    return "SIGKILL" in str({name: value for name, value in event.items() if name != "message"})
+
+
+def check_ledger(pool: Pool) -> None:
+    """Check that what was received is what was settled."""
+    told = pool.events("drain.finished")
+    assert len(told) == pool.expected.ledger, f"the ledger was told {len(told)} times:\n{pool.log()}"
+    if not told:
+        return
+    ledger = told[0]
+    settled = sum(ledger[name] for name in ("deleted", "released", "dead_lettered", "left"))
+    assert ledger["received"] == settled, f"the ledger does not balance: {ledger}"
+    assert ledger["received"] == len(pool.events("message.received")), f"not what the log tells: {ledger}"

@@ -1,0 +1,253 @@
+"""A proxy before an SQS server that makes, on demand, the faults that the server lacks, and keeps a journal.
+
+    client ── request ──▶ journal ── fault? ──▶ server ── answer ──▶ held? ──▶ client
+
+Faults and holds are set for an action by its name, such as "ReceiveMessage".
+"""
+
+import http.client
+import json
+import socket
+import threading
+from collections import Counter
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from tests.support.eventually import eventually
+
+UPSTREAM_TIMEOUT = 60.0
+
+
+@dataclass
+class Exchange:
+    """One request and, once given, its answer. Marks count both, so that they say what came before what."""
+
+    action: str
+    request: dict[str, Any]
+    asked: int
+    answered: int | None = None
+    status: int | None = None
+    answer: dict[str, Any] | None = None
+    held: bool = False
+    """Its answer is ready and waits in the proxy."""
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Close the connection: before the server sees the request, or after it has carried it out."""
+
+    after: bool
+
+
+@dataclass(frozen=True)
+class Refuse:
+    """Answer with an error, without asking the server."""
+
+    status: int
+    code: str
+
+
+Fault = Cut | Refuse
+
+
+class FaultProxy:
+    """The proxy; it passes everything until told otherwise. Close it in the end."""
+
+    def __init__(self, upstream_port: int, port: int = 0) -> None:
+        self._upstream_port = upstream_port
+        self._changed = threading.Condition()
+        self._marks = 0
+        self._exchanges: list[Exchange] = []
+        self._faults: dict[str, list[Fault]] = {}
+        self._stalled: set[str] = set()
+        self._passes: Counter[str] = Counter()
+        self._server = _Server(("127.0.0.1", port), _Handler, self)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+        self._thread.start()
+
+    @property
+    def port(self) -> int:
+        """The port that clients connect to."""
+        return int(self._server.server_address[1])
+
+    @property
+    def endpoint(self) -> str:
+        """The URL that clients use."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def close(self) -> None:
+        """Let everything through and end; open connections are closed."""
+        with self._changed:
+            self._stalled.clear()
+            self._changed.notify_all()
+        self._server.shutdown()
+        self._server.server_close()
+        self._server.close_connections()
+        self._thread.join()
+
+    # What a test orders
+
+    def stall(self, action: str) -> None:
+        """Hold the answers to `action` that come from now on, until they are released."""
+        with self._changed:
+            self._stalled.add(action)
+
+    def release(self, action: str, count: int | None = None) -> None:
+        """Let `count` held answers to `action` go and hold on, or all of them and hold no more."""
+        with self._changed:
+            if count is None:
+                self._stalled.discard(action)
+                self._passes[action] = 0
+            else:
+                self._passes[action] += count
+            self._changed.notify_all()
+
+    def fail(self, action: str, times: int = 1, status: int = 500, code: str = "InternalFailure") -> None:
+        """Answer the next `times` requests of `action` with an error."""
+        self._add(action, times, Refuse(status, code))
+
+    def throttle(self, action: str, times: int = 1) -> None:
+        """Refuse the next `times` requests of `action` as too many."""
+        self._add(action, times, Refuse(400, "ThrottlingException"))
+
+    def cut(self, action: str, times: int = 1, after: bool = False) -> None:
+        """Cut the next `times` requests of `action` off, before or `after` the server has done them."""
+        self._add(action, times, Cut(after))
+
+    def _add(self, action: str, times: int, fault: Fault) -> None:
+        with self._changed:
+            self._faults.setdefault(action, []).extend([fault] * times)
+
+    # What a test asks
+
+    def journal(self, action: str | None = None) -> list[Exchange]:
+        """Return the exchanges so far, in the order of asking."""
+        with self._changed:
+            return [exchange for exchange in self._exchanges if action in (None, exchange.action)]
+
+    def count(self, action: str) -> int:
+        """Return how many requests of `action` have come."""
+        return len(self.journal(action))
+
+    def held(self, action: str) -> int:
+        """Return how many answers to `action` wait in the proxy."""
+        return sum(exchange.held for exchange in self.journal(action))
+
+    def open(self, action: str) -> int:
+        """Return how many requests of `action` have no answer yet."""
+        return sum(exchange.answered is None for exchange in self.journal(action))
+
+    def wait_count(self, action: str, count: int) -> None:
+        """Wait until `count` requests of `action` have come."""
+        eventually(lambda: self.count(action) >= count, what=f"{count} of {action}")
+
+    def wait_held(self, action: str, count: int = 1) -> None:
+        """Wait until `count` answers to `action` are held."""
+        eventually(lambda: self.held(action) >= count, what=f"{count} of {action} held")
+
+    def wait_open(self, action: str, count: int = 1) -> None:
+        """Wait until `count` requests of `action` are under way."""
+        eventually(lambda: self.open(action) >= count, what=f"{count} of {action} open")
+
+    # What the connections call, each in its thread
+
+    def _ask(self, action: str, request: dict[str, Any]) -> tuple[Exchange, Fault | None]:
+        with self._changed:
+            self._marks += 1
+            exchange = Exchange(action, request, self._marks)
+            self._exchanges.append(exchange)
+            faults = self._faults.get(action)
+            return exchange, faults.pop(0) if faults else None
+
+    def _hold(self, exchange: Exchange) -> None:
+        action = exchange.action
+        with self._changed:
+            exchange.held = action in self._stalled
+            while action in self._stalled and not self._passes[action]:
+                self._changed.wait()
+            if action in self._stalled:
+                self._passes[action] -= 1
+            exchange.held = False
+
+    def _answer(self, exchange: Exchange, status: int | None, body: bytes) -> None:
+        with self._changed:
+            self._marks += 1
+            exchange.answered = self._marks
+            exchange.status = status
+            exchange.answer = json.loads(body) if body else {}
+
+    def handle(self, action: str, path: str, headers: dict[str, str], body: bytes) -> tuple[int, str, bytes] | None:
+        """Carry out one request; return status, content type and body, or None to cut the connection."""
+        exchange, fault = self._ask(action, json.loads(body) if body else {})
+        match fault:
+            case Refuse(status, code):
+                answer = json.dumps({"__type": f"com.amazonaws.sqs#{code}", "message": "made by the proxy"}).encode()
+                self._answer(exchange, status, answer)
+                return status, "application/x-amz-json-1.0", answer
+            case Cut(after=False):
+                self._answer(exchange, None, b"")
+                return None
+        status, kind, answer = self._forward(path, headers, body)
+        self._hold(exchange)
+        self._answer(exchange, None if fault else status, answer)
+        return None if fault else (status, kind, answer)
+
+    def _forward(self, path: str, headers: dict[str, str], body: bytes) -> tuple[int, str, bytes]:
+        upstream = http.client.HTTPConnection("127.0.0.1", self._upstream_port, timeout=UPSTREAM_TIMEOUT)
+        try:
+            upstream.request("POST", path, body, headers)
+            response = upstream.getresponse()
+            return response.status, response.getheader("Content-Type", ""), response.read()
+        finally:
+            upstream.close()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+
+    def __init__(self, address: tuple[str, int], handler: type["_Handler"], proxy: FaultProxy) -> None:
+        self.proxy = proxy
+        self._connections: set[socket.socket] = set()
+        super().__init__(address, handler)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self._connections.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        self._connections.discard(request)
+        super().shutdown_request(request)
+
+    def close_connections(self) -> None:
+        for connection in list(self._connections):
+            self.shutdown_request(connection)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Stay silent: clients that die in mid-request are what tests are about."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    wbufsize = -1
+
+    def do_POST(self) -> None:
+        server = self.server
+        assert isinstance(server, _Server)
+        body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
+        action = self.headers.get("X-Amz-Target", "").rpartition(".")[2]
+        answer = server.proxy.handle(action, self.path, dict(self.headers), body)
+        if answer is None:
+            self.close_connection = True
+            return
+        status, kind, content = answer
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # the base class's name
+        """Say nothing: the journal has it."""
