@@ -63,12 +63,11 @@ class Template:
         """Import the app and freeze what is in memory. False when there is nothing to serve."""
         began = time.monotonic()
         before = _descriptors()
-        try:
-            loaded = app.load(self._plan.app) if self._plan.preload else None
-        except app.AppError as error:
-            self._master.send(Failed(APP_UNUSABLE, str(error), error.trace[-30_000:]))
+        if self._plan.preload:
+            if not self._load():
+                return False
+        elif not self._loads_elsewhere():
             return False
-        self._job = loaded
         self._keep = sorted(self._inherited | (_descriptors() - before))  # the user's: not one of ours
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
@@ -76,6 +75,31 @@ class Template:
         gc.freeze()
         self._master.send(Imported(round(time.monotonic() - began, 3), _dangers()))
         return True
+
+    def _load(self) -> bool:
+        try:
+            self._job = app.load(self._plan.app)
+        except app.AppError as error:
+            self._master.send(Failed(APP_UNUSABLE, str(error), error.trace[-30_000:]))
+            return False
+        return True
+
+    def _loads_elsewhere(self) -> bool:
+        """--no-preload: try the import in a process that ends with it, so that a bad app is known at the start."""
+        us = os.getpid()
+        child = processes.fork_blocked()
+        if child == 0:
+            good = False
+            try:
+                processes.unblock_signals()
+                good = processes.die_with_parent(us, processes.KILL) and self._load()
+            finally:
+                processes.leave(0 if good else 1)
+        status = processes.await_child(child)
+        if status < 0:
+            how = processes.signal_name(-status)
+            self._master.send(Failed(APP_UNUSABLE, f"importing {self._plan.app} died: {how}"))
+        return status == 0
 
     def serve(self) -> None:
         """One fork a request, until the master hangs up."""

@@ -34,9 +34,9 @@ def _quiet(sentence: str) -> Line:
     return Line(DEBUG, INFO, sentence)
 
 
-_JOB = "slot {slot} · job {job_pid} · message {message_id} · attempt {attempt}"
-_ENDED = _JOB + " · {duration:.2f} s, {max_rss_mib:.0f} MiB, CPU {cpu_seconds:.2f} s"
-_MESSAGE = "slot {slot} · message {message_id} · attempt {attempt}"
+_MESSAGE = " · slot {slot} · message {message_id} · attempt {attempt}"
+_JOB = _MESSAGE + " · pid {job_pid}"
+_COST = _JOB + ", {max_rss_mib:.0f} MiB, CPU {cpu_seconds:.2f} s"
 
 TABLE: dict[str, Line] = {
     "master.started": _same(
@@ -53,31 +53,30 @@ TABLE: dict[str, Line] = {
     "queue.warned": _same(WARNING, "queue {queue}: {why}"),
     "queue.late": _same(WARNING, "{why}; trying again for {left:.0f} s"),
     "sample.failed": _same(WARNING, "the queue's counts cannot be read: {why}"),
-    "poll.failed": _same(WARNING, "slot {slot} · {error}; next poll in {retry_in:.1f} s"),
-    "host.starved": _same(WARNING, "slot {slot} · this host has no process for a job; next poll in {retry_in:.1f} s"),
-    "dispatcher.spawned": Line(DEBUG, INFO, "slot {slot} · dispatcher {pid} spawned"),
-    "dispatcher.ready": Line(DEBUG, INFO, "slot {slot} · dispatcher {pid} ready"),
+    "poll.failed": _same(WARNING, "{error}; next poll in {retry_in:.1f} s · slot {slot}"),
+    "host.starved": _same(WARNING, "this host has no process for a job; next poll in {retry_in:.1f} s · slot {slot}"),
+    "dispatcher.spawned": Line(DEBUG, INFO, "dispatcher {pid} spawned · slot {slot}"),
+    "dispatcher.ready": Line(DEBUG, INFO, "dispatcher {pid} ready · slot {slot}"),
     "dispatcher.died": _same(
-        WARNING, "slot {slot} · dispatcher {pid} died while {state}: {cause}; respawn in {respawn_in:.1f} s"
+        WARNING, "dispatcher {pid} died while {state}: {cause}; respawn in {respawn_in:.1f} s · slot {slot}"
     ),
-    "dispatcher.hung": _same(WARNING, "slot {slot} · dispatcher {pid} is killed: {why}"),
-    "dispatcher.failed": _same(ERROR, "slot {slot} · a fault of fleet itself: {error}"),
-    "message.received": _quiet(_MESSAGE + " · received"),
-    "job.started": _quiet(_JOB + " · started"),
-    "job.succeeded": _same(INFO, _ENDED + " · succeeded"),
-    "job.failed": _same(WARNING, _ENDED + " · failed: {exit}"),
-    "job.signalled": _same(WARNING, _ENDED + " · died by {exit}"),
-    "job.stopped": _same(WARNING, _ENDED + " · stopped by fleet: {exit}"),
-    "job.stopping": _same(INFO, _JOB + " · told to stop"),
-    "job.not_started": _same(ERROR, _MESSAGE + " · no process to be had: {error}"),
-    "job.lingers": _same(WARNING, _JOB + " · cannot be killed yet; its lease is kept"),
-    "lease.extended": _quiet(_MESSAGE + " · lease extended by {seconds} s"),
-    "lease.failed": _same(WARNING, _MESSAGE + " · lease not extended: {error}; {left:.0f} s left"),
-    "lease.lost": _same(WARNING, _MESSAGE + " · lease lost; the job runs on, others may get the message too"),
-    "message.deleted": _quiet(_MESSAGE + " · deleted"),
-    "message.released": _same(INFO, _MESSAGE + " · released"),
-    "message.left": _same(WARNING, _MESSAGE + " · left until its lease ends: {why}"),
-    "message.unsettled": _same(WARNING, _MESSAGE + " · cannot be {settlement} yet: {error}"),
+    "dispatcher.hung": _same(WARNING, "dispatcher {pid} is killed: {why} · slot {slot}"),
+    "dispatcher.failed": _same(ERROR, "a fault of fleet itself: {error} · slot {slot}"),
+    "message.received": _quiet("message received" + _MESSAGE),
+    "job.started": _quiet("job started" + _JOB),
+    "job.succeeded": _same(INFO, "job succeeded in {duration:.2f} s" + _COST),
+    "job.failed": _same(WARNING, "job failed ({exit}) after {duration:.2f} s" + _COST),
+    "job.signalled": _same(WARNING, "job died by {exit} after {duration:.2f} s" + _COST),
+    "job.stopped": _same(WARNING, "job stopped by fleet ({exit}) after {duration:.2f} s" + _COST),
+    "job.stopping": _same(INFO, "job told to stop" + _JOB),
+    "job.not_started": _same(ERROR, "no process to be had for a job: {error}" + _MESSAGE),
+    "lease.extended": _quiet("lease extended by {seconds} s" + _MESSAGE),
+    "lease.failed": _same(WARNING, "lease not extended: {error}; {left:.0f} s left" + _MESSAGE),
+    "lease.lost": _same(WARNING, "lease lost; the job runs on, others may get the message too" + _MESSAGE),
+    "message.deleted": _quiet("message deleted" + _MESSAGE),
+    "message.released": _same(INFO, "message released" + _MESSAGE),
+    "message.left": _same(WARNING, "message left to its lease: {why}" + _MESSAGE),
+    "message.unsettled": _same(WARNING, "message not {settlement} yet: {error}" + _MESSAGE),
     "pool.resized": _same(INFO, "{from} → {to} workers: {reason}"),
     "pool.slots": _same(INFO, "{table}"),
     "reload.missing": _same(WARNING, "HUP: a reload is not available yet; stop and start the pool"),

@@ -20,7 +20,7 @@ from fleet.core.exits import Exit, from_siginfo
 from fleet.system.signals import GROUP
 
 LINUX = sys.platform.startswith("linux")
-TERMINATE = signal.SIGTERM
+TERMINATE, KILL = signal.SIGTERM, signal.SIGKILL
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
@@ -148,9 +148,9 @@ class Usage:
     max_rss_mib: float
 
 
-def await_child(pid: int) -> None:
-    """Wait for a child that is about to exit, and reap it."""
-    os.waitpid(pid, 0)
+def await_child(pid: int) -> int:
+    """Wait for a child that is about to exit, and reap it. Its exit status, negative for a signal."""
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
 def bury(pid: int) -> Usage:

@@ -1,0 +1,346 @@
+"""A host for the pool's model: kernel, helpers, dispatchers, clock; and the master's shell, which decides nothing.
+
+The shell follows `fleet/master.py` and `fleet/children.py` in what it tells the state machine and in which order:
+words of one channel in their order, the dead after what they said, a death only when every spawn asked for has been
+answered, a Tick after all the rest. Whatever the kernel may do is the model's choice: how late a word or a death is
+heard, how much time passes, who dies.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from math import inf
+
+from fleet.core import books, pool
+from fleet.core.books import Config, Depth, Level, Phase, Pool, Role
+from fleet.core.events import (
+    Died,
+    Effect,
+    Ended,
+    Event,
+    HelperDied,
+    HelperFailed,
+    HelperReady,
+    Kill,
+    KillHelper,
+    Log,
+    Resized,
+    Said,
+    Sampled,
+    Send,
+    Spawn,
+    Spawned,
+    SpawnFailed,
+    SpawnHelper,
+    StopAsked,
+    Terminate,
+    Tick,
+)
+from fleet.core.exits import Exit
+from fleet.core.messages import Counted, Failed, Forked, Grant, Imported, NotForked, Ready, Usable, Word
+from fleet.core.reconcile import wakes_at
+from fleet.core.slots import State
+from tests.core.dispatchers import Channel, Choice, Dispatcher, Stage
+
+KILLED = Exit(signal=9)
+
+Watch = Callable[[Pool, Event, Pool, tuple[Effect, ...]], None]
+
+
+@dataclass
+class Helper:
+    """The template's or the scout's process."""
+
+    pid: int
+    words: list[Word] = field(default_factory=list)
+    ready: bool = False
+    alive: bool = True
+    asked: list[tuple[int, Channel]] = field(default_factory=list)  # the template's orders
+    unnamed: list[Forked] = field(default_factory=list)  # forked, and not said yet
+
+
+@dataclass
+class World:
+    """Everything there is."""
+
+    config: Config
+    watch: Watch
+    luck: float = 0.5
+    now: float = 1000.0
+
+    def __post_init__(self) -> None:
+        self.pool = books.new(self.config)
+        self.judged = self.now
+        self.processes: dict[int, Dispatcher] = {}
+        self.helpers: dict[Role, Helper] = {}
+        self.dead: list[tuple[int, Exit]] = []  # zombies, oldest first
+        self.polls_of_the_dead: list[float] = []  # until when the server serves them
+        self.signals: list[Event] = []
+        self.channels: dict[int, Channel] = {}
+        self.pids: dict[int, int] = {}
+        self.asked: set[int] = set()
+        self.unnamed: dict[int, Exit] = {}
+        self.mourned: list[Event] = []
+        self.last_pid = 100
+        self.take(Tick())
+
+    # The clock.
+
+    def wakes_at(self) -> float:
+        """Until when the master would sleep."""
+        return wakes_at(self.pool, self.judged)
+
+    def new_pid(self) -> int:
+        self.last_pid += 1
+        return self.last_pid
+
+    # The kernel.
+
+    def dies(self, pid: int, how: Exit) -> None:
+        """A process ends; its parent may look later."""
+        if process := self.processes.get(pid):
+            if process.stage is Stage.POLLING:
+                self.polls_of_the_dead.append(process.poll_until)
+            process.stage = Stage.GONE
+        for helper in self.helpers.values():
+            if helper.pid == pid:
+                helper.alive = False
+        self.dead.append((pid, how))
+
+    def dispatcher_moves(self, process: Dispatcher, choice: Choice) -> None:
+        if process.moves(choice, self.now):
+            self.dies(process.pid, Exit(code=0))
+
+    def running(self) -> list[Dispatcher]:
+        """The dispatchers that are alive."""
+        return [process for process in self.processes.values() if process.stage is not Stage.GONE]
+
+    def open_polls(self) -> int:
+        """What the server has open for this host, as far as it matters: of the living, and of the dead."""
+        alive = sum(process.stage is Stage.POLLING for process in self.running())
+        return alive + self.dead_polls()
+
+    def dead_polls(self) -> int:
+        return sum(until > self.now for until in self.polls_of_the_dead)
+
+    # The helpers.
+
+    def helper(self, role: Role) -> Helper | None:
+        """Its process, if it is alive."""
+        helper = self.helpers.get(role)
+        return helper if helper and helper.alive else None
+
+    def helper_moves(self, role: Role, good: bool) -> None:
+        """Import or look the queue up; then fork, or count."""
+        helper = self.helper(role)
+        if helper is None:
+            return
+        if not helper.ready:
+            helper.ready = True
+            helper.words.append(Imported(0.1, []) if role is Role.TEMPLATE else Usable("url", []))
+        elif role is Role.TEMPLATE:
+            self.template_forks(helper, good)
+
+    def helper_fails(self, role: Role) -> None:
+        """It says that it cannot do its part, and leaves."""
+        if (helper := self.helper(role)) and not helper.ready:
+            helper.words.append(Failed(4 if role is Role.TEMPLATE else 5, "it cannot"))
+            self.dies(helper.pid, Exit(code=0))
+
+    def scout_counts(self, depth: tuple[int, int, int]) -> None:
+        if (scout := self.helper(Role.SCOUT)) and scout.ready:
+            scout.words.append(Counted(*depth))
+
+    def template_forks(self, template: Helper, good: bool) -> None:
+        """One request at a time: the fork, then the name; the dispatcher may be quicker than its name."""
+        if template.unnamed:
+            template.words.append(template.unnamed.pop())
+        elif template.asked:
+            slot, channel = template.asked.pop(0)
+            if not good:
+                template.words.append(NotForked(slot, "no process"))
+                return
+            pid = self.new_pid()
+            self.processes[pid] = Dispatcher(pid, slot, channel, self.config.wait_time)
+            template.unnamed.append(Forked(slot, pid))
+
+    # The master's loop.
+
+    def master_wakes(self, deaf: frozenset[object] = frozenset()) -> None:
+        """One turn; what it is deaf to arrives later. A slot's number, a role, "signals", "deaths"."""
+        until = self.wakes_at()
+        happened: list[Event] = []
+        for role in list(self.helpers):
+            if role not in deaf:
+                happened += self.helper_heard(role)
+        for slot in list(self.channels):
+            if slot not in deaf:
+                happened += self.heard(slot)
+        if "deaths" not in deaf:
+            happened += self.reaped()
+        if "signals" not in deaf:
+            happened += self.signals
+            self.signals = []
+        if self.now >= until or not happened:
+            happened.append(Tick())
+        for event in happened:
+            self.take(event)
+        for event in self.swept():
+            self.take(event)
+
+    def heard(self, slot: int) -> list[Event]:
+        channel = self.channels[slot]
+        words, channel.words = channel.words, []
+        for word in words:
+            if isinstance(word, Ready):
+                self.pids[word.pid] = slot
+        return [Said(slot, word) for word in words]
+
+    def helper_heard(self, role: Role) -> list[Event]:
+        helper = self.helpers[role]
+        words, helper.words = helper.words, []
+        return [event for word in words for event in self.helper_said(role, word)]
+
+    def helper_said(self, role: Role, word: Word) -> list[Event]:
+        match word:
+            case Imported() | Usable():
+                return [HelperReady(role)]
+            case Failed(code, why):
+                return [HelperFailed(role, code, why)]
+            case Counted(visible, in_flight, delayed):
+                return [Sampled(Depth(visible, in_flight, delayed))]
+            case Forked(slot, pid):
+                return self.named(slot, pid)
+            case NotForked(slot, why):
+                self.asked.discard(slot)
+                return [SpawnFailed(slot, why)] if slot in self.channels else []
+        return []
+
+    def named(self, slot: int, pid: int) -> list[Event]:
+        self.asked.discard(slot)
+        how = self.unnamed.pop(pid, None)
+        if slot not in self.channels:
+            return []
+        known = self.pids.get(pid) == slot
+        self.pids[pid] = slot
+        return [*([] if known else [Spawned(slot, pid)]), *(self.ended(pid, how) if how else [])]
+
+    def reaped(self) -> list[Event]:
+        found: list[Event] = []
+        dead, self.dead = self.dead, []
+        for pid, how in dead:
+            role = next((role for role, helper in self.helpers.items() if helper.pid == pid), None)
+            if pid in self.pids:
+                found += self.ended(pid, how)
+            elif role is not None:
+                found += [*self.helper_heard(role), HelperDied(role, "gone")]
+                del self.helpers[role]
+                if role is Role.TEMPLATE:
+                    self.asked.clear()
+            elif self.asked:
+                self.unnamed[pid] = how
+        if not self.asked:
+            self.unnamed.clear()
+        return found
+
+    def ended(self, pid: int, how: Exit) -> list[Event]:
+        slot = self.pids.pop(pid)
+        said = self.heard(slot) if slot in self.channels else []
+        if channel := self.channels.pop(slot, None):
+            channel.hung_up = True
+        self.mourned.append(Died(slot, how, str(how)))
+        return [Ended(slot), *said]
+
+    def swept(self) -> list[Event]:
+        if self.asked:
+            return []
+        news, self.mourned = self.mourned, []
+        return news
+
+    # One step, and what it asks for.
+
+    def take(self, event: Event) -> None:
+        """One event; the watcher sees what it did before anybody acts on it."""
+        if isinstance(event, Tick):
+            self.judged = self.now
+        before = self.pool
+        self.pool, effects = pool.step(before, event, self.now, self.luck)
+        self.watch(before, event, self.pool, effects)
+        for slot in self.pool.slots:
+            if slot.state is State.VACANT:
+                self.forget(slot.number)
+        for effect in effects:
+            self.perform(effect)
+
+    def forget(self, slot: int) -> None:
+        self.asked.discard(slot)
+        if channel := self.channels.pop(slot, None):
+            channel.hung_up = True
+
+    def perform(self, effect: Effect) -> None:
+        match effect:
+            case Send(slot, order):
+                if channel := self.channels.get(slot):
+                    channel.orders.append(order)
+                if isinstance(order, Grant) and (process := self.at(slot)):
+                    process.granted(self.now)
+            case Spawn(slot):
+                self.spawn(slot)
+            case Terminate(slot):
+                if process := self.at(slot):
+                    process.leaving = True
+            case Kill(slot):
+                if process := self.at(slot):
+                    self.dies(process.pid, KILLED)
+            case SpawnHelper(role):
+                self.helpers[role] = Helper(self.new_pid())
+            case KillHelper(role):
+                if helper := self.helper(role):
+                    self.dies(helper.pid, KILLED)
+            case Log():
+                pass
+
+    def at(self, slot: int) -> Dispatcher | None:
+        """The living dispatcher that the books name for the slot."""
+        pid = self.pool.slots[slot].pid
+        process = self.processes.get(pid) if pid in self.pids and pid is not None else None
+        return process if process and process.stage is not Stage.GONE else None
+
+    def spawn(self, slot: int) -> None:
+        self.forget(slot)
+        self.channels[slot] = channel = Channel()
+        self.asked.add(slot)
+        if template := self.helper(Role.TEMPLATE):
+            template.asked.append((slot, channel))
+
+    # The operator.
+
+    def stop(self, level: Level) -> None:
+        """TERM or QUIT; the same one again before the master looks is the same."""
+        asked = StopAsked(level, level.name)
+        if asked not in self.signals:
+            self.signals.append(asked)
+
+    def resize(self, by: int) -> None:
+        if Resized(by) not in self.signals:
+            self.signals.append(Resized(by))
+
+    # The end.
+
+    def goes_on_until_stopped(self, turns: int, stubborn: frozenset[int], hung_template: bool) -> bool:
+        """Everybody but the stubborn does his part, and time passes. False when the pool does not stop."""
+        for _ in range(turns):
+            if self.pool.phase is Phase.STOPPED:
+                return True
+            for process in self.running():
+                if process.slot not in stubborn:
+                    self.dispatcher_moves(process, Choice.EMPTY)
+            if not hung_template:
+                self.helper_moves(Role.TEMPLATE, good=True)
+            quiet = not (self.dead or any(channel.words for channel in self.channels.values()))
+            if quiet:
+                next_poll = [p.poll_until for p in self.running() if p.stage is Stage.POLLING]
+                self.now = max(self.now, min([self.wakes_at(), *next_poll]))
+                if self.now == inf:
+                    return False
+            self.master_wakes()
+        return False
