@@ -67,7 +67,10 @@ class Endpoint:
         messages: list[dict[str, Any]] = self.call("GET", "/messages")["messages"]
         return messages
 
-    def close(self) -> None:
+    def __enter__(self) -> "Endpoint":
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self.process.kill()
         self.process.communicate()
 

@@ -7,15 +7,25 @@ import os
 import signal
 import statistics
 import time
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 
-from bench.harness import WAIT_TIME, Endpoint, Tree, activity, fleet, floor, forks
+from bench.harness import WAIT_TIME, Cost, Endpoint, Tree, activity, fleet, floor, forks
 
 ROUNDS = 3
-FEW, MANY = 100, 1100  # messages of the two runs whose difference is the cost of the jobs alone
+BLOCK = 200  # messages
+FEW, MANY = 1, 5  # blocks of the two runs whose difference is the cost of the jobs alone
 Start = Callable[..., AbstractContextManager[Tree]]
+Side = tuple[Start, Endpoint, *tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one tree cost, and how many jobs a second it did."""
+
+    cost: Cost
+    rate: float
 
 
 @dataclass(frozen=True)
@@ -57,49 +67,72 @@ def percentile(values: Iterable[float], share: float) -> float:
 def cpu(endpoint: Endpoint) -> list[Figure]:
     """CPU per no-op job of the whole tree, and jobs per second, at 8 workers.
 
-    A run with few messages and one with many cost the same start, idle time and stop; their difference, divided by
-    the difference in messages, is what a job costs. Jobs per second are of the longer run, from the first receive
-    to the last delete.
+    Pool and floor live at the same time, each with a stand-in of its own, and get a block of messages in turn while
+    the other idles: on a shared host, runs one after the other differ by more than what is to be told apart. A run of
+    one block and a run of many cost the same start, idle time and stop; their difference, divided by the difference
+    in messages, is what a job costs. Jobs per second are those of a block, from its first receive to its last delete.
     """
-    pool = [_cost_of_jobs(endpoint, fleet, ("noop",))]
-    loop = [_cost_of_jobs(endpoint, floor, ("noop",))]
-    for _ in range(ROUNDS - 1):
-        pool.append(_cost_of_jobs(endpoint, fleet, ("noop",)))
-        loop.append(_cost_of_jobs(endpoint, floor, ("noop",)))
-    calls = _cost_of_jobs(endpoint, floor, ("noop", "boto3"))
+    pool, loop = [], []
+    with Endpoint() as other:
+        sides = [(fleet, endpoint, "noop"), (floor, other, "noop")]
+        for _ in range(ROUNDS):
+            ours, theirs = jobs_alone(sides)
+            pool.append(ours)
+            loop.append(theirs)
+        calls = jobs_alone([(floor, other, "noop", "boto3")])[0]
+    figures = [
+        Figure("CPU per no-op job, 8 workers", "ms", *_column("cpu", pool, loop), bar=1.3, bar_of_ratio=True),
+        Figure("page faults per no-op job", "", *_column("faults", pool, loop)),
+        Figure("jobs per second, 8 workers", "/s", *_column("rate", pool, loop)),
+    ]
     return [
-        Figure("CPU per no-op job, 8 workers", "ms", _column(0, pool), _column(0, loop), bar=1.3, bar_of_ratio=True),
-        Figure("page faults per no-op job", "", _column(1, pool), _column(1, loop)),
-        Figure("jobs per second, 8 workers", "/s", _column(2, pool), _column(2, loop)),
-        Figure("CPU of the floor's two calls alone", "ms", (), [calls[0]]),
+        *figures,
+        Figure("CPU of the floor's two calls alone", "ms", (), [calls["cpu"]]),
         Figure("CPU of a bare fork, exit, wait", "ms", (), [_cost_of_forks(endpoint)]),
     ]
 
 
-def _column(index: int, runs: Sequence[tuple[float, float, float]]) -> list[float]:
-    return [run[index] for run in runs]
+def _column(name: str, pool: Sequence[Mapping[str, float]], loop: Sequence[Mapping[str, float]]) -> list[list[float]]:
+    return [[run[name] for run in side] for side in (pool, loop)]
 
 
-def _cost_of_jobs(endpoint: Endpoint, start: Start, arguments: Sequence[str]) -> tuple[float, float, float]:
-    """CPU milliseconds and page faults per job, jobs per second."""
-    costs = []
-    for count in (FEW, MANY):
-        with start(endpoint, 8, *arguments) as tree:
-            all_at_once(endpoint, count)
-            messages = endpoint.messages()
-            costs.append(tree.end(endpoint, signal.SIGTERM if start is fleet else None))
-    took = max(m["deleted"] for m in messages) - min(m["received"] for m in messages)
-    jobs = costs[1] - costs[0]
-    return jobs.cpu * 1000 / (MANY - FEW), jobs.faults / (MANY - FEW), MANY * 1e9 / took
+def jobs_alone(sides: Sequence[Side]) -> list[dict[str, float]]:
+    """For each side: CPU milliseconds and page faults per job, jobs per second."""
+    few, many = _in_turn(sides, FEW), _in_turn(sides, MANY)
+    jobs = (MANY - FEW) * BLOCK
+    costs = [(long.cost - short.cost, long.rate) for short, long in zip(few, many, strict=True)]
+    return [{"cpu": cost.cpu * 1000 / jobs, "faults": cost.faults / jobs, "rate": rate} for cost, rate in costs]
+
+
+def _in_turn(sides: Sequence[Side], blocks: int) -> list[Run]:
+    """Run all sides at once, each working through so many blocks of messages while the others idle."""
+    with ExitStack() as stack:
+        trees = [stack.enter_context(start(endpoint, 8, *arguments)) for start, endpoint, *arguments in sides]
+        for block in range(1, blocks + 1):
+            for _, endpoint, *_ in sides:
+                endpoint.fill(BLOCK)
+                endpoint.await_deleted(block * BLOCK)
+        runs = []
+        for tree, (start, endpoint, *_) in zip(trees, sides, strict=True):
+            rate = _rate(endpoint.messages())
+            runs.append(Run(tree.end(endpoint, signal.SIGTERM if start is fleet else None), rate))
+        return runs
+
+
+def _rate(messages: Sequence[Mapping[str, int]]) -> float:
+    """Jobs per second while there were any; the median of the blocks."""
+    blocks = [messages[at : at + BLOCK] for at in range(0, len(messages), BLOCK)]
+    took = [max(m["deleted"] for m in block) - min(m["received"] for m in block) for block in blocks]
+    return BLOCK * 1e9 / statistics.median(took)
 
 
 def _cost_of_forks(endpoint: Endpoint) -> float:
     """CPU milliseconds of one fork, exit and wait in a process that has boto3 and a client loaded."""
     costs = []
-    for count in (FEW, MANY):
-        with forks(endpoint, 8, count) as tree:
+    for blocks in (FEW, MANY):
+        with forks(endpoint, 8, blocks * BLOCK) as tree:
             costs.append(tree.end(endpoint, None))
-    return (costs[1] - costs[0]).cpu * 1000 / (MANY - FEW)
+    return (costs[1] - costs[0]).cpu * 1000 / ((MANY - FEW) * BLOCK)
 
 
 def latency(endpoint: Endpoint) -> list[Figure]:

@@ -23,8 +23,7 @@ def main() -> int:
     console = Console(stderr=True)
     figures: list[Figure] = []
     broken = False
-    endpoint = Endpoint()
-    try:
+    with Endpoint() as endpoint:
         for name in options.name or MEASURES:
             console.print(f"measuring {name} …")
             try:
@@ -32,8 +31,6 @@ def main() -> int:
             except BenchError as error:
                 console.print(f"{name}: {error}", markup=False)
                 broken = True
-    finally:
-        endpoint.close()
     Console(width=None if sys.stdout.isatty() else 132).print(_table(figures))
     if options.json:
         options.json.write_text(json.dumps({"host": _host(), "figures": [_plain(f) for f in figures]}, indent=1))

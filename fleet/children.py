@@ -217,9 +217,9 @@ class Children:
         if processes.dead_child(death.pid):
             processes.bury(death.pid)
         said: list[Event] = [events.Ended(slot)]
-        if end := self._channels.get(slot):
+        if end := self._channels.pop(slot, None):  # its name, if the template still owes it, is waited for
             said += [events.Said(slot, word) for word in end.receive() if isinstance(word, Report)]
-        self.forget(slot)
+            self._hang_up(end)
         message_id, attempt = (record.message_id, record.attempt) if record and record.message_id else (None, None)
         self._mourned.append(events.Died(slot, death.exit, processes.phrase(death.exit), message_id, attempt))
         return said

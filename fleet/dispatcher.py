@@ -62,6 +62,7 @@ class Dispatcher:
         self._drain: float | None = None  # seconds, as the master said
         self._granted = self._freed = False
         self._job: Running | None = None
+        self._starved = False  # no process was to be had for the message in hand
         self._record = Record(State.IDLE, self._pid)
         self._wakeup = Wakeup([signal.SIGTERM])
         for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
@@ -241,6 +242,7 @@ class Dispatcher:
         try:
             pid = processes.fork_blocked((signal.SIGTERM,))
         except OSError as error:
+            self._starved = True
             log.emit("job.not_started", **self._about(message), error=os.strerror(error.errno or 0))
             return self._step(message, delivery, on.NotStarted(now()))
         if pid == 0:
@@ -301,7 +303,8 @@ class Dispatcher:
         self._job = None
         self._record = Record(State.IDLE, self._pid)
         self._note(state=State.IDLE)
-        self._channel.send(Settled(how, what, seconds, bad))
+        self._channel.send(Settled(how, what, seconds, bad, self._starved))
+        self._starved = False
         why = {"why": _why_left(delivery, bad)} if how is Settlement.LEAVE else {}
         log.emit(f"message.{how.value}", **self._about(message), **why)
         self._title("idle")

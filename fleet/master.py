@@ -73,10 +73,10 @@ class Master:
                 came = self._wakeup.signals()
             else:
                 happened += self._children.heard(fd)
-        for number in came:
-            happened += self._signalled(number)
-        if signal.SIGCHLD in came:  # last: what the dead have still said comes first
+        if signal.SIGCHLD in came:  # after all words, so that what the dead have said comes first
             happened += self._children.reaped()
+        for number in came:  # what has happened comes before what is asked
+            happened += self._signalled(number)
         return [*happened, events.Tick()] if now() >= until or not happened else happened
 
     def _signalled(self, number: int) -> list[Event]:

@@ -26,7 +26,7 @@ allow raises `Illegal` and changes nothing. The lease is kept in every phase but
 
 from dataclasses import dataclass, replace
 from enum import Enum, auto
-from math import inf
+from math import ceil, inf
 from typing import assert_never
 
 from fleet.core.delivery_events import (
@@ -230,7 +230,7 @@ def _due(delivery: Delivery, now: float, rules: Rules) -> Step:
 def _extension(delivery: Delivery, now: float, rules: Rules) -> tuple[Action, ...]:
     """The extend that is due, never past SQS's limit: beyond it SQS refuses, it does not clamp."""
     room = delivery.received_at + LONGEST - now
-    seconds = int(min(rules.visibility, room))
+    seconds = int(min(ceil(rules.visibility), room))
     pointless = room < rules.visibility and now + seconds <= delivery.lease_until + 1  # ever less, near the limit
     return (Extend(seconds),) if seconds > 0 and not pointless else ()
 

@@ -92,12 +92,16 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """The delivery has ended; `job_seconds` is None when no job ran, `bad` as in exits.ended_badly."""
+    """The delivery has ended; `job_seconds` is None when no job ran, `bad` as in exits.ended_badly.
+
+    `starved`: the host had no process to give to the job.
+    """
 
     settlement: Settlement
     outcome: Outcome | None
     job_seconds: float | None
     bad: bool
+    starved: bool = False
 
 
 @dataclass(frozen=True, slots=True)

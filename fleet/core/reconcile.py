@@ -25,7 +25,7 @@ def reconcile(pool: Pool, now: float, *, judge: bool = True) -> Step:
     """Every rule in turn; the order is from what was to what shall be. `judge`: also who has been silent too long."""
     effects: list[Effect] = []
     for rule in (
-        *((_overdue, _late) if judge else ()),
+        *((_overdue, _late, _overstayed) if judge else ()),
         _polls_over,
         _started,
         _emptied,
@@ -109,6 +109,13 @@ def _late(pool: Pool, now: float) -> Step:
     return replace(pool, template=replace(template, killed=True)), (KillHelper(Role.TEMPLATE),)
 
 
+def _overstayed(pool: Pool, now: float) -> Step:
+    """A stop that takes longer than any stop may."""
+    if pool.phase is not Phase.DRAINING or now < pool.kill_at:
+        return pool, ()
+    return replace(pool, level=Level.KILL), ()
+
+
 def _polls_over(pool: Pool, now: float) -> Step:
     """Polls of the dead that the server has ended by now."""
     if not pool.dead_polls or min(pool.dead_polls) > now:
@@ -153,8 +160,6 @@ def _drained(pool: Pool, now: float) -> Step:
     if pool.phase is not Phase.DRAINING:
         return pool, ()
     effects: list[Effect] = []
-    if pool.level is not Level.KILL and now >= pool.kill_at:
-        pool = replace(pool, level=Level.KILL)
     seconds = pool.config.drain_timeout if pool.level is Level.DRAIN else 0.0
     changed: list[Slot] = []
     for slot in pool.slots:

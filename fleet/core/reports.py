@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import assert_never
 
 from fleet.core import emptiness, polling, restarts, slots
-from fleet.core.books import Counts, Illegal, Phase, Pool, with_slot
+from fleet.core.books import Counts, Illegal, Pool, with_slot
 from fleet.core.events import Effect, Log
 from fleet.core.exits import Settlement
 from fleet.core.messages import Empty, Held, PollFailed, Ready, Received, Report, Settled
@@ -65,7 +65,7 @@ def _settled(pool: Pool, slot: Slot, report: Settled, now: float, luck: float) -
     if report.outcome is not None:
         idle = replace(pool.slots[slot.number], crashes=0)
         return replace(with_slot(pool, idle), restarts=restarts.Restarts(), polling=polling.fed(pool.polling)), ()
-    if slot.leaving or pool.phase is not Phase.RUNNING:  # it came too late to be worked on
+    if not report.starved:  # it came too late to be worked on
         return pool, ()
     after = polling.starved(pool.polling, now, luck)
     fields = {"slot": slot.number, "retry_in": round(after.not_before - now, 3)}

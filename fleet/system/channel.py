@@ -94,7 +94,7 @@ class Channel:
 def _decoded(packet: bytes) -> Word:
     name, *values = json.loads(packet)
     if name == messages.Settled.__name__:
-        settlement, outcome, job_seconds, bad = values
-        return messages.Settled(Settlement(settlement), outcome and Outcome(outcome), job_seconds, bad)
+        settlement, outcome, *rest = values
+        return messages.Settled(Settlement(settlement), outcome and Outcome(outcome), *rest)
     word: Word = _KINDS[name][0](*values)
     return word
