@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Self
 
 import psutil
 
@@ -67,7 +67,7 @@ class Endpoint:
         messages: list[dict[str, Any]] = self.call("GET", "/messages")["messages"]
         return messages
 
-    def __enter__(self) -> "Endpoint":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -56,7 +56,7 @@ def _table(figures: list[Figure]) -> Table:
         table.add_column(heading, justify="left" if heading == "measure" else "right")
     for figure in figures:
         ours, theirs = (_shown(values, figure.unit) for values in (figure.values, figure.floor))
-        ratio = "" if figure.ratio is None else f"{figure.ratio:.2f}"
+        ratio = _shown(figure.ratios, "")
         ok = {None: "", True: "[green]yes[/]", False: "[bold red]NO[/]"}[figure.met]
         table.add_row(figure.measure, ours, theirs, ratio, _bar(figure), ok)
     return table

@@ -54,6 +54,7 @@ class Children:
         self._helpers: dict[Role, Helper] = {}
         self._sources: dict[int, int | Role] = {}  # descriptor → slot or helper
         self._asked: set[int] = set()  # slots whose dispatcher the template has not named yet
+        self._introduced: set[int] = set()  # pids that the template has still to name
         self._unnamed: dict[int, processes.Death] = {}  # ended before the template named them
         self._mourned: list[Event] = []  # deaths that are no news until all that the dead have left is gone
         self._before = frozenset(processes.children())  # not ours to judge
@@ -135,9 +136,16 @@ class Children:
         if isinstance(source, Role):
             return [event for word in words for event in self._helper_said(source, word)]
         for word in words:
-            if isinstance(word, Ready):  # it may introduce itself before the template does
-                self._pids[word.pid] = source
+            if isinstance(word, Ready):
+                self._introduced_itself(source, word.pid)
         return [events.Said(source, word) for word in words if isinstance(word, Report)]
+
+    def _introduced_itself(self, slot: int, pid: int) -> None:
+        """A dispatcher is ready, perhaps before the template has named it: then its name is no news any more."""
+        self._pids[pid] = slot
+        if slot in self._asked:
+            self._asked.discard(slot)
+            self._introduced.add(pid)
 
     def _helper_said(self, role: Role, word: Word) -> list[Event]:
         match word:
@@ -172,13 +180,15 @@ class Children:
 
     def _named(self, slot: int, pid: int) -> list[Event]:
         """The template names a dispatcher's pid; the dispatcher may be ready, or dead, already."""
+        if pid in self._introduced:
+            self._introduced.discard(pid)
+            return []
         self._asked.discard(slot)
         death = self._unnamed.pop(pid, None)
         if slot not in self._channels:  # given up meanwhile: it sees that its channel is closed
             return []
-        known = self._pids.get(pid) == slot  # it has introduced itself
         self._pids[pid] = slot
-        return [*([] if known else [events.Spawned(slot, pid)]), *(self._ended(death) if death else [])]
+        return [events.Spawned(slot, pid), *(self._ended(death) if death else [])]
 
     # Deaths.
 
@@ -206,6 +216,7 @@ class Children:
         del self._helpers[role]
         if role is Role.TEMPLATE:
             self._asked.clear()
+            self._introduced.clear()
         return [*said, events.HelperDied(role, processes.phrase(death.exit))]
 
     def _ended(self, death: processes.Death) -> list[Event]:
@@ -217,7 +228,7 @@ class Children:
         if processes.dead_child(death.pid):
             processes.bury(death.pid)
         said: list[Event] = [events.Ended(slot)]
-        if end := self._channels.pop(slot, None):  # its name, if the template still owes it, is waited for
+        if end := self._channels.pop(slot, None):
             said += [events.Said(slot, word) for word in end.receive() if isinstance(word, Report)]
             self._hang_up(end)
         message_id, attempt = (record.message_id, record.attempt) if record and record.message_id else (None, None)

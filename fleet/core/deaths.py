@@ -16,7 +16,7 @@ Step = tuple[Pool, tuple[Effect, ...]]
 
 def spawned(pool: Pool, slot: Slot, pid: int, now: float) -> Step:
     """The template has named the slot's dispatcher."""
-    born = replace(slots.to(slot, State.BOOTING, slot.since), pid=pid, born=now)
+    born = replace(slots.to(slot, State.BOOTING, now), pid=pid, born=now)
     effects: list[Effect] = [Log("dispatcher.spawned", {"slot": slot.number, "pid": pid})]
     return with_slot(pool, born), tuple(effects)
 

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, Phase, settings
 COMMON = settings(
     deadline=None,
     print_blob=True,
+    report_multiple_bugs=False,
     database=None,  # so that the seed is printed
     phases=[Phase.explicit, Phase.generate, Phase.shrink],  # explaining a failed model takes minutes
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],

@@ -66,6 +66,7 @@ class Dispatcher:
     stage: Stage = Stage.BOOTING
     leaving: bool = False
     freed: bool = False
+    starved: bool = False
     granted_at: float | None = None
     poll_until: float = 0.0
 
@@ -145,6 +146,7 @@ class Dispatcher:
                 self.says(Held())
                 self.stage = Stage.HOLDING
             case Choice.NOTHING:  # no process to be had for the job
+                self.starved = True
                 self.says(Held())
                 self.stage = Stage.HOLDING
             case Choice.FAILED:
@@ -163,6 +165,6 @@ class Dispatcher:
             self.settles(Settlement.RELEASE, Outcome.INTERRUPTED if choice is Choice.EMPTY else None)
 
     def settles(self, how: Settlement, what: Outcome | None, *, bad: bool = False) -> None:
-        self.says(Settled(how, what, 1.0 if what else None, bad))
-        self.freed = False
+        self.says(Settled(how, what, 1.0 if what else None, bad, self.starved))
+        self.freed = self.starved = False
         self.stage = Stage.IDLE

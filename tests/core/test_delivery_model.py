@@ -269,19 +269,27 @@ class DeliveryModel(RuleBasedStateMachine):
     # Every field.
 
     @invariant()
+    def the_books_are_right(self) -> None:
+        self.received_at_and_the_lease_are_what_sqs_said()
+        self.extend_at_leaves_time_before_the_end()
+        self.the_deadlines_are_those_of_the_phase()
+        self.the_phase_is_what_the_world_is()
+        self.the_lease_is_lost_when_it_was_said()
+        self.exit_and_outcome_are_the_kernels()
+        self.the_settlement_is_what_sqs_confirmed_or_left()
+        self.the_tries_are_the_settlements_that_failed()
+
     def received_at_and_the_lease_are_what_sqs_said(self) -> None:
         assert self.delivery.received_at == self.received_at
         assert self.delivery.lease_until == self.lease
         assert self.lease <= self.received_at + LONGEST
 
-    @invariant()
     def extend_at_leaves_time_before_the_end(self) -> None:
         """While the lease is ours, the next try has a time, or SQS would allow no more."""
         if self.delivery.phase not in KEPT or self.now >= self.lease:
             return
         assert self.delivery.extend_at < inf or self.lease + 2 > self.received_at + LONGEST
 
-    @invariant()
     def the_deadlines_are_those_of_the_phase(self) -> None:
         delivery = self.delivery
         assert delivery.stop_at == (self.stop_at if delivery.phase in (Phase.RUNNING, Phase.STOPPING) else inf)
@@ -291,7 +299,6 @@ class DeliveryModel(RuleBasedStateMachine):
         else:
             assert delivery.kill_at == inf
 
-    @invariant()
     def the_phase_is_what_the_world_is(self) -> None:
         phase = self.delivery.phase
         assert self.job == (phase in (Phase.RUNNING, Phase.STOPPING))
@@ -300,16 +307,13 @@ class DeliveryModel(RuleBasedStateMachine):
         assert (self.delivery.settle_at < inf) == (phase is Phase.SETTLING)
         assert self.ends == (phase is Phase.DONE)
 
-    @invariant()
     def the_lease_is_lost_when_it_was_said(self) -> None:
         assert self.delivery.lost == self.lost
 
-    @invariant()
     def exit_and_outcome_are_the_kernels(self) -> None:
         assert self.delivery.exit == self.exited
         assert self.delivery.outcome == self.outcome
 
-    @invariant()
     def the_settlement_is_what_sqs_confirmed_or_left(self) -> None:
         settlement, phase = self.delivery.settlement, self.delivery.phase
         if self.job:
@@ -321,7 +325,6 @@ class DeliveryModel(RuleBasedStateMachine):
         else:
             assert settlement is (Settlement.DELETE if self.outcome is Outcome.SUCCEEDED else Settlement.RELEASE)
 
-    @invariant()
     def the_tries_are_the_settlements_that_failed(self) -> None:
         delivery = self.delivery
         assert delivery.tries == self.failures - (

@@ -78,6 +78,7 @@ class World:
         self.channels: dict[int, Channel] = {}
         self.pids: dict[int, int] = {}
         self.asked: set[int] = set()
+        self.introduced: set[int] = set()
         self.unnamed: dict[int, Exit] = {}
         self.mourned: list[Event] = []
         self.last_pid = 100
@@ -167,6 +168,8 @@ class World:
 
     def master_wakes(self, deaf: frozenset[object] = frozenset()) -> None:
         """One turn; what it is deaf to arrives later. A slot's number, a role, "signals", "deaths"."""
+        if self.pool.phase is Phase.STOPPED:
+            return
         until = self.wakes_at()
         happened: list[Event] = []
         for role in list(self.helpers):
@@ -193,6 +196,9 @@ class World:
         for word in words:
             if isinstance(word, Ready):
                 self.pids[word.pid] = slot
+                if slot in self.asked:
+                    self.asked.discard(slot)
+                    self.introduced.add(word.pid)
         return [Said(slot, word) for word in words]
 
     def helper_heard(self, role: Role) -> list[Event]:
@@ -216,13 +222,15 @@ class World:
         return []
 
     def named(self, slot: int, pid: int) -> list[Event]:
+        if pid in self.introduced:
+            self.introduced.discard(pid)
+            return []
         self.asked.discard(slot)
         how = self.unnamed.pop(pid, None)
         if slot not in self.channels:
             return []
-        known = self.pids.get(pid) == slot
         self.pids[pid] = slot
-        return [*([] if known else [Spawned(slot, pid)]), *(self.ended(pid, how) if how else [])]
+        return [Spawned(slot, pid), *(self.ended(pid, how) if how else [])]
 
     def reaped(self) -> list[Event]:
         found: list[Event] = []
@@ -236,6 +244,7 @@ class World:
                 del self.helpers[role]
                 if role is Role.TEMPLATE:
                     self.asked.clear()
+                    self.introduced.clear()
             elif self.asked:
                 self.unnamed[pid] = how
         if not self.asked:
@@ -338,9 +347,12 @@ class World:
                 self.helper_moves(Role.TEMPLATE, good=True)
             quiet = not (self.dead or any(channel.words for channel in self.channels.values()))
             if quiet:
-                next_poll = [p.poll_until for p in self.running() if p.stage is Stage.POLLING]
-                self.now = max(self.now, min([self.wakes_at(), *next_poll]))
+                self.now = max(self.now, min(self.wakes_at(), self.next_poll_ends(stubborn)))
                 if self.now == inf:
                     return False
             self.master_wakes()
         return False
+
+    def next_poll_ends(self, stubborn: frozenset[int]) -> float:
+        polling = [process for process in self.running() if process.stage is Stage.POLLING]
+        return min((process.poll_until for process in polling if process.slot not in stubborn), default=inf)

@@ -253,6 +253,14 @@ class Pool:
         self.terminated = True
         self.send(signal.SIGTERM)
 
+    def drain(self) -> None:
+        """Ask the master to drain, and wait until it has passed the order on: its title tells."""
+        self.terminate()
+        eventually(
+            lambda: any(process.title.endswith(" draining") for process in self.titled("fleet: master")),
+            what=lambda: f"draining:\n{self.log()}",
+        )
+
     def kill_master(self) -> None:
         """Kill the master and wait for its death, which is then the expected end."""
         self.expected = replace(self.expected, exit=-signal.SIGKILL, ledger=False)

@@ -1,0 +1,267 @@
+"""A second account of the pool, kept out of nothing but what was told and asked: what every field ought to be.
+
+It follows one event at a time, with the effects that the pool asked for. Where a field is the work of another part of
+the core that has tests of its own (polling, emptiness, restarts), the account feeds that part itself, so that what
+is checked is that the pool feeds it rightly.
+"""
+
+from dataclasses import dataclass, field, replace
+from math import inf
+
+from fleet.core import emptiness, polling, restarts
+from fleet.core.books import Config, Counts, Depth, Level, Phase, Pool, Role
+from fleet.core.emptiness import Emptiness
+from fleet.core.events import (
+    Died,
+    Effect,
+    Ended,
+    Event,
+    HelperDied,
+    HelperFailed,
+    HelperReady,
+    Kill,
+    KillHelper,
+    Resized,
+    Said,
+    Sampled,
+    Send,
+    Spawn,
+    Spawned,
+    SpawnFailed,
+    SpawnHelper,
+    StopAsked,
+    Terminate,
+)
+from fleet.core.exits import Outcome, Settlement
+from fleet.core.messages import Drain, Empty, Free, Grant, Held, PollFailed, Ready, Received, Report, Settled
+from fleet.core.polling import Polling
+from fleet.core.restarts import Restarts
+from fleet.core.slots import HOLDS_MESSAGE, State
+
+FULL_LENGTH = 0.9
+BOOKED = {Settlement.DELETE: "deleted", Settlement.RELEASE: "released", Settlement.LEAVE: "left"}
+COUNTED = {
+    Outcome.SUCCEEDED: "succeeded",
+    Outcome.FAILED: "failed",
+    Outcome.SIGNALLED: "signalled",
+    Outcome.INTERRUPTED: "stopped",
+}
+
+
+@dataclass
+class Life:
+    """One slot, and the dispatcher in it."""
+
+    state: State = State.VACANT
+    since: float = 0.0
+    pid: int | None = None
+    born: float = inf
+    leaving: bool = False
+    killed: bool = False
+    ended: bool = False
+    crashes: int = 0
+    not_before: tuple[float, float] = (0.0, 0.0)
+
+    def becomes(self, state: State, now: float) -> None:
+        self.state, self.since = state, now
+
+    def is_vacant(self, now: float) -> None:
+        self.__init__(since=now, crashes=self.crashes, not_before=self.not_before)  # type: ignore[misc]
+
+
+@dataclass
+class HelperLife:
+    """A helper, and how often it died in a row."""
+
+    alive: bool = False
+    ready: bool = False
+    killed: bool = False
+    proven: bool = False
+    since: float = 0.0
+    crashes: int = 0
+    not_before: tuple[float, float] = (0.0, 0.0)
+
+
+@dataclass
+class Account:
+    """What ought to be in the books."""
+
+    config: Config
+    desired: int
+    lives: list[Life]
+    helpers: dict[Role, HelperLife] = field(default_factory=lambda: {role: HelperLife() for role in Role})
+    counts: Counts = field(default_factory=Counts)
+    polling: Polling = field(default_factory=Polling)
+    emptiness: Emptiness = field(default_factory=Emptiness)
+    restarts: Restarts = field(default_factory=Restarts)
+    depth: Depth | None = None
+    dead_polls: list[float] = field(default_factory=list)
+    level: Level | None = None
+    signalled_at: float = -inf
+    stopping_since: float | None = None
+    code: int | None = None
+
+    def follow(
+        self, before: Pool, event: Event, after: Pool, effects: tuple[Effect, ...], now: float, luck: float
+    ) -> None:
+        """One step."""
+        self.happened(before, event, now, luck)
+        self.stopped(before, event, after, now)
+        while len(self.lives) < len(after.slots):
+            self.lives.append(Life())
+        for effect in effects:
+            self.asked(effect, now)
+        if after.level is Level.KILL:  # a dispatcher that is not there yet is given up
+            for life in self.lives:
+                if life.state is State.SPAWNING:
+                    life.is_vacant(now)
+        self.dead_polls = [until for until in self.dead_polls if until > now]
+
+    def count(self, **more: int) -> None:
+        self.counts = replace(self.counts, **{name: getattr(self.counts, name) + by for name, by in more.items()})
+
+    # What has happened.
+
+    def happened(self, before: Pool, event: Event, now: float, luck: float) -> None:
+        match event:
+            case Said(slot, report):
+                self.said(before, self.lives[slot], report, now, luck)
+            case Spawned(slot, pid):
+                life = self.lives[slot]
+                life.pid, life.born = pid, now
+                life.becomes(State.BOOTING, now)
+            case SpawnFailed(slot):
+                self.crashed(self.lives[slot], "not forked: " + event.why, now)
+            case Ended(slot):
+                self.lives[slot].ended = True
+            case Died(slot):
+                self.died(before, self.lives[slot], event, now)
+            case HelperReady(role):
+                helper = self.helpers[role]
+                helper.ready, helper.proven, helper.crashes = True, True, 0
+            case HelperDied(role):
+                self.helper_died(role, now)
+            case Sampled(depth):
+                self.depth = depth
+                self.polling = polling.sampled(self.polling, depth.visible, before.size)
+                self.emptiness = emptiness.sampled(self.emptiness, now, depth.total)
+            case Resized(by):
+                self.desired = max(1, self.desired + by)
+
+    def said(self, before: Pool, life: Life, report: Report, now: float, luck: float) -> None:
+        match report:
+            case Ready(pid):
+                life.pid, life.born = pid, min(life.born, now)
+                life.becomes(State.IDLE, now)
+            case Received(took):
+                self.polling = polling.hit(self.polling, took, before.size)
+                self.emptiness = emptiness.received()
+                self.count(received=1)
+                life.becomes(State.WORKING, now)
+            case Empty(took):
+                full = took >= self.config.wait_time * FULL_LENGTH
+                self.polling = polling.empty(self.polling, now, took)
+                self.emptiness = emptiness.polled_empty(self.emptiness, life.since, full)
+                life.becomes(State.IDLE, now)
+            case PollFailed():
+                self.polling = polling.failed(self.polling, now, luck)
+                life.becomes(State.IDLE, now)
+            case Held():
+                life.becomes(State.HOLDING, now)
+            case Settled(how, what, _, bad, starved):
+                self.count(**{BOOKED[how]: 1}, ended_badly=int(bad))
+                if what:
+                    self.count(**{COUNTED[what]: 1})
+                    life.crashes = 0
+                    self.restarts, self.polling = Restarts(), polling.fed(self.polling)
+                elif starved:
+                    self.polling = polling.starved(self.polling, now, luck)
+                life.becomes(State.IDLE, now)
+
+    def died(self, before: Pool, life: Life, death: Died, now: float) -> None:
+        if life.state is State.POLLING:
+            self.dead_polls.append(life.since + self.config.wait_time + 1)
+        if life.state in HOLDS_MESSAGE:
+            self.count(left=1)
+            if before.level is Level.KILL:
+                self.code = 7
+        if death.exit.code == 0:
+            life.crashes = 0
+            life.is_vacant(now)
+            return
+        self.count(dispatcher_deaths=1)
+        if before.level is Level.KILL and life.killed:
+            life.is_vacant(now)
+        else:
+            self.crashed(life, death.cause, now)
+
+    def crashed(self, life: Life, cause: str, now: float) -> None:
+        life.crashes = 1 if now - life.born >= restarts.STABLE else life.crashes + 1
+        life.not_before = (now + restarts.delay(life.crashes, 0), now + restarts.delay(life.crashes, 1))
+        life.is_vacant(now)
+        self.restarts = restarts.crashed(self.restarts, now, cause)
+
+    def helper_died(self, role: Role, now: float) -> None:
+        old = self.helpers[role]
+        times = old.crashes + 1
+        wait = (now + restarts.delay(times, 0), now + restarts.delay(times, 1))
+        self.helpers[role] = HelperLife(proven=old.proven, crashes=times, not_before=wait)
+        for life in self.lives:
+            if role is Role.TEMPLATE and life.state is State.SPAWNING:
+                life.is_vacant(now)
+
+    # The end.
+
+    def stopped(self, before: Pool, event: Event, after: Pool, now: float) -> None:
+        """How hard the pool stops now, and why it began to."""
+        if before.phase is not Phase.STOPPED and isinstance(event, StopAsked):
+            self.signalled(event.level, now)
+        if self.level is None and after.level is not None:  # it stops by itself
+            self.level, self.code = Level.DRAIN, self.reason(event)
+        if self.level is not None and self.stopping_since is None:
+            self.stopping_since = now
+        limit = inf if self.stopping_since is None else self.stopping_since + self.config.longest_stop
+        if after.level is Level.KILL and now >= limit:
+            self.level = Level.KILL
+
+    def signalled(self, asked: Level, now: float) -> None:
+        if self.signalled_at == -inf:
+            level = max(asked, self.level or asked)
+        elif self.level is not None and asked <= self.level and now - self.signalled_at <= 1:
+            return
+        else:
+            level = max(asked, Level(min(3, (self.level or 0) + 1)))
+        self.signalled_at, self.level = now, level
+        self.code = self.code or 0
+
+    def reason(self, event: Event) -> int:
+        match event:
+            case HelperFailed(_, code):
+                return code
+            case HelperDied(role):
+                return 4 if role is Role.TEMPLATE else 1
+            case Died() | SpawnFailed():
+                return 3
+        return 6 if self.counts.ended_badly else 0
+
+    # What was asked.
+
+    def asked(self, effect: Effect, now: float) -> None:
+        match effect:
+            case SpawnHelper(role):
+                old = self.helpers[role]
+                self.helpers[role] = HelperLife(alive=True, proven=old.proven, since=now, crashes=old.crashes)
+            case KillHelper(role):
+                self.helpers[role].killed = True
+            case Spawn(slot):
+                self.lives[slot].becomes(State.SPAWNING, now)
+            case Terminate(slot):
+                self.lives[slot].leaving = True
+            case Kill(slot):
+                self.lives[slot].killed = True
+            case Send(slot, Grant()):
+                self.lives[slot].becomes(State.POLLING, now)
+            case Send(slot, Free()):
+                self.lives[slot].becomes(State.WORKING, now)
+            case Send(slot, Drain()):
+                self.lives[slot].leaving = True

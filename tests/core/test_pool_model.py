@@ -1,0 +1,414 @@
+"""A model that plays kernel, helpers, dispatchers, operator and clock against the pool (world.py).
+
+After every step every field of the books is held against a second account (account.py), every effect against what
+may be asked then, and the machine against itself: running its rules twice changes nothing, and nothing is due before
+the moment that it named. Whatever has happened, a stop ends in STOPPED.
+"""
+
+from dataclasses import fields
+from math import inf
+
+import pytest
+from hypothesis import note
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from fleet.core import pool as machine
+from fleet.core.books import Config, Depth, Helper, Level, Phase, Pool, Role
+from fleet.core.events import (
+    Died,
+    Effect,
+    Ended,
+    Event,
+    HelperDied,
+    HelperReady,
+    Kill,
+    KillHelper,
+    Log,
+    Said,
+    Send,
+    Spawn,
+    Spawned,
+    SpawnFailed,
+    SpawnHelper,
+    Terminate,
+    Tick,
+)
+from fleet.core.exits import Exit, Outcome, Settlement
+from fleet.core.messages import Drain, Empty, Free, Grant, Held, PollFailed, Ready, Received, Report, Settled
+from fleet.core.pool import Illegal
+from fleet.core.reconcile import reconcile
+from fleet.core.slots import HOLDS_MESSAGE, Slot, State
+from tests.core.account import Account, HelperLife, Life
+from tests.core.dispatchers import Choice, Dispatcher, Stage
+from tests.core.world import World
+
+LUCK = st.floats(0, 1, exclude_max=True)
+PAUSES = st.one_of(st.sampled_from([0.0, 0.5, 1.0, 1.5, 10.0, 61.0, 1000.0]), st.floats(0, 15))
+CHOICES = st.sampled_from([Choice.MESSAGE, Choice.MESSAGE, Choice.MESSAGE, *Choice])
+SELDOM = st.sampled_from([False] * 7 + [True])
+EXITS = st.sampled_from([Exit(code=1), Exit(signal=9), Exit(signal=11)])
+SOURCES = st.frozensets(st.sampled_from([0, 1, 2, 3, Role.TEMPLATE, Role.SCOUT, "deaths", "signals"]), max_size=4)
+CONFIGS = st.builds(
+    Config,
+    workers=st.integers(1, 4),
+    wait_time=st.sampled_from([0.0, 5.0, 10.0]),
+    drain_timeout=st.sampled_from([0.0, 30.0]),
+    exit_timeout=st.sampled_from([0.0, 5.0]),
+    boot_timeout=st.sampled_from([5.0, 60.0]),
+    empty_for=st.sampled_from([None, 2.0]),
+)
+DEPTHS = st.sampled_from([(0, 0, 0), (0, 1, 0), (7, 2, 0), (0, 0, 3)])
+BUSY = (Stage.WORKING, Stage.HOLDING)
+
+FOLLOWING = {
+    Phase.BOOTING: {Phase.RUNNING, Phase.DRAINING, Phase.STOPPED},
+    Phase.RUNNING: {Phase.DRAINING, Phase.STOPPED},
+    Phase.DRAINING: {Phase.STOPPED},
+    Phase.STOPPED: set[Phase](),
+}
+HEARD_IN: dict[type[Report], set[State]] = {
+    Ready: {State.SPAWNING, State.BOOTING},
+    Received: {State.POLLING},
+    Empty: {State.POLLING},
+    PollFailed: {State.POLLING},
+    Held: {State.WORKING},
+    Settled: {State.WORKING, State.HOLDING},
+}
+
+
+def staying(pool: Pool) -> int:
+    """Dispatchers that exist or are on their way, and were not told to leave."""
+    return sum(slot.state is not State.VACANT and not slot.leaving for slot in pool.slots)
+
+
+class PoolModel(RuleBasedStateMachine):
+    """One pool in a hostile host."""
+
+    world: World
+    account: Account
+
+    # The beginning.
+
+    @initialize(
+        config=CONFIGS, stubborn=st.frozensets(st.integers(0, 3)), hung=st.booleans(), warm=st.booleans(), luck=LUCK
+    )
+    def boots(self, config: Config, stubborn: frozenset[int], hung: bool, warm: bool, luck: float) -> None:
+        self.stubborn, self.hung_template = stubborn, hung
+        self.terminated: set[int] = set()
+        self.account = Account(config, config.workers, [Life() for _ in range(config.workers)])
+        self.world = World(config, self.watch, luck)
+        if warm:
+            for _ in range(4 + 2 * config.workers):
+                self.everybody_moves(Choice.EMPTY)
+
+    # The clock.
+
+    @rule(seconds=PAUSES)
+    def time_passes(self, seconds: float) -> None:
+        """Nobody looks: the host is busy, or suspended."""
+        self.world.now += seconds
+
+    @rule(late=st.just(0.0) | st.floats(0, 2), deaf=SOURCES, luck=LUCK)
+    def the_moment_comes(self, late: float, deaf: frozenset[object], luck: float) -> None:
+        """The master sleeps until the moment it named."""
+        at = self.world.wakes_at()
+        if at < inf:
+            self.world.now = max(self.world.now, at) + late
+        self.the_master_wakes(deaf, luck)
+
+    @rule(deaf=SOURCES, luck=LUCK)
+    def the_master_wakes(self, deaf: frozenset[object], luck: float) -> None:
+        """It never sleeps again for no time, unless something has happened since."""
+        quiet = self.world.wakes_at() <= self.world.now
+        self.world.luck = luck
+        self.world.master_wakes(deaf)
+        assert not quiet or self.world.judged == self.world.now or self.world.pool.phase is Phase.STOPPED
+
+    # Dispatchers.
+
+    def some_dispatcher(self, number: int) -> Dispatcher:
+        running = self.world.running()
+        return running[number % len(running)]
+
+    @precondition(lambda self: self.world.running())
+    @rule(
+        moves=st.lists(st.tuples(st.integers(0, 5), CHOICES), min_size=1, max_size=8),
+        took=st.sampled_from([0.0, 0.2, 2.0, 10.0]),
+        deaf=SOURCES,
+        luck=LUCK,
+    )
+    def some_dispatchers_move(
+        self, moves: list[tuple[int, Choice]], took: float, deaf: frozenset[object], luck: float
+    ) -> None:
+        self.world.now += took
+        for number, choice in moves:
+            if self.world.running():
+                self.world.dispatcher_moves(self.some_dispatcher(number), choice)
+        self.the_master_wakes(deaf, luck)
+
+    @rule(choice=CHOICES)
+    def everybody_moves(self, choice: Choice) -> None:
+        """A stretch of ordinary life."""
+        for role in Role:
+            self.world.helper_moves(role, good=True)
+        for process in self.world.running():
+            self.world.dispatcher_moves(process, choice)
+        self.world.master_wakes()
+
+    @precondition(lambda self: self.world.running())
+    @rule(number=st.integers(0, 5), how=EXITS)
+    def a_dispatcher_dies(self, number: int, how: Exit) -> None:
+        self.world.dies(self.some_dispatcher(number).pid, how)
+
+    @precondition(lambda self: self.world.running())
+    @rule(number=st.integers(0, 5))
+    def a_dispatcher_alone_is_told_to_leave(self, number: int) -> None:
+        self.some_dispatcher(number).leaving = True
+
+    # Helpers.
+
+    @rule(role=st.sampled_from(Role), good=st.booleans())
+    def a_helper_moves(self, role: Role, good: bool) -> None:
+        self.world.helper_moves(role, good)
+
+    @precondition(lambda self: self.world.pool.phase is Phase.BOOTING)
+    @rule(role=st.sampled_from(Role), really=SELDOM)
+    def a_helper_cannot(self, role: Role, really: bool) -> None:
+        if really:
+            self.world.helper_fails(role)
+
+    @rule(role=st.sampled_from(Role), really=SELDOM)
+    def a_helper_dies(self, role: Role, really: bool) -> None:
+        if really and (helper := self.world.helper(role)):
+            self.world.dies(helper.pid, Exit(signal=9))
+
+    @rule(depth=DEPTHS)
+    def the_scout_counts(self, depth: tuple[int, int, int]) -> None:
+        self.world.scout_counts(depth)
+
+    # The operator.
+
+    @rule(level=st.sampled_from([Level.DRAIN, Level.DRAIN, Level.NOW]), really=SELDOM)
+    def the_operator_stops_it(self, level: Level, really: bool) -> None:
+        if really or self.world.pool.level:
+            self.world.stop(level)
+
+    @rule(by=st.sampled_from([-1, 1]))
+    def the_operator_resizes_it(self, by: int) -> None:
+        if self.world.pool.desired + by <= 5:
+            self.world.resize(by)
+
+    # One step.
+
+    def watch(self, before: Pool, event: Event, after: Pool, effects: tuple[Effect, ...]) -> None:
+        now = self.world.now if hasattr(self, "world") else 1000.0
+        luck = self.world.luck if hasattr(self, "world") else 0.5
+        note(f"{now:.3f} {event} → {[effect for effect in effects if not isinstance(effect, Log)]}")
+        self.account.follow(before, event, after, effects, now, luck)
+        assert after.phase is before.phase or after.phase in FOLLOWING[before.phase]
+        assert len(after.slots) <= max(after.desired, len(before.slots))
+        assert staying(after) <= max(after.desired, staying(before))
+        for effect in effects:
+            self.may_be_asked(effect, after, now)
+        touched = [(type(effect), effect.slot) for effect in effects if isinstance(effect, Spawn | Terminate | Kill)]
+        assert len(touched) == len(set(touched))
+        assert reconcile(after, now, judge=isinstance(event, Tick)) == (after, ())
+
+    def may_be_asked(self, effect: Effect, after: Pool, now: float) -> None:
+        match effect:
+            case Spawn(number):
+                assert after.phase is Phase.RUNNING
+                assert after.template.ready
+                assert after.slots[number].state is State.SPAWNING
+            case Send(number, order):
+                self.may_be_sent(after.slots[number], order, after, now)
+            case Terminate(number):
+                self.may_be_terminated(after.slots[number], after)
+            case Kill(number):
+                self.may_be_killed(after.slots[number], after, now)
+            case SpawnHelper(role):
+                assert after.phase in (Phase.BOOTING, Phase.RUNNING)
+                assert now >= self.account.helpers[role].not_before[0]
+            case KillHelper(role):
+                assert role is Role.TEMPLATE
+
+    def may_be_sent(self, slot: Slot, order: Grant | Drain | Free, after: Pool, now: float) -> None:
+        assert slot.state is not State.VACANT
+        match order:
+            case Grant():
+                assert after.phase is Phase.RUNNING
+                assert slot.state is State.POLLING
+                assert not any((slot.leaving, slot.killed, slot.ended))
+                open_polls = [s for s in after.slots if s.state is State.POLLING and s.silent_since == inf]
+                assert len(open_polls) <= after.polling.allowed
+                assert now >= after.polling.not_before
+            case Free():
+                assert slot.state is State.WORKING
+                assert not after.dead_polls
+                assert self.world.dead_polls() == 0
+                if after.phase is Phase.DRAINING:
+                    assert after.count(State.POLLING) == 0
+                    assert self.world.open_polls() == 0
+            case Drain(seconds):
+                assert after.phase is Phase.DRAINING
+                assert slot.leaving
+                assert seconds == (after.config.drain_timeout if after.level is Level.DRAIN else 0.0)
+
+    def may_be_terminated(self, slot: Slot, after: Pool) -> None:
+        assert slot.pid is not None
+        assert slot.pid not in self.terminated
+        assert slot.leaving
+        self.terminated.add(slot.pid)
+        if after.phase is Phase.RUNNING:  # surplus: never one who works, or polls
+            assert slot.state is State.IDLE
+            process = self.world.processes[slot.pid]
+            assert process.stage not in (*BUSY, Stage.POLLING)
+
+    def may_be_killed(self, slot: Slot, after: Pool, now: float) -> None:
+        assert slot.killed
+        if after.level is Level.KILL:
+            return
+        config = after.config
+        if slot.state is State.BOOTING:
+            assert now >= slot.since + config.boot_timeout
+        else:
+            assert slot.state is State.POLLING
+            assert now >= slot.silent_since + 10 >= slot.since + config.wait_time + 22
+
+    @rule(data=st.data())
+    def what_cannot_happen_raises(self, data: st.DataObject) -> None:
+        """... and, the books being frozen, changes nothing."""
+        pool = self.world.pool
+        wrong: list[Event] = [Ended(len(pool.slots)), Died(-1, Exit(code=0), "exit 0")]
+        for slot in pool.slots:
+            reports = (Ready(1), Received(1.0), Empty(1.0), PollFailed(""), Held())
+            settled = Settled(Settlement.DELETE, Outcome.SUCCEEDED, 1.0, False)
+            wrong += [
+                Said(slot.number, report) for report in (*reports, settled) if slot.state not in HEARD_IN[type(report)]
+            ]
+            if slot.state is not State.SPAWNING:
+                wrong += [Spawned(slot.number, 1), SpawnFailed(slot.number, "")]
+            if slot.state is State.VACANT:
+                wrong += [Ended(slot.number), Died(slot.number, Exit(code=0), "exit 0")]
+        for role, helper in ((Role.TEMPLATE, pool.template), (Role.SCOUT, pool.scout)):
+            if not helper.alive:
+                wrong += [HelperReady(role), HelperDied(role, "gone")]
+        with pytest.raises(Illegal):
+            machine.step(pool, data.draw(st.sampled_from(wrong)), self.world.now, 0.5)
+
+    # Every field.
+
+    @invariant()
+    def the_books_are_right(self) -> None:
+        self.every_slot_is_as_it_was_told()
+        self.every_helper_is_as_it_was_told()
+        self.the_ledger_balances()
+        self.the_parts_were_told_all()
+        self.the_size_is_the_operators()
+        self.the_phase_is_what_the_helpers_and_the_slots_say()
+        self.the_stop_is_as_hard_as_it_was_asked()
+        self.nothing_is_due_before_the_moment_that_was_named()
+
+    def every_slot_is_as_it_was_told(self) -> None:
+        slots = self.world.pool.slots
+        assert [slot.number for slot in slots] == list(range(len(slots)))
+        assert len(slots) == len(self.account.lives)
+        for slot, life in zip(slots, self.account.lives, strict=True):
+            self.is_as_told(slot, life)
+
+    def is_as_told(self, slot: Slot, life: Life) -> None:
+        for name in ("state", "since", "pid", "born", "leaving", "killed", "ended", "crashes"):
+            assert getattr(slot, name) == getattr(life, name), name
+        assert life.not_before[0] <= slot.not_before <= life.not_before[1]
+        if slot.silent_since < inf:
+            assert slot.state is State.POLLING
+            assert slot.silent_since >= slot.since + self.world.config.wait_time + 12
+        if slot.state is State.VACANT:
+            assert slot.pid is None
+        elif slot.pid is not None:
+            assert slot.pid in self.world.processes
+            assert self.world.processes[slot.pid].slot == slot.number
+
+    def every_helper_is_as_it_was_told(self) -> None:
+        for role, helper in ((Role.TEMPLATE, self.world.pool.template), (Role.SCOUT, self.world.pool.scout)):
+            self.is_helper_as_told(helper, self.account.helpers[role])
+            assert helper.alive == (role in self.world.helpers)
+
+    def is_helper_as_told(self, helper: Helper, life: HelperLife) -> None:
+        for field in fields(Helper):
+            if field.name != "not_before":
+                assert getattr(helper, field.name) == getattr(life, field.name), field.name
+        assert life.not_before[0] <= helper.not_before <= life.not_before[1]
+        assert helper.alive or not (helper.ready or helper.killed)
+
+    def the_ledger_balances(self) -> None:
+        pool = self.world.pool
+        assert pool.counts == self.account.counts
+        assert pool.counts.in_hand == sum(slot.state in HOLDS_MESSAGE for slot in pool.slots)
+
+    def the_parts_were_told_all(self) -> None:
+        pool, account = self.world.pool, self.account
+        assert pool.polling == account.polling
+        assert pool.emptiness == account.emptiness
+        assert pool.restarts == account.restarts
+        assert pool.depth == account.depth
+        assert sorted(pool.dead_polls) == sorted(account.dead_polls)
+
+    def the_size_is_the_operators(self) -> None:
+        pool = self.world.pool
+        assert pool.config == self.world.config
+        assert pool.desired == self.account.desired >= 1
+        assert pool.size == sum(slot.state is not State.VACANT for slot in pool.slots)
+        if pool.phase is Phase.RUNNING and pool.template.ready and staying(pool) < pool.desired:
+            vacant = [slot for slot in pool.slots if slot.state is State.VACANT]
+            assert all(slot.not_before > self.world.judged for slot in vacant)
+        if pool.phase is Phase.RUNNING and staying(pool) > pool.desired:
+            assert not any(s.state is State.IDLE and not (s.leaving or s.ended or s.killed) for s in pool.slots)
+
+    def the_phase_is_what_the_helpers_and_the_slots_say(self) -> None:
+        pool = self.world.pool
+        assert pool.phase is not Phase.BOOTING or not (pool.template.ready and pool.scout.ready)
+        assert pool.phase is not Phase.RUNNING or (pool.template.proven and pool.scout.proven)
+        assert (pool.phase is Phase.STOPPED) == (pool.level is not None and pool.size == 0)
+        assert (pool.phase in (Phase.BOOTING, Phase.RUNNING)) == (pool.level is None)
+        if pool.phase is Phase.DRAINING:
+            assert all(slot.leaving or slot.pid is None for slot in pool.slots) or pool.level is Level.KILL
+
+    def the_stop_is_as_hard_as_it_was_asked(self) -> None:
+        pool, account = self.world.pool, self.account
+        assert pool.level == account.level
+        assert pool.signalled_at == account.signalled_at
+        assert (pool.end.code if pool.end else None) == account.code
+        if account.stopping_since is None or pool.phase is Phase.STOPPED:
+            assert pool.kill_at == inf
+        else:
+            assert pool.kill_at == account.stopping_since + pool.config.longest_stop
+
+    def nothing_is_due_before_the_moment_that_was_named(self) -> None:
+        world = self.world
+        if world.pool.phase is Phase.STOPPED:
+            return
+        at = world.wakes_at()
+        assert at > world.judged
+        for moment in (world.now, (world.now + min(at, world.now + 1e6)) / 2):
+            if world.judged <= moment < at:
+                assert reconcile(world.pool, moment) == (world.pool, ())
+
+    # The end.
+
+    def teardown(self) -> None:
+        """Everybody but the stubborn does his part, or time passes."""
+        if not hasattr(self, "world"):
+            return
+        if self.world.pool.level is None:
+            self.world.stop(Level.DRAIN)
+        assert self.world.goes_on_until_stopped(500, self.stubborn, self.hung_template)
+        pool = self.world.pool
+        assert pool.end is not None
+        assert pool.size == 0
+        assert pool.counts.in_hand == 0
+        assert pool.depth is None or isinstance(pool.depth, Depth)
+
+
+TestPool = PoolModel.TestCase
