@@ -16,6 +16,7 @@ _HANDLE = re.compile(r"ReceiptHandle|MessageNotInflight|InvalidParameterValue")
 def classified(error: Exception, queue: str, endpoint_url: str | None) -> QueueError:
     """What an exception of botocore's means; its text names the queue and what to do, and no body."""
     from botocore import exceptions as e
+    from botocore.parsers import ResponseParserError
 
     name = f"queue {queue!r}"
     where = endpoint_url or "SQS"
@@ -43,7 +44,7 @@ def classified(error: Exception, queue: str, endpoint_url: str | None) -> QueueE
             return QueueError(Trouble.USAGE, f"{name}: {error}")
         case e.EndpointConnectionError() | e.ConnectTimeoutError() | e.SSLError() | e.ProxyConnectionError():
             return QueueError(Trouble.PASSING, f"{name}: {where} cannot be reached ({type(error).__name__})")
-        case e.HTTPClientError() | e.ResponseParserError():
+        case e.HTTPClientError() | ResponseParserError():
             return QueueError(Trouble.PASSING, f"{name}: no usable answer from {where} ({type(error).__name__})")
         case _:
             return QueueError(Trouble.PASSING, f"{name}: {type(error).__name__}")
