@@ -50,6 +50,7 @@ class Endpoint:
             self._connection.request(method, target)
             answer: dict[str, Any] = json.loads(self._connection.getresponse().read())
         except TimeoutError:
+            self._connection.close()  # the next call makes a new one
             raise BenchError(f"no progress in {PATIENCE:g} s at {target}") from None
         return answer
 

@@ -23,6 +23,7 @@ def main() -> int:
     console = Console(stderr=True)
     figures: list[Figure] = []
     broken = False
+    host = _host()
     with Endpoint() as endpoint:
         for name in options.name or MEASURES:
             console.print(f"measuring {name} …")
@@ -31,9 +32,9 @@ def main() -> int:
             except BenchError as error:
                 console.print(f"{name}: {error}", markup=False)
                 broken = True
-    Console(width=None if sys.stdout.isatty() else 132).print(_table(figures))
+    Console(width=None if sys.stdout.isatty() else 132).print(_table(figures, host))
     if options.json:
-        options.json.write_text(json.dumps({"host": _host(), "figures": [_plain(f) for f in figures]}, indent=1))
+        options.json.write_text(json.dumps({"host": host, "figures": [_plain(f) for f in figures]}, indent=1))
     return int(broken or any(figure.met is False for figure in figures))
 
 
@@ -50,8 +51,8 @@ def _options() -> argparse.Namespace:
     return options
 
 
-def _table(figures: list[Figure]) -> Table:
-    table = Table(title=f"fleet beside its floors, against a stand-in for SQS\n{_host()}")
+def _table(figures: list[Figure], host: str) -> Table:
+    table = Table(title=f"fleet beside its floors, against a stand-in for SQS\n{host}")
     for heading in ("measure", "fleet", "floor", "ratio", "bar", "ok"):
         table.add_column(heading, justify="left" if heading == "measure" else "right")
     for figure in figures:
@@ -91,9 +92,10 @@ def _plain(figure: Figure) -> dict[str, object]:
 
 
 def _host() -> str:
-    count = len(os.sched_getaffinity(0))
-    system = f"{platform.system()} {platform.release()}"
-    return f"{count} processors, {system}, Python {platform.python_version()}, boto3 {boto3.__version__}"
+    """What the figures were taken on. With others at work on it only ratios mean anything."""
+    system = f"{len(os.sched_getaffinity(0))} processors, {platform.system()} {platform.release()}"
+    versions = f"Python {platform.python_version()}, boto3 {boto3.__version__}"
+    return f"{system}, {versions}, load {os.getloadavg()[0]:.1f} at the start"
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import pytest
 from tests.support.proxy import FaultProxy
 from tests.support.servers import LiveQueue, Server, ministack, moto
 
-HARD_LIMIT = 90.0
+HARD_LIMIT = 150.0
 """Seconds after which a test is stopped, each of set-up, call and teardown on its own."""
 
 

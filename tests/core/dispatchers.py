@@ -91,6 +91,16 @@ class Dispatcher:
                 pass
         return False
 
+    def has_something_to_do(self) -> bool:
+        """More than to wait for the master's word."""
+        match self.stage:
+            case Stage.IDLE:
+                return bool(self.channel.orders) or self.leaving or self.channel.hung_up
+            case Stage.HOLDING:
+                return self.freed or Free() in self.channel.orders or self.channel.hung_up
+            case stage:
+                return stage is not Stage.GONE
+
     def says(self, word: Report) -> None:
         if not self.channel.hung_up:
             self.channel.words.append(word)

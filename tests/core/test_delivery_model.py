@@ -339,7 +339,7 @@ class DeliveryModel(RuleBasedStateMachine):
             return
         for master_frees in (True, False):
             for sqs_works in (True, False):
-                self.ends_within(300, master_frees, sqs_works)
+                self.ends_within(1000, master_frees, sqs_works)
 
     def ends_within(self, steps: int, master_frees: bool, sqs_works: bool) -> None:
         delivery, now, answers = self.delivery, self.now, list[Event]()

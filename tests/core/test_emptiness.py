@@ -6,13 +6,15 @@ from hypothesis import strategies as st
 
 from fleet.core.emptiness import Emptiness, polled_empty, reached, received, sampled
 
+BEGAN = 1000.0
 Happening = tuple[str, float, int]
 
 
 def after(*story: Happening) -> Emptiness:
     """`("sample", when, total)`, `("poll", began, whether it had its full length)`, `("message", when, _)`."""
     emptiness = Emptiness()
-    for what, when, number in story:
+    for what, seconds, number in story:
+        when = BEGAN + seconds
         match what:
             case "sample":
                 emptiness = sampled(emptiness, when, number)
@@ -58,7 +60,7 @@ def test_a_streak_is_made_of_zero_samples_only(story: list[tuple[str, int]]) -> 
     breaks = [when for what, when, number in happened if what == "message" or (what == "sample" and number)]
     broken = max(breaks, default=-1.0)
     zeros = [when for what, when, number in happened if what == "sample" and not number and when > broken]
-    assert emptiness.zero_since == (zeros[0] if zeros else None)
-    assert emptiness.zero_until == (zeros[-1] if zeros else None)
+    assert emptiness.zero_since == (BEGAN + zeros[0] if zeros else None)
+    assert emptiness.zero_until == (BEGAN + zeros[-1] if zeros else None)
     agreed = [when for what, when, number in happened if what == "poll" and number and zeros and when >= zeros[0]]
     assert emptiness.poll_agreed == bool(agreed)

@@ -13,7 +13,13 @@ from fleet.core.polling import BACKOFF_MOST, QUICK, SHORTEST_EMPTY, Polling
 LUCK = st.floats(0, 1, exclude_max=True)
 SIZES = st.integers(0, 100)
 MOMENTS = st.floats(0, 1e6)
-POLLINGS = st.builds(Polling, allowed=st.integers(1, 100), failures=st.integers(0, 40), not_before=MOMENTS)
+POLLINGS = st.builds(
+    Polling,
+    allowed=st.integers(1, 100),
+    failures=st.integers(0, 40),
+    starved=st.integers(0, 40),
+    not_before=MOMENTS,
+)
 
 
 @pytest.mark.parametrize(
@@ -59,12 +65,24 @@ def test_a_failed_poll_leaves_one_poll_after_a_backoff() -> None:
     assert after.not_before > 100.0
 
 
-def test_the_backoff_grows_to_half_a_minute() -> None:
-    pauses = [polling.failed(Polling(failures=before), 0.0, 0.999999).not_before for before in range(40)]
-    assert pauses == sorted(pauses)
-    assert pauses[0] <= 1.0
-    assert pauses[1] == pytest.approx(2 * pauses[0], rel=1e-4)
-    assert pauses[-1] == pytest.approx(BACKOFF_MOST, rel=1e-4)
+@pytest.mark.parametrize(
+    ("before", "most"), [(0, 0.5), (1, 1.0), (2, 2.0), (5, 16.0), (6, 30.0), (7, 30.0), (999, 30.0)]
+)
+def test_the_backoff_doubles_up_to_half_a_minute(before: int, most: float) -> None:
+    for luck in (0.0, 0.25, 0.5):
+        after = polling.failed(Polling(failures=before), 100.0, luck)
+        assert after == Polling(failures=before + 1, not_before=100.0 + luck * most)
+
+
+def test_polls_that_fail_while_the_pool_backs_off_say_nothing_new() -> None:
+    """Thirty open polls that fail in one outage are one failure."""
+    once = polling.failed(Polling(allowed=30), 100.0, 0.9)
+    assert polling.failed(once, 100.1, 0.9) == once
+    assert polling.failed(once, once.not_before, 0.9).failures == 2
+
+
+def test_a_failure_during_a_mere_pause_is_one() -> None:
+    assert polling.failed(Polling(not_before=100.5), 100.0, 0.5) == Polling(failures=1, not_before=100.5)
 
 
 @given(POLLINGS, MOMENTS, LUCK)
@@ -82,6 +100,7 @@ def test_the_backoff_has_full_jitter_and_never_gets_shorter(state: Polling, now:
         (1, 2, 8, 2),
         (1, 1000, 8, 8),
         (4, 3, 8, 4),  # raised only
+        (8, 8, 4, 8),
         (1, 5, 0, 1),
     ],
 )
@@ -94,6 +113,40 @@ def test_a_sample_does_not_end_a_backoff() -> None:
     assert polling.sampled(failing, 1000, 8) == failing
     pausing = Polling(not_before=99.0)
     assert polling.sampled(pausing, 1000, 8) == replace(pausing, allowed=8)
+
+
+# A host that has no process to give.
+
+STARVING = Polling(allowed=2, starved=1, not_before=101.0)
+
+
+@pytest.mark.parametrize(("before", "most"), [(0, 2.0), (1, 4.0), (3, 16.0), (4, 30.0), (999, 30.0)])
+@pytest.mark.parametrize("luck", [0.0, 0.5])
+def test_a_starved_host_pauses_ever_longer(before: int, most: float, luck: float) -> None:
+    after = polling.starved(Polling(allowed=8, failures=1, starved=before), 100.0, luck)
+    pause = most * (0.5 + luck / 2)
+    assert after == Polling(allowed=1, failures=1, starved=before + 1, not_before=100.0 + pause)
+
+
+def test_a_longer_pause_stays() -> None:
+    assert polling.starved(Polling(not_before=200.0), 100.0, 0.5).not_before == 200.0
+
+
+def test_a_starved_host_takes_one_message_at_a_time_whatever_comes() -> None:
+    """What its pause depends on survives every answer but a job that ran."""
+    assert polling.hit(STARVING, 0.1, 8) == STARVING
+    assert polling.empty(STARVING, 100.0, 10.0) == replace(STARVING, allowed=1)
+    assert polling.empty(STARVING, 100.5, 0.0) == replace(STARVING, allowed=1, not_before=101.5)
+    assert polling.failed(STARVING, 100.0, 0.0) == replace(STARVING, allowed=1, failures=1)
+    assert polling.sampled(STARVING, 1000, 8) == STARVING
+
+
+def test_a_job_that_ran_ends_the_famine() -> None:
+    assert polling.fed(STARVING) == replace(STARVING, starved=0)
+    assert polling.fed(Polling(allowed=4)) == Polling(allowed=4)
+
+
+# Grants.
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from math import inf
 import pytest
 from hypothesis import note
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from fleet.core import pool as machine
 from fleet.core.books import Config, Depth, Helper, Level, Phase, Pool, Role
@@ -40,14 +40,13 @@ from fleet.core.pool import Illegal
 from fleet.core.reconcile import reconcile
 from fleet.core.slots import HOLDS_MESSAGE, Slot, State
 from tests.core.account import Account, HelperLife, Life
-from tests.core.dispatchers import Choice, Dispatcher, Stage
+from tests.core.dispatchers import Choice, Stage
 from tests.core.world import World
 
 LUCK = st.floats(0, 1, exclude_max=True)
 PAUSES = st.one_of(st.sampled_from([0.0, 0.5, 1.0, 1.5, 10.0, 61.0, 1000.0]), st.floats(0, 15))
 CHOICES = st.sampled_from([Choice.MESSAGE, Choice.MESSAGE, Choice.MESSAGE, *Choice])
-SELDOM = st.sampled_from([False] * 7 + [True])
-EXITS = st.sampled_from([Exit(code=1), Exit(signal=9), Exit(signal=11)])
+EXITS = (Exit(code=1), Exit(signal=9), Exit(signal=11))
 SOURCES = st.frozensets(st.sampled_from([0, 1, 2, 3, Role.TEMPLATE, Role.SCOUT, "deaths", "signals"]), max_size=4)
 CONFIGS = st.builds(
     Config,
@@ -91,112 +90,88 @@ class PoolModel(RuleBasedStateMachine):
     # The beginning.
 
     @initialize(
-        config=CONFIGS, stubborn=st.frozensets(st.integers(0, 3)), hung=st.booleans(), warm=st.booleans(), luck=LUCK
+        config=CONFIGS, stubborn=st.frozensets(st.integers(0, 3)), hung=st.booleans(), warm=st.integers(0, 4), luck=LUCK
     )
-    def boots(self, config: Config, stubborn: frozenset[int], hung: bool, warm: bool, luck: float) -> None:
+    def boots(self, config: Config, stubborn: frozenset[int], hung: bool, warm: int, luck: float) -> None:
         self.stubborn, self.hung_template = stubborn, hung
         self.terminated: set[int] = set()
         self.account = Account(config, config.workers, [Life() for _ in range(config.workers)])
         self.world = World(config, self.watch, luck)
-        if warm:
-            for _ in range(4 + 2 * config.workers):
-                self.everybody_moves(Choice.EMPTY)
+        for _ in range(warm * (1 + config.workers)):
+            self.everybody_moves(Choice.EMPTY, luck)
 
-    # The clock.
+    # Dispatchers and helpers.
 
-    @rule(seconds=PAUSES)
-    def time_passes(self, seconds: float) -> None:
-        """Nobody looks: the host is busy, or suspended."""
-        self.world.now += seconds
-
-    @rule(late=st.just(0.0) | st.floats(0, 2), deaf=SOURCES, luck=LUCK)
-    def the_moment_comes(self, late: float, deaf: frozenset[object], luck: float) -> None:
-        """The master sleeps until the moment it named."""
-        at = self.world.wakes_at()
-        if at < inf:
-            self.world.now = max(self.world.now, at) + late
-        self.the_master_wakes(deaf, luck)
-
-    @rule(deaf=SOURCES, luck=LUCK)
-    def the_master_wakes(self, deaf: frozenset[object], luck: float) -> None:
-        """It never sleeps again for no time, unless something has happened since."""
-        quiet = self.world.wakes_at() <= self.world.now
-        self.world.luck = luck
-        self.world.master_wakes(deaf)
-        assert not quiet or self.world.judged == self.world.now or self.world.pool.phase is Phase.STOPPED
-
-    # Dispatchers.
-
-    def some_dispatcher(self, number: int) -> Dispatcher:
-        running = self.world.running()
-        return running[number % len(running)]
-
-    @precondition(lambda self: self.world.running())
     @rule(
         moves=st.lists(st.tuples(st.integers(0, 5), CHOICES), min_size=1, max_size=8),
         took=st.sampled_from([0.0, 0.2, 2.0, 10.0]),
         deaf=SOURCES,
         luck=LUCK,
     )
-    def some_dispatchers_move(
-        self, moves: list[tuple[int, Choice]], took: float, deaf: frozenset[object], luck: float
-    ) -> None:
+    def some_move(self, moves: list[tuple[int, Choice]], took: float, deaf: frozenset[object], luck: float) -> None:
         self.world.now += took
         for number, choice in moves:
-            if self.world.running():
-                self.world.dispatcher_moves(self.some_dispatcher(number), choice)
+            if eager := self.world.eager():
+                self.world.dispatcher_moves(eager[number % len(eager)], choice)
         self.the_master_wakes(deaf, luck)
 
-    @rule(choice=CHOICES)
-    def everybody_moves(self, choice: Choice) -> None:
+    @rule(choice=CHOICES, luck=LUCK)
+    def everybody_moves(self, choice: Choice, luck: float) -> None:
         """A stretch of ordinary life."""
         for role in Role:
             self.world.helper_moves(role, good=True)
         for process in self.world.running():
             self.world.dispatcher_moves(process, choice)
-        self.world.master_wakes()
+        self.the_master_wakes(frozenset(), luck)
 
-    @precondition(lambda self: self.world.running())
-    @rule(number=st.integers(0, 5), how=EXITS)
-    def a_dispatcher_dies(self, number: int, how: Exit) -> None:
-        self.world.dies(self.some_dispatcher(number).pid, how)
+    @rule(number=st.integers(0, 20), what=st.sampled_from([*EXITS, None]))
+    def a_dispatcher_suffers(self, number: int, what: Exit | None) -> None:
+        """It dies, or somebody tells it alone to leave; or it is spared."""
+        running = self.world.running()
+        if number >= len(running):
+            return
+        if what is None:
+            running[number].leaving = True
+        else:
+            self.world.dies(running[number].pid, what)
 
-    @precondition(lambda self: self.world.running())
-    @rule(number=st.integers(0, 5))
-    def a_dispatcher_alone_is_told_to_leave(self, number: int) -> None:
-        self.some_dispatcher(number).leaving = True
-
-    # Helpers.
-
-    @rule(role=st.sampled_from(Role), good=st.booleans())
-    def a_helper_moves(self, role: Role, good: bool) -> None:
-        self.world.helper_moves(role, good)
-
-    @precondition(lambda self: self.world.pool.phase is Phase.BOOTING)
-    @rule(role=st.sampled_from(Role), really=SELDOM)
-    def a_helper_cannot(self, role: Role, really: bool) -> None:
-        if really:
+    @rule(role=st.sampled_from(Role), how=st.sampled_from(["well"] * 5 + ["badly", "cannot", "dies"]), depth=DEPTHS)
+    def a_helper_moves(self, role: Role, how: str, depth: tuple[int, int, int]) -> None:
+        helper = self.world.helper(role)
+        if how == "cannot":
             self.world.helper_fails(role)
-
-    @rule(role=st.sampled_from(Role), really=SELDOM)
-    def a_helper_dies(self, role: Role, really: bool) -> None:
-        if really and (helper := self.world.helper(role)):
+        elif how == "dies" and helper:
             self.world.dies(helper.pid, Exit(signal=9))
+        else:
+            self.world.helper_moves(role, good=how == "well")
+            self.world.scout_counts(depth)
 
-    @rule(depth=DEPTHS)
-    def the_scout_counts(self, depth: tuple[int, int, int]) -> None:
-        self.world.scout_counts(depth)
+    # The clock and the operator.
 
-    # The operator.
+    @rule(seconds=PAUSES | st.none(), deaf=SOURCES | st.none(), luck=LUCK)
+    def time_passes(self, seconds: float | None, deaf: frozenset[object] | None, luck: float) -> None:
+        """Until the moment that the master named, or any other; and it looks, or does not."""
+        if seconds is not None:
+            self.world.now += seconds
+        elif (at := self.world.wakes_at()) < inf:
+            self.world.now = max(self.world.now, at)
+        if deaf is not None:
+            self.the_master_wakes(deaf, luck)
 
-    @rule(level=st.sampled_from([Level.DRAIN, Level.DRAIN, Level.NOW]), really=SELDOM)
-    def the_operator_stops_it(self, level: Level, really: bool) -> None:
-        if really or self.world.pool.level:
-            self.world.stop(level)
+    def the_master_wakes(self, deaf: frozenset[object], luck: float) -> None:
+        """What was due is judged, so it does not wake again at once."""
+        due = self.world.wakes_at() <= self.world.now
+        self.world.luck = luck
+        self.world.master_wakes(deaf)
+        assert not due or self.world.judged == self.world.now or self.world.pool.phase is Phase.STOPPED
 
-    @rule(by=st.sampled_from([-1, 1]))
-    def the_operator_resizes_it(self, by: int) -> None:
-        if self.world.pool.desired + by <= 5:
+    @rule(by=st.sampled_from([-1, 1]), level=st.sampled_from([None] * 12 + [Level.DRAIN, Level.DRAIN, Level.NOW]))
+    def the_operator_asks(self, by: int, level: Level | None) -> None:
+        """For another size, or for an end; once for an end, he becomes impatient."""
+        pool = self.world.pool
+        if level or (pool.level and by > 0):
+            self.world.stop(level or Level.DRAIN)
+        elif pool.desired + by <= 5:
             self.world.resize(by)
 
     # One step.

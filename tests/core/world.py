@@ -115,6 +115,10 @@ class World:
         """The dispatchers that are alive."""
         return [process for process in self.processes.values() if process.stage is not Stage.GONE]
 
+    def eager(self) -> list[Dispatcher]:
+        """Those who have something to do."""
+        return [process for process in self.running() if process.has_something_to_do()]
+
     def open_polls(self) -> int:
         """What the server has open for this host, as far as it matters: of the living, and of the dead."""
         alive = sum(process.stage is Stage.POLLING for process in self.running())
@@ -345,7 +349,9 @@ class World:
                     self.dispatcher_moves(process, Choice.EMPTY)
             if not hung_template:
                 self.helper_moves(Role.TEMPLATE, good=True)
-            quiet = not (self.dead or any(channel.words for channel in self.channels.values()))
+            said = any(channel.words for channel in self.channels.values())
+            said = said or any(helper.words for helper in self.helpers.values())
+            quiet = not (said or self.dead or self.signals)
             if quiet:
                 self.now = max(self.now, min(self.wakes_at(), self.next_poll_ends(stubborn)))
                 if self.now == inf:

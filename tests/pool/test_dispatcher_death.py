@@ -3,8 +3,10 @@
 import os
 import re
 import signal
+from dataclasses import replace
 
-from tests.support.pool import Expected, Home, Pool, StartPool
+from tests.support.eventually import eventually
+from tests.support.pool import Expected, Home, StartPool
 from tests.support.processes import is_alive
 from tests.support.proxy import FaultProxy
 from tests.support.servers import EMPTY, LiveQueue
@@ -34,6 +36,21 @@ def test_killed_in_mid_job(start: StartPool, home: Home, queue: LiveQueue) -> No
     assert (ledger["received"], ledger["deleted"]) == (2, 1)
 
 
+def test_killed_in_mid_job_while_the_master_is_stopped(start: StartPool, home: Home, queue: LiveQueue) -> None:
+    """The job does not need the master to die with its dispatcher."""
+    gate = home.gate("g")
+    queue.send("hold g")
+    pool = start("--visibility-timeout", "2", expected=KILLED)
+    (first,) = home.trace.wait("started")
+    slot = pool.wait_event("job.started")[0]["slot"]
+    pool.send(signal.SIGSTOP)
+    os.kill(pool.dispatcher(slot), signal.SIGKILL)
+    eventually(lambda: not is_alive(first.pid), what="the job has gone")
+    pool.send(signal.SIGCONT)
+    gate.open()
+    pool.wait_event("message.deleted")
+
+
 def test_killed_while_it_polls(start: StartPool, home: Home, queue: LiveQueue, proxy: FaultProxy) -> None:
     pool = start("--visibility-timeout", "2", endpoint=proxy.endpoint, workers=1, expected=KILLED)
     pool.wait_ready(1)
@@ -45,21 +62,13 @@ def test_killed_while_it_polls(start: StartPool, home: Home, queue: LiveQueue, p
     assert home.trace.bodies("done") == ["task"]
 
 
-def poller(pool: Pool) -> int:
-    """Return the pid of the only dispatcher that polls, as the slot table has it."""
-    pool.send(signal.SIGUSR1)
-    table = pool.wait_event("pool.slots")[-1]["table"]
-    (pid,) = re.findall(r"polling pid (\d+)", table)
-    return int(pid)
-
-
 def test_stopped_while_it_polls(start: StartPool, queue: LiveQueue, proxy: FaultProxy) -> None:
     """The only poller of the pool goes silent: another takes its place, and it is replaced itself."""
     proxy.stall("ReceiveMessage")
     pool = start("--visibility-timeout", "2", endpoint=proxy.endpoint, expected=HUNG)
     pool.wait_ready(2)
     proxy.wait_open("ReceiveMessage")
-    stopped = poller(pool)
+    (stopped,) = map(int, re.findall(r"polling pid (\d+)", pool.slot_table()))
     os.kill(stopped, signal.SIGSTOP)
     proxy.release("ReceiveMessage")
     queue.send("task")
@@ -67,6 +76,20 @@ def test_stopped_while_it_polls(start: StartPool, queue: LiveQueue, proxy: Fault
     pool.wait_event("dispatcher.died", pid=stopped)
     pool.wait_event("dispatcher.ready", count=3)
     assert queue.depth() == EMPTY
+
+
+def test_again_and_again_until_the_pool_gives_up(start: StartPool) -> None:
+    told_by = KILLED.kills | {"drain.started", "master.stopped"}
+    expected = replace(KILLED, exit=3, kills=told_by, noise=True)
+    pool = start(workers=3, expected=expected)
+    while pool.process.poll() is None:
+        for event in pool.events("dispatcher.ready"):
+            if is_alive(event["pid"]):
+                os.kill(event["pid"], signal.SIGKILL)
+        pool.wait_change()
+    assert pool.wait() == 3
+    (line,) = pool.noise
+    assert "SIGKILL" in line
 
 
 def test_every_dispatcher_at_once(start: StartPool, home: Home, queue: LiveQueue) -> None:

@@ -22,18 +22,14 @@ LATER = ("later 1", "later 2", "later 3")
 
 CASES = [
     ("job", "KILL", "running"),
-    ("job", "TERM", "running"),
     ("job", "STOP", "running"),
     ("job", "KILL", "draining"),
     ("dispatcher", "TERM", "polling"),
     ("dispatcher", "STOP", "running"),
     ("dispatcher", "KILL", "settling"),
-    ("dispatcher", "TERM", "settling"),
     ("dispatcher", "KILL", "draining"),
     ("template", "KILL", "draining"),
     ("scout", "KILL", "draining"),
-    ("scout", "STOP", "draining"),
-    ("master", "STOP", "running"),
     ("master", "KILL", "settling"),
     ("master", "KILL", "draining"),
     ("group", "KILL", "running"),

@@ -14,10 +14,9 @@ START_CALLS = ("GetQueueUrl", "GetQueueAttributes")
 @pytest.fixture
 def late_proxy(ministack_server: Server) -> Iterator[FaultProxy]:
     proxy = FaultProxy(ministack_server.port)
-    for action in START_CALLS:
-        proxy.cut(action)
-        proxy.fail(action)
-        proxy.throttle(action)
+    proxy.cut("GetQueueUrl")
+    proxy.fail("GetQueueAttributes")
+    proxy.throttle("GetQueueAttributes")
     yield proxy
     proxy.close()
 

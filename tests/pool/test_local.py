@@ -1,6 +1,7 @@
 """--local: the embedded server comes with the first pool, leaves with the last, and keeps what was sent."""
 
 import http.server
+import json
 import socket
 import threading
 from collections.abc import Iterator
@@ -9,9 +10,8 @@ import pytest
 
 from tests.support.eventually import eventually
 from tests.support.pool import QUIET, Expected, Home, Launch, Pool, run_fleet
-from tests.support.servers import free_port
+from tests.support.servers import connect, free_port
 
-ENDS_BADLY = Expected(exit=6, noise=True)
 FOREGROUND = Expected(noise=True, ledger=False)
 
 
@@ -65,12 +65,15 @@ def test_a_pool_brings_its_server_and_takes_it_away(local: Local, home: Home) ->
 
 
 def test_a_queue_has_its_dead_letter_queue(local: Local) -> None:
-    pool = local.start("--visibility-timeout", "2", "--until-empty", expected=ENDS_BADLY)
+    pool = local.start()
     pool.wait_ready(2)
-    local.send("fail here", "task")
-    assert pool.wait() == 6
-    assert len(pool.events("job.failed")) == 3
-    assert pool.ledger()["deleted"] == 1
+    client = connect(f"http://127.0.0.1:{local.port}")
+    url = client.get_queue_url(QueueName="jobs")["QueueUrl"]
+    found = client.get_queue_attributes(QueueUrl=url, AttributeNames=["RedrivePolicy"])["Attributes"]
+    client.close()
+    policy = json.loads(found["RedrivePolicy"])
+    assert policy["deadLetterTargetArn"].endswith(":jobs-dlq")
+    assert int(policy["maxReceiveCount"]) == 3
 
 
 def test_messages_survive_an_orderly_stop(local: Local, home: Home) -> None:

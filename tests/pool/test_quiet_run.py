@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from tests.support.pool import Home, StartPool
+from tests.support.pool import Home, StartPool, run_fleet
 from tests.support.servers import EMPTY, LiveQueue
 
 
@@ -10,7 +10,7 @@ def run_through(start: StartPool, home: Home, queue: LiveQueue, count: int, work
     bodies = [f"task {number}" for number in range(count)]
     ids = queue.send(*bodies)
     pool = start("--until-empty", "--empty-for", "1", queue=queue, workers=workers)
-    assert pool.wait(80) == 0
+    assert pool.wait(120) == 0
     assert Counter(home.trace.bodies("started")) == Counter(bodies)
     assert Counter(home.trace.bodies("done")) == Counter(bodies)
     assert {line.message_id for line in home.trace.lines("done")} == set(ids)
@@ -34,6 +34,24 @@ def test_what_is_sent_while_it_runs_is_done_too(start: StartPool, home: Home, qu
         queue.send(f"task {number}")
         pool.wait_event("message.deleted", count=number + 1)
     assert home.trace.bodies("done") == ["task 0", "task 1", "task 2"]
+
+
+def test_the_log_as_text(home: Home, queue: LiveQueue) -> None:
+    """One line an event, the ledger as people read it, and no body of a message."""
+    queue.send("secret 1", "secret 2")
+    where = ("--queue", queue.name, "--endpoint-url", queue.server.endpoint)
+    ended = run_fleet(home, "start", *where, "--wait-time", "1", "--until-empty", "--empty-for", "1", "jobs:job")
+    assert (ended.status, ended.output) == (0, "")
+    assert "received 2 = deleted 2 + released 0 + dead-lettered 0 + left 0" in ended.errors
+    assert "secret" not in ended.errors
+    home.wait_empty()
+
+
+def test_the_app_imported_in_every_job(start: StartPool, home: Home, queue: LiveQueue) -> None:
+    queue.send("task 1", "task 2")
+    pool = start("--no-preload")
+    pool.wait_event("message.deleted", count=2)
+    assert sorted(home.trace.bodies("done")) == ["task 1", "task 2"]
 
 
 def test_the_mark_of_the_tests_is_on_every_process(start: StartPool, home: Home, queue: LiveQueue) -> None:

@@ -32,6 +32,18 @@ def test_one_worker_more_and_one_fewer(start: StartPool, home: Home, queue: Live
     assert home.trace.bodies("done") == ["hold g"]
 
 
+def test_the_slot_table(start: StartPool, home: Home, queue: LiveQueue) -> None:
+    gate = home.gate("g")
+    (message_id,) = queue.send("hold g")
+    pool = start(workers=2)
+    (line,) = home.trace.wait("started")
+    pool.wait_ready(2)
+    rows = pool.slot_table().splitlines()
+    assert [row.split()[:2] for row in rows] == [["slot", "0"], ["slot", "1"]]
+    assert sum(message_id in row and str(line.pid) in row for row in rows) == 1
+    gate.open()
+
+
 def test_those_that_mean_nothing(start: StartPool, queue: LiveQueue) -> None:
     pool = start()
     pool.wait_ready(2)

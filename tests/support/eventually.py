@@ -9,7 +9,7 @@ T = TypeVar("T")
 PATIENCE = 30.0
 """Seconds after which a thing is taken as not happening; generous, since only failures wait for it."""
 
-PROBE_INTERVAL = 0.005
+PROBE_INTERVAL = 0.02
 
 
 def eventually(probe: Callable[[], T], timeout: float = PATIENCE, what: str | Callable[[], str] = "") -> T:

@@ -207,6 +207,12 @@ class Pool:
                 self._changed.wait(left)
             return found
 
+    def wait_change(self) -> None:
+        """Wait until one more line is in the log, or the log has ended."""
+        with self._changed:
+            if not self._ended:
+                self._changed.wait(PATIENCE)
+
     def wait_ready(self, workers: int) -> None:
         """Wait until `workers` dispatchers have said that they are ready."""
         self.wait_event("dispatcher.ready", count=workers)
@@ -237,6 +243,12 @@ class Pool:
     def dispatcher(self, slot: int) -> int:
         """Return the pid of the dispatcher that was last ready in `slot`."""
         return int(self.events("dispatcher.ready", slot=slot)[-1]["pid"])
+
+    def slot_table(self) -> str:
+        """Have the master write its slot table to the log, and return it."""
+        tables = len(self.events("pool.slots"))
+        self.send(signal.SIGUSR1)
+        return str(self.wait_event("pool.slots", count=tables + 1)[-1]["table"])
 
     # Signals and the end
 
