@@ -14,6 +14,15 @@ HARD_LIMIT = 150.0
 """Seconds after which a test is stopped, each of set-up, call and teardown on its own."""
 
 
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def pytest_configure() -> None:
+    """End on SIGTERM as on Ctrl-C, so that fixtures still end what they have started."""
+    signal.signal(signal.SIGTERM, _interrupt)
+
+
 class TookTooLongError(BaseException):
     """The test has passed its hard limit; no handler of exceptions may swallow this."""
 

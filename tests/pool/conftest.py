@@ -16,9 +16,9 @@ FAILED = pytest.StashKey[bool]()
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Remember whether the test itself has failed."""
+    """Remember whether the test itself has failed, or was interrupted before its end."""
     report = yield
-    item.stash[FAILED] = report.failed
+    item.stash[FAILED] = report.when != "call" or report.failed
     return report
 
 

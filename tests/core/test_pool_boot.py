@@ -1,0 +1,215 @@
+"""The pool at its beginning, and its helpers: told as stories."""
+
+import pytest
+
+from fleet.core.books import Config, Phase, Role
+from fleet.core.events import (
+    HelperDied,
+    HelperFailed,
+    HelperReady,
+    Kill,
+    KillHelper,
+    Send,
+    Spawn,
+    Spawned,
+    SpawnHelper,
+)
+from fleet.core.messages import Ready
+from fleet.core.slots import State
+from tests.core.story import (
+    GRANT,
+    Story,
+    running,
+    working,
+)
+
+VACANT, SPAWNING, BOOTING, IDLE, POLLING, WORKING = (
+    State.VACANT,
+    State.SPAWNING,
+    State.BOOTING,
+    State.IDLE,
+    State.POLLING,
+    State.WORKING,
+)
+
+
+# Boot.
+
+
+def test_a_pool_starts_its_helpers_and_waits_for_both() -> None:
+    story = Story(Config(workers=2))
+    assert story.tick() == [SpawnHelper(Role.TEMPLATE), SpawnHelper(Role.SCOUT)]
+    assert story.happens(HelperReady(Role.TEMPLATE)) == []
+    assert story.is_in(Phase.BOOTING)
+    assert story.happens(HelperReady(Role.SCOUT)) == [Spawn(0), Spawn(1)]
+    assert story.is_in(Phase.RUNNING)
+    assert story.states() == [SPAWNING, SPAWNING]
+
+
+def test_a_dispatcher_is_named_and_ready_and_the_first_one_polls() -> None:
+    story = Story(Config(workers=2))
+    story.helpers_ready()
+    assert story.happens(Spawned(0, 100)) == []
+    assert story.slot(0).pid == 100
+    assert story.says(0, Ready(100)) == [Send(0, GRANT)]
+    assert story.says(1, Ready(200)) == []  # quicker than its name
+    assert story.states() == [POLLING, IDLE]
+    assert story.slot(1).pid == 200
+    names = ["dispatcher.spawned", "dispatcher.ready"]
+    assert [event for event in story.events() if event in names] == names * 2
+
+
+def test_a_dispatcher_that_does_not_come_up_is_killed() -> None:
+    story = Story(Config(workers=1, boot_timeout=5))
+    story.helpers_ready()
+    story.now = 2.0
+    story.happens(Spawned(0, 100))
+    assert story.wakes_at() == 7.0  # counted from its name
+    assert story.tick(6.999) == []
+    assert story.tick(7.0) == [Kill(0)]
+    assert story.tick(7.1) == []
+    assert "not ready in time" in story.log("dispatcher.hung").fields["why"]
+    assert story.dies(0) == [Spawn(0)]
+
+
+def test_a_template_that_hangs_when_it_is_asked_is_killed_and_its_successor_is_asked() -> None:
+    story = Story(Config(workers=2, boot_timeout=5))
+    story.helpers_ready()
+    assert story.wakes_at() == 5.0
+    assert story.tick(4.999) == []
+    assert story.tick(5.0) == [KillHelper(Role.TEMPLATE)]
+    assert story.tick(5.1) == []
+    assert story.happens(HelperDied(Role.TEMPLATE, "SIGKILL")) == [SpawnHelper(Role.TEMPLATE)]
+    assert story.states() == [VACANT, VACANT]
+    assert story.happens(HelperReady(Role.TEMPLATE)) == [Spawn(0), Spawn(1)]
+
+
+def test_a_word_that_was_said_is_heard_before_anybody_is_judged() -> None:
+    """The master was stopped for an hour; both dispatchers have been ready for as long."""
+    story = Story(Config(workers=2))
+    story.helpers_ready()
+    story.now = 3600.0
+    assert story.says(0, Ready(100)) == [Send(0, GRANT)]
+    assert story.says(1, Ready(200)) == []
+    assert story.tick() == []
+
+
+def test_an_import_that_takes_too_long_is_exit_4() -> None:
+    story = Story(Config(workers=1, boot_timeout=5))
+    story.tick()
+    assert story.wakes_at() == 5.0
+    assert story.tick(4.999) == []
+    assert story.tick(5.0) == [KillHelper(Role.TEMPLATE)]
+    assert story.tick(6.0) == []
+    assert story.happens(HelperDied(Role.TEMPLATE, "SIGKILL")) == []
+    assert (story.phase, story.code) == (Phase.STOPPED, 4)
+    assert story.why == "the app was not imported within 5 s (--boot-timeout)"
+
+
+def test_a_template_that_dies_at_the_import_is_exit_4() -> None:
+    story = Story(Config(workers=1))
+    story.tick()
+    story.happens(HelperDied(Role.TEMPLATE, "SIGSEGV"))
+    assert (story.phase, story.code) == (Phase.STOPPED, 4)
+    assert story.why == "the app died while it was imported: SIGSEGV"
+
+
+@pytest.mark.parametrize(("role", "code"), [(Role.TEMPLATE, 4), (Role.SCOUT, 5), (Role.SCOUT, 2)])
+def test_a_helper_that_cannot_do_its_part_ends_the_pool_with_its_code(role: Role, code: int) -> None:
+    story = Story(Config(workers=1))
+    story.tick()
+    story.happens(HelperFailed(role, code, "why not"))
+    assert (story.phase, story.code, story.why) == (Phase.STOPPED, code, "why not")
+    assert "drain.started" not in story.events()  # the error is all that there is to say
+
+
+def test_the_death_of_a_helper_that_has_said_why_is_no_news() -> None:
+    story = Story(Config(workers=1))
+    story.tick()
+    story.happens(HelperReady(Role.SCOUT))
+    story.happens(HelperFailed(Role.TEMPLATE, 4, "no module named app"))
+    story.happens(HelperDied(Role.TEMPLATE, "exit 0"))
+    assert (story.code, story.why) == (4, "no module named app")
+    assert "helper.died" not in story.events()
+
+
+def test_a_scout_is_given_time_for_a_late_queue() -> None:
+    story = Story(Config(workers=1, boot_timeout=5))
+    story.tick()
+    story.happens(HelperReady(Role.TEMPLATE))
+    assert story.tick(1000.0) == []
+    assert story.phase is Phase.BOOTING
+
+
+def test_a_scout_that_keeps_dying_before_it_found_the_queue_is_exit_1() -> None:
+    story = Story(Config(workers=1))
+    story.tick()
+    for _ in range(4):
+        story.happens(HelperDied(Role.SCOUT, "SIGKILL"))
+        story.tick(story.now + 30)
+        assert story.phase is Phase.BOOTING
+    story.happens(HelperDied(Role.SCOUT, "SIGKILL"))
+    assert (story.phase, story.code) == (Phase.STOPPED, 1)
+    assert "SIGKILL" in story.why
+
+
+def test_a_stop_while_booting_ends_at_once() -> None:
+    story = Story(Config(workers=2))
+    story.tick()
+    assert story.stop() == []
+    assert (story.phase, story.code) == (Phase.STOPPED, 0)
+    assert "drain.started" in story.events()
+
+
+# Helpers, later.
+
+
+@pytest.mark.parametrize("role", list(Role))
+def test_a_helper_that_dies_later_is_started_again_with_backoff(role: Role) -> None:
+    story = running(1)
+    assert story.happens(HelperDied(role, "SIGKILL")) == [SpawnHelper(role)]
+    assert story.happens(HelperDied(role, "SIGKILL")) == []  # the second time in a row, it waits
+    again = story.wakes_at()
+    assert 0.25 <= again <= 0.5
+    assert story.tick(again) == [SpawnHelper(role)]
+    story.happens(HelperReady(role))
+    assert story.happens(HelperDied(role, "SIGKILL")) == [SpawnHelper(role)]  # it had come up in between
+    assert story.phase is Phase.RUNNING
+
+
+def test_running_dispatchers_do_not_notice_the_templates_death() -> None:
+    story = working(2, 1)
+    story.happens(HelperDied(Role.TEMPLATE, "SIGKILL"))
+    assert story.states() == [WORKING, POLLING]
+    assert story.dies(1) == []  # nobody can be spawned now
+    assert story.happens(HelperReady(Role.TEMPLATE)) == [Spawn(1)]
+
+
+def test_the_templates_death_loses_what_it_was_asked_for() -> None:
+    story = Story(Config(workers=3))
+    story.helpers_ready()
+    story.happens(Spawned(0, 100))
+    story.happens(HelperDied(Role.TEMPLATE, "SIGKILL"))
+    assert story.states() == [BOOTING, VACANT, VACANT]
+    assert story.happens(HelperReady(Role.TEMPLATE)) == [Spawn(1), Spawn(2)]
+
+
+def test_the_scouts_death_loses_nothing() -> None:
+    story = Story(Config(workers=1))
+    story.helpers_ready()
+    story.happens(HelperDied(Role.SCOUT, "SIGKILL"))
+    assert story.states() == [SPAWNING]
+
+
+def test_a_helper_that_fails_later_is_only_said() -> None:
+    story = running(1)
+    assert story.happens(HelperFailed(Role.TEMPLATE, 4, "the app has gone")) == []
+    assert story.phase is Phase.RUNNING
+    assert story.log("helper.failed").fields == {"role": "template", "why": "the app has gone"}
+
+
+def test_no_helper_is_started_during_a_drain() -> None:
+    story = working(1, 1)
+    story.stop()
+    assert story.happens(HelperDied(Role.SCOUT, "SIGKILL")) == []
+    assert story.tick(100.0 - 1) == []

@@ -1,0 +1,145 @@
+"""Who polls: grants, what raises and lowers them, and polls that never come home."""
+
+from fleet.core.events import (
+    Kill,
+    Send,
+    Spawn,
+)
+from fleet.core.messages import Empty, Held, PollFailed, Received
+from fleet.core.slots import State
+from tests.core.story import (
+    DONE,
+    FREE,
+    GRANT,
+    RELEASED,
+    STARVED,
+    running,
+    sends,
+    working,
+)
+
+IDLE, POLLING, WORKING = State.IDLE, State.POLLING, State.WORKING
+
+
+# Grants.
+
+
+def test_an_idle_pool_keeps_one_poll_open() -> None:
+    story = running(4)
+    assert story.states() == [POLLING, IDLE, IDLE, IDLE]
+    story.now = 10.0
+    assert story.says(0, Empty(10.0)) == [Send(0, GRANT)]
+    assert story.states().count(POLLING) == 1
+
+
+def test_a_quick_hit_multiplies_a_slow_one_keeps_and_empty_halves() -> None:
+    story = running(8)
+    assert sends(story.says(0, Received(0.1)), GRANT) == [1, 2, 3, 4]
+    assert sends(story.says(1, Received(9.0)), GRANT) == [5]
+    assert story.says(2, Empty(10.0)) == []  # four are allowed, then two
+    assert story.says(3, Empty(10.0)) == []
+    assert story.states().count(POLLING) == 2
+    assert sends(story.says(4, Received(0.9)), GRANT) == [2, 3, 6]
+
+
+def test_a_sample_above_zero_raises_the_polls() -> None:
+    story = running(4)
+    assert sends(story.sample(3), GRANT) == [1, 2]
+    assert story.sample(1000) == [Send(3, GRANT)]
+    assert story.pool.depth is not None
+    assert story.pool.depth.total == 1000
+
+
+def test_one_who_has_settled_is_granted_again() -> None:
+    story = working(1, 1)
+    assert story.says(0, DONE) == [Send(0, GRANT)]
+
+
+def test_a_failed_poll_backs_off_for_the_whole_pool() -> None:
+    story = running(4)
+    story.now = 100.0
+    assert story.says(0, PollFailed("no route")) == []
+    assert story.states() == [IDLE] * 4
+    again = story.wakes_at()
+    assert again == 100.25
+    assert story.tick(again - 0.001) == []
+    assert story.tick(again) == [Send(0, GRANT)]
+    assert story.log("poll.failed").fields == {"slot": 0, "error": "no route", "failures": 1, "retry_in": 0.25}
+
+
+def test_an_early_empty_answer_pauses_the_pool() -> None:
+    story = running(2, wait_time=0)
+    assert story.says(0, Empty(0.25)) == []
+    assert story.wakes_at() == 0.75
+    assert story.tick(0.75) == [Send(0, GRANT)]
+
+
+def test_a_host_without_processes_takes_fewer_messages() -> None:
+    story = working(2, 1)
+    assert story.says(0, Held()) == [Send(0, FREE)]
+    assert story.says(0, STARVED) == []  # one poll is open; nobody else asks
+    assert story.says(1, Empty(10.0)) == []
+    again = story.wakes_at()
+    assert 1.0 <= again <= 2.0
+    assert len(story.tick(again)) == 1
+    assert "host.starved" in story.events()
+    assert story.pool.polling.starved == 1
+
+
+def test_a_job_that_runs_ends_the_famine() -> None:
+    story = working(2, 1)
+    story.says(0, Held())
+    story.says(0, STARVED)
+    story.says(1, Received(1.0))
+    story.says(1, DONE)
+    assert story.pool.polling.starved == 0
+
+
+def test_a_late_message_is_no_sign_of_famine() -> None:
+    story = working(2, 1)
+    story.says(0, Held())
+    story.says(0, RELEASED)
+    assert story.pool.polling.starved == 0
+    assert "host.starved" not in story.events()
+
+
+# A poll that never comes home.
+
+
+def test_a_silent_poller_is_replaced_then_killed() -> None:
+    story = running(2)
+    assert story.wakes_at() == 22.0
+    assert story.tick(21.999) == []
+    assert story.tick(22.0) == [Send(1, GRANT)]
+    assert story.wakes_at() == 32.0
+    assert story.tick(31.999) == []
+    assert story.tick(32.0) == [Kill(0)]
+    assert "never came home" in story.log("dispatcher.hung").fields["why"]
+    assert story.dies(0) == [Spawn(0)]
+
+
+def test_a_poller_that_speaks_after_all_is_as_good_as_any() -> None:
+    story = running(2)
+    story.tick(22.0)
+    assert story.says(0, Received(21.0)) == []
+    assert story.states() == [WORKING, POLLING]
+    assert story.tick(40.0) == []
+    story.says(1, Empty(10.0))
+    story.says(0, DONE)
+    assert story.wakes_at() == 62.0  # its next poll has all its time again
+
+
+def test_a_host_that_was_suspended_gives_the_silent_their_margin() -> None:
+    story = running(2)
+    assert story.tick(1000.0) == [Send(1, GRANT)]
+    assert story.tick(1000.0) == []
+    assert story.wakes_at() == 1010.0
+    assert story.tick(1010.0) == [Kill(0)]
+
+
+def test_one_who_was_killed_gets_no_grant_whatever_he_still_says() -> None:
+    story = running(1)
+    story.tick(22.0)
+    assert story.tick(32.0) == [Kill(0)]
+    assert story.says(0, Empty(32.0)) == []
+    assert story.dies(0) == [Spawn(0)]
