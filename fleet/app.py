@@ -3,7 +3,6 @@
 import difflib
 import importlib
 import os
-import re
 import sys
 import traceback
 from collections.abc import Callable
@@ -11,9 +10,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-Job = Callable[[str], object]
+from fleet.core.names import CODE
 
-_APP = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
+Job = Callable[..., Any]
 
 
 class AppError(Exception):
@@ -26,7 +25,7 @@ class AppError(Exception):
 
 def malformed(app: str) -> str | None:
     """What is wrong with the way APP is written; None if it is `module:attribute`."""
-    if _APP.fullmatch(app):
+    if CODE.fullmatch(app):
         return None
     if app.endswith(".py") or "/" in app:
         guess = app.removesuffix(".py").strip("./").replace("/", ".")

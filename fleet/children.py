@@ -8,10 +8,14 @@ import signal
 from dataclasses import dataclass
 
 from fleet.core import events
-from fleet.core.books import Depth, Role
+from fleet.core.books import Depth, Role, Will
+from fleet.core.estates import Estate
 from fleet.core.events import Event
+from fleet.core.exits import Exit, Settlement
 from fleet.core.messages import (
     Counted,
+    Execute,
+    Executed,
     Failed,
     Fork,
     Forked,
@@ -28,8 +32,9 @@ from fleet.core.messages import (
 )
 from fleet.system import channel, log, processes
 from fleet.system.channel import Channel
-from fleet.system.scoreboard import Scoreboard
+from fleet.system.scoreboard import Record, Scoreboard
 
+MOST_EXITS = 256
 MODULES = {Role.TEMPLATE: "fleet.template", Role.SCOUT: "fleet.scout"}
 
 
@@ -39,6 +44,15 @@ class Helper:
 
     pid: int
     channel: Channel
+
+
+@dataclass(frozen=True, slots=True)
+class Mourned:
+    """A dispatcher that has ended, and its last record."""
+
+    slot: int
+    exit: Exit
+    record: Record | None
 
 
 class Children:
@@ -56,7 +70,8 @@ class Children:
         self._asked: set[int] = set()  # slots whose dispatcher the template has not named yet
         self._introduced: set[int] = set()  # pids that the template has still to name
         self._unnamed: dict[int, processes.Death] = {}  # ended before the template named them
-        self._mourned: list[Event] = []  # deaths that are no news until all that the dead have left is gone
+        self._exits: dict[int, Exit] = {}  # of children that were not ours to start: jobs of dead dispatchers
+        self._mourned: list[Mourned] = []  # deaths that are no news until all that the dead have left is gone
         self._before = frozenset(processes.children())  # not ours to judge
         self._queue_url = plan.queue
         self.trace = ""  # the app's own traceback, if its import raised
@@ -108,6 +123,15 @@ class Children:
         ours.send(self._plan)
         self._helpers[role] = Helper(pid, ours)
         self._listen(ours, role)
+
+    def give(self, will: Will) -> None:
+        """Have the scout settle the message of a dead dispatcher."""
+        if Role.SCOUT in self._helpers:
+            estate = will.estate
+            order = Execute(
+                will.number, estate.message_id, estate.handle, will.settlement, estate.delay, estate.lease_until
+            )
+            self._helpers[Role.SCOUT].channel.send(order)
 
     def kill_helper(self, role: Role) -> None:
         """SIGKILL."""
@@ -172,6 +196,8 @@ class Children:
                 log.emit("queue.late", why=why, left=left)
             case Counted(visible, in_flight, delayed):
                 return [events.Sampled(Depth(visible, in_flight, delayed))]
+            case Executed(order, settlement):
+                return [events.WillDone(order, settlement)]
             case NotCounted(why):
                 log.emit("sample.failed", why=why)
             case _:
@@ -200,6 +226,7 @@ class Children:
                 found += self._ended(death)
                 continue
             processes.bury(death.pid)
+            self._exits[death.pid] = death.exit
             role = next((role for role, helper in self._helpers.items() if helper.pid == death.pid), None)
             if role is not None:
                 found += self._helper_ended(role, death)
@@ -207,6 +234,8 @@ class Children:
                 self._unnamed[death.pid] = death
         if not self._asked:
             self._unnamed.clear()
+        if len(self._exits) > MOST_EXITS and not self._mourned:
+            self._exits.clear()
         return found
 
     def _helper_ended(self, role: Role, death: processes.Death) -> list[Event]:
@@ -231,8 +260,7 @@ class Children:
         if end := self._channels.pop(slot, None):
             said += [events.Said(slot, word) for word in end.receive() if isinstance(word, Report)]
             self._hang_up(end)
-        message_id, attempt = (record.message_id, record.attempt) if record and record.message_id else (None, None)
-        self._mourned.append(events.Died(slot, death.exit, processes.phrase(death.exit), message_id, attempt))
+        self._mourned.append(Mourned(slot, death.exit, record))
         return said
 
     def swept(self) -> list[Event]:
@@ -244,10 +272,35 @@ class Children:
         if not self._mourned or self._asked:
             return []
         known = {*self._pids, *(helper.pid for helper in self._helpers.values()), *self._before}
-        if processes.sweep(known):
+        if processes.sweep(known, self._reaped_stranger):
             return []
-        news, self._mourned = self._mourned, []
+        news: list[Event] = [self._died(each) for each in self._mourned]
+        self._mourned = []
+        self._exits.clear()
         return news
+
+    def _reaped_stranger(self, death: processes.Death) -> None:
+        self._exits[death.pid] = death.exit
+
+    def _died(self, dead: "Mourned") -> events.Died:
+        """The news, with what the scoreboard says of the message; a job's exit that only we have seen counts too."""
+        record, cause = dead.record, processes.phrase(dead.exit)
+        if record is None:
+            return events.Died(dead.slot, dead.exit, cause)
+        intent = Settlement(record.intent) if record.intent else None
+        if not record.message_id:
+            return events.Died(dead.slot, dead.exit, cause, settled=intent)
+        ended = record.exit or self._exits.get(record.job_pid)
+        estate = Estate(
+            record.message_id,
+            record.attempt,
+            record.receipt_handle,
+            record.lease_until,
+            record.intent_delay,
+            intent,
+            ended,
+        )
+        return events.Died(dead.slot, dead.exit, cause, estate)
 
     # Listening.
 

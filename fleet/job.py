@@ -1,67 +1,111 @@
-"""Inside the job process: become a process of its own, call the job, turn what it does into an exit status.
+"""Inside the job's process, and the exit handler's: become a process of its own, call user code, exit.
 
-Runs in the fork child of a dispatcher, from `run` on, and never returns from it. Nothing here talks to the
-queue or the master.
+Runs in the fork child of a dispatcher, from `run` or `handle` on, and never returns. All user code but the app's
+import runs here: job, transformer, router, exit handler. Nothing here talks to the queue or the master.
 """
 
 import contextlib
+import inspect
 import os
 import signal
 import sys
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import setproctitle
 
-from fleet.app import AppError, Job, load
+from fleet import api, app
+from fleet.app import AppError
+from fleet.core.arguments import Call, routed, transformed
+from fleet.core.exits import REJECT, RETRY
 from fleet.core.queue import Message
 from fleet.system import processes, signals
+from fleet.system.slip import Slip
 
 FAILED = 1
+OOM_SCORE = "500"  # under memory pressure the kernel ends jobs before dispatchers
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """The user's code. The callables are None with --no-preload: they are imported where they are needed."""
+
+    app: str
+    transformer: str | None = None
+    router: str | None = None
+    exit_handler: str | None = None
+
+    def load(self) -> "Loaded":
+        """Import all of it. Raises AppError."""
+        optional = (self.transformer, self.router, self.exit_handler)
+        return Loaded(app.load(self.app), *(app.load(name) if name else None for name in optional))
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """The callables behind the names."""
+
+    job: Callable[..., object]
+    transformer: Callable[[Message], Any] | None = None
+    router: Callable[[Message], Any] | None = None
+    exit_handler: Callable[..., object] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What a job process needs to know. `job` is None with --no-preload: it is imported here then."""
+    """What a job process needs to know."""
 
-    app: str
-    job: Job | None
+    code: Code
+    loaded: Loaded | None
     queue: str
     slot: int
     message: Message
     keep_fds: Sequence[int]
+    slip: Slip
 
 
 def run(work: Work, dispatcher: int) -> NoReturn:
     """Be the job. Signals are blocked when this begins."""
+    _be(work, dispatcher, f"job {work.code.app}", _called)
+
+
+def handle(work: Work, dispatcher: int) -> NoReturn:
+    """Be the exit handler of a job that was stopped, or died. Signals are blocked when this begins."""
+    _be(work, dispatcher, f"exit handler of {work.code.app}", _handled)
+
+
+def _be(work: Work, dispatcher: int, title: str, act: Callable[[Work], int]) -> NoReturn:
     code = FAILED
     try:
-        _become_own_process(work, dispatcher)
-        code = _called(work)
-    except BaseException:  # noqa: BLE001 - a fault of ours before the job began; it must not end in silence
-        _complain(f"fleet: the job process could not be set up\n{traceback.format_exc()}")
+        _become_own_process(work, dispatcher, title)
+        code = _exit_status(work, act)
+    except BaseException:  # noqa: BLE001 - a fault of ours before user code began; it must not end in silence
+        _complain(f"fleet: the process could not be set up\n{traceback.format_exc()}")
         _flushed()
     finally:
         processes.leave(code)
 
 
-def _become_own_process(work: Work, dispatcher: int) -> None:
+def _become_own_process(work: Work, dispatcher: int, title: str) -> None:
     """Own session and group, default handlers, no descriptor of fleet's; dies with the dispatcher."""
     os.setsid()
     signals.forget_wakeup()
     processes.default_group_signals()
-    if not processes.die_with_parent(dispatcher, signal.SIGKILL):
-        processes.leave(FAILED)
+    if not processes.die_with_parent(dispatcher, signal.SIGKILL):  # the dispatcher is dead: as if it had been in time
+        processes.kill(os.getpid(), signal.SIGKILL)
     _close_all_but(work.keep_fds)
+    _offer_to_oom_killer()
     message = work.message
     # One by one: update() walks through all subclasses of Mapping, 0.5 ms of page faults in every job.
     os.environ["FLEET_JOB_QUEUE"] = work.queue
     os.environ["FLEET_JOB_ID"] = message.id
     os.environ["FLEET_JOB_ATTEMPT"] = str(message.attempt)
     os.environ["FLEET_JOB_SLOT"] = str(work.slot)
-    setproctitle.setproctitle(f"fleet: job {work.app} {message.id} attempt {message.attempt}")
+    api.begin(message)
+    setproctitle.setproctitle(f"fleet: {title} {message.id} attempt {message.attempt}")
+    _begin_multiprocessing()
     processes.unblock_signals()
 
 
@@ -75,14 +119,84 @@ def _close_all_but(keep: Sequence[int]) -> None:
     os.closerange(low, 1 << 20)
 
 
+def _offer_to_oom_killer() -> None:
+    with contextlib.suppress(OSError):  # not Linux, or /proc is not there
+        fd = os.open("/proc/self/oom_score_adj", os.O_WRONLY)
+        os.write(fd, OOM_SCORE.encode())
+        os.close(fd)
+
+
+def _begin_multiprocessing() -> None:
+    """What multiprocessing does in a child that it forked itself, if the app uses it."""
+    util = sys.modules.get("multiprocessing.util")
+    if util is not None:
+        util._finalizer_registry.clear()
+        util._run_after_forkers()
+
+
+def _end_multiprocessing() -> None:
+    """... and at its end: join what is not a daemon, run its exit functions."""
+    util = sys.modules.get("multiprocessing.util")
+    if util is not None:
+        util._exit_function()
+
+
+# User code.
+
+
+def _call(work: Work) -> Call:
+    """Router and transformer run here, in the process that their failure may cost."""
+    loaded = work.loaded or work.code.load()
+    if loaded.router is not None:
+        return routed(loaded.router(work.message))
+    args, kwargs = transformed(loaded.transformer(work.message)) if loaded.transformer else ((work.message.body,), {})
+    return Call(loaded.job, args, kwargs, loaded.exit_handler)
+
+
 def _called(work: Work) -> int:
-    """Call the job and give its exit status: 0 for a return, SystemExit's own, 1 for any other exception."""
+    call = _call(work)
+    if call.routed:
+        work.slip.write(handler=call.exit_handler is not None)
+    call.job(*call.args, **call.kwargs)
+    return 0
+
+
+def _handled(work: Work) -> int:
+    """The handler gets the job's arguments, and the message if it takes one."""
+    call = _call(work)
+    handler = call.exit_handler or (work.loaded or work.code.load()).exit_handler
+    if handler is not None:
+        handler(*call.args, **call.kwargs, **_message_for(handler, call, work.message))
+    return 0
+
+
+def _message_for(handler: Callable[..., object], call: Call, message: Message) -> dict[str, Message]:
+    """`queue_message` or `message`, if the handler takes one and the job's arguments do not fill it."""
     try:
-        job: Callable[[str], object] = work.job or load(work.app)
-        job(work.message.body)
-        code = 0
+        signature = inspect.signature(handler)
+        taken = signature.bind_partial(*call.args, **call.kwargs).arguments
+    except (TypeError, ValueError):  # a builtin without a signature; or a call that will say itself what is wrong
+        return {}
+    takes_any = any(each.kind is inspect.Parameter.VAR_KEYWORD for each in signature.parameters.values())
+    for name in ("queue_message", "message"):
+        if name in signature.parameters and name not in taken:
+            return {name: message}
+    return {"message": message} if takes_any and "message" not in call.kwargs and "message" not in taken else {}
+
+
+def _exit_status(work: Work, act: Callable[[Work], int]) -> int:
+    """0 for a return, 75 for Retry, 65 for Reject, SystemExit's own, 1 for any other exception."""
+    try:
+        code = act(work)
+        _end_multiprocessing()
     except SystemExit as leaving:
         code = _status(leaving)
+    except api.Retry as retry:
+        work.slip.write(after=max(0.0, float(retry.after)))
+        code = RETRY
+    except api.Reject as reject:
+        work.slip.write(reason=str(reject)[:500])
+        code = REJECT
     except AppError as error:
         _complain(f"{error.trace}fleet: {error}\n")
         code = FAILED
@@ -102,8 +216,10 @@ def _status(leaving: SystemExit) -> int:
 
 
 def _trace(error: BaseException) -> str:
-    """The job's own part of the traceback: the first frame is ours."""
-    own = error.__traceback__ and error.__traceback__.tb_next
+    """The user's own part of the traceback: the first frames are ours."""
+    own = error.__traceback__
+    while own is not None and own.tb_frame.f_code.co_filename == __file__:
+        own = own.tb_next
     return "".join(traceback.format_exception(type(error), error, own))
 
 
@@ -114,7 +230,7 @@ def _complain(text: str) -> None:
 
 
 def _flushed() -> bool:
-    """Write out what the job printed. False if it could not be: then the job has not done what it thinks."""
+    """Write out what user code printed. False if it could not be: then it has not done what it thinks."""
     done = True
     for stream in (sys.stdout, sys.stderr):
         try:

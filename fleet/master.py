@@ -127,6 +127,11 @@ class Master:
                 self._children.signal(self._pool.slots[slot].pid, signal.SIGKILL)
             case events.SpawnHelper(role):
                 self._spawn_helper(role)
+            case events.Inspect(slot):
+                if (record := self._board.read(slot)) and record.message_id:
+                    self._take(events.Seen(slot, record.beat, record.lease_until, record.lease))
+            case events.GiveWill(will):
+                self._children.give(will)
             case events.KillHelper(role):
                 self._children.kill_helper(role)
             case events.Log(event, fields):

@@ -1,17 +1,17 @@
-"""The job's process as its dispatcher sees it, and whatever is left of it when it has ended."""
+"""A process of user code as its dispatcher sees it: a job's or an exit handler's, and all that is left of it."""
 
 import os
 import select
 import signal
+from collections.abc import Callable, Iterable
 
-from fleet.core.delivery_events import Exited
 from fleet.core.exits import Exit
 from fleet.system import processes
 from fleet.system.clock import now
 
 
 class Running:
-    """The job's process, and whatever of it is left when it has ended."""
+    """One process that leads its own session; `others` are what a sweep must leave alone."""
 
     def __init__(self, pid: int, started: float, poll: select.poll) -> None:
         self.pid, self.started = pid, started
@@ -31,19 +31,47 @@ class Running:
         self._poll.unregister(self._watched)
         os.close(self._watched)
 
-    def signal(self, number: int) -> None:
-        """To the job's group; a stopped job gets it too."""
-        processes.kill_group(self.pid, number)
+    @property
+    def ended(self) -> bool:
+        """Whether the process itself has ended; what it left may still be there."""
+        return self._exit is not None
+
+    @property
+    def lingers(self) -> bool:
+        """Whether the process has ended and something that it left cannot be killed yet."""
+        return self.ended and not self._over
+
+    def terminate(self) -> None:
+        """SIGTERM to the group; a stopped process gets it too."""
+        processes.kill_group(self.pid, signal.SIGTERM)
         processes.kill_group(self.pid, signal.SIGCONT)
 
-    def kill(self) -> None:
-        """SIGKILL to the job, its group and what we adopted of it."""
-        processes.kill_group(self.pid, signal.SIGKILL)
-        for child in processes.children():
-            processes.kill(child, signal.SIGKILL)
+    def freeze(self, others: Iterable[int] = ()) -> None:
+        """SIGSTOP to the process, its group and what we adopted of it."""
+        self._signal_all(signal.SIGSTOP, others)
 
-    def gone(self) -> Exited | None:
-        """The job's exit, told once, when nothing of it exists any more; None before. Never waits."""
+    def kill(self, others: Iterable[int] = ()) -> None:
+        """SIGKILL to the process, its group and what we adopted of it."""
+        self._signal_all(signal.SIGKILL, others)
+
+    def _signal_all(self, number: int, others: Iterable[int]) -> None:
+        """The group at once, then all below it, in sessions of their own too, until there is nobody new."""
+        processes.kill_group(self.pid, number)
+        met: set[int] = {self.pid, *others}
+        while new := {*processes.descendants(self.pid), *self._adopted(others)} - met:
+            for pid in new:
+                processes.kill(pid, number)
+            met |= new
+
+    def _adopted(self, others: Iterable[int]) -> set[int]:
+        roots = set(processes.children()) - {self.pid, *others}
+        return roots.union(*(processes.descendants(root) for root in roots))
+
+    def gone(self, others: Iterable[int] = (), seen: Callable[[Exit], None] = lambda _: None) -> Exit | None:
+        """The exit, told once, when nothing of it exists any more; None before. Never waits.
+
+        `seen` hears of it before the process is reaped: whoever dies in between must not give finished work back.
+        """
         if self._over:
             return None
         if self._exit is None:
@@ -53,11 +81,12 @@ class Running:
             self.seconds = now() - self.started
             self._exit = death.exit
             processes.kill_group(self.pid, signal.SIGKILL)
+            seen(death.exit)
             self.usage = processes.bury(self.pid)
             self._unwatch()
-        left = processes.sweep() if processes.has_children() else []
+        left = processes.sweep(others) if processes.has_children() else []
         if left:  # a process in uninterruptible sleep: woken up again when it is gone
             self._watched = self._watch(left[0])
             return None
         self._over = True
-        return Exited(now(), self._exit)
+        return self._exit

@@ -7,14 +7,17 @@ A program of its own, so that a slow or failing endpoint never delays the master
 import os
 import random
 import select
+import time
 from collections.abc import Sequence
 from math import ceil
 
 import setproctitle
 
 from fleet.core import advice
-from fleet.core.messages import Counted, Failed, Late, NotCounted, Plan, Usable
-from fleet.core.queue import QueueError, Trouble
+from fleet.core.estates import MARGIN
+from fleet.core.exits import Settlement
+from fleet.core.messages import Counted, Execute, Executed, Failed, Late, NotCounted, Plan, Usable
+from fleet.core.queue import Message, QueueError, Trouble
 from fleet.system import channel, log, signals, sqs
 from fleet.system.channel import Channel
 from fleet.system.clock import now
@@ -73,8 +76,9 @@ def _usable(plan: Plan, queue: sqs.SqsQueue) -> Usable:
         raise QueueError(Trouble.USAGE, trouble)
     if plan.make_queue:
         sqs.make_with_dead_letter_queue(sqs.address(plan))
-    limit = queue.max_receive_count()
-    return Usable(queue.url, advice.on_redrive(limit))
+    redrive = queue.redrive()
+    found = advice.on_redrive(redrive.max_receive_count if redrive else None)
+    return Usable(queue.url, found + advice.on_retry_delay(plan.queue, plan.retry_delay))
 
 
 def _sample(plan: Plan, master: Channel, queue: sqs.SqsQueue) -> None:
@@ -87,18 +91,44 @@ def _sample(plan: Plan, master: Channel, queue: sqs.SqsQueue) -> None:
             if error.trouble is Trouble.SESSION:
                 queue.renew()
             master.send(NotCounted(str(error)))
-        if _hung_up(master, plan.sample_every * random.uniform(1 - JITTER, 1 + JITTER)):
+        if _hung_up(master, plan.sample_every * random.uniform(1 - JITTER, 1 + JITTER), queue):
             return
 
 
-def _hung_up(master: Channel, seconds: float) -> bool:
-    """Wait that long, or until the master is gone."""
+def _hung_up(master: Channel, seconds: float, queue: sqs.SqsQueue | None = None) -> bool:
+    """Wait that long, doing what the master orders, or until it is gone."""
     poll = select.poll()
     poll.register(master.fileno(), select.POLLIN)
     deadline = now() + seconds
     while (left := deadline - now()) > 0:
         if poll.poll(ceil(left * 1000)):
-            master.receive()
+            for word in master.receive():
+                if isinstance(word, Execute) and queue is not None:
+                    master.send(Executed(word.order, _executed(word, queue)))
         if master.closed:
             return True
     return False
+
+
+def _executed(order: Execute, queue: sqs.SqsQueue) -> Settlement:
+    """Settle the message of a dead dispatcher. A release is tried once, a delete while the lease lasts."""
+    message = Message(order.message_id, order.handle, "")
+    pause = RETRY / 8
+    while True:
+        if order.settlement is not Settlement.DELETE and order.lease_until - now() <= MARGIN:
+            return Settlement.LEAVE
+        try:
+            if order.settlement is Settlement.DELETE:
+                queue.delete(message)
+            else:
+                queue.release(message, order.delay)
+            return order.settlement
+        except QueueError as error:
+            log.emit("will.failed", message_id=order.message_id, settlement=order.settlement.value, error=str(error))
+            if error.trouble is Trouble.SESSION:
+                queue.renew()
+            healable = error.trouble in (Trouble.PASSING, Trouble.SESSION)
+            if order.settlement is not Settlement.DELETE or not healable or now() + pause >= order.lease_until:
+                return Settlement.LEAVE
+        time.sleep(pause)  # nothing else is to be done meanwhile: the order is what the master waits for
+        pause = min(2 * pause, 5.0)

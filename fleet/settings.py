@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from fleet.core.names import CODE
 from fleet.system import host
 from fleet.system.log import LEVELS
 
@@ -70,6 +71,12 @@ def _workers(value: Any) -> int:
     return host.processors() if value == "auto" else _whole(value)
 
 
+def _delays(value: Any) -> tuple[float, ...]:
+    """`10,60,300`, a number, or a list of numbers."""
+    parts = value.split(",") if isinstance(value, str) else value if isinstance(value, list) else [value]
+    return tuple(_number(part) for part in parts)
+
+
 def _text(value: Any) -> str:
     if not isinstance(value, str) or not value:
         raise ValueError(value)
@@ -86,6 +93,7 @@ def _choice(*words: str) -> Check:
 
 
 _TEXT = Check(_text, right="a text that is not empty")
+_CODE = Check(_text, lambda value: bool(CODE.fullmatch(value)), "module:attribute", "MODULE:ATTR")
 _FLAG = Check(_yes, right="true or false")
 _PORT = Check(_whole, lambda value: 0 < value < 65_536, "a port from 1 to 65535", "PORT")
 
@@ -116,6 +124,31 @@ class Settings:
     )
     wait_time: float = option(10.0, _seconds(0, 20), "Long poll; one is open on an idle host.")
     exit_timeout: float = option(30.0, _seconds(0), "From SIGTERM to SIGKILL for a job that must stop.")
+    job_timeout: float = option(None, _seconds(0.1), "Then a job is stopped, and its message fails.", shown="none")
+    transformer: str | None = option(None, _CODE, "message → the job's arguments.", shown="none")
+    router: str | None = option(None, _CODE, "message → job and arguments.", shown="none")
+    exit_handler: str | None = option(None, _CODE, "Cleans up after a job that was stopped, or died.", shown="none")
+    retry_delay: tuple[float, ...] = option(
+        None,
+        Check(
+            _delays,
+            lambda value: all(0 <= each <= LONGEST_VISIBILITY for each in value),
+            "seconds by attempt, as in 10,60,300",
+            "SECONDS,…",
+        ),
+        "After which a failed message is seen again, by attempt; the last one repeats, ±10 %.",
+        shown="none: its lease runs out",
+    )
+    delete_failed: bool = option(False, _FLAG, "Delete the message of a job that failed, timed out or crashed.")
+    on_lease_lost: str = option(
+        None,
+        _choice("continue", "kill"),
+        "What happens to a job whose message others may get.",
+        shown="continue, FIFO kill",
+    )
+    dead_letter: str = option(
+        "native", _choice("native", "direct"), "Who moves a message after its last attempt: SQS, or fleet at once."
+    )
     drain_timeout: float = option(
         30.0, _seconds(0), "Running jobs' time to finish after SIGTERM; 0 stops them at once."
     )
@@ -199,6 +232,15 @@ def _completed(values: dict[str, Any], app: str) -> Settings:
         values["empty_for"] = 2.0 if values["local"] else 60.0
     if values["name"] is None:
         values["name"] = f"{app}@{queue.rstrip('/').rsplit('/', 1)[-1]}" if queue else app
+    if values["on_lease_lost"] is None:
+        values["on_lease_lost"] = "kill" if queue and queue.endswith(".fifo") else "continue"
+    values["retry_delay"] = values["retry_delay"] or ()
+    if values["exit_timeout"] == 0 and (values["exit_handler"] or values["router"]):
+        raise SettingsError("--exit-timeout is 0: an exit handler would never have time to run")
+    if values["router"] and (values["transformer"] or values["exit_handler"]):
+        raise SettingsError(
+            "--router excludes --transformer and --exit-handler: it returns arguments and _exit_handler"
+        )
     if values["local"] and values["endpoint_url"]:
         raise SettingsError(
             "--local and --endpoint-url exclude each other: the one is the embedded server, the other is not"

@@ -15,18 +15,22 @@ import select
 import sys
 import time
 from collections.abc import Sequence
+from math import inf
 from pathlib import Path
 from typing import NoReturn
 
 import setproctitle
 
 from fleet import app, job
+from fleet.core.delivery import Rules
+from fleet.core.exits import Policy
 from fleet.core.messages import Failed, Fork, Forked, Imported, NotForked, Plan
 from fleet.core.queue import Message
 from fleet.dispatcher import Dispatcher, Post
 from fleet.system import channel, log, processes, signals, sqs
 from fleet.system.channel import Channel
-from fleet.system.scoreboard import Scoreboard
+from fleet.system.scoreboard import Board, Scoreboard
+from fleet.system.slip import Slip
 
 APP_UNUSABLE = 4
 
@@ -56,7 +60,8 @@ class Template:
     def __init__(self, plan: Plan, master: Channel, scoreboard: Scoreboard, inherited: set[int]) -> None:
         self._plan, self._master, self._scoreboard, self._inherited = plan, master, scoreboard, inherited
         self._sessions = sqs.Sessions(sqs.address(plan))
-        self._job: app.Job | None = None
+        self._code = job.Code(plan.app, plan.transformer, plan.router, plan.exit_handler)
+        self._loaded: job.Loaded | None = None
         self._keep: list[int] = []
 
     def prepare(self) -> bool:
@@ -78,7 +83,7 @@ class Template:
 
     def _load(self) -> bool:
         try:
-            self._job = app.load(self._plan.app)
+            self._loaded = self._code.load()
         except app.AppError as error:
             self._master.send(Failed(APP_UNUSABLE, str(error), error.trace[-30_000:]))
             return False
@@ -161,10 +166,24 @@ class Template:
         short_call = min(sqs.SHORT_CALL, min(plan.visibility, 20.0) / 6)
         queue = sqs.SqsQueue(self._sessions, request.queue_url, plan.wait_time, short_call)
 
-        def work(message: Message) -> job.Work:
-            return job.Work(plan.app, self._job, plan.queue, slot, message, self._keep)
+        def work(message: Message, slip: Slip) -> job.Work:
+            return job.Work(self._code, self._loaded, plan.queue, slot, message, self._keep, slip)
 
-        return Post(plan, slot, channel.adopt(end), self._scoreboard, queue, queue.renew, work)
+        board = Board(self._scoreboard, slot)
+        return Post(plan, rules(plan), slot, channel.adopt(end), board, queue, queue.renew, work)
+
+
+def rules(plan: Plan) -> Rules:
+    """What the plan says about every delivery."""
+    return Rules(
+        visibility=plan.visibility,
+        exit_timeout=plan.exit_timeout,
+        job_timeout=inf if plan.job_timeout is None else plan.job_timeout,
+        handler=plan.exit_handler is not None or plan.router is not None,
+        kill_on_loss=plan.kill_on_lost_lease,
+        fifo=plan.queue.endswith(".fifo"),
+        policy=Policy(tuple(plan.retry_delay), plan.delete_failed, plan.dead_letter_directly),
+    )
 
 
 def _await_death(pid: int) -> None:

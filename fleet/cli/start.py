@@ -10,6 +10,7 @@ from fleet import app as apps
 from fleet.cli.base import DONE, LOCAL_KEY, LOCAL_REGION, USAGE, Failure, cli, load, queue_of, with_options
 from fleet.cli.serve import embedded
 from fleet.core.books import Config
+from fleet.core.delivery_books import FIRST_LEASE
 from fleet.core.messages import Plan
 from fleet.settings import Settings
 from fleet.system import host, log, processes
@@ -71,6 +72,14 @@ def _plan(chosen: Settings, app: str, queue: str, served: LocalServer | None) ->
         wait_time=chosen.wait_time,
         exit_timeout=chosen.exit_timeout,
         drain_timeout=chosen.drain_timeout,
+        job_timeout=chosen.job_timeout,
+        transformer=chosen.transformer,
+        router=chosen.router,
+        exit_handler=chosen.exit_handler,
+        retry_delay=chosen.retry_delay,
+        delete_failed=chosen.delete_failed,
+        dead_letter_directly=chosen.dead_letter == "direct",
+        kill_on_lost_lease=chosen.on_lease_lost == "kill",
         start_timeout=chosen.start_timeout,
         sample_every=min(chosen.depth_interval, chosen.empty_for / 2) if chosen.until_empty else chosen.depth_interval,
         log_level=chosen.log_level,
@@ -85,5 +94,6 @@ def _config(chosen: Settings) -> Config:
         drain_timeout=chosen.drain_timeout,
         exit_timeout=chosen.exit_timeout,
         boot_timeout=chosen.boot_timeout,
+        first_lease=min(chosen.visibility_timeout, FIRST_LEASE),
         empty_for=chosen.empty_for if chosen.until_empty else None,
     )

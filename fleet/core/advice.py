@@ -1,5 +1,7 @@
 """What a queue's settings will make people suffer from, said at the start."""
 
+from collections.abc import Sequence
+
 
 def on_redrive(max_receive_count: int | None) -> list[str]:
     """One line for each thing worth changing; None means that the queue has no redrive policy."""
@@ -12,3 +14,10 @@ def on_redrive(max_receive_count: int | None) -> list[str]:
             return ["maxReceiveCount is 2: one interruption and one failure dead-letter a message; 3 or more is safer"]
         case _:
             return []
+
+
+def on_retry_delay(queue: str, delays: Sequence[float]) -> list[str]:
+    """A delayed message of a FIFO queue holds up its whole group."""
+    if not queue.endswith(".fifo") or not delays:
+        return []
+    return [f"--retry-delay holds up a failed message's whole group for up to {max(delays):g} s: it is a FIFO queue"]

@@ -5,6 +5,8 @@ from enum import Enum, IntEnum, auto
 from math import inf
 
 from fleet.core.emptiness import Emptiness
+from fleet.core.estates import Estate
+from fleet.core.exits import Settlement
 from fleet.core.polling import Polling
 from fleet.core.restarts import Restarts
 from fleet.core.slots import ALIVE, Slot, State
@@ -45,12 +47,18 @@ class Config:
     drain_timeout: float = 30.0
     exit_timeout: float = 30.0
     boot_timeout: float = 60.0
+    first_lease: float = 20.0
     empty_for: float | None = None  # --until-empty: how long; None: never end by itself
 
     @property
     def longest_stop(self) -> float:
-        """The longest a stop can take before what is left is killed."""
-        return max(self.wait_time, self.drain_timeout) + 2 * self.exit_timeout + SETTLE_ALLOWANCE
+        """The longest a stop can take before what is left is killed.
+
+        Its worst case: the last poll brings a message on its last attempt, whose job runs into its time-out, and
+        whose exit handler does so twice.
+        """
+        job = max(self.drain_timeout, self.exit_timeout)
+        return self.wait_time + job + 2 * self.exit_timeout + SETTLE_ALLOWANCE
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +71,10 @@ class Counts:
     dead_lettered: int = 0
     left: int = 0
     succeeded: int = 0
+    retried: int = 0
+    rejected: int = 0
     failed: int = 0
+    timed_out: int = 0
     signalled: int = 0
     stopped: int = 0
     ended_badly: int = 0
@@ -103,6 +114,21 @@ class Helper:
 
 
 @dataclass(frozen=True, slots=True)
+class Will:
+    """An order to the scout: settle the message of a dead dispatcher. Kept until it is acknowledged.
+
+    `given` counts how often: a release is given once only, because the first scout may have done it before it died.
+    """
+
+    number: int
+    slot: int
+    estate: Estate
+    settlement: Settlement
+    given: int = 0
+    waiting: bool = False  # given to the present scout
+
+
+@dataclass(frozen=True, slots=True)
 class End:
     """Why the pool ends and with which exit status."""
 
@@ -122,6 +148,8 @@ class Pool:
     scout: Helper = field(default_factory=Helper)
     polling: Polling = field(default_factory=Polling)
     dead_polls: tuple[float, ...] = ()
+    wills: tuple[Will, ...] = ()
+    next_will: int = 0
     restarts: Restarts = field(default_factory=Restarts)
     emptiness: Emptiness = field(default_factory=Emptiness)
     depth: Depth | None = None

@@ -2,13 +2,12 @@
 
 from dataclasses import replace
 
-from fleet.core import restarts, slots
+from fleet.core import restarts, slots, wills
 from fleet.core.books import End, Helper, Level, Phase, Pool, Role, living, with_helper, with_slot
 from fleet.core.events import Died, Effect, Log
-from fleet.core.slots import HOLDS_MESSAGE, Slot, State
+from fleet.core.slots import Slot, State
 from fleet.core.stopping import stop
 
-DEAD_POLL_MARGIN = 1.0  # seconds: by then the server has ended a long poll whose client is gone
 SCOUT_TRIES = 5  # deaths of a scout that never found the queue usable
 
 Step = tuple[Pool, tuple[Effect, ...]]
@@ -23,22 +22,13 @@ def spawned(pool: Pool, slot: Slot, pid: int, now: float) -> Step:
 
 def died(pool: Pool, slot: Slot, death: Died, now: float, luck: float) -> Step:
     """A dispatcher is gone. Exit 0 is how one leaves; it does so by itself only when it was told to."""
-    effects: list[Effect] = []
-    if slot.state is State.POLLING:
-        until = slot.since + pool.config.wait_time + DEAD_POLL_MARGIN
-        pool = replace(pool, dead_polls=(*pool.dead_polls, until))
-    if slot.state in HOLDS_MESSAGE:
-        pool = replace(pool, counts=replace(pool.counts, left=pool.counts.left + 1))
-        what = {"message_id": death.message_id, "attempt": death.attempt, "why": "its dispatcher died"}
-        effects.append(Log("message.left", {"slot": slot.number} | what))
-        if pool.level is Level.KILL:
-            pool = replace(pool, end=End(7, "killed with work in hand"))
+    pool, effects = wills.written(pool, slot, death, now)
     if death.exit.code == 0:
-        return with_slot(pool, slots.vacated(replace(slot, crashes=0), now)), tuple(effects)
+        return with_slot(pool, slots.vacated(replace(slot, crashes=0), now)), effects
     deaths = pool.counts.dispatcher_deaths + 1
     pool = replace(pool, counts=replace(pool.counts, dispatcher_deaths=deaths))
     if pool.level is Level.KILL and slot.killed:
-        return with_slot(pool, slots.vacated(slot, now)), tuple(effects)
+        return with_slot(pool, slots.vacated(slot, now)), effects
     pool, more = crashed(pool, slot, death.cause, now, luck)
     return pool, (*effects, *more)
 
@@ -65,7 +55,9 @@ def helper_died(pool: Pool, role: Role, cause: str, now: float, luck: float) -> 
     pool = with_helper(
         pool, role, Helper(proven=old.proven, crashes=crashes, not_before=now + restarts.delay(crashes, luck))
     )
-    if pool.phase is Phase.DRAINING and not old.ready:
+    if role is Role.SCOUT:
+        pool = wills.orphaned(pool)
+    if pool.end is not None and not old.ready:
         return pool, ()
     log = Log("helper.died", {"role": role.value, "cause": cause})
     if role is Role.TEMPLATE:

@@ -1,144 +1,146 @@
 """One message, from the answer that brought it to its settlement.
 
-    received ──run──▶ RUNNING ──exit──▶ SETTLING ──confirmed, or too late──▶ DONE
-        │                │                 ▲
-        │              stop                │ free
-        │                ▼                 │
-        │            STOPPING ──exit──▶  HELD
-        └──hold───────────────────────────▶┘
+                                            ┌── died by a signal of its own ──▶ HANDLING ──┐
+    received ──run──▶ RUNNING ──exit────────┴─────────────────────────────────────────────┴▶ JUDGING
+        │                │ stop                                                           ▲     │
+        │                ├── no exit handler ──▶ STOPPING ──exit──────────────────────────┤     │ verdict
+        │                └── exit handler ──▶ FROZEN ──▶ HANDLING ──▶ KILLING ──exit──────┘     │
+        └──hold──▶ HELD ◀──────────────────────────── release ──────────────────────────────────┤
+                    └──free──▶ SETTLING ◀───────────── delete, dead-letter ─────────────────────┤
+                                   └──confirmed, or too late──▶ DONE ◀───────── leave ──────────┘
 
 RUNNING   the job's process exists.
 STOPPING  it was told to stop (SIGTERM to its group) and is killed when `kill_at` comes.
-HELD      no process works on the message; it is to be released as soon as the master says that no poll of
-          this host can swallow it (`Free`).
-SETTLING  the request is on its way, and repeated with backoff until the lease ends.
-DONE      `settlement` tells what became of the message.
+FROZEN    everything of it was stopped (SIGSTOP), so that the exit handler sees it as it was. A job that had
+          already finished is settled as finished.
+HANDLING  the exit handler's process runs until `handler_until`. Too late: job and handler are killed, and when
+          both are gone the handler runs once more.
+KILLING   the handler has ended; the job is being killed.
+JUDGING   nothing of the job exists any more; what the queue's settings say about the message is asked for, again
+          and again while the lease lasts.
+HELD      the message is to be released as soon as the master says that no poll of this host can swallow it.
+SETTLING  the request is on its way, and repeated with backoff until the lease ends. A dead-letter is two
+          requests: send, and only when that is confirmed delete (`sent`).
+DONE      `verdict` tells what became of the message.
 
-Two clocks run beside that. The lease: until `lease_until` SQS hides the message, counted on our own clock
-from *before* the call that set it, moved by a confirmed answer only, asked for again at a third of it. Once
-that time has passed the lease is lost: no extend and no release any more, because both could hit a newer
-owner. A job runs on then; that is the policy `continue`. And the drain: `stop_at` is when a running job
-must be told to stop.
+So no message becomes visible while a process that worked on it exists.
 
-`step(delivery, event, rules)` returns the next state and what to do. An event that the state does not
-allow raises `Illegal` and changes nothing. The lease is kept in every phase but SETTLING and DONE.
+The lease runs beside that: until `lease_until` SQS hides the message, counted on our own clock from *before* the
+call that set it, moved by a confirmed answer only, asked for again at a third of it. Once that time has passed the
+lease is lost: no extend and no release any more, because both could hit a newer owner. The job then runs on
+(its success still deletes), or is stopped (`Rules.kill_on_loss`). SQS hides a message for 12 hours from its
+receive at the most; near that the lease is no longer extended, which is said, and then it is lost.
+
+`step(delivery, event, rules)` returns the next state and what to do. An event that the state does not allow
+raises `Illegal` and changes nothing.
 """
 
-from dataclasses import dataclass, replace
-from enum import Enum, auto
-from math import ceil, inf
+from dataclasses import replace
+from math import inf
 from typing import assert_never
 
+from fleet.core.delivery_books import (
+    FIRST_LEASE,
+    KEPT,
+    LONGEST,
+    Delivery,
+    Handled,
+    Illegal,
+    Phase,
+    Rules,
+    Step,
+    only,
+    then,
+)
 from fleet.core.delivery_events import (
     Action,
+    Ask,
     Due,
-    End,
     Event,
     Exited,
-    Extend,
     Extended,
     ExtendFailed,
     Freed,
-    Hold,
+    Frozen,
+    HandlerExited,
     Kill,
-    LeaseLost,
+    KillHandler,
+    Known,
+    NotKnown,
     NotStarted,
     Settle,
     SettleDone,
     SettleFailed,
     StopBy,
-    Terminate,
 )
-from fleet.core.exits import Exit, Outcome, Settlement, outcome, settlement
+from fleet.core.exits import Facts, Settlement, Verdict
+from fleet.core.handling import exited, handle, handler_exited, stop_due, stop_job
+from fleet.core.lease import EXTEND_RETRY, checked, extension, kept, third
+from fleet.core.settling import (
+    LATE_DELETE,
+    enter,
+    judged,
+    left,
+    pause_before,
+    settle_again,
+    settle_done,
+    try_later,
+    within_limit,
+)
 
-FIRST_LEASE = 20.0  # seconds: what a poll that dies with its client can hide a message for
-LONGEST = 43_200.0  # seconds from the receive: SQS's limit on how long a message can be hidden
-EXTEND_RETRY = 1 / 12  # of the lease: the pause after a failed extend
-SETTLE_RETRY_FIRST, SETTLE_RETRY_MOST = 0.1, 5.0  # seconds
-
-
-class Illegal(Exception):
-    """The event does not fit the state: a fault of fleet itself."""
-
-
-class Phase(Enum):
-    """Where a delivery stands; see the diagram above."""
-
-    RUNNING = auto()
-    STOPPING = auto()
-    HELD = auto()
-    SETTLING = auto()
-    DONE = auto()
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """What the options say about every delivery, in seconds."""
-
-    visibility: float = 60.0
-    exit_timeout: float = 30.0
-
-    @property
-    def first_lease(self) -> float:
-        """What a receive call asks for: short, so that it bounds every accident."""
-        return min(self.visibility, FIRST_LEASE)
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """One receipt of a message. Times are seconds on one clock; `received_at` is from before the call."""
-
-    received_at: float
-    lease_until: float
-    extend_at: float
-    phase: Phase
-    stop_at: float = inf
-    kill_at: float = inf
-    lost: bool = False
-    exit: Exit | None = None
-    outcome: Outcome | None = None
-    settlement: Settlement | None = None
-    tries: int = 0
-    settle_at: float = inf
+__all__ = [
+    "EXTEND_RETRY",
+    "FIRST_LEASE",
+    "KEPT",
+    "LATE_DELETE",
+    "LONGEST",
+    "Delivery",
+    "Handled",
+    "Illegal",
+    "Phase",
+    "Rules",
+    "Step",
+    "hold",
+    "run",
+    "step",
+    "wakes_at",
+]
 
 
-Step = tuple[Delivery, tuple[Action, ...]]
-
-KEPT = frozenset({Phase.RUNNING, Phase.STOPPING, Phase.HELD})  # the phases in which the lease is extended
-
-
-def run(before: float, luck: float, rules: Rules, stop_at: float = inf) -> Delivery:
+def run(before: float, luck: float, rules: Rules, *, now: float, attempt: int = 1, stop_at: float = inf) -> Delivery:
     """A message that a receive call, asked at `before`, brought; a job is started for it at once."""
-    return replace(_received(before, luck, rules), phase=Phase.RUNNING, stop_at=stop_at)
+    received = _received(before, luck, rules, attempt)
+    return replace(received, phase=Phase.RUNNING, stop_at=stop_at, timeout_at=now + rules.job_timeout)
 
 
-def hold(before: float, luck: float, rules: Rules) -> Delivery:
+def hold(before: float, luck: float, rules: Rules, *, attempt: int = 1) -> Delivery:
     """A message that came too late to be worked on: it goes back, untouched."""
-    return replace(_received(before, luck, rules), settlement=Settlement.RELEASE)
+    late = Verdict(Settlement.RELEASE, "it came too late to be worked on")
+    return replace(_received(before, luck, rules, attempt), verdict=late)
 
 
-def _received(before: float, luck: float, rules: Rules) -> Delivery:
+def _received(before: float, luck: float, rules: Rules, attempt: int) -> Delivery:
     lease = rules.first_lease
-    return Delivery(before, before + lease, before + _third(lease, luck), Phase.HELD)
-
-
-def _third(lease: float, luck: float) -> float:
-    """When to extend a lease of that length: a third of it, up to a tenth earlier, so that hosts spread."""
-    return lease / 3 * (1 - luck / 10)
+    return Delivery(before, before + lease, before + third(lease, luck), Phase.HELD, attempt)
 
 
 def wakes_at(delivery: Delivery) -> float:
     """The next moment at which something is due, or infinity."""
-    if delivery.phase is Phase.DONE:
-        return inf
-    if delivery.phase is Phase.SETTLING:
-        return delivery.settle_at
+    match delivery.phase:
+        case Phase.DONE:
+            return inf
+        case Phase.SETTLING:
+            return delivery.settle_at
     lease = inf if delivery.lost else min(delivery.extend_at, delivery.lease_until)
     match delivery.phase:
         case Phase.RUNNING:
-            return min(lease, delivery.stop_at)
+            return min(lease, delivery.stop_at, delivery.timeout_at)
         case Phase.STOPPING:
             return min(lease, delivery.kill_at)
+        case Phase.HANDLING:
+            return min(lease, delivery.handler_until)
+        case Phase.JUDGING:
+            return min(lease, delivery.ask_at)
         case _:
             return lease
 
@@ -149,109 +151,90 @@ def step(delivery: Delivery, event: Event, rules: Rules) -> Step:
         case Due(now):
             return _due(delivery, now, rules)
         case Exited(now, how):
-            _only(delivery, event, Phase.RUNNING, Phase.STOPPING)
-            what = outcome(how, stopped=delivery.phase is Phase.STOPPING)
-            delivery, said = _checked(replace(delivery, exit=how, outcome=what), now)
-            return _then(said, _decided(delivery, settlement(what, lease_lost=delivery.lost)))
+            return exited(delivery, event, now, how, rules)
         case NotStarted(now):
-            _only(delivery, event, Phase.RUNNING)
-            delivery, said = _checked(delivery, now)
-            return _then(said, _decided(delivery, settlement(Outcome.INTERRUPTED, lease_lost=delivery.lost)))
+            only(delivery, event, Phase.RUNNING)
+            delivery, said = checked(delivery, now)
+            how_to = Settlement.LEAVE if delivery.lost else Settlement.RELEASE
+            return then(said, enter(delivery, Verdict(how_to, "this host had no process for it")))
+        case Frozen(now):
+            only(delivery, event, Phase.FROZEN)
+            return handle(delivery, now, rules)
+        case HandlerExited(now, how):
+            only(delivery, event, Phase.HANDLING)
+            if not delivery.handler_runs:
+                raise Illegal(f"{event}, and no handler runs")
+            return handler_exited(delivery, now, how, rules)
+        case Known(now, limit, has_dead_letter_queue, after, luck):
+            only(delivery, event, Phase.JUDGING)
+            delivery, said = checked(delivery, now)
+            facts = Facts(
+                attempt=delivery.attempt,
+                limit=limit,
+                has_dead_letter_queue=has_dead_letter_queue,
+                after=after,
+                lease=rules.visibility,
+                room=delivery.received_at + LONGEST - now,
+                lost=delivery.lost,
+            )
+            delivery = replace(delivery, facts=facts, tries=0, ask_at=inf)
+            return then(said, enter(delivery, judged(delivery, facts, rules, luck)))
+        case NotKnown(now, luck):
+            only(delivery, event, Phase.JUDGING)
+            delivery, said = checked(delivery, now)
+            if delivery.lost:
+                return then(said, left(delivery, "its lease was lost"))
+            tries = delivery.tries + 1
+            return replace(delivery, tries=tries, ask_at=now + pause_before(tries, luck)), ()
         case Extended(before, now, seconds, luck):
-            if not _kept(delivery) or now >= delivery.lease_until:  # too late: somebody else may have it by now
+            if not kept(delivery) or now >= delivery.lease_until:  # too late: somebody else may have it by now
                 return delivery, ()
-            return replace(delivery, lease_until=before + seconds, extend_at=before + _third(seconds, luck)), ()
+            return replace(delivery, lease_until=before + seconds, extend_at=before + third(seconds, luck)), ()
         case ExtendFailed(now, luck):
-            pause = rules.first_lease * EXTEND_RETRY * (0.5 + luck / 2)
-            return (replace(delivery, extend_at=now + pause) if _kept(delivery) else delivery), ()
+            pause = max(rules.first_lease, delivery.lease_until - now) * EXTEND_RETRY * (0.5 + luck / 2)
+            return (replace(delivery, extend_at=now + pause) if kept(delivery) else delivery), ()
         case StopBy(at):
-            _only(delivery, event, Phase.RUNNING)
+            only(delivery, event, Phase.RUNNING)
             return replace(delivery, stop_at=min(delivery.stop_at, at)), ()
         case Freed(now):
-            _only(delivery, event, Phase.HELD)
-            delivery, said = _checked(delivery, now)
-            return _then(said, _settle(delivery, Settlement.LEAVE if delivery.lost else Settlement.RELEASE))
+            only(delivery, event, Phase.HELD)
+            delivery, said = checked(delivery, now)
+            if delivery.lost or delivery.verdict is None:
+                return then(said, left(delivery, "its lease was lost"))
+            return replace(delivery, phase=Phase.SETTLING), (*said, Settle(within_limit(delivery, now)))
         case SettleDone():
-            _only(delivery, event, Phase.SETTLING)
-            return replace(delivery, phase=Phase.DONE), (End(),)
+            only(delivery, event, Phase.SETTLING)
+            return settle_done(delivery)
         case SettleFailed(now, luck, final):
-            _only(delivery, event, Phase.SETTLING)
-            return _try_later(delivery, now, luck, final)
+            only(delivery, event, Phase.SETTLING)
+            return try_later(delivery, now, luck, final, rules)
         case _:
             assert_never(event)
 
 
-def _only(delivery: Delivery, event: Event, *phases: Phase) -> None:
-    if delivery.phase not in phases:
-        raise Illegal(f"{event} in {delivery.phase.name}")
-
-
-def _kept(delivery: Delivery) -> bool:
-    """Whether the lease is ours and still needed."""
-    return delivery.phase in KEPT and not delivery.lost
-
-
-def _checked(delivery: Delivery, now: float) -> Step:
-    """The lease is lost once its time has passed; that is said once."""
-    if delivery.lost or now < delivery.lease_until:
-        return delivery, ()
-    return replace(delivery, lost=True), (LeaseLost(),)
-
-
-def _then(first: tuple[Action, ...], step_: Step) -> Step:
-    delivery, actions = step_
-    return delivery, (*first, *actions)
-
-
 def _due(delivery: Delivery, now: float, rules: Rules) -> Step:
-    """Whatever time alone brings, most urgent first; one call does all that is due."""
-    if delivery.phase is Phase.SETTLING and delivery.settle_at <= now and delivery.settlement is not None:
-        if delivery.settlement is Settlement.RELEASE and now >= delivery.lease_until:
-            return replace(delivery, phase=Phase.DONE, settlement=Settlement.LEAVE, settle_at=inf), (End(),)
-        return replace(delivery, settle_at=inf), (Settle(delivery.settlement),)
+    """Most urgent first; one call does all that is due."""
+    if delivery.phase is Phase.SETTLING and delivery.settle_at <= now:
+        return settle_again(delivery, now)
     actions: list[Action] = []
-    if _kept(delivery):
-        delivery, said = _checked(delivery, now)
+    if kept(delivery):
+        delivery, said = checked(delivery, now)
         actions.extend(said)
         if not delivery.lost and now >= delivery.extend_at:
-            actions.extend(_extension(delivery, now, rules))
+            actions.extend(extension(delivery, now, rules))
             delivery = replace(delivery, extend_at=inf)
-    if delivery.phase is Phase.HELD and delivery.lost:
-        return replace(delivery, phase=Phase.DONE, settlement=Settlement.LEAVE), (*actions, End())
-    if delivery.phase is Phase.RUNNING and now >= delivery.stop_at:
-        delivery = replace(delivery, phase=Phase.STOPPING, kill_at=now + rules.exit_timeout)
-        actions.append(Terminate())
+    if delivery.phase is Phase.JUDGING and not delivery.lost and now >= delivery.ask_at:
+        delivery = replace(delivery, ask_at=inf)
+        actions.append(Ask())
+    if delivery.phase in (Phase.HELD, Phase.JUDGING) and delivery.lost:
+        return then(tuple(actions), left(delivery, "its lease was lost"))
+    if delivery.phase is Phase.RUNNING and (reason := stop_due(delivery, now, rules)):
+        delivery, more = stop_job(delivery, now, reason, rules)
+        actions.extend(more)
     if delivery.phase is Phase.STOPPING and now >= delivery.kill_at:
         delivery = replace(delivery, kill_at=inf)
         actions.append(Kill())
+    if delivery.phase is Phase.HANDLING and now >= delivery.handler_until:
+        delivery = replace(delivery, handler_until=inf)
+        actions += [KillHandler(), *(() if delivery.exit else (Kill(),))]
     return delivery, tuple(actions)
-
-
-def _extension(delivery: Delivery, now: float, rules: Rules) -> tuple[Action, ...]:
-    """The extend that is due, never past SQS's limit: beyond it SQS refuses, it does not clamp."""
-    room = delivery.received_at + LONGEST - now
-    seconds = int(min(ceil(rules.visibility), room))
-    pointless = room < rules.visibility and now + seconds <= delivery.lease_until + 1  # ever less, near the limit
-    return (Extend(seconds),) if seconds > 0 and not pointless else ()
-
-
-def _decided(delivery: Delivery, how: Settlement) -> Step:
-    if how is Settlement.RELEASE:
-        return replace(delivery, phase=Phase.HELD, settlement=how, stop_at=inf, kill_at=inf), (Hold(),)
-    return _settle(delivery, how)
-
-
-def _settle(delivery: Delivery, how: Settlement) -> Step:
-    delivery = replace(delivery, settlement=how, stop_at=inf, kill_at=inf)
-    if how is Settlement.LEAVE:
-        return replace(delivery, phase=Phase.DONE), (End(),)
-    return replace(delivery, phase=Phase.SETTLING), (Settle(how),)
-
-
-def _try_later(delivery: Delivery, now: float, luck: float, final: bool) -> Step:
-    """A settlement that failed is asked for again until the lease ends; then the message is left."""
-    tries = delivery.tries + 1
-    pause = luck * min(SETTLE_RETRY_MOST, SETTLE_RETRY_FIRST * 2 ** min(tries - 1, 16))
-    if final or now + pause >= delivery.lease_until:
-        return replace(delivery, phase=Phase.DONE, settlement=Settlement.LEAVE, settle_at=inf), (End(),)
-    return replace(delivery, tries=tries, settle_at=now + pause), ()

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from fleet.core.exits import Exit, Settlement
+from fleet.core.exits import Exit, Verdict
 
 
 # What happens to a delivery. `now` is when, `luck` a number in [0, 1) for the jitter.
@@ -19,6 +19,40 @@ class NotStarted:
     """The host could not fork a job."""
 
     now: float
+
+
+@dataclass(frozen=True, slots=True)
+class Frozen:
+    """Everything of the job is stopped, and it had not finished."""
+
+    now: float
+
+
+@dataclass(frozen=True, slots=True)
+class HandlerExited:
+    """The exit handler's process is gone, with everything it left behind."""
+
+    now: float
+    exit: Exit
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the queue's redrive policy says, and the delay that the job asked for with a Retry (seconds)."""
+
+    now: float
+    limit: int | None
+    has_dead_letter_queue: bool
+    after: float | None
+    luck: float
+
+
+@dataclass(frozen=True, slots=True)
+class NotKnown:
+    """The queue's settings could not be read."""
+
+    now: float
+    luck: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +108,21 @@ class SettleFailed:
     final: bool = False
 
 
-Event = Exited | NotStarted | Due | Extended | ExtendFailed | StopBy | Freed | SettleDone | SettleFailed
+Event = (
+    Exited
+    | NotStarted
+    | Frozen
+    | HandlerExited
+    | Known
+    | NotKnown
+    | Due
+    | Extended
+    | ExtendFailed
+    | StopBy
+    | Freed
+    | SettleDone
+    | SettleFailed
+)
 
 
 # What to do about it.
@@ -96,15 +144,42 @@ class Kill:
 
 
 @dataclass(frozen=True, slots=True)
+class Freeze:
+    """SIGSTOP to everything that belongs to the job; the answer is Frozen, or Exited if it had finished."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunHandler:
+    """Fork a process for the exit handler."""
+
+
+@dataclass(frozen=True, slots=True)
+class KillHandler:
+    """SIGKILL to everything that belongs to the handler."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Read the queue's redrive policy; the answer is Known."""
+
+
+@dataclass(frozen=True, slots=True)
+class LimitReached:
+    """Say that SQS's limit ends the lease in `left` seconds."""
+
+    left: float
+
+
+@dataclass(frozen=True, slots=True)
 class Hold:
     """Tell the master that a message waits to be released."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settle:
-    """One request to SQS: delete, or release."""
+    """One request to SQS: delete, release after a delay, or send to the dead-letter queue."""
 
-    how: Settlement
+    what: Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,4 +192,6 @@ class End:
     """The delivery is over."""
 
 
-Action = Extend | Terminate | Kill | Hold | Settle | LeaseLost | End
+Action = (
+    Extend | Terminate | Kill | Freeze | RunHandler | KillHandler | Ask | Hold | Settle | LeaseLost | LimitReached | End
+)

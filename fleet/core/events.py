@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
-from fleet.core.books import Depth, Level, Role
-from fleet.core.exits import Exit
+from fleet.core.books import Depth, Level, Role, Will
+from fleet.core.estates import Estate
+from fleet.core.exits import Exit, Settlement
 from fleet.core.messages import Order, Report
 
 
@@ -49,14 +50,14 @@ class Ended:
 class Died:
     """The dispatcher of a slot is gone, and so is its job. `cause` is a phrase: `SIGKILL`, `exit 1`.
 
-    `message_id` and `attempt` are the scoreboard's, None when it held none.
+    `estate` is the message that the scoreboard says it had in hand; `settled` what it had done with its last one.
     """
 
     slot: int
     exit: Exit
     cause: str
-    message_id: str | None = None
-    attempt: int | None = None
+    estate: Estate | None = None
+    settled: Settlement | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +92,24 @@ class Sampled:
 
 
 @dataclass(frozen=True, slots=True)
+class WillDone:
+    """The scout has settled the message of a dead dispatcher, or could not (LEAVE)."""
+
+    number: int
+    settlement: Settlement
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What the scoreboard says: the last beat, and the lease, until when and how long (seconds)."""
+
+    slot: int
+    beat: float
+    lease_until: float
+    lease: float
+
+
+@dataclass(frozen=True, slots=True)
 class StopAsked:
     """A signal asks for an end, at least this hard."""
 
@@ -116,6 +135,8 @@ Event = (
     | HelperFailed
     | HelperDied
     | Sampled
+    | WillDone
+    | Seen
     | StopAsked
     | Resized
 )
@@ -152,6 +173,20 @@ class Send:
 
 
 @dataclass(frozen=True, slots=True)
+class Inspect:
+    """Read the slot's record on the scoreboard; the answer is Seen."""
+
+    slot: int
+
+
+@dataclass(frozen=True, slots=True)
+class GiveWill:
+    """Have the scout settle the message of a dead dispatcher."""
+
+    will: Will
+
+
+@dataclass(frozen=True, slots=True)
 class Terminate:
     """SIGTERM to the dispatcher of a slot."""
 
@@ -173,4 +208,4 @@ class Log:
     fields: dict[str, Any]
 
 
-Effect = Spawn | SpawnHelper | KillHelper | Send | Terminate | Kill | Log
+Effect = Spawn | SpawnHelper | GiveWill | Inspect | KillHelper | Send | Terminate | Kill | Log

@@ -1,11 +1,19 @@
 """Wait status → exit → outcome → settlement: how a job ended, and what that means for its message.
 
-| the job                              | outcome     | settlement                          |
-|--------------------------------------|-------------|-------------------------------------|
-| exited with 0 (whatever was asked)   | succeeded   | delete                              |
-| was stopped by fleet and did not     | interrupted | release, so that others can have it |
-| exited with another status           | failed      | leave: the lease runs out           |
-| died by a signal of its own          | signalled   | leave                               |
+| the job                               | outcome     | settlement                                              |
+|---------------------------------------|-------------|---------------------------------------------------------|
+| exited with 0 (whatever was asked)    | succeeded   | delete                                                  |
+| raised Retry, exited with 75          | retried     | release after the delay it asked for                    |
+| raised Reject, exited with 65         | rejected    | dead-letter; without a dead-letter queue a failure      |
+| exited with anything else             | failed      | release after --retry-delay, else leave                 |
+| ran into --job-timeout                | timed_out   | as failed                                               |
+| died by a signal of its own           | signalled   | release after --retry-delay, else min(lease, 5·2ⁿ⁻¹) s  |
+| was stopped by fleet                  | stopped     | release, so that others can have it                     |
+| was killed because its lease was lost | stopped     | leave: somebody else may have it                        |
+
+On top of that: --delete-failed deletes what failed, timed out or was signalled. On the last attempt --dead-letter
+direct dead-letters by hand whatever would be released or left. What follows is never done with a lost lease,
+except delete: the work is done then. Delays end where SQS's limit of 12 hours from the receive does.
 """
 
 from dataclasses import dataclass
@@ -13,13 +21,19 @@ from enum import StrEnum
 
 CLD_EXITED = 1  # si_code of waitid(2): left by itself; si_status is its exit status
 # CLD_KILLED = 2 and CLD_DUMPED = 3: si_status is the signal
+REJECT, RETRY = 65, 75  # sysexits.h: EX_DATAERR, EX_TEMPFAIL
+CRASH_DELAY = 5.0  # seconds: a crashing message must not spin
+JITTER = 0.1  # of a retry delay, both ways
 
 
 class Outcome(StrEnum):
     """What a job came to. Values are the last word of the log event `job.…`."""
 
     SUCCEEDED = "succeeded"
+    RETRIED = "retried"
+    REJECTED = "rejected"
     FAILED = "failed"
+    TIMED_OUT = "timed_out"
     SIGNALLED = "signalled"
     INTERRUPTED = "stopped"
 
@@ -29,7 +43,19 @@ class Settlement(StrEnum):
 
     DELETE = "deleted"
     RELEASE = "released"
+    DEAD_LETTER = "dead_lettered"
     LEAVE = "left"
+
+
+class Stop(StrEnum):
+    """Why fleet stops a job. Values are phrases for people."""
+
+    INTERRUPTED = "the pool stops"
+    TIMED_OUT = "--job-timeout"
+    LEASE_LOST = "its lease was lost"
+
+
+FAILURES = frozenset({Outcome.FAILED, Outcome.TIMED_OUT, Outcome.SIGNALLED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,36 +66,111 @@ class Exit:
     signal: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What the options say about failures. `retry_delay`: seconds by attempt, the last one repeats."""
+
+    retry_delay: tuple[float, ...] = ()
+    delete_failed: bool = False
+    direct: bool = False  # --dead-letter direct
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known of a delivery when it is to be settled. `limit` None: delivered without end, or not known.
+
+    `room`: seconds for which SQS would still hide the message. `after`: what a Retry asked for.
+    """
+
+    attempt: int = 1
+    limit: int | None = None
+    has_dead_letter_queue: bool = False
+    after: float | None = None
+    lease: float = 60.0
+    room: float = 43_200.0
+    lost: bool = False
+
+    @property
+    def last(self) -> bool:
+        """Whether the message is dead-lettered by SQS at its next receive."""
+        return self.limit is not None and self.attempt >= self.limit
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What to do with the message, in how many seconds it may be seen again, and why (a phrase for people)."""
+
+    settlement: Settlement
+    why: str
+    delay: int = 0
+
+
 def from_siginfo(si_code: int, si_status: int) -> Exit:
     """The exit that waitid(2) reported."""
     return Exit(code=si_status) if si_code == CLD_EXITED else Exit(signal=si_status)
 
 
-def outcome(how: Exit, *, stopped: bool) -> Outcome:
-    """What the exit means. A job that still finished with 0 after it was told to stop has succeeded."""
-    if how.code == 0:
-        return Outcome.SUCCEEDED
-    if stopped:
-        return Outcome.INTERRUPTED
+def outcome(how: Exit, stop: Stop | None = None) -> Outcome:
+    """What the exit means. A job that was told to stop and still says how it ended is believed."""
+    match how.code:
+        case 0:
+            return Outcome.SUCCEEDED
+        case 75:
+            return Outcome.RETRIED
+        case 65:
+            return Outcome.REJECTED
+    if stop is not None:
+        return Outcome.TIMED_OUT if stop is Stop.TIMED_OUT else Outcome.INTERRUPTED
     return Outcome.FAILED if how.signal is None else Outcome.SIGNALLED
 
 
-def settlement(what: Outcome, *, lease_lost: bool) -> Settlement:
-    """What to do with the message. Deleting after a lost lease is still right: the work is done.
-
-    Releasing is not: on a standard queue it would cut the lease of whoever has the message now.
-    """
+def verdict(what: Outcome, facts: Facts, policy: Policy, luck: float) -> Verdict:
+    """What to do with the message, by the table above. `luck` in [0, 1) for the jitter of a retry delay."""
+    if what is Outcome.SUCCEEDED:
+        return Verdict(Settlement.DELETE, "its job succeeded")
+    failed = what in FAILURES or (what is Outcome.REJECTED and not facts.has_dead_letter_queue)
+    if failed and policy.delete_failed:
+        return Verdict(Settlement.DELETE, "its job failed (--delete-failed)")
+    if facts.lost:
+        return Verdict(Settlement.LEAVE, "its lease was lost")
+    if what is Outcome.REJECTED and facts.has_dead_letter_queue:
+        return Verdict(Settlement.DEAD_LETTER, "its job rejected it")
+    if facts.last and policy.direct and facts.has_dead_letter_queue:
+        return Verdict(Settlement.DEAD_LETTER, "that was its last attempt (--dead-letter direct)")
     match what:
-        case Outcome.SUCCEEDED:
-            return Settlement.DELETE
         case Outcome.INTERRUPTED:
-            return Settlement.LEAVE if lease_lost else Settlement.RELEASE
-        case Outcome.FAILED | Outcome.SIGNALLED:
-            return Settlement.LEAVE
+            return Verdict(Settlement.RELEASE, "its job was stopped")
+        case Outcome.RETRIED:
+            return _release("its job asked for a retry", facts.after or 0.0, facts)
+        case Outcome.SIGNALLED:
+            return _release("its job died by a signal", _crash_delay(facts, policy, luck), facts)
+    why = "rejected, and there is no dead-letter queue" if what is Outcome.REJECTED else "its job failed"
+    if facts.last:
+        why += " on its last attempt"
+    if not policy.retry_delay:
+        return Verdict(Settlement.LEAVE, why)
+    return _release(why, _retry_delay(facts, policy, luck), facts)
 
 
-def ended_badly(what: Outcome, attempt: int, max_receive_count: int | None) -> bool:
-    """Whether this delivery was the message's last and its work was not done (exit 6 of --until-empty)."""
-    if what is not Outcome.FAILED and what is not Outcome.SIGNALLED:
+def _release(why: str, delay: float, facts: Facts) -> Verdict:
+    return Verdict(Settlement.RELEASE, why, int(max(0.0, min(round(min(delay, facts.room)), facts.room))))
+
+
+def _retry_delay(facts: Facts, policy: Policy, luck: float) -> float:
+    delay = policy.retry_delay[min(facts.attempt, len(policy.retry_delay)) - 1]
+    return delay * (1 + JITTER * (2 * luck - 1))
+
+
+def _crash_delay(facts: Facts, policy: Policy, luck: float) -> float:
+    if policy.retry_delay:
+        return _retry_delay(facts, policy, luck)
+    return float(min(facts.lease, CRASH_DELAY * 2 ** min(facts.attempt - 1, 16)))
+
+
+def ended_badly(what: Outcome | None, settlement: Settlement, facts: Facts) -> bool:
+    """Whether this message came to a bad end here (exit 6 of --until-empty)."""
+    if settlement is Settlement.DEAD_LETTER or what is Outcome.REJECTED:
+        return True
+    if what is None or what in (Outcome.SUCCEEDED, Outcome.INTERRUPTED):
         return False
-    return max_receive_count is not None and attempt >= max_receive_count
+    return settlement is Settlement.DELETE or facts.last

@@ -5,12 +5,14 @@
     dispatcher → master   Ready · Received | Empty | PollFailed · Held · Settled
     master → template     Fork (with the dispatcher's end of its channel)
     template → master     Imported | Failed · Forked | NotForked
-    scout → master        Late · Usable | Failed · Counted | NotCounted
+    scout → master        Late · Usable | Failed · Counted | NotCounted · Executed
+    master → scout        Execute
 
 A conversation about one message is Grant, Received, (Held, Free,) Settled. A dispatcher that has said nothing
 since its Grant has an open poll.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from fleet.core.exits import Outcome, Settlement
@@ -34,6 +36,14 @@ class Plan:
     wait_time: float = 10.0
     exit_timeout: float = 30.0
     drain_timeout: float = 30.0
+    job_timeout: float | None = None
+    transformer: str | None = None
+    router: str | None = None
+    exit_handler: str | None = None
+    retry_delay: Sequence[float] = ()
+    delete_failed: bool = False
+    dead_letter_directly: bool = False
+    kill_on_lost_lease: bool = False
     start_timeout: float = 30.0
     sample_every: float = 15.0
     log_level: str = "info"
@@ -179,6 +189,28 @@ class NotCounted:
 
 Order = Grant | Drain | Free
 Report = Ready | Received | Empty | PollFailed | Held | Settled
+
+
+@dataclass(frozen=True, slots=True)
+class Execute:
+    """Settle the message of a dead dispatcher: delete or release it."""
+
+    order: int
+    message_id: str
+    handle: str = field(repr=False)
+    settlement: Settlement
+    delay: int
+    lease_until: float
+
+
+@dataclass(frozen=True, slots=True)
+class Executed:
+    """What became of it."""
+
+    order: int
+    settlement: Settlement
+
+
 FromTemplate = Imported | Failed | Forked | NotForked
-FromScout = Late | Usable | Failed | Counted | NotCounted
-Word = Plan | Order | Report | Fork | FromTemplate | FromScout
+FromScout = Late | Usable | Failed | Counted | NotCounted | Executed
+Word = Plan | Order | Report | Fork | FromTemplate | FromScout | Execute

@@ -26,8 +26,8 @@ Open polls are kept in the books: those of POLLING slots, and those of dispatche
 (`dead_polls`: until when), because the server does not know that its client died and gives it the next
 message. During a drain no message is released while any poll is open; outside a drain only dead ones delay.
 
-The ledger: every Received is answered by exactly one Settled, or by its dispatcher's death, which counts as
-`left`. So received = deleted + released + dead_lettered + left whenever nothing is in hand.
+The ledger: every Received is answered by exactly one Settled, or its dispatcher's death by one will (wills.py). So
+received = deleted + released + dead_lettered + left whenever nothing is in hand and no will is open.
 
 An event that the state does not allow (a report from a slot that has no dispatcher, say) raises `Illegal`
 and changes nothing.
@@ -37,6 +37,7 @@ from dataclasses import replace
 from typing import assert_never
 
 from fleet.core import emptiness, polling
+from fleet.core.beats import seen
 from fleet.core.books import End, Illegal, Level, Pool, helper_of, living, slot_of, with_helper, with_slot
 from fleet.core.deaths import crashed, died, helper_died, spawned
 from fleet.core.events import (
@@ -51,15 +52,18 @@ from fleet.core.events import (
     Resized,
     Said,
     Sampled,
+    Seen,
     Spawned,
     SpawnFailed,
     StopAsked,
     Tick,
+    WillDone,
 )
 from fleet.core.reconcile import reconcile
 from fleet.core.reports import said
 from fleet.core.slots import State
 from fleet.core.stopping import stop, stop_asked
+from fleet.core.wills import done
 
 __all__ = ["Illegal", "Step", "step"]
 
@@ -107,6 +111,10 @@ def _apply(pool: Pool, event: Event, now: float, luck: float) -> Step:
                 emptiness=emptiness.sampled(pool.emptiness, now, depth.total),
             )
             return pool, ()
+        case WillDone(number, how):
+            return done(pool, number, how)
+        case Seen(number):
+            return seen(pool, slot_of(pool, number), event, now)
         case StopAsked(level, why):
             return stop_asked(pool, level, why, now)
         case Resized(by):

@@ -38,6 +38,14 @@ class Message:
     system_attributes: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Redrive:
+    """A queue's redrive policy: where a message goes after how many deliveries."""
+
+    dead_letter_arn: str
+    max_receive_count: int
+
+
 class Queue(Protocol):
     """What fleet needs of a queue. Every call is tried once and raises QueueError when it fails."""
 
@@ -53,8 +61,11 @@ class Queue(Protocol):
     def release(self, message: Message, delay: int = 0) -> None:
         """Let others see the message, in `delay` seconds."""
 
+    def dead_letter(self, message: Message, attributes: Mapping[str, str]) -> None:
+        """Send a copy to the dead-letter queue, with these attributes if there is room; does not delete."""
+
     def depth(self) -> Depth:
         """The three approximate counts."""
 
-    def max_receive_count(self) -> int | None:
-        """How often a message is delivered before the queue dead-letters it; None: without end."""
+    def redrive(self) -> Redrive | None:
+        """The redrive policy as it is now; None without one: then a message is delivered without end."""

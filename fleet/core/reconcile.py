@@ -9,11 +9,15 @@ from dataclasses import replace
 from math import inf
 
 from fleet.core import emptiness, polling, slots
+from fleet.core.beats import inspected
 from fleet.core.books import End, Helper, Level, Phase, Pool, Role
+from fleet.core.estates import MARGIN
 from fleet.core.events import Effect, Kill, KillHelper, Log, Send, Spawn, SpawnHelper, Terminate
+from fleet.core.exits import Settlement
 from fleet.core.messages import Drain, Free, Grant
 from fleet.core.slots import ALIVE, HOLDS_MESSAGE, Slot, State
 from fleet.core.stopping import stop
+from fleet.core.wills import given
 
 POLL_MARGIN = 12.0  # seconds: a poll may take its wait time and the client's read timeout (10 s) on top
 POLL_GRACE = 10.0  # seconds: how long after that a silent dispatcher is left alone
@@ -25,10 +29,11 @@ def reconcile(pool: Pool, now: float, *, judge: bool = True) -> Step:
     """Every rule in turn; the order is from what was to what shall be. `judge`: also who has been silent too long."""
     effects: list[Effect] = []
     for rule in (
-        *((_overdue, _late, _overstayed) if judge else ()),
+        *((_overdue, _late, _overstayed, inspected) if judge else ()),
         _polls_over,
         _started,
         _emptied,
+        given,
         _helpers,
         _drained,
         _sized,
@@ -50,6 +55,7 @@ def _moments(pool: Pool) -> Iterator[float]:
     yield pool.kill_at
     yield pool.polling.not_before
     yield from pool.dead_polls
+    yield from (will.estate.lease_until - MARGIN for will in pool.wills if will.settlement is Settlement.RELEASE)
     for helper in (pool.template, pool.scout):
         yield (helper.since + pool.config.boot_timeout if helper.alive and not helper.ready else helper.not_before)
     for slot in pool.slots:
@@ -64,6 +70,8 @@ def _patience(pool: Pool, slot: Slot) -> float:
         case State.POLLING:
             expires = slot.since + pool.config.wait_time + POLL_MARGIN
             return expires if slot.silent_since == inf else slot.silent_since + POLL_GRACE
+        case State.WORKING | State.HOLDING:
+            return inf if slot.killed else slot.look_at
         case _:
             return inf
 
@@ -82,7 +90,7 @@ def _overdue(pool: Pool, now: float) -> Step:
     effects: list[Effect] = []
     changed: list[Slot] = []
     for slot in pool.slots:
-        if slot.killed or slot.ended or now < _patience(pool, slot):
+        if slot.killed or slot.ended or slot.state in HOLDS_MESSAGE or now < _patience(pool, slot):
             continue
         if slot.state is State.SPAWNING:  # it is the template that hangs; its death vacates the slot
             if pool.template.alive and not pool.template.killed:
@@ -135,7 +143,7 @@ def _emptied(pool: Pool, now: float) -> Step:
     wanted = pool.config.empty_for
     if pool.phase is not Phase.RUNNING or wanted is None or not emptiness.reached(pool.emptiness, wanted):
         return pool, ()
-    if any(slot.state in HOLDS_MESSAGE for slot in pool.slots):
+    if pool.wills or any(slot.state in HOLDS_MESSAGE for slot in pool.slots):
         return pool, ()
     bad = pool.counts.ended_badly
     why = f"the queue is empty; {bad} ended badly" if bad else "the queue is empty"
@@ -147,7 +155,10 @@ def _helpers(pool: Pool, now: float) -> Step:
     effects: list[Effect] = []
     for role, helper in ((Role.TEMPLATE, pool.template), (Role.SCOUT, pool.scout)):
         after = helper
-        if not helper.alive and pool.phase in (Phase.BOOTING, Phase.RUNNING) and now >= helper.not_before:
+        wanted = pool.phase in (Phase.BOOTING, Phase.RUNNING) or (
+            role is Role.SCOUT and pool.wills and pool.level is not Level.KILL
+        )
+        if not helper.alive and wanted and now >= helper.not_before:
             after = Helper(alive=True, proven=helper.proven, since=now, crashes=helper.crashes)
             effects.append(SpawnHelper(role))
         if after is not helper:
@@ -227,12 +238,12 @@ def _freed(pool: Pool, now: float) -> Step:
         return pool, ()
     if pool.phase is Phase.DRAINING and pool.count(State.POLLING):
         return pool, ()
-    free = [slots.to(slot, State.WORKING, now) for slot in holding]
+    free = [replace(slot, state=State.WORKING, since=now) for slot in holding]
     return _put(pool, free), tuple(Send(slot.number, Free()) for slot in free)
 
 
 def _ended(pool: Pool, _: float) -> Step:
     """The last dispatcher has gone."""
-    if pool.phase is not Phase.DRAINING or pool.size:
+    if pool.phase is not Phase.DRAINING or pool.size or pool.wills:
         return pool, ()
     return replace(pool, phase=Phase.STOPPED, kill_at=inf), ()

@@ -6,9 +6,9 @@ from typing import assert_never
 from fleet.core import emptiness, polling, restarts, slots
 from fleet.core.books import Counts, Illegal, Pool, with_slot
 from fleet.core.events import Effect, Log
-from fleet.core.exits import Settlement
 from fleet.core.messages import Empty, Held, PollFailed, Ready, Received, Report, Settled
 from fleet.core.slots import HOLDS_MESSAGE, Slot, State
+from fleet.core.wills import booked
 
 FULL_LENGTH = 0.9  # of the wait time: an empty poll shorter than that proves nothing
 
@@ -33,7 +33,7 @@ def said(pool: Pool, slot: Slot, report: Report, now: float, luck: float) -> Ste
                 emptiness=emptiness.received(),
                 counts=replace(counts, received=counts.received + 1),
             )
-            return with_slot(pool, slots.to(slot, State.WORKING, now)), ()
+            return with_slot(pool, _watched(pool, slots.to(slot, State.WORKING, now), now)), ()
         case Empty(took):
             _expect(slot, State.POLLING)
             full = took >= pool.config.wait_time * FULL_LENGTH
@@ -51,13 +51,18 @@ def said(pool: Pool, slot: Slot, report: Report, now: float, luck: float) -> Ste
             return failed, (Log("poll.failed", fields | {"retry_in": round(after.not_before - now, 3)}),)
         case Held():
             _expect(slot, State.WORKING)
-            return with_slot(pool, slots.to(slot, State.HOLDING, now)), ()
+            return with_slot(pool, _watched(pool, slots.to(slot, State.HOLDING, now), now)), ()
         case Settled():
             _expect(slot, *HOLDS_MESSAGE)
             pool = replace(pool, counts=_booked(counts, report))
             return _settled(with_slot(pool, slots.to(slot, State.IDLE, now)), slot, report, now, luck)
         case _:
             assert_never(report)
+
+
+def _watched(pool: Pool, slot: Slot, now: float) -> Slot:
+    """A message in hand: its lease must be extended before the last third of it."""
+    return replace(slot, look_at=now + pool.config.first_lease / 2)
 
 
 def _settled(pool: Pool, slot: Slot, report: Settled, now: float, luck: float) -> Step:
@@ -78,15 +83,7 @@ def _expect(slot: Slot, *states: State) -> None:
 
 
 def _booked(counts: Counts, report: Settled) -> Counts:
-    match report.settlement:
-        case Settlement.DELETE:
-            counts = replace(counts, deleted=counts.deleted + 1)
-        case Settlement.RELEASE:
-            counts = replace(counts, released=counts.released + 1)
-        case Settlement.LEAVE:
-            counts = replace(counts, left=counts.left + 1)
-        case _:
-            assert_never(report.settlement)
+    counts = booked(counts, report.settlement)
     if report.outcome is not None:
         counts = replace(counts, **{report.outcome.value: getattr(counts, report.outcome.value) + 1})
     return replace(counts, ended_badly=counts.ended_badly + report.bad)

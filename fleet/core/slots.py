@@ -37,6 +37,8 @@ class Slot:
     born: float = inf
     leaving: bool = False
     silent_since: float = inf  # its grant ran out without a word; another dispatcher polls in its place
+    look_at: float = inf  # when its beat is to be looked at; finite while it holds a message
+    suspected: float | None = None  # the beat after which nothing more was seen
     killed: bool = False  # by us
     ended: bool = False  # its process is gone; not vacant before all that it left is gone too
     crashes: int = 0
@@ -50,7 +52,7 @@ ALIVE = frozenset(State) - {State.VACANT}
 
 def to(slot: Slot, state: State, now: float) -> Slot:
     """The slot in another state of the same dispatcher."""
-    return replace(slot, state=state, since=now, silent_since=inf)
+    return replace(slot, state=state, since=now, silent_since=inf, look_at=inf, suspected=None)
 
 
 def vacated(slot: Slot, now: float) -> Slot:

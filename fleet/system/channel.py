@@ -93,8 +93,14 @@ class Channel:
 
 def _decoded(packet: bytes) -> Word:
     name, *values = json.loads(packet)
-    if name == messages.Settled.__name__:
-        settlement, outcome, *rest = values
-        return messages.Settled(Settlement(settlement), outcome and Outcome(outcome), *rest)
+    match name:
+        case "Settled":
+            settlement, outcome, *rest = values
+            return messages.Settled(Settlement(settlement), outcome and Outcome(outcome), *rest)
+        case "Execute":
+            order, message_id, handle, settlement, *rest = values
+            return messages.Execute(order, message_id, handle, Settlement(settlement), *rest)
+        case "Executed":
+            return messages.Executed(values[0], Settlement(values[1]))
     word: Word = _KINDS[name][0](*values)
     return word

@@ -11,7 +11,7 @@ import ctypes
 import os
 import signal
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -177,6 +177,36 @@ def children() -> list[int]:
         return [pid for pid in _all_pids() if _parent_of(pid) == us]
 
 
+def descendants(root: int) -> list[int]:
+    """The pids of everything below a process, as far as its parents are alive; a moment's picture."""
+    found: list[int] = []
+    todo = [root]
+    while todo:
+        below = _children_of(todo.pop())
+        found += below
+        todo += below
+    return found
+
+
+def _children_of(pid: int) -> list[int]:
+    """Of all its threads."""
+    pids: list[int] = []
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                pids += [int(child) for child in (thread / "children").read_text().split()]
+    return pids
+
+
+def is_stopped(pid: int) -> bool:
+    """Whether a signal has stopped the process."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_bytes()
+    except OSError:
+        return False
+    return stat[stat.rindex(b")") + 2 :][:1] == b"T"
+
+
 def _all_pids() -> list[int]:
     return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
 
@@ -189,7 +219,7 @@ def _parent_of(pid: int) -> int | None:
     return int(stat[stat.rindex(b")") + 2 :].split()[1])
 
 
-def sweep(keep: Iterable[int] = ()) -> list[int]:
+def sweep(keep: Iterable[int] = (), reaped: Callable[[Death], None] = lambda _: None) -> list[int]:
     """Kill and reap every child that is not in `keep`; returns those that are not gone yet. Never waits.
 
     What a killed child leaves behind becomes our child in turn, so sweep until it returns nothing.
@@ -199,8 +229,9 @@ def sweep(keep: Iterable[int] = ()) -> list[int]:
         gone = 0
         for pid in strangers:
             kill(pid, signal.SIGKILL)
-            if dead_child(pid):
+            if death := dead_child(pid):
                 bury(pid)
+                reaped(death)
                 gone += 1
         if not gone:
             return strangers

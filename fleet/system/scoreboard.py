@@ -11,12 +11,17 @@ import struct
 import zlib
 from dataclasses import dataclass
 
+import setproctitle
+
+from fleet.core.exits import Exit
 from fleet.core.slots import State
+from fleet.system.clock import now
 
 MOST_SLOTS = 4096
 _BUFFER = 2048  # bytes; SQS's receipt handles are about 400 long
 _HEAD = struct.Struct("<IIH")  # checksum, sequence, length
-_BODY = struct.Struct("<BiiIdddHH")
+_BODY = struct.Struct("<BiiiIIddddHH")
+_NO_EXIT, _BY_SIGNAL = -1, 1000  # how an exit is written: a status, or this and the signal
 _STATES = tuple(State)
 _NUMBERS = {state: number for number, state in enumerate(_STATES)}
 
@@ -25,8 +30,8 @@ _NUMBERS = {state: number for number, state in enumerate(_STATES)}
 class Record:
     """What a dispatcher does at the moment. Times are seconds on system/clock.py's clock.
 
-    Mutable, because it is written five times a job. `intent` is the settlement that is about to be asked for,
-    empty before that.
+    Mutable, because it is written five times a job. `exit` is the job's; `intent` the settlement that is about to be
+    asked for, empty before that; of an idle dispatcher, what it did with its last message.
     """
 
     state: State
@@ -36,9 +41,12 @@ class Record:
     attempt: int = 0
     job_started_at: float = 0.0
     lease_until: float = 0.0
+    lease: float = 0.0
     message_id: str = ""
     receipt_handle: str = ""
     intent: str = ""
+    intent_delay: int = 0
+    exit: Exit | None = None
 
 
 def create() -> int:
@@ -62,10 +70,13 @@ class Scoreboard:
                 _NUMBERS[record.state],
                 record.pid,
                 record.job_pid,
+                _exit_number(record.exit),
                 record.attempt,
+                record.intent_delay,
                 record.beat,
                 record.job_started_at,
                 record.lease_until,
+                record.lease,
                 len(message_id),
                 len(handle),
             )
@@ -103,19 +114,63 @@ class Scoreboard:
     def _entry(self, where: int) -> tuple[int, Record] | None:
         checksum, sequence, length = _HEAD.unpack_from(self._memory, where)
         body = self._memory[where + _HEAD.size : where + _HEAD.size + length]
-        if not sequence or zlib.crc32(body) != checksum:
+        if not sequence or length < _BODY.size or zlib.crc32(body) != checksum:
             return None
-        number, pid, job_pid, attempt, beat, started, lease, id_length, handle_length = _BODY.unpack_from(body)
+        number, pid, job_pid, ended, attempt, delay, beat, started, lease_until, lease, id_length, handle_length = (
+            _BODY.unpack_from(body)
+        )
         rest = body[_BODY.size :]
         return sequence, Record(
             state=_STATES[number],
             pid=pid,
             beat=beat,
             job_pid=job_pid,
+            exit=_exit_of(ended),
             attempt=attempt,
+            intent_delay=delay,
             job_started_at=started,
-            lease_until=lease,
+            lease_until=lease_until,
+            lease=lease,
             message_id=rest[:id_length].decode(),
             receipt_handle=rest[id_length : id_length + handle_length].decode(),
             intent=rest[id_length + handle_length :].decode(),
         )
+
+
+def _exit_number(how: Exit | None) -> int:
+    if how is None:
+        return _NO_EXIT
+    return how.code if how.code is not None else _BY_SIGNAL + (how.signal or 0)
+
+
+def _exit_of(number: int) -> Exit | None:
+    if number == _NO_EXIT:
+        return None
+    return Exit(code=number) if number < _BY_SIGNAL else Exit(signal=number - _BY_SIGNAL)
+
+
+class Board:
+    """One dispatcher's own line on the scoreboard, and its title: what it does, for whoever looks."""
+
+    def __init__(self, scoreboard: Scoreboard, slot: int) -> None:
+        self.pid = os.getpid()
+        self._scoreboard, self._slot = scoreboard, slot
+        self._record = Record(State.IDLE, self.pid)
+
+    def note(self, **changes: object) -> None:
+        """Bring the record up to date."""
+        record = self._record
+        record.beat = now()
+        for name, value in changes.items():
+            setattr(record, name, value)
+        self._scoreboard.write(self._slot, record)
+
+    def clear(self, settled: str = "") -> None:
+        """Nothing is in hand; the last message was settled like that."""
+        self._record = Record(State.IDLE, self.pid, intent=settled)
+        self.note()
+        self.title("idle")
+
+    def title(self, what: str) -> None:
+        """What `ps` shows."""
+        setproctitle.setproctitle(f"fleet: dispatcher {self._slot} {what}")

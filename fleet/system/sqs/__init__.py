@@ -7,18 +7,23 @@ repeat themselves. Both try once. They are made after the fork, from data files 
 
 import json
 import math
-from dataclasses import dataclass, replace
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from fleet.core.books import Depth
-from fleet.core.queue import Message, QueueError, Trouble
+from fleet.core.queue import Message, QueueError, Redrive, Trouble
+from fleet.system.clock import now
+from fleet.system.sqs import answers
+from fleet.system.sqs.answers import Answer
 from fleet.system.sqs.errors import classified
+from fleet.system.sqs.letters import dead_letter
 from fleet.system.sqs.sessions import SHORT_CALL, Address, Sessions, address, region_trouble
 
 __all__ = [
     "SHORT_CALL",
     "Address",
-    "Redrive",
     "Sessions",
     "SqsQueue",
     "address",
@@ -27,14 +32,7 @@ __all__ = [
 ]
 
 READ_MARGIN = 10.0  # seconds on top of the wait time
-
-
-@dataclass(frozen=True, slots=True)
-class Redrive:
-    """A queue's redrive policy."""
-
-    dead_letter_arn: str
-    max_receive_count: int
+REMEMBERED = 60.0  # seconds for which a redrive policy is taken as read
 
 
 class SqsQueue:
@@ -52,12 +50,15 @@ class SqsQueue:
         self._wait_time, self._short_call = wait_time, short_call
         self._long: Any = None
         self._short: Any = None
+        self._redrive: Redrive | None = None
+        self._redrive_until = 0.0
+        self._dead_letter_urls: dict[str, str] = {}
 
     @property
     def url(self) -> str:
         """The queue's URL. Raises QueueError when it cannot be found."""
         if self._url is None:
-            self._url = self._call("get_queue_url", QueueName=self._sessions.address.name)["QueueUrl"]
+            self._url = self._call("get_queue_url", answers.queue_url, QueueName=self._sessions.address.name)
         return self._url
 
     @property
@@ -74,8 +75,10 @@ class SqsQueue:
         """See core/queue.py."""
         if self._long is None:
             self._long = self._sessions.client(self._wait_time + READ_MARGIN)
-        answer = self._ask(
+            self._made_short()  # now, while there is time: the first delete must not wait for it
+        return self._ask(
             self._long.receive_message,
+            answers.first_message,
             QueueUrl=self.url,
             MaxNumberOfMessages=1,
             WaitTimeSeconds=math.ceil(wait),
@@ -83,8 +86,6 @@ class SqsQueue:
             MessageAttributeNames=["All"],
             MessageSystemAttributeNames=["All"],
         )
-        found = answer.get("Messages")
-        return _message(found[0]) if found else None
 
     def extend(self, message: Message, seconds: int) -> None:
         """See core/queue.py."""
@@ -97,6 +98,7 @@ class SqsQueue:
     def _visibility(self, message: Message, seconds: int) -> None:
         self._call(
             "change_message_visibility",
+            answers.nothing,
             QueueUrl=self.url,
             ReceiptHandle=message.handle,
             VisibilityTimeout=seconds,
@@ -104,72 +106,75 @@ class SqsQueue:
 
     def delete(self, message: Message) -> None:
         """See core/queue.py."""
-        self._call("delete_message", QueueUrl=self.url, ReceiptHandle=message.handle)
+        self._call("delete_message", answers.nothing, QueueUrl=self.url, ReceiptHandle=message.handle)
 
     def send(self, bodies: list[str]) -> int:
         """Send up to ten messages; returns how many SQS took. Raises QueueError when it refuses any."""
         entries = [{"Id": str(number), "MessageBody": body} for number, body in enumerate(bodies)]
         if self.url.endswith(".fifo"):
             for entry in entries:
-                entry["MessageGroupId"] = "fleet"
-        answer = self._call("send_message_batch", QueueUrl=self.url, Entries=entries)
-        for refused in answer.get("Failed", []):
-            raise QueueError(
-                Trouble.FINAL,
-                f"queue {self._sessions.address.name!r} refused a message: {refused.get('Code')}",
-            )
-        return len(answer["Successful"])
+                entry |= {"MessageGroupId": "fleet", "MessageDeduplicationId": uuid.uuid4().hex}
+        sent, refused = self._call("send_message_batch", answers.sent, QueueUrl=self.url, Entries=entries)
+        if refused:
+            raise QueueError(Trouble.FINAL, f"queue {self._sessions.address.name!r} refused a message: {refused}")
+        return sent
 
     def depth(self) -> Depth:
         """See core/queue.py."""
-        found = self.attributes(
-            "ApproximateNumberOfMessages",
-            "ApproximateNumberOfMessagesNotVisible",
-            "ApproximateNumberOfMessagesDelayed",
-        )
-        return Depth(
-            *(int(found.get(f"ApproximateNumberOfMessages{kind}", 0)) for kind in ("", "NotVisible", "Delayed"))
-        )
+        return self._attributes(answers.depth, *answers.COUNTS)
 
     def redrive(self) -> Redrive | None:
-        """The redrive policy; None without one."""
-        policy = self.attributes("RedrivePolicy").get("RedrivePolicy")
-        if not policy:
-            return None
-        read = json.loads(policy)
-        return Redrive(read["deadLetterTargetArn"], int(read["maxReceiveCount"]))  # a number or its text
+        """See core/queue.py; an answer is good for a minute, so that a storm of failures does not double the bill."""
+        if self._redrive_until < now():
+            self._redrive = self._attributes(answers.redrive, "RedrivePolicy")
+            self._redrive_until = now() + REMEMBERED
+        return self._redrive
 
-    def max_receive_count(self) -> int | None:
-        """See core/queue.py."""
-        policy = self.redrive()
-        return policy.max_receive_count if policy else None
+    def dead_letter(self, message: Message, attributes: Mapping[str, str]) -> None:
+        """See core/queue.py. Raises QueueError also when there is no dead-letter queue."""
+        redrive = self.redrive()
+        if redrive is None:
+            raise QueueError(Trouble.FINAL, f"queue {self._sessions.address.name!r} has no dead-letter queue")
+        arn = redrive.dead_letter_arn
+        name = arn.rpartition(":")[2]
+        if arn not in self._dead_letter_urls:
+            account = arn.rpartition(":")[0].rpartition(":")[2]
+            self._dead_letter_urls[arn] = self._call(
+                "get_queue_url", answers.queue_url, QueueName=name, QueueOwnerAWSAccountId=account
+            )
+        letter = dead_letter(message, attributes, fifo=name.endswith(".fifo"))
+        self._call("send_message", answers.nothing, QueueUrl=self._dead_letter_urls[arn], **letter)
 
-    def attributes(self, *names: str) -> dict[str, str]:
-        """Attributes of the queue, those it has."""
-        found: dict[str, str] = self._call("get_queue_attributes", QueueUrl=self.url, AttributeNames=list(names)).get(
-            "Attributes", {}
-        )
-        return found
+    def arn(self) -> str:
+        """The queue's ARN."""
+        return self._attributes(answers.arn, "QueueArn")
+
+    def _attributes(self, read: Callable[[Any], Answer], *names: str) -> Answer:
+        return self._call("get_queue_attributes", read, QueueUrl=self.url, AttributeNames=list(names))
 
     def create(self, attributes: dict[str, str]) -> None:
         """Make the queue if it is missing; one that is there keeps its attributes."""
         try:
-            self._url = self._call("get_queue_url", QueueName=self._sessions.address.name)["QueueUrl"]
+            self._url = self._call("get_queue_url", answers.queue_url, QueueName=self._sessions.address.name)
         except QueueError as error:
             if error.trouble is not Trouble.FINAL:
                 raise
-            made = self._call("create_queue", QueueName=self._sessions.address.name, Attributes=attributes)
-            self._url = made["QueueUrl"]
+            name = self._sessions.address.name
+            self._url = self._call("create_queue", answers.queue_url, QueueName=name, Attributes=attributes)
 
-    def _call(self, operation: str, **arguments: Any) -> Any:
+    def _call(self, operation: str, read: Callable[[Any], Answer], **arguments: Any) -> Answer:
+        return self._ask(getattr(self._made_short(), operation), read, **arguments)
+
+    def _made_short(self) -> Any:
         if self._short is None:
             self._short = self._sessions.client(self._short_call, self._short_call)
-        return self._ask(getattr(self._short, operation), **arguments)
+        return self._short
 
-    def _ask(self, call: Any, **arguments: Any) -> Any:
+    def _ask(self, call: Any, read: Callable[[Any], Answer], **arguments: Any) -> Answer:
+        """One call, and its answer read: whatever is wrong with either is told apart in one place."""
         try:
-            return call(**arguments)
-        except Exception as error:  # noqa: BLE001 - whatever a call raises is told apart in one place
+            return read(call(**arguments))
+        except Exception as error:  # noqa: BLE001 - classified() knows them all
             raise classified(error, self._sessions.address.name, self._sessions.address.endpoint_url) from None
 
 
@@ -180,18 +185,6 @@ def make_with_dead_letter_queue(address: Address) -> None:
     kind = {"FifoQueue": "true", "ContentBasedDeduplication": "true"} if fifo else {}
     dead_letters = SqsQueue(Sessions(replace(address, queue=f"{base}-dlq{'.fifo' if fifo else ''}")))
     dead_letters.create(kind)
-    arn = dead_letters.attributes("QueueArn")["QueueArn"]
+    arn = dead_letters.arn()
     policy = json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": "3"})
     SqsQueue(Sessions(address)).create(kind | {"RedrivePolicy": policy})
-
-
-def _message(raw: dict[str, Any]) -> Message:
-    system = raw.get("Attributes", {})
-    return Message(
-        id=raw["MessageId"],
-        handle=raw["ReceiptHandle"],
-        body=raw["Body"],
-        attempt=int(system.get("ApproximateReceiveCount", 1)),
-        attributes=raw.get("MessageAttributes", {}),
-        system_attributes=system,
-    )

@@ -36,8 +36,6 @@ def classified(error: Exception, queue: str, endpoint_url: str | None) -> QueueE
             )
         case e.ProfileNotFound():
             return QueueError(Trouble.USAGE, f"{name}: {error}")
-        case ValueError():
-            return QueueError(Trouble.USAGE, f"{name}: {error}")
         case e.NoRegionError():
             return QueueError(Trouble.USAGE, f"{name}: no region given; use --region or AWS_DEFAULT_REGION")
         case e.InvalidRegionError() | e.EndpointProviderError():
@@ -45,6 +43,8 @@ def classified(error: Exception, queue: str, endpoint_url: str | None) -> QueueE
         case e.EndpointConnectionError() | e.ConnectTimeoutError() | e.SSLError() | e.ProxyConnectionError():
             return QueueError(Trouble.PASSING, f"{name}: {where} cannot be reached ({type(error).__name__})")
         case e.HTTPClientError() | ResponseParserError():
+            return QueueError(Trouble.PASSING, f"{name}: no usable answer from {where} ({type(error).__name__})")
+        case KeyError() | TypeError() | ValueError() | AttributeError():  # an answer that is not what SQS answers
             return QueueError(Trouble.PASSING, f"{name}: no usable answer from {where} ({type(error).__name__})")
         case _:
             return QueueError(Trouble.PASSING, f"{name}: {type(error).__name__}")

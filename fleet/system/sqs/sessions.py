@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fleet.core.messages import Plan
+from fleet.core.queue import QueueError, Trouble
 from fleet.system.sqs.errors import classified
 
 SHORT_CALL = 5.0  # seconds, at most
@@ -97,5 +98,7 @@ class Sessions:
             return self._session.create_client(
                 "sqs", region_name=self.region, endpoint_url=self.address.endpoint_url, config=config
             )
+        except ValueError as error:  # not a URL
+            raise QueueError(Trouble.USAGE, f"queue {self.address.name!r}: {error}") from None
         except Exception as error:  # noqa: BLE001 - botocore has no common base for what can be wrong here
             raise classified(error, self.address.name, self.address.endpoint_url) from None

@@ -1,0 +1,47 @@
+"""What a transformer or a router returns → how the job is called.
+
+| returned            | the job is called with                                                               |
+|---------------------|--------------------------------------------------------------------------------------|
+| a list or a tuple   | its members                                                                          |
+| a dict              | named arguments; a router's has `_job`, and may have `_exit_handler` and `_job_args` |
+| anything else       | that                                                                                 |
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+JOB, EXIT_HANDLER, JOB_ARGS = "_job", "_exit_handler", "_job_args"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call that has not been made yet."""
+
+    job: Callable[..., object]
+    args: tuple[Any, ...] = ()
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+    exit_handler: Callable[..., object] | None = None
+    routed: bool = False
+
+
+def transformed(value: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Positional and named arguments out of what a transformer returned."""
+    if isinstance(value, list | tuple):
+        return tuple(value), {}
+    if isinstance(value, dict):
+        return (), dict(value)
+    return (value,), {}
+
+
+def routed(value: Any) -> Call:
+    """The call out of what a router returned. Raises TypeError when it is not what a router must return."""
+    if not isinstance(value, dict) or not callable(value.get(JOB)):
+        raise TypeError(f"a router must return a dict with a callable {JOB!r}")
+    handler = value.get(EXIT_HANDLER)
+    if handler is not None and not callable(handler):
+        raise TypeError(f"a router's {EXIT_HANDLER!r} must be callable")
+    named = {name: each for name, each in value.items() if name not in (JOB, EXIT_HANDLER, JOB_ARGS)}
+    given = value.get(JOB_ARGS, ())
+    args = tuple(given) if isinstance(given, list | tuple) else (given,)
+    return Call(value[JOB], args, named, handler, routed=True)

@@ -1,0 +1,47 @@
+"""A dispatcher that hangs while it works is killed in time to save its message. Part of `pool.py`'s machine.
+
+While a job runs its dispatcher extends the lease at a third of it, or fails to and says so; both are beats in the
+scoreboard. So in the last third of a lease there must have been a beat not long ago. The master looks when that
+third begins; silence is a suspicion first and a verdict a second later, because a master that was stopped itself, with
+its dispatchers, must not blame them. A lease that is over already (a suspended host) is nobody's hang.
+"""
+
+from dataclasses import replace
+from math import inf
+
+from fleet.core.books import Pool, with_slot
+from fleet.core.events import Effect, Inspect, Kill, Log, Seen
+from fleet.core.slots import HOLDS_MESSAGE, Slot
+
+AGAIN = 1.0  # seconds from suspicion to verdict
+
+Step = tuple[Pool, tuple[Effect, ...]]
+
+
+def inspected(pool: Pool, now: float) -> Step:
+    """Have the scoreboard read for those whose time has come."""
+    due = [slot for slot in pool.slots if slot.state in HOLDS_MESSAGE and slot.look_at <= now and _judged(slot)]
+    for slot in due:
+        pool = with_slot(pool, replace(slot, look_at=now + AGAIN))  # the answer says better
+    return pool, tuple(Inspect(slot.number) for slot in due)
+
+
+def _judged(slot: Slot) -> bool:
+    return not slot.ended and not slot.killed
+
+
+def seen(pool: Pool, slot: Slot, what: Seen, now: float) -> Step:
+    """What the scoreboard says of a dispatcher that holds a message."""
+    if slot.state not in HOLDS_MESSAGE or not _judged(slot):
+        return pool, ()
+    third = what.lease / 3
+    again = min(AGAIN, third / 3)  # a short lease leaves less time to be sure
+    if now >= what.lease_until:  # nothing will be extended any more
+        return with_slot(pool, replace(slot, look_at=inf, suspected=None)), ()
+    if now - what.beat <= third or now < what.lease_until - third:
+        look_at = max(what.lease_until - third, now + again)
+        return with_slot(pool, replace(slot, look_at=look_at, suspected=None)), ()
+    if slot.suspected != what.beat:
+        return with_slot(pool, replace(slot, look_at=now + again, suspected=what.beat)), ()
+    log = Log("dispatcher.hung", {"slot": slot.number, "pid": slot.pid, "why": f"no beat for {now - what.beat:.0f} s"})
+    return with_slot(pool, replace(slot, killed=True)), (log, Kill(slot.number))

@@ -1,0 +1,104 @@
+"""What a dispatcher knows of the message in hand, as one frozen record. `delivery.py` tells how it changes."""
+
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from math import inf
+
+from fleet.core.delivery_events import Action, Event
+from fleet.core.exits import Exit, Facts, Outcome, Policy, Settlement, Stop, Verdict
+
+FIRST_LEASE = 20.0  # seconds: what a poll that dies with its client can hide a message for
+LONGEST = 43_200.0  # seconds from the receive: SQS's limit on how long a message can be hidden
+
+
+class Illegal(Exception):
+    """The event does not fit the state: a fault of fleet itself."""
+
+
+class Phase(Enum):
+    """Where a delivery stands; see the diagram above."""
+
+    RUNNING = auto()
+    STOPPING = auto()
+    FROZEN = auto()
+    HANDLING = auto()
+    KILLING = auto()
+    JUDGING = auto()
+    HELD = auto()
+    SETTLING = auto()
+    DONE = auto()
+
+
+class Handled(Enum):
+    """How the exit handler ended."""
+
+    DONE = auto()
+    FAILED = auto()
+    TIMED_OUT_TWICE = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What the options say about every delivery, in seconds."""
+
+    visibility: float = 60.0
+    exit_timeout: float = 30.0
+    job_timeout: float = inf
+    handler: bool = False
+    kill_on_loss: bool = False
+    fifo: bool = False
+    policy: Policy = field(default_factory=Policy)
+
+    @property
+    def first_lease(self) -> float:
+        """What a receive call asks for: short, so that it bounds every accident."""
+        return min(self.visibility, FIRST_LEASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One receipt of a message. Times are seconds on one clock; `received_at` is from before the call."""
+
+    received_at: float
+    lease_until: float
+    extend_at: float
+    phase: Phase
+    attempt: int = 1
+    stop_at: float = inf
+    timeout_at: float = inf
+    kill_at: float = inf
+    lost: bool = False
+    stop: Stop | None = None
+    exit: Exit | None = None
+    outcome: Outcome | None = None
+    handler_tries: int = 0
+    handler_until: float = inf
+    handler_runs: bool = False
+    handled: Handled | None = None
+    ask_at: float = inf
+    facts: Facts | None = None
+    verdict: Verdict | None = None
+    sent: bool = False
+    tries: int = 0
+    settle_at: float = inf
+
+    @property
+    def settlement(self) -> Settlement | None:
+        """What becomes of the message, once it is decided."""
+        return self.verdict.settlement if self.verdict else None
+
+
+Step = tuple[Delivery, tuple[Action, ...]]
+
+# The phases in which the lease is extended.
+KEPT = frozenset(Phase) - {Phase.SETTLING, Phase.DONE}
+
+
+def only(delivery: Delivery, event: Event, *phases: Phase) -> None:
+    if delivery.phase not in phases:
+        raise Illegal(f"{event} in {delivery.phase.name}")
+
+
+def then(first: tuple[Action, ...], step_: Step) -> Step:
+    delivery, actions = step_
+    return delivery, (*first, *actions)

@@ -1,0 +1,115 @@
+"""Messages whose dispatchers died: who settles them, when, and how they are booked. Part of `pool.py`'s machine.
+
+The scout does it, by order: a `Will`. Orders are kept until acknowledged and given again to a scout's successor;
+a drain waits for them. A release follows the release rule of the host (not while an open poll could swallow the
+message), and is given once only: whether a dead scout has done it nobody knows, and once more could hit a new owner.
+"""
+
+from dataclasses import replace
+
+from fleet.core import emptiness
+from fleet.core.books import Counts, End, Level, Phase, Pool, Will
+from fleet.core.estates import MARGIN, settlement
+from fleet.core.events import Died, Effect, GiveWill, Log
+from fleet.core.exits import Settlement
+from fleet.core.slots import HOLDS_MESSAGE, Slot, State
+
+DEAD_POLL_MARGIN = 1.0  # seconds: by then the server has ended a long poll whose client is gone
+BOOKS = {
+    Settlement.DELETE: "deleted",
+    Settlement.RELEASE: "released",
+    Settlement.DEAD_LETTER: "dead_lettered",
+    Settlement.LEAVE: "left",
+}
+
+Step = tuple[Pool, tuple[Effect, ...]]
+
+
+def booked(counts: Counts, how: Settlement) -> Counts:
+    """One message more that ended like that."""
+    return replace(counts, **{BOOKS[how]: getattr(counts, BOOKS[how]) + 1})
+
+
+def written(pool: Pool, slot: Slot, death: Died, now: float) -> Step:
+    """What a dead dispatcher left: an open poll, a message in hand, or one that it had settled without saying so."""
+    held = slot.state in HOLDS_MESSAGE
+    if death.estate is None:
+        if slot.state is State.POLLING:
+            until = slot.since + pool.config.wait_time + DEAD_POLL_MARGIN
+            return replace(pool, dead_polls=(*pool.dead_polls, until)), ()
+        return (_book(pool, death.settled or Settlement.LEAVE) if held else pool), ()
+    if slot.state is State.POLLING:  # its poll had come home, and it died before it could say so
+        counts = replace(pool.counts, received=pool.counts.received + 1)
+        pool = replace(pool, counts=counts, emptiness=emptiness.received())
+    elif not held:
+        return pool, ()
+    will = Will(pool.next_will, slot.number, death.estate, settlement(death.estate, now))
+    pool = replace(pool, next_will=pool.next_will + 1)
+    if will.settlement is Settlement.LEAVE or pool.level is Level.KILL:
+        return _ended(pool, will, Settlement.LEAVE)
+    return replace(pool, wills=(*pool.wills, will)), ()
+
+
+def done(pool: Pool, number: int, how: Settlement) -> Step:
+    """The scout's answer; one for an order that is not open any more says nothing new."""
+    will = next((will for will in pool.wills if will.number == number), None)
+    if will is None:
+        return pool, ()
+    return _ended(replace(pool, wills=tuple(each for each in pool.wills if each is not will)), will, how)
+
+
+def _ended(pool: Pool, will: Will, how: Settlement) -> Step:
+    fields = {
+        "slot": will.slot,
+        "message_id": will.estate.message_id,
+        "attempt": will.estate.attempt,
+        "why": "its dispatcher died",
+        "delay": will.estate.delay if how is Settlement.RELEASE else 0,
+    }
+    return _book(pool, how), (Log(f"message.{how.value}", fields),)
+
+
+def _book(pool: Pool, how: Settlement) -> Pool:
+    """What is left because everything was killed has a price: exit 7."""
+    if pool.level is Level.KILL and how is Settlement.LEAVE:
+        pool = replace(pool, end=End(7, "killed with work in hand"))
+    return replace(pool, counts=booked(pool.counts, how))
+
+
+def orphaned(pool: Pool) -> Pool:
+    """The scout is dead: its orders wait for the next one."""
+    if not pool.wills:
+        return pool
+    return replace(pool, wills=tuple(replace(will, waiting=False) for will in pool.wills))
+
+
+def given(pool: Pool, now: float) -> Step:
+    """Give the scout what it can be given now; what has become too late is left."""
+    if not pool.wills:
+        return pool, ()
+    effects: list[Effect] = []
+    for will in pool.wills:
+        if will.waiting and pool.level is not Level.KILL:
+            continue
+        if _too_late(pool, will, now):
+            pool, more = done(pool, will.number, Settlement.LEAVE)
+            effects += more
+        elif pool.scout.ready and not _could_be_swallowed(pool, will):
+            after = replace(will, waiting=True, given=will.given + 1)
+            pool = replace(pool, wills=tuple(after if each is will else each for each in pool.wills))
+            effects.append(GiveWill(after))
+    return pool, tuple(effects)
+
+
+def _too_late(pool: Pool, will: Will, now: float) -> bool:
+    if pool.level is Level.KILL:
+        return True
+    if will.settlement is not Settlement.RELEASE:
+        return False
+    return will.given > 0 or will.estate.lease_until - now <= MARGIN
+
+
+def _could_be_swallowed(pool: Pool, will: Will) -> bool:
+    if will.settlement is not Settlement.RELEASE:
+        return False
+    return bool(pool.dead_polls) or (pool.phase is Phase.DRAINING and pool.count(State.POLLING) > 0)

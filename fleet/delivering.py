@@ -1,0 +1,321 @@
+"""One message: does what `core/delivery.py` says, and tells it what came of it.
+
+    scoreboard ──▶ fork job ──▶ wait ──▶ verdict ──▶ intent to the scoreboard ──▶ request ──▶ Settled
+                     ▲   job's pidfd │
+                     └── extend ◀────┘ every third of the lease
+
+It runs no user code and starts no thread, and what it touches between two forks is paid for twice, so the path of
+a quiet message is kept short.
+"""
+
+import os
+import random
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from math import ceil, inf
+
+from fleet import certificate, job
+from fleet.core import delivery as core
+from fleet.core import delivery_events as on
+from fleet.core.delivery import Delivery, Phase, Rules
+from fleet.core.exits import Exit, Facts, Outcome, Settlement, Verdict, ended_badly
+from fleet.core.messages import Held, Plan, Settled
+from fleet.core.queue import Message, Queue, QueueError, Redrive, Trouble
+from fleet.ears import Ears
+from fleet.running import Running
+from fleet.system import log, processes
+from fleet.system.clock import now
+from fleet.system.memory import OomKills, grew
+from fleet.system.scoreboard import Board
+from fleet.system.slip import Slip
+
+CUT_ID = 8  # characters of a message id in a title
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What a delivery is worked on with; the same for all messages of a dispatcher."""
+
+    plan: Plan
+    rules: Rules
+    slot: int
+    queue: Queue
+    renew: Callable[[], None]
+    work: Callable[[Message, Slip], job.Work]
+    ears: Ears
+    board: Board
+    slip: Slip
+    oom: OomKills
+
+
+class Delivering:
+    """The message in hand."""
+
+    def __init__(self, bench: Bench, message: Message, before: float) -> None:
+        self._bench, self._message, self._before = bench, message, before
+        self._ears, self._rules, self._queue = bench.ears, bench.rules, bench.queue
+        self._about = {"slot": bench.slot, "message_id": message.id, "attempt": message.attempt}
+        self._job: Running | None = None
+        self._handler: Running | None = None
+        self._oom_before = b""
+        self._starved = False
+        self._certificate = ""
+        self._said_lingers = False
+        self._delivery: Delivery
+
+    def run(self) -> None:
+        """From the answer to the settlement."""
+        self._ears.wait(0)  # what was said while we polled counts before any user code runs
+        self._ears.freed = False
+        self._bench.slip.wipe()
+        stop_at, self._ears.drain = self._late(), None
+        attempt = self._message.attempt
+        if stop_at is None:
+            self._delivery = core.hold(self._before, random.random(), self._rules, attempt=attempt)
+            self._ears.say(Held())
+        else:
+            self._delivery = core.run(
+                self._before, random.random(), self._rules, now=now(), attempt=attempt, stop_at=stop_at
+            )
+            self._start()
+        while self._delivery.phase is not Phase.DONE:
+            self._ears.wait(core.wakes_at(self._delivery))
+            self._look()
+        self._end()
+
+    def _late(self) -> float | None:
+        """Until when a job for this message may run; None: it came too late and goes back untouched.
+
+        On its last attempt a message is run all the same: going back would dead-letter it unworked.
+        """
+        ears = self._ears
+        if not ears.leaving:
+            return inf
+        seconds = inf if ears.drain is None else ears.drain
+        if ears.orphan:
+            return now() + seconds
+        redrive = self._redrive()
+        if redrive is None or self._message.attempt < redrive.max_receive_count:
+            return None
+        return now() + max(seconds, self._bench.plan.exit_timeout)
+
+    def _redrive(self) -> Redrive | None:
+        """The queue's redrive policy, read when it is needed; unknown is the same as none."""
+        try:
+            return self._queue.redrive()
+        except QueueError as error:
+            self._troubled(error)
+            return None
+
+    # What happens.
+
+    def _look(self) -> None:
+        """Everything that the last wait has brought, as events; what has ended comes before what is due."""
+        if self._ears.drain is not None and self._delivery.phase is Phase.RUNNING:
+            self._step(on.StopBy(now() + self._ears.drain))
+            self._ears.drain = None
+        if self._job and (exit_ := self._job.gone(self._but(self._handler), self._seen)):
+            self._step(on.Exited(now(), exit_))
+        elif self._job and self._job.lingers and not self._said_lingers:
+            self._said_lingers = True
+            log.emit("job.lingers", **self._about, job_pid=self._job.pid)
+        if self._handler and (exit_ := self._handler.gone(self._but(self._job))):
+            self._tell_handler(exit_)
+            self._step(on.HandlerExited(now(), exit_))
+        if self._delivery.phase is Phase.HELD and (self._ears.freed or self._ears.orphan):
+            self._step(on.Freed(now()))
+        self._step(on.Due(now()))
+
+    def _seen(self, exit_: Exit) -> None:
+        self._bench.board.note(exit=exit_)
+
+    @staticmethod
+    def _but(other: Running | None) -> tuple[int, ...]:
+        return (other.pid,) if other else ()
+
+    def _step(self, event: on.Event) -> None:
+        """One event, and everything that follows from it at once."""
+        if self._delivery.phase is Phase.DONE:
+            return
+        had_ended = self._delivery.exit is not None
+        self._delivery, actions = core.step(self._delivery, event, self._rules_now())
+        if self._delivery.exit is not None and not had_ended:
+            self._tell_end()
+        for action in actions:
+            follows = self._perform(action)
+            if follows is not None:
+                self._step(follows)
+
+    def _rules_now(self) -> Rules:
+        """With a router only the job knows, once it is routed, whether there is an exit handler for it."""
+        if self._bench.plan.router is None:
+            return self._rules
+        return replace(self._rules, handler=self._bench.slip.read().get("handler") is True)
+
+    # What is to be done.
+
+    def _perform(self, action: on.Action) -> on.Event | None:
+        match action:
+            case on.Extend(seconds):
+                return self._extend(seconds)
+            case on.Settle(what):
+                return self._settle(what)
+            case on.Ask():
+                return self._known()
+            case on.Terminate() | on.Kill() | on.Freeze() if self._job is not None:
+                return self._stop(action, self._job)
+            case on.RunHandler():
+                return self._start_handler()
+            case on.KillHandler() if self._handler is not None:
+                self._handler.kill(self._but(self._job))
+            case on.Hold():
+                if self._delivery.verdict:
+                    self._bench.board.note(intent_delay=self._delivery.verdict.delay)
+                self._ears.say(Held())
+            case on.LeaseLost():
+                log.emit("lease.lost", **self._about)
+            case on.LimitReached(left):
+                self._bench.board.note(lease=0)  # no extend will come, and that is no hang
+                log.emit("lease.limit", **self._about, left=left)
+            case _:
+                pass
+        return None
+
+    def _start(self) -> None:
+        """Fork the job."""
+        work = self._bench.work(self._message, self._bench.slip)
+        self._oom_before = self._bench.oom.look()
+        started = now()
+        try:
+            pid = processes.fork_blocked((signal.SIGTERM,))
+        except OSError as error:
+            self._starved = True
+            log.emit("job.not_started", **self._about, error=os.strerror(error.errno or 0))
+            self._step(on.NotStarted(now()))
+            return
+        if pid == 0:
+            job.run(work, self._bench.board.pid)
+        self._job = Running(pid, started, self._ears.poll)
+        self._bench.board.note(job_pid=pid, job_started_at=started)
+        self._bench.board.title(f"job {self._message.id[:CUT_ID]}")
+        log.emit("job.started", **self._about, job_pid=pid)
+
+    def _stop(self, action: on.Terminate | on.Kill | on.Freeze, running: Running) -> on.Event | None:
+        match action:
+            case on.Terminate():
+                log.emit("job.stopping", **self._about, job_pid=running.pid, why=self._delivery.stop)
+                running.terminate()
+            case on.Kill():
+                running.kill(self._but(self._handler))
+            case on.Freeze():
+                running.freeze()
+                if exit_ := running.gone((), self._seen):  # it had finished before
+                    return on.Exited(now(), exit_)
+                if running.ended:  # the same, but something of it lingers: its end comes with that
+                    return None
+                log.emit("job.stopping", **self._about, job_pid=running.pid, why=self._delivery.stop)
+                return on.Frozen(now())
+        return None
+
+    def _start_handler(self) -> on.Event | None:
+        work = self._bench.work(self._message, self._bench.slip)
+        try:
+            pid = processes.fork_blocked((signal.SIGTERM,))
+        except OSError as error:
+            log.emit("job.not_started", **self._about, error=os.strerror(error.errno or 0))
+            return on.HandlerExited(now(), Exit(code=1))
+        if pid == 0:
+            job.handle(work, self._bench.board.pid)
+        self._handler = Running(pid, now(), self._ears.poll)
+        log.emit("handler.started", **self._about, handler_pid=pid, tries=self._delivery.handler_tries)
+        return None
+
+    def _extend(self, seconds: int) -> on.Event:
+        before = now()
+        self._bench.board.note()  # a beat, whatever comes of it
+        try:
+            self._queue.extend(self._message, seconds)
+        except QueueError as error:
+            self._troubled(error)
+            left = self._delivery.lease_until - now()
+            log.emit("lease.failed", **self._about, error=str(error), left=left)
+            return on.ExtendFailed(now(), random.random())
+        if now() < self._delivery.lease_until:  # else it is not ours any more, whatever SQS says
+            self._bench.board.note(lease_until=before + seconds, lease=seconds)
+        log.emit("lease.extended", **self._about, seconds=seconds)
+        if self._job is not None:
+            self._bench.board.title(f"job {self._message.id[:CUT_ID]} {now() - self._job.started:.0f}s")
+            if self._delivery.phase is Phase.RUNNING and processes.is_stopped(self._job.pid):
+                log.emit("job.frozen", **self._about, job_pid=self._job.pid)  # by somebody else: not in silence
+        return on.Extended(before, now(), seconds, random.random())
+
+    def _known(self) -> on.Event:
+        try:
+            redrive = self._queue.redrive()
+        except QueueError as error:
+            self._troubled(error)
+            log.emit("policy.unknown", **self._about, error=str(error))
+            return on.NotKnown(now(), random.random())
+        after = self._bench.slip.read().get("after")
+        limit = redrive.max_receive_count if redrive else None
+        wanted = float(after) if isinstance(after, int | float) else None
+        return on.Known(now(), limit, redrive is not None, wanted, random.random())
+
+    def _settle(self, what: Verdict) -> on.Event:
+        """One request. The intent is in the scoreboard first."""
+        self._bench.board.note(intent=what.settlement.value, intent_delay=what.delay)
+        try:
+            match what.settlement:
+                case Settlement.DELETE:
+                    self._queue.delete(self._message)
+                case Settlement.DEAD_LETTER:
+                    self._queue.dead_letter(
+                        self._message,
+                        {"FleetDeath": f"{what.why}; attempt {self._message.attempt}, {self._certificate}"[:500]},
+                    )
+                case _:
+                    # Nobody knows our siblings' polls when the master is gone: hide it until they are over.
+                    least = ceil(self._bench.plan.wait_time) + 1 if self._ears.orphan else 0
+                    self._queue.release(self._message, max(what.delay, least))
+        except QueueError as error:
+            self._troubled(error)
+            log.emit("message.unsettled", **self._about, settlement=what.settlement.value, error=str(error))
+            return on.SettleFailed(now(), random.random(), error.trouble in (Trouble.MESSAGE, Trouble.FINAL))
+        return on.SettleDone()
+
+    def _troubled(self, error: QueueError) -> None:
+        """A failed credential look-up is remembered by a session for ever; a new one may heal it."""
+        if error.trouble is Trouble.SESSION:
+            self._bench.renew()
+
+    # What people see.
+
+    def _tell_end(self) -> None:
+        """The job's death certificate."""
+        delivery = self._delivery
+        if self._job is None or delivery.outcome is None or delivery.exit is None:
+            return
+        memory_ran_out = delivery.exit.signal == signal.SIGKILL and grew(self._oom_before, self._bench.oom.look())
+        found = certificate.of(self._job, delivery, memory_ran_out)
+        reason = self._bench.slip.read().get("reason") if delivery.outcome is Outcome.REJECTED else None
+        self._certificate = certificate.phrase(found)
+        log.emit(f"job.{delivery.outcome.value}", **self._about, **found, reason=str(reason or "")[:500])
+
+    def _tell_handler(self, exit_: Exit) -> None:
+        if self._handler is None:
+            return
+        level = "handler.ended" if exit_.code == 0 else "handler.failed"
+        log.emit(level, **self._about, handler_pid=self._handler.pid, exit=processes.phrase(exit_))
+
+    def _end(self) -> None:
+        """Say what became of the message."""
+        delivery, how = self._delivery, self._delivery.settlement or Settlement.LEAVE
+        facts = delivery.facts or Facts(attempt=self._message.attempt)
+        seconds = self._job.seconds if self._job else None
+        bad = delivery.sent or ended_badly(delivery.outcome, how, facts)
+        self._bench.board.clear(how.value)
+        self._ears.say(Settled(how, delivery.outcome, seconds, bad, self._starved))
+        decided = delivery.verdict
+        fields = {"why": decided.why, "delay": decided.delay} if decided else {"why": "", "delay": 0}
+        log.emit(f"message.{how.value}", **self._about, **fields)

@@ -1,0 +1,70 @@
+"""What a dispatcher hears: the master's words, signals, the master's death; all it ever waits for, at once."""
+
+import select
+import signal
+from math import ceil, inf
+
+from fleet.core.messages import Drain, Free, Grant, Plan, Report
+from fleet.system import processes
+from fleet.system.channel import Channel
+from fleet.system.clock import now
+from fleet.system.signals import Wakeup
+
+
+class Ears:
+    """Flags that the outside world sets, and the wait for it to do so.
+
+    `leaving`: take nothing more. `orphan`: the master is gone. `drain`: seconds that a running job has, as said
+    last and not acted on yet. `granted`, `freed`: the master's leave to receive, and to release.
+    """
+
+    def __init__(self, plan: Plan, channel: Channel) -> None:
+        self._plan, self._channel = plan, channel
+        self.leaving = self.orphan = self.granted = self.freed = False
+        self.drain: float | None = None
+        self._wakeup = Wakeup([signal.SIGTERM])
+        for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+            signal.signal(number, signal.SIG_IGN)
+        self.poll = select.poll()
+        self.poll.register(self._wakeup.fileno(), select.POLLIN)
+        self.poll.register(channel.fileno(), select.POLLIN)
+        self._master = processes.open_pidfd(plan.master)
+        self.poll.register(self._master, select.POLLIN)
+        processes.unblock_signals()
+
+    def say(self, report: Report) -> None:
+        """To the master."""
+        self._channel.send(report)
+
+    def wait(self, until: float) -> None:
+        """Until something happens or the moment comes (seconds on our clock); then take in what has been said."""
+        timeout = None if until == inf else max(0, ceil((until - now()) * 1000))
+        ready = {fd for fd, _ in self.poll.poll(timeout)}
+        if self._wakeup.fileno() in ready and signal.SIGTERM in self._wakeup.signals():
+            self.leaving = True
+        if not self._channel.closed and self._channel.fileno() in ready:
+            self._hear()
+        if self._master in ready:
+            self._alone()
+
+    def _hear(self) -> None:
+        for word in self._channel.receive():
+            match word:
+                case Grant():
+                    self.granted = True
+                case Drain(seconds):
+                    self.leaving, self.drain = True, seconds
+                case Free():
+                    self.freed = True
+                case _:
+                    raise ValueError(f"the master said {type(word).__name__}")
+        if self._channel.closed:
+            self._alone()
+
+    def _alone(self) -> None:
+        """The master is gone: finish what is in hand within the drain time-out, and leave."""
+        if not self.orphan:
+            self.orphan = self.leaving = True
+            self.drain = self._plan.drain_timeout
+            self.poll.unregister(self._channel.fileno())
+            self.poll.unregister(self._master)

@@ -1,0 +1,68 @@
+"""What SQS answers → what we want of it. Anything missing or of another shape raises, and is told apart elsewhere."""
+
+import json
+from typing import Any, TypeVar
+
+from fleet.core.books import Depth
+from fleet.core.queue import Message, Redrive
+
+Answer = TypeVar("Answer")
+
+COUNTS = (
+    "ApproximateNumberOfMessages",
+    "ApproximateNumberOfMessagesNotVisible",
+    "ApproximateNumberOfMessagesDelayed",
+)
+
+
+def nothing(_: Any) -> None:
+    """An answer that says nothing but that it was done."""
+
+
+def queue_url(answer: Any) -> str:
+    """Of GetQueueUrl and CreateQueue."""
+    return str(answer["QueueUrl"])
+
+
+def first_message(answer: Any) -> Message | None:
+    """Of ReceiveMessage: we ask for one."""
+    found = answer.get("Messages")
+    return _message(found[0]) if found else None
+
+
+def sent(answer: Any) -> tuple[int, str]:
+    """Of SendMessageBatch: how many were taken, and why one was not."""
+    refused = answer.get("Failed") or []
+    return len(answer.get("Successful") or []), str(refused[0].get("Code", "no reason")) if refused else ""
+
+
+def depth(answer: Any) -> Depth:
+    """Of GetQueueAttributes with COUNTS."""
+    found = answer.get("Attributes", {})
+    return Depth(*(int(found.get(name, 0)) for name in COUNTS))
+
+
+def redrive(answer: Any) -> Redrive | None:
+    """Of GetQueueAttributes with RedrivePolicy; maxReceiveCount is a number or its text."""
+    policy = answer.get("Attributes", {}).get("RedrivePolicy")
+    if not policy:
+        return None
+    read = json.loads(policy)
+    return Redrive(str(read["deadLetterTargetArn"]), int(read["maxReceiveCount"]))
+
+
+def arn(answer: Any) -> str:
+    """Of GetQueueAttributes with QueueArn."""
+    return str(answer["Attributes"]["QueueArn"])
+
+
+def _message(raw: dict[str, Any]) -> Message:
+    system = raw.get("Attributes", {})
+    return Message(
+        id=raw["MessageId"],
+        handle=raw["ReceiptHandle"],
+        body=raw["Body"],
+        attempt=int(system.get("ApproximateReceiveCount", 1)),
+        attributes=raw.get("MessageAttributes", {}),
+        system_attributes=system,
+    )
