@@ -11,11 +11,13 @@ from math import inf
 from fleet.core import emptiness, polling, restarts
 from fleet.core.books import Config, Counts, Depth, Level, Phase, Pool, Role
 from fleet.core.emptiness import Emptiness
+from fleet.core.estates import Estate
 from fleet.core.events import (
     Died,
     Effect,
     Ended,
     Event,
+    GiveWill,
     HelperDied,
     HelperFailed,
     HelperReady,
@@ -31,15 +33,22 @@ from fleet.core.events import (
     SpawnHelper,
     StopAsked,
     Terminate,
+    WillDone,
 )
-from fleet.core.exits import Outcome, Settlement
+from fleet.core.exits import Exit, Outcome, Settlement
 from fleet.core.messages import Drain, Empty, Free, Grant, Held, PollFailed, Ready, Received, Report, Settled
 from fleet.core.polling import Polling
 from fleet.core.restarts import Restarts
 from fleet.core.slots import HOLDS_MESSAGE, State
 
 FULL_LENGTH = 0.9
-BOOKED = {Settlement.DELETE: "deleted", Settlement.RELEASE: "released", Settlement.LEAVE: "left"}
+LEASE_FOR_A_RELEASE = 5  # seconds of it that must be left
+BOOKED = {
+    Settlement.DELETE: "deleted",
+    Settlement.RELEASE: "released",
+    Settlement.DEAD_LETTER: "dead_lettered",
+    Settlement.LEAVE: "left",
+}
 COUNTED = {
     Outcome.SUCCEEDED: "succeeded",
     Outcome.FAILED: "failed",
@@ -83,6 +92,24 @@ class HelperLife:
 
 
 @dataclass
+class Order:
+    """A will that is open."""
+
+    number: int
+    slot: int
+    estate: Estate
+    settlement: Settlement
+    given: int = 0
+    waiting: bool = False
+
+    def is_hopeless(self, now: float) -> bool:
+        """A release is tried once, and with enough of the lease left."""
+        if self.settlement is not Settlement.RELEASE or self.waiting:
+            return False
+        return self.given > 0 or self.estate.lease_until - now <= LEASE_FOR_A_RELEASE
+
+
+@dataclass
 class Account:
     """What ought to be in the books."""
 
@@ -96,6 +123,8 @@ class Account:
     restarts: Restarts = field(default_factory=Restarts)
     depth: Depth | None = None
     dead_polls: list[float] = field(default_factory=list)
+    orders: list[Order] = field(default_factory=list)
+    wills: int = 0  # ever written
     level: Level | None = None
     signalled_at: float = -inf
     stopping_since: float | None = None
@@ -111,6 +140,10 @@ class Account:
             self.lives.append(Life())
         for effect in effects:
             self.asked(effect, now)
+        for order in list(self.orders):
+            if after.level is Level.KILL or order.is_hopeless(now):
+                self.orders.remove(order)
+                self.is_left(after.level)
         if after.level is Level.KILL:  # a dispatcher that is not there yet is given up
             for life in self.lives:
                 if life.state is State.SPAWNING:
@@ -145,6 +178,12 @@ class Account:
                 self.depth = depth
                 self.polling = polling.sampled(self.polling, depth.visible, before.size)
                 self.emptiness = emptiness.sampled(self.emptiness, now, depth.total)
+            case WillDone(number, how):
+                for order in self.orders:
+                    if order.number == number:
+                        self.orders.remove(order)
+                        self.ended_as(how, before.level)
+                        break
             case Resized(by):
                 self.desired = max(1, self.desired + by)
 
@@ -179,12 +218,16 @@ class Account:
                 life.becomes(State.IDLE, now)
 
     def died(self, before: Pool, life: Life, death: Died, now: float) -> None:
-        if life.state is State.POLLING:
+        if life.state is State.POLLING and death.estate is None:
             self.dead_polls.append(life.since + self.config.wait_time + 1)
-        if life.state in HOLDS_MESSAGE:
-            self.count(left=1)
-            if before.level is Level.KILL:
-                self.code = 7
+        elif death.estate is None:
+            if life.state in HOLDS_MESSAGE:
+                self.ended_as(death.settled or Settlement.LEAVE, before.level)
+        elif life.state is State.POLLING or life.state in HOLDS_MESSAGE:
+            if life.state is State.POLLING:  # its poll had come home
+                self.count(received=1)
+                self.emptiness = emptiness.received()
+            self.inherited(life, death.estate, before.level, now)
         if death.exit.code == 0:
             life.crashes = 0
             life.is_vacant(now)
@@ -194,6 +237,30 @@ class Account:
             life.is_vacant(now)
         else:
             self.crashed(life, death.cause, now)
+
+    def inherited(self, life: Life, estate: Estate, level: Level | None, now: float) -> None:
+        """A message whose dispatcher died."""
+        number, self.wills = self.wills, self.wills + 1
+        slot = self.lives.index(life)
+        done = estate.intent is Settlement.DELETE or estate.exit == Exit(code=0)
+        untouched = estate.intent is None and (estate.exit is None or estate.exit.signal)
+        if level is not Level.KILL and done:
+            self.orders.append(Order(number, slot, estate, Settlement.DELETE))
+        elif level is not Level.KILL and untouched and estate.lease_until - now > LEASE_FOR_A_RELEASE:
+            self.orders.append(Order(number, slot, estate, Settlement.RELEASE))
+        else:
+            self.is_left(level)
+
+    def ended_as(self, how: Settlement, level: Level | None) -> None:
+        if how is Settlement.LEAVE:
+            self.is_left(level)
+        else:
+            self.count(**{BOOKED[how]: 1})
+
+    def is_left(self, level: Level | None) -> None:
+        self.count(left=1)
+        if level is Level.KILL:
+            self.code = 7
 
     def crashed(self, life: Life, cause: str, now: float) -> None:
         life.crashes = 1 if now - life.born >= restarts.STABLE else life.crashes + 1
@@ -209,6 +276,9 @@ class Account:
         for life in self.lives:
             if role is Role.TEMPLATE and life.state is State.SPAWNING:
                 life.is_vacant(now)
+        if role is Role.SCOUT:
+            for order in self.orders:
+                order.waiting = False
 
     # The end.
 
@@ -255,6 +325,9 @@ class Account:
                 self.helpers[role].killed = True
             case Spawn(slot):
                 self.lives[slot].becomes(State.SPAWNING, now)
+            case GiveWill(will):
+                (order,) = (order for order in self.orders if order.number == will.number)
+                order.given, order.waiting = order.given + 1, True
             case Terminate(slot):
                 self.lives[slot].leaving = True
             case Kill(slot):

@@ -7,7 +7,8 @@ word to leave is not taken; one who was told to leave, or whose channel was hung
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
-from fleet.core.exits import Outcome, Settlement
+from fleet.core.estates import Estate
+from fleet.core.exits import Exit, Outcome, Settlement
 from fleet.core.messages import (
     Drain,
     Empty,
@@ -21,6 +22,8 @@ from fleet.core.messages import (
     Report,
     Settled,
 )
+
+LEASE = 60.0  # seconds
 
 
 class Stage(Enum):
@@ -55,6 +58,20 @@ class Channel:
     hung_up: bool = False
 
 
+@dataclass(frozen=True)
+class Record:
+    """What a dispatcher wrote on the scoreboard and did not live to say.
+
+    `home`: its poll had brought a message. `settled`: it had done that with the message in hand.
+    """
+
+    home: bool = False
+    lease: float = 20.0  # seconds that are left
+    intent: Settlement | None = None
+    exit: Exit | None = None
+    settled: Settlement | None = None
+
+
 @dataclass
 class Dispatcher:
     """One process."""
@@ -69,9 +86,14 @@ class Dispatcher:
     starved: bool = False
     granted_at: float | None = None
     poll_until: float = 0.0
+    estate: Estate | None = None
+    settled: Settlement | None = None
+    hung_since: float | None = None
 
     def moves(self, choice: Choice, now: float) -> bool:
         """Do what comes next. True when it has ended with status 0."""
+        if self.hung_since is not None:
+            return False
         match self.stage:
             case Stage.BOOTING:
                 self.says(Ready(self.pid))
@@ -91,8 +113,24 @@ class Dispatcher:
                 pass
         return False
 
+    def leaves_behind(self, record: Record, now: float) -> None:
+        """It is about to die, and its last record is read then."""
+        working = self.stage in (Stage.WORKING, Stage.HOLDING)
+        if working and record.settled:
+            self.settled = record.settled
+        elif working or (self.stage is Stage.POLLING and record.home):
+            told = (record.intent, record.exit) if working else (None, None)
+            self.estate = Estate(f"message of {self.pid}", 1, "handle", now + record.lease, 0, *told)
+
+    def beat(self, now: float) -> tuple[float, float, float]:
+        """The last one, and the lease, until when and how long: one who lives extends it in time."""
+        last = now if self.hung_since is None else self.hung_since
+        return last, last + LEASE, LEASE
+
     def has_something_to_do(self) -> bool:
         """More than to wait for the master's word."""
+        if self.hung_since is not None:
+            return False
         match self.stage:
             case Stage.IDLE:
                 return bool(self.channel.orders) or self.leaving or self.channel.hung_up

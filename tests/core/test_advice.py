@@ -1,8 +1,8 @@
-"""What a queue's redrive policy will make people suffer from."""
+"""What a queue's settings will make people suffer from."""
 
 import pytest
 
-from fleet.core.advice import on_redrive
+from fleet.core.advice import on_redrive, on_retry_delay
 
 
 @pytest.mark.parametrize(
@@ -21,3 +21,16 @@ def test_a_queue_that_will_hurt_is_named(max_receive_count: int | None, words: s
 @pytest.mark.parametrize("max_receive_count", [3, 4, 10, 1000])
 def test_a_queue_with_retries_needs_no_advice(max_receive_count: int) -> None:
     assert on_redrive(max_receive_count) == []
+
+
+@pytest.mark.parametrize("queue", ["jobs.fifo", "https://sqs.eu-west-1.amazonaws.com/1/jobs.fifo"])
+@pytest.mark.parametrize(("delays", "most"), [((10.0,), "10 s"), ((10.0, 300.0, 60.0), "300 s"), ((0.5,), "0.5 s")])
+def test_a_delay_that_holds_up_a_group_is_named(queue: str, delays: tuple[float, ...], most: str) -> None:
+    (line,) = on_retry_delay(queue, delays)
+    assert f"up to {most}" in line
+    assert "FIFO" in line
+
+
+@pytest.mark.parametrize(("queue", "delays"), [("jobs.fifo", ()), ("jobs", (10.0,)), ("jobs.fifo-old", (10.0,))])
+def test_elsewhere_a_delay_holds_up_nobody(queue: str, delays: tuple[float, ...]) -> None:
+    assert on_retry_delay(queue, delays) == []

@@ -1,86 +1,155 @@
-"""A delivery, from its job to its settlement: one table or story for each transition."""
+"""One message, from the answer that brought it to the end of its job, and what cannot happen on the way."""
 
 from collections.abc import Callable
 from dataclasses import replace
 from math import inf
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from fleet.core import delivery as core
-from fleet.core.delivery import KEPT, Illegal, Phase, Rules
+from fleet.core.delivery import KEPT, LONGEST, Illegal, Phase
 from fleet.core.delivery_events import (
     Action,
+    Ask,
     End,
     Event,
     Exited,
     Extend,
     Freed,
+    Frozen,
+    HandlerExited,
     Hold,
-    Kill,
+    Known,
     LeaseLost,
+    NotKnown,
     NotStarted,
     Settle,
     SettleDone,
     SettleFailed,
     StopBy,
-    Terminate,
 )
-from fleet.core.exits import Exit, Outcome, Settlement
-from tests.core.delivery_story import (
-    ALMOST_ONE,
+from fleet.core.exits import Exit, Facts, Outcome, Policy, Settlement, Verdict
+from tests.core.deliveries import (
     BAD,
+    DELETE,
     GOOD,
+    HANDLED,
     KILLED,
+    REJECT,
+    RETRY,
+    RULES,
     SEGV,
+    SEND,
     Story,
     done,
+    frozen,
+    handling,
     held,
-    releasing,
+    judging,
+    killing,
+    mourning,
     running,
+    sent,
     settling,
     stopping,
+    without_a_lease,
 )
 
-# The job ends.
+ALMOST_ONE = 0.999999
+
+
+# The job ends by itself.
+
+
+def test_a_success_needs_no_look_at_the_queues_settings() -> None:
+    for rules in (RULES, HANDLED):
+        story = running(rules)
+        assert story.happens(Exited(5.0, GOOD)) == [DELETE]
+        assert (story.delivery.exit, story.delivery.outcome) == (GOOD, Outcome.SUCCEEDED)
+        assert story.happens(SettleDone()) == [End()]
+        assert story.ended_as(Settlement.DELETE)
 
 
 @pytest.mark.parametrize(
-    ("how", "outcome", "actions", "phase"),
+    ("how", "outcome", "end", "then"),
     [
-        (GOOD, Outcome.SUCCEEDED, [Settle(Settlement.DELETE)], Phase.SETTLING),
-        (BAD, Outcome.FAILED, [End()], Phase.DONE),
-        (SEGV, Outcome.SIGNALLED, [End()], Phase.DONE),
+        (BAD, Outcome.FAILED, Settlement.LEAVE, End()),
+        (SEGV, Outcome.SIGNALLED, Settlement.RELEASE, Hold()),
+        (RETRY, Outcome.RETRIED, Settlement.RELEASE, Hold()),
+        (REJECT, Outcome.REJECTED, Settlement.DEAD_LETTER, SEND),
     ],
 )
-def test_a_job_ends_by_itself(how: Exit, outcome: Outcome, actions: list[Action], phase: Phase) -> None:
+def test_all_else_is_judged_by_them(how: Exit, outcome: Outcome, end: Settlement, then: Action) -> None:
     story = running()
-    assert story.happens(Exited(5.0, how)) == actions
-    assert story.phase is phase
+    assert story.happens(Exited(5.0, how)) == [Ask()]
     assert (story.delivery.exit, story.delivery.outcome) == (how, outcome)
-    assert story.delivery.settlement is (Settlement.DELETE if how is GOOD else Settlement.LEAVE)
+    assert story.phase is Phase.JUDGING
+    assert story.delivery.settlement is None
+    assert story.known(5.0) == [then]
+    assert story.delivery.settlement is end
 
 
-@pytest.mark.parametrize("how", [BAD, SEGV, KILLED, Exit(signal=15)])
-def test_a_job_that_was_told_to_stop_and_did_is_held(how: Exit) -> None:
-    story = stopping()
-    assert story.happens(Exited(2.0, how)) == [Hold()]
-    assert story.phase is Phase.HELD
-    assert story.delivery.settlement is Settlement.RELEASE
-    assert story.delivery.outcome is Outcome.INTERRUPTED
+def test_the_verdict_is_given_on_what_is_known_then() -> None:
+    story = running(replace(RULES, visibility=90.0), attempt=4)
+    story.happens(Exited(5.0, RETRY))
+    story.known(6.0, limit=5, queue=True, after=7.0)
+    assert story.delivery.facts == Facts(
+        attempt=4, limit=5, has_dead_letter_queue=True, after=7.0, lease=90.0, room=LONGEST - 6.0, lost=False
+    )
+    assert story.delivery.verdict == Verdict(Settlement.RELEASE, "its job asked for a retry", 7)
 
 
-def test_a_job_that_finishes_although_it_was_told_to_stop_is_deleted() -> None:
-    story = stopping()
-    assert story.happens(Exited(2.0, GOOD)) == [Settle(Settlement.DELETE)]
-    assert story.delivery.outcome is Outcome.SUCCEEDED
+def test_what_cannot_be_read_is_asked_for_again_with_backoff_while_the_lease_lasts() -> None:
+    story = judging(how=REJECT)
+    now, pauses = 2.0, list[float]()
+    while story.phase is Phase.JUDGING and len(pauses) < 8:
+        assert story.happens(NotKnown(now, ALMOST_ONE)) == []
+        pauses.append(story.delivery.ask_at - now)
+        now = story.delivery.ask_at
+        asked = story.at(now)
+        if Extend(60) in asked:
+            story.extended(now)
+        assert Ask() in asked
+        assert story.wakes_at > now
+    assert pauses[:3] == pytest.approx([0.1, 0.2, 0.4], rel=1e-3)
+    assert max(pauses) == pytest.approx(5.0, rel=1e-3)
+    assert story.known(now) == [SEND]
+    assert (story.delivery.tries, story.delivery.ask_at) == (0, inf)
+
+
+def test_what_cannot_be_read_before_the_lease_ends_leaves_the_message() -> None:
+    story = judging(how=REJECT)
+    story.happens(NotKnown(19.9, 0.5))
+    story.delivery = replace(story.delivery, extend_at=inf)
+    assert story.at(20.0) == [LeaseLost(), End()]
+    assert story.delivery.verdict == Verdict(Settlement.LEAVE, "its lease was lost")
+
+
+def test_what_cannot_be_read_without_a_lease_leaves_the_message_at_once() -> None:
+    story = without_a_lease()
+    assert story.happens(Exited(30.0, BAD)) == [Ask()]
+    assert story.happens(NotKnown(31.0, ALMOST_ONE)) == [End()]
+    assert story.ended_as(Settlement.LEAVE)
+
+
+def test_the_verdict_follows_the_options() -> None:
+    story = judging(replace(RULES, policy=Policy(retry_delay=(10.0, 100.0))))
+    assert story.known(2.0) == [Hold()]
+    assert story.delivery.verdict == Verdict(Settlement.RELEASE, "its job failed", 10)
+    story = judging(replace(RULES, policy=Policy(direct=True)))
+    assert story.known(2.0, limit=1)[0] == Settle(
+        Verdict(Settlement.DEAD_LETTER, "that was its last attempt (--dead-letter direct)")
+    )
+    story = judging(replace(RULES, policy=Policy(delete_failed=True)))
+    assert story.known(2.0) == [Settle(Verdict(Settlement.DELETE, "its job failed (--delete-failed)"))]
 
 
 def test_a_job_that_could_not_be_started_has_no_outcome() -> None:
-    story = running()
+    story = running(replace(RULES, job_timeout=9.0), stop_at=5.0)
     assert story.happens(NotStarted(1.0)) == [Hold()]
     assert (story.delivery.exit, story.delivery.outcome) == (None, None)
+    assert (story.delivery.stop_at, story.delivery.timeout_at) == (inf, inf)
+    assert story.delivery.verdict == Verdict(Settlement.RELEASE, "this host had no process for it")
 
 
 def test_a_job_that_could_not_be_started_in_time_is_left() -> None:
@@ -89,164 +158,16 @@ def test_a_job_that_could_not_be_started_in_time_is_left() -> None:
     assert story.ended_as(Settlement.LEAVE)
 
 
-# The job is stopped.
-
-
-def test_a_running_job_is_terminated_when_its_time_is_up_and_killed_after_the_exit_timeout() -> None:
-    story = running(stop_at=5.0)
-    assert story.at(4.999) == []
-    assert story.wakes_at == 5.0
-    assert story.at(5.0) == [Terminate()]
-    assert story.at(6.7) == [Extend(60)]
-    story.extended(6.7)
-    assert story.at(26.8) == [Extend(60)]
-    story.extended(26.8)
-    assert story.at(34.999) == []
-    assert story.wakes_at == 35.0
-    assert story.at(35.0) == [Kill()]
-    assert story.at(35.1) == []
-    assert story.phase is Phase.STOPPING
-
-
-def test_the_exit_timeout_counts_from_the_terminate() -> None:
-    story = running(stop_at=5.0)
-    assert story.at(6.0) == [Terminate()]
-    assert story.delivery.kill_at == 36.0
-
-
-def test_without_an_exit_timeout_the_job_is_killed_at_once() -> None:
-    story = running(Rules(exit_timeout=0.0), stop_at=1.0)
-    assert story.at(1.0) == [Terminate(), Kill()]
-
-
-@pytest.mark.parametrize(
-    ("first", "second", "then"), [(9.0, 5.0, 5.0), (5.0, 9.0, 5.0), (5.0, 5.0, 5.0), (inf, 3.0, 3.0)]
-)
-def test_a_deadline_is_only_ever_shortened(first: float, second: float, then: float) -> None:
-    story = running(stop_at=first)
-    assert story.happens(StopBy(second)) == []
-    assert story.wakes_at == then
-
-
-def test_one_late_moment_does_all_that_is_due() -> None:
-    story = running(Rules(exit_timeout=0.0), stop_at=5.0)
-    assert story.at(10.0) == [Extend(60), Terminate(), Kill()]
-
-
-# Release.
-
-
-def test_a_message_that_came_too_late_is_held_freed_and_released() -> None:
-    story = held()
-    assert story.delivery.settlement is Settlement.RELEASE
-    assert story.happens(Freed(3.0)) == [Settle(Settlement.RELEASE)]
-    assert story.happens(SettleDone()) == [End()]
-    assert story.ended_as(Settlement.RELEASE)
-    assert story.delivery.outcome is None
-
-
-def test_an_interrupted_job_is_held_freed_and_released() -> None:
-    story = stopping()
-    story.happens(Exited(2.0, KILLED))
-    assert story.happens(Freed(3.0)) == [Settle(Settlement.RELEASE)]
-    assert story.happens(SettleDone()) == [End()]
-    assert story.ended_as(Settlement.RELEASE)
-
-
-def test_a_message_that_is_freed_when_its_lease_has_ended_is_left() -> None:
-    story = held()
-    assert story.happens(Freed(20.0)) == [LeaseLost(), End()]
-    assert story.ended_as(Settlement.LEAVE)
-
-
-def test_a_held_message_has_no_deadline_but_its_lease() -> None:
-    story = stopping()
-    story.happens(Exited(2.0, KILLED))
-    assert (story.delivery.stop_at, story.delivery.kill_at) == (inf, inf)
-    assert story.wakes_at == pytest.approx(20 / 3)
-
-
-# Settling.
-
-
-def test_a_settlement_is_asked_for_once_until_it_is_answered() -> None:
-    story = settling()
-    assert story.wakes_at == inf
-    assert story.at(3.0) == []
-    assert story.happens(SettleDone()) == [End()]
-    assert story.ended_as(Settlement.DELETE)
-
-
-def test_a_failed_settlement_is_asked_for_again_with_backoff_until_the_lease_ends() -> None:
-    story = settling()
-    now, pauses = 2.0, []
-    while story.phase is Phase.SETTLING:
-        story.happens(SettleFailed(now, ALMOST_ONE))
-        if story.phase is Phase.SETTLING:
-            pauses.append(story.wakes_at - now)
-            now = story.wakes_at
-            assert story.at(now) == [Settle(Settlement.DELETE)]
-            assert story.wakes_at == inf
-    assert len(pauses) >= 5
-    assert pauses[1] == pytest.approx(2 * pauses[0], rel=1e-3)
-    assert max(pauses) <= 5.0
-    assert now < 20.0
-    assert story.asked[-1] == End()
-    assert story.ended_as(Settlement.LEAVE)
-
-
-@given(st.integers(0, 100), st.floats(0, 1, exclude_max=True))
-def test_the_pause_before_another_settlement_is_bounded(tries: int, luck: float) -> None:
-    story = settling(Rules(visibility=1000.0))
-    story.delivery = replace(story.delivery, tries=tries, lease_until=1000.0)
-    assert story.happens(SettleFailed(3.0, luck)) == []
-    assert story.delivery.tries == tries + 1
-    assert 3.0 <= story.wakes_at <= 8.0
-
-
-def test_the_pause_grows_to_its_bound() -> None:
-    story = settling(Rules(visibility=1000.0))
-    story.delivery = replace(story.delivery, tries=50, lease_until=1000.0)
-    story.happens(SettleFailed(3.0, ALMOST_ONE))
-    assert story.wakes_at == pytest.approx(8.0, rel=1e-4)
-
-
-@pytest.mark.parametrize("begin", [settling, releasing])
-def test_a_settlement_that_cannot_succeed_is_left_at_once(begin: Callable[[], Story]) -> None:
-    story = begin()
-    assert story.happens(SettleFailed(3.0, 0.0, final=True)) == [End()]
-    assert story.ended_as(Settlement.LEAVE)
-
-
-def test_nothing_is_released_after_the_lease_has_ended_however_late_the_clock() -> None:
-    story = releasing()
-    story.happens(SettleFailed(3.0, 0.5))
-    assert story.at(500.0) == [End()]
-    assert story.ended_as(Settlement.LEAVE)
-
-
-def test_finished_work_is_deleted_however_late_the_clock() -> None:
-    story = settling()
-    story.happens(SettleFailed(3.0, 0.5))
-    assert story.at(500.0) == [Settle(Settlement.DELETE)]
-
-
-@pytest.mark.parametrize("begin", [settling, done])
-def test_what_is_being_settled_is_extended_no_more(begin: Callable[[], Story]) -> None:
-    story = begin()
-    assert story.at(7.0) == []
-    assert story.at(50.0) == []
-
-
-def test_a_delivery_that_is_done_waits_for_nothing() -> None:
-    assert done().wakes_at == inf
-
-
 # What cannot happen.
 
+WITH_A_JOB = {Phase.RUNNING, Phase.STOPPING, Phase.FROZEN, Phase.HANDLING, Phase.KILLING}
 LEGAL: dict[type[Event], set[Phase]] = {
-    Exited: {Phase.RUNNING, Phase.STOPPING},
+    Exited: WITH_A_JOB,
     NotStarted: {Phase.RUNNING},
+    Frozen: {Phase.FROZEN},
+    HandlerExited: {Phase.HANDLING},
+    Known: {Phase.JUDGING},
+    NotKnown: {Phase.JUDGING},
     StopBy: {Phase.RUNNING},
     Freed: {Phase.HELD},
     SettleDone: {Phase.SETTLING},
@@ -255,12 +176,16 @@ LEGAL: dict[type[Event], set[Phase]] = {
 EXAMPLES: list[Event] = [
     Exited(3.0, GOOD),
     NotStarted(3.0),
+    Frozen(3.0),
+    HandlerExited(3.0, GOOD),
+    Known(3.0, None, False, None, 0.5),
+    NotKnown(3.0, 0.5),
     StopBy(3.0),
     Freed(3.0),
     SettleDone(),
     SettleFailed(3.0, 0.5),
 ]
-BEGINNINGS = [running, stopping, held, settling, done]
+BEGINNINGS = [running, stopping, frozen, handling, killing, judging, held, settling, sent, done]
 
 
 @pytest.mark.parametrize("event", EXAMPLES, ids=lambda event: type(event).__name__)
@@ -274,6 +199,17 @@ def test_an_event_that_does_not_fit_raises(begin: Callable[[], Story], event: Ev
         story.happens(event)
 
 
+def test_nobody_dies_twice() -> None:
+    story = mourning()
+    with pytest.raises(Illegal):
+        story.happens(Exited(2.0, KILLED))
+    story = handling()
+    story.at(6.0)
+    story.happens(HandlerExited(6.0, KILLED))
+    with pytest.raises(Illegal):
+        story.happens(HandlerExited(6.1, KILLED))
+
+
 def test_the_lease_is_kept_while_the_message_is_ours_and_unsettled() -> None:
-    assert {Phase.RUNNING, Phase.STOPPING, Phase.HELD} == KEPT
-    assert frozenset(Phase) - {Phase.SETTLING, Phase.DONE} == core.KEPT
+    assert frozenset(Phase) - {Phase.SETTLING, Phase.DONE} == KEPT
+    assert core.wakes_at(done().delivery) == inf

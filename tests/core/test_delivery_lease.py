@@ -1,4 +1,4 @@
-"""The lease of a delivery: the first one, how it is kept, and how it is lost."""
+"""The lease of one message: extended at a third, counted on our own clock, and lost when its time has passed."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,34 +11,50 @@ from hypothesis import strategies as st
 from fleet.core.delivery import FIRST_LEASE, LONGEST, Phase, Rules, hold, run, step
 from fleet.core.delivery_events import (
     Action,
+    Ask,
     End,
     Event,
     Exited,
     Extend,
     Extended,
     ExtendFailed,
+    Freeze,
     LeaseLost,
-    Settle,
+    LimitReached,
+    SettleDone,
     StopBy,
     Terminate,
 )
-from fleet.core.exits import Exit, Outcome, Settlement
-from tests.core.delivery_story import (
-    ALMOST_ONE,
+from fleet.core.exits import Exit, Outcome, Settlement, Stop, Verdict
+from tests.core.deliveries import (
     BAD,
+    DELETE,
     GOOD,
     KILLED,
+    REJECT,
+    RETRY,
     RULES,
     SEGV,
     Story,
     done,
+    frozen,
+    handling,
     held,
+    judging,
+    killing,
+    mourning,
     releasing,
+    retrying,
     running,
+    sending,
+    sent,
     settling,
     stopping,
     without_a_lease,
 )
+
+ALMOST_ONE = 0.999999
+
 
 # The first lease.
 
@@ -46,7 +62,7 @@ from tests.core.delivery_story import (
 @pytest.mark.parametrize(("visibility", "first"), [(2.0, 2.0), (20.0, 20.0), (60.0, 20.0), (43_200.0, 20.0)])
 def test_the_first_lease_is_short_and_counts_from_before_the_call(visibility: float, first: float) -> None:
     rules = Rules(visibility=visibility)
-    for delivery in (run(100.0, 0.0, rules), hold(100.0, 0.0, rules)):
+    for delivery in (run(100.0, 0.0, rules, now=101.0), hold(100.0, 0.0, rules)):
         assert delivery.received_at == 100.0
         assert delivery.lease_until == 100.0 + first
         assert delivery.extend_at == pytest.approx(100.0 + first / 3)
@@ -55,22 +71,31 @@ def test_the_first_lease_is_short_and_counts_from_before_the_call(visibility: fl
 @given(st.floats(0, 1, exclude_max=True), st.floats(2, LONGEST))
 def test_an_extend_comes_at_a_third_or_up_to_a_tenth_earlier(luck: float, visibility: float) -> None:
     rules = Rules(visibility=visibility)
-    first = run(0.0, luck, rules)
-    assert 0.9 * rules.first_lease / 3 - 1e-9 <= first.extend_at <= rules.first_lease / 3
+    first = run(0.0, luck, rules, now=0.0)
+    third = pytest.approx(rules.first_lease / 3 * (1 - luck / 10))
+    assert first.extend_at == third
     then, _ = step(first, Extended(1.0, 1.1, visibility, luck), rules)
-    assert 1.0 + 0.9 * visibility / 3 - 1e-9 <= then.extend_at <= 1.0 + visibility / 3 + 1e-9
+    assert then.extend_at == pytest.approx(1.0 + visibility / 3 * (1 - luck / 10))
 
 
 def test_the_jitter_is_not_lost() -> None:
-    assert run(0.0, ALMOST_ONE, RULES).extend_at == pytest.approx(0.9 * FIRST_LEASE / 3, rel=1e-4)
+    assert run(0.0, ALMOST_ONE, RULES, now=0.0).extend_at == pytest.approx(0.9 * FIRST_LEASE / 3, rel=1e-4)
+
+
+@pytest.mark.parametrize("attempt", [1, 7])
+def test_a_delivery_knows_its_attempt(attempt: int) -> None:
+    assert run(0.0, 0.0, RULES, now=0.0, attempt=attempt).attempt == attempt
+    assert hold(0.0, 0.0, RULES, attempt=attempt).attempt == attempt
 
 
 # Keeping it.
 
 
-@pytest.mark.parametrize("begin", [running, stopping, held])
+@pytest.mark.parametrize("begin", [running, stopping, frozen, handling, mourning, killing, judging, held, retrying])
 def test_the_lease_is_extended_to_its_full_length_at_a_third(begin: Callable[[], Story]) -> None:
     story = begin()
+    story.rules = replace(story.rules, exit_timeout=1000.0)
+    story.delivery = replace(story.delivery, handler_until=inf)
     assert story.at(6.6) == []
     assert story.at(6.7) == [Extend(60)]
     assert story.extended(6.7) == []
@@ -91,7 +116,7 @@ def test_a_failed_extend_does_not_move_the_deadline_and_is_tried_again() -> None
     story.at(7.0)
     assert story.happens(ExtendFailed(8.0, 0.5)) == []
     assert story.delivery.lease_until == 20.0
-    assert 8.0 < story.wakes_at < 20.0
+    assert story.wakes_at == pytest.approx(8.0 + 0.75 * 20 / 12)
     assert story.at(story.wakes_at) == [Extend(60)]
 
 
@@ -133,9 +158,9 @@ def test_a_short_visibility_timeout_is_extended_just_the_same() -> None:
         (60.0, 10.0, [Extend(60)]),
         (40.5, 10.0, [Extend(40)]),  # whole seconds, and SQS refuses more than is left
         (40.5, 38.9, [Extend(40)]),
-        (40.5, 39.0, []),  # a second more is not worth a call
-        (40.5, 40.5, []),
-        (0.9, 0.5, []),
+        (40.5, 39.0, [LimitReached(39.0)]),  # a second more is not worth a call
+        (40.5, 40.5, [LimitReached(40.5)]),
+        (0.75, 0.5, [LimitReached(0.5)]),
     ],
 )
 def test_no_extend_reaches_beyond_what_sqs_allows(left: float, lease_left: float, asked: list[Action]) -> None:
@@ -147,8 +172,10 @@ def test_no_extend_reaches_beyond_what_sqs_allows(left: float, lease_left: float
     assert story.at(now + lease_left) == [LeaseLost()]
 
 
-def test_a_job_of_twelve_hours_is_extended_up_to_the_limit_and_no_further() -> None:
-    story = running()
+@pytest.mark.parametrize("kill_on_loss", [False, True])
+@pytest.mark.parametrize("handler", [False, True])
+def test_a_job_of_twelve_hours_is_extended_up_to_the_limit_and_no_further(kill_on_loss: bool, handler: bool) -> None:
+    story = running(replace(RULES, kill_on_loss=kill_on_loss, handler=handler))
     while not story.delivery.lost:
         now = story.wakes_at
         for action in story.at(now):
@@ -156,8 +183,14 @@ def test_a_job_of_twelve_hours_is_extended_up_to_the_limit_and_no_further() -> N
                 assert now + action.seconds <= LONGEST
                 story.extended(now, action.seconds)
                 assert story.delivery.lease_until <= LONGEST
+            elif isinstance(action, LimitReached):
+                assert action.left == story.delivery.lease_until - now > 10  # said in time
     assert now >= LONGEST - 2
-    assert story.phase is Phase.RUNNING
+    ending = [action for action in story.asked if not isinstance(action, Extend)]
+    stop: list[Action] = [Freeze() if handler else Terminate()] if kill_on_loss else []
+    assert [type(action) for action in ending[:2]] == [LimitReached, LeaseLost]
+    assert ending[2:] == stop
+    assert story.phase is (Phase.RUNNING if not stop else Phase.FROZEN if handler else Phase.STOPPING)
 
 
 # Losing it.
@@ -171,6 +204,17 @@ def test_a_lease_that_ends_is_lost_once_and_the_job_runs_on() -> None:
     assert story.phase is Phase.RUNNING
     assert story.at(1000.0) == []
     assert story.wakes_at == inf
+
+
+def test_a_lost_lease_stops_the_job_if_people_want_it() -> None:
+    story = running(replace(RULES, kill_on_loss=True))
+    story.at(7.0)
+    assert story.at(20.0) == [LeaseLost(), Terminate()]
+    assert story.delivery.stop is Stop.LEASE_LOST
+    assert story.happens(Exited(21.0, KILLED)) == [Ask()]
+    assert story.known(21.0) == [End()]
+    assert story.delivery.outcome is Outcome.INTERRUPTED
+    assert story.delivery.verdict == Verdict(Settlement.LEAVE, "its lease was lost")
 
 
 def test_a_late_clock_loses_the_lease_before_it_extends_it() -> None:
@@ -196,7 +240,7 @@ def test_a_confirmation_that_comes_when_the_lease_has_ended_is_too_late() -> Non
     assert story.at(20.0) == [LeaseLost()]
 
 
-@pytest.mark.parametrize("begin", [settling, releasing, done])
+@pytest.mark.parametrize("begin", [settling, releasing, sending, sent, done])
 @pytest.mark.parametrize("late", [Extended(7.0, 8.0, 60.0, 0.0), ExtendFailed(8.0, 0.0)])
 def test_an_extend_that_is_answered_when_it_is_needed_no_more_changes_nothing(
     begin: Callable[[], Story], late: Event
@@ -207,40 +251,41 @@ def test_an_extend_that_is_answered_when_it_is_needed_no_more_changes_nothing(
     assert story.delivery == before
 
 
-@pytest.mark.parametrize(
-    ("how", "asked", "outcome", "end"),
-    [
-        (GOOD, Settle(Settlement.DELETE), Outcome.SUCCEEDED, None),
-        (BAD, End(), Outcome.FAILED, Settlement.LEAVE),
-        (SEGV, End(), Outcome.SIGNALLED, Settlement.LEAVE),
-    ],
-)
-def test_without_a_lease_finished_work_is_still_deleted_and_all_else_is_left(
-    how: Exit, asked: Action, outcome: Outcome, end: Settlement | None
-) -> None:
+def test_without_a_lease_finished_work_is_still_deleted() -> None:
     story = without_a_lease()
-    assert story.happens(Exited(30.0, how)) == [asked]
-    assert story.delivery.outcome is outcome
-    assert end is None or story.ended_as(end)
+    assert story.happens(Exited(30.0, GOOD)) == [DELETE]
+    assert story.happens(SettleDone()) == [End()]
+    assert story.ended_as(Settlement.DELETE)
+
+
+@pytest.mark.parametrize("how", [BAD, SEGV, RETRY, REJECT])
+def test_without_a_lease_all_else_is_left(how: Exit) -> None:
+    story = without_a_lease()
+    assert story.happens(Exited(30.0, how)) == [Ask()]
+    assert story.known(30.0, after=5.0) == [End()]
+    assert story.delivery.verdict == Verdict(Settlement.LEAVE, "its lease was lost")
 
 
 def test_interrupted_without_a_lease_is_left() -> None:
     story = without_a_lease()
     story.happens(StopBy(25.0))
     assert story.at(25.0) == [Terminate()]
-    assert story.happens(Exited(26.0, KILLED)) == [End()]
+    assert story.happens(Exited(26.0, KILLED)) == [Ask()]
+    assert story.known(26.0) == [End()]
     assert story.ended_as(Settlement.LEAVE)
     assert story.delivery.outcome is Outcome.INTERRUPTED
 
 
 def test_the_lease_counts_as_lost_the_moment_it_ends_even_unnoticed() -> None:
     story = stopping()
-    assert story.happens(Exited(20.0, KILLED)) == [LeaseLost(), End()]
+    assert story.happens(Exited(19.0, KILLED)) == [Ask()]
+    assert story.known(20.0) == [LeaseLost(), End()]
     assert story.ended_as(Settlement.LEAVE)
 
 
-def test_a_held_message_whose_lease_ends_is_left() -> None:
-    story = held()
+@pytest.mark.parametrize("begin", [held, retrying])
+def test_a_held_message_whose_lease_ends_is_left(begin: Callable[[], Story]) -> None:
+    story = begin()
     story.at(7.0)
     assert story.at(20.0) == [LeaseLost(), End()]
-    assert story.ended_as(Settlement.LEAVE)
+    assert story.delivery.verdict == Verdict(Settlement.LEAVE, "its lease was lost")

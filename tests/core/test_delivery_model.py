@@ -1,8 +1,8 @@
 """A model that plays queue, kernel, master and clock against one delivery: what may never happen, and that it ends.
 
-The model keeps its own account of the world (does the job's process exist, what has SQS confirmed, which request
-is under way) and holds every field of the delivery against it after every event. As in a dispatcher, a request is
-answered before anything else happens to the delivery; but any time may pass before the answer.
+The model keeps its own account of the world (which processes exist, what has SQS confirmed, which request is under
+way) and holds every field of the delivery against it after every event. As in a dispatcher, a request is answered
+before anything else happens to the delivery; but any time may pass before the answer.
 """
 
 from dataclasses import dataclass, replace
@@ -14,9 +14,10 @@ from hypothesis import note
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from fleet.core.delivery import KEPT, LONGEST, Delivery, Illegal, Phase, Rules, hold, run, step, wakes_at
+from fleet.core.delivery import KEPT, LONGEST, Delivery, Handled, Illegal, Phase, Rules, hold, run, step, wakes_at
 from fleet.core.delivery_events import (
     Action,
+    Ask,
     Due,
     End,
     Event,
@@ -25,44 +26,98 @@ from fleet.core.delivery_events import (
     Extended,
     ExtendFailed,
     Freed,
+    Freeze,
+    Frozen,
+    HandlerExited,
     Hold,
     Kill,
+    KillHandler,
+    Known,
     LeaseLost,
+    LimitReached,
+    NotKnown,
     NotStarted,
+    RunHandler,
     Settle,
     SettleDone,
     SettleFailed,
     StopBy,
     Terminate,
 )
-from fleet.core.exits import Exit, Outcome, Settlement
+from fleet.core.exits import Exit, Facts, Outcome, Policy, Settlement, Stop, Verdict, verdict
 
 LUCK = st.floats(0, 1, exclude_max=True)
 SHORT = st.floats(0, 5)
 PAUSES = st.one_of(SHORT, st.floats(0, 100), st.sampled_from([0.0, 1000.0, LONGEST - 100.0, LONGEST]))
-EXITS = st.sampled_from([Exit(code=0), Exit(code=1), Exit(signal=9), Exit(signal=11), Exit(signal=15)])
-VISIBILITIES = st.sampled_from([2.0, 2.9, 5.0, 20.0, 60.0, 600.0, LONGEST])
+GOOD, KILLED = Exit(code=0), Exit(signal=9)
+EXITS = st.sampled_from([GOOD, Exit(code=1), Exit(code=65), Exit(code=75), KILLED, Exit(signal=11), Exit(signal=15)])
+OPTIONS = st.builds(
+    Rules,
+    visibility=st.sampled_from([2.0, 2.9, 5.0, 20.0, 60.0, 600.0, LONGEST]),
+    exit_timeout=st.sampled_from([0.0, 3.0, 30.0]),
+    job_timeout=st.sampled_from([inf, inf, 0.1, 10.0]),
+    handler=st.booleans(),
+    kill_on_loss=st.booleans(),
+    fifo=st.booleans(),
+    policy=st.builds(
+        Policy, retry_delay=st.sampled_from([(), (10.0, 60_000.0)]), delete_failed=st.booleans(), direct=st.booleans()
+    ),
+)
+LATE_DELETE = 300.0  # seconds: for which a standard queue takes a delete without a lease
 
+ENDING = {Phase.JUDGING, Phase.HELD, Phase.SETTLING, Phase.DONE}
 FOLLOWING = {
-    Phase.RUNNING: {Phase.STOPPING, Phase.HELD, Phase.SETTLING, Phase.DONE},
-    Phase.STOPPING: {Phase.HELD, Phase.SETTLING, Phase.DONE},
+    Phase.RUNNING: {Phase.STOPPING, Phase.FROZEN, Phase.HANDLING, *ENDING},
+    Phase.STOPPING: ENDING,
+    Phase.FROZEN: {Phase.HANDLING, *ENDING},
+    Phase.HANDLING: {Phase.KILLING, *ENDING},
+    Phase.KILLING: ENDING,
+    Phase.JUDGING: ENDING,
     Phase.HELD: {Phase.SETTLING, Phase.DONE},
     Phase.SETTLING: {Phase.DONE},
+    Phase.DONE: set[Phase](),
+}
+LEGAL: dict[Phase, set[Any]] = {
+    Phase.RUNNING: {Exited, NotStarted, StopBy},
+    Phase.STOPPING: {Exited},
+    Phase.FROZEN: {Exited, Frozen},
+    Phase.HANDLING: {Exited, HandlerExited},
+    Phase.KILLING: {Exited},
+    Phase.JUDGING: {Known, NotKnown},
+    Phase.HELD: {Freed},
+    Phase.SETTLING: {SettleDone, SettleFailed},
     Phase.DONE: set(),
 }
+FAILURES = (Outcome.FAILED, Outcome.TIMED_OUT, Outcome.SIGNALLED)
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What SQS makes of the request that an event may lead to, and how long it takes."""
+    """What comes of the requests that an event may lead to, and how long each takes."""
 
     good: bool
     final: bool
     took: float
     luck: float
+    limit: int | None
+    after: float | None
+    finished: Exit | None  # the job, when it is to be frozen
+    lingers: bool  # something of it that cannot be killed at once
+    forks: bool  # the host has a process for the handler
 
 
-ANSWERS = st.builds(Answer, st.booleans(), st.booleans(), st.just(0.0) | PAUSES, LUCK)
+ANSWERS = st.builds(
+    Answer,
+    good=st.booleans(),
+    final=st.booleans(),
+    took=st.just(0.0) | PAUSES,
+    luck=LUCK,
+    limit=st.sampled_from([None, 1, 3]),
+    after=st.sampled_from([None, 0.0, 7.4, inf]),
+    finished=st.none() | EXITS,
+    lingers=st.booleans(),
+    forks=st.sampled_from([True, True, True, False]),
+)
 
 
 class DeliveryModel(RuleBasedStateMachine):
@@ -75,12 +130,22 @@ class DeliveryModel(RuleBasedStateMachine):
         super().__init__()
         self.now = 1000.0
         self.received_at = self.now
+        self.attempt = 1
         self.lease = 0.0  # until when SQS has confirmed it
-        self.stop_at = inf
-        self.stopped_at: float | None = None
+        self.limit_said = self.lost = self.held = self.freed = False
+        self.stop_at = self.timeout_at = inf
+        self.stop: Stop | None = None
+        self.stopped_at = inf
+        self.job = self.frozen = self.killed = False
         self.exited: Exit | None = None
         self.outcome: Outcome | None = None
-        self.job = self.freed = self.lost = self.killed = self.held = False
+        self.handler = self.handler_killed = False
+        self.handler_tries = 0
+        self.handler_until = inf
+        self.handled: Handled | None = None
+        self.facts: Facts | None = None
+        self.decided: Verdict | None = None
+        self.sent = False
         self.failures = 0
         self.confirmed: Settlement | None = None
         self.ends = 0
@@ -88,74 +153,88 @@ class DeliveryModel(RuleBasedStateMachine):
     # The beginning.
 
     @initialize(
-        visibility=VISIBILITIES,
-        exit_timeout=st.sampled_from([0.0, 3.0, 30.0]),
+        options=OPTIONS,
+        attempt=st.integers(1, 4),
         luck=LUCK,
         took=SHORT,
-        late=st.booleans(),
+        late=st.sampled_from([False, False, False, True]),
         stop_in=st.none() | SHORT,
     )
     def receive(
-        self, visibility: float, exit_timeout: float, luck: float, took: float, late: bool, stop_in: float | None
+        self, options: Rules, attempt: int, luck: float, took: float, late: bool, stop_in: float | None
     ) -> None:
-        self.options = Rules(visibility, exit_timeout)
+        self.options, self.attempt = options, attempt
         self.received_at = self.now
         self.now += took
-        self.lease = self.received_at + self.options.first_lease
+        self.lease = self.received_at + options.first_lease
         if late:
-            self.delivery = hold(self.received_at, luck, self.options)
+            self.delivery = hold(self.received_at, luck, options, attempt=attempt)
             self.held = True
+            self.decided = Verdict(Settlement.RELEASE, "it came too late to be worked on")
         else:
             self.stop_at = inf if stop_in is None else self.now + stop_in
-            self.delivery = run(self.received_at, luck, self.options, self.stop_at)
+            self.timeout_at = self.now + options.job_timeout
+            self.delivery = run(self.received_at, luck, options, now=self.now, attempt=attempt, stop_at=self.stop_at)
             self.job = True
 
     # One event, and what it asks for.
 
     def happens(self, event: Event, answer: Answer) -> tuple[Action, ...]:
-        """One step; the request that it leads to, if any, is answered at once."""
+        """One step; what it asks for is answered at once."""
         note(f"{self.now:.3f} {event}")
         before, now = self.delivery, self.now
         self.delivery, actions = step(before, event, self.options)
         after = self.delivery.phase
         assert after is before.phase or after in FOLLOWING[before.phase]
         assert before.phase is not Phase.DONE or not actions
-        assert sum(isinstance(action, Extend | Settle) for action in actions) <= 1
+        kinds = [type(action) for action in actions]
+        assert len(kinds) == len(set(kinds))
         for action in actions:
-            self.asked(action, before, now, answer)
+            self.asked(action, now, answer)
         return actions
 
-    def asked(self, action: Action, before: Delivery, now: float, answer: Answer) -> None:
+    def asked(self, action: Action, now: float, answer: Answer) -> None:
         match action:
             case Extend(seconds):
-                assert before.phase in KEPT
                 self.extend(seconds, answer)
-            case Settle(how):
-                self.settle(how, answer)
-            case Terminate():
-                assert self.job
-                assert self.stopped_at is None
-                assert self.stop_at <= now
-                self.stopped_at = now
+            case Settle(request):
+                self.settle(request, answer)
+            case Ask():
+                self.ask(answer)
+            case Terminate() | Freeze():
+                self.is_stopped(action, now, answer)
             case Kill():
-                assert self.job
-                assert not self.killed
-                assert self.stopped_at is not None
-                assert now >= self.stopped_at + self.options.exit_timeout
-                self.killed = True
+                self.is_killed(now)
+            case RunHandler():
+                self.run_handler(answer)
+            case KillHandler():
+                assert self.handler
+                assert not self.handler_killed
+                assert self.now >= self.handler_until
+                self.handler_killed, self.handler_until = True, inf
             case Hold():
                 assert not self.held
-                assert not self.job
+                assert not self.anything_lives()
                 self.held = True
             case LeaseLost():
                 assert not self.lost
-                assert now >= self.lease
+                assert self.now >= self.lease
                 self.lost = True
+            case LimitReached(left):
+                assert not self.limit_said
+                assert not self.lost
+                assert 0 < left == self.lease - self.now
+                assert self.lease + 2 > self.received_at + LONGEST or left + 2 > self.received_at + LONGEST - self.now
+                self.limit_said = True
             case End():
+                assert not self.anything_lives()
                 self.ends += 1
 
+    def anything_lives(self) -> bool:
+        return self.job or self.handler
+
     def extend(self, seconds: int, answer: Answer) -> None:
-        """SQS is asked to extend: only while the lease is ours, and never past its limit."""
+        """SQS is asked to extend: only while the lease is ours and needed, and never past its limit."""
         assert not self.lost
         assert self.lease > self.now
         assert 0 < seconds <= ceil(self.options.visibility)
@@ -164,30 +243,158 @@ class DeliveryModel(RuleBasedStateMachine):
         self.now += answer.took
         if not answer.good:
             assert self.happens(ExtendFailed(self.now, answer.luck), answer) == ()
-            assert self.delivery.extend_at > self.now
             return
         if self.now < self.lease:
             self.lease = asked_at + seconds
         assert self.happens(Extended(asked_at, self.now, seconds, answer.luck), answer) == ()
 
-    def settle(self, how: Settlement, answer: Answer) -> None:
+    def ask(self, answer: Answer) -> None:
+        """The queue's settings are read: they have not been before, and it is not a success that waits for them."""
+        assert not self.anything_lives()
+        assert self.outcome is not Outcome.SUCCEEDED
+        assert self.facts is None
+        self.now += answer.took
+        lost = self.lost or self.now >= self.lease
+        if not answer.good:
+            self.failures += 1
+            self.happens(NotKnown(self.now, answer.luck), answer)
+            assert lost == (self.delivery.phase is Phase.DONE)
+            return
+        self.failures = 0
+        room = self.received_at + LONGEST - self.now
+        has_queue = answer.limit is not None
+        self.facts = Facts(self.attempt, answer.limit, has_queue, answer.after, self.options.visibility, room, lost)
+        self.decided = self.judged(self.facts, answer.luck)
+        self.happens(Known(self.now, answer.limit, has_queue, answer.after, answer.luck), answer)
+
+    def judged(self, facts: Facts, luck: float) -> Verdict:
+        assert self.outcome is not None
+        if self.handled is Handled.TIMED_OUT_TWICE and facts.has_dead_letter_queue and not facts.lost:
+            return Verdict(Settlement.DEAD_LETTER, "its exit handler timed out twice")
+        if self.handled in (Handled.FAILED, Handled.TIMED_OUT_TWICE):
+            return Verdict(Settlement.LEAVE, "its exit handler failed")
+        return verdict(self.outcome, facts, self.options.policy, luck)
+
+    def settle(self, request: Verdict, answer: Answer) -> None:
         """SQS is asked to settle: with no process at work on the message, and what is ours to do."""
-        assert not self.job
-        if how is Settlement.RELEASE:
-            assert self.freed
-            assert self.now < self.lease
-        else:
-            assert how is Settlement.DELETE
-            assert self.exited == Exit(code=0)
+        assert not self.anything_lives()
+        self.may_be_asked(request)
         self.now += answer.took
         if answer.good:
-            self.confirmed = how
+            if request.settlement is Settlement.DEAD_LETTER:
+                self.sent, self.failures = True, 0
+            else:
+                self.confirmed = Settlement.DEAD_LETTER if self.sent else request.settlement
             self.happens(SettleDone(), answer)
             return
         self.failures += 1
+        late = LATE_DELETE if request.settlement is Settlement.DELETE and not self.options.fifo else 0
         self.happens(SettleFailed(self.now, answer.luck, answer.final), answer)
-        if answer.final or self.now >= self.lease:
+        if answer.final or self.now >= self.lease + late:
             assert self.delivery.phase is Phase.DONE
+
+    def may_be_asked(self, request: Verdict) -> None:
+        """Nothing is released or sent without a lease; nothing is deleted but finished work, or by order."""
+        assert self.decided is not None
+        match request.settlement:
+            case Settlement.DELETE if self.sent:
+                assert self.decided.settlement is Settlement.DEAD_LETTER
+            case Settlement.DELETE:
+                failed = self.outcome in FAILURES or self.outcome is Outcome.REJECTED
+                assert self.exited == GOOD or (failed and self.options.policy.delete_failed)
+            case Settlement.RELEASE:
+                assert self.freed
+                assert self.now < self.lease
+                room = int(self.received_at + LONGEST - self.now)
+                assert request == replace(self.decided, delay=min(self.decided.delay, room))
+            case Settlement.DEAD_LETTER:
+                assert not self.sent
+                assert self.now < self.lease
+                assert request == self.decided
+                assert self.facts is not None
+                assert self.facts.has_dead_letter_queue
+            case _:
+                pytest.fail("there is nothing to ask for")
+
+    # Stopping it.
+
+    def is_stopped(self, how: Terminate | Freeze, now: float, answer: Answer) -> None:
+        """For one reason, and once. When it is to be frozen it may have finished already."""
+        assert self.job
+        assert self.stop is None
+        assert isinstance(how, Freeze) == self.options.handler
+        if self.stop_at <= now:
+            self.stop = Stop.INTERRUPTED
+        elif self.timeout_at <= now:
+            self.stop = Stop.TIMED_OUT
+        else:
+            assert self.lost
+            assert self.options.kill_on_loss
+            self.stop = Stop.LEASE_LOST
+        self.stop_at = self.timeout_at = inf
+        if isinstance(how, Terminate):
+            self.stopped_at = now
+        elif answer.finished is None:
+            self.frozen = True
+            self.happens(Frozen(self.now), answer)
+        elif not answer.lingers:
+            self.dies(answer.finished, answer)
+
+    def is_killed(self, now: float) -> None:
+        assert self.job
+        if self.frozen:
+            assert self.handler_tries == 1
+            assert not self.handler or self.handler_killed
+        else:
+            assert not self.killed
+            assert now >= self.stopped_at + self.options.exit_timeout
+        self.killed = True
+
+    def run_handler(self, answer: Answer) -> None:
+        """For a job that is frozen, or has died by a signal; once more when the first was killed and all are gone."""
+        assert self.options.handler
+        assert not self.handler
+        if self.handler_tries:
+            assert self.handler_killed
+            assert not self.job
+        elif self.job:
+            assert self.frozen
+        else:
+            assert self.outcome is Outcome.SIGNALLED
+        self.handler_tries += 1
+        assert self.handler_tries <= 2
+        self.handler, self.handler_killed = True, False
+        self.handler_until = self.now + self.options.exit_timeout
+        if not answer.forks:
+            self.handler_dies(Exit(code=1), answer)
+
+    def dies(self, how: Exit, answer: Answer) -> None:
+        """The job is gone."""
+        if not self.frozen and self.stopped_at == inf:
+            self.stop = None
+        self.job, self.exited = False, how
+        self.stop_at = self.timeout_at = inf
+        self.outcome = self.meant(how)
+        if self.outcome is Outcome.SUCCEEDED:
+            self.decided = Verdict(Settlement.DELETE, "its job succeeded")
+        self.happens(Exited(self.now, how), answer)
+
+    def meant(self, how: Exit) -> Outcome:
+        known = {0: Outcome.SUCCEEDED, 75: Outcome.RETRIED, 65: Outcome.REJECTED}
+        if how.code in known:
+            return known[how.code]
+        if self.stop:
+            return Outcome.TIMED_OUT if self.stop is Stop.TIMED_OUT else Outcome.INTERRUPTED
+        return Outcome.SIGNALLED if how.signal else Outcome.FAILED
+
+    def handler_dies(self, how: Exit, answer: Answer) -> None:
+        by_itself = how.code is not None or not self.handler_killed
+        if by_itself:
+            self.handled = Handled.DONE if how == GOOD else Handled.FAILED
+        elif self.handler_tries == 2:
+            self.handled = Handled.TIMED_OUT_TWICE
+        self.handler, self.handler_until = False, inf
+        self.happens(HandlerExited(self.now, how), answer)
 
     # Rules: the clock, the kernel, the master.
 
@@ -217,20 +424,20 @@ class DeliveryModel(RuleBasedStateMachine):
     @precondition(lambda self: self.job)
     @rule(how=EXITS, answer=ANSWERS)
     def the_job_exits(self, how: Exit, answer: Answer) -> None:
-        self.job = False
-        self.exited = how
-        if how.code == 0:
-            self.outcome = Outcome.SUCCEEDED
-        elif self.stopped_at is not None:
-            self.outcome = Outcome.INTERRUPTED
-        else:
-            self.outcome = Outcome.SIGNALLED if how.signal else Outcome.FAILED
-        self.happens(Exited(self.now, how), answer)
+        self.dies(how, answer)
+
+    @precondition(lambda self: self.handler)
+    @rule(how=EXITS, answer=ANSWERS)
+    def the_handler_exits(self, how: Exit, answer: Answer) -> None:
+        self.handler_dies(how, answer)
 
     @precondition(lambda self: self.delivery.phase is Phase.RUNNING)
     @rule(answer=ANSWERS)
     def the_job_cannot_be_forked(self, answer: Answer) -> None:
         self.job = False
+        self.stop_at = self.timeout_at = inf
+        lost = self.lost or self.now >= self.lease
+        self.decided = Verdict(Settlement.LEAVE if lost else Settlement.RELEASE, "this host had no process for it")
         self.happens(NotStarted(self.now), answer)
 
     @precondition(lambda self: self.delivery.phase is Phase.RUNNING)
@@ -247,22 +454,21 @@ class DeliveryModel(RuleBasedStateMachine):
 
     @rule(data=st.data())
     def what_cannot_happen_raises(self, data: st.DataObject) -> None:
-        legal: dict[Phase, set[Any]] = {
-            Phase.RUNNING: {Exited, NotStarted, StopBy},
-            Phase.STOPPING: {Exited},
-            Phase.HELD: {Freed},
-            Phase.SETTLING: {SettleDone, SettleFailed},
-            Phase.DONE: set(),
-        }
         events: list[Event] = [
-            Exited(self.now, Exit(code=0)),
+            Exited(self.now, GOOD),
             NotStarted(self.now),
+            Frozen(self.now),
+            HandlerExited(self.now, GOOD),
+            Known(self.now, None, False, None, 0.5),
+            NotKnown(self.now, 0.5),
             StopBy(self.now),
             Freed(self.now),
             SettleDone(),
             SettleFailed(self.now, 0.5),
         ]
-        wrong = [event for event in events if type(event) not in legal[self.delivery.phase]]
+        legal = LEGAL[self.delivery.phase]
+        gone = {Exited: not self.job, HandlerExited: not self.handler}
+        wrong = [event for event in events if type(event) not in legal or gone.get(type(event), False)]
         with pytest.raises(Illegal):
             step(self.delivery, data.draw(st.sampled_from(wrong)), self.options)
 
@@ -270,100 +476,147 @@ class DeliveryModel(RuleBasedStateMachine):
 
     @invariant()
     def the_books_are_right(self) -> None:
-        self.received_at_and_the_lease_are_what_sqs_said()
+        self.the_receipt_and_the_lease_are_what_sqs_said()
         self.extend_at_leaves_time_before_the_end()
         self.the_deadlines_are_those_of_the_phase()
         self.the_phase_is_what_the_world_is()
-        self.the_lease_is_lost_when_it_was_said()
-        self.exit_and_outcome_are_the_kernels()
-        self.the_settlement_is_what_sqs_confirmed_or_left()
-        self.the_tries_are_the_settlements_that_failed()
+        self.the_stop_the_exit_and_the_outcome_are_the_kernels()
+        self.the_handler_is_as_it_ran()
+        self.the_verdict_is_what_was_decided_or_came_of_it()
+        self.the_tries_are_the_requests_that_failed()
 
-    def received_at_and_the_lease_are_what_sqs_said(self) -> None:
+    def the_receipt_and_the_lease_are_what_sqs_said(self) -> None:
         assert self.delivery.received_at == self.received_at
+        assert self.delivery.attempt == self.attempt
         assert self.delivery.lease_until == self.lease
+        assert self.delivery.lost == self.lost
         assert self.lease <= self.received_at + LONGEST
 
     def extend_at_leaves_time_before_the_end(self) -> None:
-        """While the lease is ours, the next try has a time, or SQS would allow no more."""
+        """While the lease is ours, the next try has a time, or it was said that SQS allows no more."""
         if self.delivery.phase not in KEPT or self.now >= self.lease:
             return
-        assert self.delivery.extend_at < inf or self.lease + 2 > self.received_at + LONGEST
+        assert self.delivery.extend_at < inf or self.limit_said
 
     def the_deadlines_are_those_of_the_phase(self) -> None:
         delivery = self.delivery
-        assert delivery.stop_at == (self.stop_at if delivery.phase in (Phase.RUNNING, Phase.STOPPING) else inf)
-        if delivery.phase is Phase.STOPPING and not self.killed:
-            assert self.stopped_at is not None
-            assert delivery.kill_at == self.stopped_at + self.options.exit_timeout
-        else:
-            assert delivery.kill_at == inf
+        assert delivery.stop_at == self.stop_at
+        assert delivery.timeout_at == self.timeout_at
+        stopping = delivery.phase is Phase.STOPPING and not self.killed
+        assert delivery.kill_at == (self.stopped_at + self.options.exit_timeout if stopping else inf)
+        assert delivery.handler_until == self.handler_until
+        assert (delivery.ask_at < inf) == (delivery.phase is Phase.JUDGING) or delivery.phase is Phase.DONE
+        assert (delivery.settle_at < inf) == (delivery.phase is Phase.SETTLING)
 
     def the_phase_is_what_the_world_is(self) -> None:
-        phase = self.delivery.phase
-        assert self.job == (phase in (Phase.RUNNING, Phase.STOPPING))
-        assert (phase is Phase.STOPPING) == (self.job and self.stopped_at is not None)
-        assert phase is not Phase.HELD or (self.held and not self.freed and not self.lost)
-        assert (self.delivery.settle_at < inf) == (phase is Phase.SETTLING)
-        assert self.ends == (phase is Phase.DONE)
+        match self.delivery.phase:
+            case Phase.RUNNING:
+                assert self.job
+                assert self.stop is None
+            case Phase.STOPPING:
+                assert self.job
+                assert self.stopped_at < inf
+            case Phase.FROZEN:
+                assert self.job
+                assert not self.frozen  # it lingers
+            case Phase.HANDLING:
+                assert self.handler or (self.job and self.killed)
+            case Phase.KILLING:
+                assert self.job
+                assert self.killed
+                assert not self.handler
+            case phase:
+                assert not self.anything_lives()
+                assert phase is not Phase.HELD or (self.held and not self.freed and not self.lost)
+        assert self.ends == (self.delivery.phase is Phase.DONE)
 
-    def the_lease_is_lost_when_it_was_said(self) -> None:
-        assert self.delivery.lost == self.lost
-
-    def exit_and_outcome_are_the_kernels(self) -> None:
+    def the_stop_the_exit_and_the_outcome_are_the_kernels(self) -> None:
+        assert self.delivery.stop == self.stop
         assert self.delivery.exit == self.exited
         assert self.delivery.outcome == self.outcome
 
-    def the_settlement_is_what_sqs_confirmed_or_left(self) -> None:
-        settlement, phase = self.delivery.settlement, self.delivery.phase
-        if self.job:
-            assert settlement is None
-        elif phase is Phase.DONE:
-            assert settlement is (self.confirmed or Settlement.LEAVE)
-        elif phase is Phase.HELD:
-            assert settlement is Settlement.RELEASE
-        else:
-            assert settlement is (Settlement.DELETE if self.outcome is Outcome.SUCCEEDED else Settlement.RELEASE)
+    def the_handler_is_as_it_ran(self) -> None:
+        assert self.delivery.handler_tries == self.handler_tries
+        assert self.delivery.handler_runs == self.handler
+        assert self.delivery.handled == self.handled
 
-    def the_tries_are_the_settlements_that_failed(self) -> None:
+    def the_verdict_is_what_was_decided_or_came_of_it(self) -> None:
         delivery = self.delivery
-        assert delivery.tries == self.failures - (
-            delivery.phase is Phase.DONE and 0 < self.failures == delivery.tries + 1
-        )
+        assert delivery.facts == self.facts
+        assert delivery.sent == self.sent
+        if delivery.phase is Phase.DONE:
+            assert delivery.settlement is (self.confirmed or Settlement.LEAVE)
+            assert delivery.verdict is not None
+            assert delivery.verdict.delay == 0 or self.confirmed
+        elif self.anything_lives() or delivery.phase is Phase.JUDGING:
+            assert delivery.verdict is None
+        else:
+            assert delivery.verdict == self.decided
+
+    def the_tries_are_the_requests_that_failed(self) -> None:
+        """But for the last one, after which there was nothing more to try."""
+        over = self.delivery.phase is Phase.DONE
+        assert self.delivery.tries in ({self.failures, self.failures - 1} if over else {self.failures})
 
     # It ends.
 
     def teardown(self) -> None:
-        """Whatever happened: the job exits, the master frees, SQS refuses or confirms; or only time passes."""
+        """Whatever happened: what is killed dies, the master frees, SQS refuses or confirms; or only time passes."""
         if not hasattr(self, "delivery"):
             return
-        for master_frees in (True, False):
-            for sqs_works in (True, False):
-                self.ends_within(1000, master_frees, sqs_works)
+        Aftermath(self, master_frees=True, sqs_works=True).ends_within(400)
+        Aftermath(self, master_frees=False, sqs_works=False).ends_within(400)
 
-    def ends_within(self, steps: int, master_frees: bool, sqs_works: bool) -> None:
-        delivery, now, answers = self.delivery, self.now, list[Event]()
+
+class Aftermath:
+    """What follows when nobody does more than he must: jobs and handlers end only when they are killed."""
+
+    def __init__(self, world: DeliveryModel, master_frees: bool, sqs_works: bool) -> None:
+        self.delivery, self.options, self.now = world.delivery, world.options, world.now
+        self.master_frees, self.sqs_works = master_frees, sqs_works
+        self.events: list[Event] = []
+        if world.job and (world.killed or self.delivery.phase is Phase.FROZEN):  # it lingers, but not for ever
+            self.events.append(Exited(self.now, KILLED))
+        if world.handler_killed and world.handler:
+            self.events.append(HandlerExited(self.now, KILLED))
+        if self.delivery.phase is Phase.RUNNING:
+            self.events.append(StopBy(self.now))
+
+    def ends_within(self, steps: int) -> None:
         for _ in range(steps):
-            if delivery.phase is Phase.DONE:
+            if self.delivery.phase is Phase.DONE:
                 break
-            if answers:
-                event = answers.pop()
-            elif delivery.phase in (Phase.RUNNING, Phase.STOPPING):
-                event = Exited(now, Exit(signal=9))
-            elif delivery.phase is Phase.HELD and master_frees:
-                event = Freed(now)
+            if self.events:
+                self.take(self.events.pop(0))
+            elif self.delivery.phase is Phase.HELD and self.master_frees:
+                self.take(Freed(self.now))
             else:
-                now = max(now, wakes_at(delivery))
-                assert now < inf
-                event = Due(now)
-            delivery, actions = step(delivery, event, self.options)
-            for action in actions:
-                if isinstance(action, Extend):  # a queue that confirms for ever needs twelve hours to end
-                    answers.append(ExtendFailed(now, 0.5))
-                elif isinstance(action, Settle):
-                    answers.append(SettleDone() if sqs_works else SettleFailed(now, 0.5))
-        assert delivery.phase is Phase.DONE
-        assert delivery.settlement is not None
+                self.now = max(self.now, wakes_at(self.delivery))
+                assert self.now < inf
+                self.take(Due(self.now))
+        assert self.delivery.phase is Phase.DONE
+        assert self.delivery.settlement is not None
+
+    def take(self, event: Event) -> None:
+        self.delivery, actions = step(self.delivery, event, self.options)
+        for action in actions:
+            self.events += self.follows(action)
+
+    def follows(self, action: Action) -> list[Event]:
+        match action:
+            case Extend():  # a queue that confirms for ever needs twelve hours to end
+                return [ExtendFailed(self.now, 0.5)]
+            case Freeze():
+                return [Frozen(self.now)]
+            case Kill() if self.delivery.exit is None:
+                return [Exited(self.now, KILLED)]
+            case KillHandler():
+                return [HandlerExited(self.now, KILLED)]
+            case Ask():
+                return [Known(self.now, 3, True, None, 0.5) if self.sqs_works else NotKnown(self.now, 0.5)]
+            case Settle():
+                return [SettleDone() if self.sqs_works else SettleFailed(self.now, 0.5)]
+        return []
 
 
 TestDelivery = DeliveryModel.TestCase
@@ -373,7 +626,7 @@ def test_a_lease_is_kept_for_ever_as_long_as_sqs_confirms() -> None:
     """No job that runs for an hour loses its lease, whatever the visibility timeout."""
     for visibility in (2.0, 2.9, 3.0, 4.5, 20.0, 60.0, 3000.0):
         rules = Rules(visibility=visibility)
-        delivery = run(0.0, 0.5, rules)
+        delivery = run(0.0, 0.5, rules, now=0.0)
         while (now := wakes_at(delivery)) < 3600:
             delivery, actions = step(delivery, Due(now), rules)
             assert [type(action) for action in actions] == [Extend]
@@ -385,13 +638,15 @@ def test_a_lease_is_kept_for_ever_as_long_as_sqs_confirms() -> None:
 
 def test_a_stop_ends_in_a_settlement_by_time_alone() -> None:
     """Nobody answers any more, and the kill works."""
-    delivery = replace(run(0.0, 0.5, Rules()), stop_at=1.0)
+    delivery = replace(run(0.0, 0.5, Rules(), now=0.0), stop_at=1.0)
     delivery, actions = step(delivery, Due(1.0), Rules())
     assert actions == (Terminate(),)
     delivery, actions = step(delivery, Due(wakes_at(delivery)), Rules())
     assert delivery.phase is Phase.STOPPING
     while Kill() not in actions:
         delivery, actions = step(delivery, Due(wakes_at(delivery)), Rules())
-    delivery, actions = step(delivery, Exited(40.0, Exit(signal=9)), Rules())
+    delivery, actions = step(delivery, Exited(40.0, KILLED), Rules())
+    assert actions == (Ask(),)
+    delivery, actions = step(delivery, NotKnown(41.0, 0.5), Rules())
     assert actions == (End(),)
     assert delivery.settlement is Settlement.LEAVE

@@ -1,6 +1,7 @@
 """Dispatchers die, and what that costs."""
 
 from fleet.core.books import Config, Phase
+from fleet.core.estates import Estate
 from fleet.core.events import (
     Died,
     Ended,
@@ -130,7 +131,7 @@ def test_a_spawn_that_fails_counts_as_a_crash() -> None:
 def test_a_message_whose_dispatcher_died_is_left() -> None:
     story = working(1, 1)
     story.happens(Ended(0))
-    story.happens(Died(0, KILLED, "SIGKILL", "m1", 2))
+    story.happens(Died(0, KILLED, "SIGKILL", Estate("m1", 2, "handle", story.now + 1)))
     assert story.pool.counts.left == 1
     assert story.pool.counts.in_hand == 0
     assert story.log("message.left").fields == {
@@ -138,6 +139,7 @@ def test_a_message_whose_dispatcher_died_is_left() -> None:
         "message_id": "m1",
         "attempt": 2,
         "why": "its dispatcher died",
+        "delay": 0,
     }
 
 

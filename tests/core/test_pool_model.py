@@ -14,12 +14,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from fleet.core import pool as machine
-from fleet.core.books import Config, Depth, Helper, Level, Phase, Pool, Role
+from fleet.core.books import Config, Depth, Helper, Level, Phase, Pool, Role, Will
 from fleet.core.events import (
     Died,
     Effect,
     Ended,
     Event,
+    GiveWill,
     HelperDied,
     HelperReady,
     Kill,
@@ -40,13 +41,21 @@ from fleet.core.pool import Illegal
 from fleet.core.reconcile import reconcile
 from fleet.core.slots import HOLDS_MESSAGE, Slot, State
 from tests.core.account import Account, HelperLife, Life
-from tests.core.dispatchers import Choice, Stage
+from tests.core.dispatchers import LEASE, Choice, Record, Stage
 from tests.core.world import World
 
 LUCK = st.floats(0, 1, exclude_max=True)
 PAUSES = st.one_of(st.sampled_from([0.0, 0.5, 1.0, 1.5, 10.0, 61.0, 1000.0]), st.floats(0, 15))
 CHOICES = st.sampled_from([Choice.MESSAGE, Choice.MESSAGE, Choice.MESSAGE, *Choice])
 EXITS = (Exit(code=1), Exit(signal=9), Exit(signal=11))
+RECORDS = st.builds(
+    Record,
+    home=st.booleans(),
+    lease=st.sampled_from([60.0, 20.0, 20.0, 6.0, 5.0, -1.0]),
+    intent=st.sampled_from([None, None, None, None, Settlement.DELETE, Settlement.RELEASE, Settlement.DEAD_LETTER]),
+    exit=st.sampled_from([None, None, None, Exit(code=0), Exit(code=1), Exit(signal=9)]),
+    settled=st.sampled_from([None, None, None, None, Settlement.DELETE, Settlement.DEAD_LETTER]),
+)
 SOURCES = st.frozensets(st.sampled_from([0, 1, 2, 3, Role.TEMPLATE, Role.SCOUT, "deaths", "signals"]), max_size=4)
 CONFIGS = st.builds(
     Config,
@@ -90,10 +99,23 @@ class PoolModel(RuleBasedStateMachine):
     # The beginning.
 
     @initialize(
-        config=CONFIGS, stubborn=st.frozensets(st.integers(0, 3)), hung=st.booleans(), warm=st.integers(0, 4), luck=LUCK
+        config=CONFIGS,
+        stubborn=st.frozensets(st.integers(0, 3)),
+        hung=st.frozensets(st.sampled_from(Role)),
+        warm=st.integers(0, 4),
+        dying=st.none() | RECORDS,
+        luck=LUCK,
     )
-    def boots(self, config: Config, stubborn: frozenset[int], hung: bool, warm: int, luck: float) -> None:
-        self.stubborn, self.hung_template = stubborn, hung
+    def boots(
+        self,
+        config: Config,
+        stubborn: frozenset[int],
+        hung: frozenset[Role],
+        warm: int,
+        dying: Record | None,
+        luck: float,
+    ) -> None:
+        self.stubborn, self.hung, self.dying = stubborn, hung, dying
         self.terminated: set[int] = set()
         self.account = Account(config, config.workers, [Life() for _ in range(config.workers)])
         self.world = World(config, self.watch, luck)
@@ -124,8 +146,8 @@ class PoolModel(RuleBasedStateMachine):
             self.world.dispatcher_moves(process, choice)
         self.the_master_wakes(frozenset(), luck)
 
-    @rule(number=st.integers(0, 20), what=st.sampled_from([*EXITS, None]))
-    def a_dispatcher_suffers(self, number: int, what: Exit | None) -> None:
+    @rule(number=st.integers(0, 20), what=st.sampled_from([*EXITS, None]), record=RECORDS)
+    def a_dispatcher_suffers(self, number: int, what: Exit | None, record: Record) -> None:
         """It dies, or somebody tells it alone to leave; or it is spared."""
         running = self.world.running()
         if number >= len(running):
@@ -133,7 +155,36 @@ class PoolModel(RuleBasedStateMachine):
         if what is None:
             running[number].leaving = True
         else:
-            self.world.dies(running[number].pid, what)
+            self.world.dies(running[number].pid, what, record)
+
+    @rule(first=st.booleans(), what=st.sampled_from(EXITS), record=RECORDS)
+    def one_with_a_message_dies(self, first: bool, what: Exit, record: Record) -> None:
+        """In hand, or brought by its poll."""
+        holders = [p for p in self.world.running() if p.stage in BUSY or (record.home and p.stage is Stage.POLLING)]
+        if holders:
+            self.world.dies(holders[0 if first else -1].pid, what, record)
+
+    @rule(number=st.integers(0, 3), looks=st.booleans(), luck=LUCK)
+    def one_with_a_message_hangs(self, number: int, looks: bool, luck: float) -> None:
+        """It is killed before its lease has ended, if the master can look in time."""
+        holders = [process for process in self.world.running() if process.stage in BUSY]
+        if number >= len(holders) or holders[number].hung_since is not None:
+            return
+        hung = holders[number]
+        hung.hung_since = self.world.now
+        while looks and hung in self.world.running() and self.world.pool.phase is not Phase.STOPPED:
+            self.world.now = max(self.world.now, self.world.wakes_at())
+            assert self.world.now < hung.hung_since + LEASE
+            self.the_master_wakes(frozenset(), luck)
+
+    @rule(good=st.booleans(), luck=LUCK)
+    def the_scout_settles(self, good: bool, luck: float) -> None:
+        """What it was ordered to, and the master hears of it; or it dies without a word."""
+        if good:
+            self.world.scout_settles(good=True)
+        elif scout := self.world.helper(Role.SCOUT):
+            self.world.dies(scout.pid, Exit(signal=9))
+        self.the_master_wakes(frozenset(), luck)
 
     @rule(role=st.sampled_from(Role), how=st.sampled_from(["well"] * 5 + ["badly", "cannot", "dies"]), depth=DEPTHS)
     def a_helper_moves(self, role: Role, how: str, depth: tuple[int, int, int]) -> None:
@@ -145,6 +196,7 @@ class PoolModel(RuleBasedStateMachine):
         else:
             self.world.helper_moves(role, good=how == "well")
             self.world.scout_counts(depth)
+            self.world.scout_settles(good=how == "well")
 
     # The clock and the operator.
 
@@ -202,8 +254,14 @@ class PoolModel(RuleBasedStateMachine):
                 self.may_be_terminated(after.slots[number], after)
             case Kill(number):
                 self.may_be_killed(after.slots[number], after, now)
+            case GiveWill(will):
+                self.may_be_given(will, after, now)
             case SpawnHelper(role):
-                assert after.phase in (Phase.BOOTING, Phase.RUNNING)
+                if after.phase is Phase.DRAINING:
+                    assert role is Role.SCOUT
+                    assert after.wills
+                else:
+                    assert after.phase in (Phase.BOOTING, Phase.RUNNING)
                 assert now >= self.account.helpers[role].not_before[0]
             case KillHelper(role):
                 assert role is Role.TEMPLATE
@@ -230,6 +288,23 @@ class PoolModel(RuleBasedStateMachine):
                 assert slot.leaving
                 assert seconds == (after.config.drain_timeout if after.level is Level.DRAIN else 0.0)
 
+    def may_be_given(self, will: Will, after: Pool, now: float) -> None:
+        """To a scout that can do it; a release once, in time, and when no poll can swallow it."""
+        assert after.scout.ready
+        assert after.level is not Level.KILL
+        assert will in after.wills
+        assert will.waiting
+        if will.settlement is Settlement.DELETE:
+            return
+        assert will.settlement is Settlement.RELEASE
+        assert will.given == 1
+        assert will.estate.lease_until - now > 5
+        assert not after.dead_polls
+        assert self.world.dead_polls() == 0
+        if after.phase is Phase.DRAINING:
+            assert after.count(State.POLLING) == 0
+            assert self.world.open_polls() == 0
+
     def may_be_terminated(self, slot: Slot, after: Pool) -> None:
         assert slot.pid is not None
         assert slot.pid not in self.terminated
@@ -247,6 +322,11 @@ class PoolModel(RuleBasedStateMachine):
         config = after.config
         if slot.state is State.BOOTING:
             assert now >= slot.since + config.boot_timeout
+        elif slot.state in HOLDS_MESSAGE:
+            assert slot.pid is not None
+            hung_since = self.world.processes[slot.pid].hung_since
+            assert hung_since is not None
+            assert hung_since + LEASE * 2 / 3 <= now < hung_since + LEASE
         else:
             assert slot.state is State.POLLING
             assert now >= slot.silent_since + 10 >= slot.since + config.wait_time + 22
@@ -279,6 +359,7 @@ class PoolModel(RuleBasedStateMachine):
         self.every_slot_is_as_it_was_told()
         self.every_helper_is_as_it_was_told()
         self.the_ledger_balances()
+        self.every_order_is_as_it_was_given()
         self.the_parts_were_told_all()
         self.the_size_is_the_operators()
         self.the_phase_is_what_the_helpers_and_the_slots_say()
@@ -299,6 +380,8 @@ class PoolModel(RuleBasedStateMachine):
         if slot.silent_since < inf:
             assert slot.state is State.POLLING
             assert slot.silent_since >= slot.since + self.world.config.wait_time + 12
+        assert slot.look_at == inf or slot.state in HOLDS_MESSAGE
+        assert slot.suspected is None or slot.look_at < inf
         if slot.state is State.VACANT:
             assert slot.pid is None
         elif slot.pid is not None:
@@ -320,7 +403,17 @@ class PoolModel(RuleBasedStateMachine):
     def the_ledger_balances(self) -> None:
         pool = self.world.pool
         assert pool.counts == self.account.counts
-        assert pool.counts.in_hand == sum(slot.state in HOLDS_MESSAGE for slot in pool.slots)
+        assert pool.counts.in_hand == sum(slot.state in HOLDS_MESSAGE for slot in pool.slots) + len(pool.wills)
+
+    def every_order_is_as_it_was_given(self) -> None:
+        pool, orders = self.world.pool, self.account.orders
+        assert pool.next_will == self.account.wills
+        assert [will.number for will in pool.wills] == [order.number for order in orders]
+        for will, order in zip(pool.wills, orders, strict=True):
+            for name in ("slot", "estate", "settlement", "given", "waiting"):
+                assert getattr(will, name) == getattr(order, name), name
+        if pool.scout.ready and not pool.dead_polls and pool.phase is Phase.RUNNING:
+            assert all(will.waiting for will in pool.wills)
 
     def the_parts_were_told_all(self) -> None:
         pool, account = self.world.pool, self.account
@@ -345,7 +438,7 @@ class PoolModel(RuleBasedStateMachine):
         pool = self.world.pool
         assert pool.phase is not Phase.BOOTING or not (pool.template.ready and pool.scout.ready)
         assert pool.phase is not Phase.RUNNING or (pool.template.proven and pool.scout.proven)
-        assert (pool.phase is Phase.STOPPED) == (pool.level is not None and pool.size == 0)
+        assert (pool.phase is Phase.STOPPED) == (pool.level is not None and pool.size == 0 and not pool.wills)
         assert (pool.phase in (Phase.BOOTING, Phase.RUNNING)) == (pool.level is None)
         if pool.phase is Phase.DRAINING:
             assert all(slot.leaving or slot.pid is None for slot in pool.slots) or pool.level is Level.KILL
@@ -373,16 +466,19 @@ class PoolModel(RuleBasedStateMachine):
     # The end.
 
     def teardown(self) -> None:
-        """Everybody but the stubborn does his part, or time passes."""
+        """Everybody but the stubborn does his part, or time passes; one may still die."""
         if not hasattr(self, "world"):
             return
+        if self.dying:
+            self.one_with_a_message_dies(True, EXITS[1], self.dying)
         if self.world.pool.level is None:
             self.world.stop(Level.DRAIN)
-        assert self.world.goes_on_until_stopped(500, self.stubborn, self.hung_template)
+        assert self.world.goes_on_until_stopped(500, self.stubborn, self.hung)
         pool = self.world.pool
         assert pool.end is not None
         assert pool.size == 0
         assert pool.counts.in_hand == 0
+        assert not pool.wills
         assert pool.depth is None or isinstance(pool.depth, Depth)
 
 

@@ -17,15 +17,18 @@ from fleet.core.events import (
     Effect,
     Ended,
     Event,
+    GiveWill,
     HelperDied,
     HelperFailed,
     HelperReady,
+    Inspect,
     Kill,
     KillHelper,
     Log,
     Resized,
     Said,
     Sampled,
+    Seen,
     Send,
     Spawn,
     Spawned,
@@ -34,12 +37,24 @@ from fleet.core.events import (
     StopAsked,
     Terminate,
     Tick,
+    WillDone,
 )
-from fleet.core.exits import Exit
-from fleet.core.messages import Counted, Failed, Forked, Grant, Imported, NotForked, Ready, Usable, Word
+from fleet.core.exits import Exit, Settlement
+from fleet.core.messages import (
+    Counted,
+    Executed,
+    Failed,
+    Forked,
+    Grant,
+    Imported,
+    NotForked,
+    Ready,
+    Usable,
+    Word,
+)
 from fleet.core.reconcile import wakes_at
 from fleet.core.slots import State
-from tests.core.dispatchers import Channel, Choice, Dispatcher, Stage
+from tests.core.dispatchers import Channel, Choice, Dispatcher, Record, Stage
 
 KILLED = Exit(signal=9)
 
@@ -56,6 +71,7 @@ class Helper:
     alive: bool = True
     asked: list[tuple[int, Channel]] = field(default_factory=list)  # the template's orders
     unnamed: list[Forked] = field(default_factory=list)  # forked, and not said yet
+    wills: list[tuple[int, Settlement]] = field(default_factory=list)  # the scout's orders
 
 
 @dataclass
@@ -73,7 +89,7 @@ class World:
         self.processes: dict[int, Dispatcher] = {}
         self.helpers: dict[Role, Helper] = {}
         self.dead: list[tuple[int, Exit]] = []  # zombies, oldest first
-        self.polls_of_the_dead: list[float] = []  # until when the server serves them
+        self.polls_of_the_dead: dict[int, float] = {}  # until when the server serves them
         self.signals: list[Event] = []
         self.channels: dict[int, Channel] = {}
         self.pids: dict[int, int] = {}
@@ -96,11 +112,12 @@ class World:
 
     # The kernel.
 
-    def dies(self, pid: int, how: Exit) -> None:
-        """A process ends; its parent may look later."""
+    def dies(self, pid: int, how: Exit, record: Record | None = None) -> None:
+        """A process ends; its parent may look later. `record`: the last it wrote, if it was more than it had said."""
         if process := self.processes.get(pid):
-            if process.stage is Stage.POLLING:
-                self.polls_of_the_dead.append(process.poll_until)
+            process.leaves_behind(record or Record(), self.now)
+            if process.stage is Stage.POLLING and process.estate is None:
+                self.polls_of_the_dead[pid] = process.poll_until
             process.stage = Stage.GONE
         for helper in self.helpers.values():
             if helper.pid == pid:
@@ -122,10 +139,12 @@ class World:
     def open_polls(self) -> int:
         """What the server has open for this host, as far as it matters: of the living, and of the dead."""
         alive = sum(process.stage is Stage.POLLING for process in self.running())
-        return alive + self.dead_polls()
+        return alive + sum(until > self.now for until in self.polls_of_the_dead.values())
 
     def dead_polls(self) -> int:
-        return sum(until > self.now for until in self.polls_of_the_dead)
+        """Those of them whose dispatchers' deaths the master knows of."""
+        untold = {slot.pid for slot in self.pool.slots}
+        return sum(until > self.now and pid not in untold for pid, until in self.polls_of_the_dead.items())
 
     # The helpers.
 
@@ -154,6 +173,12 @@ class World:
     def scout_counts(self, depth: tuple[int, int, int]) -> None:
         if (scout := self.helper(Role.SCOUT)) and scout.ready:
             scout.words.append(Counted(*depth))
+
+    def scout_settles(self, good: bool) -> None:
+        """The oldest order; a scout that died may have done it."""
+        if (scout := self.helper(Role.SCOUT)) and scout.wills:
+            number, how = scout.wills.pop(0)
+            scout.words.append(Executed(number, how if good else Settlement.LEAVE))
 
     def template_forks(self, template: Helper, good: bool) -> None:
         """One request at a time: the fork, then the name; the dispatcher may be quicker than its name."""
@@ -218,6 +243,8 @@ class World:
                 return [HelperFailed(role, code, why)]
             case Counted(visible, in_flight, delayed):
                 return [Sampled(Depth(visible, in_flight, delayed))]
+            case Executed(number, how):
+                return [WillDone(number, how)]
             case Forked(slot, pid):
                 return self.named(slot, pid)
             case NotForked(slot, why):
@@ -260,7 +287,8 @@ class World:
         said = self.heard(slot) if slot in self.channels else []
         if channel := self.channels.pop(slot, None):
             channel.hung_up = True
-        self.mourned.append(Died(slot, how, str(how)))
+        process = self.processes[pid]
+        self.mourned.append(Died(slot, how, str(how), process.estate, process.settled))
         return [Ended(slot), *said]
 
     def swept(self) -> list[Event]:
@@ -309,6 +337,12 @@ class World:
             case KillHelper(role):
                 if helper := self.helper(role):
                     self.dies(helper.pid, KILLED)
+            case Inspect(slot):
+                if (process := self.at(slot)) and process.stage in (Stage.WORKING, Stage.HOLDING):
+                    self.take(Seen(slot, *process.beat(self.now)))
+            case GiveWill(will):
+                if scout := self.helpers.get(Role.SCOUT):
+                    scout.wills.append((will.number, will.settlement))
             case Log():
                 pass
 
@@ -339,7 +373,7 @@ class World:
 
     # The end.
 
-    def goes_on_until_stopped(self, turns: int, stubborn: frozenset[int], hung_template: bool) -> bool:
+    def goes_on_until_stopped(self, turns: int, stubborn: frozenset[int], hung: frozenset[Role]) -> bool:
         """Everybody but the stubborn does his part, and time passes. False when the pool does not stop."""
         for _ in range(turns):
             if self.pool.phase is Phase.STOPPED:
@@ -347,8 +381,11 @@ class World:
             for process in self.running():
                 if process.slot not in stubborn:
                     self.dispatcher_moves(process, Choice.EMPTY)
-            if not hung_template:
+            if Role.TEMPLATE not in hung:
                 self.helper_moves(Role.TEMPLATE, good=True)
+            if Role.SCOUT not in hung:
+                self.helper_moves(Role.SCOUT, good=True)
+                self.scout_settles(good=True)
             said = any(channel.words for channel in self.channels.values())
             said = said or any(helper.words for helper in self.helpers.values())
             quiet = not (said or self.dead or self.signals)

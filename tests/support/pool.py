@@ -122,6 +122,8 @@ class Expected:
     """Lines that are no JSON may come: the app writes to standard error itself."""
     ledger: bool = True
     """The pool tells its ledger: every pool does that came to an orderly end."""
+    unheard: int = 0
+    """Messages whose dispatcher was killed before it could tell that it had received them."""
 
 
 QUIET = Expected()

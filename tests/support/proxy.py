@@ -10,6 +10,7 @@ import json
 import socket
 import threading
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -48,7 +49,17 @@ class Refuse:
     code: str
 
 
-Fault = Cut | Refuse
+@dataclass(frozen=True)
+class Say:
+    """Answer with these bytes and status 200, without asking the server."""
+
+    body: bytes
+
+
+Fault = Cut | Refuse | Say
+
+Watch = Callable[["Exchange"], None]
+"""Sees every exchange twice: before the server does, and when its answer is there but has not been given."""
 
 
 class FaultProxy:
@@ -61,6 +72,7 @@ class FaultProxy:
         self._exchanges: list[Exchange] = []
         self._faults: dict[str, list[Fault]] = {}
         self._stalled: set[str] = set()
+        self.watches: list[Watch] = []
         self._passes: Counter[str] = Counter()
         self._server = _Server(("127.0.0.1", port), _Handler, self)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
@@ -114,6 +126,15 @@ class FaultProxy:
     def cut(self, action: str, times: int = 1, after: bool = False) -> None:
         """Cut the next `times` requests of `action` off, before or `after` the server has done them."""
         self._add(action, times, Cut(after))
+
+    def say(self, action: str, body: bytes, times: int = 1) -> None:
+        """Answer the next `times` requests of `action` with these bytes, whatever they mean."""
+        self._add(action, times, Say(body))
+
+    def heal(self, action: str) -> None:
+        """Pass requests of `action` again; faults that have not been met yet are forgotten."""
+        with self._changed:
+            self._faults.pop(action, None)
 
     def _add(self, action: str, times: int, fault: Fault) -> None:
         with self._changed:
@@ -175,17 +196,27 @@ class FaultProxy:
             self._marks += 1
             exchange.answered = self._marks
             exchange.status = status
-            exchange.answer = json.loads(body) if body else {}
+            exchange.answer = _read(body)
+        self._show(exchange)
+
+    def _show(self, exchange: Exchange) -> None:
+        for watch in self.watches:
+            watch(exchange)
 
     def handle(self, action: str, path: str, headers: dict[str, str], body: bytes) -> tuple[int, str, bytes] | None:
         """Carry out one request; return status, content type and body, or None to cut the connection."""
         exchange, fault = self._ask(action, json.loads(body) if body else {})
+        self._show(exchange)
         match fault:
+            case Say(said):
+                self._answer(exchange, 200, said)
+                return 200, "application/x-amz-json-1.0", said
             case Refuse(status, code):
                 answer = json.dumps({"__type": f"com.amazonaws.sqs#{code}", "message": "made by the proxy"}).encode()
                 self._answer(exchange, status, answer)
                 return status, "application/x-amz-json-1.0", answer
             case Cut(after=False):
+                self._hold(exchange)  # if that is wanted too: the server never sees it, and the client waits
                 self._answer(exchange, None, b"")
                 return None
         status, kind, answer = self._forward(path, headers, body)
@@ -201,6 +232,14 @@ class FaultProxy:
             return response.status, response.getheader("Content-Type", ""), response.read()
         finally:
             upstream.close()
+
+
+def _read(body: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(body) if body else {}
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 class _Server(ThreadingHTTPServer):

@@ -132,19 +132,20 @@ EMPTY = Depth(0, 0, 0)
 class LiveQueue:
     """A queue, and its dead-letter queue NAME-dlq, on a server, as another program sees them."""
 
-    def __init__(self, server: Server, name: str) -> None:
+    def __init__(self, server: Server, name: str, limit: int | None = MAX_RECEIVE_COUNT, fifo: bool = False) -> None:
+        suffix, kind = (".fifo", {"FifoQueue": "true"}) if fifo else ("", {})
         self.server = server
-        self.name = name
+        self.name = f"{name}{suffix}"
         self._client = server.client
-        self.dead_letter_url = self._create(f"{name}-dlq", {})
+        self.dead_letter_url = self._create(f"{name}-dlq{suffix}", kind)
         arn = self._attributes(self.dead_letter_url)["QueueArn"]
-        policy = json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": str(MAX_RECEIVE_COUNT)})
-        self.url = self._create(name, {"RedrivePolicy": policy})
+        policy = json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": str(limit)})
+        self.url = self._create(self.name, kind | ({"RedrivePolicy": policy} if limit else {}))
 
     @classmethod
-    def fresh(cls, server: Server) -> "LiveQueue":
-        """Make a queue that no other test has."""
-        return cls(server, f"jobs-{uuid.uuid4().hex[:8]}")
+    def fresh(cls, server: Server, limit: int | None = MAX_RECEIVE_COUNT, fifo: bool = False) -> "LiveQueue":
+        """Make a queue that no other test has; `limit` is its maxReceiveCount, None: nothing is dead-lettered."""
+        return cls(server, f"jobs-{uuid.uuid4().hex[:8]}", limit, fifo)
 
     def _create(self, name: str, attributes: dict[str, str]) -> str:
         return str(self._client.create_queue(QueueName=name, Attributes=attributes)["QueueUrl"])
@@ -163,6 +164,13 @@ class LiveQueue:
             sent = {entry["Id"]: entry["MessageId"] for entry in answer["Successful"]}
             ids.extend(sent[entry["Id"]] for entry in entries)
         return ids
+
+    def send_one(self, body: str, attributes: dict[str, Any] | None = None, **more: Any) -> str:
+        """Send one message with these attributes, and `more` arguments of SendMessage; return its id."""
+        answer = self._client.send_message(
+            QueueUrl=self.url, MessageBody=body, MessageAttributes=attributes or {}, **more
+        )
+        return str(answer["MessageId"])
 
     def depth(self) -> Depth:
         """Return the counts of the queue."""
@@ -185,11 +193,19 @@ class LiveQueue:
         wanted = Depth(visible, in_flight, 0)
         eventually(lambda: self.depth() == wanted, what=lambda: f"{self.name} has {wanted}, now {self.depth()}")
 
+    def dead_letters(self) -> dict[str, dict[str, Any]]:
+        """Return what is in the dead-letter queue, by body; it is hidden for a while then."""
+        letters: dict[str, dict[str, Any]] = {}
+        while found := self._client.receive_message(
+            QueueUrl=self.dead_letter_url,
+            MaxNumberOfMessages=10,
+            VisibilityTimeout=600,
+            MessageAttributeNames=["All"],
+            MessageSystemAttributeNames=["All"],
+        ).get("Messages"):
+            letters |= {message["Body"]: message for message in found}
+        return letters
+
     def dead_bodies(self) -> list[str]:
         """Return the bodies in the dead-letter queue, which hides them for a while."""
-        bodies: list[str] = []
-        while found := self._client.receive_message(
-            QueueUrl=self.dead_letter_url, MaxNumberOfMessages=10, VisibilityTimeout=600
-        ).get("Messages"):
-            bodies.extend(message["Body"] for message in found)
-        return sorted(bodies)
+        return sorted(self.dead_letters())

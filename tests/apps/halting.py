@@ -1,0 +1,141 @@
+"""An app whose dispatchers stop themselves at a chosen step of a message's first delivery, for the test to kill there.
+
+It is imported in the template, so what it wraps is wrapped in every dispatcher. The body of a message is the step.
+"""
+
+import functools
+import os
+import signal
+from collections.abc import Callable
+from typing import Any
+
+import endings
+from jobs import SHARED, write
+
+from fleet import running
+from fleet.core.messages import Held, Received, Settled
+from fleet.core.slots import State
+from fleet.delivering import Delivering
+from fleet.ears import Ears
+from fleet.system import processes
+from fleet.system.scoreboard import Board
+from fleet.system.sqs import SqsQueue
+
+current: list[Any] = [None]
+"""The message in this dispatcher's hand."""
+
+
+def halt(step: str) -> None:
+    """Stop here if the message in hand says so, and it is its first delivery."""
+    message = current[0]
+    if message is None or message.attempt != 1 or message.body.split(" :: ")[0] != step:
+        return
+    write("halted", step)  # without the message's id: a dispatcher is no process that worked on it
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+
+def wrap(owner: Any, name: str, wrapper: Callable[..., Any]) -> None:
+    """Replace `owner.name` by a function that gets the original first."""
+    original = getattr(owner, name)
+
+    @functools.wraps(original)
+    def replaced(*args: Any, **kwargs: Any) -> Any:
+        return wrapper(original, *args, **kwargs)
+
+    setattr(owner, name, replaced)
+
+
+def receive(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    if os.environ.get("HALT_FIRST_RECEIVE") and first("receive"):
+        write("halted", "before the receive")
+        os.kill(os.getpid(), signal.SIGSTOP)
+    current[0] = None
+    current[0] = original(*args, **kwargs)
+    halt("after the answer")
+    return current[0]
+
+
+def first(what: str) -> bool:
+    """Say whether nobody has asked for `what` before."""
+    try:
+        os.close(os.open(SHARED / f"first-{what}", os.O_CREAT | os.O_EXCL))
+    except FileExistsError:
+        return False
+    return True
+
+
+def note(original: Callable[..., Any], board: Board, **changes: Any) -> None:
+    original(board, **changes)
+    if changes.get("state") is State.WORKING:
+        halt("after the record")
+    if "exit" in changes:
+        halt("after the exit's record")
+    if "intent" in changes:
+        halt("after the intent")
+
+
+def say(original: Callable[..., Any], ears: Ears, report: Any) -> None:
+    if isinstance(report, Settled):
+        halt("before Settled")
+    original(ears, report)
+    if isinstance(report, Received):
+        halt("after Received")
+    if isinstance(report, Held):
+        halt("while held")
+    if isinstance(report, Settled):
+        halt("after Settled")
+
+
+def start(original: Callable[..., Any], delivering: Delivering) -> None:
+    halt("before the fork")
+    original(delivering)
+    halt("job running")
+
+
+def fork_blocked(original: Callable[..., int], *args: Any) -> int:
+    pid = original(*args)
+    if pid and current[0] is not None:
+        halt("after the fork")
+    return pid
+
+
+def gone(original: Callable[..., Any], self: running.Running, *args: Any) -> Any:
+    if processes.dead_child(self.pid):
+        halt("before the reaping")
+    return original(self, *args)
+
+
+def bury(original: Callable[..., Any], pid: int) -> Any:
+    found = original(pid)
+    halt("after the reaping")
+    return found
+
+
+def around(step: str) -> Callable[..., Any]:
+    """Wrap a request: before it is sent, after it was answered."""
+
+    def call(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        halt(f"before the {step}")
+        answer = original(*args, **kwargs)
+        halt(f"after the {step}")
+        return answer
+
+    return call
+
+
+wrap(SqsQueue, "receive", receive)
+wrap(Board, "note", note)
+wrap(Ears, "say", say)
+wrap(Delivering, "_start", start)
+wrap(processes, "fork_blocked", fork_blocked)
+wrap(running.Running, "gone", gone)
+wrap(processes, "bury", bury)
+wrap(SqsQueue, "delete", around("delete"))
+wrap(SqsQueue, "release", around("release"))
+wrap(SqsQueue, "extend", around("extend"))
+wrap(SqsQueue, "dead_letter", around("letter"))
+
+
+def job(body: str) -> object:
+    """Do what follows " :: ", at the first attempt; any later one succeeds at once."""
+    return endings.job(f"attempts {body.partition(' :: ')[2] or 'task'}/task")

@@ -1,0 +1,80 @@
+"""What a transformer or a router returns → how the job is called."""
+
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Any
+
+import pytest
+
+from fleet.core.arguments import Call, routed, transformed
+
+
+def job() -> None:
+    """Not called here."""
+
+
+def handler() -> None:
+    """Not called here."""
+
+
+@pytest.mark.parametrize(
+    ("value", "args", "kwargs"),
+    [
+        (["a", 2], ("a", 2), {}),
+        (("a",), ("a",), {}),
+        ([], (), {}),
+        ({"name": 1, "_private": 2}, (), {"name": 1, "_private": 2}),
+        ({}, (), {}),
+        ("text", ("text",), {}),
+        (b"bytes", (b"bytes",), {}),
+        (0, (0,), {}),
+        (None, (None,), {}),
+        ([[1, 2]], ([1, 2],), {}),
+        ({1, 2}, ({1, 2},), {}),
+    ],
+)
+def test_a_transformers_value_is_the_jobs_arguments(value: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    assert transformed(value) == (args, kwargs)
+
+
+def test_named_arguments_are_a_copy() -> None:
+    value = {"name": 1}
+    _, kwargs = transformed(value)
+    kwargs["more"] = 2
+    assert value == {"name": 1}
+
+
+@pytest.mark.parametrize(
+    ("value", "call"),
+    [
+        ({"_job": job}, Call(job)),
+        ({"_job": job, "name": 1}, Call(job, (), {"name": 1})),
+        ({"_job": job, "_job_args": [1, 2], "name": 3}, Call(job, (1, 2), {"name": 3})),
+        ({"_job": job, "_job_args": (1,)}, Call(job, (1,))),
+        ({"_job": job, "_job_args": "text"}, Call(job, ("text",))),
+        ({"_job": job, "_job_args": None}, Call(job, (None,))),
+        ({"_job": job, "_exit_handler": handler}, Call(job, (), {}, handler)),
+        ({"_job": job, "_exit_handler": None}, Call(job)),
+    ],
+)
+def test_a_routers_value_is_a_call(value: dict[str, Any], call: Call) -> None:
+    assert routed(value) == replace(call, routed=True)
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (None, "_job"),
+        ([job], "_job"),
+        (job, "_job"),
+        ({}, "_job"),
+        ({"job": job}, "_job"),
+        ({"_job": "app:job"}, "_job"),
+        ({"_job": None}, "_job"),
+        (MappingProxyType({"_job": job}), "_job"),
+        ({"_job": job, "_exit_handler": "app:handler"}, "_exit_handler"),
+    ],
+)
+def test_anything_else_is_the_routers_fault(value: Any, words: str) -> None:
+    with pytest.raises(TypeError, match=words):
+        routed(value)

@@ -1,0 +1,252 @@
+"""From the verdict to the confirmed request: release, dead letter, and every request that fails."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from math import inf
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fleet.core.delivery import LONGEST, Phase, Rules
+from fleet.core.delivery_events import (
+    End,
+    Exited,
+    Freed,
+    LeaseLost,
+    Settle,
+    SettleDone,
+    SettleFailed,
+)
+from fleet.core.exits import Settlement, Verdict
+from tests.core.deliveries import (
+    DELETE,
+    DELETE_SENT,
+    GIVE_BACK,
+    KILLED,
+    SEND,
+    Story,
+    done,
+    held,
+    releasing,
+    retrying,
+    sending,
+    sent,
+    settling,
+    stopping,
+)
+
+ALMOST_ONE = 0.999999
+
+
+# Release.
+
+
+def test_a_message_that_came_too_late_is_held_freed_and_released() -> None:
+    story = held()
+    assert story.delivery.settlement is Settlement.RELEASE
+    assert story.happens(Freed(3.0)) == [GIVE_BACK]
+    assert story.happens(SettleDone()) == [End()]
+    assert story.ended_as(Settlement.RELEASE)
+    assert story.delivery.outcome is None
+
+
+def test_a_message_that_is_freed_when_its_lease_has_ended_is_left() -> None:
+    story = held()
+    assert story.happens(Freed(20.0)) == [LeaseLost(), End()]
+    assert story.ended_as(Settlement.LEAVE)
+
+
+def test_a_held_message_has_no_deadline_but_its_lease() -> None:
+    story = stopping()
+    story.happens(Exited(2.0, KILLED))
+    story.known(2.0)
+    assert (story.delivery.stop_at, story.delivery.timeout_at, story.delivery.kill_at) == (inf, inf, inf)
+    assert story.wakes_at == pytest.approx(20 / 3)
+
+
+def test_a_delay_counts_from_the_release() -> None:
+    story = retrying()
+    assert story.happens(Freed(9.0)) == [Settle(Verdict(Settlement.RELEASE, "its job asked for a retry", 600))]
+
+
+def test_a_delay_is_never_more_than_sqs_allows_when_it_is_asked_for() -> None:
+    """It was held, and tried, for a while: 12 hours from the receive are nearer now."""
+    story = retrying()
+    story.delivery = replace(story.delivery, lease_until=LONGEST)
+    assert story.happens(Freed(LONGEST - 100.5)) == [
+        Settle(Verdict(Settlement.RELEASE, "its job asked for a retry", 100))
+    ]
+    story.happens(SettleFailed(LONGEST - 50.5, 0.0))
+    assert story.at(LONGEST - 50.4) == [Settle(Verdict(Settlement.RELEASE, "its job asked for a retry", 50))]
+
+
+# Dead letter: two requests.
+
+
+def test_a_dead_letter_is_deleted_when_it_is_confirmed_that_it_was_sent() -> None:
+    story = sending()
+    assert story.happens(SettleDone()) == [DELETE_SENT]
+    assert story.delivery.sent
+    assert story.phase is Phase.SETTLING
+    assert story.happens(SettleDone()) == [End()]
+    assert story.ended_as(Settlement.DEAD_LETTER)
+
+
+def test_a_letter_that_is_not_sent_is_sent_again_and_nothing_is_deleted() -> None:
+    story = sending()
+    assert story.happens(SettleFailed(3.0, 0.5)) == []
+    assert story.at(story.wakes_at) == [SEND]
+    assert story.happens(SettleFailed(19.9999, ALMOST_ONE)) == [End()]
+    assert story.delivery.verdict == Verdict(Settlement.LEAVE, "the queue did not take the settlement")
+    assert [action for action in story.asked if isinstance(action, Settle)] == [SEND, SEND]
+
+
+def test_a_letter_that_cannot_be_sent_deletes_nothing() -> None:
+    story = sending()
+    assert story.happens(SettleFailed(3.0, 0.5, final=True)) == [End()]
+    assert story.ended_as(Settlement.LEAVE)
+    assert not story.delivery.sent
+
+
+def test_a_letter_that_is_not_sent_when_the_lease_has_ended_is_not_sent_any_more() -> None:
+    story = sending()
+    story.happens(SettleFailed(3.0, 0.5))
+    assert story.at(20.0) == [End()]
+    assert story.ended_as(Settlement.LEAVE)
+
+
+def test_a_letter_that_was_sent_is_not_sent_again() -> None:
+    """Only the delete is repeated, with a backoff of its own, and for as long as any delete."""
+    story = sending()
+    story.happens(SettleFailed(3.0, ALMOST_ONE))
+    story.at(story.wakes_at)
+    story.happens(SettleDone())
+    assert story.delivery.tries == 0
+    story.happens(SettleFailed(4.0, ALMOST_ONE))
+    assert story.wakes_at == pytest.approx(4.1)
+    assert story.at(story.wakes_at) == [DELETE_SENT]
+    story.happens(SettleFailed(30.0, ALMOST_ONE))
+    assert story.at(400.0) == [DELETE_SENT]
+    assert story.happens(SettleFailed(400.0, 0.0)) == [End()]
+    assert story.delivery.verdict == Verdict(
+        Settlement.LEAVE, "the queue did not take the settlement after it was sent to the dead-letter queue"
+    )
+    assert story.delivery.sent
+
+
+# Settling.
+
+
+def test_a_settlement_is_asked_for_once_until_it_is_answered() -> None:
+    story = settling()
+    assert story.wakes_at == inf
+    assert story.at(3.0) == []
+    assert story.happens(SettleDone()) == [End()]
+    assert story.ended_as(Settlement.DELETE)
+
+
+def fails_until_the_end(story: Story, request: Settle) -> tuple[float, list[float]]:
+    """Every answer is bad: when the last request was made, and the pauses between them."""
+    now, pauses = 2.0, []
+    while story.phase is Phase.SETTLING:
+        story.happens(SettleFailed(now, ALMOST_ONE))
+        if story.phase is Phase.SETTLING:
+            pauses.append(story.wakes_at - now)
+            now = story.wakes_at
+            assert story.at(now) == [request]
+            assert story.wakes_at == inf
+    assert story.asked[-1] == End()
+    assert story.ended_as(Settlement.LEAVE)
+    return now, pauses
+
+
+@pytest.mark.parametrize("begin", [settling, sent, releasing, sending])
+def test_a_failed_settlement_is_asked_for_again_with_backoff(begin: Callable[[], Story]) -> None:
+    request = {settling: DELETE, sent: DELETE_SENT, releasing: GIVE_BACK, sending: SEND}[begin]
+    _, pauses = fails_until_the_end(begin(), request)
+    assert len(pauses) >= 5
+    assert pauses[0] == pytest.approx(0.1, rel=1e-3)
+    assert pauses[1] == pytest.approx(2 * pauses[0], rel=1e-3)
+    assert max(pauses) <= 5.0
+
+
+@pytest.mark.parametrize(
+    ("begin", "request_", "fifo", "until"),
+    [
+        (settling, DELETE, False, 320.0),  # the work is done: a standard queue takes a late delete
+        (sent, DELETE_SENT, False, 320.0),
+        (settling, DELETE, True, 20.0),  # a FIFO queue does not
+        (sent, DELETE_SENT, True, 20.0),
+        (releasing, GIVE_BACK, False, 20.0),
+        (sending, SEND, False, 20.0),
+    ],
+)
+def test_a_settlement_is_asked_for_until_the_lease_ends_and_a_delete_for_longer(
+    begin: Callable[[], Story], request_: Settle, fifo: bool, until: float
+) -> None:
+    story = begin()
+    story.rules = replace(story.rules, fifo=fifo)
+    last, _ = fails_until_the_end(story, request_)
+    assert until - 5.1 <= last < until
+
+
+@pytest.mark.parametrize(
+    ("begin", "fifo", "end"), [(releasing, False, 20.0), (settling, True, 20.0), (settling, False, 320.0)]
+)
+def test_the_last_moment_for_a_settlement(begin: Callable[[], Story], fifo: bool, end: float) -> None:
+    for now, over in ((end - 0.1, False), (end - 0.01, True), (end, True)):
+        story = begin()
+        story.rules = replace(story.rules, fifo=fifo)
+        story.happens(SettleFailed(now, 0.0))
+        assert (story.phase is Phase.DONE) == over
+
+
+@given(st.integers(0, 100), st.floats(0, 1, exclude_max=True), st.sampled_from([2.0, 12.0, 1000.0]))
+def test_the_pause_before_another_settlement_is_bounded(tries: int, luck: float, visibility: float) -> None:
+    """Never nothing, which would be a hot loop; never more than a lease has room for."""
+    story = settling(Rules(visibility=visibility))
+    story.delivery = replace(story.delivery, tries=tries, lease_until=1000.0)
+    assert story.happens(SettleFailed(3.0, luck)) == []
+    assert story.delivery.tries == tries + 1
+    assert 3.0 + 0.1 / 4 <= story.wakes_at <= 3.0 + min(5.0, story.rules.first_lease / 6)
+
+
+@pytest.mark.parametrize(("tries", "luck", "pause"), [(0, 0.0, 0.025), (0, ALMOST_ONE, 0.1), (50, ALMOST_ONE, 20 / 6)])
+def test_the_pause_grows_to_its_bound(tries: int, luck: float, pause: float) -> None:
+    story = settling()
+    story.delivery = replace(story.delivery, tries=tries)
+    story.happens(SettleFailed(3.0, luck))
+    assert story.wakes_at == pytest.approx(3.0 + pause, rel=1e-4)
+
+
+@pytest.mark.parametrize("begin", [settling, releasing, sending, sent])
+def test_a_settlement_that_cannot_succeed_is_left_at_once(begin: Callable[[], Story]) -> None:
+    story = begin()
+    assert story.happens(SettleFailed(3.0, 0.0, final=True)) == [End()]
+    assert story.ended_as(Settlement.LEAVE)
+
+
+def test_nothing_is_released_after_the_lease_has_ended_however_late_the_clock() -> None:
+    for now in (20.0, 500.0):
+        story = releasing()
+        story.happens(SettleFailed(3.0, 0.5))
+        assert story.at(now) == [End()]
+        assert story.ended_as(Settlement.LEAVE)
+
+
+def test_finished_work_is_deleted_however_late_the_clock() -> None:
+    story = settling()
+    story.happens(SettleFailed(3.0, 0.5))
+    assert story.at(500.0) == [DELETE]
+
+
+@pytest.mark.parametrize("begin", [settling, sending, sent, done])
+def test_what_is_being_settled_is_extended_no_more(begin: Callable[[], Story]) -> None:
+    story = begin()
+    assert story.at(7.0) == []
+    assert story.at(50.0) == []
+
+
+def test_a_delivery_that_is_done_waits_for_nothing() -> None:
+    assert done().wakes_at == inf

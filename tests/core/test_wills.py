@@ -1,0 +1,337 @@
+"""Messages whose dispatchers died: who settles them, when, and how they are booked. Stories; the model is elsewhere."""
+
+from dataclasses import replace
+
+import pytest
+
+from fleet.core import pool as machine
+from fleet.core.books import Config, Counts, Level, Phase, Pool, Role, new
+from fleet.core.estates import Estate
+from fleet.core.events import (
+    Died,
+    Effect,
+    Event,
+    GiveWill,
+    HelperDied,
+    HelperReady,
+    Log,
+    Said,
+    SpawnHelper,
+    StopAsked,
+    Tick,
+    WillDone,
+)
+from fleet.core.exits import Exit, Settlement
+from fleet.core.messages import Held, Ready, Received
+from fleet.core.reconcile import wakes_at
+from fleet.core.slots import State
+
+KILLED = Exit(signal=9)
+DELETE, RELEASE, DEAD_LETTER, LEAVE = Settlement
+
+
+class Host:
+    """A pool of two, one step after the other."""
+
+    def __init__(self, workers: int = 2) -> None:
+        self.now = 100.0
+        self.pool: Pool = new(Config(workers, wait_time=10.0))
+        self.asked: list[Effect] = []
+        self.take(Tick(), HelperReady(Role.TEMPLATE), HelperReady(Role.SCOUT))
+        for slot in range(workers):
+            self.take(Said(slot, Ready(slot + 10)))
+
+    def take(self, *events: Event) -> list[Effect]:
+        """What is asked for by all of them."""
+        found: list[Effect] = []
+        for event in events:
+            self.pool, effects = machine.step(self.pool, event, self.now, 0.5)
+            found += effects
+        self.asked += found
+        return found
+
+    def works(self, slot: int) -> None:
+        """The slot's dispatcher has a message in hand."""
+        if self.pool.slots[slot].state is State.IDLE:  # it is somebody else's turn to poll
+            (other,) = (each.number for each in self.pool.slots if each.state is State.POLLING)
+            self.works(other)
+        self.take(Said(slot, Received(0.1)))
+
+    def dies(
+        self, slot: int, lease: float = 60.0, intent: Settlement | None = None, how: Exit | None = None
+    ) -> list[Effect]:
+        """With a message in hand."""
+        estate = Estate("id", 3, "handle", self.now + lease, 7, intent, how)
+        return self.take(Died(slot, KILLED, "SIGKILL", estate))
+
+    def has_stopped(self) -> bool:
+        """Nothing more is waited for."""
+        return self.pool.phase is Phase.STOPPED
+
+    @property
+    def counts(self) -> Counts:
+        return self.pool.counts
+
+
+def given(effects: list[Effect]) -> list[tuple[int, Settlement]]:
+    return [(effect.will.number, effect.will.settlement) for effect in effects if isinstance(effect, GiveWill)]
+
+
+def logged(effects: list[Effect]) -> list[str]:
+    return [effect.event for effect in effects if isinstance(effect, Log) and effect.event.startswith("message.")]
+
+
+@pytest.fixture
+def host() -> Host:
+    """Slot 0 has a message in hand."""
+    host = Host()
+    host.works(0)
+    return host
+
+
+@pytest.mark.parametrize(
+    ("intent", "how", "order"),
+    [(None, None, RELEASE), (None, Exit(code=0), DELETE), (DELETE, None, DELETE)],
+)
+def test_the_scout_settles_and_its_answer_is_booked(
+    host: Host, intent: Settlement | None, how: Exit | None, order: Settlement
+) -> None:
+    assert given(host.dies(0, intent=intent, how=how)) == [(0, order)]
+    assert host.counts.in_hand == 1
+    effects = host.take(WillDone(0, order))
+    (log,) = (effect for effect in effects if isinstance(effect, Log))
+    assert log.event == f"message.{order.value}"
+    delay = 7 if order is RELEASE else 0
+    assert log.fields == {"slot": 0, "message_id": "id", "attempt": 3, "why": "its dispatcher died", "delay": delay}
+    assert host.counts.in_hand == 0
+    assert (host.counts.deleted, host.counts.released) == ((1, 0) if order is DELETE else (0, 1))
+    assert host.pool.wills == ()
+
+
+def test_what_the_scout_cannot_settle_is_left(host: Host) -> None:
+    host.dies(0)
+    assert logged(host.take(WillDone(0, LEAVE))) == ["message.left"]
+    assert (host.counts.left, host.counts.in_hand) == (1, 0)
+
+
+@pytest.mark.parametrize("intent", [RELEASE, DEAD_LETTER])
+def test_what_may_have_been_done_is_left_at_once(host: Host, intent: Settlement) -> None:
+    assert logged(host.dies(0, intent=intent)) == ["message.left"]
+    assert (host.counts.left, host.pool.wills) == (1, ())
+
+
+def test_an_answer_to_an_order_that_is_not_open_says_nothing(host: Host) -> None:
+    host.dies(0)
+    host.take(WillDone(0, RELEASE))
+    assert host.take(WillDone(0, RELEASE), WillDone(99, DELETE)) == []
+    assert host.counts.released == 1
+
+
+def test_orders_have_numbers_of_their_own() -> None:
+    host = Host()
+    host.works(0)
+    host.works(1)
+    assert given(host.dies(0)) == [(0, RELEASE)]
+    assert given(host.dies(1)) == [(1, RELEASE)]
+    host.take(WillDone(1, RELEASE))
+    assert [will.number for will in host.pool.wills] == [0]
+
+
+# By the state of the slot.
+
+
+def test_a_message_that_nobody_had_heard_of_yet_is_received_too(host: Host) -> None:
+    """The poll had come home, and its dispatcher died before it could say so: that poll is not open."""
+    assert host.pool.slots[1].state is State.POLLING
+    assert given(host.dies(1)) == [(0, RELEASE)]
+    assert host.counts.received == 2
+    assert host.pool.dead_polls == ()
+
+
+def test_a_message_that_waits_for_its_release_is_inherited() -> None:
+    host = Host()
+    host.works(0)
+    host.pool = replace(host.pool, dead_polls=(200.0,))
+    host.take(Said(0, Held()))
+    assert host.pool.slots[0].state is State.HOLDING
+    assert given(host.dies(0)) == []
+    assert len(host.pool.wills) == 1
+
+
+def test_a_poll_that_had_not_come_home_stays_open(host: Host) -> None:
+    host.take(Died(1, KILLED, "SIGKILL"))
+    assert host.pool.dead_polls == (111.0,)
+    assert host.counts.received == 1
+
+
+@pytest.mark.parametrize("settled", [*Settlement, None])
+def test_a_message_that_was_settled_but_not_said_is_booked(host: Host, settled: Settlement | None) -> None:
+    host.take(Died(0, KILLED, "SIGKILL", None, settled))
+    counts = host.counts
+    assert counts.in_hand == 0
+    booked = {DELETE: counts.deleted, RELEASE: counts.released, DEAD_LETTER: counts.dead_lettered}
+    assert booked.get(settled or LEAVE, counts.left) == 1
+
+
+@pytest.mark.parametrize("settled", [*Settlement, None])
+def test_who_has_nothing_in_hand_leaves_nothing(settled: Settlement | None) -> None:
+    """An idle dispatcher's record still says what it did with its last message."""
+    host = Host(workers=3)
+    (idle, *_) = (slot.number for slot in host.pool.slots if slot.state is State.IDLE)
+    before = host.counts
+    host.take(Died(idle, KILLED, "SIGKILL", None, settled))
+    assert host.counts == replace(before, dispatcher_deaths=1)
+    assert (host.pool.wills, host.pool.dead_polls) == ((), ())
+
+
+# The release rule.
+
+
+def test_outside_a_drain_a_release_waits_for_the_polls_of_the_dead(host: Host) -> None:
+    host.take(Died(1, KILLED, "SIGKILL"))
+    assert given(host.dies(0)) == []
+    assert wakes_at(host.pool, host.now) <= 111.0
+    host.now = 110.9
+    assert given(host.take(Tick())) == []
+    host.now = 111.0
+    assert given(host.take(Tick())) == [(0, RELEASE)]
+
+
+def test_a_delete_waits_for_nobody(host: Host) -> None:
+    host.take(Died(1, KILLED, "SIGKILL"))
+    assert given(host.dies(0, how=Exit(code=0))) == [(0, DELETE)]
+
+
+def test_in_a_drain_a_release_waits_for_every_open_poll(host: Host) -> None:
+    host.take(StopAsked(Level.DRAIN, "SIGTERM"))
+    assert given(host.dies(0)) == []
+    assert given(host.take(Died(1, Exit(code=0), "exit 0"))) == []  # its poll may be open still
+    host.now = 111.0
+    assert given(host.take(Tick())) == [(0, RELEASE)]
+
+
+def test_outside_a_drain_a_release_does_not_wait_for_the_living(host: Host) -> None:
+    assert host.pool.slots[1].state is State.POLLING
+    assert given(host.dies(0)) == [(0, RELEASE)]
+
+
+@pytest.mark.parametrize(("lease", "effects"), [(11.0, []), (20.0, [(0, RELEASE)])])
+def test_a_release_that_has_waited_too_long_is_left(
+    host: Host, lease: float, effects: list[tuple[int, Settlement]]
+) -> None:
+    """The moment is named, so that a drain does not wait for nothing."""
+    host.take(Died(1, KILLED, "SIGKILL"))
+    host.dies(0, lease=lease)
+    at = wakes_at(host.pool, host.now)
+    while host.now < 111.0 and host.pool.wills and at <= 111.0:
+        host.now = at
+        found = host.take(Tick())
+        at = wakes_at(host.pool, host.now)
+    assert given(found) == effects
+    assert host.counts.left == (not effects)
+
+
+# Deaths of the scout.
+
+
+def test_a_successor_is_given_a_delete_again(host: Host) -> None:
+    host.dies(0, how=Exit(code=0))
+    assert SpawnHelper(Role.SCOUT) in host.take(HelperDied(Role.SCOUT, "SIGKILL"))
+    assert [will.waiting for will in host.pool.wills] == [False]
+    assert given(host.take(HelperReady(Role.SCOUT))) == [(0, DELETE)]
+    assert host.pool.wills[0].given == 2
+    host.take(WillDone(0, DELETE))
+    assert host.counts.in_hand == 0
+
+
+def test_a_release_is_given_once_only(host: Host) -> None:
+    """Whether the dead scout has done it nobody knows, and once more could hit a new owner."""
+    host.dies(0, lease=10_000.0)
+    assert logged(host.take(HelperDied(Role.SCOUT, "SIGKILL"))) == ["message.left"]
+    assert (host.counts.left, host.pool.wills) == (1, ())
+
+
+def test_a_release_that_was_not_given_is_given_to_the_successor(host: Host) -> None:
+    host.take(Died(1, KILLED, "SIGKILL"), HelperDied(Role.SCOUT, "SIGKILL"))
+    host.dies(0)
+    host.now = 111.0
+    assert given(host.take(Tick())) == []
+    assert given(host.take(HelperReady(Role.SCOUT))) == [(0, RELEASE)]
+
+
+def test_nothing_is_given_to_a_scout_that_is_not_ready(host: Host) -> None:
+    host.take(HelperDied(Role.SCOUT, "SIGKILL"))
+    assert given(host.dies(0, how=Exit(code=0))) == []
+    assert len(host.pool.wills) == 1
+
+
+# The end.
+
+
+def drained(host: Host) -> list[Effect]:
+    """Everybody but the dead has left."""
+    host.take(StopAsked(Level.DRAIN, "SIGTERM"))
+    found: list[Effect] = []
+    for slot in host.pool.slots:
+        if slot.state is not State.VACANT:
+            found += host.take(Died(slot.number, Exit(code=0), "exit 0"))
+    return found
+
+
+def test_a_drain_waits_for_its_orders(host: Host) -> None:
+    host.dies(0, how=Exit(code=0))
+    drained(host)
+    assert not host.has_stopped()
+    host.take(WillDone(0, DELETE))
+    assert host.has_stopped()
+    assert (host.pool.end and host.pool.end.code) == 0
+
+
+def test_a_drain_has_a_new_scout_for_its_orders(host: Host) -> None:
+    host.dies(0, how=Exit(code=0))
+    drained(host)
+    assert SpawnHelper(Role.SCOUT) in host.take(HelperDied(Role.SCOUT, "SIGKILL"))
+    assert given(host.take(HelperReady(Role.SCOUT))) == [(0, DELETE)]
+
+
+def test_a_drain_without_orders_needs_no_scout(host: Host) -> None:
+    host.take(StopAsked(Level.DRAIN, "SIGTERM"))
+    assert SpawnHelper(Role.SCOUT) not in host.take(HelperDied(Role.SCOUT, "SIGKILL"))
+
+
+@pytest.mark.parametrize("waiting", [True, False])
+def test_the_hard_limit_leaves_them(host: Host, waiting: bool) -> None:
+    """A scout that hangs holds up no stop."""
+    if not waiting:
+        host.take(HelperDied(Role.SCOUT, "SIGKILL"))
+    host.dies(0, how=Exit(code=0))
+    drained(host)
+    assert not host.has_stopped()
+    assert host.pool.wills[0].waiting is waiting
+    host.now = host.pool.kill_at
+    effects = host.take(Tick())
+    assert logged(effects) == ["message.left"]
+    assert SpawnHelper(Role.SCOUT) not in effects
+    assert host.has_stopped()
+    assert (host.pool.end and host.pool.end.code) == 7
+    assert host.counts.in_hand == 0
+
+
+def test_what_a_kill_takes_out_of_a_hand_is_left(host: Host) -> None:
+    host.take(StopAsked(Level.DRAIN, "SIGTERM"))
+    host.now += 2
+    host.take(StopAsked(Level.KILL, "SIGTERM"))
+    assert logged(host.dies(0, how=Exit(code=0))) == ["message.left"]
+    assert host.pool.wills == ()
+    host.take(Died(1, KILLED, "SIGKILL"))
+    assert host.has_stopped()
+    assert (host.pool.end and host.pool.end.code) == 7
+
+
+@pytest.mark.parametrize(("settled", "code"), [(DELETE, 0), (RELEASE, 0), (None, 7)])
+def test_what_was_settled_before_the_kill_costs_nothing(host: Host, settled: Settlement | None, code: int) -> None:
+    host.take(StopAsked(Level.DRAIN, "SIGTERM"))
+    host.now += 2
+    host.take(StopAsked(Level.KILL, "SIGTERM"))
+    host.take(Died(0, KILLED, "SIGKILL", None, settled), Died(1, KILLED, "SIGKILL"))
+    assert (host.pool.end and host.pool.end.code) == code

@@ -1,0 +1,213 @@
+"""A dispatcher that is killed at any of its steps: its message is settled as the record on the scoreboard says.
+
+tests/apps/halting.py stops a dispatcher at the step that its message names; it is killed there.
+"""
+
+import os
+import signal
+from dataclasses import dataclass
+
+from tests.support.eventually import eventually
+from tests.support.pool import Expected, Home, Pool, StartPool
+from tests.support.processes import is_alive
+from tests.support.proxy import FaultProxy
+from tests.support.servers import EMPTY, LiveQueue
+from tests.support.witness import Witness
+
+APP = "halting:job"
+KILLED = Expected(
+    kills=frozenset({"dispatcher.died", "helper.died", "message.left", "job.signalled"}),
+)
+WHY = "its dispatcher died"
+
+
+@dataclass(frozen=True)
+class Step:
+    """Where it is killed, what its job does, and what is to be seen of the message then."""
+
+    name: str
+    fates: tuple[str, ...]
+    """What the pool may say that became of it by its death; none: nothing had to be done, or nobody knew of it."""
+    again: bool
+    """It is delivered once more."""
+    work: str = "task"
+
+    @property
+    def body(self) -> str:
+        """The message that asks for it."""
+        return f"{self.name} :: {self.work}"
+
+
+STEPS = (
+    Step("after the answer", (), again=True),
+    Step("after the record", ("released",), again=True),
+    Step("after Received", ("released",), again=True),
+    Step("before the fork", ("released",), again=True),
+    Step("after the fork", ("released",), again=True, work="hold never"),
+    Step("job running", ("released",), again=True, work="family never"),
+    Step("before the extend", ("released",), again=True, work="family never"),
+    Step("after the extend", ("released",), again=True, work="family never"),
+    Step("before the reaping", ("deleted",), again=False),
+    Step("after the exit's record", ("deleted",), again=False),
+    Step("after the reaping", ("deleted",), again=False),
+    Step("after the intent", ("deleted",), again=False),
+    Step("before the delete", ("deleted",), again=False),
+    Step("after the delete", ("deleted", "left"), again=False),  # servers differ on a second delete
+    Step("before Settled", (), again=False),
+    Step("after Settled", (), again=False),
+    Step("while held", ("left",), again=True, work="retry 0"),
+    Step("before the release", ("left",), again=True, work="retry 0"),
+    Step("after the release", ("left",), again=True, work="retry 0"),
+    Step("before the letter", ("left",), again=True, work="reject it"),
+    Step("after the letter", ("left",), again=True, work="reject it"),
+)
+UNHEARD = 2
+"""Messages whose dispatchers are killed between the record and the log's line."""
+
+
+def kill_halted(home: Home, pool: Pool, killed: set[int]) -> bool:
+    """Kill the dispatchers that have come to their steps, each as soon as it has."""
+    for line in home.trace.lines("halted"):
+        if line.pid not in killed:
+            killed.add(line.pid)
+            os.kill(line.pid, signal.SIGKILL)
+    assert pool.process.poll() is None, pool.log()
+    return len(killed) == len(STEPS)
+
+
+def test_at_every_step(start: StartPool, home: Home, queue: LiveQueue, proxy: FaultProxy) -> None:
+    witness = Witness(proxy, home.trace)
+    home.gate("never")
+    ids = queue.send(*(step.body for step in STEPS))
+    expected = Expected(kills=KILLED.kills, unheard=UNHEARD)
+    pool = start("--visibility-timeout", "15", app=APP, workers=len(STEPS), endpoint=proxy.endpoint, expected=expected)
+    killed: set[int] = set()
+    eventually(lambda: kill_halted(home, pool, killed), what=lambda: f"halted: {home.trace.bodies('halted')}")
+    eventually(lambda: queue.depth() == EMPTY, what=lambda: f"empty, now {queue.depth()}:\n{pool.log()}")
+    pool.terminate()
+    assert pool.wait() == 0
+    seen = [told(home, pool, message_id) for message_id in ids]
+    for step, (fate, attempts, done) in zip(STEPS, seen, strict=True):
+        assert fate in (step.fates or (None,)), (step, seen)
+        assert (attempts, done) == ((2, [2]) if step.again else (1, [1])), (step, seen)
+    assert len(pool.events("dispatcher.died")) == len(STEPS)
+    assert not witness.broken
+    assert queue.dead_bodies() == ["after the letter :: reject it"]
+
+
+def told(home: Home, pool: Pool, message_id: str) -> tuple[str | None, int, list[int]]:
+    """What became of a message by its dispatcher's death, its attempts, and those that were done."""
+    said = [event["event"].partition(".")[2] for event in pool.events(message_id=message_id, why=WHY)]
+    attempts = max([1, *(event["attempt"] for event in pool.events("message.received", message_id=message_id))])
+    done = [line.attempt for line in home.trace.lines("done") if line.message_id == message_id]
+    assert len(said) <= 1
+    return (said[0] if said else None), attempts, done
+
+
+def test_what_became_of_the_last_message_is_forgotten(start: StartPool, home: Home, queue: LiveQueue) -> None:
+    """A dispatcher that has deleted one message and dies over the next: that one is not done."""
+    home.gate("never")
+    pool = start("--visibility-timeout", "20", app=APP, workers=1, expected=KILLED)
+    queue.send("none :: task")
+    pool.wait_event("message.deleted")
+    (message_id,) = queue.send("job running :: hold never")
+    (line,) = home.trace.wait("halted")
+    os.kill(line.pid, signal.SIGKILL)
+    pool.wait_event("message.released", message_id=message_id, why=WHY)
+    pool.wait_event("message.deleted", message_id=message_id, attempt=2)
+    assert [line.attempt for line in home.trace.lines("done") if line.message_id == message_id] == [2]
+
+
+def test_before_the_receive(start: StartPool, home: Home, queue: LiveQueue) -> None:
+    pool = start("--visibility-timeout", "20", app=APP, workers=1, expected=KILLED, HALT_FIRST_RECEIVE="yes")
+    (line,) = home.trace.wait("halted")
+    os.kill(line.pid, signal.SIGKILL)
+    pool.wait_event("dispatcher.ready", count=2)
+    queue.send("none :: task")
+    pool.wait_event("message.deleted")
+    assert len(home.trace.lines("done")) == 1
+
+
+def test_a_scout_that_dies_with_an_order_has_a_successor_for_it(
+    start: StartPool, home: Home, queue: LiveQueue, proxy: FaultProxy
+) -> None:
+    """A delete is asked for again."""
+    proxy.stall("DeleteMessage")
+    proxy.cut("DeleteMessage")  # the first one never comes to the server
+    (message_id,) = queue.send("before the delete :: task")
+    pool = start("--visibility-timeout", "20", app=APP, workers=1, endpoint=proxy.endpoint, expected=KILLED)
+    (line,) = home.trace.wait("halted")
+    os.kill(line.pid, signal.SIGKILL)
+    proxy.wait_held("DeleteMessage")
+    kill_scout(pool)
+    proxy.release("DeleteMessage")
+    pool.wait_event("message.deleted", message_id=message_id, why=WHY)
+    assert proxy.count("DeleteMessage") == 2
+    assert queue.depth() == EMPTY
+
+
+def test_a_release_is_never_ordered_twice(start: StartPool, home: Home, queue: LiveQueue, proxy: FaultProxy) -> None:
+    """The dead scout may have done it (here it has), and once more could hit the next owner."""
+    home.gate("never")
+    proxy.stall("ChangeMessageVisibility")
+    (message_id,) = queue.send("job running :: hold never")
+    pool = start("--visibility-timeout", "20", app=APP, workers=1, endpoint=proxy.endpoint, expected=KILLED)
+    (line,) = home.trace.wait("halted")
+    os.kill(line.pid, signal.SIGKILL)
+    proxy.wait_held("ChangeMessageVisibility")
+    kill_scout(pool)
+    pool.wait_event("message.left", message_id=message_id, why=WHY)
+    pool.wait_event("message.deleted", message_id=message_id, attempt=2)
+    assert proxy.count("ChangeMessageVisibility") == 1
+    proxy.release("ChangeMessageVisibility")
+
+
+def kill_scout(pool: Pool) -> None:
+    (scout,) = pool.titled("fleet: scout")
+    os.kill(scout.pid, signal.SIGKILL)
+    pool.wait_event("helper.died", role="scout")
+
+
+def test_a_drain_waits_for_an_open_order(start: StartPool, home: Home, queue: LiveQueue, proxy: FaultProxy) -> None:
+    proxy.stall("DeleteMessage")
+    (message_id,) = queue.send("before the delete :: task")
+    pool = start("--visibility-timeout", "20", app=APP, workers=1, endpoint=proxy.endpoint, expected=KILLED)
+    (line,) = home.trace.wait("halted")
+    os.kill(line.pid, signal.SIGKILL)
+    proxy.wait_held("DeleteMessage")
+    pool.drain()
+    assert not pool.events("drain.finished")
+    proxy.release("DeleteMessage")
+    assert pool.wait() == 0
+    assert pool.events("message.deleted", message_id=message_id, why=WHY)
+    assert pool.ledger()["deleted"] == 1
+    assert queue.depth() == EMPTY
+
+
+def test_a_drain_does_not_wait_for_ever(start: StartPool, home: Home, queue: LiveQueue, proxy: FaultProxy) -> None:
+    """What the queue does not take is counted as left."""
+    proxy.fail("DeleteMessage", times=1000)
+    queue.send("before the delete :: task")
+    pool = start("--visibility-timeout", "4", app=APP, workers=1, endpoint=proxy.endpoint, expected=KILLED)
+    (line,) = home.trace.wait("halted")
+    os.kill(line.pid, signal.SIGKILL)
+    pool.wait_event("will.failed")
+    pool.terminate()
+    assert pool.wait() == 0
+    assert pool.ledger()["left"] == 1
+
+
+def test_one_that_is_stopped_while_it_works_is_replaced_in_time(
+    start: StartPool, home: Home, queue: LiveQueue, proxy: FaultProxy
+) -> None:
+    """Before its lease ends, so that its job and the next one for the message never run at the same time."""
+    witness = Witness(proxy, home.trace)
+    home.gate("never")
+    (message_id,) = queue.send("job running :: family never")
+    expected = Expected(errors=frozenset({"dispatcher.hung"}), kills=KILLED.kills | {"dispatcher.hung"})
+    pool = start("--visibility-timeout", "16", app=APP, endpoint=proxy.endpoint, expected=expected)
+    (line,) = home.trace.wait("halted")
+    pool.wait_event("dispatcher.died", pid=line.pid)
+    pool.wait_event("message.deleted", message_id=message_id, attempt=2)
+    assert not is_alive(home.trace.lines("child")[0].pid)
+    assert not witness.broken

@@ -1,0 +1,217 @@
+"""SQS's errors at every call of a delivery: the message stays ours, the work stays done, the pool stays up."""
+
+from tests.pool.settling.test_outcomes import APP, LOUD, fates
+from tests.support.pool import Home, StartPool
+from tests.support.processes import is_alive
+from tests.support.proxy import FaultProxy
+from tests.support.servers import EMPTY, LiveQueue
+from tests.support.witness import Witness
+
+EXTEND = "ChangeMessageVisibility"
+PRIVATE = "a body that nobody may read"
+RUBBISH = (b"", b"<html>", b"[]", b"7", b'{"Messages": 3}', b'{"Messages": [{}]}', b'{"Messages": [null]}')
+
+KINDS = 4
+
+
+def trouble(proxy: FaultProxy, action: str) -> None:
+    """Make each kind of error once that heals by itself, or by a new session."""
+    proxy.fail(action)
+    proxy.throttle(action)
+    proxy.cut(action)
+    proxy.fail(action, status=403, code="ExpiredToken")
+
+
+def test_failed_extends_are_tried_again(start: StartPool, home: Home, queue: LiveQueue, proxy: FaultProxy) -> None:
+    """Through 500, throttles, cuts before and after, expired credentials and a stall: delivered once."""
+    gate = home.gate("g")
+    (message_id,) = queue.send("hold g")
+    trouble(proxy, EXTEND)
+    proxy.cut(EXTEND, after=True)
+    pool = start("--visibility-timeout", "9", app=APP, workers=1, endpoint=proxy.endpoint)
+    pool.wait_event("lease.extended")
+    asked = proxy.count(EXTEND)
+    assert asked == KINDS + 2
+    proxy.stall(EXTEND)
+    proxy.wait_count(EXTEND, asked + 2)  # the first one was given up
+    proxy.release(EXTEND)
+    pool.wait_event("lease.extended", count=2)
+    gate.open()
+    pool.wait_event("message.deleted")
+    failed = pool.events("lease.failed")
+    assert len(failed) >= KINDS + 2
+    assert all(event["message_id"] == message_id and event["left"] > 0 for event in failed)
+    assert not pool.events("lease.lost")
+    assert [line.attempt for line in home.trace.lines("started")] == [1]
+
+
+def test_a_lost_lease_kills_where_that_is_wanted(
+    start: StartPool, home: Home, queue: LiveQueue, proxy: FaultProxy
+) -> None:
+    """The job is stopped; the message is left, neither extended nor released: it may be another's."""
+    home.gate("never")
+    (message_id,) = queue.send("attempts family never/task")
+    proxy.fail(EXTEND, times=1000)
+    options = ("--visibility-timeout", "3", "--on-lease-lost", "kill", "--exit-timeout", "5")
+    pool = start(*options, app=APP, workers=1, endpoint=proxy.endpoint, expected=LOUD)
+    pool.wait_event("lease.lost")
+    tried = proxy.count(EXTEND)
+    pool.wait_event("message.left")
+    assert proxy.count(EXTEND) == tried
+    pool.wait_event("message.deleted")
+    assert proxy.count(EXTEND) == tried
+    (stopped,) = pool.events("job.stopped")
+    assert stopped["stopped_by"] == "its lease was lost"
+    assert fates(pool, [message_id]) == [[("left", 0), ("deleted", 0)]]
+    assert not any(is_alive(line.pid) for line in home.trace.lines())
+
+
+def test_what_fails_after_a_lost_lease_is_left(
+    start: StartPool, home: Home, queue: LiveQueue, proxy: FaultProxy
+) -> None:
+    """No release and no dead letter: only a success deletes."""
+    gate = home.gate("g")
+    ids = queue.send("attempts after g retry 0/task", "attempts after g reject no/task")
+    proxy.fail(EXTEND, times=1000)
+    pool = start("--visibility-timeout", "2", app=APP, workers=2, endpoint=proxy.endpoint, expected=LOUD)
+    pool.wait_event("lease.lost", count=2)
+    proxy.heal(EXTEND)
+    tried = proxy.count(EXTEND)
+    gate.open(2)
+    pool.wait_event("message.deleted", count=2)
+    assert fates(pool, ids) == [[("left", 0), ("deleted", 0)]] * 2
+    assert proxy.count(EXTEND) == tried
+    assert queue.dead_depth() == EMPTY
+
+
+def test_a_delete_is_repeated(start: StartPool, home: Home, queue: LiveQueue, proxy: FaultProxy) -> None:
+    """Past the lease too, on a standard queue: the work is done."""
+    (message_id,) = queue.send("task")
+    trouble(proxy, "DeleteMessage")
+    pool = start("--visibility-timeout", "2", app=APP, workers=1, endpoint=proxy.endpoint)
+    pool.wait_event("message.deleted")
+    assert proxy.count("DeleteMessage") == KINDS + 1
+    assert len(pool.events("message.unsettled", message_id=message_id)) == KINDS
+    assert home.trace.bodies("done") == ["task"]
+    assert queue.depth() == EMPTY
+
+
+def test_a_delete_with_a_handle_that_is_no_good_is_not(start: StartPool, queue: LiveQueue, proxy: FaultProxy) -> None:
+    (message_id,) = queue.send("task")
+    proxy.fail("DeleteMessage", times=1000, status=400, code="ReceiptHandleIsInvalid")
+    pool = start(app=APP, endpoint=proxy.endpoint, workers=1)
+    (left,) = pool.wait_event("message.left")
+    assert left["message_id"] == message_id
+    assert proxy.count("DeleteMessage") == 1
+
+
+def test_a_release_is_repeated_until_the_lease_ends(start: StartPool, queue: LiveQueue, proxy: FaultProxy) -> None:
+    (message_id,) = queue.send("attempts retry 0/task")
+    trouble(proxy, EXTEND)
+    pool = start("--visibility-timeout", "60", app=APP, endpoint=proxy.endpoint)
+    pool.wait_event("message.deleted")
+    assert fates(pool, [message_id]) == [[("released", 0), ("deleted", 0)]]
+    assert len(pool.events("message.unsettled")) == KINDS
+
+
+def test_even_what_cannot_heal_ends_no_running_pool(start: StartPool, queue: LiveQueue, proxy: FaultProxy) -> None:
+    pool = start(app=APP, workers=1, endpoint=proxy.endpoint)
+    pool.wait_ready(1)
+    for code in ("AWS.SimpleQueueService.NonExistentQueue", "AccessDeniedException", "SomethingNew"):
+        proxy.fail("ReceiveMessage", status=400, code=code)
+    pool.wait_event("poll.failed", count=3)
+    queue.send("task")
+    pool.wait_event("message.deleted")
+    assert not pool.events("dispatcher.died")
+
+
+def test_every_error_of_a_receive_backs_off(start: StartPool, queue: LiveQueue, proxy: FaultProxy) -> None:
+    """All of them heal; after credentials that have expired it is a new session that asks."""
+    pool = start(app=APP, workers=1, endpoint=proxy.endpoint)
+    pool.wait_ready(1)
+    trouble(proxy, "ReceiveMessage")
+    queue.send("task")
+    pool.wait_event("message.deleted", timeout=60)
+    failed = pool.events("poll.failed")
+    assert [event["failures"] for event in failed] == [1, 2, 3, 4]
+    assert not pool.events("dispatcher.died")
+
+
+def test_malformed_answers_to_a_poll_end_nothing(start: StartPool, queue: LiveQueue, proxy: FaultProxy) -> None:
+    pool = start(app=APP, workers=1, endpoint=proxy.endpoint)
+    pool.wait_ready(1)
+    before = proxy.count("ReceiveMessage")
+    for answer in RUBBISH:
+        proxy.say("ReceiveMessage", answer)
+    proxy.wait_count("ReceiveMessage", before + len(RUBBISH) + 1)
+    queue.send("task")
+    pool.wait_event("message.deleted", timeout=60)
+    assert not pool.events("dispatcher.died")
+
+
+def test_malformed_answers_to_the_rest_end_nothing(start: StartPool, queue: LiveQueue, proxy: FaultProxy) -> None:
+    """The redrive policy, the dead-letter queue's address, the letter."""
+    bodies = ["attempts fail x/task", "reject it", "reject too"]
+    pool = start("--retry-delay", "1", app=APP, workers=1, endpoint=proxy.endpoint, expected=LOUD)
+    pool.wait_ready(1)
+    for policy in ("no json", "{}", '{"maxReceiveCount": "many", "deadLetterTargetArn": "x"}', "[]"):
+        text = policy.replace('"', '\\"')
+        proxy.say("GetQueueAttributes", f'{{"Attributes": {{"RedrivePolicy": "{text}"}}}}'.encode())
+    for answer in (b"<html>", b"[]", b"{}"):
+        proxy.say("GetQueueUrl", answer)
+    queue.send(*bodies)
+    pool.wait_event("message.dead_lettered", count=2, timeout=60)
+    pool.wait_event("message.deleted", timeout=60)
+    assert queue.dead_bodies() == ["reject it", "reject too"]
+    assert not pool.events("dispatcher.died")
+
+
+def test_bodies_and_arguments_are_never_logged(
+    start: StartPool, home: Home, queue: LiveQueue, proxy: FaultProxy
+) -> None:
+    """Whatever fails, at whichever level but debug."""
+    queue.send(f"{PRIVATE} 1", f"{PRIVATE} 2", f"attempts {PRIVATE}", f"finish-at-term {PRIVATE}", f"end {PRIVATE}")
+    for action in ("DeleteMessage", EXTEND, "GetQueueAttributes"):
+        proxy.fail(action)
+    pool = start("--drain-timeout", "0", app=APP, workers=5, endpoint=proxy.endpoint, expected=LOUD)
+    pool.wait_event("message.deleted", count=3)
+    pool.wait_event("job.failed")
+    home.trace.wait("waiting")
+    pool.terminate()
+    assert pool.wait() == 0
+    assert pool.events("message.released")
+    assert PRIVATE not in str(pool.events())
+
+
+def test_requests_are_few(start: StartPool, queue: LiveQueue, proxy: FaultProxy) -> None:
+    """A short job costs one receive and one delete."""
+    queue.send("task", "task", "task")
+    pool = start(app=APP, workers=1, endpoint=proxy.endpoint)
+    pool.wait_event("message.deleted", count=3)
+    hits = [each for each in proxy.journal("ReceiveMessage") if each.answer and each.answer.get("Messages")]
+    assert (len(hits), proxy.count("DeleteMessage"), proxy.count(EXTEND)) == (3, 3, 0)
+    assert all(len(each.answer["Messages"]) == 1 for each in hits if each.answer)
+
+
+def test_no_message_is_given_away_while_its_job_exists(
+    start: StartPool, home: Home, queue: LiveQueue, proxy: FaultProxy
+) -> None:
+    """A job that left a child in another session behind, at each way to end."""
+    witness = Witness(proxy, home.trace)
+    home.gate("never")
+    queue.send("orphan", "attempts orphan-then never/task")
+    pool = start(
+        "--job-timeout",
+        "2",
+        "--exit-timeout",
+        "1",
+        "--retry-delay",
+        "0",
+        app=APP,
+        endpoint=proxy.endpoint,
+        expected=LOUD,
+    )
+    pool.wait_event("message.deleted", count=2)
+    assert len(home.trace.lines("orphan")) == 2
+    assert len(witness.seen) >= 6
+    assert not witness.broken

@@ -1,0 +1,105 @@
+"""What a job leaves for its dispatcher: whole, or nothing; whoever wrote it may have been killed meanwhile."""
+
+import json
+import os
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fleet.system.slip import Slip
+
+SIZE = 4096
+
+
+@pytest.fixture
+def slip() -> Iterator[Slip]:
+    """One, wiped."""
+    slip = Slip()
+    slip.wipe()
+    yield slip
+    slip._page.close()
+
+
+def torn(slip: Slip, length: int, text: bytes) -> None:
+    """What a writer that was killed, or a wild one, may leave."""
+    slip._page[:2] = length.to_bytes(2, "big")
+    slip._page[2 : 2 + len(text)] = text
+
+
+def test_a_new_slip_says_nothing() -> None:
+    assert Slip().read() == {}
+
+
+@pytest.mark.parametrize("fields", [{"after": 7.5}, {"reason": "no such customer"}, {"reason": "Zoë ✓"}, {}])
+def test_what_was_written_is_read(slip: Slip, fields: dict[str, object]) -> None:
+    slip.write(**fields)
+    assert slip.read() == fields
+    assert slip.read() == fields
+
+
+def test_the_last_word_counts(slip: Slip) -> None:
+    slip.write(reason="a long reason for it")
+    slip.write(after=1.0)
+    assert slip.read() == {"after": 1.0}
+
+
+def test_wiped_it_says_nothing(slip: Slip) -> None:
+    slip.write(after=1.0)
+    slip.wipe()
+    assert slip.read() == {}
+
+
+def test_a_child_writes_and_its_parent_reads(slip: Slip) -> None:
+    pid = os.fork()
+    if pid == 0:
+        slip.write(after=2.0)
+        os._exit(0)
+    os.waitpid(pid, 0)
+    assert slip.read() == {"after": 2.0}
+
+
+def test_what_just_fits_is_written_and_what_does_not_is_left_out(slip: Slip) -> None:
+    frame = len(json.dumps({"reason": ""}))
+    longest = "x" * (SIZE - 2 - frame)
+    slip.write(reason=longest)
+    assert slip.read() == {"reason": longest}
+    slip.wipe()
+    slip.write(reason=longest + "x")
+    assert slip.read() == {}
+
+
+def test_what_is_left_out_does_not_touch_what_was_there(slip: Slip) -> None:
+    slip.write(after=1.0)
+    slip.write(reason="x" * SIZE)
+    assert slip.read() == {"after": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("length", "text"),
+    [
+        (10, b'{"after": 7.5}'),  # cut
+        (14, b'{"after": 7'),
+        (4, b"\xff\xfe\x00\x01"),
+        (2, b"[]"),
+        (4, b"null"),
+        (3, b"1.5"),
+        (65_535, b'{"after": 7.5}'),
+        (4094, b"[" * 4094),
+        (4094, b'{"a":' * 818),
+        (4094, b"9" * 4094),
+        (1, b"\0"),
+    ],
+)
+def test_rubbish_is_nothing(slip: Slip, length: int, text: bytes) -> None:
+    torn(slip, length, text)
+    assert slip.read() == {}
+
+
+@given(st.integers(0, 65_535), st.binary(max_size=SIZE - 2))
+def test_whatever_is_on_it_reading_is_safe(length: int, text: bytes) -> None:
+    slip = Slip()
+    torn(slip, length, text)
+    assert isinstance(slip.read(), dict)
+    slip._page.close()
