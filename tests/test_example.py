@@ -18,8 +18,9 @@ from tests.support.pool import REPOSITORY, Home
 
 # The demonstration in a directory of its own, on a free port and with short leases.
 DEMO = """
-import sys, pathlib
+import pathlib, signal, sys
 from examples import demo
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs have it ignored
 demo.HOME = demo.ROOT = pathlib.Path(sys.argv.pop())
 demo.LOG, demo.PORT, demo.LEASE, demo.WAIT = demo.HOME / "pool.log", 0, 2, 1
 sys.exit(demo.main())

@@ -95,6 +95,18 @@ def test_a_poll_of_nine_tenths_has_its_full_length() -> None:
     assert story.phase is Phase.DRAINING
 
 
+@pytest.mark.parametrize("counts", [(1, 0, 0), (0, 1, 0), (0, 0, 1)])
+def test_a_message_anywhere_in_the_queue_is_one(counts: tuple[int, int, int]) -> None:
+    story = running(1, empty_for=60)
+    story.sample(0)
+    story.now = 10.0
+    story.says(0, Empty(10.0))
+    story.sample(*counts)
+    story.now = 60.0
+    story.sample(0)
+    assert story.phase is Phase.RUNNING
+
+
 def test_without_until_empty_an_empty_queue_is_waited_for() -> None:
     story = running(1)
     emptied(story)

@@ -46,6 +46,15 @@ def test_a_pool_starts_its_helpers_and_waits_for_both() -> None:
     assert story.states() == [SPAWNING, SPAWNING]
 
 
+@pytest.mark.parametrize("first", list(Role))
+def test_one_helper_alone_is_not_enough(first: Role) -> None:
+    story = Story(Config(workers=1))
+    story.tick()
+    assert story.happens(HelperReady(first)) == []
+    assert story.tick(1.0) == []
+    assert story.phase is Phase.BOOTING
+
+
 def test_a_dispatcher_is_named_and_ready_and_the_first_one_polls() -> None:
     story = Story(Config(workers=2))
     story.helpers_ready()
@@ -177,6 +186,14 @@ def test_a_helper_that_dies_later_is_started_again_with_backoff(role: Role) -> N
     assert story.phase is Phase.RUNNING
 
 
+def test_a_template_that_waits_for_its_next_start_is_not_late() -> None:
+    story = running(1)
+    story.now = 100.0
+    story.happens(HelperDied(Role.TEMPLATE, "SIGKILL"))
+    story.happens(HelperDied(Role.TEMPLATE, "SIGKILL"))
+    assert story.tick(100.1) == []
+
+
 def test_running_dispatchers_do_not_notice_the_templates_death() -> None:
     story = working(2, 1)
     story.happens(HelperDied(Role.TEMPLATE, "SIGKILL"))
@@ -213,3 +230,19 @@ def test_no_helper_is_started_during_a_drain() -> None:
     story.stop()
     assert story.happens(HelperDied(Role.SCOUT, "SIGKILL")) == []
     assert story.tick(100.0 - 1) == []
+
+
+def test_the_templates_death_during_a_drain_ends_those_it_was_to_fork() -> None:
+    story = Story(Config(workers=2))
+    story.helpers_ready()
+    story.stop()
+    assert story.states() == [SPAWNING, SPAWNING]
+    assert story.happens(HelperDied(Role.TEMPLATE, "SIGKILL")) == []
+    assert (story.phase, story.code) == (Phase.STOPPED, 0)
+    assert "helper.died" in story.events()
+
+
+def test_the_defaults_are_those_of_the_options() -> None:
+    config = Config(workers=1)
+    assert (config.wait_time, config.drain_timeout, config.exit_timeout, config.boot_timeout) == (10, 30, 30, 60)
+    assert config.empty_for is None

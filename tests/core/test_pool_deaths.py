@@ -92,6 +92,15 @@ def test_term_to_one_dispatcher_alone_renews_it_without_penalty() -> None:
     assert "dispatcher.died" not in story.events()
 
 
+def test_one_who_left_as_told_clears_the_record() -> None:
+    story = running(1)
+    story.dies(0)
+    story.comes_up(0)
+    assert story.slot(0).crashes == 1
+    story.dies(0, LEFT_AS_TOLD)
+    assert story.slot(0).crashes == 0
+
+
 def test_a_pool_that_cannot_keep_its_dispatchers_alive_is_exit_3() -> None:
     story = running(1)
     for _ in range(5):

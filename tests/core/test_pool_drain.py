@@ -22,6 +22,7 @@ from tests.core.story import (
     KILLED,
     LEFT_AS_TOLD,
     RELEASED,
+    SEGFAULT,
     Story,
     running,
     sends,
@@ -60,14 +61,15 @@ def test_a_drain_sends_the_idle_home_lets_polls_come_home_and_jobs_finish() -> N
 def test_the_ledger_balances() -> None:
     story = working(4, 1)
     story.says(0, DONE)
-    for slot, report in ((1, FAILED), (0, INTERRUPTED), (1, RELEASED), (0, BAD)):
+    for slot, report in ((1, FAILED), (0, INTERRUPTED), (1, RELEASED), (0, BAD), (1, SEGFAULT)):
         assert story.slot(slot).state is POLLING
         story.says(slot, Received(5.0))
         assert story.pool.counts.in_hand == 1
         story.says(slot, report)
     counts = story.pool.counts
-    assert (counts.received, counts.deleted, counts.released, counts.left) == (5, 1, 2, 2)
-    assert (counts.succeeded, counts.failed, counts.stopped, counts.ended_badly) == (1, 2, 1, 1)
+    assert (counts.received, counts.deleted, counts.released, counts.left) == (6, 1, 2, 3)
+    assert (counts.succeeded, counts.failed, counts.signalled, counts.stopped) == (1, 2, 1, 1)
+    assert (counts.ended_badly, counts.dead_lettered, counts.dispatcher_deaths) == (1, 0, 0)
     assert counts.in_hand == 0
 
 
