@@ -105,6 +105,8 @@ def test_what_cannot_be_read_is_asked_for_again_with_backoff_while_the_lease_las
     while story.phase is Phase.JUDGING and len(pauses) < 8:
         assert story.happens(NotKnown(now, ALMOST_ONE)) == []
         pauses.append(story.delivery.ask_at - now)
+        assert story.wakes_at == min(story.delivery.ask_at, story.delivery.extend_at)
+        assert Ask() not in story.at(now)
         now = story.delivery.ask_at
         asked = story.at(now)
         if Extend(60) in asked:
@@ -123,6 +125,7 @@ def test_what_cannot_be_read_before_the_lease_ends_leaves_the_message() -> None:
     story.delivery = replace(story.delivery, extend_at=inf)
     assert story.at(20.0) == [LeaseLost(), End()]
     assert story.delivery.verdict == Verdict(Settlement.LEAVE, "its lease was lost")
+    assert story.at(100.0) == []
 
 
 def test_what_cannot_be_read_without_a_lease_leaves_the_message_at_once() -> None:

@@ -229,6 +229,7 @@ def test_a_release_that_has_waited_too_long_is_left(
         at = wakes_at(host.pool, host.now)
     assert given(found) == effects
     assert host.counts.left == (not effects)
+    assert host.now == (111.0 if effects else 106.0)
 
 
 # Deaths of the scout.
