@@ -140,10 +140,15 @@ class Delivering:
             return
         had_ended = self._delivery.exit is not None
         self._delivery, actions = core.step(self._delivery, event, self._rules_now())
-        if self._delivery.exit is not None and not had_ended:
+        news = self._delivery.exit is not None and not had_ended
+        hurried = self._delivery.outcome is Outcome.SUCCEEDED  # what is done is deleted first, and told then
+        if news and not hurried:
             self._tell_end()
         for action in actions:
             follows = self._perform(action)
+            if news and hurried:
+                news = False
+                self._tell_end()
             if follows is not None:
                 self._step(follows)
 

@@ -60,6 +60,7 @@ class Template:
     def __init__(self, plan: Plan, master: Channel, scoreboard: Scoreboard, inherited: set[int]) -> None:
         self._plan, self._master, self._scoreboard, self._inherited = plan, master, scoreboard, inherited
         self._sessions = sqs.Sessions(sqs.address(plan))
+        self._sessions.prepare()
         self._code = job.Code(plan.app, plan.transformer, plan.router, plan.exit_handler)
         self._loaded: job.Loaded | None = None
         self._keep: list[int] = []

@@ -1,8 +1,8 @@
-"""Amazon SQS behind the `Queue` seam: with errors.py and sessions.py the sole importer of boto3.
+"""Amazon SQS behind the `Queue` seam: with the files beside it the sole importer of botocore.
 
-Two clients: one for the long poll, whose read time-out is longer than any wait (a shorter one makes botocore
-ask again, and every abandoned try can swallow a message), and one for the short calls, which the callers
-repeat themselves. Both try once. They are made after the fork, from data files that `preload` read before it.
+Two lines: one for the long poll, whose read time-out is longer than any wait (every abandoned try can swallow a
+message), and one for the short calls, which the callers repeat themselves. Both try once. They connect after the
+fork, with what `Sessions.prepare` loaded before it.
 """
 
 import json
@@ -19,7 +19,7 @@ from fleet.system.sqs import answers
 from fleet.system.sqs.answers import Answer
 from fleet.system.sqs.errors import classified
 from fleet.system.sqs.letters import dead_letter
-from fleet.system.sqs.sessions import SHORT_CALL, Address, Sessions, address, region_trouble
+from fleet.system.sqs.sessions import SHORT_CALL, Address, Line, Sessions, address, region_trouble
 
 __all__ = [
     "SHORT_CALL",
@@ -48,8 +48,8 @@ class SqsQueue:
         self._sessions = sessions
         self._url = url or (sessions.address.queue if sessions.address.is_url else None)
         self._wait_time, self._short_call = wait_time, short_call
-        self._long: Any = None
-        self._short: Any = None
+        self._long: Line | None = None
+        self._short: Line | None = None
         self._redrive: Redrive | None = None
         self._redrive_until = 0.0
         self._dead_letter_urls: dict[str, str] = {}
@@ -58,7 +58,7 @@ class SqsQueue:
     def url(self) -> str:
         """The queue's URL. Raises QueueError when it cannot be found."""
         if self._url is None:
-            self._url = self._call("get_queue_url", answers.queue_url, QueueName=self._sessions.address.name)
+            self._url = self._call("GetQueueUrl", answers.queue_url, QueueName=self._sessions.address.name)
         return self._url
 
     @property
@@ -67,17 +67,18 @@ class SqsQueue:
         return self._sessions.region
 
     def renew(self) -> None:
-        """Forget session and clients: a failed credential look-up is remembered by botocore for ever."""
-        self._sessions = Sessions(self._sessions.address)
+        """Forget session and lines: a failed credential look-up is remembered by botocore for ever."""
+        self._sessions = self._sessions.renewed()
         self._long = self._short = None
 
     def receive(self, wait: float, visibility: float) -> Message | None:
         """See core/queue.py."""
         if self._long is None:
-            self._long = self._sessions.client(self._wait_time + READ_MARGIN)
+            self._long = self._sessions.line(self._wait_time + READ_MARGIN)
             self._made_short()  # now, while there is time: the first delete must not wait for it
         return self._ask(
-            self._long.receive_message,
+            self._long,
+            "ReceiveMessage",
             answers.first_message,
             QueueUrl=self.url,
             MaxNumberOfMessages=1,
@@ -97,7 +98,7 @@ class SqsQueue:
 
     def _visibility(self, message: Message, seconds: int) -> None:
         self._call(
-            "change_message_visibility",
+            "ChangeMessageVisibility",
             answers.nothing,
             QueueUrl=self.url,
             ReceiptHandle=message.handle,
@@ -106,7 +107,7 @@ class SqsQueue:
 
     def delete(self, message: Message) -> None:
         """See core/queue.py."""
-        self._call("delete_message", answers.nothing, QueueUrl=self.url, ReceiptHandle=message.handle)
+        self._call("DeleteMessage", answers.nothing, QueueUrl=self.url, ReceiptHandle=message.handle)
 
     def send(self, bodies: list[str]) -> int:
         """Send up to ten messages; returns how many SQS took. Raises QueueError when it refuses any."""
@@ -114,7 +115,7 @@ class SqsQueue:
         if self.url.endswith(".fifo"):
             for entry in entries:
                 entry |= {"MessageGroupId": "fleet", "MessageDeduplicationId": uuid.uuid4().hex}
-        sent, refused = self._call("send_message_batch", answers.sent, QueueUrl=self.url, Entries=entries)
+        sent, refused = self._call("SendMessageBatch", answers.sent, QueueUrl=self.url, Entries=entries)
         if refused:
             raise QueueError(Trouble.FINAL, f"queue {self._sessions.address.name!r} refused a message: {refused}")
         return sent
@@ -140,40 +141,40 @@ class SqsQueue:
         if arn not in self._dead_letter_urls:
             account = arn.rpartition(":")[0].rpartition(":")[2]
             self._dead_letter_urls[arn] = self._call(
-                "get_queue_url", answers.queue_url, QueueName=name, QueueOwnerAWSAccountId=account
+                "GetQueueUrl", answers.queue_url, QueueName=name, QueueOwnerAWSAccountId=account
             )
         letter = dead_letter(message, attributes, fifo=name.endswith(".fifo"))
-        self._call("send_message", answers.nothing, QueueUrl=self._dead_letter_urls[arn], **letter)
+        self._call("SendMessage", answers.nothing, QueueUrl=self._dead_letter_urls[arn], **letter)
 
     def arn(self) -> str:
         """The queue's ARN."""
         return self._attributes(answers.arn, "QueueArn")
 
     def _attributes(self, read: Callable[[Any], Answer], *names: str) -> Answer:
-        return self._call("get_queue_attributes", read, QueueUrl=self.url, AttributeNames=list(names))
+        return self._call("GetQueueAttributes", read, QueueUrl=self.url, AttributeNames=list(names))
 
     def create(self, attributes: dict[str, str]) -> None:
         """Make the queue if it is missing; one that is there keeps its attributes."""
         try:
-            self._url = self._call("get_queue_url", answers.queue_url, QueueName=self._sessions.address.name)
+            self._url = self._call("GetQueueUrl", answers.queue_url, QueueName=self._sessions.address.name)
         except QueueError as error:
             if error.trouble is not Trouble.FINAL:
                 raise
             name = self._sessions.address.name
-            self._url = self._call("create_queue", answers.queue_url, QueueName=name, Attributes=attributes)
+            self._url = self._call("CreateQueue", answers.queue_url, QueueName=name, Attributes=attributes)
 
     def _call(self, operation: str, read: Callable[[Any], Answer], **arguments: Any) -> Answer:
-        return self._ask(getattr(self._made_short(), operation), read, **arguments)
+        return self._ask(self._made_short(), operation, read, **arguments)
 
-    def _made_short(self) -> Any:
+    def _made_short(self) -> Line:
         if self._short is None:
-            self._short = self._sessions.client(self._short_call, self._short_call)
+            self._short = self._sessions.line(self._short_call, self._short_call)
         return self._short
 
-    def _ask(self, call: Any, read: Callable[[Any], Answer], **arguments: Any) -> Answer:
+    def _ask(self, line: Line, operation: str, read: Callable[[Any], Answer], **arguments: Any) -> Answer:
         """One call, and its answer read: whatever is wrong with either is told apart in one place."""
         try:
-            return read(call(**arguments))
+            return read(line.call(operation, arguments))
         except Exception as error:  # noqa: BLE001 - classified() knows them all
             raise classified(error, self._sessions.address.name, self._sessions.address.endpoint_url) from None
 

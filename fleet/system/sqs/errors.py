@@ -1,9 +1,9 @@
-"""What an exception of botocore's means: one table from what it is to what to do about it."""
+"""What a failed call means: one table from the exception, botocore's or wire.py's, to what to do about it."""
 
 import re
-from typing import Any
 
 from fleet.core.queue import QueueError, Trouble
+from fleet.system.sqs.wire import NoAnswer, Refused, Unreachable
 
 _RETRYABLE = re.compile(r"Throttl|TooManyRequests|RequestLimit|SlowDown|ServiceUnavailable|Internal", re.IGNORECASE)
 _DENIED = re.compile(r"AccessDenied|Forbidden|NotAuthorized|AuthFailure|OptInRequired|KmsAccessDenied", re.IGNORECASE)
@@ -14,7 +14,7 @@ _HANDLE = re.compile(r"ReceiptHandle|MessageNotInflight|InvalidParameterValue")
 
 
 def classified(error: Exception, queue: str, endpoint_url: str | None) -> QueueError:
-    """What an exception of botocore's means; its text names the queue and what to do, and no body."""
+    """What the exception means; its text names the queue and what to do, and no body."""
     from botocore import exceptions as e
     from botocore.parsers import ResponseParserError
 
@@ -23,8 +23,15 @@ def classified(error: Exception, queue: str, endpoint_url: str | None) -> QueueE
     match error:
         case QueueError():
             return error
+        case Refused(code=code, status=status):
+            return _refusal(code, status, name)
+        case Unreachable():
+            return QueueError(Trouble.PASSING, f"{name}: {where} cannot be reached ({error})")
+        case NoAnswer():
+            return QueueError(Trouble.PASSING, f"{name}: no usable answer from {where} ({error})")
         case e.ClientError():
-            return _refusal(error.response, name)
+            code = str(error.response.get("Error", {}).get("Code", ""))
+            return _refusal(code, int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)), name)
         case (
             e.NoCredentialsError()
             | e.PartialCredentialsError()
@@ -50,10 +57,8 @@ def classified(error: Exception, queue: str, endpoint_url: str | None) -> QueueE
             return QueueError(Trouble.PASSING, f"{name}: {type(error).__name__}")
 
 
-def _refusal(response: Any, name: str) -> QueueError:
+def _refusal(code: str, status: int, name: str) -> QueueError:
     """SQS answered, and the answer was no."""
-    code = str(response.get("Error", {}).get("Code", ""))
-    status = int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
     if "NonExistentQueue" in code or "QueueDoesNotExist" in code:
         return QueueError(Trouble.FINAL, f"{name} does not exist; create it, or check --queue and --region")
     if _CREDENTIALS.search(code):

@@ -1,13 +1,16 @@
-"""Where the queue is, and clients for it: region, credentials, endpoint, time-outs."""
+"""Where the queue is, and lines to it: region, credentials, endpoint, time-outs, proxies."""
 
 import difflib
 import re
+import ssl
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from fleet.core.messages import Plan
 from fleet.core.queue import QueueError, Trouble
 from fleet.system.sqs.errors import classified
+from fleet.system.sqs.wire import Site, Wire
 
 SHORT_CALL = 5.0  # seconds, at most
 _REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-\d+")
@@ -54,23 +57,51 @@ def region_trouble(region: str | None) -> str | None:
     return f"unknown region {region!r}{hint}"
 
 
-class Sessions:
-    """Makes clients for one address. Holds the data files, no connection, until `clients` is called."""
+class Line(Protocol):
+    """A way to ask SQS for something, once."""
 
-    def __init__(self, address: Address) -> None:
+    def call(self, operation: str, arguments: Mapping[str, Any]) -> Any:
+        """The answer's members; raises what errors.py can classify."""
+
+
+class _Client:
+    """botocore's own client, for those who reach SQS through a proxy."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    def call(self, operation: str, arguments: Mapping[str, Any]) -> Any:
+        from botocore import xform_name
+
+        return getattr(self._client, xform_name(operation))(**arguments)
+
+
+class Sessions:
+    """Makes lines to one address. Holds data files and what follows from them; no connection, no credentials."""
+
+    def __init__(self, address: Address, site: Site | None = None) -> None:
         import botocore.session
         from botocore.config import Config
 
-        self.address = address
+        self.address, self._site = address, site
         self._config = Config
         self._session = botocore.session.Session()
-        loader = self._session.get_component("data_loader")
-        for kind in ("service-2", "endpoint-rule-set-1"):
-            loader.load_service_model("sqs", kind)
-        for name in ("endpoints", "partitions", "sdk-default-configuration", "_retry"):
-            loader.load_data(name)
         if address.access_key:
             self._session.set_credentials(address.access_key, address.secret_key)
+
+    def prepare(self) -> None:
+        """Before a fork: load what all children need. What is wrong is said when it is needed.
+
+        Neither connects nor looks for credentials, which may ask the network.
+        """
+        try:
+            self.line(1, 1)
+        except QueueError:
+            return
+
+    def renewed(self) -> "Sessions":
+        """A new session: a failed credential look-up is remembered by the old one for ever."""
+        return Sessions(self.address, self._site)
 
     @property
     def region(self) -> str | None:
@@ -83,8 +114,42 @@ class Sessions:
             region = "us-east-1"  # an endpoint of one's own needs a name to sign with, no more
         return region
 
-    def client(self, read_timeout: float, connect_timeout: float = SHORT_CALL) -> Any:
-        """A new SQS client with one connection. Raises QueueError."""
+    def line(self, read_timeout: float, connect_timeout: float = SHORT_CALL) -> Line:
+        """A line of its own, with one connection, made at the first call. Raises QueueError."""
+        from botocore.utils import get_environ_proxies
+
+        try:
+            site = self._site = self._site or self._found()
+            if get_environ_proxies(site.url):
+                return _Client(self._client(read_timeout, connect_timeout))
+            return Wire(site, self._keys, read_timeout, connect_timeout)
+        except ValueError as error:  # not a URL
+            raise QueueError(Trouble.USAGE, f"queue {self.address.name!r}: {error}") from None
+        except Exception as error:  # noqa: BLE001 - botocore has no common base for what can be wrong here
+            raise classified(error, self.address.name, self.address.endpoint_url) from None
+
+    def _found(self) -> Site:
+        """Where botocore would send requests: its rules for regions, partitions and endpoints are its own."""
+        client = self._client(1, 1, aws_access_key_id="none", aws_secret_access_key="none")  # noqa: S106 - asks nobody
+        url = client.meta.endpoint_url
+        return Site(url, client.meta.region_name, self._trust() if url.startswith("https:") else None)
+
+    def _trust(self) -> ssl.SSLContext:
+        """AWS_CA_BUNDLE or the profile's ca_bundle, else the authorities that botocore trusts."""
+        from botocore.httpsession import get_cert_path
+
+        return ssl.create_default_context(cafile=self._session.get_config_variable("ca_bundle") or get_cert_path(True))
+
+    def _keys(self) -> Any:
+        """The credentials as they are now; those that expire are renewed by botocore in time."""
+        from botocore.exceptions import NoCredentialsError
+
+        credentials = self._session.get_credentials()
+        if credentials is None:
+            raise NoCredentialsError
+        return credentials.get_frozen_credentials()
+
+    def _client(self, read_timeout: float, connect_timeout: float, **keys: str) -> Any:
         config = self._config(
             read_timeout=read_timeout,
             connect_timeout=connect_timeout,
@@ -94,11 +159,6 @@ class Sessions:
             parameter_validation=False,
             user_agent_extra="fleet",
         )
-        try:
-            return self._session.create_client(
-                "sqs", region_name=self.region, endpoint_url=self.address.endpoint_url, config=config
-            )
-        except ValueError as error:  # not a URL
-            raise QueueError(Trouble.USAGE, f"queue {self.address.name!r}: {error}") from None
-        except Exception as error:  # noqa: BLE001 - botocore has no common base for what can be wrong here
-            raise classified(error, self.address.name, self.address.endpoint_url) from None
+        return self._session.create_client(
+            "sqs", region_name=self.region, endpoint_url=self.address.endpoint_url, config=config, **keys
+        )
