@@ -68,7 +68,14 @@ class SqsQueue:
 
     def renew(self) -> None:
         """Forget session and lines: a failed credential look-up is remembered by botocore for ever."""
+        self.close()
         self._sessions = self._sessions.renewed()
+
+    def close(self) -> None:
+        """Hang up; the next call connects anew."""
+        for line in (self._long, self._short):
+            if line is not None:
+                line.close()
         self._long = self._short = None
 
     def receive(self, wait: float, visibility: float) -> Message | None:

@@ -63,6 +63,9 @@ class Line(Protocol):
     def call(self, operation: str, arguments: Mapping[str, Any]) -> Any:
         """The answer's members; raises what errors.py can classify."""
 
+    def close(self) -> None:
+        """Hang up."""
+
 
 class _Client:
     """botocore's own client, for those who reach SQS through a proxy."""
@@ -74,6 +77,9 @@ class _Client:
         from botocore import xform_name
 
         return getattr(self._client, xform_name(operation))(**arguments)
+
+    def close(self) -> None:
+        self._client.close()
 
 
 class Sessions:

@@ -60,6 +60,10 @@ class Wire:
             else http.client.HTTPSConnection(parts.netloc, timeout=connect_timeout, context=site.tls)
         )
 
+    def close(self) -> None:
+        """Hang up; the next call connects anew."""
+        self._connection.close()
+
     def call(self, operation: str, arguments: Mapping[str, Any]) -> Any:
         """The answer's members. Raises Unreachable, NoAnswer, Refused, and what `keys` and the JSON reader raise."""
         body = json.dumps(arguments, default=_plain).encode()

@@ -1,0 +1,301 @@
+"""The lines to SQS against a server that says what a test wants: connections, errors, TLS, proxies, credentials."""
+
+import base64
+import http.server
+import json
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+
+from fleet.core.queue import Message, QueueError, Trouble
+from fleet.system.sqs import Address, Sessions, SqsQueue
+from tests.support.eventually import eventually
+
+RECEIVED = {
+    "Messages": [
+        {
+            "MessageId": "m1",
+            "ReceiptHandle": "h1",
+            "Body": "body",
+            "Attributes": {"ApproximateReceiveCount": "2"},
+            "MessageAttributes": {
+                "text": {"DataType": "String", "StringValue": "ü"},
+                "bytes": {"DataType": "Binary", "BinaryValue": base64.b64encode(b"\0\xff").decode()},
+            },
+        }
+    ]
+}
+
+
+class Endpoint:
+    """An HTTP server that answers every request with `status`, `headers` and `text`, and keeps what was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, dict[str, str], Any]] = []
+        self.connections = self.closed = 0
+        self.status, self.headers, self.text = 200, dict[str, str](), b"{}"
+        self.hang_up = False  # after each answer, without a word of it
+        endpoint = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def setup(self) -> None:
+                endpoint.connections += 1
+                super().setup()
+
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                endpoint.asked.append((self.path, dict(self.headers), json.loads(body)))
+                self.send_response(endpoint.status)
+                for name, value in endpoint.headers.items():
+                    self.send_header(name, value)
+                self.send_header("Content-Length", str(len(endpoint.text)))
+                self.end_headers()
+                self.wfile.write(endpoint.text)
+                self.close_connection = endpoint.hang_up
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        class Server(http.server.ThreadingHTTPServer):
+            def shutdown_request(self, request: Any) -> None:
+                super().shutdown_request(request)
+                endpoint.closed += 1
+
+        self.server = Server(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self._thread = threading.Thread(target=self.server.serve_forever, args=(0.05,))
+        self._thread.start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server.server_port}"
+
+    def answer(self, found: object) -> None:
+        self.text = json.dumps(found).encode()
+
+    def close(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+        self._thread.join()
+
+
+@pytest.fixture
+def endpoint() -> Iterator[Endpoint]:
+    server = Endpoint()
+    yield server
+    server.close()
+
+
+@pytest.fixture(autouse=True)
+def _own_world(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("AWS_PROFILE", "HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID", raising=False)
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY", raising=False)
+
+
+Open = Callable[..., SqsQueue]
+
+
+@pytest.fixture
+def queue() -> Iterator[Open]:
+    """Opens a queue behind an endpoint; its URL needs no look-up."""
+    opened: list[SqsQueue] = []
+
+    def open_(url: str, *, keys: bool = True) -> SqsQueue:
+        pair = ("key", "secret") if keys else (None, None)
+        address = Address(f"{url}/000000000000/jobs", "eu-west-1", url, *pair)
+        opened.append(SqsQueue(Sessions(address), short_call=5.0))
+        return opened[-1]
+
+    yield open_
+    for each in opened:
+        each.close()
+
+
+def test_what_is_asked_is_what_botocores_own_client_asks(
+    queue: Open, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same calls over a wire, and over botocore's client through a proxy that is the endpoint itself."""
+    message = Message("m1", "h1", "body", attributes={"b": {"DataType": "Binary", "BinaryValue": b"\0\xff"}})
+    policy = {"deadLetterTargetArn": "arn:aws:sqs:eu-west-1:123456789012:jobs-dlq", "maxReceiveCount": "3"}
+
+    def call_all(target: SqsQueue) -> list[Any]:
+        endpoint.asked.clear()
+        endpoint.answer(RECEIVED | {"Attributes": {"RedrivePolicy": json.dumps(policy)}, "QueueUrl": "http://q/dlq"})
+        received = target.receive(0, 20)
+        target.extend(message, 60)
+        target.release(message, 5)
+        target.delete(message)
+        target.dead_letter(message, {"FleetDeath": "exit 1"})
+        return [received, target.send(["one", "two"]), target.depth()]
+
+    def asked() -> list[tuple[str, Any]]:
+        return [(headers["X-Amz-Target"], body) for _, headers, body in endpoint.asked]
+
+    over_wire, first = call_all(queue(endpoint.url)), asked()
+    monkeypatch.setenv("http_proxy", endpoint.url)
+    through_proxy, second = call_all(queue("http://sqs.example")), asked()
+    assert over_wire == through_proxy
+    assert [(target, _without_host(body)) for target, body in first] == [
+        (target, _without_host(body)) for target, body in second
+    ]
+    assert len(first) == 9
+
+
+def _without_host(body: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in body.items() if name != "QueueUrl"}
+
+
+def test_requests_are_signed_for_the_region(queue: Open, endpoint: Endpoint) -> None:
+    queue(endpoint.url).delete(Message("m", "h", ""))
+    path, headers, _ = endpoint.asked[0]
+    assert path == "/"
+    assert headers["Authorization"].startswith("AWS4-HMAC-SHA256 Credential=key/")
+    assert "/eu-west-1/sqs/aws4_request" in headers["Authorization"]
+    assert headers["User-Agent"].startswith("fleet/")
+
+
+def test_binary_attributes_arrive_as_bytes(queue: Open, endpoint: Endpoint) -> None:
+    endpoint.answer(RECEIVED)
+    message = queue(endpoint.url).receive(0, 20)
+    assert message is not None
+    assert message.attributes["bytes"]["BinaryValue"] == b"\0\xff"
+    assert message.attempt == 2
+
+
+def test_the_connection_is_kept(queue: Open, endpoint: Endpoint) -> None:
+    target = queue(endpoint.url)
+    for _ in range(3):
+        target.delete(Message("m", "h", ""))
+    assert endpoint.connections == 1
+
+
+def test_a_connection_that_the_server_closed_is_made_anew(queue: Open, endpoint: Endpoint) -> None:
+    target = queue(endpoint.url)
+    endpoint.hang_up = True
+    for _ in range(3):
+        target.delete(Message("m", "h", ""))
+        eventually(lambda: endpoint.closed == endpoint.connections, what="the server's hanging up")
+    assert endpoint.connections == 3
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "text", "trouble", "said"),
+    [
+        (
+            400,
+            {"x-amzn-query-error": "AWS.SimpleQueueService.NonExistentQueue;Sender"},
+            b"{}",
+            Trouble.FINAL,
+            "not exist",
+        ),
+        (400, {}, b'{"__type": "com.amazonaws.sqs#QueueDoesNotExist"}', Trouble.FINAL, "not exist"),
+        (400, {}, b'{"__type": "com.amazonaws.sqs#ReceiptHandleIsInvalid"}', Trouble.MESSAGE, "ReceiptHandleIsInvalid"),
+        (400, {}, b'{"__type": "com.amazon.coral.service#ExpiredTokenException"}', Trouble.SESSION, "ExpiredToken"),
+        (403, {}, b"", Trouble.FINAL, "denied"),
+        (429, {}, b"slow down", Trouble.PASSING, "429"),
+        (503, {}, b"<html>", Trouble.PASSING, "503"),
+        (500, {}, b"[1]", Trouble.PASSING, "500"),
+        (400, {}, b'{"__type": "x#RequestThrottled"}', Trouble.PASSING, "RequestThrottled"),
+        (418, {}, b"\xff\xfe", Trouble.FINAL, "418"),
+        (200, {}, b"not json", Trouble.PASSING, "no usable answer"),
+        (200, {}, b'["a list"]', Trouble.PASSING, "no usable answer"),
+    ],
+)
+def test_an_answer_that_is_an_error(
+    queue: Open, endpoint: Endpoint, status: int, headers: dict[str, str], text: bytes, trouble: Trouble, said: str
+) -> None:
+    endpoint.status, endpoint.headers, endpoint.text = status, headers, text
+    with pytest.raises(QueueError, match=said) as caught:
+        queue(endpoint.url).delete(Message("m", "h", "secret"))
+    assert caught.value.trouble is trouble
+    assert "secret" not in str(caught.value)
+
+
+def test_nobody_there(queue: Open, endpoint: Endpoint) -> None:
+    url = endpoint.url
+    endpoint.server.socket.close()
+    with pytest.raises(QueueError, match="cannot be reached") as caught:
+        queue(url).delete(Message("m", "h", ""))
+    assert caught.value.trouble is Trouble.PASSING
+
+
+def test_without_credentials(queue: Open, endpoint: Endpoint) -> None:
+    with pytest.raises(QueueError, match="no AWS credentials") as caught:
+        queue(endpoint.url, keys=False).delete(Message("m", "h", ""))
+    assert caught.value.trouble is Trouble.SESSION
+    assert endpoint.asked == []
+
+
+def test_credentials_that_appear_are_found_after_a_renewal(
+    queue: Open, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = queue(endpoint.url, keys=False)
+    with pytest.raises(QueueError):
+        target.delete(Message("m", "h", ""))
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "late")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    target.renew()
+    target.delete(Message("m", "h", ""))
+    assert "Credential=late/" in endpoint.asked[0][1]["Authorization"]
+
+
+def test_credentials_that_expire_are_renewed(queue: Open, endpoint: Endpoint, tmp_path: Path) -> None:
+    """A credential process whose keys are good for a minute only: each call asks it again."""
+    script = tmp_path / "keys"
+    script.write_text(
+        "#!/bin/sh\n"
+        f'echo x >>"{tmp_path}/asked"; n=$(wc -l <"{tmp_path}/asked"); n=$((n))\n'
+        "until=$(date -u -d '+60 seconds' +%Y-%m-%dT%H:%M:%SZ)\n"
+        """printf '{"Version":1,"AccessKeyId":"key%s","SecretAccessKey":"s","SessionToken":"t%s","Expiration":"%s"}' """
+        '"$n" "$n" "$until"\n'
+    )
+    script.chmod(0o700)
+    (tmp_path / "config").write_text(f"[default]\ncredential_process = {script}\n")
+    target = queue(endpoint.url, keys=False)
+    for _ in range(2):
+        target.delete(Message("m", "h", ""))
+    tokens = [headers["X-Amz-Security-Token"] for _, headers, _ in endpoint.asked]
+    assert len(set(tokens)) == 2
+
+
+@pytest.fixture
+def authority(endpoint: Endpoint, tmp_path: Path) -> Path:
+    """The endpoint speaks TLS; the path is of the one authority that vouches for it."""
+    made = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    made.issue_cert("127.0.0.1").configure_cert(context)
+    endpoint.server.socket = context.wrap_socket(endpoint.server.socket, server_side=True)
+    path = tmp_path / "authority.pem"
+    made.cert_pem.write_to_path(str(path))
+    return path
+
+
+def test_tls_with_an_authority_of_ones_own(
+    queue: Open, endpoint: Endpoint, authority: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(authority))
+    target = queue(endpoint.url.replace("http:", "https:"))
+    for _ in range(2):
+        target.delete(Message("m", "h", ""))
+    assert len(endpoint.asked) == 2
+    assert endpoint.connections == 1
+
+
+@pytest.mark.usefixtures("authority")
+def test_tls_that_nobody_vouches_for(queue: Open, endpoint: Endpoint) -> None:
+    with pytest.raises(QueueError, match="SSLCertVerificationError") as caught:
+        queue(endpoint.url.replace("http:", "https:")).delete(Message("m", "h", ""))
+    assert caught.value.trouble is Trouble.PASSING
+    assert endpoint.asked == []
