@@ -3,6 +3,7 @@
 import base64
 import http.server
 import json
+import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
@@ -223,11 +224,12 @@ def test_an_answer_that_is_an_error(
     assert "secret" not in str(caught.value)
 
 
-def test_nobody_there(queue: Open, endpoint: Endpoint) -> None:
-    url = endpoint.url
-    endpoint.server.socket.close()
-    with pytest.raises(QueueError, match="cannot be reached") as caught:
-        queue(url).delete(Message("m", "h", ""))
+def test_nobody_there(queue: Open) -> None:
+    with socket.socket() as bound:  # and not listening: the port is nobody else's meanwhile
+        bound.bind(("127.0.0.1", 0))
+        target = queue(f"http://127.0.0.1:{bound.getsockname()[1]}")
+        with pytest.raises(QueueError, match="cannot be reached") as caught:
+            target.delete(Message("m", "h", ""))
     assert caught.value.trouble is Trouble.PASSING
 
 
