@@ -320,7 +320,7 @@ class Delivering:
         seconds = self._job.seconds if self._job else None
         bad = delivery.sent or ended_badly(delivery.outcome, how, facts)
         self._bench.board.clear(how.value)
-        self._ears.say(Settled(how, delivery.outcome, seconds, bad, self._starved))
+        self._ears.say(Settled(how, delivery.outcome, seconds, bad, self._starved, delivery.lost))
         decided = delivery.verdict
         fields = {"why": decided.why, "delay": decided.delay} if decided else {"why": "", "delay": 0}
         log.emit(f"message.{how.value}", **self._about, **fields)

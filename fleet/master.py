@@ -8,40 +8,44 @@ import os
 import random
 import select
 import signal
+import socket
 from math import ceil, inf
 from typing import assert_never
 
-import setproctitle
-
 from fleet.children import Children
-from fleet.core import books, events, pool
+from fleet.control import Control
+from fleet.core import books, events, pool, requests
 from fleet.core.books import Config, End, Level, Phase
 from fleet.core.events import Effect, Event
 from fleet.core.messages import Plan
 from fleet.core.reconcile import wakes_at
-from fleet.core.slots import HOLDS_MESSAGE, State
+from fleet.core.requests import Request
+from fleet.core.slots import State
+from fleet.display import Display
+from fleet.supervised import Supervised
 from fleet.system import log, scoreboard, signals
 from fleet.system.clock import now
 from fleet.system.scoreboard import Scoreboard
 from fleet.system.signals import Wakeup
 
 CAUGHT = (*signals.GROUP, signal.SIGCHLD, signal.SIGTTIN, signal.SIGTTOU, signal.SIGUSR1)
-STILLBORN = (2, 4, 5)  # exit statuses of a pool that never came to be: the error is all that there is to say
 
 
 class Master:
     """Runs one pool until its state machine says that it has stopped."""
 
-    def __init__(self, plan: Plan, config: Config, passed_fds: tuple[int, ...] = ()) -> None:
-        self._plan = plan
+    def __init__(self, plan: Plan, config: Config, listener: socket.socket, passed_fds: tuple[int, ...] = ()) -> None:
         self._pool = books.new(config)
-        self._began = self._judged = now()
-        self._title = ""
+        self._judged = now()
         self._wakeup = Wakeup(CAUGHT)
         self._poll = select.poll()
         self._poll.register(self._wakeup.fileno(), select.POLLIN)
         board_fd = scoreboard.create()
         self._board = Scoreboard(board_fd)
+        self._display = Display(plan, self._board)
+        self._supervised = Supervised(max(config.boot_timeout, plan.start_timeout))
+        self._asked: list[int] = []  # descriptors of the control socket on which something has happened
+        self._control = Control(listener, self._poll, self._answered)
         self._children = Children(plan, self._poll, self._board, board_fd, passed_fds)
 
     def run(self) -> tuple[End, str]:
@@ -53,11 +57,14 @@ class Master:
                     self._take(event)
                 for event in self._children.swept():
                     self._take(event)
+                self._listen()
+                self._supervised.tell(self._pool)
         finally:
             signals.ignore_for_good()
+            self._control.close()
             self._children.dismiss_helpers()
         end = self._pool.end or End(1, "the pool ended without a reason")
-        self._tell_end(end)
+        self._display.ended(self._pool, end)
         return end, self._children.trace
 
     # Wait.
@@ -65,19 +72,38 @@ class Master:
     def _wait(self) -> list[Event]:
         """Until something happens, or the next known deadline; a Tick comes last, when one has passed."""
         until = wakes_at(self._pool, self._judged)
-        timeout = None if until == inf else max(0, ceil((until - now()) * 1000))
+        wake = min(until, self._control.wakes_at(), self._supervised.wakes_at(self._pool))
+        timeout = None if wake == inf else max(0, ceil((wake - now()) * 1000))
         happened: list[Event] = []
         came: set[int] = set()
         for fd, _ in self._poll.poll(timeout):
             if fd == self._wakeup.fileno():
                 came = self._wakeup.signals()
+            elif self._control.owns(fd):
+                self._asked.append(fd)
             else:
                 happened += self._children.heard(fd)
         if signal.SIGCHLD in came:  # after all words, so that what the dead have said comes first
             happened += self._children.reaped()
         for number in came:  # what has happened comes before what is asked
             happened += self._signalled(number)
-        return [*happened, events.Tick()] if now() >= until or not happened else happened
+        return [*happened, events.Tick()] if now() >= until or not (happened or self._asked) else happened
+
+    def _listen(self) -> None:
+        """Clients of the control socket, after all that has happened. What they ask for is a step of its own."""
+        while self._asked:
+            fd = self._asked.pop()
+            if self._control.owns(fd):  # not hung up on meanwhile
+                self._control.look(fd)
+        self._control.tidy()
+
+    def _answered(self, request: Request) -> bytes:
+        """What a client asks for is done, or refused (BadRequest), and answered."""
+        event, text = requests.decided(self._pool, request)
+        if event is None:
+            return requests.answer(ok=True, status=self._display.status(self._pool))
+        self._take(event)
+        return requests.answer(ok=True, said=text, pid=os.getpid())
 
     def _signalled(self, number: int) -> list[Event]:
         match number:
@@ -92,7 +118,7 @@ class Master:
             case signal.SIGTTIN | signal.SIGTTOU:
                 return [events.Resized(1 if number == signal.SIGTTIN else -1)]
             case signal.SIGUSR1:
-                log.emit("pool.slots", table=self._table())
+                log.emit("pool.slots", table=self._display.table(self._pool))
             case _:
                 pass
         return []
@@ -106,14 +132,14 @@ class Master:
             self._judged = moment
         before, (self._pool, effects) = self._pool, pool.step(self._pool, event, moment, random.random())
         if before.phase is Phase.BOOTING and self._pool.phase is Phase.RUNNING:
-            self._tell_start()
+            self._display.started(self._pool)
         if before.slots is not self._pool.slots:
             for slot in self._pool.slots:
                 if slot.state is State.VACANT:
                     self._children.forget(slot.number)
         for effect in effects:
             self._perform(effect)
-        self._retitle()
+        self._display.retitle(self._pool)
 
     def _perform(self, effect: Effect) -> None:
         match effect:
@@ -144,48 +170,3 @@ class Master:
             self._children.spawn_helper(role)
         except OSError as error:
             self._take(events.HelperDied(role, os.strerror(error.errno or 0)))
-
-    # What people see.
-
-    def _retitle(self) -> None:
-        busy = sum(slot.state in HOLDS_MESSAGE for slot in self._pool.slots)
-        state = " draining" if self._pool.phase is Phase.DRAINING else ""
-        title = f"fleet: master {self._plan.name} [{busy}/{self._pool.desired} busy]{state}"
-        if title != self._title:
-            self._title = title
-            setproctitle.setproctitle(title)
-
-    def _tell_start(self) -> None:
-        log.emit(
-            "master.started",
-            name=self._plan.name,
-            app=self._plan.app,
-            queue=self._plan.queue,
-            workers=self._pool.desired,
-            longest_stop=self._pool.config.longest_stop,
-        )
-
-    def _tell_end(self, end: End) -> None:
-        if end.code in STILLBORN:
-            return
-        counts = self._pool.counts
-        log.emit(
-            "drain.finished",
-            received=counts.received,
-            deleted=counts.deleted,
-            released=counts.released,
-            dead_lettered=counts.dead_lettered,
-            left=counts.left,
-        )
-        seconds = round(now() - self._began, 3)
-        log.emit("master.stopped", name=self._plan.name, why=end.why, code=end.code, seconds=seconds)
-
-    def _table(self) -> str:
-        rows = []
-        for slot in self._pool.slots:
-            row = f"slot {slot.number} {slot.state.name.lower()} pid {slot.pid} for {now() - slot.since:.0f} s"
-            record = self._board.read(slot.number)
-            if record and record.message_id:
-                row += f" message {record.message_id} attempt {record.attempt} job {record.job_pid}"
-            rows.append(row)
-        return "\n".join(rows)

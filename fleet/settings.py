@@ -163,6 +163,7 @@ class Settings:
     boot_timeout: float = option(60.0, _seconds(0.1), "Time for the app's import, and for a dispatcher to be ready.")
     start_timeout: float = option(30.0, _seconds(0), "How long a failing queue is retried at start.")
     name: str = option(None, _TEXT, "Names the pool: title, lock, logs.", shown="app@queue")
+    control: str | None = option(None, _TEXT, "Path of the control socket.", shown="in the runtime directory")
     log_level: str = option("info", _choice(*LEVELS), "What is logged at least.")
     log_format: str = option("text", _choice("text", "json"), "How; json is one object a line.")
 

@@ -10,7 +10,7 @@ import typer
 from fleet import settings
 from fleet.settings import Loaded, Settings, SettingsError
 
-DONE, FAULT, USAGE, QUEUE_UNUSABLE = 0, 1, 2, 5
+DONE, FAULT, NO, USAGE, QUEUE_UNUSABLE = 0, 1, 1, 2, 5
 LOCAL_REGION, LOCAL_KEY = "us-east-1", "fleet"  # what the embedded server is spoken to with
 LOCAL_TIMEOUT = 30.0  # seconds for it to answer
 

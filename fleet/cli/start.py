@@ -1,6 +1,7 @@
 """`fleet start`."""
 
 import os
+import socket
 from typing import Annotated, Any
 
 import setproctitle
@@ -13,7 +14,7 @@ from fleet.core.books import Config
 from fleet.core.delivery_books import FIRST_LEASE
 from fleet.core.messages import Plan
 from fleet.settings import Settings
-from fleet.system import host, log, processes
+from fleet.system import log, processes, rendezvous
 from fleet.system.local import LocalServer
 
 ENDED_BADLY, KILLED = 6, 7
@@ -31,28 +32,35 @@ def start(app: Annotated[str, typer.Argument(help="The job: module:attribute.", 
     if not processes.LINUX:
         raise Failure(USAGE, "fleet start needs Linux: it supervises with pidfds, subreapers and parent-death signals")
     log.configure(chosen.log_level, chosen.log_format)
-    _lock(chosen.name)
+    listener = _listener(chosen)
     served = embedded(chosen) if chosen.local else None
     setproctitle.setproctitle(f"fleet: master {chosen.name}")
     from fleet.master import Master
 
     passed = (served.lock_fd,) if served else ()
-    end, trace = Master(_plan(chosen, app, queue, served), _config(chosen), passed).run()
+    end, trace = Master(_plan(chosen, app, queue, served), _config(chosen), listener, passed).run()
     if end.code in (DONE, ENDED_BADLY, KILLED):
         return end.code
     raise Failure(end.code, end.why, trace)
 
 
-def _lock(name: str) -> None:
-    """The pool's name is ours until this process ends."""
+def _listener(chosen: Settings) -> socket.socket:
+    """The pool's name is ours until this process ends, and its clients find us."""
+    name = chosen.name
     try:
-        host.lock(name)
-    except host.Taken as taken:
+        ours = rendezvous.claim(name, chosen.control)
+    except rendezvous.Taken as taken:
         raise Failure(
             USAGE, f"a pool named {name!r} already runs here (pid {taken}); give this one another --name"
         ) from None
     except OSError as error:
         raise Failure(USAGE, f"the lock of pool {name!r} cannot be taken: {error}") from None
+    try:
+        return rendezvous.listen(ours)
+    except rendezvous.NotOurs as error:
+        raise Failure(USAGE, f"{error}; give this pool another --control") from None
+    except OSError as error:
+        raise Failure(USAGE, f"the control socket {ours.control} cannot be had: {error.strerror}") from None
 
 
 def _plan(chosen: Settings, app: str, queue: str, served: LocalServer | None) -> Plan:

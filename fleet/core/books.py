@@ -49,6 +49,15 @@ class Config:
     boot_timeout: float = 60.0
     first_lease: float = 20.0
     empty_for: float | None = None  # --until-empty: how long; None: never end by itself
+    min_workers: int | None = None  # both None: a fixed size, that an operator may change
+    max_workers: int | None = None
+
+    @property
+    def bounds(self) -> tuple[int, int] | None:
+        """Between what the size may be; None for a pool of fixed size."""
+        if self.min_workers is None and self.max_workers is None:
+            return None
+        return self.min_workers or self.workers, self.max_workers or self.workers
 
     @property
     def longest_stop(self) -> float:
@@ -78,6 +87,7 @@ class Counts:
     signalled: int = 0
     stopped: int = 0
     ended_badly: int = 0
+    lease_lost: int = 0
     dispatcher_deaths: int = 0
 
     @property
@@ -129,6 +139,15 @@ class Will:
 
 
 @dataclass(frozen=True, slots=True)
+class Resize:
+    """The last change of the size that was wanted, and why (a phrase for people)."""
+
+    was: int
+    to: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class End:
     """Why the pool ends and with which exit status."""
 
@@ -153,10 +172,16 @@ class Pool:
     restarts: Restarts = field(default_factory=Restarts)
     emptiness: Emptiness = field(default_factory=Emptiness)
     depth: Depth | None = None
+    sampled_at: float | None = None
+    trouble: str = ""  # what the queue's last failed poll said; empty when it answers
+    paused: bool = False
+    held: bool = False  # the size is an operator's, until `scale auto`
+    last_resize: Resize | None = None
     counts: Counts = field(default_factory=Counts)
     level: Level | None = None
     signalled_at: float = -inf
     kill_at: float = inf
+    jobs_until: float = inf  # when a stop's drain time-out is over
     end: End | None = None
 
     @property

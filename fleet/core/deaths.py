@@ -37,7 +37,7 @@ def crashed(pool: Pool, slot: Slot, cause: str, now: float, luck: float) -> Step
     """The slot's dispatcher ended without leave, or never came to be."""
     crashes = 1 if now - slot.born >= restarts.STABLE else slot.crashes + 1
     wait = restarts.delay(crashes, luck)
-    vacant = replace(slots.vacated(slot, now), crashes=crashes, not_before=now + wait)
+    vacant = replace(slots.vacated(slot, now), crashes=crashes, not_before=now + wait, deaths=slot.deaths + 1)
     pool = replace(with_slot(pool, vacant), restarts=restarts.crashed(pool.restarts, now, cause))
     fields = {"slot": slot.number, "pid": slot.pid, "cause": cause, "state": slot.state.name.lower()}
     log = Log("dispatcher.died", fields | {"respawn_in": round(wait, 3)})

@@ -111,17 +111,32 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class StopAsked:
-    """A signal asks for an end, at least this hard."""
+    """An end is asked for, at least this hard. A signal that comes again asks for more; a command does not."""
 
     level: Level
     why: str
+    by_signal: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Resized:
-    """An operator wants that many dispatchers more, or fewer."""
+    """A signal asks for that many dispatchers more, or fewer."""
 
     by: int
+
+
+@dataclass(frozen=True, slots=True)
+class Scaled:
+    """An operator wants that many dispatchers; None: as many as the pool finds right."""
+
+    to: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Paused:
+    """An operator wants that nothing more is received, or that it is again."""
+
+    paused: bool
 
 
 Event = (
@@ -139,6 +154,8 @@ Event = (
     | Seen
     | StopAsked
     | Resized
+    | Scaled
+    | Paused
 )
 
 

@@ -104,7 +104,7 @@ class Held:
 class Settled:
     """The delivery has ended; `job_seconds` is None when no job ran, `bad` as in exits.ended_badly.
 
-    `starved`: the host had no process to give to the job.
+    `starved`: the host had no process to give to the job. `lease_lost`: others may have got the message too.
     """
 
     settlement: Settlement
@@ -112,6 +112,7 @@ class Settled:
     job_seconds: float | None
     bad: bool
     starved: bool = False
+    lease_lost: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,9 +49,11 @@ from fleet.core.events import (
     HelperFailed,
     HelperReady,
     Log,
+    Paused,
     Resized,
     Said,
     Sampled,
+    Scaled,
     Seen,
     Spawned,
     SpawnFailed,
@@ -61,6 +63,7 @@ from fleet.core.events import (
 )
 from fleet.core.reconcile import reconcile
 from fleet.core.reports import said
+from fleet.core.resizing import nudged, paused, scaled
 from fleet.core.slots import State
 from fleet.core.stopping import stop, stop_asked
 from fleet.core.wills import done
@@ -107,6 +110,7 @@ def _apply(pool: Pool, event: Event, now: float, luck: float) -> Step:
             pool = replace(
                 pool,
                 depth=depth,
+                sampled_at=now,
                 polling=polling.sampled(pool.polling, depth.visible, pool.size),
                 emptiness=emptiness.sampled(pool.emptiness, now, depth.total),
             )
@@ -115,11 +119,13 @@ def _apply(pool: Pool, event: Event, now: float, luck: float) -> Step:
             return done(pool, number, how)
         case Seen(number):
             return seen(pool, slot_of(pool, number), event, now)
-        case StopAsked(level, why):
-            return stop_asked(pool, level, why, now)
+        case StopAsked(level, why, by_signal):
+            return stop_asked(pool, level, why, now) if by_signal else stop(pool, level, End(0, why), now)
         case Resized(by):
-            desired = max(1, pool.desired + by)
-            change = {"from": pool.desired, "to": desired, "reason": "a signal asked for it"}
-            return replace(pool, desired=desired), (Log("pool.resized", change),)
+            return nudged(pool, by)
+        case Scaled(to):
+            return scaled(pool, to)
+        case Paused(wanted):
+            return paused(pool, wanted)
         case _:
             assert_never(event)

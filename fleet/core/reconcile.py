@@ -214,7 +214,7 @@ def _sized(pool: Pool, now: float) -> Step:
 
 def _granted(pool: Pool, now: float) -> Step:
     """As many open polls as the evidence allows; a silent poll no longer counts."""
-    if pool.phase is not Phase.RUNNING:
+    if pool.phase is not Phase.RUNNING or pool.paused:
         return pool, ()
     idle = [
         slot

@@ -29,6 +29,7 @@ def said(pool: Pool, slot: Slot, report: Report, now: float, luck: float) -> Ste
             _expect(slot, State.POLLING)
             pool = replace(
                 pool,
+                trouble="",
                 polling=polling.hit(pool.polling, took, pool.size),
                 emptiness=emptiness.received(),
                 counts=replace(counts, received=counts.received + 1),
@@ -39,6 +40,7 @@ def said(pool: Pool, slot: Slot, report: Report, now: float, luck: float) -> Ste
             full = took >= pool.config.wait_time * FULL_LENGTH
             pool = replace(
                 pool,
+                trouble="",
                 polling=polling.empty(pool.polling, now, took),
                 emptiness=emptiness.polled_empty(pool.emptiness, slot.since, full),
             )
@@ -47,7 +49,7 @@ def said(pool: Pool, slot: Slot, report: Report, now: float, luck: float) -> Ste
             _expect(slot, State.POLLING)
             after = polling.failed(pool.polling, now, luck)
             fields = {"slot": slot.number, "error": error, "failures": after.failures}
-            failed = with_slot(replace(pool, polling=after), slots.to(slot, State.IDLE, now))
+            failed = with_slot(replace(pool, polling=after, trouble=error), slots.to(slot, State.IDLE, now))
             return failed, (Log("poll.failed", fields | {"retry_in": round(after.not_before - now, 3)}),)
         case Held():
             _expect(slot, State.WORKING)
@@ -86,4 +88,6 @@ def _booked(counts: Counts, report: Settled) -> Counts:
     counts = booked(counts, report.settlement)
     if report.outcome is not None:
         counts = replace(counts, **{report.outcome.value: getattr(counts, report.outcome.value) + 1})
-    return replace(counts, ended_badly=counts.ended_badly + report.bad)
+    return replace(
+        counts, ended_badly=counts.ended_badly + report.bad, lease_lost=counts.lease_lost + report.lease_lost
+    )

@@ -43,6 +43,7 @@ class Slot:
     ended: bool = False  # its process is gone; not vacant before all that it left is gone too
     crashes: int = 0
     not_before: float = 0.0
+    deaths: int = 0  # of its dispatchers, since the pool began
 
 
 # A dispatcher with a message in hand, and one that has a process.
@@ -57,4 +58,4 @@ def to(slot: Slot, state: State, now: float) -> Slot:
 
 def vacated(slot: Slot, now: float) -> Slot:
     """The slot after its dispatcher is gone; its record of crashes stays."""
-    return Slot(slot.number, since=now, crashes=slot.crashes, not_before=slot.not_before)
+    return Slot(slot.number, since=now, crashes=slot.crashes, not_before=slot.not_before, deaths=slot.deaths)

@@ -43,4 +43,5 @@ def stop(pool: Pool, level: Level, end: End, now: float) -> Step:
         effects.append(Log("drain.started", fields | {"seconds": seconds}))
     effects.extend(Send(slot.number, Drain(seconds)) for slot in pool.slots if slot.leaving and slot.pid is not None)
     kill_at = now + pool.config.longest_stop if pool.kill_at == inf else pool.kill_at
-    return replace(pool, phase=Phase.DRAINING, level=level, end=end, kill_at=kill_at), tuple(effects)
+    stopping = replace(pool, phase=Phase.DRAINING, level=level, end=end, kill_at=kill_at, jobs_until=now + seconds)
+    return stopping, tuple(effects)

@@ -1,6 +1,5 @@
-"""What this host gives us: processors, directories, the pool's lock."""
+"""What this host gives us: processors and directories."""
 
-import fcntl
 import os
 import re
 import stat
@@ -48,29 +47,3 @@ def private_directory(path: Path) -> Path:
     if stat.S_IMODE(found.st_mode) & 0o077:
         path.chmod(0o700)
     return path
-
-
-def file_name(name: str) -> str:
-    """A pool's name as part of a file name."""
-    return re.sub(r"[^A-Za-z0-9._@-]", "_", name)[:120]
-
-
-class Taken(Exception):
-    """A pool of that name runs already."""
-
-
-def lock(name: str) -> int:
-    """Hold the pool's name until we die; orphaned dispatchers do not hold it. Raises Taken, OSError.
-
-    A POSIX lock belongs to this process alone: not to its children, whatever they inherit.
-    """
-    fd = os.open(runtime_directory() / f"{file_name(name)}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except (BlockingIOError, PermissionError):
-        holder = os.read(fd, 32).decode(errors="replace").strip()
-        os.close(fd)
-        raise Taken(holder) from None
-    os.ftruncate(fd, 0)
-    os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
-    return fd

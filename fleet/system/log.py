@@ -92,6 +92,8 @@ TABLE: dict[str, Line] = {
     "message.left": _same(WARNING, "message left to its lease: {why}" + _MESSAGE),
     "message.unsettled": _same(WARNING, "message not {settlement} yet: {error}" + _MESSAGE),
     "pool.resized": _same(INFO, "{from} → {to} workers: {reason}"),
+    "pool.paused": _same(INFO, "paused: nothing more is received until fleet resume; running jobs go on"),
+    "pool.resumed": _same(INFO, "resumed"),
     "pool.slots": _same(INFO, "{table}"),
     "reload.missing": _same(WARNING, "HUP: a reload is not available yet; stop and start the pool"),
     "drain.started": _same(INFO, "stopping ({how}): {why}; {busy} busy, {polling} polling, jobs have {seconds:g} s"),
@@ -101,14 +103,18 @@ TABLE: dict[str, Line] = {
     ),
 }
 
+FRESH_LINE = "\r\x1b[K"  # on a terminal: over whatever progress stands there
+
 _threshold = INFO
 _as_json = False
+_before = ""
 
 
 def configure(level: str, form: str) -> None:
     """Set the level (`debug` … `error`) and the form (`text` or `json`) for this process and its forks."""
-    global _threshold, _as_json
+    global _threshold, _as_json, _before
     _threshold, _as_json = LEVELS[level], form == "json"
+    _before = FRESH_LINE if os.isatty(2) else ""
     logger.remove()
     logger.add(_write, format="{message}", level=0, catch=False, colorize=False)
 
@@ -142,6 +148,6 @@ def printable(text: str) -> str:
 def _write(line: str) -> None:
     """One write a line. A log that is full or gone must not end what it tells of."""
     try:
-        os.write(sys.__stderr__.fileno() if sys.__stderr__ else 2, line.encode())
+        os.write(sys.__stderr__.fileno() if sys.__stderr__ else 2, (_before + line).encode())
     except OSError:
         return

@@ -4,6 +4,7 @@ Every verb returns what the pool asks for, without the log lines; those are kept
 """
 
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from fleet.core import books, pool, reconcile
 from fleet.core.books import Config, Depth, Level, Phase, Pool, Role
@@ -131,7 +132,7 @@ class Story:
         return next(log for log in reversed(self.logged) if log.event == event)
 
 
-def running(workers: int = 2, **options: float) -> Story:
+def running(workers: int = 2, **options: Any) -> Story:
     """A pool whose dispatchers are all up; the first of them polls."""
     story = Story(Config(workers, **options))
     story.helpers_ready()
@@ -140,7 +141,7 @@ def running(workers: int = 2, **options: float) -> Story:
     return story
 
 
-def working(workers: int, busy: int, **options: float) -> Story:
+def working(workers: int, busy: int, **options: Any) -> Story:
     """A pool whose first `busy` dispatchers work, and the next one, if any, polls."""
     story = running(workers, **options)
     for slot in range(busy):

@@ -1,0 +1,74 @@
+"""`fleet scale`, `pause`, `resume`, `stop`: one request to a running pool."""
+
+import contextlib
+import sys
+from typing import Annotated
+
+import typer
+
+from fleet.cli.base import DONE, USAGE, Failure, cli
+from fleet.cli.client import ask, await_end, found
+from fleet.core.progress import waiting
+from fleet.core.requests import AUTO
+from fleet.system.log import FRESH_LINE
+from fleet.system.rendezvous import Place
+
+Name = Annotated[str | None, typer.Argument(help="The pool; not needed if only one runs here.", metavar="[NAME]")]
+EVERY = 1.0  # seconds between two looks at a pool that drains, on a terminal
+
+
+@cli.command()
+def scale(
+    size: Annotated[str, typer.Argument(help="How many dispatchers, or auto.", metavar="N|auto")], name: Name = None
+) -> int:
+    """Set the size of a running pool."""
+    if size != AUTO and not size.isdecimal():
+        raise Failure(USAGE, f"the size is {size!r}; it must be a number or auto")
+    return _said(name, "scale", to=size if size == AUTO else int(size))
+
+
+@cli.command()
+def pause(name: Name = None) -> int:
+    """Receive nothing more; running jobs go on."""
+    return _said(name, "pause")
+
+
+@cli.command()
+def resume(name: Name = None) -> int:
+    """Receive again after a pause."""
+    return _said(name, "resume")
+
+
+def _said(name: str | None, command: str, **fields: object) -> int:
+    place = found(name)
+    typer.echo(f"{place.name}: {ask(place, command, **fields)['said']}")
+    return DONE
+
+
+@cli.command()
+def stop(
+    name: Name = None,
+    now: Annotated[bool, typer.Option("--now", help="Stop running jobs at once.")] = False,
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Return when the pool has gone. [wait]")] = True,
+) -> int:
+    """Drain a running pool, and wait until it has gone."""
+    place = found(name)
+    typer.echo(f"{place.name}: {ask(place, 'stop', now=now)['said']}")
+    sys.stdout.flush()
+    if wait:
+        _watch(place)
+        typer.echo(f"{place.name}: gone")
+    return DONE
+
+
+def _watch(place: Place) -> None:
+    """Until it has gone; at a terminal with a line that says what it waits for."""
+    if not sys.stdout.isatty():
+        await_end(place.pid, None)
+        return
+    while not await_end(place.pid, EVERY):
+        with contextlib.suppress(Failure):  # it goes just now
+            told = ask(place, "status")["status"]
+            sys.stdout.write(FRESH_LINE + waiting(told["busy"], told["polling"], told["drain_left"] or 0))
+            sys.stdout.flush()
+    sys.stdout.write(FRESH_LINE)

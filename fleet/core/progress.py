@@ -1,0 +1,32 @@
+"""The pool's state in one phrase: for a supervisor's status line, and for whoever waits at a terminal."""
+
+from fleet.core import status
+from fleet.core.books import Level, Phase, Pool
+from fleet.core.slots import HOLDS_MESSAGE, State
+
+AGAIN = {Level.DRAIN: "; Ctrl-C again to stop them now", Level.NOW: "; Ctrl-C again to kill them"}
+
+
+def line(pool: Pool) -> str:
+    """`running: 3/8 busy, about 120 visible`."""
+    word, why = status.state(pool), status.reason(pool)
+    busy = sum(slot.state in HOLDS_MESSAGE for slot in pool.slots)
+    depth = f", about {pool.depth.visible} visible" if pool.depth else ""
+    return f"{word}: {busy}/{pool.desired} busy{depth}" + (f"; {why}" if why else "")
+
+
+def draining(pool: Pool, now: float) -> str:
+    """`draining: 3 jobs, 1 poll, 24 s left; Ctrl-C again to stop them now`; empty when nothing is waited for."""
+    if pool.phase is not Phase.DRAINING or pool.level is None:
+        return ""
+    jobs = sum(slot.state in HOLDS_MESSAGE for slot in pool.slots)
+    text = waiting(jobs, pool.count(State.POLLING), pool.jobs_until - now)
+    return text + (AGAIN.get(pool.level, "") if jobs else "")
+
+
+def waiting(jobs: int, polls: int, left: float) -> str:
+    """What a drain waits for, and for how many seconds more it does so in peace."""
+    parts = [f"{count} {word}{'' if count == 1 else 's'}" for count, word in ((jobs, "job"), (polls, "poll")) if count]
+    if not parts:
+        return ""
+    return f"draining: {', '.join(parts)}" + (f", {left:.0f} s left" if jobs and left > 0 else "")

@@ -1,0 +1,133 @@
+"""What a pool is doing and why, as the one object that `fleet status --json` prints; the contract lists its keys."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from fleet.core.books import Phase, Pool
+from fleet.core.polling import degraded
+from fleet.core.slots import HOLDS_MESSAGE, Slot, State
+
+COUNTS = (
+    *("received", "succeeded", "failed", "timed_out", "signalled", "deleted", "released", "dead_lettered", "left"),
+    *("lease_lost", "dispatcher_deaths"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What stays the same for a pool's whole life. `began` is on our own clock, `started_at` is ISO 8601."""
+
+    name: str
+    pid: int
+    app: str
+    queue: str
+    started_at: str
+    began: float
+
+
+@dataclass(frozen=True, slots=True)
+class InHand:
+    """What the scoreboard says of a dispatcher that has a message; pid 0 and time 0 before its job runs."""
+
+    message_id: str
+    attempt: int
+    job_pid: int
+    job_started_at: float
+    lease_until: float
+    settling: bool
+
+
+def state(pool: Pool) -> str:
+    """One word."""
+    if pool.phase is Phase.BOOTING:
+        return "starting"
+    if pool.phase is not Phase.RUNNING:
+        return "draining"
+    if pool.paused:
+        return "paused"
+    return "degraded" if degraded(pool.polling) else "running"
+
+
+def reason(pool: Pool) -> str | None:
+    """Why it is in a state that is not the normal one."""
+    match state(pool):
+        case "draining":
+            return pool.end.why if pool.end else None
+        case "paused":
+            return "an operator paused it"
+        case "degraded":
+            return pool.trouble
+        case "starting":
+            waits = [role for role, helper in (("app", pool.template), ("queue", pool.scout)) if not helper.ready]
+            return f"waiting for the {' and the '.join(waits)}"
+        case _:
+            return None
+
+
+def snapshot(identity: Identity, pool: Pool, in_hand: Mapping[int, InHand], now: float) -> dict[str, Any]:
+    """The whole object. Ages and what is left of leases in seconds."""
+    least, most = pool.config.bounds or (pool.desired, pool.desired)
+    shown = [slot for slot in pool.slots if slot.number < pool.desired or slot.state is not State.VACANT]
+    resize = pool.last_resize
+    return {
+        "name": identity.name,
+        "pid": identity.pid,
+        "app": identity.app,
+        "queue": identity.queue,
+        "state": state(pool),
+        "reason": reason(pool),
+        "started_at": identity.started_at,
+        "uptime": round(now - identity.began, 3),
+        "desired": pool.desired,
+        "size": pool.size,
+        "min": least,
+        "max": most,
+        "idle": pool.count(State.IDLE),
+        "polling": pool.count(State.POLLING),
+        "busy": sum(slot.state in HOLDS_MESSAGE for slot in pool.slots),
+        "generation": 1,
+        "counts": {name: getattr(pool.counts, name) for name in COUNTS},
+        "drain_left": round(max(0.0, pool.jobs_until - now), 3) if pool.phase is Phase.DRAINING else None,
+        "depth": _depth(pool, now),
+        "job_seconds": None,
+        "last_resize": resize and {"from": resize.was, "to": resize.to, "reason": resize.reason},
+        "dispatchers": [_dispatcher(slot, in_hand.get(slot.number), now) for slot in shown],
+    }
+
+
+def _depth(pool: Pool, now: float) -> dict[str, Any] | None:
+    if pool.depth is None or pool.sampled_at is None:
+        return None
+    return asdict(pool.depth) | {"sampled_ago": round(now - pool.sampled_at, 3)}
+
+
+def _dispatcher(slot: Slot, hand: InHand | None, now: float) -> dict[str, Any]:
+    has_job = hand is not None and hand.job_pid != 0
+    return {
+        "slot": slot.number,
+        "pid": slot.pid,
+        "state": _state(slot, hand),
+        "job_pid": hand.job_pid if hand and has_job else None,
+        "message_id": hand.message_id if hand else None,
+        "attempt": hand.attempt if hand else None,
+        "job_age": round(now - hand.job_started_at, 3) if hand and has_job else None,
+        "lease_left": round(hand.lease_until - now, 3) if hand else None,
+        "deaths": slot.deaths,
+    }
+
+
+def _state(slot: Slot, hand: InHand | None) -> str:
+    match slot.state:
+        case State.VACANT | State.SPAWNING | State.BOOTING:
+            return "starting"
+        case _ if slot.ended or slot.killed:
+            return "stopping"
+        case State.IDLE:
+            return "stopping" if slot.leaving else "idle"
+        case State.POLLING:
+            return "polling"
+        case State.HOLDING:
+            return "settling"
+        case State.WORKING:
+            return "settling" if hand and hand.settling else "working"

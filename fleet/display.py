@@ -1,0 +1,96 @@
+"""What people see of the master: its title, its first and last lines, the table of slots, what a supervisor is told."""
+
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import setproctitle
+
+from fleet.core import status
+from fleet.core.books import End, Phase, Pool
+from fleet.core.messages import Plan
+from fleet.core.slots import HOLDS_MESSAGE, State
+from fleet.core.status import Identity, InHand
+from fleet.system import log
+from fleet.system.clock import now
+from fleet.system.scoreboard import Scoreboard
+
+STILLBORN = (2, 4, 5)  # exit statuses of a pool that never came to be: the error is all that there is to say
+
+
+class Display:
+    """Speaks for one pool."""
+
+    def __init__(self, plan: Plan, board: Scoreboard) -> None:
+        self._plan, self._board = plan, board
+        started_at = datetime.now(UTC).isoformat(timespec="milliseconds")
+        self._identity = Identity(plan.name, os.getpid(), plan.app, plan.queue, started_at, now())
+        self._title = ""
+
+    def retitle(self, pool: Pool) -> None:
+        """What `ps` shows of the master, if it has changed."""
+        busy = sum(slot.state in HOLDS_MESSAGE for slot in pool.slots)
+        state = " draining" if pool.phase is Phase.DRAINING else " paused" if pool.paused else ""
+        title = f"fleet: master {self._plan.name} [{busy}/{pool.desired} busy]{state}"
+        if title != self._title:
+            self._title = title
+            setproctitle.setproctitle(title)
+
+    def started(self, pool: Pool) -> None:
+        """Both helpers are there."""
+        log.emit(
+            "master.started",
+            name=self._plan.name,
+            app=self._plan.app,
+            queue=self._plan.queue,
+            workers=pool.desired,
+            longest_stop=pool.config.longest_stop,
+        )
+
+    def ended(self, pool: Pool, end: End) -> None:
+        """The ledger, and why it ended."""
+        if end.code in STILLBORN:
+            return
+        counts = pool.counts
+        log.emit(
+            "drain.finished",
+            received=counts.received,
+            deleted=counts.deleted,
+            released=counts.released,
+            dead_lettered=counts.dead_lettered,
+            left=counts.left,
+        )
+        seconds = round(now() - self._identity.began, 3)
+        log.emit("master.stopped", name=self._plan.name, why=end.why, code=end.code, seconds=seconds)
+
+    def status(self, pool: Pool) -> dict[str, Any]:
+        """All that there is to know, as `fleet status --json` prints it."""
+        return status.snapshot(self._identity, pool, dict(self._in_hand(pool)), now())
+
+    def table(self, pool: Pool) -> str:
+        """One line a slot."""
+        in_hand = dict(self._in_hand(pool))
+        rows = []
+        for slot in pool.slots:
+            row = f"slot {slot.number} {slot.state.name.lower()} pid {slot.pid} for {now() - slot.since:.0f} s"
+            if hand := in_hand.get(slot.number):
+                row += f" message {hand.message_id} attempt {hand.attempt} job {hand.job_pid}"
+            rows.append(row)
+        return "\n".join(rows)
+
+    def _in_hand(self, pool: Pool) -> Iterator[tuple[int, InHand]]:
+        for slot in pool.slots:
+            record = self._board.read(slot.number) if slot.state in (State.POLLING, *HOLDS_MESSAGE) else None
+            if record and record.message_id:
+                yield (
+                    slot.number,
+                    InHand(
+                        record.message_id,
+                        record.attempt,
+                        record.job_pid,
+                        record.job_started_at,
+                        record.lease_until,
+                        bool(record.intent),
+                    ),
+                )
