@@ -26,7 +26,7 @@ class Supervised:
         self._on_terminal = os.isatty(2)
         self._phase, self._level = Phase.BOOTING, 0
         self._status, self._status_at = "", -inf
-        self._alive_at = self._drawn_at = -inf
+        self._alive_at = self._drawn_at = 0.0
         self._drawn = ""
         self._notifier.say(EXTEND_TIMEOUT_USEC=_microseconds(longest_start + MARGIN))
 

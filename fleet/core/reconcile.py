@@ -20,6 +20,7 @@ from fleet.core.stopping import stop
 from fleet.core.wills import given
 
 POLL_MARGIN = 12.0  # seconds: a poll may take its wait time and the client's read timeout (10 s) on top
+SPAWNS_AT_ONCE = 16  # orders to the template that are not answered yet: more may not fit into its channel
 POLL_GRACE = 10.0  # seconds: how long after that a silent dispatcher is left alone
 
 Step = tuple[Pool, tuple[Effect, ...]]
@@ -208,7 +209,8 @@ def _sized(pool: Pool, now: float) -> Step:
         more = tuple(Slot(len(pool.slots) + index) for index in range(missing))
         pool = replace(pool, slots=(*pool.slots, *more))
     vacant = [slot for slot in pool.slots if slot.state is State.VACANT and slot.not_before <= now]
-    asked = [slots.to(slot, State.SPAWNING, now) for slot in vacant[:-surplus]]
+    at_once = max(0, min(-surplus, SPAWNS_AT_ONCE - pool.count(State.SPAWNING)))
+    asked = [slots.to(slot, State.SPAWNING, now) for slot in vacant[:at_once]]
     return _put(pool, asked), tuple(Spawn(slot.number) for slot in asked)
 
 

@@ -15,6 +15,7 @@ import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 
 from fleet.system.host import runtime_directory
@@ -122,10 +123,12 @@ def listen(ours: Claim) -> socket.socket:
 def connect(path: Path, timeout: float) -> socket.socket:
     """A connection to a pool's control socket. Raises OSError."""
     end = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    end.settimeout(timeout)
+    # Not settimeout() yet: with it a connect does not wait for room in a full backlog but fails at once.
+    end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", ceil(timeout), 0))
     try:
         with _address(path) as address:
             end.connect(address)
+        end.settimeout(timeout)
     except BaseException:
         end.close()
         raise

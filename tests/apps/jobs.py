@@ -148,6 +148,11 @@ def orphan_then(gate: str) -> None:
     pass_gate(gate)
 
 
+def environ(body: str) -> None:
+    """A job of its own: report the names in the environment."""
+    write("environ", body, sorted(os.environ))
+
+
 VERBS: dict[str, Callable[[str], object]] = {
     "hold": hold,
     "deaf": deaf,

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from math import inf
 
 from fleet.core import emptiness, polling, restarts
-from fleet.core.books import Config, Counts, Depth, Level, Phase, Pool, Role
+from fleet.core.books import Config, Counts, Depth, Level, Phase, Pool, Resize, Role
 from fleet.core.emptiness import Emptiness
 from fleet.core.estates import Estate
 from fleet.core.events import (
@@ -23,9 +23,11 @@ from fleet.core.events import (
     HelperReady,
     Kill,
     KillHelper,
+    Paused,
     Resized,
     Said,
     Sampled,
+    Scaled,
     Send,
     Spawn,
     Spawned,
@@ -70,12 +72,14 @@ class Life:
     ended: bool = False
     crashes: int = 0
     not_before: tuple[float, float] = (0.0, 0.0)
+    deaths: int = 0
 
     def becomes(self, state: State, now: float) -> None:
         self.state, self.since = state, now
 
     def is_vacant(self, now: float) -> None:
-        self.__init__(since=now, crashes=self.crashes, not_before=self.not_before)  # type: ignore[misc]
+        crashes, deaths = self.crashes, self.deaths
+        self.__init__(since=now, crashes=crashes, not_before=self.not_before, deaths=deaths)  # type: ignore[misc]
 
 
 @dataclass
@@ -122,6 +126,12 @@ class Account:
     emptiness: Emptiness = field(default_factory=Emptiness)
     restarts: Restarts = field(default_factory=Restarts)
     depth: Depth | None = None
+    sampled_at: float | None = None
+    trouble: str = ""
+    paused: bool = False
+    held: bool = False
+    last_resize: Resize | None = None
+    jobs_until: float = inf
     dead_polls: list[float] = field(default_factory=list)
     orders: list[Order] = field(default_factory=list)
     wills: int = 0  # ever written
@@ -175,7 +185,7 @@ class Account:
             case HelperDied(role):
                 self.helper_died(role, now)
             case Sampled(depth):
-                self.depth = depth
+                self.depth, self.sampled_at = depth, now
                 self.polling = polling.sampled(self.polling, depth.visible, before.size)
                 self.emptiness = emptiness.sampled(self.emptiness, now, depth.total)
             case WillDone(number, how):
@@ -185,7 +195,19 @@ class Account:
                         self.ended_as(how, before.level)
                         break
             case Resized(by):
-                self.desired = max(1, self.desired + by)
+                self.held = True
+                self.wants(min(1024, max(1, self.desired + by)), "a signal asked for it")
+            case Scaled(to):
+                if to is not None and 1 <= to <= 1024:
+                    self.held = True
+                    self.wants(to, "an operator asked for it")
+            case Paused(wanted):
+                self.paused = wanted
+
+    def wants(self, size: int, why: str) -> None:
+        if size != self.desired:
+            self.last_resize = Resize(self.desired, size, why)
+            self.desired = size
 
     def said(self, before: Pool, life: Life, report: Report, now: float, luck: float) -> None:
         match report:
@@ -193,22 +215,25 @@ class Account:
                 life.pid, life.born = pid, min(life.born, now)
                 life.becomes(State.IDLE, now)
             case Received(took):
+                self.trouble = ""
                 self.polling = polling.hit(self.polling, took, before.size)
                 self.emptiness = emptiness.received()
                 self.count(received=1)
                 life.becomes(State.WORKING, now)
             case Empty(took):
+                self.trouble = ""
                 full = took >= self.config.wait_time * FULL_LENGTH
                 self.polling = polling.empty(self.polling, now, took)
                 self.emptiness = emptiness.polled_empty(self.emptiness, life.since, full)
                 life.becomes(State.IDLE, now)
-            case PollFailed():
+            case PollFailed(error):
+                self.trouble = error
                 self.polling = polling.failed(self.polling, now, luck)
                 life.becomes(State.IDLE, now)
             case Held():
                 life.becomes(State.HOLDING, now)
-            case Settled(how, what, _, bad, starved):
-                self.count(**{BOOKED[how]: 1}, ended_badly=int(bad))
+            case Settled(how, what, _, bad, starved, lease_lost):
+                self.count(**{BOOKED[how]: 1}, ended_badly=int(bad), lease_lost=int(lease_lost))
                 if what:
                     self.count(**{COUNTED[what]: 1})
                     life.crashes = 0
@@ -264,6 +289,7 @@ class Account:
 
     def crashed(self, life: Life, cause: str, now: float) -> None:
         life.crashes = 1 if now - life.born >= restarts.STABLE else life.crashes + 1
+        life.deaths += 1
         life.not_before = (now + restarts.delay(life.crashes, 0), now + restarts.delay(life.crashes, 1))
         life.is_vacant(now)
         self.restarts = restarts.crashed(self.restarts, now, cause)
@@ -284,12 +310,18 @@ class Account:
 
     def stopped(self, before: Pool, event: Event, after: Pool, now: float) -> None:
         """How hard the pool stops now, and why it began to."""
+        level_before = self.level
         if before.phase is not Phase.STOPPED and isinstance(event, StopAsked):
-            self.signalled(event.level, now)
+            if event.by_signal:
+                self.signalled(event.level, now)
+            else:  # as hard as it says, however often
+                self.level, self.code = max(event.level, self.level or event.level), self.code or 0
         if self.level is None and after.level is not None:  # it stops by itself
             self.level, self.code = Level.DRAIN, self.reason(event)
         if self.level is not None and self.stopping_since is None:
             self.stopping_since = now
+        if self.level != level_before:
+            self.jobs_until = now + (self.config.drain_timeout if self.level is Level.DRAIN else 0)
         limit = inf if self.stopping_since is None else self.stopping_since + self.config.longest_stop
         if after.level is Level.KILL and now >= limit:
             self.level = Level.KILL

@@ -26,12 +26,15 @@ from fleet.core.events import (
     Kill,
     KillHelper,
     Log,
+    Paused,
     Said,
+    Scaled,
     Send,
     Spawn,
     Spawned,
     SpawnFailed,
     SpawnHelper,
+    StopAsked,
     Terminate,
     Tick,
 )
@@ -226,6 +229,20 @@ class PoolModel(RuleBasedStateMachine):
         elif pool.desired + by <= 5:
             self.world.resize(by)
 
+    @rule(
+        to=st.integers(-1, 5) | st.none(),
+        pause=st.booleans() | st.none(),
+        level=st.sampled_from([None] * 15 + [*Level]),
+    )
+    def the_operator_commands(self, to: int | None, pause: bool | None, level: Level | None) -> None:
+        """Over the control socket."""
+        if level in (Level.DRAIN, Level.NOW):
+            self.world.commands(StopAsked(level, "an operator stopped it", by_signal=False))
+        elif pause is not None:
+            self.world.commands(Paused(pause))
+        else:
+            self.world.commands(Scaled(to))
+
     # One step.
 
     def watch(self, before: Pool, event: Event, after: Pool, effects: tuple[Effect, ...]) -> None:
@@ -271,6 +288,7 @@ class PoolModel(RuleBasedStateMachine):
         match order:
             case Grant():
                 assert after.phase is Phase.RUNNING
+                assert not after.paused
                 assert slot.state is State.POLLING
                 assert not any((slot.leaving, slot.killed, slot.ended))
                 open_polls = [s for s in after.slots if s.state is State.POLLING and s.silent_since == inf]
@@ -374,7 +392,7 @@ class PoolModel(RuleBasedStateMachine):
             self.is_as_told(slot, life)
 
     def is_as_told(self, slot: Slot, life: Life) -> None:
-        for name in ("state", "since", "pid", "born", "leaving", "killed", "ended", "crashes"):
+        for name in ("state", "since", "pid", "born", "leaving", "killed", "ended", "crashes", "deaths"):
             assert getattr(slot, name) == getattr(life, name), name
         assert life.not_before[0] <= slot.not_before <= life.not_before[1]
         if slot.silent_since < inf:
@@ -420,17 +438,21 @@ class PoolModel(RuleBasedStateMachine):
         assert pool.polling == account.polling
         assert pool.emptiness == account.emptiness
         assert pool.restarts == account.restarts
-        assert pool.depth == account.depth
+        assert (pool.depth, pool.sampled_at) == (account.depth, account.sampled_at)
+        assert pool.trouble == account.trouble
         assert sorted(pool.dead_polls) == sorted(account.dead_polls)
 
     def the_size_is_the_operators(self) -> None:
         pool = self.world.pool
         assert pool.config == self.world.config
         assert pool.desired == self.account.desired >= 1
+        assert (pool.paused, pool.held) == (self.account.paused, self.account.held)
+        assert pool.last_resize == self.account.last_resize
+        assert pool.last_resize is None or pool.last_resize.to == pool.desired
         assert pool.size == sum(slot.state is not State.VACANT for slot in pool.slots)
         if pool.phase is Phase.RUNNING and pool.template.ready and staying(pool) < pool.desired:
             vacant = [slot for slot in pool.slots if slot.state is State.VACANT]
-            assert all(slot.not_before > self.world.judged for slot in vacant)
+            assert pool.count(State.SPAWNING) == 16 or all(slot.not_before > self.world.judged for slot in vacant)
         if pool.phase is Phase.RUNNING and staying(pool) > pool.desired:
             assert not any(s.state is State.IDLE and not (s.leaving or s.ended or s.killed) for s in pool.slots)
 
@@ -452,6 +474,7 @@ class PoolModel(RuleBasedStateMachine):
             assert pool.kill_at == inf
         else:
             assert pool.kill_at == account.stopping_since + pool.config.longest_stop
+        assert pool.jobs_until == account.jobs_until
 
     def nothing_is_due_before_the_moment_that_was_named(self) -> None:
         world = self.world

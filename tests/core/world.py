@@ -371,6 +371,11 @@ class World:
         if Resized(by) not in self.signals:
             self.signals.append(Resized(by))
 
+    def commands(self, what: Event) -> None:
+        """Over the control socket: a step of its own, taken at once."""
+        if self.pool.phase is not Phase.STOPPED:
+            self.take(what)
+
     # The end.
 
     def goes_on_until_stopped(self, turns: int, stubborn: frozenset[int], hung: frozenset[Role]) -> bool:

@@ -1,0 +1,133 @@
+"""The commands that talk to a running pool."""
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.support.control import status
+from tests.support.eventually import eventually
+from tests.support.pool import APPS, Home, StartPool, run_fleet
+from tests.support.servers import LiveQueue
+
+
+def test_status_tells_what_the_pool_does(start: StartPool, home: Home, queue: LiveQueue) -> None:
+    gate = home.gate("g")
+    (message_id,) = queue.send("hold g")
+    pool = start(workers=2)
+    (line,) = home.trace.wait("started")
+    pool.wait_ready(2)
+    told = status(home)
+    assert (told["state"], told["pid"], told["name"]) == ("running", pool.pid, f"jobs:job@{queue.name}")
+    assert (told["busy"], told["desired"], told["size"]) == (1, 2, 2)
+    assert told["counts"]["received"] == 1
+    (busy,) = (each for each in told["dispatchers"] if each["message_id"])
+    assert (busy["state"], busy["message_id"], busy["job_pid"]) == ("working", message_id, line.pid)
+    assert 0 < busy["lease_left"] <= 60
+    text = run_fleet(home, "status").output
+    assert f"jobs:job@{queue.name}  running" in text
+    assert message_id[:8] in text
+    assert str(line.pid) in text
+    assert max(map(len, text.splitlines())) <= 80
+    gate.open()
+    pool.wait_event("message.deleted")
+
+
+def test_scale_pause_resume(start: StartPool, home: Home, queue: LiveQueue) -> None:
+    pool = start(workers=1)
+    pool.wait_ready(1)
+    assert "1 → 3 workers" in run_fleet(home, "scale", "3").output
+    pool.wait_ready(3)
+    assert "paused" in run_fleet(home, "pause").output
+    assert status(home)["state"] == "paused"
+    eventually(lambda: status(home)["polling"] == 0)
+    queue.send("task")
+    assert run_fleet(home, "scale", "1").status == 0
+    eventually(lambda: status(home)["size"] == 1)
+    assert home.trace.lines() == []  # all that time nobody received
+    assert run_fleet(home, "resume").status == 0
+    pool.wait_event("message.deleted")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("scale", "0"), "0 is not between 1 and 1024"),
+        (("scale", "1025"), "not between"),
+        (("scale", "auto"), "fixed size"),
+        (("scale", "many"), "'many'"),
+        (("scale", "-3"), "No such option"),
+        (("scale",), "Missing argument"),
+    ],
+)
+def test_a_scale_that_is_refused(start: StartPool, home: Home, arguments: tuple[str, ...], said: str) -> None:
+    pool = start(workers=1)
+    pool.wait_ready(1)
+    refused = run_fleet(home, *arguments)
+    assert refused.status == 2
+    assert said in refused.error_line
+    assert status(home)["desired"] == 1
+
+
+def test_stop_waits_for_the_end(start: StartPool, home: Home, queue: LiveQueue) -> None:
+    gate = home.gate("g")
+    queue.send("hold g")
+    pool = start(workers=1)
+    home.trace.wait("started")
+    pool.terminated = True
+    stopping = subprocess.Popen(
+        [sys.executable, "-m", "fleet", "stop"], cwd=APPS, env=home.environment(), stdout=subprocess.PIPE, text=True
+    )
+    pool.wait_event("drain.started", why="an operator stopped it")
+    assert status(home)["state"] == "draining"
+    assert run_fleet(home, "pause").status == 2
+    assert stopping.poll() is None
+    gate.open()
+    output, _ = stopping.communicate(timeout=30)
+    assert stopping.returncode == 0
+    assert output.splitlines()[-1].endswith("gone")
+    assert pool.wait() == 0
+    assert home.trace.bodies("done") == ["hold g"]
+
+
+def test_stop_now(start: StartPool, home: Home, queue: LiveQueue) -> None:
+    home.gate("g")
+    queue.send("hold g")
+    pool = start(workers=1)
+    home.trace.wait("started")
+    pool.terminated = True
+    assert run_fleet(home, "stop", "--now").status == 0
+    assert pool.wait() == 0
+    assert pool.ledger()["released"] == 1
+
+
+def test_stop_can_return_at_once(start: StartPool, home: Home, queue: LiveQueue) -> None:
+    gate = home.gate("g")
+    queue.send("hold g")
+    pool = start(workers=1)
+    home.trace.wait("started")
+    pool.terminated = True
+    assert "gone" not in run_fleet(home, "stop", "--no-wait").output
+    assert pool.process.poll() is None
+    gate.open()
+
+
+def test_without_a_pool(home: Home) -> None:
+    for command in (("status",), ("scale", "3"), ("pause",), ("resume",), ("stop",)):
+        told = run_fleet(home, *command)
+        assert told.status == 1
+        assert "no pool runs here" in told.error_line
+
+
+def test_pools_are_addressed_by_their_names(start: StartPool, home: Home) -> None:
+    for name in ("one", "two"):
+        start("--name", name, workers=1).wait_ready(1)
+    told = run_fleet(home, "status")
+    assert told.status == 2
+    assert "one, two" in told.error_line
+    assert status(home, "two")["name"] == "two"
+    run_fleet(home, "scale", "2", "one")
+    assert [status(home, name)["desired"] for name in ("one", "two")] == [2, 1]
+    told = run_fleet(home, "status", "three")
+    assert told.status == 1
+    assert "one, two" in told.error_line
