@@ -30,6 +30,7 @@ from fleet.core.messages import (
     Usable,
     Word,
 )
+from fleet.core.slots import State
 from fleet.system import channel, log, processes
 from fleet.system.channel import Channel
 from fleet.system.scoreboard import Record, Scoreboard
@@ -129,7 +130,13 @@ class Children:
         if Role.SCOUT in self._helpers:
             estate = will.estate
             order = Execute(
-                will.number, estate.message_id, estate.handle, will.settlement, estate.delay, estate.lease_until
+                will.number,
+                estate.message_id,
+                estate.handle,
+                will.settlement,
+                estate.delay,
+                estate.lease_until,
+                estate.receive_id,
             )
             self._helpers[Role.SCOUT].channel.send(order)
 
@@ -196,8 +203,8 @@ class Children:
                 log.emit("queue.late", why=why, left=left)
             case Counted(visible, in_flight, delayed):
                 return [events.Sampled(Depth(visible, in_flight, delayed))]
-            case Executed(order, settlement):
-                return [events.WillDone(order, settlement)]
+            case Executed(order, settlement, message_id, attempt):
+                return [events.WillDone(order, settlement, message_id, attempt)]
             case NotCounted(why):
                 log.emit("sample.failed", why=why)
             case _:
@@ -289,7 +296,8 @@ class Children:
             return events.Died(dead.slot, dead.exit, cause)
         intent = Settlement(record.intent) if record.intent else None
         if not record.message_id:
-            return events.Died(dead.slot, dead.exit, cause, settled=intent)
+            polled = record.receive_id if record.state is State.POLLING else ""
+            return events.Died(dead.slot, dead.exit, cause, settled=intent, receive_id=polled)
         ended = record.exit or self._exits.get(record.job_pid)
         estate = Estate(
             record.message_id,

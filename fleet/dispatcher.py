@@ -5,6 +5,7 @@
 It never polls without a grant, and waits for the master's word, a signal and the master's death at once.
 """
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf
@@ -70,11 +71,12 @@ class Dispatcher:
     def _receive(self) -> None:
         """One long poll, and what it brings."""
         first_lease = self._post.rules.first_lease
+        receive_id = os.urandom(16).hex() if self._post.rules.fifo else ""
         # The last message's end must not be taken for this one's, should we die with it in hand.
-        self._board.note(state=State.POLLING, intent="", intent_delay=0, exit=None, job_pid=0)
+        self._board.note(state=State.POLLING, receive_id=receive_id, intent="", intent_delay=0, exit=None, job_pid=0)
         before = now()
         try:
-            message = self._queue.receive(self._post.plan.wait_time, first_lease)
+            message = self._queue.receive(self._post.plan.wait_time, first_lease, receive_id)
         except QueueError as error:
             if error.trouble is Trouble.SESSION:
                 self._post.renew()

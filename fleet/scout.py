@@ -7,17 +7,16 @@ A program of its own, so that a slow or failing endpoint never delays the master
 import os
 import random
 import select
-import time
 from collections.abc import Sequence
 from math import ceil
 
 import setproctitle
 
 from fleet.core import advice
-from fleet.core.estates import MARGIN
-from fleet.core.exits import Settlement
-from fleet.core.messages import Counted, Execute, Executed, Failed, Late, NotCounted, Plan, Usable
-from fleet.core.queue import Message, QueueError, Trouble
+from fleet.core.delivery_books import FIRST_LEASE
+from fleet.core.messages import Counted, Execute, Failed, Late, NotCounted, Plan, Usable
+from fleet.core.queue import QueueError, Trouble
+from fleet.executing import executed
 from fleet.system import channel, log, signals, sqs
 from fleet.system.channel import Channel
 from fleet.system.clock import now
@@ -38,7 +37,7 @@ def main(arguments: Sequence[str]) -> None:
         return
     log.configure(plan.log_level, plan.log_format)
     setproctitle.setproctitle("fleet: scout")
-    queue = sqs.SqsQueue(sqs.Sessions(sqs.address(plan)))
+    queue = sqs.SqsQueue(sqs.Sessions(sqs.address(plan)), wait_time=0)
     if _found(plan, master, queue):
         _sample(plan, master, queue)
 
@@ -83,6 +82,7 @@ def _usable(plan: Plan, queue: sqs.SqsQueue) -> Usable:
 
 def _sample(plan: Plan, master: Channel, queue: sqs.SqsQueue) -> None:
     """Sample, wait about the interval, and again."""
+    first_lease = min(plan.visibility, FIRST_LEASE)
     while True:
         try:
             depth = queue.depth()
@@ -91,11 +91,11 @@ def _sample(plan: Plan, master: Channel, queue: sqs.SqsQueue) -> None:
             if error.trouble is Trouble.SESSION:
                 queue.renew()
             master.send(NotCounted(str(error)))
-        if _hung_up(master, plan.sample_every * random.uniform(1 - JITTER, 1 + JITTER), queue):
+        if _hung_up(master, plan.sample_every * random.uniform(1 - JITTER, 1 + JITTER), queue, first_lease):
             return
 
 
-def _hung_up(master: Channel, seconds: float, queue: sqs.SqsQueue | None = None) -> bool:
+def _hung_up(master: Channel, seconds: float, queue: sqs.SqsQueue | None = None, first_lease: float = 0) -> bool:
     """Wait that long, doing what the master orders, or until it is gone."""
     poll = select.poll()
     poll.register(master.fileno(), select.POLLIN)
@@ -104,31 +104,7 @@ def _hung_up(master: Channel, seconds: float, queue: sqs.SqsQueue | None = None)
         if poll.poll(ceil(left * 1000)):
             for word in master.receive():
                 if isinstance(word, Execute) and queue is not None:
-                    master.send(Executed(word.order, _executed(word, queue)))
+                    master.send(executed(word, queue, first_lease))
         if master.closed:
             return True
     return False
-
-
-def _executed(order: Execute, queue: sqs.SqsQueue) -> Settlement:
-    """Settle the message of a dead dispatcher. A release is tried once, a delete while the lease lasts."""
-    message = Message(order.message_id, order.handle, "")
-    pause = RETRY / 8
-    while True:
-        if order.settlement is not Settlement.DELETE and order.lease_until - now() <= MARGIN:
-            return Settlement.LEAVE
-        try:
-            if order.settlement is Settlement.DELETE:
-                queue.delete(message)
-            else:
-                queue.release(message, order.delay)
-            return order.settlement
-        except QueueError as error:
-            log.emit("will.failed", message_id=order.message_id, settlement=order.settlement.value, error=str(error))
-            if error.trouble is Trouble.SESSION:
-                queue.renew()
-            healable = error.trouble in (Trouble.PASSING, Trouble.SESSION)
-            if order.settlement is not Settlement.DELETE or not healable or now() + pause >= order.lease_until:
-                return Settlement.LEAVE
-        time.sleep(pause)  # nothing else is to be done meanwhile: the order is what the master waits for
-        pause = min(2 * pause, 5.0)

@@ -9,6 +9,9 @@ The scoreboard's record says how far it had come. By then nothing of its job exi
 | release or dead-letter was intended  | nothing: it may have been done, and doing it again could hit a new owner |
 | its job had ended with another status | nothing: a failure, which is tried again when its lease ends             |
 | a job was running, or was to be      | release, one attempt, and only with MARGIN of the lease left             |
+
+A record of an open poll on a FIFO queue says with which id it was asked: whoever repeats that id is given the same
+message. The scout does so, and releases what comes; nobody else knows which message it is.
 """
 
 from dataclasses import dataclass
@@ -20,7 +23,11 @@ MARGIN = 5.0  # seconds of lease, by our clock, that a release by somebody else 
 
 @dataclass(frozen=True, slots=True)
 class Estate:
-    """The message that a dead dispatcher left. `intent` is the settlement it was about to ask for."""
+    """The message that a dead dispatcher left. `intent` is the settlement it was about to ask for.
+
+    With a `receive_id` it is a message that may be: what a poll brought that nobody has heard of. `lease_until` is then
+    the latest moment until which it can be hidden.
+    """
 
     message_id: str
     attempt: int
@@ -29,6 +36,12 @@ class Estate:
     delay: int = 0  # seconds: what a release was to wait
     intent: Settlement | None = None
     exit: Exit | None = None
+    receive_id: str = ""
+
+    @property
+    def last_moment(self) -> float:
+        """From then on a release by somebody else comes too late, or is not needed."""
+        return self.lease_until - (0.0 if self.receive_id else MARGIN)
 
 
 def settlement(estate: Estate, now: float) -> Settlement:
@@ -37,6 +50,6 @@ def settlement(estate: Estate, now: float) -> Settlement:
         return Settlement.DELETE
     if estate.exit is not None and estate.exit.code is not None:  # it had failed by itself: as without a retry delay
         return Settlement.LEAVE
-    if estate.intent is not None or estate.lease_until - now <= MARGIN:
+    if estate.intent is not None or now >= estate.last_moment:
         return Settlement.LEAVE
     return Settlement.RELEASE

@@ -50,7 +50,8 @@ class Ended:
 class Died:
     """The dispatcher of a slot is gone, and so is its job. `cause` is a phrase: `SIGKILL`, `exit 1`.
 
-    `estate` is the message that the scoreboard says it had in hand; `settled` what it had done with its last one.
+    `estate` is the message that the scoreboard says it had in hand; `settled` what it had done with its last one;
+    `receive_id` the id of its open poll on a FIFO queue.
     """
 
     slot: int
@@ -58,6 +59,7 @@ class Died:
     cause: str
     estate: Estate | None = None
     settled: Settlement | None = None
+    receive_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +95,15 @@ class Sampled:
 
 @dataclass(frozen=True, slots=True)
 class WillDone:
-    """The scout has settled the message of a dead dispatcher, or could not (LEAVE)."""
+    """The scout has settled the message of a dead dispatcher, or could not (LEAVE).
+
+    `message_id`, `attempt`: what a poll that was repeated has brought; empty when it was nothing.
+    """
 
     number: int
     settlement: Settlement
+    message_id: str = ""
+    attempt: int = 0
 
 
 @dataclass(frozen=True, slots=True)

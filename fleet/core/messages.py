@@ -194,7 +194,10 @@ Report = Ready | Received | Empty | PollFailed | Held | Settled
 
 @dataclass(frozen=True, slots=True)
 class Execute:
-    """Settle the message of a dead dispatcher: delete or release it."""
+    """Settle the message of a dead dispatcher: delete or release it.
+
+    With a `receive_id` it is not known which: whatever a receive call with that id brings.
+    """
 
     order: int
     message_id: str
@@ -202,14 +205,17 @@ class Execute:
     settlement: Settlement
     delay: int
     lease_until: float
+    receive_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Executed:
-    """What became of it."""
+    """What became of it; which message it was, if that was not known."""
 
     order: int
     settlement: Settlement
+    message_id: str = ""
+    attempt: int = 0
 
 
 FromTemplate = Imported | Failed | Forked | NotForked

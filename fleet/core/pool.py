@@ -115,8 +115,8 @@ def _apply(pool: Pool, event: Event, now: float, luck: float) -> Step:
                 emptiness=emptiness.sampled(pool.emptiness, now, depth.total),
             )
             return pool, ()
-        case WillDone(number, how):
-            return done(pool, number, how)
+        case WillDone():
+            return done(pool, event)
         case Seen(number):
             return seen(pool, slot_of(pool, number), event, now)
         case StopAsked(level, why, by_signal):

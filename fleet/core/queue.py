@@ -49,8 +49,11 @@ class Redrive:
 class Queue(Protocol):
     """What fleet needs of a queue. Every call is tried once and raises QueueError when it fails."""
 
-    def receive(self, wait: float, visibility: float) -> Message | None:
-        """One long poll of `wait` seconds for one message, hidden from others for `visibility` seconds."""
+    def receive(self, wait: float, visibility: float, receive_id: str = "") -> Message | None:
+        """One long poll of `wait` seconds for one message, hidden from others for `visibility` seconds.
+
+        FIFO only: `receive_id` names the call; repeated within five minutes it brings the same message again.
+        """
 
     def extend(self, message: Message, seconds: int) -> None:
         """Hide the message for `seconds` from now on."""

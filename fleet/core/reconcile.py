@@ -11,7 +11,6 @@ from math import inf
 from fleet.core import emptiness, polling, slots
 from fleet.core.beats import inspected
 from fleet.core.books import End, Helper, Level, Phase, Pool, Role
-from fleet.core.estates import MARGIN
 from fleet.core.events import Effect, Kill, KillHelper, Log, Send, Spawn, SpawnHelper, Terminate
 from fleet.core.exits import Settlement
 from fleet.core.messages import Drain, Free, Grant
@@ -56,7 +55,7 @@ def _moments(pool: Pool) -> Iterator[float]:
     yield pool.kill_at
     yield pool.polling.not_before
     yield from pool.dead_polls
-    yield from (will.estate.lease_until - MARGIN for will in pool.wills if will.settlement is Settlement.RELEASE)
+    yield from (will.estate.last_moment for will in pool.wills if will.settlement is Settlement.RELEASE)
     for helper in (pool.template, pool.scout):
         yield (helper.since + pool.config.boot_timeout if helper.alive and not helper.ready else helper.not_before)
     for slot in pool.slots:

@@ -3,14 +3,17 @@
 The scout does it, by order: a `Will`. Orders are kept until acknowledged and given again to a scout's successor;
 a drain waits for them. A release follows the release rule of the host (not while an open poll could swallow the
 message), and is given once only: whether a dead scout has done it nobody knows, and once more could hit a new owner.
+
+A poll on a FIFO queue that lost its dispatcher is an order too: to repeat it when it must be over, and to release what
+it brought. Repeating is safe, so that is given again. It counts as received only when something came.
 """
 
 from dataclasses import replace
 
 from fleet.core import emptiness
 from fleet.core.books import Counts, End, Level, Phase, Pool, Will
-from fleet.core.estates import MARGIN, settlement
-from fleet.core.events import Died, Effect, GiveWill, Log
+from fleet.core.estates import Estate, settlement
+from fleet.core.events import Died, Effect, GiveWill, Log, WillDone
 from fleet.core.exits import Settlement
 from fleet.core.slots import HOLDS_MESSAGE, Slot, State
 
@@ -36,11 +39,11 @@ def written(pool: Pool, slot: Slot, death: Died, now: float) -> Step:
     if death.estate is None:
         if slot.state is State.POLLING:
             until = slot.since + pool.config.wait_time + DEAD_POLL_MARGIN
-            return replace(pool, dead_polls=(*pool.dead_polls, until)), ()
+            pool = replace(pool, dead_polls=(*pool.dead_polls, until))
+            return (_to_repeat(pool, slot, death.receive_id, until) if death.receive_id else pool), ()
         return (_book(pool, death.settled or Settlement.LEAVE) if held else pool), ()
     if slot.state is State.POLLING:  # its poll had come home, and it died before it could say so
-        counts = replace(pool.counts, received=pool.counts.received + 1)
-        pool = replace(pool, counts=counts, emptiness=emptiness.received())
+        pool = _received(pool)
     elif not held:
         return pool, ()
     will = Will(pool.next_will, slot.number, death.estate, settlement(death.estate, now))
@@ -50,12 +53,31 @@ def written(pool: Pool, slot: Slot, death: Died, now: float) -> Step:
     return replace(pool, wills=(*pool.wills, will)), ()
 
 
-def done(pool: Pool, number: int, how: Settlement) -> Step:
+def _received(pool: Pool) -> Pool:
+    """A message that no dispatcher lived to tell of."""
+    counts = replace(pool.counts, received=pool.counts.received + 1)
+    return replace(pool, counts=counts, emptiness=emptiness.received())
+
+
+def _to_repeat(pool: Pool, slot: Slot, receive_id: str, until: float) -> Pool:
+    """What the poll brings at its very end is hidden for a first lease from then on."""
+    unknown = Estate("", 0, "", until + pool.config.first_lease, receive_id=receive_id)
+    will = Will(pool.next_will, slot.number, unknown, Settlement.RELEASE)
+    return replace(pool, next_will=pool.next_will + 1, wills=(*pool.wills, will))
+
+
+def done(pool: Pool, answer: WillDone) -> Step:
     """The scout's answer; one for an order that is not open any more says nothing new."""
-    will = next((will for will in pool.wills if will.number == number), None)
+    will = next((will for will in pool.wills if will.number == answer.number), None)
     if will is None:
         return pool, ()
-    return _ended(replace(pool, wills=tuple(each for each in pool.wills if each is not will)), will, how)
+    pool = replace(pool, wills=tuple(each for each in pool.wills if each is not will))
+    if will.estate.receive_id:
+        if not answer.message_id:  # the poll had brought nothing
+            return pool, ()
+        found = replace(will.estate, message_id=answer.message_id, attempt=answer.attempt)
+        pool, will = _received(pool), replace(will, estate=found)
+    return _ended(pool, will, answer.settlement)
 
 
 def _ended(pool: Pool, will: Will, how: Settlement) -> Step:
@@ -63,7 +85,7 @@ def _ended(pool: Pool, will: Will, how: Settlement) -> Step:
         "slot": will.slot,
         "message_id": will.estate.message_id,
         "attempt": will.estate.attempt,
-        "why": "its dispatcher died",
+        "why": "its dispatcher died while receiving it" if will.estate.receive_id else "its dispatcher died",
         "delay": will.estate.delay if how is Settlement.RELEASE else 0,
     }
     return _book(pool, how), (Log(f"message.{how.value}", fields),)
@@ -92,7 +114,7 @@ def given(pool: Pool, now: float) -> Step:
         if will.waiting and pool.level is not Level.KILL:
             continue
         if _too_late(pool, will, now):
-            pool, more = done(pool, will.number, Settlement.LEAVE)
+            pool, more = done(pool, WillDone(will.number, Settlement.LEAVE))
             effects += more
         elif pool.scout.ready and not _could_be_swallowed(pool, will):
             after = replace(will, waiting=True, given=will.given + 1)
@@ -106,7 +128,8 @@ def _too_late(pool: Pool, will: Will, now: float) -> bool:
         return True
     if will.settlement is not Settlement.RELEASE:
         return False
-    return will.given > 0 or will.estate.lease_until - now <= MARGIN
+    given_once = will.given > 0 and not will.estate.receive_id
+    return given_once or now >= will.estate.last_moment
 
 
 def _could_be_swallowed(pool: Pool, will: Will) -> bool:

@@ -101,6 +101,7 @@ def _decoded(packet: bytes) -> Word:
             order, message_id, handle, settlement, *rest = values
             return messages.Execute(order, message_id, handle, Settlement(settlement), *rest)
         case "Executed":
-            return messages.Executed(values[0], Settlement(values[1]))
+            order, settlement, *rest = values
+            return messages.Executed(order, Settlement(settlement), *rest)
     word: Word = _KINDS[name][0](*values)
     return word

@@ -10,6 +10,7 @@ import os
 import struct
 import zlib
 from dataclasses import dataclass
+from itertools import accumulate
 
 import setproctitle
 
@@ -20,7 +21,7 @@ from fleet.system.clock import now
 MOST_SLOTS = 4096
 _BUFFER = 2048  # bytes; SQS's receipt handles are about 400 long
 _HEAD = struct.Struct("<IIH")  # checksum, sequence, length
-_BODY = struct.Struct("<BiiiIIddddHH")
+_BODY = struct.Struct("<BiiiIIddddHHH")
 _NO_EXIT, _BY_SIGNAL = -1, 1000  # how an exit is written: a status, or this and the signal
 _STATES = tuple(State)
 _NUMBERS = {state: number for number, state in enumerate(_STATES)}
@@ -31,7 +32,8 @@ class Record:
     """What a dispatcher does at the moment. Times are seconds on system/clock.py's clock.
 
     Mutable, because it is written five times a job. `exit` is the job's; `intent` the settlement that is about to be
-    asked for, empty before that; of an idle dispatcher, what it did with its last message.
+    asked for, empty before that; of an idle dispatcher, what it did with its last message. `receive_id` names the last
+    receive call on a FIFO queue.
     """
 
     state: State
@@ -44,6 +46,7 @@ class Record:
     lease: float = 0.0
     message_id: str = ""
     receipt_handle: str = ""
+    receive_id: str = ""
     intent: str = ""
     intent_delay: int = 0
     exit: Exit | None = None
@@ -64,7 +67,8 @@ class Scoreboard:
 
     def write(self, slot: int, record: Record) -> None:
         """Replace the slot's record. One writer a slot."""
-        handle, message_id = record.receipt_handle.encode(), record.message_id.encode()
+        message_id, handle = record.message_id.encode(), record.receipt_handle.encode()
+        receive_id = record.receive_id.encode()
         body = (
             _BODY.pack(
                 _NUMBERS[record.state],
@@ -79,9 +83,11 @@ class Scoreboard:
                 record.lease,
                 len(message_id),
                 len(handle),
+                len(receive_id),
             )
             + message_id
             + handle
+            + receive_id
             + record.intent.encode()
         )
         if len(body) > _BUFFER - _HEAD.size:
@@ -116,10 +122,11 @@ class Scoreboard:
         body = self._memory[where + _HEAD.size : where + _HEAD.size + length]
         if not sequence or length < _BODY.size or zlib.crc32(body) != checksum:
             return None
-        number, pid, job_pid, ended, attempt, delay, beat, started, lease_until, lease, id_length, handle_length = (
-            _BODY.unpack_from(body)
+        number, pid, job_pid, ended, attempt, delay, beat, started, lease_until, lease, *lengths = _BODY.unpack_from(
+            body
         )
         rest = body[_BODY.size :]
+        handle_at, receive_id_at, intent_at = accumulate(lengths)
         return sequence, Record(
             state=_STATES[number],
             pid=pid,
@@ -131,9 +138,10 @@ class Scoreboard:
             job_started_at=started,
             lease_until=lease_until,
             lease=lease,
-            message_id=rest[:id_length].decode(),
-            receipt_handle=rest[id_length : id_length + handle_length].decode(),
-            intent=rest[id_length + handle_length :].decode(),
+            message_id=rest[:handle_at].decode(),
+            receipt_handle=rest[handle_at:receive_id_at].decode(),
+            receive_id=rest[receive_id_at:intent_at].decode(),
+            intent=rest[intent_at:].decode(),
         )
 
 

@@ -106,10 +106,17 @@ class Order:
     given: int = 0
     waiting: bool = False
 
+    @property
+    def is_poll(self) -> bool:
+        """To be repeated: whether it brought anything is not known."""
+        return bool(self.estate.receive_id)
+
     def is_hopeless(self, now: float) -> bool:
-        """A release is tried once, and with enough of the lease left."""
+        """A release is tried once, and with enough of the lease left; a poll is repeated while it helps."""
         if self.settlement is not Settlement.RELEASE or self.waiting:
             return False
+        if self.is_poll:
+            return now >= self.estate.lease_until
         return self.given > 0 or self.estate.lease_until - now <= LEASE_FOR_A_RELEASE
 
 
@@ -153,7 +160,8 @@ class Account:
         for order in list(self.orders):
             if after.level is Level.KILL or order.is_hopeless(now):
                 self.orders.remove(order)
-                self.is_left(after.level)
+                if not order.is_poll:
+                    self.is_left(after.level)
         if after.level is Level.KILL:  # a dispatcher that is not there yet is given up
             for life in self.lives:
                 if life.state is State.SPAWNING:
@@ -188,11 +196,11 @@ class Account:
                 self.depth, self.sampled_at = depth, now
                 self.polling = polling.sampled(self.polling, depth.visible, before.size)
                 self.emptiness = emptiness.sampled(self.emptiness, now, depth.total)
-            case WillDone(number, how):
+            case WillDone(number, how, message_id):
                 for order in self.orders:
                     if order.number == number:
                         self.orders.remove(order)
-                        self.ended_as(how, before.level)
+                        self.answered(order, how, message_id, before.level)
                         break
             case Resized(by):
                 self.held = True
@@ -244,7 +252,12 @@ class Account:
 
     def died(self, before: Pool, life: Life, death: Died, now: float) -> None:
         if life.state is State.POLLING and death.estate is None:
-            self.dead_polls.append(life.since + self.config.wait_time + 1)
+            over = life.since + self.config.wait_time + 1
+            self.dead_polls.append(over)
+            if death.receive_id:
+                poll = Estate("", 0, "", over + self.config.first_lease, receive_id=death.receive_id)
+                self.orders.append(Order(self.wills, self.lives.index(life), poll, Settlement.RELEASE))
+                self.wills += 1
         elif death.estate is None:
             if life.state in HOLDS_MESSAGE:
                 self.ended_as(death.settled or Settlement.LEAVE, before.level)
@@ -275,6 +288,15 @@ class Account:
             self.orders.append(Order(number, slot, estate, Settlement.RELEASE))
         else:
             self.is_left(level)
+
+    def answered(self, order: Order, how: Settlement, message_id: str, level: Level | None) -> None:
+        """A poll that brought nothing was no message."""
+        if order.is_poll and not message_id:
+            return
+        if order.is_poll:
+            self.count(received=1)
+            self.emptiness = emptiness.received()
+        self.ended_as(how, level)
 
     def ended_as(self, how: Settlement, level: Level | None) -> None:
         if how is Settlement.LEAVE:

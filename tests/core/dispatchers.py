@@ -89,6 +89,7 @@ class Dispatcher:
     estate: Estate | None = None
     settled: Settlement | None = None
     hung_since: float | None = None
+    receive_id: str = ""  # of the call that it makes, on a FIFO queue
 
     def moves(self, choice: Choice, now: float) -> bool:
         """Do what comes next. True when it has ended with status 0."""
@@ -138,6 +139,10 @@ class Dispatcher:
                 return self.freed or Free() in self.channel.orders or self.channel.hung_up
             case stage:
                 return stage is not Stage.GONE
+
+    def asks_by(self) -> str:
+        """What its record says of an open poll."""
+        return self.receive_id if self.stage is Stage.POLLING and self.estate is None else ""
 
     def says(self, word: Report) -> None:
         if not self.channel.hung_up:

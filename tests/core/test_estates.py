@@ -1,5 +1,7 @@
 """What becomes of a message whose dispatcher died with it in hand."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -40,6 +42,12 @@ def test_the_record_says_how_far_it_had_come(intent: Settlement | None, how: Exi
 @pytest.mark.parametrize(("lease", "settled"), [(5.1, RELEASE), (5.0, LEAVE), (0.0, LEAVE), (-9.0, LEAVE)])
 def test_a_release_needs_some_of_the_lease(lease: float, settled: Settlement) -> None:
     assert settlement(left(None, None, lease), 1000.0) is settled
+
+
+@pytest.mark.parametrize(("receive_id", "moment"), [("", 1055.0), ("call", 1060.0)])
+def test_the_last_moment_for_the_scout(receive_id: str, moment: float) -> None:
+    """A poll may be repeated until what it took is visible by itself."""
+    assert replace(left(None, None), receive_id=receive_id).last_moment == moment
 
 
 @pytest.mark.parametrize("lease", [60.0, 1.0, -1000.0])

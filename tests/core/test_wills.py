@@ -6,6 +6,7 @@ import pytest
 
 from fleet.core import pool as machine
 from fleet.core.books import Config, Counts, Level, Phase, Pool, Role, new
+from fleet.core.emptiness import Emptiness
 from fleet.core.estates import Estate
 from fleet.core.events import (
     Died,
@@ -16,6 +17,7 @@ from fleet.core.events import (
     HelperReady,
     Log,
     Said,
+    SpawnFailed,
     SpawnHelper,
     StopAsked,
     Tick,
@@ -28,6 +30,7 @@ from fleet.core.slots import State
 
 KILLED = Exit(signal=9)
 DELETE, RELEASE, DEAD_LETTER, LEAVE = Settlement
+EMPTY = Emptiness(zero_since=50.0, zero_until=60.0, poll_agreed=True)
 
 
 class Host:
@@ -264,6 +267,111 @@ def test_nothing_is_given_to_a_scout_that_is_not_ready(host: Host) -> None:
     host.take(HelperDied(Role.SCOUT, "SIGKILL"))
     assert given(host.dies(0, how=Exit(code=0))) == []
     assert len(host.pool.wills) == 1
+
+
+# A poll on a FIFO queue that lost its dispatcher. Slot 1 has asked at 100, for ten seconds, with a first lease of 20.
+
+
+@pytest.fixture
+def asking(host: Host) -> Host:
+    """Its dispatcher is dead."""
+    assert given(host.take(Died(1, KILLED, "SIGKILL", receive_id="call"))) == []
+    return host
+
+
+def test_a_poll_is_repeated_when_it_must_be_over(asking: Host) -> None:
+    """Not before: what is released while it is open could be swallowed by it."""
+    assert asking.pool.dead_polls == (111.0,)
+    assert asking.counts.in_hand == 1, "a poll is no message"
+    asking.now = 110.9
+    assert given(asking.take(Tick())) == []
+    asking.now = wakes_at(asking.pool, asking.now)
+    assert asking.now == 111.0
+    (order,) = [effect.will for effect in asking.take(Tick()) if isinstance(effect, GiveWill)]
+    assert (order.slot, order.settlement) == (1, RELEASE)
+    assert order.estate == Estate("", 0, "", 131.0, receive_id="call")
+
+
+def test_in_a_drain_a_poll_is_repeated_when_no_other_is_open() -> None:
+    host = Host(workers=1)
+    host.take(Died(0, KILLED, "SIGKILL", receive_id="call"))
+    host.take(StopAsked(Level.DRAIN, "SIGTERM"), SpawnFailed(0, "the template is gone"))
+    assert not host.has_stopped(), "it waits for the poll of the dead"
+    assert given(host.take(Tick())) == []
+    host.now = 111.0
+    assert given(host.take(Tick())) == [(0, RELEASE)]
+    assert not host.has_stopped()
+    host.take(WillDone(0, LEAVE))
+    assert host.has_stopped()
+    assert (host.counts.received, host.counts.left) == (0, 0)
+
+
+@pytest.mark.parametrize("how", [RELEASE, LEAVE])
+def test_what_a_repeated_poll_brings_is_received_and_settled(asking: Host, how: Settlement) -> None:
+    asking.now = 111.0
+    asking.take(Tick())
+    asking.pool = replace(asking.pool, emptiness=EMPTY)
+    effects = asking.take(WillDone(0, how, "found", 4))
+    (log,) = (effect for effect in effects if isinstance(effect, Log))
+    assert log.event == f"message.{how.value}"
+    why = "its dispatcher died while receiving it"
+    assert log.fields == {"slot": 1, "message_id": "found", "attempt": 4, "why": why, "delay": 0}
+    assert (asking.counts.received, asking.counts.in_hand) == (2, 1)
+    assert (asking.counts.released, asking.counts.left) == ((1, 0) if how is RELEASE else (0, 1))
+    assert asking.pool.emptiness == Emptiness(), "the queue has a message again"
+    assert asking.pool.wills == ()
+
+
+def test_a_repeated_poll_that_brings_nothing_counts_nothing(asking: Host) -> None:
+    asking.now = 111.0
+    asking.take(Tick())
+    before = asking.counts
+    assert logged(asking.take(WillDone(0, LEAVE))) == []
+    assert (asking.counts, asking.pool.wills) == (before, ())
+
+
+def test_a_poll_is_repeated_by_a_successor_too(asking: Host) -> None:
+    """With the same id it brings the same message, or nothing."""
+    asking.now = 111.0
+    asking.take(Tick())
+    asking.take(HelperDied(Role.SCOUT, "SIGKILL"))
+    assert [will.waiting for will in asking.pool.wills] == [False]
+    asking.now = 120.0
+    assert given(asking.take(HelperReady(Role.SCOUT), Tick())) == [(0, RELEASE)]
+    assert asking.pool.wills[0].given == 2
+
+
+def test_a_poll_is_not_repeated_when_what_it_took_is_visible_by_itself(asking: Host) -> None:
+    asking.take(HelperDied(Role.SCOUT, "SIGKILL"))
+    asking.now = 111.0
+    asking.take(Tick())
+    before = asking.counts
+    while asking.pool.wills and asking.now < 200.0:
+        asking.now = wakes_at(asking.pool, asking.now)
+        assert logged(asking.take(Tick())) == []
+    assert (asking.now, asking.counts) == (131.0, before)
+
+
+def test_a_pool_is_not_empty_while_a_poll_is_to_be_repeated() -> None:
+    host = Host()
+    host.pool = replace(host.pool, config=replace(host.pool.config, empty_for=2.0))
+    host.take(Died(0, KILLED, "SIGKILL", receive_id="call"))
+    host.pool = replace(host.pool, emptiness=EMPTY)
+    host.take(Tick())
+    assert host.pool.level is None
+    host.now = 111.0
+    host.take(Tick(), WillDone(0, LEAVE))
+    assert host.pool.level is Level.DRAIN
+
+
+def test_a_kill_forgets_the_polls_of_the_dead(asking: Host) -> None:
+    asking.take(StopAsked(Level.DRAIN, "SIGTERM"))
+    asking.now += 2
+    asking.take(Died(0, Exit(code=0), "exit 0", None, DELETE))
+    asking.take(StopAsked(Level.KILL, "SIGTERM"))
+    assert asking.pool.wills == ()
+    assert (asking.counts.in_hand, asking.counts.left) == (0, 0)
+    assert (asking.pool.end and asking.pool.end.code) == 0
 
 
 # The end.

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from math import inf
 
 from fleet.core import books, pool
-from fleet.core.books import Config, Depth, Level, Phase, Pool, Role
+from fleet.core.books import Config, Depth, Level, Phase, Pool, Role, Will
 from fleet.core.events import (
     Died,
     Effect,
@@ -71,7 +71,7 @@ class Helper:
     alive: bool = True
     asked: list[tuple[int, Channel]] = field(default_factory=list)  # the template's orders
     unnamed: list[Forked] = field(default_factory=list)  # forked, and not said yet
-    wills: list[tuple[int, Settlement]] = field(default_factory=list)  # the scout's orders
+    wills: list[Will] = field(default_factory=list)  # the scout's orders
 
 
 @dataclass
@@ -82,6 +82,7 @@ class World:
     watch: Watch
     luck: float = 0.5
     now: float = 1000.0
+    fifo: bool = False
 
     def __post_init__(self) -> None:
         self.pool = books.new(self.config)
@@ -116,6 +117,7 @@ class World:
         """A process ends; its parent may look later. `record`: the last it wrote, if it was more than it had said."""
         if process := self.processes.get(pid):
             process.leaves_behind(record or Record(), self.now)
+            process.receive_id = process.asks_by()
             if process.stage is Stage.POLLING and process.estate is None:
                 self.polls_of_the_dead[pid] = process.poll_until
             process.stage = Stage.GONE
@@ -175,10 +177,13 @@ class World:
             scout.words.append(Counted(*depth))
 
     def scout_settles(self, good: bool) -> None:
-        """The oldest order; a scout that died may have done it."""
+        """The oldest order; a scout that died may have done it. Every third poll had brought nothing."""
         if (scout := self.helper(Role.SCOUT)) and scout.wills:
-            number, how = scout.wills.pop(0)
-            scout.words.append(Executed(number, how if good else Settlement.LEAVE))
+            will = scout.wills.pop(0)
+            found = ("found", 2) if will.estate.receive_id and will.number % 3 else ("", 0)
+            nothing = will.estate.receive_id and not found[0]
+            how = will.settlement if good and not nothing else Settlement.LEAVE
+            scout.words.append(Executed(will.number, how, *found))
 
     def template_forks(self, template: Helper, good: bool) -> None:
         """One request at a time: the fork, then the name; the dispatcher may be quicker than its name."""
@@ -191,6 +196,7 @@ class World:
                 return
             pid = self.new_pid()
             self.processes[pid] = Dispatcher(pid, slot, channel, self.config.wait_time)
+            self.processes[pid].receive_id = f"call of {pid}" if self.fifo else ""
             template.unnamed.append(Forked(slot, pid))
 
     # The master's loop.
@@ -243,8 +249,8 @@ class World:
                 return [HelperFailed(role, code, why)]
             case Counted(visible, in_flight, delayed):
                 return [Sampled(Depth(visible, in_flight, delayed))]
-            case Executed(number, how):
-                return [WillDone(number, how)]
+            case Executed(number, how, message_id, attempt):
+                return [WillDone(number, how, message_id, attempt)]
             case Forked(slot, pid):
                 return self.named(slot, pid)
             case NotForked(slot, why):
@@ -288,7 +294,7 @@ class World:
         if channel := self.channels.pop(slot, None):
             channel.hung_up = True
         process = self.processes[pid]
-        self.mourned.append(Died(slot, how, str(how), process.estate, process.settled))
+        self.mourned.append(Died(slot, how, str(how), process.estate, process.settled, process.receive_id))
         return [Ended(slot), *said]
 
     def swept(self) -> list[Event]:
@@ -342,7 +348,7 @@ class World:
                     self.take(Seen(slot, *process.beat(self.now)))
             case GiveWill(will):
                 if scout := self.helpers.get(Role.SCOUT):
-                    scout.wills.append((will.number, will.settlement))
+                    scout.wills.append(will)
             case Log():
                 pass
 

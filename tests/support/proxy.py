@@ -2,7 +2,8 @@
 
     client ── request ──▶ journal ── fault? ──▶ server ── answer ──▶ held? ──▶ client
 
-Faults and holds are set for an action by its name, such as "ReceiveMessage".
+Faults and holds are set for an action by its name, such as "ReceiveMessage". A receive call on a FIFO queue that is
+repeated with its ReceiveRequestAttemptId brings the same message again, as long as that was not touched.
 """
 
 import http.client
@@ -74,6 +75,7 @@ class FaultProxy:
         self._stalled: set[str] = set()
         self.watches: list[Watch] = []
         self._passes: Counter[str] = Counter()
+        self._brought: dict[str, tuple[str, bytes]] = {}  # by receive calls that have an id: handle, answer
         self._server = _Server(("127.0.0.1", port), _Handler, self)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
         self._thread.start()
@@ -171,6 +173,15 @@ class FaultProxy:
         """Wait until `count` requests of `action` are under way."""
         eventually(lambda: self.open(action) >= count, what=f"{count} of {action} open")
 
+    def wait_again(self, receive_id: str) -> None:
+        """Wait until the receive call of that id was repeated, and answered."""
+
+        def answered() -> int:
+            calls = (each for each in self.journal("ReceiveMessage") if each.answered)
+            return sum(each.request.get("ReceiveRequestAttemptId") == receive_id for each in calls)
+
+        eventually(lambda: answered() >= 2, what=f"the call {receive_id} again")
+
     # What the connections call, each in its thread
 
     def _ask(self, action: str, request: dict[str, Any]) -> tuple[Exchange, Fault | None]:
@@ -219,10 +230,27 @@ class FaultProxy:
                 self._hold(exchange)  # if that is wanted too: the server never sees it, and the client waits
                 self._answer(exchange, None, b"")
                 return None
-        status, kind, answer = self._forward(path, headers, body)
+        if again := self._again(exchange):
+            status, kind, answer = 200, "application/x-amz-json-1.0", again
+        else:
+            status, kind, answer = self._forward(path, headers, body)
+            self._remember(exchange, answer)
         self._hold(exchange)
         self._answer(exchange, None if fault else status, answer)
         return None if fault else (status, kind, answer)
+
+    def _again(self, exchange: Exchange) -> bytes | None:
+        """What the same call has brought before. A message that is touched is not brought again."""
+        with self._changed:
+            touched = exchange.request.get("ReceiptHandle")
+            self._brought = {name: each for name, each in self._brought.items() if each[0] != touched}
+            _, answer = self._brought.get(exchange.request.get("ReceiveRequestAttemptId", ""), ("", None))
+            return answer
+
+    def _remember(self, exchange: Exchange, answer: bytes) -> None:
+        if (name := exchange.request.get("ReceiveRequestAttemptId")) and (found := _read(answer).get("Messages")):
+            with self._changed:
+                self._brought[name] = (found[0]["ReceiptHandle"], answer)
 
     def _forward(self, path: str, headers: dict[str, str], body: bytes) -> tuple[int, str, bytes]:
         upstream = http.client.HTTPConnection("127.0.0.1", self._upstream_port, timeout=UPSTREAM_TIMEOUT)

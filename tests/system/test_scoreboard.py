@@ -27,6 +27,7 @@ FULL = Record(
     lease=8.5,
     message_id="id",
     receipt_handle="handle",
+    receive_id="call",
     intent=Settlement.RELEASE.value,
     intent_delay=7,
     exit=Exit(signal=9),
@@ -83,12 +84,13 @@ def test_a_state_and_an_intent_are_read_as_they_were(board: Scoreboard, state: S
 @given(
     st.text(max_size=100, alphabet=st.characters(codec="utf-8")),
     st.text(max_size=400, alphabet=st.characters(codec="utf-8")),
+    st.text(max_size=128, alphabet=st.characters(codec="ascii")),
     st.floats(0, 1e12),
 )
-def test_any_message_can_be_in_hand(message_id: str, handle: str, moment: float) -> None:
+def test_any_message_can_be_in_hand(message_id: str, handle: str, receive_id: str, moment: float) -> None:
     fd = scoreboard.create()
     board = Scoreboard(fd)
-    record = replace(FULL, message_id=message_id, receipt_handle=handle, lease_until=moment)
+    record = replace(FULL, message_id=message_id, receipt_handle=handle, receive_id=receive_id, lease_until=moment)
     board.write(0, record)
     assert board.read(0) == record
     board._memory.close()

@@ -78,7 +78,7 @@ class SqsQueue:
                 line.close()
         self._long = self._short = None
 
-    def receive(self, wait: float, visibility: float) -> Message | None:
+    def receive(self, wait: float, visibility: float, receive_id: str = "") -> Message | None:
         """See core/queue.py."""
         if self._long is None:
             self._long = self._sessions.line(self._wait_time + READ_MARGIN)
@@ -93,6 +93,7 @@ class SqsQueue:
             VisibilityTimeout=math.ceil(visibility),
             MessageAttributeNames=["All"],
             MessageSystemAttributeNames=["All"],
+            **({"ReceiveRequestAttemptId": receive_id} if receive_id else {}),
         )
 
     def extend(self, message: Message, seconds: int) -> None:

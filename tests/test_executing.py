@@ -1,0 +1,144 @@
+"""What the scout does for dispatchers that died, with a queue whose answers are chosen."""
+
+from dataclasses import dataclass, field, replace
+from typing import Any, cast
+
+import pytest
+
+from fleet import executing
+from fleet.core.exits import Settlement
+from fleet.core.messages import Execute, Executed
+from fleet.core.queue import Message, QueueError, Trouble
+from fleet.system.sqs import SqsQueue
+
+DELETE, RELEASE, _, LEAVE = Settlement
+LEASE = 20.0
+HEALS = QueueError(Trouble.PASSING, "it heals")
+EXPIRED = QueueError(Trouble.SESSION, "it needs a new session")
+USELESS = QueueError(Trouble.MESSAGE, "the handle is no good")
+FOUND = Message("found", "fresh handle", "", 3)
+
+Answer = Message | QueueError | None
+
+
+@dataclass
+class Scripted:
+    """A queue, and the clock; the answers to each kind of call come in their order, and the last one repeats."""
+
+    answers: dict[str, list[Answer]]
+    now: float = 100.0
+    calls: list[tuple[Any, ...]] = field(default_factory=list)
+
+    def answer(self, *call: Any) -> Message | None:
+        self.calls.append(call)
+        script = self.answers.get(call[0], [None])
+        said = script.pop(0) if len(script) > 1 else script[0]
+        if isinstance(said, QueueError):
+            raise said
+        return said
+
+    def receive(self, wait: float, visibility: float, receive_id: str) -> Message | None:
+        return self.answer("receive", wait, visibility, receive_id)
+
+    def delete(self, message: Message) -> None:
+        self.answer("delete", message.handle)
+
+    def release(self, message: Message, delay: int = 0) -> None:
+        self.answer("release", message.handle, delay)
+
+    def renew(self) -> None:
+        self.calls.append(("renew",))
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+    def kinds(self) -> list[str]:
+        return [call[0] for call in self.calls]
+
+
+@pytest.fixture
+def scripted(monkeypatch: pytest.MonkeyPatch) -> Scripted:
+    """Nothing has been asked."""
+    queue = Scripted({})
+    monkeypatch.setattr(executing, "now", lambda: queue.now)
+    monkeypatch.setattr("time.sleep", queue.sleep)
+    return queue
+
+
+def carry_out(queue: Scripted, order: Execute) -> Executed:
+    return executing.executed(order, cast(SqsQueue, queue), LEASE)
+
+
+def order(how: Settlement, lease: float = 60.0) -> Execute:
+    return Execute(7, "id", "handle", how, 4, 100.0 + lease)
+
+
+def poll(lease: float = 20.0) -> Execute:
+    return Execute(7, "", "", RELEASE, 0, 100.0 + lease, "call")
+
+
+def test_a_message_is_deleted_or_released(scripted: Scripted) -> None:
+    assert carry_out(scripted, order(DELETE)) == Executed(7, DELETE)
+    assert carry_out(scripted, order(RELEASE)) == Executed(7, RELEASE)
+    assert scripted.calls == [("delete", "handle"), ("release", "handle", 4)]
+
+
+def test_a_delete_is_repeated_while_the_lease_lasts(scripted: Scripted) -> None:
+    scripted.answers["delete"] = [HEALS, EXPIRED, None]
+    assert carry_out(scripted, order(DELETE)).settlement is DELETE
+    assert scripted.kinds() == ["delete", "delete", "renew", "delete"]
+    assert scripted.now == 100.375, "the pause doubles"
+    scripted.answers["delete"] = [HEALS]
+    assert carry_out(scripted, order(DELETE, lease=30.0)).settlement is LEAVE
+    assert 125.0 < scripted.now < 130.0
+
+
+@pytest.mark.parametrize("error", [USELESS, QueueError(Trouble.FINAL, "denied")])
+def test_what_cannot_heal_is_left_at_once(scripted: Scripted, error: QueueError) -> None:
+    for kind, asked in (("delete", order(DELETE)), ("release", order(RELEASE)), ("receive", poll())):
+        scripted.answers[kind] = [error]
+        assert carry_out(scripted, asked) == Executed(7, LEAVE)
+    assert scripted.kinds() == ["delete", "release", "receive"]
+
+
+def test_a_release_is_tried_once_and_in_time(scripted: Scripted) -> None:
+    scripted.answers["release"] = [HEALS]
+    assert carry_out(scripted, order(RELEASE)).settlement is LEAVE
+    assert scripted.kinds() == ["release"]
+    assert carry_out(scripted, order(RELEASE, lease=5.0)).settlement is LEAVE
+    assert scripted.kinds() == ["release"]
+
+
+def test_a_poll_is_repeated_and_what_it_brings_released(scripted: Scripted) -> None:
+    """By the same id, without a wait, hidden for as long as the first time."""
+    scripted.answers["receive"] = [HEALS, FOUND]
+    assert carry_out(scripted, poll()) == Executed(7, RELEASE, "found", 3)
+    assert scripted.calls == [("receive", 0, LEASE, "call")] * 2 + [("release", "fresh handle", 0)]
+
+
+def test_a_poll_is_repeated_however_little_of_a_lease_is_left(scripted: Scripted) -> None:
+    scripted.answers["receive"] = [FOUND]
+    assert carry_out(scripted, poll(lease=0.5)).settlement is RELEASE
+
+
+def test_a_poll_that_brings_nothing_says_nothing(scripted: Scripted) -> None:
+    assert carry_out(scripted, poll()) == Executed(7, LEAVE)
+    assert scripted.kinds() == ["receive"]
+
+
+def test_what_a_poll_brought_and_cannot_be_released_is_told(scripted: Scripted) -> None:
+    scripted.answers |= {"receive": [FOUND], "release": [HEALS]}
+    assert carry_out(scripted, poll()) == Executed(7, LEAVE, "found", 3)
+    assert scripted.kinds() == ["receive", "release"]
+
+
+def test_a_poll_is_not_repeated_for_ever(scripted: Scripted) -> None:
+    scripted.answers["receive"] = [HEALS]
+    assert carry_out(scripted, poll()) == Executed(7, LEAVE)
+    assert 115.0 < scripted.now < 120.0
+
+
+def test_nothing_of_a_message_is_told_but_its_id(scripted: Scripted, capfd: pytest.CaptureFixture[str]) -> None:
+    scripted.answers |= {"receive": [replace(FOUND, body="private")], "release": [HEALS]}
+    carry_out(scripted, poll())
+    assert "private" not in capfd.readouterr().err
