@@ -228,7 +228,7 @@ class Delivering:
         try:
             pid = processes.fork_blocked((signal.SIGTERM,))
         except OSError as error:
-            log.emit("job.not_started", **self._about, error=os.strerror(error.errno or 0))
+            log.emit("handler.not_started", **self._about, error=os.strerror(error.errno or 0))
             return on.HandlerExited(now(), Exit(code=1))
         if pid == 0:
             job.handle(work, self._bench.board.pid)

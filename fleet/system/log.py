@@ -79,6 +79,7 @@ TABLE: dict[str, Line] = {
     "handler.ended": _same(INFO, "exit handler done, pid {handler_pid}" + _MESSAGE),
     "handler.failed": _same(WARNING, "exit handler failed ({exit}), pid {handler_pid}" + _MESSAGE),
     "job.not_started": _same(ERROR, "no process to be had for a job: {error}" + _MESSAGE),
+    "handler.not_started": _same(ERROR, "no process to be had for an exit handler: {error}" + _MESSAGE),
     "lease.extended": _quiet("lease extended by {seconds} s" + _MESSAGE),
     "lease.failed": _same(WARNING, "lease not extended: {error}; {left:.0f} s left" + _MESSAGE),
     "lease.lost": _same(WARNING, "lease lost; the job runs on, others may get the message too" + _MESSAGE),

@@ -1,8 +1,12 @@
-"""What the cgroup says about memory (cgroup v2)."""
+"""What the cgroup says about memory: `oom_kill` of memory.events (v2) or memory.oom_control (v1)."""
 
+import contextlib
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
+
+_ROOT = "/sys/fs/cgroup"
 
 
 class OomKills:
@@ -31,9 +35,18 @@ def _count(events: bytes) -> int:
     return int(found.group(1)) if found else 0
 
 
+def counters(own_groups: str) -> Iterator[str]:
+    """Where the count may be, by what /proc/self/cgroup says; the last is how a container may see its own v1 group."""
+    if found := re.search(r"^0::(.*)$", own_groups, re.MULTILINE):
+        yield f"{_ROOT}{found.group(1).rstrip('/')}/memory.events"
+    if found := re.search(r"^\d+:(?:[^:]*,)?memory(?:,[^:]*)?:(.*)$", own_groups, re.MULTILINE):
+        yield f"{_ROOT}/memory{found.group(1).rstrip('/')}/memory.oom_control"
+        yield f"{_ROOT}/memory/memory.oom_control"
+
+
 def _open() -> int | None:
-    try:
-        own = re.search(r"^0::(.*)$", Path("/proc/self/cgroup").read_text(), re.MULTILINE)
-        return os.open(f"/sys/fs/cgroup{own.group(1) if own else ''}/memory.events", os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return None
+    with contextlib.suppress(OSError):
+        for path in counters(Path("/proc/self/cgroup").read_text()):
+            with contextlib.suppress(OSError):
+                return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    return None

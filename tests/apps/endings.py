@@ -77,6 +77,12 @@ def finish_at_term(status: str) -> None:
         signal.pause()
 
 
+def eat(mebibytes: str) -> None:
+    """Use so much memory."""
+    eaten = [bytes(1 << 20) + b"." for _ in range(int(mebibytes))]
+    write("eaten", "eat", len(eaten))
+
+
 def after(works: str) -> object:
     """Wait for a gate, and then do the work."""
     gate, _, work = works.partition(" ")
@@ -87,6 +93,7 @@ def after(works: str) -> object:
 
 VERBS |= {
     "after": after,
+    "eat": eat,
     "retry": retry,
     "reject": reject,
     "attempts": attempts,
@@ -173,6 +180,8 @@ def _say_farewell(farewell: str, message: fleet.Message) -> None:
         case ["hang", *times] if not times or _tries(message) <= int(times[0]):
             while True:
                 time.sleep(60)
+        case ["gate", name]:
+            pass_gate(name)
         case ["leave"]:
             if os.fork() == 0:
                 os.setsid()

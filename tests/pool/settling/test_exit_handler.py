@@ -9,12 +9,16 @@ from typing import Any
 import pytest
 
 from tests.pool.settling.test_outcomes import APP, LOUD, fates
+from tests.support.eventually import let_pass
 from tests.support.gates import Line
 from tests.support.pool import Home, Pool, StartPool
 from tests.support.processes import is_alive
 from tests.support.proxy import FaultProxy
 from tests.support.servers import EMPTY, LiveQueue
 from tests.support.witness import Witness
+
+SAME_SIGNAL = 1.0
+"""Seconds within which signals count as one."""
 
 HANDLER = ("--transformer", "endings:split", "--exit-handler", "endings:handler")
 
@@ -191,6 +195,52 @@ def test_a_routed_job_without_one_is_asked(start: StartPool, home: Home, queue: 
     pool.terminate()
     assert pool.wait() == 0
     assert fates(pool, [message_id]) == [[("deleted", 0)]]
+
+
+def test_a_second_signal_over_it_lets_it_finish(
+    pool_with_handler: Callable[..., Pool], home: Home, queue: LiveQueue, proxy: FaultProxy
+) -> None:
+    """It means: stop the jobs now; this one is being stopped, and cleaned up after."""
+    witness = Witness(proxy, home.trace)
+    gate = home.gate("g")
+    (message_id,) = queue.send("family never :: gate g")
+    pool = pool_with_handler("--drain-timeout", "0", workers=1)
+    home.trace.wait("family")
+    pool.terminate()
+    (line,) = home.trace.wait("handler")
+    let_pass(SAME_SIGNAL * 1.1)
+    pool.terminate()
+    pool.wait_event("drain.started", count=2)
+    assert is_alive(line.pid)
+    gate.open()
+    assert pool.wait() == 0
+    assert home.trace.bodies("handled") == ["family never"]
+    assert fates(pool, [message_id]) == [[("released", 0)]]
+    assert not witness.broken
+
+
+def test_a_third_signal_over_it_kills_all(
+    pool_with_handler: Callable[..., Pool], home: Home, queue: LiveQueue, proxy: FaultProxy
+) -> None:
+    """Job, handler and what they have left; the message waits for its lease."""
+    witness = Witness(proxy, home.trace)
+    queue.send("attempts family never/orphan :: hang")
+    pool = pool_with_handler("--drain-timeout", "0", workers=1)
+    pool.expected = replace(LOUD, exit=7, kills=LOUD.kills | {"dispatcher.died", "message.left"})
+    home.trace.wait("family")
+    for times in (1, 2):
+        pool.terminate()
+        pool.wait_event("drain.started", count=times)
+        home.trace.wait("handler")
+        let_pass(SAME_SIGNAL * 1.1)
+    pool.terminate()
+    assert pool.wait() == 7
+    assert not any(is_alive(line.pid) for line in home.trace.lines())
+    assert len(home.trace.lines("handler")) == 1
+    assert pool.ledger()["left"] == 1
+    assert not pool.events("message.released")
+    queue.wait_depth(in_flight=1)
+    assert not witness.broken
 
 
 def test_a_dispatcher_that_dies_over_it_leaves_nothing(

@@ -1,10 +1,14 @@
 """SQS's errors at every call of a delivery: the message stays ours, the work stays done, the pool stays up."""
 
+from typing import Any
+
+import pytest
+
 from tests.pool.settling.test_outcomes import APP, LOUD, fates
 from tests.support.pool import Home, StartPool
 from tests.support.processes import is_alive
 from tests.support.proxy import FaultProxy
-from tests.support.servers import EMPTY, LiveQueue
+from tests.support.servers import EMPTY, LiveQueue, Server
 from tests.support.witness import Witness
 
 EXTEND = "ChangeMessageVisibility"
@@ -66,6 +70,21 @@ def test_a_lost_lease_kills_where_that_is_wanted(
     assert not any(is_alive(line.pid) for line in home.trace.lines())
 
 
+def test_a_lost_lease_kills_by_default_on_a_fifo_queue(
+    start: StartPool, home: Home, ministack_server: Server, proxy: FaultProxy
+) -> None:
+    """Its group goes on elsewhere, and two of one group must not run at a time."""
+    queue = LiveQueue.fresh(ministack_server, fifo=True)
+    home.gate("never")
+    message_id = queue.send_one("attempts hold never/task", MessageGroupId="blue", MessageDeduplicationId="once")
+    proxy.fail(EXTEND, times=1000)
+    pool = start("--visibility-timeout", "2", app=APP, workers=1, queue=queue, endpoint=proxy.endpoint, expected=LOUD)
+    (stopped,) = pool.wait_event("job.stopped")
+    assert stopped["stopped_by"] == "its lease was lost"
+    pool.wait_event("message.deleted", message_id=message_id, attempt=2)
+    assert fates(pool, [message_id]) == [[("left", 0), ("deleted", 0)]]
+
+
 def test_what_fails_after_a_lost_lease_is_left(
     start: StartPool, home: Home, queue: LiveQueue, proxy: FaultProxy
 ) -> None:
@@ -94,6 +113,43 @@ def test_a_delete_is_repeated(start: StartPool, home: Home, queue: LiveQueue, pr
     assert len(pool.events("message.unsettled", message_id=message_id)) == KINDS
     assert home.trace.bodies("done") == ["task"]
     assert queue.depth() == EMPTY
+
+
+def test_a_delete_is_repeated_past_the_lease(start: StartPool, home: Home, queue: LiveQueue, proxy: FaultProxy) -> None:
+    """On a standard queue: the work is done, though the server shows the message to everybody again."""
+    (message_id,) = queue.send("task")
+    proxy.fail("DeleteMessage", times=1000)
+    pool = start("--visibility-timeout", "2", app=APP, workers=1, endpoint=proxy.endpoint)
+    pool.wait_event("message.unsettled")
+    queue.wait_depth(visible=1)
+    proxy.wait_count("DeleteMessage", proxy.count("DeleteMessage") + 2)
+    proxy.heal("DeleteMessage")
+    pool.wait_event("message.deleted", message_id=message_id, attempt=1)
+    assert home.trace.bodies("done") == ["task"]
+    assert queue.depth() == EMPTY
+
+
+@pytest.mark.parametrize(("fifo", "late"), [(False, "2"), (True, "1000")])
+def test_a_delete_is_not_repeated_for_ever(
+    start: StartPool, ministack_server: Server, proxy: FaultProxy, fifo: bool, late: str
+) -> None:
+    """Five minutes past the lease (here two seconds); not at all on a FIFO queue, which takes none then."""
+    queue = LiveQueue.fresh(ministack_server, fifo=fifo)
+    group: dict[str, Any] = {"MessageGroupId": "blue", "MessageDeduplicationId": "once"} if fifo else {}
+    message_id = queue.send_one("task", **group)
+    proxy.fail("DeleteMessage", times=1000)
+    options = ("--visibility-timeout", "2")
+    pool = start(
+        *options, app="tampered:job", workers=1, queue=queue, endpoint=proxy.endpoint, expected=LOUD, LATE_DELETE=late
+    )
+    pool.wait_event("message.unsettled", message_id=message_id)
+    if not fifo:
+        queue.wait_depth(visible=1)
+        proxy.wait_count("DeleteMessage", proxy.count("DeleteMessage") + 1)
+    (left,) = pool.wait_event("message.left", message_id=message_id)
+    assert "did not take" in left["why"]
+    proxy.heal("DeleteMessage")
+    pool.wait_event("message.deleted", message_id=message_id, attempt=2)
 
 
 def test_a_delete_with_a_handle_that_is_no_good_is_not(start: StartPool, queue: LiveQueue, proxy: FaultProxy) -> None:

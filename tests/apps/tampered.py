@@ -1,0 +1,96 @@
+"""An app that makes its dispatchers meet what a test cannot bring about on any machine. Jobs are those of endings.py.
+
+It is imported in the template, so what it replaces is replaced in every dispatcher, and in nobody else.
+"""
+
+import errno
+import os
+import signal
+from collections.abc import Iterable
+from typing import Any
+
+import endings
+from jobs import SHARED, VERBS, die, orphan, write
+
+from fleet.core import settling
+from fleet.delivering import Delivering
+from fleet.system import memory, processes
+
+EVENTS = SHARED / "memory.events"
+SLEEPER = SHARED / "sleeper"
+
+
+# Out of memory: the count is a file that a job can write to.
+
+EVENTS.write_text("oom_kill 0\n")
+memory.counters = lambda own_groups: iter((str(EVENTS),))  # noqa: ARG005
+
+
+def run_out_of_memory(name: str) -> None:
+    """Be counted as killed by the OOM killer, and die of that signal."""
+    EVENTS.write_text(f"oom_kill {int(EVENTS.read_text().split()[1]) + 1}\n")
+    die(name)
+
+
+# Five minutes take less.
+
+settling.LATE_DELETE = float(os.environ.get("LATE_DELETE", settling.LATE_DELETE))
+
+
+# A host that has no process for the first exit handler.
+
+_start_handler, _fork_blocked = Delivering._start_handler, processes.fork_blocked
+_starting_handler = False
+
+
+def start_handler(self: Delivering) -> Any:
+    """Let `fork_blocked` know what for."""
+    global _starting_handler
+    _starting_handler = True
+    try:
+        return _start_handler(self)
+    finally:
+        _starting_handler = False
+
+
+def fork_blocked(held_back: Iterable[signal.Signals] = processes.HELD_BACK) -> int:
+    """Fail as fork(2) does, once and for a handler only."""
+    try:
+        if _starting_handler and os.environ.get("NO_HANDLER"):
+            os.close(os.open(SHARED / "refused", os.O_CREAT | os.O_EXCL))
+            raise BlockingIOError(errno.EAGAIN, "no process")
+    except FileExistsError:
+        pass
+    return _fork_blocked(held_back)
+
+
+Delivering._start_handler = start_handler  # type: ignore[method-assign]
+processes.fork_blocked = fork_blocked
+
+
+# A process in uninterruptible sleep: its dispatcher's SIGKILL changes nothing.
+
+_kill = processes.kill
+
+
+def kill(pid: int, number: int) -> None:
+    """Spare the sleeper."""
+    if number == signal.SIGKILL and SLEEPER.exists() and int(SLEEPER.read_text()) == pid:
+        return
+    _kill(pid, number)
+
+
+processes.kill = kill
+
+
+def sleeper(_argument: str) -> None:
+    """Leave such a process behind, in a session of its own."""
+    orphan("")
+    (line,) = (line for line in endings._trace() if line["what"] == "orphan")
+    SLEEPER.write_text(str(line["pid"]))
+    write("left", "sleeper")
+
+
+VERBS |= {"run-out-of-memory": run_out_of_memory, "sleeper": sleeper}
+
+job, split, handler = endings.job, endings.split, endings.handler

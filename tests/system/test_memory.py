@@ -1,0 +1,68 @@
+"""What the cgroup says about memory, and where it says it."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from fleet.system import memory
+from fleet.system.memory import OomKills, counters, grew
+
+V2 = b"low 0\nhigh 0\nmax 12\noom 3\noom_kill %d\noom_group_kill 0\n"
+V1 = b"oom_kill_disable 0\nunder_oom 0\noom_kill %d\n"
+
+
+@pytest.mark.parametrize("events", [V1, V2])
+def test_a_kill_between_two_looks(events: bytes) -> None:
+    assert grew(events % 9, events % 10)
+    assert not grew(events % 10, events % 10)
+
+
+def test_where_nobody_counts_nothing_grows() -> None:
+    assert not grew(b"", b"")
+    assert not grew(V2 % 3, b"")
+    assert not grew(b"oom_group_kill 1\n", b"oom_group_kill 2\n")
+
+
+@pytest.mark.parametrize(
+    ("groups", "places"),
+    [
+        ("0::/\n", ["/sys/fs/cgroup/memory.events"]),
+        ("0::/system.slice/fleet.service\n", ["/sys/fs/cgroup/system.slice/fleet.service/memory.events"]),
+        (
+            "9:name=systemd:/\n4:memory:/a/b\n0::/\n",
+            [
+                "/sys/fs/cgroup/memory.events",
+                "/sys/fs/cgroup/memory/a/b/memory.oom_control",
+                "/sys/fs/cgroup/memory/memory.oom_control",
+            ],
+        ),
+        (
+            "4:cpu,memory:/a\n",
+            ["/sys/fs/cgroup/memory/a/memory.oom_control", "/sys/fs/cgroup/memory/memory.oom_control"],
+        ),
+        ("4:cpu:/a\n3:name=memory:/b\n", []),
+        ("", []),
+    ],
+)
+def test_where_it_is(groups: str, places: list[str]) -> None:
+    assert list(counters(groups)) == places
+
+
+def test_the_first_place_that_is_there_is_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    there = tmp_path / "memory.events"
+    there.write_bytes(V2 % 1)
+    monkeypatch.setattr(memory, "counters", lambda _: iter((str(tmp_path / "missing"), str(there))))
+    looking = OomKills()
+    before = looking.look()
+    there.write_bytes(V2 % 2)
+    assert grew(before, looking.look())
+    assert looking._fd is not None
+    assert not os.get_inheritable(looking._fd)
+    os.close(looking._fd)
+    assert looking.look() == b"", "a count that is gone is nobody's end"
+
+
+def test_without_a_cgroup_there_is_nothing_to_see(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "counters", lambda _: iter(()))
+    assert OomKills().look() == b""
