@@ -165,12 +165,12 @@ class Template:
     def _post(self, request: Fork, end: int) -> Post:
         plan, slot = self._plan, request.slot
         short_call = min(sqs.SHORT_CALL, min(plan.visibility, 20.0) / 6)
-        queue = sqs.SqsQueue(self._sessions, request.queue_url, plan.wait_time, short_call)
+        board = Board(self._scoreboard, slot)
+        queue = sqs.SqsQueue(self._sessions, request.queue_url, plan.wait_time, short_call, board.note)
 
         def work(message: Message, slip: Slip) -> job.Work:
             return job.Work(self._code, self._loaded, plan.queue, slot, message, self._keep, slip)
 
-        board = Board(self._scoreboard, slot)
         return Post(plan, rules(plan), slot, channel.adopt(end), board, queue, queue.renew, work)
 
 

@@ -28,6 +28,8 @@ class Exchange:
     action: str
     request: dict[str, Any]
     asked: int
+    region: str = ""
+    """What the request was signed for."""
     answered: int | None = None
     status: int | None = None
     answer: dict[str, Any] | None = None
@@ -184,10 +186,10 @@ class FaultProxy:
 
     # What the connections call, each in its thread
 
-    def _ask(self, action: str, request: dict[str, Any]) -> tuple[Exchange, Fault | None]:
+    def _ask(self, action: str, request: dict[str, Any], region: str) -> tuple[Exchange, Fault | None]:
         with self._changed:
             self._marks += 1
-            exchange = Exchange(action, request, self._marks)
+            exchange = Exchange(action, request, self._marks, region)
             self._exchanges.append(exchange)
             faults = self._faults.get(action)
             return exchange, faults.pop(0) if faults else None
@@ -216,7 +218,8 @@ class FaultProxy:
 
     def handle(self, action: str, path: str, headers: dict[str, str], body: bytes) -> tuple[int, str, bytes] | None:
         """Carry out one request; return status, content type and body, or None to cut the connection."""
-        exchange, fault = self._ask(action, json.loads(body) if body else {})
+        scope = headers.get("Authorization", "").partition("Credential=")[2].split("/")
+        exchange, fault = self._ask(action, json.loads(body) if body else {}, scope[2] if len(scope) > 2 else "")
         self._show(exchange)
         match fault:
             case Say(said):

@@ -44,7 +44,9 @@ class SqsQueue:
         url: str | None = None,
         wait_time: float = 20.0,
         short_call: float = SHORT_CALL,
+        beat: Callable[[], object] = lambda: None,
     ):
+        """`beat` is called between the calls of what takes more than one: each may take its whole time-out."""
         self._sessions = sessions
         self._url = url or (sessions.address.queue if sessions.address.is_url else None)
         self._wait_time, self._short_call = wait_time, short_call
@@ -52,7 +54,9 @@ class SqsQueue:
         self._short: Line | None = None
         self._redrive: Redrive | None = None
         self._redrive_until = 0.0
+        self._beat = beat
         self._dead_letter_urls: dict[str, str] = {}
+        self._elsewhere: SqsQueue | None = None
 
     @property
     def url(self) -> str:
@@ -76,7 +80,9 @@ class SqsQueue:
         for line in (self._long, self._short):
             if line is not None:
                 line.close()
-        self._long = self._short = None
+        if self._elsewhere is not None:
+            self._elsewhere.close()
+        self._long = self._short = self._elsewhere = None
 
     def receive(self, wait: float, visibility: float, receive_id: str = "") -> Message | None:
         """See core/queue.py."""
@@ -145,14 +151,26 @@ class SqsQueue:
         if redrive is None:
             raise QueueError(Trouble.FINAL, f"queue {self._sessions.address.name!r} has no dead-letter queue")
         arn = redrive.dead_letter_arn
-        name = arn.rpartition(":")[2]
+        region, account, name = answers.place(arn)
+        there = self._in(region)
+        self._beat()
         if arn not in self._dead_letter_urls:
-            account = arn.rpartition(":")[0].rpartition(":")[2]
-            self._dead_letter_urls[arn] = self._call(
+            self._dead_letter_urls[arn] = there._call(
                 "GetQueueUrl", answers.queue_url, QueueName=name, QueueOwnerAWSAccountId=account
             )
+            self._beat()
         letter = dead_letter(message, attributes, fifo=name.endswith(".fifo"))
-        self._call("SendMessage", answers.nothing, QueueUrl=self._dead_letter_urls[arn], **letter)
+        there._call("SendMessage", answers.nothing, QueueUrl=self._dead_letter_urls[arn], **letter)
+
+    def _in(self, region: str) -> "SqsQueue":
+        """Where calls to that region are made: here, or by one of its own."""
+        if region in ("", self.region):
+            return self
+        if self._elsewhere is None or self._elsewhere.region != region:
+            self._elsewhere = SqsQueue(
+                Sessions(replace(self._sessions.address, region=region)), short_call=self._short_call
+            )
+        return self._elsewhere
 
     def arn(self) -> str:
         """The queue's ARN."""

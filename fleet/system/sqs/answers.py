@@ -51,6 +51,12 @@ def redrive(answer: Any) -> Redrive | None:
     return Redrive(str(read["deadLetterTargetArn"]), int(read["maxReceiveCount"]))
 
 
+def place(arn: str) -> tuple[str, str, str]:
+    """Region, account and name of a queue; empty where it does not say."""
+    region, account, name = ["", "", *arn.split(":")][-3:]
+    return region, account, name
+
+
 def arn(answer: Any) -> str:
     """Of GetQueueAttributes with QueueArn."""
     return str(answer["Attributes"]["QueueArn"])
