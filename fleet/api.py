@@ -1,8 +1,10 @@
 """What a job may import from fleet: how to end on purpose, and the message it runs for."""
 
 from fleet.core.queue import Message
+from fleet.core.sns import Notification
 
 _current: list[Message] = []
+_notified: list[Notification] = []
 
 
 class Retry(Exception):
@@ -27,3 +29,16 @@ def message() -> Message:
 def begin(current: Message) -> None:
     """In a job process, before user code: this is its message."""
     _current[:] = [current]
+    _notified.clear()
+
+
+def notification() -> Notification:
+    """With `--body sns`: what SNS delivered (message, subject, topic, id, timestamp). Else raises LookupError."""
+    if not _notified:
+        raise LookupError("there is no SNS notification here: fleet.notification() works in a job, with --body sns")
+    return _notified[0]
+
+
+def begin_notification(current: Notification) -> None:
+    """In a job process, before user code: this is what SNS delivered."""
+    _notified[:] = [current]

@@ -11,20 +11,23 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 import setproctitle
 
-from fleet import api, app
+from fleet import api, app, bodies
 from fleet.app import AppError
+from fleet.bodies import Reading
 from fleet.core.arguments import Call, routed, transformed
 from fleet.core.exits import REJECT, RETRY
 from fleet.core.queue import Message
-from fleet.system import processes, signals
+from fleet.core.sns import Unusable
+from fleet.system import log, processes, signals
 from fleet.system.slip import Slip
 
 FAILED = 1
+MOST_QUOTED = 1000  # characters of a body that cannot be used
 OOM_SCORE = "500"  # under memory pressure the kernel ends jobs before dispatchers
 
 
@@ -36,6 +39,7 @@ class Code:
     transformer: str | None = None
     router: str | None = None
     exit_handler: str | None = None
+    reading: Reading = field(default_factory=Reading)
 
     def load(self) -> "Loaded":
         """Import all of it. Raises AppError."""
@@ -145,12 +149,16 @@ def _end_multiprocessing() -> None:
 
 
 def _call(work: Work) -> Call:
-    """Router and transformer run here, in the process that their failure may cost."""
-    loaded = work.loaded or work.code.load()
+    """Body, router and transformer are read and run here, in the process that their failure may cost."""
+    loaded, reading = work.loaded or work.code.load(), work.code.reading
+    if reading.kind == "sns":
+        api.begin_notification(bodies.notification(reading, work.message))
     if loaded.router is not None:
         return routed(loaded.router(work.message))
-    args, kwargs = transformed(loaded.transformer(work.message)) if loaded.transformer else ((work.message.body,), {})
-    return Call(loaded.job, args, kwargs, loaded.exit_handler)
+    if loaded.transformer is not None:
+        return Call(loaded.job, *transformed(loaded.transformer(work.message)), loaded.exit_handler)
+    given = api.notification().message if reading.kind == "sns" else bodies.argument(reading, work.message)
+    return Call(loaded.job, (given,), {}, loaded.exit_handler)
 
 
 def _called(work: Work) -> int:
@@ -163,7 +171,10 @@ def _called(work: Work) -> int:
 
 def _handled(work: Work) -> int:
     """The handler gets the job's arguments, and the message if it takes one."""
-    call = _call(work)
+    try:
+        call = _call(work)
+    except Unusable:  # the job was never called: there is nothing to clean up after it
+        return 0
     handler = call.exit_handler or (work.loaded or work.code.load()).exit_handler
     if handler is not None:
         handler(*call.args, **call.kwargs, **_message_for(handler, call, work.message))
@@ -197,6 +208,9 @@ def _exit_status(work: Work, act: Callable[[Work], int]) -> int:
     except api.Reject as reject:
         work.slip.write(reason=str(reject)[:500])
         code = REJECT
+    except Unusable as error:
+        _refuse(work, str(error))
+        code = FAILED
     except AppError as error:
         _complain(f"{error.trace}fleet: {error}\n")
         code = FAILED
@@ -204,6 +218,13 @@ def _exit_status(work: Work, act: Callable[[Work], int]) -> int:
         _complain(_trace(error))
         code = FAILED
     return code if _flushed() else code or FAILED
+
+
+def _refuse(work: Work, why: str) -> None:
+    """The body cannot be used. What is in it is for debugging only, and quoted: it may be anybody's."""
+    about = {"slot": work.slot, "message_id": work.message.id, "attempt": work.message.attempt}
+    log.emit("body.refused", **about, why=why)
+    log.emit("body.quoted", **about, body=ascii(work.message.body[:MOST_QUOTED]))
 
 
 def _status(leaving: SystemExit) -> int:

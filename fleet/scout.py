@@ -77,7 +77,9 @@ def _usable(plan: Plan, queue: sqs.SqsQueue) -> Usable:
         sqs.make_with_dead_letter_queue(sqs.address(plan))
     redrive = queue.redrive()
     found = advice.on_redrive(redrive.max_receive_count if redrive else None)
-    return Usable(queue.url, found + advice.on_retry_delay(plan.queue, plan.retry_delay))
+    found += advice.on_retry_delay(plan.queue, plan.retry_delay)
+    found += advice.on_topics(plan.body, plan.sns_topics, verified=plan.sns_verify)
+    return Usable(queue.url, found)
 
 
 def _sample(plan: Plan, master: Channel, queue: sqs.SqsQueue) -> None:

@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from fleet.core.names import CODE
+from fleet.core.sns import TOPIC
 from fleet.system import host
 from fleet.system.log import LEVELS
 
 FILE = "fleet.toml"
 LONGEST_VISIBILITY = 43_200
+BODIES = ("text", "json", "sns", "message")
 
 
 class SettingsError(Exception):
@@ -77,6 +79,12 @@ def _delays(value: Any) -> tuple[float, ...]:
     return tuple(_number(part) for part in parts)
 
 
+def _topics(value: Any) -> tuple[str, ...]:
+    """`ARN,ARN`, or a list of such."""
+    parts = [value] if isinstance(value, str) else value
+    return tuple(each for part in parts for each in part.split(","))
+
+
 def _text(value: Any) -> str:
     if not isinstance(value, str) or not value:
         raise ValueError(value)
@@ -98,9 +106,18 @@ _FLAG = Check(_yes, right="true or false")
 _PORT = Check(_whole, lambda value: 0 < value < 65_536, "a port from 1 to 65535", "PORT")
 
 
-def option(default: Any, check: Check, help_text: str, *, short: str | None = None, shown: str | None = None) -> Any:
-    """One option: its default, what it must be, what it means."""
-    return field(default=default, metadata={"check": check, "help": help_text, "short": short, "shown": shown})
+def option(
+    default: Any,
+    check: Check,
+    help_text: str,
+    *,
+    short: str | None = None,
+    shown: str | None = None,
+    many: bool = False,
+) -> Any:
+    """One option: its default, what it must be, what it means; `many`: it may be given more than once."""
+    about = {"check": check, "help": help_text, "short": short, "shown": shown, "many": many}
+    return field(default=default, metadata=about)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +142,20 @@ class Settings:
     wait_time: float = option(10.0, _seconds(0, 20), "Long poll; one is open on an idle host.")
     exit_timeout: float = option(30.0, _seconds(0), "From SIGTERM to SIGKILL for a job that must stop.")
     job_timeout: float = option(None, _seconds(0.1), "Then a job is stopped, and its message fails.", shown="none")
+    body: str = option("text", _choice(*BODIES), "What the job is called with.")
+    sns_topic: tuple[str, ...] = option(
+        None,
+        Check(
+            _topics,
+            lambda value: value and all(TOPIC.fullmatch(each) for each in value),
+            "a topic's ARN (arn:aws:sns:REGION:ACCOUNT:NAME), or more of them",
+            "ARN",
+        ),
+        "With --body sns: a topic whose messages are taken; more than once, or with commas.",
+        shown="any",
+        many=True,
+    )
+    sns_verify: bool = option(True, _FLAG, "With --body sns: refuse what SNS has not signed (extra fleet-sqs[sns]).")
     transformer: str | None = option(None, _CODE, "message → the job's arguments.", shown="none")
     router: str | None = option(None, _CODE, "message → job and arguments.", shown="none")
     exit_handler: str | None = option(None, _CODE, "Cleans up after a job that was stopped, or died.", shown="none")
@@ -236,6 +267,7 @@ def _completed(values: dict[str, Any], app: str) -> Settings:
     if values["on_lease_lost"] is None:
         values["on_lease_lost"] = "kill" if queue and queue.endswith(".fifo") else "continue"
     values["retry_delay"] = values["retry_delay"] or ()
+    values["sns_topic"] = values["sns_topic"] or ()
     if values["exit_timeout"] == 0 and (values["exit_handler"] or values["router"]):
         raise SettingsError("--exit-timeout is 0: an exit handler would never have time to run")
     if values["router"] and (values["transformer"] or values["exit_handler"]):
@@ -246,7 +278,21 @@ def _completed(values: dict[str, Any], app: str) -> Settings:
         raise SettingsError(
             "--local and --endpoint-url exclude each other: the one is the embedded server, the other is not"
         )
+    if trouble := _body_trouble(values):
+        raise SettingsError(trouble)
     return Settings(**values)
+
+
+def _body_trouble(values: dict[str, Any]) -> str | None:
+    """What does not go together with --body."""
+    given = "--transformer" if values["transformer"] else "--router" if values["router"] else None
+    if values["body"] == "json" and given:
+        return f"--body json and {given} exclude each other: {given[2:]}s are called with the message itself"
+    if values["body"] != "sns" and values["sns_topic"]:
+        return "--sns-topic needs --body sns"
+    if values["body"] != "sns" and not values["sns_verify"]:
+        return "--no-sns-verify needs --body sns"
+    return None
 
 
 def environment() -> Mapping[str, str]:

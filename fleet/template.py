@@ -22,6 +22,7 @@ from typing import NoReturn
 import setproctitle
 
 from fleet import app, job
+from fleet.bodies import Reading
 from fleet.core.delivery import Rules
 from fleet.core.exits import Policy
 from fleet.core.messages import Failed, Fork, Forked, Imported, NotForked, Plan
@@ -61,13 +62,15 @@ class Template:
         self._plan, self._master, self._scoreboard, self._inherited = plan, master, scoreboard, inherited
         self._sessions = sqs.Sessions(sqs.address(plan))
         self._sessions.prepare()
-        self._code = job.Code(plan.app, plan.transformer, plan.router, plan.exit_handler)
+        reading = Reading(plan.body, plan.sns_topics, plan.sns_verify)
+        self._code = job.Code(plan.app, plan.transformer, plan.router, plan.exit_handler, reading)
         self._loaded: job.Loaded | None = None
         self._keep: list[int] = []
 
     def prepare(self) -> bool:
         """Import the app and freeze what is in memory. False when there is nothing to serve."""
         began = time.monotonic()
+        self._code.reading.prepare()
         before = _descriptors()
         if self._plan.preload:
             if not self._load():

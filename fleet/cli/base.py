@@ -42,7 +42,7 @@ def _option(each: Any) -> Any:
     default = each.metadata["shown"] or ("on" if is_flag and each.default else "off" if is_flag else each.default)
     shown = f"{default:g}" if isinstance(default, float) else str(default)
     text = each.metadata["help"] + (f" [{shown}]" if default is not None else "")
-    kind: Any = bool if is_flag else str
+    kind: Any = bool if is_flag else list[str] if each.metadata["many"] else str
     metavar = None if is_flag else each.metadata["check"].metavar
     option = typer.Option(*flags, *([short] if short else []), help=text, show_default=False, metavar=metavar)
     return inspect.Parameter(

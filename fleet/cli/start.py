@@ -1,5 +1,6 @@
 """`fleet start`."""
 
+import importlib.util
 import os
 import socket
 from typing import Annotated, Any
@@ -29,6 +30,11 @@ def start(app: Annotated[str, typer.Argument(help="The job: module:attribute.", 
     if trouble := apps.malformed(app):
         raise Failure(USAGE, trouble)
     queue = queue_of(chosen)
+    if chosen.body == "sns" and chosen.sns_verify and importlib.util.find_spec("cryptography") is None:
+        raise Failure(
+            USAGE,
+            "--body sns verifies signatures: pip install 'fleet-sqs[sns]', or trust the queue with --no-sns-verify",
+        )
     if not processes.LINUX:
         raise Failure(USAGE, "fleet start needs Linux: it supervises with pidfds, subreapers and parent-death signals")
     log.configure(chosen.log_level, chosen.log_format)
@@ -84,6 +90,9 @@ def _plan(chosen: Settings, app: str, queue: str, served: LocalServer | None) ->
         transformer=chosen.transformer,
         router=chosen.router,
         exit_handler=chosen.exit_handler,
+        body=chosen.body,
+        sns_topics=chosen.sns_topic,
+        sns_verify=chosen.sns_verify,
         retry_delay=chosen.retry_delay,
         delete_failed=chosen.delete_failed,
         dead_letter_directly=chosen.dead_letter == "direct",

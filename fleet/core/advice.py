@@ -21,3 +21,10 @@ def on_retry_delay(queue: str, delays: Sequence[float]) -> list[str]:
     if not queue.endswith(".fifo") or not delays:
         return []
     return [f"--retry-delay holds up a failed message's whole group for up to {max(delays):g} s: it is a FIFO queue"]
+
+
+def on_topics(body: str, topics: Sequence[str], *, verified: bool) -> list[str]:
+    """A good signature says that SNS sent it, and not for whom."""
+    if body != "sns" or topics or not verified:
+        return []
+    return ["--body sns without --sns-topic takes what anybody's SNS topic sends to it"]

@@ -40,6 +40,9 @@ class Plan:
     transformer: str | None = None
     router: str | None = None
     exit_handler: str | None = None
+    body: str = "text"
+    sns_topics: Sequence[str] = ()
+    sns_verify: bool = True
     retry_delay: Sequence[float] = ()
     delete_failed: bool = False
     dead_letter_directly: bool = False

@@ -78,6 +78,8 @@ TABLE: dict[str, Line] = {
     "handler.started": _same(INFO, "exit handler started, try {tries}, pid {handler_pid}" + _MESSAGE),
     "handler.ended": _same(INFO, "exit handler done, pid {handler_pid}" + _MESSAGE),
     "handler.failed": _same(WARNING, "exit handler failed ({exit}), pid {handler_pid}" + _MESSAGE),
+    "body.refused": _same(WARNING, "message's body cannot be used: {why}" + _MESSAGE),
+    "body.quoted": _same(DEBUG, "the body, or its beginning: {body}" + _MESSAGE),
     "job.not_started": _same(ERROR, "no process to be had for a job: {error}" + _MESSAGE),
     "handler.not_started": _same(ERROR, "no process to be had for an exit handler: {error}" + _MESSAGE),
     "lease.extended": _quiet("lease extended by {seconds} s" + _MESSAGE),

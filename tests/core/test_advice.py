@@ -2,7 +2,7 @@
 
 import pytest
 
-from fleet.core.advice import on_redrive, on_retry_delay
+from fleet.core.advice import on_redrive, on_retry_delay, on_topics
 
 
 @pytest.mark.parametrize(
@@ -34,3 +34,18 @@ def test_a_delay_that_holds_up_a_group_is_named(queue: str, delays: tuple[float,
 @pytest.mark.parametrize(("queue", "delays"), [("jobs.fifo", ()), ("jobs", (10.0,)), ("jobs.fifo-old", (10.0,))])
 def test_elsewhere_a_delay_holds_up_nobody(queue: str, delays: tuple[float, ...]) -> None:
     assert on_retry_delay(queue, delays) == []
+
+
+@pytest.mark.parametrize(
+    ("body", "topics", "verified", "said"),
+    [
+        ("sns", (), True, True),
+        ("sns", ("arn",), True, False),
+        ("sns", (), False, False),  # whoever may send is believed anyway
+        ("text", (), True, False),
+    ],
+)
+def test_a_good_signature_does_not_say_for_whom(body: str, topics: tuple[str, ...], verified: bool, said: bool) -> None:
+    found = on_topics(body, topics, verified=verified)
+    assert len(found) == said
+    assert all("--sns-topic" in line for line in found)

@@ -1,0 +1,100 @@
+"""What Amazon SNS puts around a message that it delivers to a queue, and what of it can be trusted. Pure.
+
+SNS signs the values of some fields, each after its name, a line each (`signed_text`). A value with a line end in it
+could be cut in two and still fit the signature, so only the message itself may have one.
+See docs.aws.amazon.com/sns/latest/dg/sns-verify-signature-of-message.html.
+"""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+NOTIFICATION = "Notification"
+TYPES = (NOTIFICATION, "SubscriptionConfirmation", "UnsubscribeConfirmation")
+ENVELOPE = ("Type", "MessageId", "TopicArn", "Message", "Timestamp")
+TOPIC = re.compile(r"arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]{1,256}(\.fifo)?")
+CERTIFICATE = re.compile(r"https://sns\.[a-z0-9-]+\.amazonaws\.com(\.cn)?/[A-Za-z0-9_.-]+\.pem")
+
+
+class Unusable(Exception):
+    """A message whose body cannot be handed to the job; the text says why and holds nothing of the body."""
+
+
+@dataclass(frozen=True, slots=True)
+class Notification:
+    """What SNS delivered: the message's text, and what its envelope said. Private: never logged.
+
+    `subject`, `topic` (its ARN), `id` and `timestamp` are None where there was none: a raw delivery has no envelope.
+    """
+
+    message: str = field(repr=False)
+    subject: str | None = field(default=None, repr=False)
+    topic: str | None = None
+    id: str | None = None
+    timestamp: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """What SNS signed, how, and with whose key."""
+
+    text: str = field(repr=False)
+    version: str
+    value: str = field(repr=False)
+    certificate: str
+
+
+def opened(body: str) -> Mapping[str, Any] | None:
+    """The envelope's fields; None for a raw delivery, which has no envelope."""
+    try:
+        found = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(found, dict) or found.get("Type") not in TYPES:
+        return None
+    return found if all(isinstance(found.get(name), str) for name in ENVELOPE) else None
+
+
+def notification(body: str, topics: Sequence[str], *, verified: bool) -> Notification:
+    """What the body delivers, if it is of one of the topics (any, without one). Raises Unusable.
+
+    `verified` says that its signature must be good: then a raw delivery, which has none, will not do.
+    """
+    found = opened(body)
+    if found is None:
+        if verified:
+            raise Unusable("it is not in an SNS envelope: a raw delivery has no signature (--no-sns-verify takes it)")
+        if topics:
+            raise Unusable("it is not in an SNS envelope: a raw delivery does not say its topic (--sns-topic)")
+        return Notification(body)
+    if found["Type"] != NOTIFICATION:
+        raise Unusable(f"it is SNS's {found['Type']}, not a notification")
+    subject = found.get("Subject")
+    lines = [found["MessageId"], found["Timestamp"], "" if subject is None else subject]
+    if not all(isinstance(line, str) and "\n" not in line for line in lines) or not TOPIC.fullmatch(found["TopicArn"]):
+        raise Unusable("its SNS envelope is malformed")
+    if topics and found["TopicArn"] not in topics:
+        raise Unusable("its SNS topic is not one of --sns-topic")
+    return Notification(found["Message"], subject, found["TopicArn"], found["MessageId"], found["Timestamp"])
+
+
+def signature(body: str) -> Signature:
+    """The signature on a notification's envelope. Raises Unusable when there is none that could be good."""
+    found = opened(body) or {}
+    version, value, certificate = (found.get(name) for name in ("SignatureVersion", "Signature", "SigningCertURL"))
+    if not (isinstance(version, str) and isinstance(value, str) and isinstance(certificate, str)):
+        raise Unusable("it has no SNS signature")
+    if version not in ("1", "2"):
+        raise Unusable("its SNS signature is of an unknown version")
+    if not CERTIFICATE.fullmatch(certificate):
+        raise Unusable("its signing certificate is not at https://sns.REGION.amazonaws.com, and was not fetched")
+    return Signature(signed_text(found), version, value, certificate)
+
+
+def signed_text(envelope: Mapping[str, Any]) -> str:
+    """What SNS signs of a notification."""
+    subject = () if envelope.get("Subject") is None else ("Subject",)
+    names = ("Message", "MessageId", *subject, "Timestamp", "TopicArn", "Type")
+    return "".join(f"{name}\n{envelope[name]}\n" for name in names)
