@@ -305,7 +305,8 @@ class Delivering:
         found = certificate.of(self._job, delivery, memory_ran_out)
         reason = self._bench.slip.read().get("reason") if delivery.outcome is Outcome.REJECTED else None
         self._certificate = certificate.phrase(found)
-        log.emit(f"job.{delivery.outcome.value}", **self._about, **found, reason=str(reason or "")[:500])
+        limit = {"limit": self._rules.job_timeout} if delivery.outcome is Outcome.TIMED_OUT else {}
+        log.emit(f"job.{delivery.outcome.value}", **self._about, **found, **limit, reason=str(reason or "")[:500])
 
     def _tell_handler(self, exit_: Exit) -> None:
         if self._handler is None:

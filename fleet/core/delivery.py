@@ -176,6 +176,7 @@ def step(delivery: Delivery, event: Event, rules: Rules) -> Step:
                 lease=rules.visibility,
                 room=delivery.received_at + LONGEST - now,
                 lost=delivery.lost,
+                job_timeout=rules.job_timeout,
             )
             delivery = replace(delivery, facts=facts, tries=0, ask_at=inf)
             return then(said, enter(delivery, judged(delivery, facts, rules, luck)))

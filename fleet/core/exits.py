@@ -18,6 +18,8 @@ except delete: the work is done then. Delays end where SQS's limit of 12 hours f
 
 from dataclasses import dataclass
 from enum import StrEnum
+from math import inf
+from typing import assert_never
 
 CLD_EXITED = 1  # si_code of waitid(2): left by itself; si_status is its exit status
 # CLD_KILLED = 2 and CLD_DUMPED = 3: si_status is the signal
@@ -89,6 +91,7 @@ class Facts:
     lease: float = 60.0
     room: float = 43_200.0
     lost: bool = False
+    job_timeout: float = inf
 
     @property
     def last(self) -> bool:
@@ -127,29 +130,48 @@ def outcome(how: Exit, stop: Stop | None = None) -> Outcome:
 def verdict(what: Outcome, facts: Facts, policy: Policy, luck: float) -> Verdict:
     """What to do with the message, by the table above. `luck` in [0, 1) for the jitter of a retry delay."""
     if what is Outcome.SUCCEEDED:
-        return Verdict(Settlement.DELETE, "its job succeeded")
+        return Verdict(Settlement.DELETE, because(what, facts))
     failed = what in FAILURES or (what is Outcome.REJECTED and not facts.has_dead_letter_queue)
     if failed and policy.delete_failed:
-        return Verdict(Settlement.DELETE, "its job failed (--delete-failed)")
+        return Verdict(Settlement.DELETE, f"{because(what, facts)} (--delete-failed)")
     if facts.lost:
         return Verdict(Settlement.LEAVE, "its lease was lost")
     if what is Outcome.REJECTED and facts.has_dead_letter_queue:
         return Verdict(Settlement.DEAD_LETTER, "its job rejected it")
     if facts.last and policy.direct and facts.has_dead_letter_queue:
-        return Verdict(Settlement.DEAD_LETTER, "that was its last attempt (--dead-letter direct)")
+        return Verdict(Settlement.DEAD_LETTER, f"{because(what, facts)} on its last attempt (--dead-letter direct)")
+    why = because(what, facts)
     match what:
         case Outcome.INTERRUPTED:
-            return Verdict(Settlement.RELEASE, "its job was stopped")
+            return Verdict(Settlement.RELEASE, why)
         case Outcome.RETRIED:
-            return _release("its job asked for a retry", facts.after or 0.0, facts)
+            return _release(why, facts.after or 0.0, facts)
         case Outcome.SIGNALLED:
-            return _release("its job died by a signal", _crash_delay(facts, policy, luck), facts)
-    why = "rejected, and there is no dead-letter queue" if what is Outcome.REJECTED else "its job failed"
+            return _release(why, _crash_delay(facts, policy, luck), facts)
     if facts.last:
         why += " on its last attempt"
     if not policy.retry_delay:
         return Verdict(Settlement.LEAVE, why)
     return _release(why, _retry_delay(facts, policy, luck), facts)
+
+
+def because(what: Outcome, facts: Facts) -> str:
+    """How the job ended, as the reason for what becomes of its message."""
+    match what:
+        case Outcome.TIMED_OUT:
+            return f"its job ran into --job-timeout ({facts.job_timeout:g} s)"
+        case Outcome.INTERRUPTED:
+            return "its job was stopped"
+        case Outcome.RETRIED:
+            return "its job asked for a retry"
+        case Outcome.SIGNALLED:
+            return "its job died by a signal"
+        case Outcome.REJECTED:
+            return "rejected, and there is no dead-letter queue"
+        case Outcome.SUCCEEDED | Outcome.FAILED:
+            return f"its job {what.value}"
+        case _:
+            assert_never(what)
 
 
 def _release(why: str, delay: float, facts: Facts) -> Verdict:

@@ -71,7 +71,7 @@ TABLE: dict[str, Line] = {
     "job.stopped": _same(WARNING, "job stopped by fleet ({exit}) after {duration:.2f} s" + _COST),
     "job.retried": _same(INFO, "job asked for a retry after {duration:.2f} s" + _COST),
     "job.rejected": _same(WARNING, "job rejected its message: {reason}" + _COST),
-    "job.timed_out": _same(WARNING, "job timed out ({exit}) after {duration:.2f} s" + _COST),
+    "job.timed_out": _same(WARNING, "job timed out after {limit:g} s ({exit}, {duration:.2f} s)" + _COST),
     "job.stopping": _same(INFO, "job told to stop: {why}" + _JOB),
     "job.frozen": _same(WARNING, "job is stopped (SIGSTOP) by somebody else; its lease is kept" + _JOB),
     "job.lingers": _same(WARNING, "job has ended; something of it cannot be killed yet, its lease is kept" + _JOB),

@@ -141,7 +141,7 @@ def test_the_verdict_follows_the_options() -> None:
     assert story.delivery.verdict == Verdict(Settlement.RELEASE, "its job failed", 10)
     story = judging(replace(RULES, policy=Policy(direct=True)))
     assert story.known(2.0, limit=1)[0] == Settle(
-        Verdict(Settlement.DEAD_LETTER, "that was its last attempt (--dead-letter direct)")
+        Verdict(Settlement.DEAD_LETTER, "its job failed on its last attempt (--dead-letter direct)")
     )
     story = judging(replace(RULES, policy=Policy(delete_failed=True)))
     assert story.known(2.0) == [Settle(Verdict(Settlement.DELETE, "its job failed (--delete-failed)"))]

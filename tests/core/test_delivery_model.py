@@ -263,7 +263,9 @@ class DeliveryModel(RuleBasedStateMachine):
         self.failures = 0
         room = self.received_at + LONGEST - self.now
         has_queue = answer.limit is not None
-        self.facts = Facts(self.attempt, answer.limit, has_queue, answer.after, self.options.visibility, room, lost)
+        options = self.options
+        asked, lease, timeout = answer.after, options.visibility, options.job_timeout
+        self.facts = Facts(self.attempt, answer.limit, has_queue, asked, lease, room, lost, timeout)
         self.decided = self.judged(self.facts, answer.luck)
         self.happens(Known(self.now, answer.limit, has_queue, answer.after, answer.luck), answer)
 

@@ -87,7 +87,7 @@ def test_a_job_that_takes_too_long_is_stopped() -> None:
     assert story.happens(Exited(7.0, KILLED)) == [Ask()]
     assert story.delivery.outcome is Outcome.TIMED_OUT
     assert story.known(7.0) == [End()]
-    assert story.delivery.verdict == Verdict(Settlement.LEAVE, "its job failed")
+    assert story.delivery.verdict == Verdict(Settlement.LEAVE, "its job ran into --job-timeout (5 s)")
 
 
 @pytest.mark.parametrize(
@@ -200,7 +200,7 @@ def test_a_job_that_times_out_is_handled_and_fails() -> None:
     story.happens(Exited(2.0, KILLED))
     assert story.known(2.0) == [End()]
     assert story.delivery.outcome is Outcome.TIMED_OUT
-    assert story.delivery.verdict == Verdict(Settlement.LEAVE, "its job failed")
+    assert story.delivery.verdict == Verdict(Settlement.LEAVE, "its job ran into --job-timeout (1 s)")
 
 
 @pytest.mark.parametrize("how", [BAD, SEGV, RETRY, REJECT])

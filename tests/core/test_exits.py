@@ -105,6 +105,7 @@ def test_an_exit_is_an_outcome(how: Exit, stop: Stop | None, what: Outcome) -> N
 
 DELETE, RELEASE, DEAD_LETTER, LEAVE = Settlement
 FAILED, TIMED_OUT, SIGNALLED = Outcome.FAILED, Outcome.TIMED_OUT, Outcome.SIGNALLED
+TIMED_OUT_WAYS = ((PLAIN, POLICY), (LAST, POLICY), (PLAIN, DELETE_FAILED), (LAST, DIRECT))
 
 
 @pytest.mark.parametrize("policy", [POLICY, DIRECT, DELETE_FAILED, BOTH, Policy(retry_delay=(10.0,))])
@@ -184,18 +185,23 @@ def test_a_verdict_says_why() -> None:
             (Outcome.REJECTED, PLAIN, POLICY),
             (Outcome.INTERRUPTED, PLAIN, POLICY),
             (FAILED, LAST, Policy(retry_delay=(5.0,))),
+            *((TIMED_OUT, replace(facts, job_timeout=1.5), how) for facts, how in TIMED_OUT_WAYS),
         ]
     ]
     assert why == [
         "its job failed",
         "its job failed on its last attempt",
         "its job failed (--delete-failed)",
-        "that was its last attempt (--dead-letter direct)",
+        "its job failed on its last attempt (--dead-letter direct)",
         "its job died by a signal",
         "its job asked for a retry",
         "its job rejected it",
         "its job was stopped",
         "its job failed on its last attempt",
+        "its job ran into --job-timeout (1.5 s)",
+        "its job ran into --job-timeout (1.5 s) on its last attempt",
+        "its job ran into --job-timeout (1.5 s) (--delete-failed)",
+        "its job ran into --job-timeout (1.5 s) on its last attempt (--dead-letter direct)",
     ]
 
 

@@ -147,6 +147,9 @@ def test_retry_delays_by_attempt(start: StartPool, home: Home, queue: LiveQueue)
     assert dict(zip(wanted, fates(pool, ids), strict=True)) == wanted
     (timed_out,) = pool.events("job.timed_out")
     assert (timed_out["timed_out"], timed_out["exit"], timed_out["stopped_by"]) == (True, "SIGTERM", "--job-timeout")
+    assert (timed_out["limit"], timed_out["message"].split(" (")[0]) == (1.5, "job timed out after 1.5 s")
+    (released,) = pool.events("message.released", message_id=timed_out["message_id"])
+    assert "--job-timeout (1.5 s)" in released["why"]
     assert queue.dead_depth() == EMPTY
 
 
