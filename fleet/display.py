@@ -7,7 +7,7 @@ from typing import Any
 
 import setproctitle
 
-from fleet.core import status
+from fleet.core import status, summary
 from fleet.core.books import End, Phase, Pool
 from fleet.core.messages import Plan
 from fleet.core.slots import HOLDS_MESSAGE, State
@@ -61,8 +61,16 @@ class Display:
             dead_lettered=counts.dead_lettered,
             left=counts.left,
         )
-        seconds = round(now() - self._identity.began, 3)
-        log.emit("master.stopped", name=self._plan.name, why=end.why, code=end.code, seconds=seconds)
+        log.emit(
+            "master.stopped",
+            name=self._plan.name,
+            why=end.why,
+            code=end.code,
+            seconds=round(now() - self._identity.began, 3),
+            jobs=summary.phrase(counts),
+            **summary.totals(counts),
+            dispatcher_deaths=counts.dispatcher_deaths,
+        )
 
     def status(self, pool: Pool) -> dict[str, Any]:
         """All that there is to know, as `fleet status --json` prints it."""

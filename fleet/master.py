@@ -35,8 +35,8 @@ class Master:
     """Runs one pool until its state machine says that it has stopped."""
 
     def __init__(self, plan: Plan, config: Config, listener: socket.socket, passed_fds: tuple[int, ...] = ()) -> None:
-        self._pool = books.new(config)
         self._judged = now()
+        self._pool = books.new(config, self._judged)
         self._wakeup = Wakeup(CAUGHT)
         self._poll = select.poll()
         self._poll.register(self._wakeup.fileno(), select.POLLIN)

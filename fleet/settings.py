@@ -189,6 +189,13 @@ class Settings:
     empty_for: float = option(
         None, _seconds(0.1), "How long it must be empty, with --until-empty.", shown="60, with --local 2"
     )
+    max_seconds: float = option(None, _seconds(0.1), "Drain after that; no message is started any more.", shown="none")
+    max_jobs: int = option(
+        None,
+        Check(_whole, lambda value: value >= 1, "a number of at least 1", "N"),
+        "Take that many messages, and end when they are done.",
+        shown="none",
+    )
     depth_interval: float = option(15.0, _seconds(0.1), "Between samples of the queue's counts, jittered.")
     preload: bool = option(True, _FLAG, "Import the app once, or in every job.")
     boot_timeout: float = option(60.0, _seconds(0.1), "Time for the app's import, and for a dispatcher to be ready.")

@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import socket
+from math import inf
 from typing import Annotated, Any
 
 import setproctitle
@@ -113,4 +114,6 @@ def _config(chosen: Settings) -> Config:
         boot_timeout=chosen.boot_timeout,
         first_lease=min(chosen.visibility_timeout, FIRST_LEASE),
         empty_for=chosen.empty_for if chosen.until_empty else None,
+        max_seconds=inf if chosen.max_seconds is None else chosen.max_seconds,
+        max_jobs=chosen.max_jobs,
     )

@@ -49,6 +49,8 @@ class Config:
     boot_timeout: float = 60.0
     first_lease: float = 20.0
     empty_for: float | None = None  # --until-empty: how long; None: never end by itself
+    max_seconds: float = inf  # from the master's start
+    max_jobs: int | None = None  # messages received
     min_workers: int | None = None  # both None: a fixed size, that an operator may change
     max_workers: int | None = None
 
@@ -182,6 +184,7 @@ class Pool:
     signalled_at: float = -inf
     kill_at: float = inf
     jobs_until: float = inf  # when a stop's drain time-out is over
+    ends_at: float = inf  # --max-seconds
     end: End | None = None
 
     @property
@@ -194,9 +197,10 @@ class Pool:
         return sum(slot.state is state for slot in self.slots)
 
 
-def new(config: Config) -> Pool:
+def new(config: Config, now: float = 0.0) -> Pool:
     """The pool before anything has happened."""
-    return Pool(config, tuple(Slot(number) for number in range(config.workers)), config.workers)
+    slots = tuple(Slot(number) for number in range(config.workers))
+    return Pool(config, slots, config.workers, ends_at=now + config.max_seconds)
 
 
 class Illegal(Exception):

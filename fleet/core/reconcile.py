@@ -13,6 +13,7 @@ from fleet.core.beats import inspected
 from fleet.core.books import End, Helper, Level, Phase, Pool, Role
 from fleet.core.events import Effect, Kill, KillHelper, Log, Send, Spawn, SpawnHelper, Terminate
 from fleet.core.exits import Settlement
+from fleet.core.limits import bounded, in_hand, room
 from fleet.core.messages import Drain, Free, Grant
 from fleet.core.slots import ALIVE, HOLDS_MESSAGE, Slot, State
 from fleet.core.stopping import stop
@@ -33,6 +34,7 @@ def reconcile(pool: Pool, now: float, *, judge: bool = True) -> Step:
         _polls_over,
         _started,
         _emptied,
+        bounded,
         given,
         _helpers,
         _drained,
@@ -53,6 +55,8 @@ def wakes_at(pool: Pool, now: float) -> float:
 
 def _moments(pool: Pool) -> Iterator[float]:
     yield pool.kill_at
+    if pool.phase is Phase.RUNNING:
+        yield pool.ends_at
     yield pool.polling.not_before
     yield from pool.dead_polls
     yield from (will.estate.last_moment for will in pool.wills if will.settlement is Settlement.RELEASE)
@@ -143,7 +147,7 @@ def _emptied(pool: Pool, now: float) -> Step:
     wanted = pool.config.empty_for
     if pool.phase is not Phase.RUNNING or wanted is None or not emptiness.reached(pool.emptiness, wanted):
         return pool, ()
-    if pool.wills or any(slot.state in HOLDS_MESSAGE for slot in pool.slots):
+    if in_hand(pool):
         return pool, ()
     bad = pool.counts.ended_badly
     why = f"the queue is empty; {bad} ended badly" if bad else "the queue is empty"
@@ -225,7 +229,7 @@ def _granted(pool: Pool, now: float) -> Step:
     if not idle:
         return pool, ()
     open_polls = sum(slot.state is State.POLLING and slot.silent_since == inf for slot in pool.slots)
-    granted = idle[: polling.grants(pool.polling, now, len(idle), open_polls)]
+    granted = idle[: polling.grants(pool.polling, now, len(idle), open_polls)][: room(pool)]
     if not granted:
         return pool, ()
     asking = [slots.to(slot, State.POLLING, now) for slot in granted]

@@ -43,7 +43,7 @@ TABLE: dict[str, Line] = {
         INFO,
         "pool {name}: {workers} workers for {app} on queue {queue}; a stop takes at most {longest_stop:g} s",
     ),
-    "master.stopped": _same(INFO, "pool {name} stopped: {why}"),
+    "master.stopped": _same(INFO, "pool {name} stopped after {seconds:.1f} s: {why}; {jobs}"),
     "master.failed": _same(ERROR, "a fault of fleet itself, the pool stops: {error}"),
     "template.ready": _quiet("the app is imported ({seconds:.2f} s)"),
     "template.warned": _same(WARNING, "the app will not survive a fork well: {why}"),

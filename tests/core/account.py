@@ -364,9 +364,10 @@ class Account:
                 return code
             case HelperDied(role):
                 return 4 if role is Role.TEMPLATE else 1
-            case Died() | SpawnFailed():
+            case Died() | SpawnFailed() if restarts.hopeless(self.restarts, self.desired):
                 return 3
-        return 6 if self.counts.ended_badly else 0
+        emptied = self.config.empty_for is not None and emptiness.reached(self.emptiness, self.config.empty_for)
+        return 6 if emptied and self.counts.ended_badly else 0
 
     # What was asked.
 

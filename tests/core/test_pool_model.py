@@ -68,6 +68,8 @@ CONFIGS = st.builds(
     exit_timeout=st.sampled_from([0.0, 5.0]),
     boot_timeout=st.sampled_from([5.0, 60.0]),
     empty_for=st.sampled_from([None, 2.0]),
+    max_seconds=st.sampled_from([inf, inf, 30.0]),
+    max_jobs=st.sampled_from([None, None, 1, 3]),
 )
 DEPTHS = st.sampled_from([(0, 0, 0), (0, 1, 0), (7, 2, 0), (0, 0, 3)])
 BUSY = (Stage.WORKING, Stage.HOLDING)
@@ -385,6 +387,7 @@ class PoolModel(RuleBasedStateMachine):
         self.the_phase_is_what_the_helpers_and_the_slots_say()
         self.the_stop_is_as_hard_as_it_was_asked()
         self.nothing_is_due_before_the_moment_that_was_named()
+        self.no_more_is_taken_than_was_wanted()
 
     def every_slot_is_as_it_was_told(self) -> None:
         slots = self.world.pool.slots
@@ -488,6 +491,14 @@ class PoolModel(RuleBasedStateMachine):
         for moment in (world.now, (world.now + min(at, world.now + 1e6)) / 2):
             if world.judged <= moment < at:
                 assert reconcile(world.pool, moment) == (world.pool, ())
+
+    def no_more_is_taken_than_was_wanted(self) -> None:
+        pool, most = self.world.pool, self.world.config.max_jobs
+        assert pool.ends_at == 1000.0 + self.world.config.max_seconds
+        assert pool.phase is not Phase.RUNNING or self.world.judged < pool.ends_at
+        if most is not None:
+            assert pool.counts.received + pool.count(State.POLLING) <= most
+            assert pool.phase is not Phase.RUNNING or pool.counts.received < most or pool.counts.in_hand > 0
 
     # The end.
 

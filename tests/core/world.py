@@ -85,7 +85,7 @@ class World:
     fifo: bool = False
 
     def __post_init__(self) -> None:
-        self.pool = books.new(self.config)
+        self.pool = books.new(self.config, self.now)
         self.judged = self.now
         self.processes: dict[int, Dispatcher] = {}
         self.helpers: dict[Role, Helper] = {}

@@ -1,0 +1,28 @@
+"""What a pool has done, in one phrase for its last line."""
+
+from fleet.core.books import Counts
+from fleet.core.exits import Outcome
+
+WORDS = {
+    Outcome.SUCCEEDED: "succeeded",
+    Outcome.FAILED: "failed",
+    Outcome.TIMED_OUT: "timed out",
+    Outcome.SIGNALLED: "died by a signal",
+    Outcome.RETRIED: "asked for a retry",
+    Outcome.REJECTED: "rejected their messages",
+    Outcome.INTERRUPTED: "were stopped",
+}
+
+
+def totals(counts: Counts) -> dict[str, int]:
+    """How many jobs ended how, by the last word of the event that told it."""
+    return {outcome.value: getattr(counts, outcome.value) for outcome in Outcome}
+
+
+def phrase(counts: Counts) -> str:
+    """The same for people: what never happened is left out, but for successes."""
+    found = totals(counts)
+    if not any(found.values()):
+        return "no job ran"
+    said = [f"{found[each.value]} {WORDS[each]}" for each in Outcome if found[each.value] or each is Outcome.SUCCEEDED]
+    return "jobs: " + ", ".join(said)

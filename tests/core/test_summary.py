@@ -1,0 +1,33 @@
+"""The last line's phrase."""
+
+from dataclasses import fields
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fleet.core.books import Counts
+from fleet.core.summary import phrase, totals
+
+
+def test_what_happened_is_named_and_counted() -> None:
+    counts = Counts(received=24, succeeded=12, failed=1, timed_out=2, signalled=3, retried=4, rejected=5, stopped=6)
+    assert phrase(counts) == (
+        "jobs: 12 succeeded, 4 asked for a retry, 5 rejected their messages, "
+        "1 failed, 2 timed out, 3 died by a signal, 6 were stopped"
+    )
+
+
+def test_what_did_not_happen_is_not() -> None:
+    assert phrase(Counts(received=3, succeeded=3)) == "jobs: 3 succeeded"
+    assert phrase(Counts(received=3, failed=3)) == "jobs: 0 succeeded, 3 failed"
+    assert phrase(Counts(received=3, released=3)) == "no job ran"
+
+
+@given(st.builds(Counts, **{field.name: st.integers(0, 3) for field in fields(Counts)}))
+def test_every_job_is_in_it_once(counts: Counts) -> None:
+    """Each message's job has one outcome, and each outcome one count."""
+    named = ("succeeded", "retried", "rejected", "failed", "timed_out", "signalled", "stopped")
+    assert totals(counts) == {name: getattr(counts, name) for name in named}
+    if any(totals(counts).values()):
+        numbers = [int(word) for word in phrase(counts).split() if word.isdecimal()]
+        assert sum(numbers) == sum(totals(counts).values())
