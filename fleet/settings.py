@@ -19,6 +19,7 @@ from fleet.system.log import LEVELS
 
 FILE = "fleet.toml"
 LONGEST_VISIBILITY = 43_200
+PLACES = ("command line", "environment", "")  # where a value may come from, the nearest first; else a file
 BODIES = ("text", "json", "sns", "message")
 
 
@@ -202,6 +203,8 @@ class Settings:
     start_timeout: float = option(30.0, _seconds(0), "How long a failing queue is retried at start.")
     name: str = option(None, _TEXT, "Names the pool: title, lock, logs.", shown="app@queue")
     control: str | None = option(None, _TEXT, "Path of the control socket.", shown="in the runtime directory")
+    verbose: bool = option(False, _FLAG, "As --log-level debug.", short="-v")
+    quiet: bool = option(False, _FLAG, "As --log-level warning.")
     log_level: str = option("info", _choice(*LEVELS), "What is logged at least.")
     log_format: str = option("text", _choice("text", "json"), "How; json is one object a line.")
 
@@ -231,7 +234,23 @@ def load(command_line: Mapping[str, Any], environment: Mapping[str, str], config
             raw, origin = each.default, "default"
         values[each.name] = None if raw is None else _checked(each.metadata["check"], raw, flag, origin)
         origins[each.name] = origin
+    _loudness(values, origins)
     return Loaded(_completed(values, app), origins)
+
+
+def _loudness(values: dict[str, Any], origins: dict[str, str]) -> None:
+    """--verbose, --quiet and --log-level are about one thing: what is said nearest to the command counts."""
+    meant = {"verbose": "debug", "quiet": "warning", "log_level": values["log_level"]}
+    given = [name for name in meant if origins[name] != "default" and values[name] is not False]
+    for place in PLACES:
+        here = [name for name in given if origins[name].startswith(place)]
+        if len(here) > 1:
+            flags = " and ".join(f"--{name.replace('_', '-')}" for name in here)
+            raise SettingsError(f"{flags} exclude each other ({place or origins[here[0]]}); give one of them")
+        if here:
+            values["log_level"] = meant[here[0]]
+            origins["log_level"] = origins[here[0]]
+            return
 
 
 def _file(given: str | None) -> tuple[dict[str, Any], str]:

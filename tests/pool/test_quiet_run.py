@@ -2,6 +2,8 @@
 
 from collections import Counter
 
+import pytest
+
 from tests.support.pool import Home, StartPool, run_fleet
 from tests.support.servers import EMPTY, LiveQueue
 
@@ -45,6 +47,25 @@ def test_the_log_as_text(home: Home, queue: LiveQueue) -> None:
     assert "received 2 = deleted 2 + released 0 + dead-lettered 0 + left 0" in ended.errors
     assert "secret" not in ended.errors
     home.wait_empty()
+
+
+@pytest.mark.parametrize(
+    ("option", "says"),
+    [("-v", ["message received", "pool jobs:job"]), ("--verbose", ["message received"]), ("--quiet", [])],
+)
+def test_a_louder_and_a_quieter_log(home: Home, queue: LiveQueue, option: str, says: list[str]) -> None:
+    queue.send("task")
+    where = ("--queue", queue.name, "--endpoint-url", queue.server.endpoint)
+    ended = run_fleet(home, "start", *where, "--wait-time", "1", "--max-jobs", "1", option, "jobs:job")
+    assert ended.status == 0
+    assert all(said in ended.errors for said in says)
+    assert says or ended.errors == ""
+
+
+def test_loud_and_quiet_at_once(home: Home) -> None:
+    ended = run_fleet(home, "start", "-q", "jobs", "-v", "--quiet", "jobs:job")
+    assert ended.status == 2
+    assert "--verbose and --quiet exclude each other" in ended.error_line
 
 
 def test_the_app_imported_in_every_job(start: StartPool, home: Home, queue: LiveQueue) -> None:
