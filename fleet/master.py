@@ -22,6 +22,7 @@ from fleet.core.reconcile import wakes_at
 from fleet.core.requests import Request
 from fleet.core.slots import State
 from fleet.display import Display
+from fleet.health import HealthFile
 from fleet.supervised import Supervised
 from fleet.system import log, scoreboard, signals
 from fleet.system.clock import now
@@ -34,7 +35,14 @@ CAUGHT = (*signals.GROUP, signal.SIGCHLD, signal.SIGTTIN, signal.SIGTTOU, signal
 class Master:
     """Runs one pool until its state machine says that it has stopped."""
 
-    def __init__(self, plan: Plan, config: Config, listener: socket.socket, passed_fds: tuple[int, ...] = ()) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        config: Config,
+        listener: socket.socket,
+        health: HealthFile,
+        passed_fds: tuple[int, ...] = (),
+    ) -> None:
         self._judged = now()
         self._pool = books.new(config, self._judged)
         self._wakeup = Wakeup(CAUGHT)
@@ -44,6 +52,7 @@ class Master:
         self._board = Scoreboard(board_fd)
         self._display = Display(plan, self._board)
         self._supervised = Supervised(max(config.boot_timeout, plan.start_timeout))
+        self._health = health
         self._asked: list[int] = []  # descriptors of the control socket on which something has happened
         self._control = Control(listener, self._poll, self._answered)
         self._children = Children(plan, self._poll, self._board, board_fd, passed_fds)
@@ -52,6 +61,7 @@ class Master:
         """The pool's life. Returns why it ended, and the app's own traceback if that was the reason."""
         try:
             self._take(events.Tick())
+            self._health.tell(self._pool)
             while self._pool.phase is not Phase.STOPPED:
                 for event in self._wait():
                     self._take(event)
@@ -59,10 +69,12 @@ class Master:
                     self._take(event)
                 self._listen()
                 self._supervised.tell(self._pool)
+                self._health.tell(self._pool)
         finally:
             signals.ignore_for_good()
             self._control.close()
             self._children.dismiss_helpers()
+        self._health.tell(self._pool, last=True)
         end = self._pool.end or End(1, "the pool ended without a reason")
         self._display.ended(self._pool, end)
         return end, self._children.trace
@@ -72,7 +84,8 @@ class Master:
     def _wait(self) -> list[Event]:
         """Until something happens, or the next known deadline; a Tick comes last, when one has passed."""
         until = wakes_at(self._pool, self._judged)
-        wake = min(until, self._control.wakes_at(), self._supervised.wakes_at(self._pool))
+        beside = (self._control.wakes_at(), self._supervised.wakes_at(self._pool), self._health.wakes_at())
+        wake = min(until, *beside)
         timeout = None if wake == inf else max(0, ceil((wake - now()) * 1000))
         happened: list[Event] = []
         came: set[int] = set()

@@ -203,6 +203,12 @@ class Settings:
     start_timeout: float = option(30.0, _seconds(0), "How long a failing queue is retried at start.")
     name: str = option(None, _TEXT, "Names the pool: title, lock, logs.", shown="app@queue")
     control: str | None = option(None, _TEXT, "Path of the control socket.", shown="in the runtime directory")
+    health_file: str = option(
+        None,
+        Check(_text, right="a path", metavar="PATH"),
+        "What the pool does, as JSON, rewritten at least every 5 s; see fleet check.",
+        shown="none",
+    )
     verbose: bool = option(False, _FLAG, "As --log-level debug.", short="-v")
     quiet: bool = option(False, _FLAG, "As --log-level warning.")
     log_level: str = option("info", _choice(*LEVELS), "What is logged at least.")

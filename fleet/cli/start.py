@@ -42,10 +42,12 @@ def start(app: Annotated[str, typer.Argument(help="The job: module:attribute.", 
     listener = _listener(chosen)
     served = embedded(chosen) if chosen.local else None
     setproctitle.setproctitle(f"fleet: master {chosen.name}")
+    from fleet.health import HealthFile
     from fleet.master import Master
 
     passed = (served.lock_fd,) if served else ()
-    end, trace = Master(_plan(chosen, app, queue, served), _config(chosen), listener, passed).run()
+    health = HealthFile(chosen.health_file)
+    end, trace = Master(_plan(chosen, app, queue, served), _config(chosen), listener, health, passed).run()
     if end.code in (DONE, ENDED_BADLY, KILLED):
         return end.code
     raise Failure(end.code, end.why, trace)

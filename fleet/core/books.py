@@ -91,6 +91,8 @@ class Counts:
     ended_badly: int = 0
     lease_lost: int = 0
     dispatcher_deaths: int = 0
+    polls: int = 0  # that came home, with or without a message
+    pauses: int = 0  # of the whole pool's polling, because of a failure
 
     @property
     def in_hand(self) -> int:

@@ -32,7 +32,7 @@ def said(pool: Pool, slot: Slot, report: Report, now: float, luck: float) -> Ste
                 trouble="",
                 polling=polling.hit(pool.polling, took, pool.size),
                 emptiness=emptiness.received(),
-                counts=replace(counts, received=counts.received + 1),
+                counts=replace(counts, received=counts.received + 1, polls=counts.polls + 1),
             )
             return with_slot(pool, _watched(pool, slots.to(slot, State.WORKING, now), now)), ()
         case Empty(took):
@@ -43,12 +43,15 @@ def said(pool: Pool, slot: Slot, report: Report, now: float, luck: float) -> Ste
                 trouble="",
                 polling=polling.empty(pool.polling, now, took),
                 emptiness=emptiness.polled_empty(pool.emptiness, slot.since, full),
+                counts=replace(counts, polls=counts.polls + 1),
             )
             return with_slot(pool, slots.to(slot, State.IDLE, now)), ()
         case PollFailed(error):
             _expect(slot, State.POLLING)
             after = polling.failed(pool.polling, now, luck)
             fields = {"slot": slot.number, "error": error, "failures": after.failures}
+            paused = counts.pauses + (after is not pool.polling)
+            pool = replace(pool, counts=replace(counts, polls=counts.polls + 1, pauses=paused))
             failed = with_slot(replace(pool, polling=after, trouble=error), slots.to(slot, State.IDLE, now))
             return failed, (Log("poll.failed", fields | {"retry_in": round(after.not_before - now, 3)}),)
         case Held():
@@ -76,7 +79,8 @@ def _settled(pool: Pool, slot: Slot, report: Settled, now: float, luck: float) -
         return pool, ()
     after = polling.starved(pool.polling, now, luck)
     fields = {"slot": slot.number, "retry_in": round(after.not_before - now, 3)}
-    return replace(pool, polling=after), (Log("host.starved", fields),)
+    counts = replace(pool.counts, pauses=pool.counts.pauses + 1)
+    return replace(pool, polling=after, counts=counts), (Log("host.starved", fields),)
 
 
 def _expect(slot: Slot, *states: State) -> None:

@@ -43,7 +43,7 @@ def written(pool: Pool, slot: Slot, death: Died, now: float) -> Step:
             return (_to_repeat(pool, slot, death.receive_id, until) if death.receive_id else pool), ()
         return (_book(pool, death.settled or Settlement.LEAVE) if held else pool), ()
     if slot.state is State.POLLING:  # its poll had come home, and it died before it could say so
-        pool = _received(pool)
+        pool = _received(pool, polls=1)
     elif not held:
         return pool, ()
     will = Will(pool.next_will, slot.number, death.estate, settlement(death.estate, now))
@@ -53,9 +53,9 @@ def written(pool: Pool, slot: Slot, death: Died, now: float) -> Step:
     return replace(pool, wills=(*pool.wills, will)), ()
 
 
-def _received(pool: Pool) -> Pool:
-    """A message that no dispatcher lived to tell of."""
-    counts = replace(pool.counts, received=pool.counts.received + 1)
+def _received(pool: Pool, polls: int = 0) -> Pool:
+    """A message that no dispatcher lived to tell of, and perhaps a poll that had come home."""
+    counts = replace(pool.counts, received=pool.counts.received + 1, polls=pool.counts.polls + polls)
     return replace(pool, counts=counts, emptiness=emptiness.received())
 
 

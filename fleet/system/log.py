@@ -99,6 +99,7 @@ TABLE: dict[str, Line] = {
     "pool.resumed": _same(INFO, "resumed"),
     "pool.slots": _same(INFO, "{table}"),
     "reload.missing": _same(WARNING, "HUP: a reload is not available yet; stop and start the pool"),
+    "health.unwritten": _same(WARNING, "the health file {path} cannot be written: {error}; a probe of it will fail"),
     "drain.started": _same(INFO, "stopping ({how}): {why}; {busy} busy, {polling} polling, jobs have {seconds:g} s"),
     "drain.finished": _same(
         INFO,

@@ -7,7 +7,6 @@ followed), and kept for a day in the runtime directory: jobs are short-lived, an
 import base64
 import contextlib
 import hashlib
-import os
 import time
 import urllib.error
 import urllib.request
@@ -21,7 +20,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from fleet.core.sns import Signature, Unusable
-from fleet.system import host
+from fleet.system import files, host
 
 FETCH_TIMEOUT = 5.0  # seconds
 LARGEST = 65_536  # bytes; a certificate has about 2,000
@@ -58,7 +57,8 @@ def _key(url: str) -> rsa.RSAPublicKey:
     except ValueError:
         raise Unusable("what is at its signing certificate's URL is not an RSA certificate") from None
     if path is not None:
-        _keep(path, found)
+        with contextlib.suppress(OSError):  # a full disk costs a fetch, no more
+            files.write(path, found)
     return key
 
 
@@ -90,11 +90,3 @@ def _path(url: str) -> Path | None:
     except OSError:
         return None
     return directory / f"{hashlib.sha256(url.encode()).hexdigest()}.pem"
-
-
-def _keep(path: Path, certificate: bytes) -> None:
-    """Whole or not at all, whoever else does the same at this moment."""
-    with contextlib.suppress(OSError):  # a full disk costs a fetch, no more
-        part = path.with_suffix(f".{os.getpid()}")
-        part.write_bytes(certificate)
-        part.replace(path)

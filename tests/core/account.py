@@ -226,17 +226,20 @@ class Account:
                 self.trouble = ""
                 self.polling = polling.hit(self.polling, took, before.size)
                 self.emptiness = emptiness.received()
-                self.count(received=1)
+                self.count(received=1, polls=1)
                 life.becomes(State.WORKING, now)
             case Empty(took):
                 self.trouble = ""
                 full = took >= self.config.wait_time * FULL_LENGTH
                 self.polling = polling.empty(self.polling, now, took)
                 self.emptiness = emptiness.polled_empty(self.emptiness, life.since, full)
+                self.count(polls=1)
                 life.becomes(State.IDLE, now)
             case PollFailed(error):
                 self.trouble = error
+                backed_off = self.polling.failures > 0 and now < self.polling.not_before
                 self.polling = polling.failed(self.polling, now, luck)
+                self.count(polls=1, pauses=int(not backed_off))
                 life.becomes(State.IDLE, now)
             case Held():
                 life.becomes(State.HOLDING, now)
@@ -248,6 +251,7 @@ class Account:
                     self.restarts, self.polling = Restarts(), polling.fed(self.polling)
                 elif starved:
                     self.polling = polling.starved(self.polling, now, luck)
+                    self.count(pauses=1)
                 life.becomes(State.IDLE, now)
 
     def died(self, before: Pool, life: Life, death: Died, now: float) -> None:
@@ -263,7 +267,7 @@ class Account:
                 self.ended_as(death.settled or Settlement.LEAVE, before.level)
         elif life.state is State.POLLING or life.state in HOLDS_MESSAGE:
             if life.state is State.POLLING:  # its poll had come home
-                self.count(received=1)
+                self.count(received=1, polls=1)
                 self.emptiness = emptiness.received()
             self.inherited(life, death.estate, before.level, now)
         if death.exit.code == 0:
