@@ -210,6 +210,7 @@ class Delivering:
         match action:
             case on.Terminate():
                 log.emit("job.stopping", **self._about, job_pid=running.pid, why=self._delivery.stop)
+                self._bench.slip.ask_to_stop()
                 running.terminate()
             case on.Kill():
                 running.kill(self._but(self._handler))

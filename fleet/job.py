@@ -111,6 +111,8 @@ def _become_own_process(work: Work, dispatcher: int, title: str) -> None:
     setproctitle.setproctitle(f"fleet: {title} {message.id} attempt {message.attempt}")
     _begin_multiprocessing()
     processes.unblock_signals()
+    if work.slip.stop_asked:  # before our handlers were the defaults: what was sent then may be lost
+        processes.kill(os.getpid(), signal.SIGTERM)
 
 
 def _close_all_but(keep: Sequence[int]) -> None:

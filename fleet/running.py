@@ -42,7 +42,7 @@ class Running:
         return self.ended and not self._over
 
     def terminate(self) -> None:
-        """SIGTERM to the group; a stopped process gets it too."""
+        """SIGTERM to the group; a stopped process gets it too. Nobody in a group yet: see Slip.ask_to_stop."""
         processes.kill_group(self.pid, signal.SIGTERM)
         processes.kill_group(self.pid, signal.SIGCONT)
 
@@ -56,6 +56,8 @@ class Running:
 
     def _signal_all(self, number: int, others: Iterable[int]) -> None:
         """The group at once, then all below it, in sessions of their own too, until there is nobody new."""
+        if not self.ended:  # it may not lead its group yet
+            processes.kill(self.pid, number)
         processes.kill_group(self.pid, number)
         met: set[int] = {self.pid, *others}
         while new := {*processes.descendants(self.pid), *self._adopted(others)} - met:

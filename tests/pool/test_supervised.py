@@ -96,7 +96,7 @@ def test_a_terminal_sees_what_a_drain_waits_for(home: Home, queue: LiveQueue) ->
         seen += os.read(ours, 4096)
     assert b"Ctrl-C again to stop them now" in seen
     gate.open()
-    while b"stopped: SIGINT" not in seen:
+    while b": SIGINT; jobs: 1 succeeded" not in seen:
         seen += os.read(ours, 4096)
     assert seen.rstrip().rpartition(b"\n")[2].startswith(b"\r\x1b[K")  # the last line stands on a fresh one
     assert process.wait(30) == 0

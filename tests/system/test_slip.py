@@ -62,7 +62,7 @@ def test_a_child_writes_and_its_parent_reads(slip: Slip) -> None:
 
 def test_what_just_fits_is_written_and_what_does_not_is_left_out(slip: Slip) -> None:
     frame = len(json.dumps({"reason": ""}))
-    longest = "x" * (SIZE - 2 - frame)
+    longest = "x" * (SIZE - 3 - frame)
     slip.write(reason=longest)
     assert slip.read() == {"reason": longest}
     slip.wipe()
@@ -103,3 +103,14 @@ def test_whatever_is_on_it_reading_is_safe(length: int, text: bytes) -> None:
     torn(slip, length, text)
     assert isinstance(slip.read(), dict)
     slip._page.close()
+
+
+def test_a_wish_to_stop_is_seen_by_the_other_side_until_it_is_wiped() -> None:
+    slip = Slip()
+    seen = [slip.stop_asked]
+    slip.ask_to_stop()
+    slip.write(reason="x")
+    seen.append(slip.stop_asked)
+    assert slip.read() == {"reason": "x"}
+    slip.wipe()
+    assert [*seen, slip.stop_asked] == [False, True, False]

@@ -1,0 +1,27 @@
+"""An app whose jobs wait at a chosen step of their birth: a stop that comes then must not be lost."""
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+from jobs import job, pass_gate, write
+
+from fleet.system import processes
+
+__all__ = ["job"]
+
+
+def _waits_before(step: str, original: Callable[..., Any]) -> Callable[..., Any]:
+    def waiting(*arguments: Any) -> Any:
+        is_a_job = step == "session" or os.getsid(0) == os.getpid()
+        if is_a_job and os.environ.get("BIRTH_STEP") == step:
+            write("newborn", step)
+            pass_gate("birth")
+        return original(*arguments)
+
+    return waiting
+
+
+os.setsid = _waits_before("session", os.setsid)
+processes.default_group_signals = _waits_before("handlers", processes.default_group_signals)
+processes.unblock_signals = _waits_before("signals", processes.unblock_signals)
