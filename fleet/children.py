@@ -3,6 +3,7 @@
 What comes from them becomes an event of `core/events.py`; the rest is said in the log.
 """
 
+import os
 import select
 import signal
 from dataclasses import dataclass
@@ -31,7 +32,7 @@ from fleet.core.messages import (
     Word,
 )
 from fleet.core.slots import State
-from fleet.system import channel, log, processes
+from fleet.system import channel, log, processes, stacks
 from fleet.system.channel import Channel
 from fleet.system.scoreboard import Record, Scoreboard
 
@@ -73,24 +74,24 @@ class Children:
         self._unnamed: dict[int, processes.Death] = {}  # ended before the template named them
         self._exits: dict[int, Exit] = {}  # of children that were not ours to start: jobs of dead dispatchers
         self._mourned: list[Mourned] = []  # deaths that are no news until all that the dead have left is gone
+        processes.become_subreaper()
         self._before = frozenset(processes.children())  # not ours to judge
         self._queue_url = plan.queue
         self.trace = ""  # the app's own traceback, if its import raised
-        processes.become_subreaper()
 
     # Dispatchers.
 
     def spawn(self, slot: int) -> None:
-        """Have the template fork a dispatcher for the slot."""
+        """Have the template fork a dispatcher for the slot. Raises OSError when there is no channel to be had."""
         self.forget(slot)
         ours, theirs = channel.pair()
-        self._board.clear(slot)
-        self._channels[slot] = ours
-        self._asked.add(slot)
-        self._listen(ours, slot)
-        if Role.TEMPLATE in self._helpers:
-            self._helpers[Role.TEMPLATE].channel.send(Fork(slot, self._queue_url), theirs.fileno())
-        theirs.close()
+        with theirs:
+            self._board.clear(slot)
+            self._channels[slot] = ours
+            self._asked.add(slot)
+            self._listen(ours, slot)
+            if Role.TEMPLATE in self._helpers:
+                self._helpers[Role.TEMPLATE].channel.send(Fork(slot, self._queue_url), theirs.fileno())
 
     def forget(self, slot: int) -> None:
         """The slot is vacant: hang up on whoever had it."""
@@ -107,6 +108,27 @@ class Children:
         """Send a signal to a dispatcher that is still ours."""
         if pid in self._pids:
             processes.kill(pid, number)
+
+    # Stacks.
+
+    def ask_stacks(self, pid: int | None) -> None:
+        """Of a dispatcher, or of everybody but us."""
+        for each, _ in self._stacked(pid):
+            stacks.forget(each)
+            processes.kill(each, signal.SIGUSR2)
+
+    def tell_stacks(self, pid: int | None) -> None:
+        """What they have written, and ours too if it is everybody's."""
+        ours = [(os.getpid(), "the master")] if pid is None else []
+        for each, who in [*ours, *self._stacked(pid)]:
+            silent = "nothing: it is stopped" if processes.is_stopped(each) else "nothing written in time"
+            log.emit("process.stack", who=who, pid=each, stack=stacks.read(each) or silent)
+            stacks.forget(each)
+
+    def _stacked(self, pid: int | None) -> list[tuple[int, str]]:
+        helpers = [] if pid else [(helper.pid, f"the {role.value}") for role, helper in self._helpers.items()]
+        slots = sorted((slot, each) for each, slot in self._pids.items() if pid in (None, each))
+        return [*helpers, *((each, f"dispatcher {slot}") for slot, each in slots)]
 
     # Helpers.
 

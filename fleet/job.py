@@ -23,7 +23,7 @@ from fleet.core.arguments import Call, routed, transformed
 from fleet.core.exits import REJECT, RETRY
 from fleet.core.queue import Message
 from fleet.core.sns import Unusable
-from fleet.system import log, processes, signals
+from fleet.system import log, processes, signals, stacks
 from fleet.system.slip import Slip
 
 FAILED = 1
@@ -97,6 +97,8 @@ def _become_own_process(work: Work, dispatcher: int, title: str) -> None:
     os.setsid()
     signals.forget_wakeup()
     processes.default_group_signals()
+    stacks.drop()
+    signals.default_for_jobs()
     if not processes.die_with_parent(dispatcher, signal.SIGKILL):  # the dispatcher is dead: as if it had been in time
         processes.kill(os.getpid(), signal.SIGKILL)
     _close_all_but(work.keep_fds)

@@ -24,12 +24,12 @@ from fleet.core.slots import State
 from fleet.display import Display
 from fleet.health import HealthFile
 from fleet.supervised import Supervised
-from fleet.system import log, scoreboard, signals
+from fleet.system import log, scoreboard, signals, stacks
 from fleet.system.clock import now
 from fleet.system.scoreboard import Scoreboard
 from fleet.system.signals import Wakeup
 
-CAUGHT = (*signals.GROUP, signal.SIGCHLD, signal.SIGTTIN, signal.SIGTTOU, signal.SIGUSR1)
+CAUGHT = (*signals.GROUP, *signals.HARMLESS, signal.SIGCHLD)
 
 
 class Master:
@@ -46,6 +46,7 @@ class Master:
         self._judged = now()
         self._pool = books.new(config, self._judged)
         self._wakeup = Wakeup(CAUGHT)
+        stacks.keep(chain=True)
         self._poll = select.poll()
         self._poll.register(self._wakeup.fileno(), select.POLLIN)
         board_fd = scoreboard.create()
@@ -132,6 +133,8 @@ class Master:
                 return [events.Resized(1 if number == signal.SIGTTIN else -1)]
             case signal.SIGUSR1:
                 log.emit("pool.slots", table=self._display.table(self._pool))
+            case signal.SIGUSR2:
+                return [events.StacksAsked()]
             case _:
                 pass
         return []
@@ -159,7 +162,7 @@ class Master:
             case events.Send(slot, order):
                 self._children.send(slot, order)
             case events.Spawn(slot):
-                self._children.spawn(slot)
+                self._spawn(slot)
             case events.Terminate(slot):
                 self._children.signal(self._pool.slots[slot].pid, signal.SIGTERM)
             case events.Kill(slot):
@@ -169,6 +172,10 @@ class Master:
             case events.Inspect(slot):
                 if (record := self._board.read(slot)) and record.message_id:
                     self._take(events.Seen(slot, record.beat, record.lease_until, record.lease))
+            case events.AskStack(who):
+                self._children.ask_stacks(None if who is None else self._pool.slots[who].pid)
+            case events.TellStack(who):
+                self._children.tell_stacks(None if who is None else self._pool.slots[who].pid)
             case events.GiveWill(will):
                 self._children.give(will)
             case events.KillHelper(role):
@@ -178,8 +185,14 @@ class Master:
             case _:
                 assert_never(effect)
 
+    def _spawn(self, slot: int) -> None:
+        try:
+            self._children.spawn(slot)
+        except OSError as error:
+            self._take(events.SpawnFailed(slot, os.strerror(error.errno or 0)))
+
     def _spawn_helper(self, role: books.Role) -> None:
         try:
             self._children.spawn_helper(role)
         except OSError as error:
-            self._take(events.HelperDied(role, os.strerror(error.errno or 0)))
+            self._take(events.HelperSpawnFailed(role, os.strerror(error.errno or 0)))

@@ -6,7 +6,7 @@ import signal
 from collections.abc import Callable, Iterable
 
 from fleet.core.exits import Exit
-from fleet.system import processes
+from fleet.system import processes, signals
 from fleet.system.clock import now
 
 
@@ -22,14 +22,20 @@ class Running:
         self._poll = poll
         self._watched = self._watch(pid)
 
-    def _watch(self, pid: int) -> int:
-        pidfd = processes.open_pidfd(pid)
+    def _watch(self, pid: int) -> int | None:
+        """A descriptor that wakes the dispatcher when `pid` ends; None: there was none, and a signal does it."""
+        try:
+            pidfd = processes.open_pidfd(pid)
+        except OSError:
+            signals.heed_children()
+            return None
         self._poll.register(pidfd, select.POLLIN)
         return pidfd
 
     def _unwatch(self) -> None:
-        self._poll.unregister(self._watched)
-        os.close(self._watched)
+        if self._watched is not None:
+            self._poll.unregister(self._watched)
+            os.close(self._watched)
 
     @property
     def ended(self) -> bool:

@@ -17,7 +17,7 @@ from fleet.core.delivery_books import FIRST_LEASE
 from fleet.core.messages import Counted, Execute, Failed, Late, NotCounted, Plan, Usable
 from fleet.core.queue import QueueError, Trouble
 from fleet.executing import executed
-from fleet.system import channel, log, signals, sqs
+from fleet.system import channel, log, signals, sqs, stacks
 from fleet.system.channel import Channel
 from fleet.system.clock import now
 
@@ -28,7 +28,8 @@ JITTER = 0.25
 
 def main(arguments: Sequence[str]) -> None:
     """`arguments`: the descriptor of our channel."""
-    signals.ignore_group_signals()
+    signals.let_pass()
+    stacks.keep()
     control = int(arguments[0])
     os.set_inheritable(control, False)
     master = channel.adopt(control)

@@ -9,6 +9,7 @@ end of its channel is closed.
 """
 
 import contextlib
+import errno
 import gc
 import os
 import select
@@ -23,22 +24,24 @@ import setproctitle
 
 from fleet import app, job
 from fleet.bodies import Reading
+from fleet.core.deaths import NOTHING_TO_BE_HAD
 from fleet.core.delivery import Rules
 from fleet.core.exits import Policy
 from fleet.core.messages import Failed, Fork, Forked, Imported, NotForked, Plan
 from fleet.core.queue import Message
 from fleet.dispatcher import Dispatcher, Post
-from fleet.system import channel, log, processes, signals, sqs
+from fleet.system import channel, log, processes, signals, sqs, stacks
 from fleet.system.channel import Channel
 from fleet.system.scoreboard import Board, Scoreboard
 from fleet.system.slip import Slip
 
 APP_UNUSABLE = 4
+SCARCE = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOBUFS)
 
 
 def main(arguments: Sequence[str]) -> None:
     """`arguments`: the descriptors of our channel and of the scoreboard; others are only passed on."""
-    signals.ignore_group_signals()
+    signals.let_pass()
     control, board = (int(number) for number in arguments[:2])
     ours = {int(number) for number in arguments}
     master = channel.adopt(control)
@@ -50,6 +53,7 @@ def main(arguments: Sequence[str]) -> None:
         return
     log.configure(plan.log_level, plan.log_format)
     setproctitle.setproctitle(f"fleet: template {plan.app}")
+    stacks.keep()
     template = Template(plan, master, Scoreboard(board), inherited)
     if template.prepare():
         template.serve()
@@ -77,9 +81,10 @@ class Template:
                 return False
         elif not self._loads_elsewhere():
             return False
+        signals.set_aside_the_apps()
         self._keep = sorted(self._inherited | (_descriptors() - before))  # the user's: not one of ours
-        for stream in (sys.stdout, sys.stderr):
-            stream.flush()
+        _flush_standard_streams()
+        stacks.keep()  # the app may have taken its signal
         gc.collect()
         gc.freeze()
         self._master.send(Imported(round(time.monotonic() - began, 3), _dangers()))
@@ -114,19 +119,23 @@ class Template:
         """One fork a request, until the master hangs up."""
         while (word := self._master.wait()) is not None:
             if isinstance(word, Fork):
+                if not self._master.fds:  # the kernel had no descriptor for it here
+                    self._master.send(NotForked(word.slot, os.strerror(errno.EMFILE)))
+                    continue
                 end = self._master.fds.pop(0)
                 self._fork(word, end)
                 os.close(end)
 
     def _fork(self, request: Fork, end: int) -> None:
         """Fork twice, so that the dispatcher is the master's child; then name its pid."""
-        read, write = os.pipe()
+        pipe: tuple[int, ...] = ()
         try:
+            pipe = read, write = os.pipe()
             middle = processes.fork_blocked()
         except OSError as error:
             self._master.send(NotForked(request.slot, os.strerror(error.errno or 0)))
-            os.close(read)
-            os.close(write)
+            for fd in pipe:
+                os.close(fd)
             return
         if middle == 0:
             self._middle(request, end, write)
@@ -158,8 +167,12 @@ class Template:
             if processes.die_with_parent(self._plan.master, processes.TERMINATE):
                 self._master.close()
                 processes.become_subreaper()
+                stacks.keep()
                 Dispatcher(self._post(request, end)).run()
             code = 0
+        except OSError as error:
+            code = NOTHING_TO_BE_HAD if error.errno in SCARCE else code
+            log.emit("dispatcher.failed" if code == 1 else "dispatcher.starved", slot=request.slot, error=f"{error}")
         except Exception as error:  # noqa: BLE001 - a fault of ours: said, and the slot starts afresh
             log.emit("dispatcher.failed", slot=request.slot, error=f"{type(error).__name__}: {error}")
         finally:
@@ -200,6 +213,15 @@ def _await_death(pid: int) -> None:
         waiting.register(pidfd, select.EPOLLIN)
         waiting.poll()
     os.close(pidfd)
+
+
+def _flush_standard_streams() -> None:
+    """What the app has printed must not be printed again by every fork; nor fail in each when the disk is full."""
+    for name, stream in (("stdout", sys.stdout), ("stderr", sys.stderr)):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            setattr(sys, name, open(stream.fileno(), "w", closefd=False, buffering=1))  # noqa: SIM115
 
 
 def _descriptors() -> set[int]:

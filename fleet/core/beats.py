@@ -2,15 +2,16 @@
 
 While a job runs its dispatcher extends the lease at a third of it, or fails to and says so; both are beats in the
 scoreboard. So in the last third of a lease there must have been a beat not long ago. The master looks when that
-third begins; silence is a suspicion first and a verdict a second later, because a master that was stopped itself, with
-its dispatchers, must not blame them. A lease that is over already (a suspended host) is nobody's hang.
+third begins. Silence is a suspicion first, and it is asked for its stack; it is a verdict a second later, because a
+master that was stopped itself, with its dispatchers, must not blame them. A lease that is over already (a suspended
+host) is nobody's hang.
 """
 
 from dataclasses import replace
 from math import inf
 
 from fleet.core.books import Pool, with_slot
-from fleet.core.events import Effect, Inspect, Kill, Log, Seen
+from fleet.core.events import AskStack, Effect, Inspect, Kill, Log, Seen, TellStack
 from fleet.core.slots import HOLDS_MESSAGE, Slot
 
 AGAIN = 1.0  # seconds from suspicion to verdict
@@ -42,6 +43,6 @@ def seen(pool: Pool, slot: Slot, what: Seen, now: float) -> Step:
         look_at = max(what.lease_until - third, now + again)
         return with_slot(pool, replace(slot, look_at=look_at, suspected=None)), ()
     if slot.suspected != what.beat:
-        return with_slot(pool, replace(slot, look_at=now + again, suspected=what.beat)), ()
+        return with_slot(pool, replace(slot, look_at=now + again, suspected=what.beat)), (AskStack(slot.number),)
     log = Log("dispatcher.hung", {"slot": slot.number, "pid": slot.pid, "why": f"no beat for {now - what.beat:.0f} s"})
-    return with_slot(pool, replace(slot, killed=True)), (log, Kill(slot.number))
+    return with_slot(pool, replace(slot, killed=True)), (log, TellStack(slot.number), Kill(slot.number))

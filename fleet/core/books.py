@@ -10,6 +10,7 @@ from fleet.core.exits import Settlement
 from fleet.core.polling import Polling
 from fleet.core.restarts import Restarts
 from fleet.core.slots import ALIVE, Slot, State
+from fleet.core.spawning import Spawning
 
 SETTLE_ALLOWANCE = 10.0  # seconds: what the settling at the end of a stop may take
 
@@ -174,6 +175,7 @@ class Pool:
     wills: tuple[Will, ...] = ()
     next_will: int = 0
     restarts: Restarts = field(default_factory=Restarts)
+    spawning: Spawning = field(default_factory=Spawning)
     emptiness: Emptiness = field(default_factory=Emptiness)
     depth: Depth | None = None
     sampled_at: float | None = None
@@ -187,6 +189,7 @@ class Pool:
     kill_at: float = inf
     jobs_until: float = inf  # when a stop's drain time-out is over
     ends_at: float = inf  # --max-seconds
+    stacks_at: float = inf  # when the stacks that everybody was asked for are told
     end: End | None = None
 
     @property

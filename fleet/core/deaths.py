@@ -2,12 +2,14 @@
 
 from dataclasses import replace
 
-from fleet.core import restarts, slots, wills
+from fleet.core import restarts, slots, spawning, wills
 from fleet.core.books import End, Helper, Level, Phase, Pool, Role, living, with_helper, with_slot
 from fleet.core.events import Died, Effect, Log
 from fleet.core.slots import Slot, State
+from fleet.core.spawning import Spawning
 from fleet.core.stopping import stop
 
+NOTHING_TO_BE_HAD = 71  # EX_OSERR: the exit status of a dispatcher for which the host had too little of something
 SCOUT_TRIES = 5  # deaths of a scout that never found the queue usable
 
 Step = tuple[Pool, tuple[Effect, ...]]
@@ -17,7 +19,16 @@ def spawned(pool: Pool, slot: Slot, pid: int, now: float) -> Step:
     """The template has named the slot's dispatcher."""
     born = replace(slots.to(slot, State.BOOTING, now), pid=pid, born=now)
     effects: list[Effect] = [Log("dispatcher.spawned", {"slot": slot.number, "pid": pid})]
-    return with_slot(pool, born), tuple(effects)
+    return with_slot(replace(pool, spawning=Spawning()), born), tuple(effects)
+
+
+def not_spawned(pool: Pool, who: str, why: str, now: float, luck: float) -> Step:
+    """The host had nothing to give to a new process: nobody's crash, and everybody waits a while."""
+    after = spawning.failed(pool.spawning, now, luck)
+    if after is pool.spawning:
+        return pool, ()
+    fields = {"who": who, "why": why, "retry_in": round(after.not_before - now, 3)}
+    return replace(pool, spawning=after), (Log("spawn.failed", fields),)
 
 
 def died(pool: Pool, slot: Slot, death: Died, now: float, luck: float) -> Step:
@@ -25,6 +36,10 @@ def died(pool: Pool, slot: Slot, death: Died, now: float, luck: float) -> Step:
     pool, effects = wills.written(pool, slot, death, now)
     if death.exit.code == 0:
         return with_slot(pool, slots.vacated(replace(slot, crashes=0), now)), effects
+    if death.exit.code == NOTHING_TO_BE_HAD:
+        who = f"dispatcher of slot {slot.number}"
+        pool, more = not_spawned(with_slot(pool, slots.vacated(slot, now)), who, "it could not go on", now, luck)
+        return pool, (*effects, *more)
     deaths = pool.counts.dispatcher_deaths + 1
     pool = replace(pool, counts=replace(pool.counts, dispatcher_deaths=deaths))
     if pool.level is Level.KILL and slot.killed:
@@ -34,7 +49,7 @@ def died(pool: Pool, slot: Slot, death: Died, now: float, luck: float) -> Step:
 
 
 def crashed(pool: Pool, slot: Slot, cause: str, now: float, luck: float) -> Step:
-    """The slot's dispatcher ended without leave, or never came to be."""
+    """The slot's dispatcher ended without leave."""
     crashes = 1 if now - slot.born >= restarts.STABLE else slot.crashes + 1
     wait = restarts.delay(crashes, luck)
     vacant = replace(slots.vacated(slot, now), crashes=crashes, not_before=now + wait, deaths=slot.deaths + 1)

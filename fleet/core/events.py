@@ -33,7 +33,7 @@ class Spawned:
 
 @dataclass(frozen=True, slots=True)
 class SpawnFailed:
-    """There is no dispatcher for the slot: the fork failed, or the template is gone."""
+    """There is no dispatcher for the slot: the host had no process, memory or descriptor for it."""
 
     slot: int
     why: str
@@ -60,6 +60,14 @@ class Died:
     estate: Estate | None = None
     settled: Settlement | None = None
     receive_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HelperSpawnFailed:
+    """There is no helper: the host had no process, memory or descriptor for it."""
+
+    role: Role
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +125,11 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
+class StacksAsked:
+    """An operator wants to see what every process does."""
+
+
+@dataclass(frozen=True, slots=True)
 class StopAsked:
     """An end is asked for, at least this hard. A signal that comes again asks for more; a command does not."""
 
@@ -153,12 +166,14 @@ Event = (
     | SpawnFailed
     | Ended
     | Died
+    | HelperSpawnFailed
     | HelperReady
     | HelperFailed
     | HelperDied
     | Sampled
     | WillDone
     | Seen
+    | StacksAsked
     | StopAsked
     | Resized
     | Scaled
@@ -204,6 +219,20 @@ class Inspect:
 
 
 @dataclass(frozen=True, slots=True)
+class AskStack:
+    """Have the dispatcher of a slot write its stack, or (None) every process of the pool's own."""
+
+    slot: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class TellStack:
+    """Put what it has written, or they have, into the log."""
+
+    slot: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class GiveWill:
     """Have the scout settle the message of a dead dispatcher."""
 
@@ -232,4 +261,4 @@ class Log:
     fields: dict[str, Any]
 
 
-Effect = Spawn | SpawnHelper | GiveWill | Inspect | KillHelper | Send | Terminate | Kill | Log
+Effect = Spawn | SpawnHelper | GiveWill | Inspect | AskStack | TellStack | KillHelper | Send | Terminate | Kill | Log

@@ -38,9 +38,10 @@ from typing import assert_never
 
 from fleet.core import emptiness, polling
 from fleet.core.beats import seen
-from fleet.core.books import End, Illegal, Level, Pool, helper_of, living, slot_of, with_helper, with_slot
-from fleet.core.deaths import crashed, died, helper_died, spawned
+from fleet.core.books import End, Helper, Illegal, Level, Pool, helper_of, living, slot_of, with_helper, with_slot
+from fleet.core.deaths import died, helper_died, not_spawned, spawned
 from fleet.core.events import (
+    AskStack,
     Died,
     Effect,
     Ended,
@@ -48,6 +49,7 @@ from fleet.core.events import (
     HelperDied,
     HelperFailed,
     HelperReady,
+    HelperSpawnFailed,
     Log,
     Paused,
     Resized,
@@ -57,6 +59,7 @@ from fleet.core.events import (
     Seen,
     Spawned,
     SpawnFailed,
+    StacksAsked,
     StopAsked,
     Tick,
     WillDone,
@@ -64,11 +67,14 @@ from fleet.core.events import (
 from fleet.core.reconcile import reconcile
 from fleet.core.reports import said
 from fleet.core.resizing import nudged, paused, scaled
-from fleet.core.slots import State
+from fleet.core.slots import State, vacated
+from fleet.core.spawning import Spawning
 from fleet.core.stopping import stop, stop_asked
 from fleet.core.wills import done
 
 __all__ = ["Illegal", "Step", "step"]
+
+STACK_TIME = 0.5  # seconds: who has not written its stack by then is stopped, or cannot be scheduled
 
 Step = tuple[Pool, tuple[Effect, ...]]
 
@@ -92,13 +98,19 @@ def _apply(pool: Pool, event: Event, now: float, luck: float) -> Step:
         case Spawned(number, pid):
             return spawned(pool, slot_of(pool, number, State.SPAWNING), pid, now)
         case SpawnFailed(number, why):
-            return crashed(pool, slot_of(pool, number, State.SPAWNING), f"not forked: {why}", now, luck)
+            slot = slot_of(pool, number, State.SPAWNING)
+            return not_spawned(with_slot(pool, vacated(slot, now)), f"dispatcher of slot {number}", why, now, luck)
+        case HelperSpawnFailed(role, why):
+            old = living(pool, role)
+            pool = with_helper(pool, role, Helper(proven=old.proven, crashes=old.crashes))
+            return not_spawned(pool, role.value, why, now, luck)
         case Ended(number):
             return with_slot(pool, replace(slot_of(pool, number), ended=True)), ()
         case Died(number):
             return died(pool, slot_of(pool, number), event, now, luck)
         case HelperReady(role):
             helper = living(pool, role)
+            pool = replace(pool, spawning=Spawning())
             return with_helper(pool, role, replace(helper, ready=True, proven=True, crashes=0)), ()
         case HelperFailed(role, code, why):
             if helper_of(pool, role).proven or pool.end is not None:
@@ -115,6 +127,8 @@ def _apply(pool: Pool, event: Event, now: float, luck: float) -> Step:
                 emptiness=emptiness.sampled(pool.emptiness, now, depth.total),
             )
             return pool, ()
+        case StacksAsked():
+            return replace(pool, stacks_at=min(pool.stacks_at, now + STACK_TIME)), (AskStack(None),)
         case WillDone():
             return done(pool, event)
         case Seen(number):

@@ -11,7 +11,7 @@ from math import inf
 from fleet.core import emptiness, polling, slots
 from fleet.core.beats import inspected
 from fleet.core.books import End, Helper, Level, Phase, Pool, Role
-from fleet.core.events import Effect, Kill, KillHelper, Log, Send, Spawn, SpawnHelper, Terminate
+from fleet.core.events import AskStack, Effect, Kill, KillHelper, Log, Send, Spawn, SpawnHelper, TellStack, Terminate
 from fleet.core.exits import Settlement
 from fleet.core.limits import bounded, in_hand, room
 from fleet.core.messages import Drain, Free, Grant
@@ -30,6 +30,7 @@ def reconcile(pool: Pool, now: float, *, judge: bool = True) -> Step:
     """Every rule in turn; the order is from what was to what shall be. `judge`: also who has been silent too long."""
     effects: list[Effect] = []
     for rule in (
+        _stacks,
         *((_overdue, _late, _overstayed, inspected) if judge else ()),
         _polls_over,
         _started,
@@ -57,6 +58,8 @@ def _moments(pool: Pool) -> Iterator[float]:
     yield pool.kill_at
     if pool.phase is Phase.RUNNING:
         yield pool.ends_at
+    yield pool.stacks_at
+    yield pool.spawning.not_before
     yield pool.polling.not_before
     yield from pool.dead_polls
     yield from (will.estate.last_moment for will in pool.wills if will.settlement is Settlement.RELEASE)
@@ -89,6 +92,13 @@ def _put(pool: Pool, changed: list[Slot]) -> Pool:
     return replace(pool, slots=tuple(table))
 
 
+def _stacks(pool: Pool, now: float) -> Step:
+    """Everybody has had time to write."""
+    if now < pool.stacks_at:
+        return pool, ()
+    return replace(pool, stacks_at=inf), (TellStack(None),)
+
+
 def _overdue(pool: Pool, now: float) -> Step:
     """Dispatchers that do not come up, pollers that fell silent."""
     effects: list[Effect] = []
@@ -103,11 +113,13 @@ def _overdue(pool: Pool, now: float) -> Step:
             continue
         if slot.state is State.POLLING and slot.silent_since == inf:
             changed.append(replace(slot, silent_since=now))
+            effects.append(AskStack(slot.number))
             continue
         changed.append(replace(slot, killed=True))
         what = "not ready in time" if slot.state is State.BOOTING else "its poll never came home"
         effects += [
             Log("dispatcher.hung", {"slot": slot.number, "pid": slot.pid, "why": what}),
+            *([TellStack(slot.number)] if slot.state is State.POLLING else []),
             Kill(slot.number),
         ]
     return _put(pool, changed), tuple(effects)
@@ -162,7 +174,7 @@ def _helpers(pool: Pool, now: float) -> Step:
         wanted = pool.phase in (Phase.BOOTING, Phase.RUNNING) or (
             role is Role.SCOUT and pool.wills and pool.level is not Level.KILL
         )
-        if not helper.alive and wanted and now >= helper.not_before:
+        if not helper.alive and wanted and now >= max(helper.not_before, pool.spawning.not_before):
             after = Helper(alive=True, proven=helper.proven, since=now, crashes=helper.crashes)
             effects.append(SpawnHelper(role))
         if after is not helper:
@@ -205,7 +217,7 @@ def _sized(pool: Pool, now: float) -> Step:
         ]
         leaving = [replace(slot, leaving=True) for slot in idle]
         return _put(pool, leaving), tuple(Terminate(slot.number) for slot in leaving)
-    if surplus == 0 or not pool.template.ready:
+    if surplus == 0 or not pool.template.ready or now < pool.spawning.not_before:
         return pool, ()
     missing = pool.desired - len(pool.slots)
     if missing > 0:

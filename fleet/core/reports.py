@@ -8,6 +8,7 @@ from fleet.core.books import Counts, Illegal, Pool, with_slot
 from fleet.core.events import Effect, Log
 from fleet.core.messages import Empty, Held, PollFailed, Ready, Received, Report, Settled
 from fleet.core.slots import HOLDS_MESSAGE, Slot, State
+from fleet.core.spawning import Spawning
 from fleet.core.wills import booked
 
 FULL_LENGTH = 0.9  # of the wait time: an empty poll shorter than that proves nothing
@@ -24,6 +25,7 @@ def said(pool: Pool, slot: Slot, report: Report, now: float, luck: float) -> Ste
             ready = replace(slots.to(slot, State.IDLE, now), pid=pid, born=min(slot.born, now))
             who = {"slot": slot.number, "pid": pid}
             first = (Log("dispatcher.spawned", who),) if slot.state is State.SPAWNING else ()
+            pool = replace(pool, spawning=Spawning())
             return with_slot(pool, ready), (*first, Log("dispatcher.ready", who))
         case Received(took):
             _expect(slot, State.POLLING)

@@ -36,6 +36,11 @@ from setproctitle import setproctitle
 HOST = "127.0.0.1"
 PROBE_TIMEOUT = 5.0  # seconds an answer to ListQueues may take before the port counts as not SQS
 RETRY_EVERY = 0.02  # seconds between looks at what gives no signal: a lock held, a server that boots
+# As in signals.py, from which a program that is run by its path cannot import.
+GROUP_SIGNALS = (
+    *(signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM),
+    *(signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM, signal.SIGTTIN, signal.SIGTTOU),
+)
 LAST_REQUESTS = 1.0  # seconds that requests still open get when the last user has gone
 
 # The scope in the Authorization header is how moto tells SQS from S3. Nobody checks the signature.
@@ -207,7 +212,7 @@ def _wait_until_it_answers(server: "subprocess.Popen[bytes]", port: int, log: Pa
 
 def main(port: int, state: Path, lock: Path) -> None:
     """Serve SQS on a port of 127.0.0.1 until nobody holds the lock any more."""
-    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
+    for number in GROUP_SIGNALS:
         signal.signal(number, signal.SIG_IGN)  # a supervisor's group signals are for the pool
     setproctitle(f"fleet: local SQS server on port {port}")
     _set_aside_unreadable_state(state / "sqs.json")

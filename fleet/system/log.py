@@ -47,6 +47,8 @@ TABLE: dict[str, Line] = {
     "master.failed": _same(ERROR, "a fault of fleet itself, the pool stops: {error}"),
     "template.ready": _quiet("the app is imported ({seconds:.2f} s)"),
     "template.warned": _same(WARNING, "the app will not survive a fork well: {why}"),
+    "spawn.failed": _same(WARNING, "no {who} could be started: {why}; next try in {retry_in:.1f} s"),
+    "process.stack": _same(WARNING, "stack of {who}, pid {pid}:\n{stack}"),
     "helper.died": _same(WARNING, "the {role} died ({cause}); it is started again"),
     "helper.failed": _same(WARNING, "the {role} cannot do its part: {why}"),
     "queue.usable": _quiet("queue {queue} answers"),
@@ -62,6 +64,7 @@ TABLE: dict[str, Line] = {
         WARNING, "dispatcher {pid} died while {state}: {cause}; respawn in {respawn_in:.1f} s · slot {slot}"
     ),
     "dispatcher.hung": _same(WARNING, "dispatcher {pid} is killed: {why} · slot {slot}"),
+    "dispatcher.starved": _same(WARNING, "a dispatcher cannot go on: {error} · slot {slot}"),
     "dispatcher.failed": _same(ERROR, "a fault of fleet itself: {error} · slot {slot}"),
     "message.received": _quiet("message received" + _MESSAGE),
     "job.started": _quiet("job started" + _JOB),

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from fleet.core.exits import Exit, from_siginfo
-from fleet.system.signals import GROUP
+from fleet.system.signals import GROUP, HARMLESS
 
 LINUX = sys.platform.startswith("linux")
 TERMINATE, KILL = signal.SIGTERM, signal.SIGKILL
@@ -27,7 +27,8 @@ _PR_SET_CHILD_SUBREAPER = 36
 _libc = ctypes.CDLL(None, use_errno=True)
 # What anybody may send us. Not every signal there is: Python builds a set of enums out of a mask, and all 62
 # of them cost a job 0.6 ms of CPU.
-HELD_BACK = (*GROUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGCHLD, signal.SIGALRM)
+HELD_BACK = (*GROUP, *HARMLESS, signal.SIGCHLD)
+_children_fd = -1
 _START = """
 import sys; sys.path.append(sys.argv[1]); import importlib; importlib.import_module(sys.argv[2]).main(sys.argv[3:])
 """
@@ -42,9 +43,15 @@ class Death:
 
 
 def become_subreaper() -> None:
-    """From now on what our descendants leave behind becomes our child."""
+    """From now on what our descendants leave behind becomes our child.
+
+    The kernel's list of our children is opened once: when descriptors run out it must still be readable.
+    """
+    global _children_fd
     if LINUX:
         _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        with contextlib.suppress(FileNotFoundError):  # a kernel without CONFIG_PROC_CHILDREN
+            _children_fd = os.open(f"/proc/self/task/{os.getpid()}/children", os.O_RDONLY | os.O_CLOEXEC)
 
 
 def die_with_parent(parent: int, number: int) -> bool:
@@ -80,14 +87,14 @@ def default_group_signals() -> None:
     TERM is blocked, so it may be pending; the others were ignored until now, so they are not.
     """
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    for number in GROUP:
+    for number in (*GROUP, signal.SIGCHLD):
         signal.signal(number, signal.SIG_DFL)
 
 
 def spawn_program(module: str, arguments: Iterable[str], fds: Iterable[int]) -> int:
     """Start `module.main(arguments)` in a fresh interpreter that has `fds` open under the same numbers.
 
-    It begins with HUP, INT, QUIT and TERM ignored, dies with us, and reads an empty standard input. Returns
+    It begins with the signals ignored that a group may get, dies with us, and reads an empty standard input. Returns
     its pid. Raises OSError when there is no process to be had.
     """
     root = str(Path(__file__).resolve().parents[2])
@@ -98,13 +105,14 @@ def spawn_program(module: str, arguments: Iterable[str], fds: Iterable[int]) -> 
     if pid:
         return pid
     try:  # the child: nothing may return from here
-        for number in GROUP:
+        for number in (*GROUP, *HARMLESS):
             signal.signal(number, signal.SIG_IGN)
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
         if not die_with_parent(us, signal.SIGKILL):
             os._exit(0)
-        null = os.open(os.devnull, os.O_RDONLY)
-        os.dup2(null, 0)
+        os.close(0)  # first, so that one is to be had; it is the lowest then
+        os.open(os.devnull, os.O_RDONLY)
+        os.set_inheritable(0, True)
         for fd in inherited:
             os.set_inheritable(fd, True)
         unblock_signals()
@@ -170,11 +178,13 @@ def has_children() -> bool:
 
 def children() -> list[int]:
     """The pids of our children, alive or dead."""
-    us = os.getpid()
-    try:
-        return [int(pid) for pid in Path(f"/proc/self/task/{us}/children").read_text().split()]
-    except FileNotFoundError:  # a kernel without CONFIG_PROC_CHILDREN
+    if _children_fd < 0:
+        us = os.getpid()
         return [pid for pid in _all_pids() if _parent_of(pid) == us]
+    listed = b""
+    while more := os.pread(_children_fd, 4096, len(listed)):
+        listed += more
+    return [int(pid) for pid in listed.split()]
 
 
 def descendants(root: int) -> list[int]:
@@ -189,11 +199,11 @@ def descendants(root: int) -> list[int]:
 
 
 def _children_of(pid: int) -> list[int]:
-    """Of all its threads."""
+    """Of all its threads; of one that is gone, none, nor when there is no descriptor to look with."""
     pids: list[int] = []
-    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+    with contextlib.suppress(OSError):
         for thread in Path(f"/proc/{pid}/task").iterdir():
-            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            with contextlib.suppress(OSError):
                 pids += [int(child) for child in (thread / "children").read_text().split()]
     return pids
 

@@ -6,6 +6,10 @@ from collections.abc import Iterable
 from types import FrameType
 
 GROUP = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
+# What means something to the master, or to nobody, and would end or stop a process that does not expect it.
+HARMLESS = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM, signal.SIGTTIN, signal.SIGTTOU)
+
+_the_apps: dict[signal.Signals, object] = {}  # handlers that the app has set at its import
 
 
 def nothing(_number: int, _frame: FrameType | None) -> None:
@@ -38,13 +42,41 @@ def forget_wakeup() -> None:
     signal.set_wakeup_fd(-1)
 
 
-def ignore_group_signals() -> None:
-    """Let pass what a terminal or a supervisor sends to the whole group: helpers leave when they are told to.
+def let_pass() -> None:
+    """What a terminal, a supervisor or an operator sends to the whole group: helpers leave when they are told to.
 
     A handler, not SIG_IGN, so that a program which the app starts has the defaults.
     """
+    for number in (*GROUP, *HARMLESS):
+        signal.signal(number, nothing)
+
+
+def set_aside_the_apps() -> None:
+    """The handlers that an import has set are for jobs; here they would be user code in the wrong process.
+
+    Those of the group's signals are for nobody, and SIGCHLD is its default: else waiting for a child may fail.
+    """
     for number in GROUP:
         signal.signal(number, nothing)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    for number in HARMLESS:
+        handler = signal.getsignal(number)
+        if handler not in (nothing, None):  # None: not Python's, so it is no code of Python's
+            _the_apps[number] = handler
+            signal.signal(number, nothing)
+
+
+def default_for_jobs() -> None:
+    """In a fork child that runs user code: the defaults, or what the app has set itself."""
+    for number in HARMLESS:
+        if signal.getsignal(number) is not None:
+            signal.signal(number, _the_apps.get(number, signal.SIG_DFL))  # type: ignore[arg-type]
+
+
+def heed_children() -> None:
+    """Have a child's death wake us by SIGCHLD: for want of a descriptor. Once now, it may have died already."""
+    signal.signal(signal.SIGCHLD, nothing)
+    signal.raise_signal(signal.SIGCHLD)
 
 
 def ignore_for_good() -> None:

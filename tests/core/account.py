@@ -8,7 +8,7 @@ is checked is that the pool feeds it rightly.
 from dataclasses import dataclass, field, replace
 from math import inf
 
-from fleet.core import emptiness, polling, restarts
+from fleet.core import emptiness, polling, restarts, spawning
 from fleet.core.books import Config, Counts, Depth, Level, Phase, Pool, Resize, Role
 from fleet.core.emptiness import Emptiness
 from fleet.core.estates import Estate
@@ -21,6 +21,7 @@ from fleet.core.events import (
     HelperDied,
     HelperFailed,
     HelperReady,
+    HelperSpawnFailed,
     Kill,
     KillHelper,
     Paused,
@@ -33,7 +34,9 @@ from fleet.core.events import (
     Spawned,
     SpawnFailed,
     SpawnHelper,
+    StacksAsked,
     StopAsked,
+    TellStack,
     Terminate,
     WillDone,
 )
@@ -42,6 +45,7 @@ from fleet.core.messages import Drain, Empty, Free, Grant, Held, PollFailed, Rea
 from fleet.core.polling import Polling
 from fleet.core.restarts import Restarts
 from fleet.core.slots import HOLDS_MESSAGE, State
+from fleet.core.spawning import Spawning
 
 FULL_LENGTH = 0.9
 LEASE_FOR_A_RELEASE = 5  # seconds of it that must be left
@@ -132,6 +136,7 @@ class Account:
     polling: Polling = field(default_factory=Polling)
     emptiness: Emptiness = field(default_factory=Emptiness)
     restarts: Restarts = field(default_factory=Restarts)
+    spawning: Spawning = field(default_factory=Spawning)
     depth: Depth | None = None
     sampled_at: float | None = None
     trouble: str = ""
@@ -146,6 +151,7 @@ class Account:
     signalled_at: float = -inf
     stopping_since: float | None = None
     code: int | None = None
+    stacks_at: float = inf
 
     def follow(
         self, before: Pool, event: Event, after: Pool, effects: tuple[Effect, ...], now: float, luck: float
@@ -181,15 +187,22 @@ class Account:
                 life = self.lives[slot]
                 life.pid, life.born = pid, now
                 life.becomes(State.BOOTING, now)
+                self.spawning = Spawning()
             case SpawnFailed(slot):
-                self.crashed(self.lives[slot], "not forked: " + event.why, now)
+                self.lives[slot].is_vacant(now)
+                self.spawning = spawning.failed(self.spawning, now, luck)
+            case HelperSpawnFailed(role):
+                old = self.helpers[role]
+                self.helpers[role] = HelperLife(proven=old.proven, crashes=old.crashes)
+                self.spawning = spawning.failed(self.spawning, now, luck)
             case Ended(slot):
                 self.lives[slot].ended = True
             case Died(slot):
-                self.died(before, self.lives[slot], event, now)
+                self.died(before, self.lives[slot], event, now, luck)
             case HelperReady(role):
                 helper = self.helpers[role]
                 helper.ready, helper.proven, helper.crashes = True, True, 0
+                self.spawning = Spawning()
             case HelperDied(role):
                 self.helper_died(role, now)
             case Sampled(depth):
@@ -202,6 +215,8 @@ class Account:
                         self.orders.remove(order)
                         self.answered(order, how, message_id, before.level)
                         break
+            case StacksAsked():
+                self.stacks_at = min(self.stacks_at, now + 0.5)
             case Resized(by):
                 self.held = True
                 self.wants(min(1024, max(1, self.desired + by)), "a signal asked for it")
@@ -222,6 +237,7 @@ class Account:
             case Ready(pid):
                 life.pid, life.born = pid, min(life.born, now)
                 life.becomes(State.IDLE, now)
+                self.spawning = Spawning()
             case Received(took):
                 self.trouble = ""
                 self.polling = polling.hit(self.polling, took, before.size)
@@ -254,7 +270,7 @@ class Account:
                     self.count(pauses=1)
                 life.becomes(State.IDLE, now)
 
-    def died(self, before: Pool, life: Life, death: Died, now: float) -> None:
+    def died(self, before: Pool, life: Life, death: Died, now: float, luck: float) -> None:
         if life.state is State.POLLING and death.estate is None:
             over = life.since + self.config.wait_time + 1
             self.dead_polls.append(over)
@@ -273,6 +289,10 @@ class Account:
         if death.exit.code == 0:
             life.crashes = 0
             life.is_vacant(now)
+            return
+        if death.exit.code == 71:  # the host had too little of something
+            life.is_vacant(now)
+            self.spawning = spawning.failed(self.spawning, now, luck)
             return
         self.count(dispatcher_deaths=1)
         if before.level is Level.KILL and life.killed:
@@ -368,7 +388,7 @@ class Account:
                 return code
             case HelperDied(role):
                 return 4 if role is Role.TEMPLATE else 1
-            case Died() | SpawnFailed() if restarts.hopeless(self.restarts, self.desired):
+            case Died() if restarts.hopeless(self.restarts, self.desired):
                 return 3
         emptied = self.config.empty_for is not None and emptiness.reached(self.emptiness, self.config.empty_for)
         return 6 if emptied and self.counts.ended_badly else 0
@@ -387,6 +407,8 @@ class Account:
             case GiveWill(will):
                 (order,) = (order for order in self.orders if order.number == will.number)
                 order.given, order.waiting = order.given + 1, True
+            case TellStack(None):
+                self.stacks_at = inf
             case Terminate(slot):
                 self.lives[slot].leaving = True
             case Kill(slot):

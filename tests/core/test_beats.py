@@ -7,7 +7,7 @@ import pytest
 
 from fleet.core.beats import inspected, seen
 from fleet.core.books import Config, Pool, new, with_slot
-from fleet.core.events import Inspect, Kill, Log, Seen
+from fleet.core.events import AskStack, Inspect, Kill, Log, Seen, TellStack
 from fleet.core.slots import Slot, State
 
 NOW = 1000.0
@@ -62,17 +62,18 @@ def test_who_beats_is_left_alone(beat: float, left: float, look_in: float) -> No
 
 
 def test_who_is_silent_in_the_last_third_is_suspected_and_then_killed() -> None:
+    """Its stack is asked for at once, and told before it can write no more."""
     pool, effects = looked(working(), 40.0, 20.0)
-    assert effects == []
+    assert effects == [AskStack(0)]
     assert (pool.slots[0].suspected, pool.slots[0].look_at) == (NOW - 40.0, NOW + 1.0)
     pool, effects = looked(pool, 40.0, 20.0)
-    assert effects == [Kill(0)]
+    assert effects == [TellStack(0), Kill(0)]
     assert pool.slots[0].killed
 
 
 def test_another_beat_is_another_suspicion() -> None:
     pool, effects = looked(working(suspected=NOW - 50.0), 21.0, 19.0)
-    assert effects == []
+    assert effects == [AskStack(0)]
     assert pool.slots[0].suspected == NOW - 21.0
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from fleet.core.books import Config, Phase
-from fleet.core.events import Send, Terminate
+from fleet.core.events import AskStack, Send, Terminate
 from fleet.core.messages import Drain, Empty, Held, PollFailed, Received
 from fleet.core.slots import State
 from tests.core.story import BAD, DONE, GRANT, LEFT_AS_TOLD, Story, running, sends, working
@@ -17,7 +17,7 @@ IDLE, POLLING, WORKING = State.IDLE, State.POLLING, State.WORKING
 def test_it_drains_when_the_time_has_passed() -> None:
     story = working(2, 1, max_seconds=60.0)
     assert story.wakes_at() <= 60.0
-    assert story.tick(59.9) == []
+    assert story.tick(59.9) == [AskStack(1)]  # whose poll is overdue
     assert story.tick(60.0) == [Send(0, Drain(30.0)), Terminate(0), Send(1, Drain(30.0)), Terminate(1)]
     assert (story.phase, story.code, story.why) == (Phase.DRAINING, 0, "--max-seconds (60) have passed")
     assert story.says(0, DONE) == []  # and takes nothing more
@@ -92,7 +92,7 @@ def test_a_message_that_is_held_is_not_done() -> None:
 
 def test_a_silent_poll_may_still_bring_one() -> None:
     story = running(2, max_jobs=1)
-    assert story.tick(30.0) == []
+    assert story.tick(30.0) == [AskStack(0)]
     assert story.slot(0).silent_since == 30.0
     assert story.states() == [POLLING, IDLE]
     assert sends(story.dies(0), GRANT) == [1]

@@ -1,13 +1,12 @@
 """Dispatchers die, and what that costs."""
 
-from fleet.core.books import Config, Phase
+from fleet.core.books import Phase
 from fleet.core.estates import Estate
 from fleet.core.events import (
     Died,
     Ended,
     Send,
     Spawn,
-    SpawnFailed,
 )
 from fleet.core.messages import Empty, Held, Received
 from fleet.core.slots import State
@@ -19,7 +18,6 @@ from tests.core.story import (
     KILLED,
     LEFT_AS_TOLD,
     RELEASED,
-    Story,
     running,
     working,
 )
@@ -122,19 +120,6 @@ def test_a_pool_that_still_gets_work_done_is_not_hopeless() -> None:
         story.dies(0, CRASHED)
         assert story.phase is Phase.RUNNING
         story.comes_up(0)
-
-
-def test_a_spawn_that_fails_counts_as_a_crash() -> None:
-    story = Story(Config(workers=1))
-    story.helpers_ready()
-    assert story.happens(SpawnFailed(0, "no memory")) == [Spawn(0)]
-    assert story.happens(SpawnFailed(0, "no memory")) == []
-    assert story.slot(0).crashes == 2
-    for _ in range(4):
-        story.tick(story.slot(0).not_before)
-        story.happens(SpawnFailed(0, "no memory"))
-    assert (story.phase, story.code) == (Phase.STOPPED, 3)
-    assert "not forked: no memory × 6" in story.why
 
 
 def test_a_message_whose_dispatcher_died_is_left() -> None:

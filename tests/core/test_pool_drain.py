@@ -2,12 +2,14 @@
 
 from fleet.core.books import Config, Level, Phase
 from fleet.core.events import (
+    AskStack,
     Died,
     Ended,
     Kill,
     Said,
     Send,
     Spawned,
+    TellStack,
     Terminate,
 )
 from fleet.core.messages import Drain, Empty, Held, Ready, Received
@@ -90,7 +92,7 @@ def test_nobody_is_replaced_during_a_drain() -> None:
     story = working(2, 1)
     story.stop()
     assert story.dies(0) == []
-    assert story.tick(60.0) == []
+    assert story.tick(60.0) == [AskStack(1)]  # its poll is overdue
     assert story.states()[0] is VACANT
     assert story.code == 0
 
@@ -142,8 +144,8 @@ def test_even_the_silent_have_an_open_poll() -> None:
     story = working(2, 1)
     story.stop()
     story.says(0, Held())
-    assert story.tick(22.0) == []
-    assert story.tick(32.0) == [Kill(1)]
+    assert story.tick(22.0) == [AskStack(1)]
+    assert story.tick(32.0) == [TellStack(1), Kill(1)]
     assert story.dies(1) == [Send(0, FREE)]  # its poll was over long ago
 
 
@@ -268,7 +270,7 @@ def test_what_takes_longer_than_any_stop_may_is_killed() -> None:
     story.stop()
     limit = 100 + 10 + 20 + 2 * 5 + 10
     assert story.pool.config.longest_stop == 50
-    assert story.tick(limit - 0.001) == []
+    assert story.tick(limit - 0.001) == [AskStack(1)]
     assert story.wakes_at() == limit
     assert story.tick(limit) == [Kill(0), Kill(1)]
     story.dies(0)

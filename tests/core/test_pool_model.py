@@ -16,6 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from fleet.core import pool as machine
 from fleet.core.books import Config, Depth, Helper, Level, Phase, Pool, Role, Will
 from fleet.core.events import (
+    AskStack,
     Died,
     Effect,
     Ended,
@@ -23,6 +24,7 @@ from fleet.core.events import (
     GiveWill,
     HelperDied,
     HelperReady,
+    HelperSpawnFailed,
     Kill,
     KillHelper,
     Log,
@@ -35,6 +37,7 @@ from fleet.core.events import (
     SpawnFailed,
     SpawnHelper,
     StopAsked,
+    TellStack,
     Terminate,
     Tick,
 )
@@ -50,7 +53,7 @@ from tests.core.world import World
 LUCK = st.floats(0, 1, exclude_max=True)
 PAUSES = st.one_of(st.sampled_from([0.0, 0.5, 1.0, 1.5, 10.0, 61.0, 1000.0]), st.floats(0, 15))
 CHOICES = st.sampled_from([Choice.MESSAGE, Choice.MESSAGE, Choice.MESSAGE, *Choice])
-EXITS = (Exit(code=1), Exit(signal=9), Exit(signal=11))
+EXITS = (Exit(code=1), Exit(signal=9), Exit(signal=11), Exit(code=71))
 RECORDS = st.builds(
     Record,
     home=st.booleans(),
@@ -247,6 +250,15 @@ class PoolModel(RuleBasedStateMachine):
         else:
             self.world.commands(Scaled(to))
 
+    @rule()
+    def the_operator_wants_to_see_stacks(self) -> None:
+        self.world.show_stacks()
+
+    @rule(starving=st.booleans())
+    def the_host_runs_out_of_something(self, starving: bool) -> None:
+        """The master can start nobody; or it can again."""
+        self.world.starving = starving
+
     # One step.
 
     def watch(self, before: Pool, event: Event, after: Pool, effects: tuple[Effect, ...]) -> None:
@@ -268,6 +280,7 @@ class PoolModel(RuleBasedStateMachine):
             case Spawn(number):
                 assert after.phase is Phase.RUNNING
                 assert after.template.ready
+                assert now >= after.spawning.not_before
                 assert after.slots[number].state is State.SPAWNING
             case Send(number, order):
                 self.may_be_sent(after.slots[number], order, after, now)
@@ -284,8 +297,13 @@ class PoolModel(RuleBasedStateMachine):
                 else:
                     assert after.phase in (Phase.BOOTING, Phase.RUNNING)
                 assert now >= self.account.helpers[role].not_before[0]
+                assert now >= after.spawning.not_before
             case KillHelper(role):
                 assert role is Role.TEMPLATE
+            case AskStack(int(number)):
+                assert after.slots[number].suspected is not None or after.slots[number].silent_since < inf
+            case TellStack(int(number)):
+                assert after.slots[number].killed
 
     def may_be_sent(self, slot: Slot, order: Grant | Drain | Free, after: Pool, now: float) -> None:
         assert slot.state is not State.VACANT
@@ -370,7 +388,7 @@ class PoolModel(RuleBasedStateMachine):
                 wrong += [Ended(slot.number), Died(slot.number, Exit(code=0), "exit 0")]
         for role, helper in ((Role.TEMPLATE, pool.template), (Role.SCOUT, pool.scout)):
             if not helper.alive:
-                wrong += [HelperReady(role), HelperDied(role, "gone")]
+                wrong += [HelperReady(role), HelperDied(role, "gone"), HelperSpawnFailed(role, "")]
         with pytest.raises(Illegal):
             machine.step(pool, data.draw(st.sampled_from(wrong)), self.world.now, 0.5)
 
@@ -444,6 +462,8 @@ class PoolModel(RuleBasedStateMachine):
         assert pool.polling == account.polling
         assert pool.emptiness == account.emptiness
         assert pool.restarts == account.restarts
+        assert pool.spawning == account.spawning
+        assert pool.stacks_at == account.stacks_at
         assert (pool.depth, pool.sampled_at) == (account.depth, account.sampled_at)
         assert pool.trouble == account.trouble
         assert sorted(pool.dead_polls) == sorted(account.dead_polls)
@@ -458,7 +478,8 @@ class PoolModel(RuleBasedStateMachine):
         assert pool.size == sum(slot.state is not State.VACANT for slot in pool.slots)
         if pool.phase is Phase.RUNNING and pool.template.ready and staying(pool) < pool.desired:
             vacant = [slot for slot in pool.slots if slot.state is State.VACANT]
-            assert pool.count(State.SPAWNING) == 16 or all(slot.not_before > self.world.judged for slot in vacant)
+            waits = self.world.judged < pool.spawning.not_before or pool.count(State.SPAWNING) == 16
+            assert waits or all(slot.not_before > self.world.judged for slot in vacant)
         if pool.phase is Phase.RUNNING and staying(pool) > pool.desired:
             assert not any(s.state is State.IDLE and not (s.leaving or s.ended or s.killed) for s in pool.slots)
 

@@ -1,9 +1,11 @@
 """Who polls: grants, what raises and lowers them, and polls that never come home."""
 
 from fleet.core.events import (
+    AskStack,
     Kill,
     Send,
     Spawn,
+    TellStack,
 )
 from fleet.core.messages import Empty, Held, PollFailed, Received
 from fleet.core.slots import State
@@ -110,10 +112,10 @@ def test_a_silent_poller_is_replaced_then_killed() -> None:
     story = running(2)
     assert story.wakes_at() == 22.0
     assert story.tick(21.999) == []
-    assert story.tick(22.0) == [Send(1, GRANT)]
+    assert story.tick(22.0) == [AskStack(0), Send(1, GRANT)]
     assert story.wakes_at() == 32.0
     assert story.tick(31.999) == []
-    assert story.tick(32.0) == [Kill(0)]
+    assert story.tick(32.0) == [TellStack(0), Kill(0)]
     assert "never came home" in story.log("dispatcher.hung").fields["why"]
     assert story.dies(0) == [Spawn(0)]
 
@@ -131,15 +133,15 @@ def test_a_poller_that_speaks_after_all_is_as_good_as_any() -> None:
 
 def test_a_host_that_was_suspended_gives_the_silent_their_margin() -> None:
     story = running(2)
-    assert story.tick(1000.0) == [Send(1, GRANT)]
+    assert story.tick(1000.0) == [AskStack(0), Send(1, GRANT)]
     assert story.tick(1000.0) == []
     assert story.wakes_at() == 1010.0
-    assert story.tick(1010.0) == [Kill(0)]
+    assert story.tick(1010.0) == [TellStack(0), Kill(0)]
 
 
 def test_one_who_was_killed_gets_no_grant_whatever_he_still_says() -> None:
     story = running(1)
     story.tick(22.0)
-    assert story.tick(32.0) == [Kill(0)]
+    assert story.tick(32.0) == [TellStack(0), Kill(0)]
     assert story.says(0, Empty(32.0)) == []
     assert story.dies(0) == [Spawn(0)]

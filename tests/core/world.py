@@ -13,6 +13,7 @@ from math import inf
 from fleet.core import books, pool
 from fleet.core.books import Config, Depth, Level, Phase, Pool, Role, Will
 from fleet.core.events import (
+    AskStack,
     Died,
     Effect,
     Ended,
@@ -21,6 +22,7 @@ from fleet.core.events import (
     HelperDied,
     HelperFailed,
     HelperReady,
+    HelperSpawnFailed,
     Inspect,
     Kill,
     KillHelper,
@@ -34,7 +36,9 @@ from fleet.core.events import (
     Spawned,
     SpawnFailed,
     SpawnHelper,
+    StacksAsked,
     StopAsked,
+    TellStack,
     Terminate,
     Tick,
     WillDone,
@@ -83,6 +87,7 @@ class World:
     luck: float = 0.5
     now: float = 1000.0
     fifo: bool = False
+    starving: bool = False  # the host has no process to give to the master
 
     def __post_init__(self) -> None:
         self.pool = books.new(self.config, self.now)
@@ -330,6 +335,10 @@ class World:
                     channel.orders.append(order)
                 if isinstance(order, Grant) and (process := self.at(slot)):
                     process.granted(self.now)
+            case Spawn(slot) if self.starving:
+                self.take(SpawnFailed(slot, "no descriptor"))
+            case SpawnHelper(role) if self.starving:
+                self.take(HelperSpawnFailed(role, "no process"))
             case Spawn(slot):
                 self.spawn(slot)
             case Terminate(slot):
@@ -349,7 +358,7 @@ class World:
             case GiveWill(will):
                 if scout := self.helpers.get(Role.SCOUT):
                     scout.wills.append(will)
-            case Log():
+            case AskStack() | TellStack() | Log():
                 pass
 
     def at(self, slot: int) -> Dispatcher | None:
@@ -372,6 +381,10 @@ class World:
         asked = StopAsked(level, level.name)
         if asked not in self.signals:
             self.signals.append(asked)
+
+    def show_stacks(self) -> None:
+        if StacksAsked() not in self.signals:
+            self.signals.append(StacksAsked())
 
     def resize(self, by: int) -> None:
         if Resized(by) not in self.signals:
