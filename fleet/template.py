@@ -138,6 +138,7 @@ class Template:
                 os.close(fd)
             return
         if middle == 0:
+            os.close(read)
             self._middle(request, end, write)
         os.close(write)
         answer = os.read(read, 32)

@@ -9,7 +9,7 @@ import typer
 
 from fleet.cli import check, config, operate, send, serve, start, status
 from fleet.cli.base import DONE, USAGE, Failure, cli
-from fleet.system import log
+from fleet.system import host, log
 from fleet.version import VERSION
 
 COMMANDS = (start, status, operate, send, serve, check, config)  # importing them has registered them
@@ -18,13 +18,14 @@ COMMANDS = (start, status, operate, send, serve, check, config)  # importing the
 def main() -> NoReturn:
     """The console script."""
     os.environ.setdefault("SPT_NOENV", "1")  # setproctitle: leave /proc/PID/environ alone
+    host.open_standard_streams()
     try:
         code = cli(standalone_mode=False)
     except Failure as failure:
-        sys.stderr.write(f"{failure.trace}fleet: {log.printable(str(failure))}\n")
+        host.complain(f"{failure.trace}fleet: {log.printable(str(failure))}\n")
         code = failure.code
     except typer.TyperException as error:
-        sys.stderr.write(f"fleet: {error.format_message()} (fleet --help)\n")
+        host.complain(f"fleet: {error.format_message()} (fleet --help)\n")
         code = USAGE
     except (typer.Abort, KeyboardInterrupt):
         code = 128 + signal.SIGINT

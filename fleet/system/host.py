@@ -1,10 +1,33 @@
-"""What this host gives us: processors and directories."""
+"""What this host gives us: standard streams, processors and directories."""
 
+import contextlib
 import os
 import re
 import stat
+import sys
 import tempfile
 from pathlib import Path
+
+
+def open_standard_streams() -> None:
+    """Have something behind descriptors 0, 1 and 2, in us and in all that we start.
+
+    Whoever starts a program may have closed them (`2>&-`). Then what is opened next would get their numbers, and the
+    log would be written into the scoreboard.
+    """
+    for fd, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # those below are open, so it gets this number
+            os.set_inheritable(fd, True)
+            setattr(sys, name, open(fd, mode, closefd=False))  # noqa: SIM115 - for as long as we live
+
+
+def complain(text: str) -> None:
+    """To standard error, in one write; a disk that is full must not change how a program ends."""
+    with contextlib.suppress(OSError):
+        os.write(2, text.encode(errors="replace"))
 
 
 def processors() -> int:

@@ -9,6 +9,7 @@ pid and group cannot be reused while the group is killed.
 import contextlib
 import ctypes
 import os
+import resource  # noqa: F401 - os.wait4 imports it, and may find no descriptor to do so when it is called
 import signal
 import sys
 from collections.abc import Callable, Iterable

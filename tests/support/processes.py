@@ -56,6 +56,11 @@ def is_alive(pid: int) -> bool:
     return stat.rpartition(")")[2].split()[0] not in ("Z", "X")
 
 
+def is_stopped(pid: int) -> bool:
+    """Say whether a signal has stopped `pid`."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+
+
 def kill_marked(mark: str) -> None:
     """End what a failed test left, by pid, until nothing carries `mark`."""
     while processes := marked(mark):

@@ -236,7 +236,8 @@ def test_a_new_user_waits_for_the_old_server_to_leave(place: Place) -> None:
 def test_group_signals_do_not_end_it(place: Place) -> None:
     user, pid = place.start()
     assert os.getsid(pid) == pid
-    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
+    group = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
+    for number in (*group, signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM, signal.SIGTTIN, signal.SIGTTOU):
         os.kill(pid, number)
     with sqs(user) as client:
         client.create_queue(QueueName="jobs")

@@ -1,0 +1,25 @@
+"""An app that takes signals for itself at its import, as some do: its jobs have them, fleet's processes do not."""
+
+import signal
+
+import jobs
+from jobs import VERBS, write
+
+
+def told(number: int, _frame: object) -> None:
+    write(signal.Signals(number).name, "a handler of the app's")
+
+
+def alarm(_argument: str) -> None:
+    """Have an alarm of our own, and wait for it."""
+    signal.setitimer(signal.ITIMER_REAL, 0.001, 0.1)  # again, should the first come before the pause
+    signal.pause()
+    signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+for taken in (signal.SIGALRM, signal.SIGUSR1, signal.SIGTERM):
+    signal.signal(taken, told)
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+VERBS["alarm"] = alarm
+
+job = jobs.job
