@@ -112,10 +112,10 @@ class Children:
     # Stacks.
 
     def ask_stacks(self, pid: int | None) -> None:
-        """Of a dispatcher, or of everybody but us."""
+        """Of a dispatcher that seems to hang; or of everybody."""
         for each, _ in self._stacked(pid):
             stacks.forget(each)
-            processes.kill(each, signal.SIGUSR2)
+            processes.kill(each, stacks.SHOW if pid is None else stacks.INSIST)
 
     def tell_stacks(self, pid: int | None) -> None:
         """What they have written, and ours too if it is everybody's."""

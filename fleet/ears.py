@@ -5,7 +5,7 @@ import signal
 from math import ceil, inf
 
 from fleet.core.messages import Drain, Free, Grant, Plan, Report
-from fleet.system import processes, signals
+from fleet.system import processes, signals, stacks
 from fleet.system.channel import Channel
 from fleet.system.clock import now
 from fleet.system.signals import Wakeup
@@ -23,7 +23,7 @@ class Ears:
         self.leaving = self.orphan = self.granted = self.freed = False
         self.drain: float | None = None
         self._wakeup = Wakeup([signal.SIGTERM])
-        passing = (number for number in signals.HARMLESS if number is not signal.SIGUSR2)  # that one is stacks.py's
+        passing = (number for number in signals.HARMLESS if number is not stacks.SHOW)
         for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, *passing):
             signal.signal(number, signal.SIG_IGN)
         self.poll = select.poll()

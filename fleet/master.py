@@ -46,7 +46,7 @@ class Master:
         self._judged = now()
         self._pool = books.new(config, self._judged)
         self._wakeup = Wakeup(CAUGHT)
-        stacks.keep(chain=True)
+        stacks.keep()
         self._poll = select.poll()
         self._poll.register(self._wakeup.fileno(), select.POLLIN)
         board_fd = scoreboard.create()

@@ -81,7 +81,7 @@ class Template:
                 return False
         elif not self._loads_elsewhere():
             return False
-        signals.set_aside_the_apps()
+        signals.set_aside_the_apps(stacks.show)
         self._keep = sorted(self._inherited | (_descriptors() - before))  # the user's: not one of ours
         _flush_standard_streams()
         stacks.keep()  # the app may have taken its signal
@@ -167,8 +167,8 @@ class Template:
             _await_death(middle)
             if processes.die_with_parent(self._plan.master, processes.TERMINATE):
                 self._master.close()
-                processes.become_subreaper()
                 stacks.keep()
+                processes.become_subreaper()
                 Dispatcher(self._post(request, end)).run()
             code = 0
         except OSError as error:

@@ -25,6 +25,7 @@ TERMINATE, KILL = signal.SIGTERM, signal.SIGKILL
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
+_SS_DISABLE = 2
 _libc = ctypes.CDLL(None, use_errno=True)
 # What anybody may send us. Not every signal there is: Python builds a set of enums out of a mask, and all 62
 # of them cost a job 0.6 ms of CPU.
@@ -53,6 +54,20 @@ def become_subreaper() -> None:
         _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
         with contextlib.suppress(FileNotFoundError):  # a kernel without CONFIG_PROC_CHILDREN
             _children_fd = os.open(f"/proc/self/task/{os.getpid()}/children", os.O_RDONLY | os.O_CLOEXEC)
+
+
+class _SignalStack(ctypes.Structure):
+    _fields_ = (("base", ctypes.c_void_p), ("flags", ctypes.c_int), ("size", ctypes.c_size_t))
+
+
+def drop_signal_stack() -> None:
+    """Have handlers run on the ordinary stack again.
+
+    faulthandler gives them one of 16 KiB, and where a frame holds the registers of AVX-512 half a dozen signals that
+    come at once overflow it: SIGSEGV.
+    """
+    if LINUX:
+        _libc.sigaltstack(ctypes.byref(_SignalStack(None, _SS_DISABLE, 0)), None)
 
 
 def die_with_parent(parent: int, number: int) -> bool:

@@ -51,7 +51,7 @@ def let_pass() -> None:
         signal.signal(number, nothing)
 
 
-def set_aside_the_apps() -> None:
+def set_aside_the_apps(*ours: object) -> None:
     """The handlers that an import has set are for jobs; here they would be user code in the wrong process.
 
     Those of the group's signals are for nobody, and SIGCHLD is its default: else waiting for a child may fail.
@@ -61,7 +61,7 @@ def set_aside_the_apps() -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     for number in HARMLESS:
         handler = signal.getsignal(number)
-        if handler not in (nothing, None):  # None: not Python's, so it is no code of Python's
+        if handler not in (nothing, None, *ours):  # None: not Python's, so it is no code of Python's
             _the_apps[number] = handler
             signal.signal(number, nothing)
 

@@ -1,7 +1,9 @@
-"""What a process does at this moment, told even by one that hangs: SIGUSR2 has it write its stack into memory.
+"""What a process does at this moment: on a signal it writes its stack into memory that the master can read.
 
-The handler is C (faulthandler), so it needs no turn of the interpreter. It writes into a memfd of the process's own,
-which the master reads through /proc: so no two stacks mix, and none breaks the lines of a JSON log.
+The memory is a memfd of the process's own, read through /proc: so no two stacks mix, and none breaks the lines of a
+JSON log. Two signals ask for it. SHOW is answered by the interpreter when it gets to it, and can hurt nobody. INSIST
+is answered in C, by one that hangs too; it walks frames that may be half made when it comes, so it is only for those
+who are about to be killed.
 """
 
 import contextlib
@@ -10,29 +12,44 @@ import fcntl
 import os
 import signal
 from pathlib import Path
+from types import FrameType
+
+from fleet.system import processes
+
+SHOW, INSIST = signal.SIGUSR2, signal.SIGRTMIN + 5
 
 _NAME = "fleet-stack"
 _OPEN = f"/memfd:{_NAME} (deleted)"
 _fd = -1
 
 
-def keep(*, chain: bool = False) -> None:
-    """Be ready to write our stack, now and in place of a parent's. `chain`: then wake our loop as well."""
+def keep() -> None:
+    """Be ready to write our stack, now and in place of a parent's."""
     global _fd
     drop()
     with contextlib.suppress(OSError):  # no descriptor to be had: then there is no stack to be seen
         _fd = os.memfd_create(_NAME, os.MFD_CLOEXEC)
         fcntl.fcntl(_fd, fcntl.F_SETFL, os.O_APPEND)
-        faulthandler.register(signal.SIGUSR2, file=_fd, chain=chain)
+        faulthandler.register(INSIST, file=_fd)
+        if not faulthandler.is_enabled():
+            processes.drop_signal_stack()
+    signal.signal(SHOW, show)
 
 
 def drop() -> None:
-    """SIGUSR2 as it was before; in a fork child the memory is its parent's."""
+    """No longer; in a fork child the memory is its parent's."""
     global _fd
-    faulthandler.unregister(signal.SIGUSR2)
+    faulthandler.unregister(INSIST)
     if _fd >= 0:
         os.close(_fd)
         _fd = -1
+
+
+def show(_number: int, _frame: FrameType | None) -> None:
+    """A handler that does something, as it must: it shows what it has interrupted."""
+    if _fd >= 0:
+        with contextlib.suppress(OSError, RuntimeError, ValueError):
+            faulthandler.dump_traceback(_fd)
 
 
 def forget(pid: int) -> None:

@@ -1,9 +1,13 @@
 """Signals to the master that neither end it nor hurt."""
 
+import os
 import signal
 
+import pytest
+
 from tests.support.eventually import eventually
-from tests.support.pool import Home, StartPool
+from tests.support.pool import Expected, Home, Pool, StartPool
+from tests.support.processes import is_stopped
 from tests.support.servers import LiveQueue
 
 
@@ -47,8 +51,147 @@ def test_the_slot_table(start: StartPool, home: Home, queue: LiveQueue) -> None:
 def test_those_that_mean_nothing(start: StartPool, queue: LiveQueue) -> None:
     pool = start()
     pool.wait_ready(2)
-    for number in (signal.SIGCHLD, signal.SIGPIPE, signal.SIGWINCH, signal.SIGCONT):
+    for number in (signal.SIGCHLD, signal.SIGPIPE, signal.SIGWINCH, signal.SIGCONT, signal.SIGALRM):
         pool.send(number)
     queue.send("task")
     pool.wait_event("message.deleted")
     assert not pool.events("dispatcher.died")
+
+
+ANY = (*("USR1", "USR2", "TTIN", "TTOU", "ALRM"), *("PIPE", "WINCH", "CONT", "CHLD", "HUP", "INT", "QUIT"))
+
+
+@pytest.mark.parametrize("title", ["fleet: template", "fleet: scout", "fleet: dispatcher"])
+def test_none_hurts_another_process(start: StartPool, home: Home, queue: LiveQueue, title: str) -> None:
+    gate = home.gate("g")
+    queue.send("hold g")
+    pool = start()
+    pool.wait_ready(2)
+    home.trace.wait("started")
+    victims = [process.pid for process in pool.titled(title)]
+    for pid in victims:
+        for name in ANY:
+            os.kill(pid, signal.Signals[f"SIG{name}"])
+    assert not any(is_stopped(pid) for pid in victims)
+    gate.open()
+    queue.send("task")
+    pool.wait_event("message.deleted", count=2)
+    pool.terminate()
+    assert pool.wait() == 0
+    assert not pool.events("dispatcher.died")
+    assert not pool.events("helper.died")
+    assert len(home.trace.lines("started")) == 2
+
+
+def test_none_hurts_the_whole_group(start: StartPool, home: Home, queue: LiveQueue) -> None:
+    gate = home.gate("g")
+    queue.send("hold g")
+    pool = start()
+    pool.wait_ready(2)
+    home.trace.wait("started")
+    for name in ("CONT", "USR1", "USR2", "TTIN", "ALRM", "PIPE", "WINCH", "CHLD"):  # a CONT revokes TTINs before it
+        pool.send_group(signal.Signals[f"SIG{name}"])
+    pool.wait_ready(3)
+    pool.send_group(signal.SIGTTOU)
+    pool.wait_event("pool.resized", **{"from": 3, "to": 2})
+    gate.open()
+    queue.send("task")
+    pool.wait_event("message.deleted", count=2)
+    pool.terminate()
+    assert pool.wait() == 0
+    assert not pool.events("dispatcher.died")
+    assert not pool.events("helper.died")
+
+
+def test_a_helper_that_is_still_importing_is_not_hurt_either(start: StartPool, home: Home, queue: LiveQueue) -> None:
+    gate = home.gate("import")
+    pool = start(app="slow:job")
+    home.trace.wait("importing")
+    for name in ANY:
+        for title in ("fleet: template", "fleet: scout"):
+            (process,) = eventually(lambda: pool.titled(title))  # noqa: B023 - called at once
+            os.kill(process.pid, signal.Signals[f"SIG{name}"])
+    gate.open()
+    queue.send("task")
+    pool.wait_event("message.deleted")
+    assert not pool.events("helper.died")
+
+
+def test_what_the_app_takes_for_itself_its_jobs_have_and_fleet_has_not(
+    start: StartPool, home: Home, queue: LiveQueue
+) -> None:
+    queue.send("alarm")
+    pool = start(app="alarms:job", workers=1)
+    home.trace.wait("SIGALRM")
+    pool.wait_event("message.deleted")
+    told = len(home.trace.lines())
+    for title in ("fleet: template", "fleet: dispatcher"):
+        for number in (signal.SIGALRM, signal.SIGUSR1):
+            os.kill(pool.titled(title)[0].pid, number)
+    (template,) = pool.titled("fleet: template")
+    os.kill(template.pid, signal.SIGTERM)
+    os.kill(pool.dispatcher(0), signal.SIGTERM)  # it leaves, and the template must still be able to fork
+    pool.wait_event("dispatcher.ready", count=2)
+    queue.send("die TERM")
+    pool.wait_event("job.signalled", exit="SIGTERM")
+    assert [line.body for line in home.trace.lines()[told:]] == ["die TERM"]
+    assert not pool.events("helper.died")
+
+
+# Stacks.
+
+
+def stacks(pool: Pool, count: int) -> dict[str, str]:
+    """Return what everybody says he does, by who he is."""
+    return {event["who"]: event["stack"] for event in pool.wait_event("process.stack", count)}
+
+
+def test_everybody_shows_his_stack(start: StartPool, home: Home, queue: LiveQueue) -> None:
+    gate = home.gate("g")
+    queue.send("hold g")
+    pool = start()
+    pool.wait_ready(2)
+    home.trace.wait("started")
+    os.kill(pool.dispatcher(1 - pool.events("job.started")[0]["slot"]), signal.SIGSTOP)
+    pool.send(signal.SIGUSR2)
+    found = stacks(pool, 5)
+    slot = pool.events("job.started")[0]["slot"]
+    assert set(found) == {"the master", "the template", "the scout", "dispatcher 0", "dispatcher 1"}
+    assert "master.py" in found["the master"]
+    assert "in serve" in found["the template"]
+    assert "scout.py" in found["the scout"]
+    assert "delivering.py" in found[f"dispatcher {slot}"]
+    assert found[f"dispatcher {1 - slot}"] == "nothing: it is stopped"
+    os.kill(pool.dispatcher(1 - slot), signal.SIGCONT)
+    gate.open()
+    pool.wait_event("message.deleted")
+
+
+def test_a_second_look_shows_what_is_now(start: StartPool, home: Home, queue: LiveQueue) -> None:
+    gate = home.gate("g")
+    queue.send("hold g")
+    pool = start(workers=1)
+    home.trace.wait("started")
+    pool.send(signal.SIGUSR2)
+    assert "delivering.py" in stacks(pool, 4)["dispatcher 0"]
+    gate.open()
+    pool.wait_event("message.deleted")
+    pool.send(signal.SIGUSR2)
+    assert "delivering.py" not in stacks(pool, 8)["dispatcher 0"]
+
+
+def test_a_dispatcher_that_hangs_shows_where_before_it_is_killed(
+    start: StartPool, home: Home, queue: LiveQueue
+) -> None:
+    expected = Expected(kills=frozenset({"dispatcher.died", "message.left"}))
+    home.gate("never")
+    queue.send("task")
+    pool = start("--visibility-timeout", "2", app="hanging:job", expected=expected, HANG="1")
+    home.trace.wait("hanging")
+    pool.wait_event("dispatcher.died")
+    (told,) = pool.events("process.stack")
+    assert "hanging.py" in told["stack"]
+    assert "pass_gate" in told["stack"]
+    order = [e["event"] for e in pool.events() if e["event"] in ("dispatcher.hung", "process.stack", "dispatcher.died")]
+    assert order == ["dispatcher.hung", "process.stack", "dispatcher.died"]
+    pool.wait_event("message.deleted")
