@@ -1,6 +1,7 @@
 """An app whose dispatchers stop themselves at a chosen step of a message's first delivery, for the test to kill there.
 
-It is imported in the template, so what it wraps is wrapped in every dispatcher. The body of a message is the step.
+It is imported in the template, so what it wraps is wrapped in every dispatcher. The body of a message is the step, the
+work of its job and, with `split` as the transformer, that of its exit handler: "step :: work :: farewell".
 """
 
 import functools
@@ -12,6 +13,7 @@ from typing import Any
 import endings
 from jobs import SHARED, write
 
+import fleet
 from fleet import running
 from fleet.core.messages import Held, Received, Settled
 from fleet.core.slots import State
@@ -86,17 +88,41 @@ def say(original: Callable[..., Any], ears: Ears, report: Any) -> None:
         halt("after Settled")
 
 
+forking = [""]
+"""What is being forked."""
+
+
 def start(original: Callable[..., Any], delivering: Delivering) -> None:
+    forking[0] = "job"
     halt("before the fork")
     original(delivering)
     halt("job running")
 
 
+def start_handler(original: Callable[..., Any], delivering: Delivering) -> Any:
+    forking[0] = "handler"
+    halt("before the handler's fork")
+    follows = original(delivering)
+    halt("handler running")
+    return follows
+
+
 def fork_blocked(original: Callable[..., int], *args: Any) -> int:
     pid = original(*args)
     if pid and current[0] is not None:
-        halt("after the fork")
+        halt("after the fork" if forking[0] == "job" else "after the handler's fork")
     return pid
+
+
+def around_stop(step: str) -> Callable[..., Any]:
+    """Wrap what is done to a job, or to a handler."""
+
+    def call(original: Callable[..., Any], self: running.Running, *args: Any) -> Any:
+        halt(f"before the {step}")
+        original(self, *args)
+        halt(f"after the {step}")
+
+    return call
 
 
 def gone(original: Callable[..., Any], self: running.Running, *args: Any) -> Any:
@@ -127,6 +153,12 @@ wrap(SqsQueue, "receive", receive)
 wrap(Board, "note", note)
 wrap(Ears, "say", say)
 wrap(Delivering, "_start", start)
+wrap(Delivering, "_start_handler", start_handler)
+wrap(Delivering, "_tell_handler", around("handler's end"))
+wrap(Delivering, "_known", around("look at the policy"))
+wrap(running.Running, "terminate", around_stop("termination"))
+wrap(running.Running, "freeze", around_stop("freeze"))
+wrap(running.Running, "kill", around_stop("kill"))
 wrap(processes, "fork_blocked", fork_blocked)
 wrap(running.Running, "gone", gone)
 wrap(processes, "bury", bury)
@@ -136,6 +168,17 @@ wrap(SqsQueue, "extend", around("extend"))
 wrap(SqsQueue, "dead_letter", around("letter"))
 
 
-def job(body: str) -> object:
+def split(message: fleet.Message) -> tuple[str, str]:
+    """The step with the work, and what the exit handler is to do."""
+    step, work, *farewell = message.body.split(" :: ")
+    return f"{step} :: {work}", "".join(farewell)
+
+
+def handler(_body: str, farewell: str, message: fleet.Message) -> None:
+    """Do it."""
+    endings.handler("", farewell, message)
+
+
+def job(body: str, _farewell: str = "") -> object:
     """Do what follows " :: ", at the first attempt; any later one succeeds at once."""
     return endings.job(f"attempts {body.partition(' :: ')[2] or 'task'}/task")

@@ -59,7 +59,12 @@ class Say:
     body: bytes
 
 
-Fault = Cut | Refuse | Say
+@dataclass(frozen=True)
+class Swallow:
+    """Never answer, and do not ask the server either; the connection stays open until the proxy is closed."""
+
+
+Fault = Cut | Refuse | Say | Swallow
 
 Watch = Callable[["Exchange"], None]
 """Sees every exchange twice: before the server does, and when its answer is there but has not been given."""
@@ -75,6 +80,7 @@ class FaultProxy:
         self._exchanges: list[Exchange] = []
         self._faults: dict[str, list[Fault]] = {}
         self._stalled: set[str] = set()
+        self._closing = False
         self.watches: list[Watch] = []
         self._passes: Counter[str] = Counter()
         self._brought: dict[str, tuple[str, bytes]] = {}  # by receive calls that have an id: handle, answer
@@ -95,6 +101,7 @@ class FaultProxy:
     def close(self) -> None:
         """Let everything through and end; open connections are closed."""
         with self._changed:
+            self._closing = True
             self._stalled.clear()
             self._changed.notify_all()
         self._server.shutdown()
@@ -134,6 +141,10 @@ class FaultProxy:
     def say(self, action: str, body: bytes, times: int = 1) -> None:
         """Answer the next `times` requests of `action` with these bytes, whatever they mean."""
         self._add(action, times, Say(body))
+
+    def swallow(self, action: str, times: int = 1) -> None:
+        """Never answer the next `times` requests of `action`."""
+        self._add(action, times, Swallow())
 
     def heal(self, action: str) -> None:
         """Pass requests of `action` again; faults that have not been met yet are forgotten."""
@@ -229,6 +240,11 @@ class FaultProxy:
                 answer = json.dumps({"__type": f"com.amazonaws.sqs#{code}", "message": "made by the proxy"}).encode()
                 self._answer(exchange, status, answer)
                 return status, "application/x-amz-json-1.0", answer
+            case Swallow():
+                with self._changed:
+                    self._changed.wait_for(lambda: self._closing)
+                self._answer(exchange, None, b"")
+                return None
             case Cut(after=False):
                 self._hold(exchange)  # if that is wanted too: the server never sees it, and the client waits
                 self._answer(exchange, None, b"")

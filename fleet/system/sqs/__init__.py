@@ -160,7 +160,7 @@ class SqsQueue:
             )
             self._beat()
         letter = dead_letter(message, attributes, fifo=name.endswith(".fifo"))
-        there._call("SendMessage", answers.nothing, QueueUrl=self._dead_letter_urls[arn], **letter)
+        there._call("SendMessage", answers.letter_id, QueueUrl=self._dead_letter_urls[arn], **letter)
 
     def _in(self, region: str) -> "SqsQueue":
         """Where calls to that region are made: here, or by one of its own."""

@@ -21,7 +21,18 @@ def nothing(_: Any) -> None:
 
 def queue_url(answer: Any) -> str:
     """Of GetQueueUrl and CreateQueue."""
-    return str(answer["QueueUrl"])
+    return _text(answer["QueueUrl"])
+
+
+def letter_id(answer: Any) -> str:
+    """Of SendMessage: nothing but SQS says that it has the message, and the original is deleted then."""
+    return _text(answer["MessageId"])
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not value:
+        raise TypeError("not a text")
+    return value
 
 
 def first_message(answer: Any) -> Message | None:

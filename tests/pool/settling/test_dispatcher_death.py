@@ -5,13 +5,16 @@ tests/apps/halting.py stops a dispatcher at the step that its message names; it 
 
 import os
 import signal
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import pytest
+
+from tests.pool.settling.test_outcomes import LOUD
 from tests.support.eventually import eventually
-from tests.support.pool import Expected, Home, Pool, StartPool
+from tests.support.pool import Event, Expected, Home, Pool, StartPool
 from tests.support.processes import is_alive
 from tests.support.proxy import FaultProxy
-from tests.support.servers import EMPTY, LiveQueue
+from tests.support.servers import EMPTY, LiveQueue, Server
 from tests.support.witness import Witness
 
 APP = "halting:job"
@@ -31,6 +34,8 @@ class Step:
     again: bool
     """It is delivered once more."""
     work: str = "task"
+    done: bool = True
+    """The work comes to its end."""
 
     @property
     def body(self) -> str:
@@ -58,50 +63,125 @@ STEPS = (
     Step("while held", ("left",), again=True, work="retry 0"),
     Step("before the release", ("left",), again=True, work="retry 0"),
     Step("after the release", ("left",), again=True, work="retry 0"),
+    Step("before the look at the policy", ("left",), again=True, work="retry 0"),
+    Step("after the look at the policy", ("left",), again=True, work="retry 0"),
     Step("before the letter", ("left",), again=True, work="reject it"),
     Step("after the letter", ("left",), again=True, work="reject it"),
+    Step("before the delete", ("left", "deleted"), again=False, work="reject it", done=False),
+    Step("after the delete", ("left", "deleted"), again=False, work="reject it", done=False),
 )
 UNHEARD = 2
 """Messages whose dispatchers are killed between the record and the log's line."""
 
+AFTER_THE_LETTER = ("after the letter", "before the delete", "after the delete")
 
-def kill_halted(home: Home, pool: Pool, killed: set[int]) -> bool:
+STOPPED_STEPS = tuple(
+    Step(name, fates, again=True, work=f"family never :: {farewell}")
+    for name, fates, farewell in (
+        ("before the freeze", ("released",), "fine"),
+        ("after the freeze", ("released",), "fine"),
+        ("before the handler's fork", ("released",), "fine"),
+        ("after the handler's fork", ("released",), "gate never"),
+        ("handler running", ("released",), "gate never"),
+        ("before the handler's end", ("released",), "fine"),
+        ("after the handler's end", ("released",), "fine"),
+        ("before the kill", ("released",), "fine"),
+        ("after the kill", ("released",), "fine"),
+        ("before the look at the policy", ("released",), "fine"),
+        ("after the look at the policy", ("released",), "fine"),
+        ("while held", ("released",), "fine"),
+        ("before the release", ("left",), "fine"),
+        ("after the release", ("left",), "fine"),
+        ("before the letter", ("left",), "hang"),
+        ("after the letter", ("left",), "hang"),
+    )
+)
+"""Of jobs that run into --job-timeout, with an exit handler, and --retry-delay 0."""
+
+
+def kill_halted(home: Home, pool: Pool, killed: set[int], steps: int) -> bool:
     """Kill the dispatchers that have come to their steps, each as soon as it has."""
     for line in home.trace.lines("halted"):
         if line.pid not in killed:
             killed.add(line.pid)
             os.kill(line.pid, signal.SIGKILL)
     assert pool.process.poll() is None, pool.log()
-    return len(killed) == len(STEPS)
+    return len(killed) == steps
 
 
-def test_at_every_step(start: StartPool, home: Home, queue: LiveQueue, proxy: FaultProxy) -> None:
+@pytest.mark.parametrize("fifo", [False, True], ids=["standard", "fifo"])
+def test_at_every_step(start: StartPool, home: Home, ministack_server: Server, proxy: FaultProxy, fifo: bool) -> None:
+    """On a FIFO queue also what the poll of a dead dispatcher has brought is released."""
+    steps = (replace(STEPS[0], fates=("released",)), *STEPS[1:]) if fifo else STEPS
+    queue = LiveQueue.fresh(ministack_server, fifo=fifo)
+    check_every_step(start, home, queue, proxy, steps, unheard=UNHEARD + fifo)
+    assert queue.dead_bodies() == sorted(
+        each.body for each in steps if each.name in AFTER_THE_LETTER and each.work == "reject it"
+    )
+
+
+def test_at_every_step_of_a_stop(start: StartPool, home: Home, queue: LiveQueue, proxy: FaultProxy) -> None:
+    """No exit handler runs any more; whatever exists of job and handler is gone before anybody has the message."""
+    options = ("--transformer", "halting:split", "--exit-handler", "halting:handler", "--retry-delay", "0")
+    times = ("--job-timeout", "2", "--exit-timeout", "2")
+    check_every_step(start, home, queue, proxy, STOPPED_STEPS, *options, *times)
+    assert queue.dead_bodies() == ["after the letter :: family never :: hang"]
+
+
+def check_every_step(
+    start: StartPool,
+    home: Home,
+    queue: LiveQueue,
+    proxy: FaultProxy,
+    steps: tuple[Step, ...],
+    *options: str,
+    unheard: int = 0,
+) -> None:
+    """One dispatcher and one message a step."""
     witness = Witness(proxy, home.trace)
     home.gate("never")
-    ids = queue.send(*(step.body for step in STEPS))
-    expected = Expected(kills=KILLED.kills, unheard=UNHEARD)
-    pool = start("--visibility-timeout", "15", app=APP, workers=len(STEPS), endpoint=proxy.endpoint, expected=expected)
+    ids = [send(queue, step.body) for step in steps]
+    expected = Expected(kills=LOUD.kills | KILLED.kills, noise=True, unheard=unheard)
+    pool = start(
+        *("--visibility-timeout", "20", *options),
+        app=APP,
+        workers=len(steps),
+        queue=queue,
+        endpoint=proxy.endpoint,
+        expected=expected,
+    )
     killed: set[int] = set()
-    eventually(lambda: kill_halted(home, pool, killed), what=lambda: f"halted: {home.trace.bodies('halted')}")
+    eventually(lambda: kill_halted(home, pool, killed, len(steps)), what=lambda: f"all: {home.trace.bodies('halted')}")
     eventually(lambda: queue.depth() == EMPTY, what=lambda: f"empty, now {queue.depth()}:\n{pool.log()}")
     pool.terminate()
     assert pool.wait() == 0
     seen = [told(home, pool, message_id) for message_id in ids]
-    for step, (fate, attempts, done) in zip(STEPS, seen, strict=True):
+    for step, (fate, attempts, done) in zip(steps, seen, strict=True):
         assert fate in (step.fates or (None,)), (step, seen)
-        assert (attempts, done) == ((2, [2]) if step.again else (1, [1])), (step, seen)
-    assert len(pool.events("dispatcher.died")) == len(STEPS)
+        assert (attempts, done) == ((2, [2]) if step.again else (1, [1] if step.done else [])), (step, seen)
+    assert len(pool.events("dispatcher.died")) == len(steps)
+    assert not any(is_alive(line.pid) for line in home.trace.lines())
     assert not witness.broken
-    assert queue.dead_bodies() == ["after the letter :: reject it"]
+
+
+def send(queue: LiveQueue, body: str) -> str:
+    """A message in a group of its own, if there are groups."""
+    name = body.replace(" ", "-")
+    group = {"MessageGroupId": name, "MessageDeduplicationId": name} if queue.name.endswith(".fifo") else {}
+    return queue.send_one(body, {}, **group)
 
 
 def told(home: Home, pool: Pool, message_id: str) -> tuple[str | None, int, list[int]]:
     """What became of a message by its dispatcher's death, its attempts, and those that were done."""
-    said = [event["event"].partition(".")[2] for event in pool.events(message_id=message_id, why=WHY)]
+    said = [event["event"].partition(".")[2] for event in pool.events(message_id=message_id) if is_by_death(event)]
     attempts = max([1, *(event["attempt"] for event in pool.events("message.received", message_id=message_id))])
     done = [line.attempt for line in home.trace.lines("done") if line.message_id == message_id]
     assert len(said) <= 1
     return (said[0] if said else None), attempts, done
+
+
+def is_by_death(event: Event) -> bool:
+    return str(event.get("why")).startswith(WHY)
 
 
 def test_what_became_of_the_last_message_is_forgotten(start: StartPool, home: Home, queue: LiveQueue) -> None:
