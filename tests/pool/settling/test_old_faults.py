@@ -1,28 +1,48 @@
-"""The faults of the program that this one replaces, as far as no other file here tells their story.
+"""The faults of the program that this one replaces: none of them may be here, and each has a test.
 
-| fault of the old program                           | its test                                                       |
-|----------------------------------------------------|----------------------------------------------------------------|
-| a second dispatch re-runs the stale message        | here                                                           |
-| a handler that raises leaves the job stopped       | test_exit_handler.py, each way it can end                      |
-| an SQS error in the exit sequence leaves an orphan | test_exit_handler.py, errors of SQS meanwhile                  |
-| one failed heartbeat ends the dispatcher           | test_leases.py, failed extends                                 |
-| a killed dispatcher orphans the job                | test_dispatcher_death.py, at every step                        |
-| a finished job is surrendered when TERM comes      | test_exit_handler.py, one that had finished                    |
-| TERM between receive and fork hides the message    | here                                                           |
-| TERM when idle re-runs the last handler            | test_exit_handler.py, an idle pool                             |
-| a deploy dead-letters work                         | test_outcomes.py, a deploy                                     |
-| a death by a signal is a success                   | test_outcomes.py, what a job says                              |
-| the error does not say which message               | here                                                           |
-| the error claims a move that failed                | test_outcomes.py, a letter that cannot be sent                 |
-| fractional time-outs crash                         | here                                                           |
-| grandchildren outlive the job                      | test_leases.py, no message is given away                       |
-| a stopped job is extended in silence               | test_job_process.py, a job that is stopped                     |
-| a receive error exits the process                  | test_leases.py, every error of a receive, and what cannot heal |
-| bodies and arguments in the log                    | test_leases.py, bodies and arguments                           |
+- a second dispatch after a failure re-runs the stale message:
+  test_old_faults.py::test_what_failed_is_not_run_again_instead_of_the_next
+- a handler that raises leaves the job stopped, and the dispatcher hanging at its exit:
+  test_exit_handler.py::test_each_way_it_can_end
+- an SQS error during exit handling is swallowed and leaves an orphan:
+  test_exit_handler.py::test_errors_of_sqs_meanwhile_leave_no_orphan, test_every_call.py::test_faults_of
+- one failed heartbeat ends the dispatcher with the job running:
+  test_leases.py::test_failed_extends_are_tried_again
+- SIGKILL of the dispatcher orphans the job, and two copies run:
+  test_dispatcher_death.py::test_at_every_step, test_dispatcher_death.py::test_at_every_step_of_a_stop
+- a job that had already finished when TERM came is surrendered or dead-lettered:
+  test_exit_handler.py::test_one_that_had_finished_when_the_stop_came_is_finished,
+  test_outcomes.py::test_a_job_that_obeys_and_is_done_has_succeeded
+- TERM between receive and fork loses the message for 35 s:
+  test_old_faults.py::test_a_term_between_receive_and_fork
+- TERM when idle re-runs the previous job's handler:
+  test_exit_handler.py::test_an_idle_pool_runs_none
+- every deploy dead-letters work when maxReceiveCount is 1:
+  test_outcomes.py::test_a_deploy_costs_nothing_where_the_first_attempt_is_the_last
+- a child killed by a signal counts as a success when retries are allowed:
+  test_outcomes.py::test_what_a_job_says_is_done, test_outcomes.py::test_retry_delays_by_attempt
+- the error does not say which message:
+  test_old_faults.py::test_what_failed_is_not_run_again_instead_of_the_next
+- the error claims a move to the dead-letter queue that failed:
+  test_outcomes.py::test_a_letter_that_cannot_be_sent_is_not_claimed
+- fractional time-outs crash:
+  test_old_faults.py::test_times_may_be_fractions
+- grandchildren outlive the job:
+  test_leases.py::test_no_message_is_given_away_while_its_job_exists,
+  test_exit_handler.py::test_it_runs_while_the_job_is_frozen
+- a stopped (SIGSTOP) job is extended for ever in silence:
+  test_job_process.py::test_a_job_that_is_stopped_is_told
+- any receive error exits the process:
+  test_leases.py::test_every_error_of_a_receive_backs_off, test_leases.py::test_malformed_answers_to_a_poll_end_nothing,
+  test_every_call.py::test_faults_of
+- bodies and arguments in the log:
+  test_leases.py::test_bodies_and_arguments_are_never_logged
 """
 
 import os
+import re
 import signal
+from pathlib import Path
 
 import pytest
 
@@ -30,6 +50,17 @@ from tests.pool.settling.test_outcomes import APP, LOUD, fates
 from tests.support.pool import Home, StartPool
 from tests.support.processes import is_alive
 from tests.support.servers import EMPTY, LiveQueue
+
+
+def test_each_fault_has_its_test() -> None:
+    """The list above names what exists."""
+    faults = (__doc__ or "").split("\n- ")[1:]
+    named = [re.findall(r"(\w+\.py)::(\w+)", fault) for fault in faults]
+    assert len(faults) == 17
+    for fault, tests in zip(faults, named, strict=True):
+        assert tests, fault
+        for file, test in tests:
+            assert f"\ndef {test}(" in (Path(__file__).parent / file).read_text(), test
 
 
 def test_what_failed_is_not_run_again_instead_of_the_next(start: StartPool, home: Home, queue: LiveQueue) -> None:
