@@ -1,0 +1,220 @@
+"""scripts/mutate: put small faults into modules, one at a time, and tell which of them no test sees.
+
+A module of the core, or one that is tested like it, is changed in memory: every fault gets a forked process of its own
+that runs the module's tests. What runs in the pool's processes is changed in a copy of the tree, and the tests of the
+whole program run there. A fault that makes a test run for ever ends with its processor time, and is seen.
+"""
+
+import argparse
+import ast
+import importlib
+import importlib.abc
+import importlib.machinery
+import os
+import random
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+from tests.mutants.faults import Fault, Members, faults
+
+ROOT = Path(__file__).parents[2]
+CPU = 60  # seconds that the tests of one fault may use
+DELIVERY = ("test_exits", "test_delivery", "test_delivery_lease", "test_delivery_settling", "test_delivery_stop")
+POOL = ("test_wills", "test_estates", "test_beats", "test_pool_deaths")
+
+
+def core(*names: str) -> tuple[str, ...]:
+    return tuple(f"tests/core/{name}.py" for name in names)
+
+
+IN_MEMORY: dict[str, tuple[str, ...]] = {
+    "core.exits": core(*DELIVERY, "test_delivery_model"),
+    "core.delivery": core(*DELIVERY, "test_delivery_model"),
+    "core.delivery_books": core(*DELIVERY, "test_delivery_model"),
+    "core.handling": core("test_delivery_stop", *DELIVERY, "test_delivery_model"),
+    "core.lease": core("test_delivery_lease", *DELIVERY, "test_delivery_model"),
+    "core.settling": core("test_delivery_settling", *DELIVERY, "test_delivery_model"),
+    "core.wills": core(*POOL, "test_pool_model"),
+    "core.estates": core("test_estates", *POOL, "test_pool_model"),
+    "core.beats": core("test_beats", "test_pool_model"),
+    "core.arguments": core("test_arguments"),
+    "core.polling": core("test_polling", "test_pool_polls", "test_pool_model"),
+    "system.sqs.letters": ("tests/system/test_letters.py",),
+    "system.memory": ("tests/system/test_memory.py",),
+    "system.slip": ("tests/system/test_slip.py",),
+    "executing": ("tests/test_executing.py",),
+    "certificate": ("tests/test_certificate.py",),
+}
+IN_PROCESSES: dict[str, tuple[str, ...]] = dict.fromkeys(
+    ("delivering", "dispatcher", "running", "job"),
+    ("tests/pool/settling", "tests/pool/test_job_ends.py", "tests/pool/test_lease.py", "tests/pool/test_drain.py"),
+)
+
+
+@dataclass(frozen=True)
+class Tally:
+    """What came of a module's faults."""
+
+    module: str
+    tried: int
+    known: int
+    survivors: Sequence[Fault]
+
+    def __str__(self) -> str:
+        killed = self.tried - len(self.survivors)
+        return f"{self.module}: {self.known} faults, {self.tried} tried, {killed} seen, {len(self.survivors)} not"
+
+
+def main() -> int:
+    """Returns 1 if a fault was not seen."""
+    options = arguments()
+    os.environ["FLEET_HYPOTHESIS"] = "mutants"
+    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+    importlib.import_module("pytest")
+    importlib.import_module("hypothesis.stateful")
+    tallies = [tally(module, options) for module in options.module or IN_MEMORY]
+    print("\n".join(str(each) for each in tallies))
+    return int(any(each.survivors for each in tallies))
+
+
+def arguments() -> argparse.Namespace:
+    known = [*IN_MEMORY, *IN_PROCESSES]
+    parser = argparse.ArgumentParser(prog="scripts/mutate", description=__doc__.partition("\n")[0])
+    parser.add_argument("--module", action="append", choices=known, help="may be repeated; without it: all in memory")
+    parser.add_argument("--sample", type=int, metavar="N", help="only so many of a module's faults")
+    parser.add_argument("--seed", type=int, default=0, help="which ones")
+    parser.add_argument("--list", action="store_true", help="name the faults, and try none")
+    return parser.parse_args()
+
+
+def tally(module: str, options: argparse.Namespace) -> Tally:
+    path = ROOT / "fleet" / f"{module.replace('.', '/')}.py"
+    source = path.read_text()
+    found = list(faults(source, enum_members()))
+    chosen = found
+    if options.sample is not None and options.sample < len(found):
+        picked = set(random.Random(options.seed).sample(range(len(found)), options.sample))
+        chosen = [fault for number, fault in enumerate(found) if number in picked]
+    if not options.list and is_seen(module, Fault(0, "", "", ast.parse(source))):
+        raise SystemExit(f"the tests of {module} fail without any fault")
+    survivors = []
+    for fault in chosen:
+        if options.list:
+            print(f"{path.relative_to(ROOT)}:{fault}")
+        elif not is_seen(module, fault):
+            survivors.append(fault)
+            print(f"{path.relative_to(ROOT)}:{fault}", flush=True)
+    return Tally(module, 0 if options.list else len(chosen), len(found), survivors)
+
+
+def is_seen(module: str, fault: Fault) -> bool:
+    """Whether a test fails."""
+    return seen_in_memory(module, fault) if module in IN_MEMORY else seen_in_processes(module, fault)
+
+
+def enum_members() -> Members:
+    """Of every enum of the core, by its name; read in a process that imports them, so that this one does not."""
+    code = (
+        "import enum, pkgutil, importlib, fleet.core as core\n"
+        "for each in pkgutil.iter_modules(core.__path__):\n"
+        "    for name, found in vars(importlib.import_module('fleet.core.' + each.name)).items():\n"
+        "        if isinstance(found, type) and issubclass(found, enum.Enum) and list(found):\n"
+        "            print(name, *found.__members__)\n"
+    )
+    told = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    return {name: members for name, *members in map(str.split, told.splitlines())}
+
+
+# In memory.
+
+
+class Loader(importlib.abc.Loader):
+    """Loads the changed module in place of the real one."""
+
+    def __init__(self, path: Path, tree: ast.Module) -> None:
+        self._path, self._tree = path, tree
+
+    def exec_module(self, module: ModuleType) -> None:
+        exec(compile(self._tree, str(self._path), "exec"), module.__dict__)  # noqa: S102
+
+
+class Finder(importlib.abc.MetaPathFinder):
+    """Finds it."""
+
+    def __init__(self, name: str, loader: Loader) -> None:
+        self._name, self._loader = name, loader
+
+    def find_spec(self, fullname: str, *_: object) -> importlib.machinery.ModuleSpec | None:
+        """Only that one."""
+        return importlib.machinery.ModuleSpec(fullname, self._loader) if fullname == self._name else None
+
+
+def seen_in_memory(module: str, fault: Fault) -> bool:
+    """Whether a test fails in a forked process that has the fault."""
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            status = tested(module, fault)
+        finally:
+            os._exit(status)
+    return os.waitpid(child, 0)[1] != 0
+
+
+def tested(module: str, fault: Fault) -> int:
+    resource.setrlimit(resource.RLIMIT_CPU, (CPU, CPU))
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, 1)
+    os.dup2(nothing, 2)
+    sys.path.insert(0, str(ROOT))
+    path = ROOT / "fleet" / f"{module.replace('.', '/')}.py"
+    sys.meta_path.insert(0, Finder(f"fleet.{module}", Loader(path, fault.tree)))
+    import pytest
+
+    quiet = ("-W", "ignore::pytest.PytestAssertRewriteWarning")  # hypothesis was imported before, once for all
+    command = ["-x", "-q", *quiet, "-p", "no:cacheprovider", "-p", "no:xdist", "--rootdir", str(ROOT)]
+    return int(pytest.main([*command, *(str(ROOT / each) for each in IN_MEMORY[module])]))
+
+
+# In processes.
+
+
+def seen_in_processes(module: str, fault: Fault) -> bool:
+    """Whether a test fails in a copy of the tree that has the fault."""
+    with tempfile.TemporaryDirectory(prefix="fleet-mutant-") as directory:
+        copy = Path(directory)
+        for name in ("fleet", "tests", "examples"):
+            shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copy(ROOT / "pyproject.toml", copy)
+        (copy / "fleet" / f"{module.replace('.', '/')}.py").write_text(ast.unparse(fault.tree))
+        command = [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-x",
+            "-q",
+            "-n",
+            "2",
+            "-p",
+            "no:cacheprovider",
+            *IN_PROCESSES[module],
+        ]
+        run = subprocess.Popen(command, cwd=copy, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            return run.wait() != 0
+        finally:
+            if run.poll() is None:
+                run.send_signal(signal.SIGTERM)
+                run.wait()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
