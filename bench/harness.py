@@ -148,7 +148,15 @@ class Tree:
 def fleet(endpoint: Endpoint, workers: int, app: str = "noop", *options: str) -> Iterator[Tree]:
     """A pool of fleet's, with its default options, from an empty queue on until its first poll is open."""
     where = ["--endpoint-url", endpoint.url, "--queue", "bench", "--wait-time", str(WAIT_TIME)]
-    command = ["fleet", "start", "--workers", str(workers), *where, *options, f"bench.apps:{app}"]
+    command = [
+        "fleet",
+        "start",
+        "--workers",
+        str(workers),
+        *where,
+        *options,
+        f"bench.{app}" if ":" in app else f"bench.apps:{app}",
+    ]
     with _tree(endpoint, command, 1) as tree:
         yield tree
 

@@ -172,6 +172,25 @@ def _jobs(endpoint: Endpoint, tree: Tree) -> list[dict[str, int]]:
     return [{**m, "started": stamps[m["body"]][0], "ended": stamps[m["body"]][1]} for m in messages]
 
 
+def start(endpoint: Endpoint) -> list[Figure]:
+    """From the fork to the first line of user code, in a job and in a bare child of the same dispatcher.
+
+    One busy worker. A dispatcher forks both kinds in turn, so memory, caches and what else the host does are the same.
+    """
+    job, bare = [], []
+    for _ in range(ROUNDS):
+        with fleet(endpoint, 1, "starts:start") as tree:
+            all_at_once(endpoint, 2 * BLOCK)
+            job.append(_median_of(tree, "job"))
+            bare.append(_median_of(tree, "bare"))
+            tree.end(endpoint, signal.SIGTERM)
+    return [Figure("fork to the job's first line, median", "ms", job, bare, bar=1.5, bar_of_ratio=True)]
+
+
+def _median_of(tree: Tree, kind: str) -> float:
+    return statistics.median(until - began for began, until in tree.stamped(kind).values()) / 1e6
+
+
 def exit_to_delete(endpoint: Endpoint) -> list[Figure]:
     """From a job's last line to the arrival of its delete request: one message at a time in a pool of 8; one busy
     worker; 8 busy ones.
@@ -278,6 +297,7 @@ def _respawn(tree: Tree, event: dict[str, int]) -> float:
 MEASURES: dict[str, Callable[[Endpoint], list[Figure]]] = {
     "cpu": cpu,
     "latency": latency,
+    "start": start,
     "exit": exit_to_delete,
     "idle": idle,
     "ready": ready,
