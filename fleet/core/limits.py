@@ -11,19 +11,19 @@ from fleet.core.stopping import stop
 Step = tuple[Pool, tuple[Effect, ...]]
 
 
-def bounded(pool: Pool, now: float) -> Step:
-    """Drain when the time has passed, or when the last message that may be taken is done."""
-    if pool.phase is not Phase.RUNNING:
+def timed_out(pool: Pool, now: float) -> Step:
+    """--max-seconds: drain when they have passed."""
+    if pool.phase is not Phase.RUNNING or now < pool.ends_at:
         return pool, ()
-    if now >= pool.ends_at:
-        return stop(pool, Level.DRAIN, End(0, f"--max-seconds ({pool.config.max_seconds:g}) have passed"), now)
-    if _received_all(pool) and not in_hand(pool):
-        return stop(pool, Level.DRAIN, End(0, f"--max-jobs ({pool.config.max_jobs}) are done"), now)
-    return pool, ()
+    return stop(pool, Level.DRAIN, End(0, f"--max-seconds ({pool.config.max_seconds:g}) have passed"), now)
 
 
-def _received_all(pool: Pool) -> bool:
-    return pool.config.max_jobs is not None and pool.counts.received >= pool.config.max_jobs
+def satisfied(pool: Pool, now: float) -> Step:
+    """--max-jobs: drain when the last message that may be taken is done."""
+    most = pool.config.max_jobs
+    if pool.phase is not Phase.RUNNING or most is None or pool.counts.received < most or in_hand(pool):
+        return pool, ()
+    return stop(pool, Level.DRAIN, End(0, f"--max-jobs ({most}) are done"), now)
 
 
 def in_hand(pool: Pool) -> bool:

@@ -13,7 +13,7 @@ from fleet.core.beats import inspected
 from fleet.core.books import End, Helper, Level, Phase, Pool, Role
 from fleet.core.events import AskStack, Effect, Kill, KillHelper, Log, Send, Spawn, SpawnHelper, TellStack, Terminate
 from fleet.core.exits import Settlement
-from fleet.core.limits import bounded, in_hand, room
+from fleet.core.limits import in_hand, room, satisfied, timed_out
 from fleet.core.messages import Drain, Free, Grant
 from fleet.core.slots import ALIVE, HOLDS_MESSAGE, Slot, State
 from fleet.core.stopping import stop
@@ -34,9 +34,10 @@ def reconcile(pool: Pool, now: float, *, judge: bool = True) -> Step:
         *((_overdue, _late, _overstayed, inspected) if judge else ()),
         _polls_over,
         _started,
-        _emptied,
-        bounded,
+        timed_out,
         given,
+        _emptied,
+        satisfied,
         _helpers,
         _drained,
         _sized,

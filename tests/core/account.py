@@ -384,9 +384,9 @@ class Account:
 
     def reason(self, event: Event) -> int:
         match event:
-            case HelperFailed(_, code):
+            case HelperFailed(role, code) if not self.helpers[role].proven:
                 return code
-            case HelperDied(role):
+            case HelperDied(role) if not self.helpers[role].proven:
                 return 4 if role is Role.TEMPLATE else 1
             case Died() if restarts.hopeless(self.restarts, self.desired):
                 return 3

@@ -2,11 +2,12 @@
 
 import pytest
 
-from fleet.core.books import Config, Phase
-from fleet.core.events import AskStack, Send, Terminate
+from fleet.core.books import Config, Phase, Role
+from fleet.core.estates import Estate
+from fleet.core.events import AskStack, Died, Ended, HelperDied, Send, Terminate
 from fleet.core.messages import Drain, Empty, Held, PollFailed, Received
 from fleet.core.slots import State
-from tests.core.story import BAD, DONE, GRANT, LEFT_AS_TOLD, Story, running, sends, working
+from tests.core.story import BAD, DONE, GRANT, KILLED, LEFT_AS_TOLD, Story, running, sends, working
 
 IDLE, POLLING, WORKING = State.IDLE, State.POLLING, State.WORKING
 
@@ -114,3 +115,15 @@ def test_until_empty_may_still_end_it_first(bad: bool) -> None:
     story.now = 60.0
     story.sample(0)
     assert (story.phase, story.code) == (Phase.DRAINING, 6 if bad else 0)
+
+
+def test_the_last_message_may_be_settled_by_nobody() -> None:
+    """Its dispatcher has died, and so has the scout that was to release it: then all is done, at once."""
+    story = working(1, 1, max_jobs=1)
+    story.happens(Ended(0))
+    estate = Estate("id", 1, "handle", lease_until=60.0)
+    story.happens(Died(0, KILLED, "SIGKILL", estate))
+    assert story.is_in(Phase.RUNNING)
+    story.happens(HelperDied(Role.SCOUT, "SIGKILL"))
+    assert story.is_in(Phase.DRAINING)
+    assert story.pool.counts.left == 1
