@@ -9,7 +9,8 @@ import signal
 from dataclasses import dataclass
 
 from fleet.core import events
-from fleet.core.books import Depth, Role, Will
+from fleet.core.books import Role, Will
+from fleet.core.depth import Depth
 from fleet.core.estates import Estate
 from fleet.core.events import Event
 from fleet.core.exits import Exit, Settlement

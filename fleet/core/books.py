@@ -4,6 +4,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum, IntEnum, auto
 from math import inf
 
+from fleet.core.depth import Depth
 from fleet.core.emptiness import Emptiness
 from fleet.core.estates import Estate
 from fleet.core.exits import Settlement
@@ -99,20 +100,6 @@ class Counts:
     def in_hand(self) -> int:
         """Messages received and not yet settled; zero at every end."""
         return self.received - self.deleted - self.released - self.dead_lettered - self.left
-
-
-@dataclass(frozen=True, slots=True)
-class Depth:
-    """One sample of the queue's three approximate counts."""
-
-    visible: int
-    in_flight: int
-    delayed: int
-
-    @property
-    def total(self) -> int:
-        """All messages that are in the queue, whatever they wait for."""
-        return self.visible + self.in_flight + self.delayed
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
-from fleet.core.books import Depth, Level, Role, Will
+from fleet.core.books import Level, Role, Will
+from fleet.core.depth import Depth
 from fleet.core.estates import Estate
 from fleet.core.exits import Exit, Settlement
 from fleet.core.messages import Order, Report

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Any, Protocol
 
-from fleet.core.books import Depth
+from fleet.core.depth import Depth
 
 
 class Trouble(Enum):

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 from math import inf
 
 from fleet.core import emptiness, polling, restarts, spawning
-from fleet.core.books import Config, Counts, Depth, Level, Phase, Pool, Resize, Role
+from fleet.core.books import Config, Counts, Level, Phase, Pool, Resize, Role
+from fleet.core.depth import Depth
 from fleet.core.emptiness import Emptiness
 from fleet.core.estates import Estate
 from fleet.core.events import (

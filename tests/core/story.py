@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from fleet.core import books, pool, reconcile
-from fleet.core.books import Config, Depth, Level, Phase, Pool, Role
+from fleet.core.books import Config, Level, Phase, Pool, Role
+from fleet.core.depth import Depth
 from fleet.core.events import (
     Died,
     Effect,

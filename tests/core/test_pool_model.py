@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from fleet.core import pool as machine
-from fleet.core.books import Config, Depth, Helper, Level, Phase, Pool, Role, Will
+from fleet.core.books import Config, Helper, Level, Phase, Pool, Role, Will
+from fleet.core.depth import Depth
 from fleet.core.events import (
     AskStack,
     Died,

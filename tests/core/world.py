@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from math import inf
 
 from fleet.core import books, pool
-from fleet.core.books import Config, Depth, Level, Phase, Pool, Role, Will
+from fleet.core.books import Config, Level, Phase, Pool, Role, Will
+from fleet.core.depth import Depth
 from fleet.core.events import (
     AskStack,
     Died,

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from fleet.core.books import Depth
+from fleet.core.depth import Depth
 from fleet.core.queue import Message, QueueError, Redrive, Trouble
 from fleet.system.clock import now
 from fleet.system.sqs import answers

@@ -3,7 +3,7 @@
 import json
 from typing import Any, TypeVar
 
-from fleet.core.books import Depth
+from fleet.core.depth import Depth
 from fleet.core.queue import Message, Redrive
 
 Answer = TypeVar("Answer")

@@ -1,0 +1,17 @@
+"""A sample of the queue's depth."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Depth:
+    """One sample of the queue's three approximate counts."""
+
+    visible: int
+    in_flight: int
+    delayed: int = 0
+
+    @property
+    def total(self) -> int:
+        """All messages that are in the queue, whatever they wait for."""
+        return self.visible + self.in_flight + self.delayed
