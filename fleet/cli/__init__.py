@@ -7,12 +7,12 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from fleet.cli import check, config, operate, send, serve, start, status
+from fleet.cli import check, config, operate, send, serve, simulate, start, status
 from fleet.cli.base import DONE, USAGE, Failure, cli
 from fleet.system import host, log
 from fleet.version import VERSION
 
-COMMANDS = (start, status, operate, send, serve, check, config)  # importing them has registered them
+COMMANDS = (start, status, operate, send, serve, check, config, simulate)  # importing them has registered them
 
 
 def main() -> NoReturn:

@@ -1,0 +1,116 @@
+"""`fleet simulate`."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fleet.cli.base import DONE, USAGE, Failure, cli
+from fleet.core.scaling import Bounds
+from fleet.simulate import optimum, picture, tables, traces
+from fleet.simulate.optimum import Optimum
+from fleet.simulate.results import Result
+from fleet.simulate.rivals import POLICIES
+from fleet.simulate.scenario import Load, Scenario
+from fleet.simulate.service import Service
+from fleet.simulate.traces import SHAPES, Trace, TraceError
+from fleet.simulate.world import World
+
+ALL = "all"
+SHAPE_WORDS = "; ".join(f"{name} ({shape.words})" for name, shape in SHAPES.items())
+
+
+@cli.command()
+def simulate(
+    what: Annotated[
+        list[str] | None, typer.Argument(help=f"A CSV file (second,arrivals), {ALL}, or shapes: {SHAPE_WORDS}.")
+    ] = None,
+    policy: Annotated[
+        list[str] | None,
+        typer.Option("--policy", "-p", help=f"{', '.join(POLICIES)} or {ALL}; may be repeated. [fleet]"),
+    ] = None,
+    hosts: Annotated[int, typer.Option(min=1, help="Hosts on the queue; policies but fleet know one.")] = 1,
+    workers: Annotated[int, typer.Option("--workers", "-w", min=1, help="What each host starts with.")] = 1,
+    min_workers: Annotated[int, typer.Option(min=1, help="The fewest on a host.")] = 1,
+    max_workers: Annotated[int, typer.Option(min=1, help="The most on a host.")] = 64,
+    target_wait: Annotated[float, typer.Option(min=0.1, help="How long a message may wait, seconds.")] = 60.0,
+    shrink_after: Annotated[float, typer.Option(min=0.0, help="How long a smaller need must last, seconds.")] = 300.0,
+    depth_interval: Annotated[float, typer.Option(min=0.1, help="Between samples, seconds.")] = 15.0,
+    wait_time: Annotated[float, typer.Option(min=0.0, max=20.0, help="Long poll, seconds.")] = 10.0,
+    visibility_timeout: Annotated[float, typer.Option(min=2.0, help="The lease, seconds.")] = 60.0,
+    job_seconds: Annotated[float, typer.Option(min=0.001, help="What a job takes on average.")] = 2.0,
+    job_variation: Annotated[float, typer.Option(min=0.0, help="Its standard deviation, in parts of that.")] = 1.0,
+    rate: Annotated[float, typer.Option(min=0.0, help="Times as many messages as the shape says.")] = 1.0,
+    seed: Annotated[int, typer.Option(help="The same seed is the same run.")] = 1,
+    plot: Annotated[bool, typer.Option(help="Draw curves with characters.")] = True,
+    png: Annotated[Path | None, typer.Option(help="Draw one trace as a picture (extra fleet-sqs[plot]).")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One object a line.")] = False,
+) -> int:
+    """Try the sizing rule on a trace of arrivals, without processes or a queue."""
+    if not min_workers <= workers <= max_workers:
+        raise Failure(USAGE, f"--workers {workers} must lie between {min_workers} and {max_workers}")
+    found, chosen = _traces(what or ["steady"], seed, rate), _policies(policy or ["fleet"])
+    if hosts > 1 and set(chosen) - {"fleet", "max"}:
+        raise Failure(USAGE, "--hosts: only the policies fleet and max know more than one host")
+    if png and len(found) > 1:
+        raise Failure(USAGE, "--png draws one trace")
+    base = Scenario(
+        trace=found[0],
+        service=Service(job_seconds, job_variation),
+        bounds=Bounds(min_workers, max_workers, target_wait, shrink_after, depth_interval),
+        hosts=hosts,
+        start=workers,
+        wait_time=wait_time,
+        visibility=visibility_timeout,
+        seed=seed,
+    )
+    rows: list[tuple[str, ...]] = []
+    for trace in found:
+        limit, results = _tried(replace(base, trace=trace), chosen)
+        rows += [tables.row(result, limit, target_wait) for result in results]
+        if plot and not as_json and len(found) == 1:
+            for result in results:
+                typer.echo(tables.plot(result, trace.arrivals, trace.seconds) + "\n")
+        if png:
+            _draw(png, results, target_wait)
+    if as_json:
+        for row in rows:
+            typer.echo(json.dumps(dict(zip(tables.HEAD, row, strict=True))))
+    else:
+        typer.echo(tables.table(rows))
+    return DONE
+
+
+def _tried(scenario: Scenario, policies: list[str]) -> tuple[Optimum, list[Result]]:
+    """Every policy on the same messages."""
+    load = Load.of(scenario)
+    return optimum.of(scenario, load), [World(scenario, load, POLICIES[name](scenario)).run() for name in policies]
+
+
+def _traces(names: list[str], seed: int, rate: float) -> list[Trace]:
+    found = []
+    for name in list(SHAPES) if names == [ALL] else names:
+        try:
+            found.append(traces.built_in(name, seed, rate) if name in SHAPES else traces.read(Path(name)))
+        except TraceError as error:
+            raise Failure(USAGE, f"{error}; a shape is one of {', '.join(SHAPES)}") from None
+    return found
+
+
+def _policies(names: list[str]) -> list[str]:
+    chosen = list(POLICIES) if names == [ALL] else names
+    for name in chosen:
+        if name not in POLICIES:
+            raise Failure(USAGE, f"--policy {name}: it must be one of {', '.join(POLICIES)} or {ALL}")
+    return chosen
+
+
+def _draw(path: Path, results: list[Result], target_wait: float) -> None:
+    try:
+        picture.draw(path, results, target_wait)
+    except picture.NoMatplotlib:
+        raise Failure(USAGE, "--png needs matplotlib: pip install 'fleet-sqs[plot]'") from None
+    except OSError as error:
+        raise Failure(USAGE, f"--png: {error}") from None

@@ -1,0 +1,107 @@
+"""A host on paper: dispatchers that are idle, in a poll or busy; core/polling.py grants the polls."""
+
+from dataclasses import replace
+
+from fleet.core import polling, scaling, workload
+from fleet.core.depth import Depth
+from fleet.core.polling import QUICK, Polling
+from fleet.core.scaling import SOONEST, Bounds, Scene, Sizing
+
+
+class Poll:
+    """An open long poll."""
+
+    __slots__ = ("began", "host", "is_open", "place")
+
+    def __init__(self, host: "Host", began: float, place: int) -> None:
+        self.host, self.began, self.place, self.is_open = host, began, place, True
+
+
+class Host:
+    """One pool. With `lone_polls` every worker polls for itself, as those of other systems do."""
+
+    __slots__ = (
+        "bounds",
+        "busy",
+        "depth",
+        "desired",
+        "idle",
+        "lone_polls",
+        "polling",
+        "polls",
+        "resumes_at",
+        "round",
+        "size",
+        "sizing",
+    )
+
+    def __init__(self, size: int, bounds: Bounds, *, lone_polls: bool) -> None:
+        self.bounds, self.lone_polls = bounds, lone_polls
+        self.size = self.desired = self.idle = size
+        self.busy = 0
+        self.polls: set[Poll] = set()
+        self.polling = Polling()
+        self.sizing = Sizing()
+        self.resumes_at = -1.0
+        self.depth = Depth(0, 0)
+        self.round = 0  # which of the samples that were planned is still to come
+
+    def grants(self, now: float) -> int:
+        """How many of the idle dispatchers poll now."""
+        if self.lone_polls:
+            return self.idle
+        return polling.grants(self.polling, now, self.idle, len(self.polls))
+
+    def received(self, now: float, took: float) -> None:
+        """A poll brought a message."""
+        if not self.lone_polls:
+            self.passed(now)
+            self.polling = polling.hit(self.polling, took, self.size)
+            self.sizing = scaling.polled(self.sizing, quick=took < QUICK)
+        self.busy += 1
+
+    def came_home(self, now: float, took: float) -> None:
+        """A poll came home empty."""
+        self.idle += 1
+        if not self.lone_polls:
+            self.polling = polling.empty(self.polling, now, took)
+            self.sizing = scaling.polled(self.sizing, quick=False)
+
+    def settled(self, now: float, hidden_for: float) -> None:
+        """A job has ended; its message is deleted, or hidden for a while."""
+        if not self.lone_polls:
+            self.passed(now)
+            self.sizing = replace(self.sizing, work=workload.finished(self.sizing.work, self.busy, hidden_for))
+        self.busy -= 1
+        self.idle += 1
+
+    def passed(self, now: float) -> None:
+        """Time has passed."""
+        work = workload.passed(self.sizing.work, self.busy, now, self.bounds.target_wait)
+        self.sizing = replace(self.sizing, work=work)
+
+    def resize(self, desired: int) -> None:
+        """Have so many; the surplus leaves when it is idle."""
+        self.desired = desired
+        if desired > self.size:
+            self.idle += desired - self.size
+            self.size = desired
+
+    def retire(self) -> None:
+        """Idle dispatchers that are too many leave."""
+        surplus = min(self.idle, self.size - self.desired)
+        if surplus > 0:
+            self.idle -= surplus
+            self.size -= surplus
+
+    def scene(self, now: float) -> Scene:
+        """What the decision sees of the host."""
+        spare = self.idle > 0 or any(now - poll.began >= QUICK for poll in self.polls)
+        return Scene(self.desired, self.size, self.busy, spare)
+
+    def wants_sample(self, now: float) -> bool:
+        """Whether the scout is to sample now; most of the time it is clear at first sight that not."""
+        if self.lone_polls or self.idle or self.polls or now - self.sizing.sampled_at < SOONEST * self.bounds.interval:
+            return False
+        self.passed(now)
+        return scaling.wants_sample(self.sizing, self.depth, self.scene(now), self.bounds, now)

@@ -1,0 +1,80 @@
+"""The limit: worker-seconds of a pool that knows when each message comes and how long its job takes.
+
+It keeps the fewest workers that are allowed, and has one more for exactly as long as a job takes when a message would
+otherwise wait longer than the target. It never pays for an idle worker above the fewest, so nobody who keeps the
+target needs much less: the work itself, or the fewest workers all the time, are lower bounds that it nearly reaches.
+"""
+
+import heapq
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fleet.simulate.scenario import Load, Scenario
+from fleet.simulate.world import LATENCY, hidden_after
+
+Deliveries = list[tuple[float, float]]
+
+
+@dataclass(frozen=True, slots=True)
+class Optimum:
+    """What it takes: worker-seconds in all; the smallest number of workers that, always there, keeps the target."""
+
+    worker_seconds: float
+    most: int
+
+
+def of(scenario: Scenario, load: Load) -> Optimum:
+    """For all hosts together."""
+    deliveries = _deliveries(scenario, load)
+    fewest = scenario.bounds.least * scenario.hosts
+    return Optimum(_worker_seconds(scenario, fewest, deliveries), max(fewest, _most(scenario, deliveries)))
+
+
+def _worker_seconds(scenario: Scenario, fewest: int, deliveries: Deliveries) -> float:
+    end = float(scenario.trace.seconds)
+    free = [0.0] * fewest
+    extra = 0.0
+    for came, took in deliveries:
+        latest = came + scenario.bounds.target_wait
+        if free[0] <= latest:
+            heapq.heapreplace(free, max(came, free[0]) + took)
+        else:
+            extra += max(0.0, min(end, latest + took) - min(end, latest))
+    return fewest * end + extra
+
+
+def _most(scenario: Scenario, deliveries: Deliveries) -> int:
+    """By halving: with so many workers, is there ever more work than they do within the target?"""
+    work = [0.0] * (scenario.trace.seconds + 1)
+    for came, took in deliveries:
+        if came < scenario.trace.seconds:
+            work[int(came)] += took
+    few, many = 0, 1 + int(max(work))
+    while few + 1 < many:
+        middle = (few + many) // 2
+        if _keeps(middle, scenario.bounds.target_wait, work):
+            many = middle
+        else:
+            few = middle
+    return many
+
+
+def _keeps(workers: int, target_wait: float, work: Sequence[float]) -> bool:
+    waiting = 0.0
+    for more in work:
+        waiting = max(0.0, waiting + more - workers)
+        if waiting > workers * target_wait:
+            return False
+    return True
+
+
+def _deliveries(scenario: Scenario, load: Load) -> Deliveries:
+    """(when it comes, how long it keeps a worker), the deliveries of failing messages too, in order."""
+    found = []
+    for message, (came, seconds) in enumerate(zip(load.arrivals, load.seconds, strict=True)):
+        found.append((came, seconds + LATENCY))
+        if message in load.failing:
+            pause = seconds + LATENCY + hidden_after(seconds, scenario.visibility)
+            found += [(came + again * pause, seconds + LATENCY) for again in range(1, scenario.receives)]
+    found.sort()
+    return found

@@ -1,0 +1,47 @@
+"""What every policy meets: the trace, the jobs, the bounds, and the messages that were drawn from them."""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from fleet.core.scaling import Bounds
+from fleet.simulate.queue import Message
+from fleet.simulate.service import Service
+from fleet.simulate.traces import Trace
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """The world without its policy. Times are seconds; `receives` are the deliveries of a message that always fails."""
+
+    trace: Trace
+    service: Service = field(default_factory=Service)
+    bounds: Bounds = field(default_factory=lambda: Bounds(1, 64))
+    hosts: int = 1
+    start: int = 1
+    wait_time: float = 10.0
+    visibility: float = 60.0
+    receives: int = 3
+    seed: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """The scenario's messages: when each arrives, how long its job takes, which fail."""
+
+    arrivals: Sequence[float]
+    seconds: Sequence[float]
+    failing: frozenset[Message]
+
+    @classmethod
+    def of(cls, scenario: Scenario) -> "Load":
+        """Drawn from the scenario's seed: the same for all policies."""
+        trace, luck = scenario.trace, random.Random(f"{scenario.seed} {scenario.trace.name} load")
+        arrivals = [
+            second + part
+            for second, count in enumerate(trace.arrivals)
+            for part in sorted(luck.random() for _ in range(count))
+        ]
+        seconds = scenario.service.draw(len(arrivals), luck)
+        bad = (message for message in range(len(arrivals)) if luck.random() < trace.failing) if trace.failing else ()
+        return cls(arrivals, seconds, frozenset(bad))

@@ -1,0 +1,54 @@
+"""The others' rules, one decision after the other."""
+
+from fleet.core.depth import Depth
+from fleet.core.scaling import Bounds
+from fleet.simulate.hosts import Host
+from fleet.simulate.policies import Fixed, Glance, Policy
+from fleet.simulate.rivals import Horizon, Keda, TargetTracking
+from fleet.simulate.scenario import Scenario
+from fleet.simulate.service import Service
+from fleet.simulate.traces import Trace
+
+WORLD = Scenario(Trace("none", [0]), Service(2.0), Bounds(1, 64))  # thirty messages a worker
+
+
+def sizes(policy: Policy, *samples: tuple[int, int], start: int = 1) -> list[int]:
+    """The size after each sample of (visible, in flight)."""
+    host = Host(start, WORLD.bounds, lone_polls=True)
+    found = []
+    for index, sample in enumerate(samples):
+        host.resize(policy.size(Glance(host, Depth(*sample), index * policy.every, 0.0)))
+        host.retire()
+        found.append(host.desired)
+    return found
+
+
+def test_keda_grows_by_doubling_to_its_part_of_all_messages() -> None:
+    assert sizes(Keda(WORLD), *[(590, 10)] * 5) == [5, 10, 20, 20, 20]
+
+
+def test_the_autoscaler_lets_a_tenth_pass() -> None:
+    assert sizes(Keda(WORLD), (320, 0), start=10) == [10]
+    assert sizes(Keda(WORLD), (340, 0), start=10) == [12]
+
+
+def test_the_autoscaler_goes_down_to_the_most_it_wanted_in_five_minutes() -> None:
+    shrinking = sizes(Keda(WORLD), (300, 0), *[(0, 0)] * 21, start=10)
+    assert shrinking == [10] * 20 + [1, 1]
+
+
+def test_target_tracking_waits_for_three_minutes_and_then_grows_in_proportion() -> None:
+    assert sizes(TargetTracking(WORLD), *[(300, 0)] * 4) == [1, 1, 10, 10]
+
+
+def test_target_tracking_waits_for_fifteen_minutes_and_then_shrinks_by_a_quarter() -> None:
+    assert sizes(TargetTracking(WORLD), *[(0, 0)] * 16, start=8) == [8] * 14 + [6, 6]
+
+
+def test_horizon_moves_one_step_towards_all_or_the_fewest() -> None:
+    assert sizes(Horizon(WORLD), (1, 0), (1, 0), (0, 5), (0, 0), (0, 0)) == [2, 3, 2, 1, 1]
+
+
+def test_fixed_stays() -> None:
+    assert Fixed(WORLD).start == 64
+    assert sizes(Fixed(WORLD), (1000, 0), (0, 0), start=64) == [64, 64]
