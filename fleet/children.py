@@ -29,6 +29,7 @@ from fleet.core.messages import (
     Plan,
     Ready,
     Report,
+    Sample,
     Usable,
     Word,
 )
@@ -162,6 +163,11 @@ class Children:
                 estate.receive_id,
             )
             self._helpers[Role.SCOUT].channel.send(order)
+
+    def sample(self) -> None:
+        """Have the scout count now."""
+        if Role.SCOUT in self._helpers:
+            self._helpers[Role.SCOUT].channel.send(Sample())
 
     def kill_helper(self, role: Role) -> None:
         """SIGKILL."""

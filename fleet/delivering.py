@@ -322,7 +322,20 @@ class Delivering:
         seconds = self._job.seconds if self._job else None
         bad = delivery.sent or ended_badly(delivery.outcome, how, facts)
         self._bench.board.clear(how.value)
-        self._ears.say(Settled(how, delivery.outcome, seconds, bad, self._starved, delivery.lost))
         decided = delivery.verdict
-        fields = {"why": decided.why, "delay": decided.delay} if decided else {"why": "", "delay": 0}
-        log.emit(f"message.{how.value}", **self._about, **fields)
+        why, delay = (decided.why, decided.delay) if decided else ("", 0)
+        rest = {Settlement.LEAVE: delivery.lease_until - now(), Settlement.RELEASE: float(delay)}
+        used = self._job.usage.max_rss_mib if self._job else None
+        self._ears.say(
+            Settled(
+                how,
+                delivery.outcome,
+                seconds,
+                bad,
+                self._starved,
+                delivery.lost,
+                hidden_for=round(max(0.0, rest.get(how, 0.0)), 1),
+                max_rss_mib=used,
+            )
+        )
+        log.emit(f"message.{how.value}", **self._about, why=why, delay=delay)

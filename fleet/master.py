@@ -20,16 +20,17 @@ from fleet.core.events import Effect, Event
 from fleet.core.messages import Plan
 from fleet.core.reconcile import wakes_at
 from fleet.core.requests import Request
-from fleet.core.slots import State
+from fleet.core.slots import HOLDS_MESSAGE, State
 from fleet.display import Display
 from fleet.health import HealthFile
 from fleet.supervised import Supervised
-from fleet.system import log, scoreboard, signals, stacks
+from fleet.system import log, memory, scoreboard, signals, stacks
 from fleet.system.clock import now
 from fleet.system.scoreboard import Scoreboard
 from fleet.system.signals import Wakeup
 
 CAUGHT = (*signals.GROUP, *signals.HARMLESS, signal.SIGCHLD)
+MEASURED_EVERY = 1.0  # seconds between two looks at the memory, at least
 
 
 class Master:
@@ -56,6 +57,7 @@ class Master:
         self._health = health
         self._asked: list[int] = []  # descriptors of the control socket on which something has happened
         self._control = Control(listener, self._poll, self._answered)
+        self._memory = memory.Gauge()
         self._children = Children(plan, self._poll, self._board, board_fd, passed_fds)
 
     def run(self) -> tuple[End, str]:
@@ -65,6 +67,7 @@ class Master:
             self._health.tell(self._pool)
             while self._pool.phase is not Phase.STOPPED:
                 for event in self._wait():
+                    self._measure()
                     self._take(event)
                 for event in self._children.swept():
                     self._take(event)
@@ -157,6 +160,18 @@ class Master:
             self._perform(effect)
         self._display.retitle(self._pool)
 
+    def _measure(self) -> None:
+        """What memory there is, before it is decided on: at most once a second, and only when something happens."""
+        moment = now()
+        if moment < self._pool.memory.at + MEASURED_EVERY:
+            return
+        found = self._memory.look()
+        if found is not None:
+            working = (slot.number for slot in self._pool.slots if slot.state in HOLDS_MESSAGE)
+            records = (self._board.read(number) for number in working)
+            taken = tuple(memory.resident(record.job_pid) for record in records if record and record.job_pid)
+            self._take(events.Measured(found.available, found.total, taken))
+
     def _perform(self, effect: Effect) -> None:
         match effect:
             case events.Send(slot, order):
@@ -178,6 +193,8 @@ class Master:
                 self._children.tell_stacks(None if who is None else self._pool.slots[who].pid)
             case events.GiveWill(will):
                 self._children.give(will)
+            case events.Sample():
+                self._children.sample()
             case events.KillHelper(role):
                 self._children.kill_helper(role)
             case events.Log(event, fields):

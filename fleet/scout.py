@@ -14,7 +14,7 @@ import setproctitle
 
 from fleet.core import advice
 from fleet.core.delivery_books import FIRST_LEASE
-from fleet.core.messages import Counted, Execute, Failed, Late, NotCounted, Plan, Usable
+from fleet.core.messages import Counted, Execute, Failed, Late, NotCounted, Plan, Sample, Usable
 from fleet.core.queue import QueueError, Trouble
 from fleet.executing import executed
 from fleet.system import channel, log, signals, sqs, stacks
@@ -84,7 +84,7 @@ def _usable(plan: Plan, queue: sqs.SqsQueue) -> Usable:
 
 
 def _sample(plan: Plan, master: Channel, queue: sqs.SqsQueue) -> None:
-    """Sample, wait about the interval, and again."""
+    """Sample, wait about the interval or until the master asks, and again."""
     first_lease = min(plan.visibility, FIRST_LEASE)
     while True:
         try:
@@ -99,15 +99,18 @@ def _sample(plan: Plan, master: Channel, queue: sqs.SqsQueue) -> None:
 
 
 def _hung_up(master: Channel, seconds: float, queue: sqs.SqsQueue | None = None, first_lease: float = 0) -> bool:
-    """Wait that long, doing what the master orders, or until it is gone."""
+    """Wait that long, doing what the master orders, or until it wants a sample or is gone; whether it is gone."""
     poll = select.poll()
     poll.register(master.fileno(), select.POLLIN)
     deadline = now() + seconds
     while (left := deadline - now()) > 0:
         if poll.poll(ceil(left * 1000)):
-            for word in master.receive():
+            words = master.receive()
+            for word in words:
                 if isinstance(word, Execute) and queue is not None:
                     master.send(executed(word, queue, first_lease))
+            if any(isinstance(word, Sample) for word in words):
+                return master.closed
         if master.closed:
             return True
     return False

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from fleet.core.names import CODE
+from fleet.core.resizing import MOST
 from fleet.core.sns import TOPIC
 from fleet.system import host
 from fleet.system.log import LEVELS
@@ -104,6 +105,7 @@ def _choice(*words: str) -> Check:
 _TEXT = Check(_text, right="a text that is not empty")
 _CODE = Check(_text, lambda value: bool(CODE.fullmatch(value)), "module:attribute", "MODULE:ATTR")
 _FLAG = Check(_yes, right="true or false")
+_WORKERS = Check(_whole, lambda value: 1 <= value <= MOST, f"a number from 1 to {MOST}", "N")
 _PORT = Check(_whole, lambda value: 0 < value < 65_536, "a port from 1 to 65535", "PORT")
 
 
@@ -132,11 +134,19 @@ class Settings:
     region: str | None = option(None, _TEXT, "AWS region.", shown="boto3's")
     workers: int = option(
         "auto",
-        Check(_workers, lambda value: 1 <= value <= 1024, "auto or a number from 1 to 1024", "N"),
+        Check(_workers, lambda value: 1 <= value <= MOST, f"auto or a number from 1 to {MOST}", "N"),
         "Dispatchers pre-forked; auto: processors this process may use.",
         short="-w",
         shown="auto",
     )
+    min_workers: int | None = option(
+        None, _WORKERS, "The fewest, when the pool sizes itself by queue depth.", shown="= workers"
+    )
+    max_workers: int | None = option(
+        None, _WORKERS, "The most, when the pool sizes itself by queue depth.", shown="= workers"
+    )
+    target_wait: float = option(60.0, _seconds(0.1), "How long a message may wait; what sizing aims at.")
+    shrink_after: float = option(300.0, _seconds(0), "How long a smaller need must last before the pool shrinks.")
     visibility_timeout: float = option(
         60.0, _seconds(2, LONGEST_VISIBILITY), "The lease; extended every third of it while a job runs."
     )
@@ -227,6 +237,7 @@ def load(command_line: Mapping[str, Any], environment: Mapping[str, str], config
     """Merge and check. `command_line` holds None for what was not given. Raises SettingsError."""
     file, file_name = _file(config or environment.get("FLEET_CONFIG"))
     values: dict[str, Any] = {}
+    automatic = False
     origins: dict[str, str] = {}
     for each in fields(Settings):
         flag, variable = f"--{each.name.replace('_', '-')}", f"FLEET_{each.name.upper()}"
@@ -238,9 +249,11 @@ def load(command_line: Mapping[str, Any], environment: Mapping[str, str], config
             raw, origin = file[each.name], file_name
         else:
             raw, origin = each.default, "default"
+        automatic = automatic or (each.name == "workers" and raw == "auto")
         values[each.name] = None if raw is None else _checked(each.metadata["check"], raw, flag, origin)
         origins[each.name] = origin
     _loudness(values, origins)
+    _sizes(values, automatic)
     return Loaded(_completed(values, app), origins)
 
 
@@ -257,6 +270,23 @@ def _loudness(values: dict[str, Any], origins: dict[str, str]) -> None:
             values["log_level"] = meant[here[0]]
             origins["log_level"] = origins[here[0]]
             return
+
+
+def _sizes(values: dict[str, Any], automatic: bool) -> None:
+    """The bounds of a pool that sizes itself, and a size between them; `auto` is one."""
+    least, most, workers = values["min_workers"], values["max_workers"], values["workers"]
+    if least is None and most is None:
+        return
+    if automatic:
+        workers = max(least or 1, min(most or MOST, workers))
+    least, most = least or workers, most or workers
+    if least > most:
+        raise SettingsError(f"--min-workers is {least}, more than --max-workers, {most}")
+    if not least <= workers <= most:
+        raise SettingsError(
+            f"--workers is {workers}; it must lie between --min-workers, {least}, and --max-workers, {most}"
+        )
+    values |= {"workers": workers, "min_workers": least, "max_workers": most}
 
 
 def _file(given: str | None) -> tuple[dict[str, Any], str]:

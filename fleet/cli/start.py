@@ -101,10 +101,15 @@ def _plan(chosen: Settings, app: str, queue: str, served: LocalServer | None) ->
         dead_letter_directly=chosen.dead_letter == "direct",
         kill_on_lost_lease=chosen.on_lease_lost == "kill",
         start_timeout=chosen.start_timeout,
-        sample_every=min(chosen.depth_interval, chosen.empty_for / 2) if chosen.until_empty else chosen.depth_interval,
+        sample_every=_sample_every(chosen),
         log_level=chosen.log_level,
         log_format=chosen.log_format,
     )
+
+
+def _sample_every(chosen: Settings) -> float:
+    """The depth interval; --until-empty needs samples more often than it waits."""
+    return min(chosen.depth_interval, chosen.empty_for / 2) if chosen.until_empty else chosen.depth_interval
 
 
 def _config(chosen: Settings) -> Config:
@@ -118,4 +123,9 @@ def _config(chosen: Settings) -> Config:
         empty_for=chosen.empty_for if chosen.until_empty else None,
         max_seconds=inf if chosen.max_seconds is None else chosen.max_seconds,
         max_jobs=chosen.max_jobs,
+        min_workers=chosen.min_workers,
+        max_workers=chosen.max_workers,
+        target_wait=chosen.target_wait,
+        shrink_after=chosen.shrink_after,
+        depth_interval=_sample_every(chosen),
     )

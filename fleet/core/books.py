@@ -8,8 +8,10 @@ from fleet.core.depth import Depth
 from fleet.core.emptiness import Emptiness
 from fleet.core.estates import Estate
 from fleet.core.exits import Settlement
+from fleet.core.memory import Memory
 from fleet.core.polling import Polling
 from fleet.core.restarts import Restarts
+from fleet.core.scaling import Sizing
 from fleet.core.slots import ALIVE, Slot, State
 from fleet.core.spawning import Spawning
 
@@ -55,6 +57,9 @@ class Config:
     max_jobs: int | None = None  # messages received
     min_workers: int | None = None  # both None: a fixed size, that an operator may change
     max_workers: int | None = None
+    target_wait: float = 60.0
+    shrink_after: float = 300.0
+    depth_interval: float = 15.0
 
     @property
     def bounds(self) -> tuple[int, int] | None:
@@ -170,6 +175,8 @@ class Pool:
     paused: bool = False
     held: bool = False  # the size is an operator's, until `scale auto`
     last_resize: Resize | None = None
+    sizing: Sizing = field(default_factory=Sizing)
+    memory: Memory = field(default_factory=Memory)
     counts: Counts = field(default_factory=Counts)
     level: Level | None = None
     signalled_at: float = -inf

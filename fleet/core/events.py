@@ -103,6 +103,15 @@ class Sampled:
 
 
 @dataclass(frozen=True, slots=True)
+class Measured:
+    """This host's memory in MiB: what is available of how much, and what each running job has of it."""
+
+    available: float
+    total: float
+    taken: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class WillDone:
     """The scout has settled the message of a dead dispatcher, or could not (LEAVE).
 
@@ -172,6 +181,7 @@ Event = (
     | HelperFailed
     | HelperDied
     | Sampled
+    | Measured
     | WillDone
     | Seen
     | StacksAsked
@@ -241,6 +251,11 @@ class GiveWill:
 
 
 @dataclass(frozen=True, slots=True)
+class Sample:
+    """Have the scout sample the queue's depth now."""
+
+
+@dataclass(frozen=True, slots=True)
 class Terminate:
     """SIGTERM to the dispatcher of a slot."""
 
@@ -262,4 +277,17 @@ class Log:
     fields: dict[str, Any]
 
 
-Effect = Spawn | SpawnHelper | GiveWill | Inspect | AskStack | TellStack | KillHelper | Send | Terminate | Kill | Log
+Effect = (
+    Spawn
+    | SpawnHelper
+    | GiveWill
+    | Inspect
+    | AskStack
+    | TellStack
+    | KillHelper
+    | Send
+    | Sample
+    | Terminate
+    | Kill
+    | Log
+)

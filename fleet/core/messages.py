@@ -6,7 +6,7 @@
     master → template     Fork (with the dispatcher's end of its channel)
     template → master     Imported | Failed · Forked | NotForked
     scout → master        Late · Usable | Failed · Counted | NotCounted · Executed
-    master → scout        Execute
+    master → scout        Execute · Sample
 
 A conversation about one message is Grant, Received, (Held, Free,) Settled. A dispatcher that has said nothing
 since its Grant has an open poll.
@@ -108,6 +108,7 @@ class Settled:
     """The delivery has ended; `job_seconds` is None when no job ran, `bad` as in exits.ended_badly.
 
     `starved`: the host had no process to give to the job. `lease_lost`: others may have got the message too.
+    `hidden_for`: seconds until somebody can receive the message again. `max_rss_mib`: what the job needed.
     """
 
     settlement: Settlement
@@ -116,6 +117,8 @@ class Settled:
     bad: bool
     starved: bool = False
     lease_lost: bool = False
+    hidden_for: float = 0.0
+    max_rss_mib: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +215,11 @@ class Execute:
 
 
 @dataclass(frozen=True, slots=True)
+class Sample:
+    """Count the queue's messages now, not when it is time."""
+
+
+@dataclass(frozen=True, slots=True)
 class Executed:
     """What became of it; which message it was, if that was not known."""
 
@@ -223,4 +231,4 @@ class Executed:
 
 FromTemplate = Imported | Failed | Forked | NotForked
 FromScout = Late | Usable | Failed | Counted | NotCounted | Executed
-Word = Plan | Order | Report | Fork | FromTemplate | FromScout | Execute
+Word = Plan | Order | Report | Fork | FromTemplate | FromScout | Execute | Sample

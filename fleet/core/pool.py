@@ -36,7 +36,7 @@ and changes nothing.
 from dataclasses import replace
 from typing import assert_never
 
-from fleet.core import emptiness, polling
+from fleet.core import emptiness, polling, sizing
 from fleet.core.beats import seen
 from fleet.core.books import End, Helper, Illegal, Level, Pool, helper_of, living, slot_of, with_helper, with_slot
 from fleet.core.deaths import died, helper_died, not_spawned, spawned
@@ -51,6 +51,7 @@ from fleet.core.events import (
     HelperReady,
     HelperSpawnFailed,
     Log,
+    Measured,
     Paused,
     Resized,
     Said,
@@ -84,9 +85,12 @@ def step(pool: Pool, event: Event, now: float, luck: float) -> Step:
 
     Raises Illegal for an event that the state does not allow.
     """
+    if isinstance(event, Said | Died | Sampled):
+        pool = sizing.passed(pool, now)
     pool, first = _apply(pool, event, now, luck)
     pool, then = reconcile(pool, now, judge=isinstance(event, Tick))
-    return pool, (*first, *then)
+    pool, last = sizing.asked(pool, now) if isinstance(event, Said) else (pool, ())
+    return pool, (*first, *then, *last)
 
 
 def _apply(pool: Pool, event: Event, now: float, luck: float) -> Step:
@@ -126,9 +130,12 @@ def _apply(pool: Pool, event: Event, now: float, luck: float) -> Step:
                 polling=polling.sampled(pool.polling, depth.visible, pool.size),
                 emptiness=emptiness.sampled(pool.emptiness, now, depth.total),
             )
-            return pool, ()
+            return sizing.sampled(pool, now, luck)
         case StacksAsked():
             return replace(pool, stacks_at=min(pool.stacks_at, now + STACK_TIME)), (AskStack(None),)
+        case Measured(available, total, taken):
+            found = replace(pool.memory, available=available, total=total, taken=taken, at=now)
+            return sizing.measured(replace(pool, memory=found))
         case WillDone():
             return done(pool, event)
         case Seen(number):

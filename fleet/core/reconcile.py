@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from math import inf
 
-from fleet.core import emptiness, polling, slots
+from fleet.core import emptiness, memory, polling, sizing, slots
 from fleet.core.beats import inspected
 from fleet.core.books import End, Helper, Level, Phase, Pool, Role
 from fleet.core.events import AskStack, Effect, Kill, KillHelper, Log, Send, Spawn, SpawnHelper, TellStack, Terminate
@@ -61,6 +61,8 @@ def _moments(pool: Pool) -> Iterator[float]:
         yield pool.ends_at
     yield pool.stacks_at
     yield pool.spawning.not_before
+    if pool.memory.short:
+        yield pool.memory.at + memory.AGAIN
     yield pool.polling.not_before
     yield from pool.dead_polls
     yield from (will.estate.last_moment for will in pool.wills if will.settlement is Settlement.RELEASE)
@@ -242,7 +244,7 @@ def _granted(pool: Pool, now: float) -> Step:
     if not idle:
         return pool, ()
     open_polls = sum(slot.state is State.POLLING and slot.silent_since == inf for slot in pool.slots)
-    granted = idle[: polling.grants(pool.polling, now, len(idle), open_polls)][: room(pool)]
+    granted = idle[: polling.grants(pool.polling, now, len(idle), open_polls)][: room(pool)][: sizing.room(pool)]
     if not granted:
         return pool, ()
     asking = [slots.to(slot, State.POLLING, now) for slot in granted]

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import assert_never
 
-from fleet.core import emptiness, polling, restarts, slots
+from fleet.core import emptiness, polling, restarts, sizing, slots
 from fleet.core.books import Counts, Illegal, Pool, with_slot
 from fleet.core.events import Effect, Log
 from fleet.core.messages import Empty, Held, PollFailed, Ready, Received, Report, Settled
@@ -36,6 +36,7 @@ def said(pool: Pool, slot: Slot, report: Report, now: float, luck: float) -> Ste
                 emptiness=emptiness.received(),
                 counts=replace(counts, received=counts.received + 1, polls=counts.polls + 1),
             )
+            pool = sizing.polled(pool, took)
             return with_slot(pool, _watched(pool, slots.to(slot, State.WORKING, now), now)), ()
         case Empty(took):
             _expect(slot, State.POLLING)
@@ -47,21 +48,22 @@ def said(pool: Pool, slot: Slot, report: Report, now: float, luck: float) -> Ste
                 emptiness=emptiness.polled_empty(pool.emptiness, slot.since, full),
                 counts=replace(counts, polls=counts.polls + 1),
             )
-            return with_slot(pool, slots.to(slot, State.IDLE, now)), ()
+            return with_slot(sizing.polled(pool, None), slots.to(slot, State.IDLE, now)), ()
         case PollFailed(error):
             _expect(slot, State.POLLING)
             after = polling.failed(pool.polling, now, luck)
             fields = {"slot": slot.number, "error": error, "failures": after.failures}
             paused = counts.pauses + (after is not pool.polling)
             pool = replace(pool, counts=replace(counts, polls=counts.polls + 1, pauses=paused))
-            failed = with_slot(replace(pool, polling=after, trouble=error), slots.to(slot, State.IDLE, now))
+            pool = sizing.polled(replace(pool, polling=after, trouble=error), None)
+            failed = with_slot(pool, slots.to(slot, State.IDLE, now))
             return failed, (Log("poll.failed", fields | {"retry_in": round(after.not_before - now, 3)}),)
         case Held():
             _expect(slot, State.WORKING)
             return with_slot(pool, _watched(pool, slots.to(slot, State.HOLDING, now), now)), ()
         case Settled():
             _expect(slot, *HOLDS_MESSAGE)
-            pool = replace(pool, counts=_booked(counts, report))
+            pool = sizing.settled(replace(pool, counts=_booked(counts, report)), report)
             return _settled(with_slot(pool, slots.to(slot, State.IDLE, now)), slot, report, now, luck)
         case _:
             assert_never(report)

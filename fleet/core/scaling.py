@@ -74,15 +74,6 @@ class Scene:
 
 
 @dataclass(frozen=True, slots=True)
-class Resize:
-    """A change of the size, and why."""
-
-    before: int
-    after: int
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
 class Sizing:
     """What is remembered between two samples. `needs` are (when, how many), each larger than all later ones."""
 
@@ -91,9 +82,8 @@ class Sizing:
     sampled_at: float = -inf
     tight: bool = False  # at the last sample: nobody was spare
     quick: bool | None = None  # the newest poll since then: a message at once, or not
-    held: int | None = None  # an operator's size
+    asked: bool = False  # the next sample has been asked for
     why: str = ""  # the newest decision, whether it changed anything or not
-    last: Resize | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,25 +99,17 @@ def polled(sizing: Sizing, *, quick: bool) -> Sizing:
     return sizing if sizing.quick is quick else replace(sizing, quick=quick)
 
 
-def hold(sizing: Sizing, size: int | None) -> Sizing:
-    """An operator wants this size; None: the samples decide again, on evidence from now on."""
-    return replace(sizing, held=size, sampled_at=-inf)
-
-
 def decide(sizing: Sizing, depth: Depth, scene: Scene, bounds: Bounds, now: float, luck: float) -> tuple[Sizing, int]:
     """The consequence of a sample: what to remember, and the size. `luck` in [0, 1)."""
     tight = not scene.spare and sizing.quick is not False
     seen = need(sizing.work, depth if tight else None, scene, bounds, now, luck)
     known = now - sizing.sampled_at <= MISSED * bounds.interval
     needs = _remembered(sizing.needs if known else ((now, scene.desired),), seen.size, now, bounds.shrink_after)
-    if sizing.held is not None:
-        size, why = scene.desired, f"held at {sizing.held} by an operator"
-    elif tight and seen.size > scene.desired:
+    if tight and seen.size > scene.desired:
         size, why = _grown(seen, scene, bounds)
     else:
         size, why = _shrunk(seen, needs[0][1], scene, bounds)
-    last = sizing.last if size == scene.desired else Resize(scene.desired, size, why)
-    return Sizing(sizing.work, needs, now, tight, None, sizing.held, why, last), size
+    return Sizing(sizing.work, needs, now, tight, why=why), size
 
 
 def need(work: Workload, depth: Depth | None, scene: Scene, bounds: Bounds, now: float, luck: float) -> Need:
@@ -185,7 +167,7 @@ def _shrunk(seen: Need, lasting: int, scene: Scene, bounds: Bounds) -> tuple[int
 def wants_sample(sizing: Sizing, depth: Depth, scene: Scene, bounds: Bounds, now: float) -> bool:
     """Whether a sample now could make the pool grow, and is worth its price."""
     age = now - sizing.sampled_at
-    if scene.spare or sizing.quick is False or sizing.held is not None or age < SOONEST * bounds.interval:
+    if scene.spare or sizing.quick is False or age < SOONEST * bounds.interval:
         return False
     if scene.desired >= min(bounds.most, scene.roomy):
         return False

@@ -6,6 +6,7 @@ from typing import Any
 
 from fleet.core.books import Phase, Pool
 from fleet.core.polling import degraded
+from fleet.core.sizing import job_seconds
 from fleet.core.slots import HOLDS_MESSAGE, Slot, State
 
 COUNTS = (
@@ -69,7 +70,7 @@ def snapshot(identity: Identity, pool: Pool, in_hand: Mapping[int, InHand], now:
     """The whole object. Ages and what is left of leases in seconds."""
     least, most = pool.config.bounds or (pool.desired, pool.desired)
     shown = [slot for slot in pool.slots if slot.number < pool.desired or slot.state is not State.VACANT]
-    resize = pool.last_resize
+    resize, seconds = pool.last_resize, job_seconds(pool)
     return {
         "name": identity.name,
         "pid": identity.pid,
@@ -90,7 +91,7 @@ def snapshot(identity: Identity, pool: Pool, in_hand: Mapping[int, InHand], now:
         "counts": {name: getattr(pool.counts, name) for name in COUNTS},
         "drain_left": round(max(0.0, pool.jobs_until - now), 3) if pool.phase is Phase.DRAINING else None,
         "depth": _depth(pool, now),
-        "job_seconds": None,
+        "job_seconds": seconds and round(seconds, 4),
         "last_resize": resize and {"from": resize.was, "to": resize.to, "reason": resize.reason},
         "dispatchers": [_dispatcher(slot, in_hand.get(slot.number), now) for slot in shown],
     }

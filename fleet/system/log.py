@@ -100,6 +100,12 @@ TABLE: dict[str, Line] = {
     "pool.resized": _same(INFO, "{from} → {to} workers: {reason}"),
     "pool.paused": _same(INFO, "paused: nothing more is received until fleet resume; running jobs go on"),
     "pool.resumed": _same(INFO, "resumed"),
+    "memory.short": _same(
+        WARNING,
+        "no message is taken until there is memory for one more job: {available_mib:.0f} MiB available, "
+        "a job needs {job_mib:.0f} MiB, {floor_mib:.0f} MiB stay free",
+    ),
+    "memory.enough": _same(INFO, "there is memory for one more job again"),
     "pool.slots": _same(INFO, "{table}"),
     "reload.missing": _same(WARNING, "HUP: a reload is not available yet; stop and start the pool"),
     "health.unwritten": _same(WARNING, "the health file {path} cannot be written: {error}; a probe of it will fail"),

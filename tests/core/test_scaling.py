@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from fleet.core import scaling, workload
 from fleet.core.depth import Depth
-from fleet.core.scaling import GROWTH, SOON, SOONEST, Bounds, Need, Resize, Scene, Sizing
+from fleet.core.scaling import GROWTH, SOON, SOONEST, Bounds, Need, Scene, Sizing
 from fleet.core.workload import Workload
 
 BOUNDS = Bounds(1, 64, target_wait=60.0, shrink_after=300.0, interval=15.0)
@@ -146,9 +146,8 @@ def test_a_burst_grows_by_doubling_to_what_the_formula_says() -> None:
 def test_every_change_says_why() -> None:
     story = Story(learned(2.1))
     story.sample(640, 8)
-    assert story.sizing.last == Resize(8, 16, "640 visible × 2.1 s / 30 s = 45, 16 is the step")
+    assert story.sizing.why == "640 visible × 2.1 s / 30 s = 45, 16 is the step"
     story.sample(0, scene=full(16))
-    assert story.sizing.last.after == 16  # nothing has changed since
     assert story.sizing.why == "0.0 busy on average"
 
 
@@ -201,7 +200,7 @@ def test_the_pool_shrinks_to_the_largest_need_of_the_last_five_minutes() -> None
     story = Story(size=32)
     assert story.quiet(20) == [32] * 20  # 300 s
     assert story.quiet(6) == [16, 8, 4, 1, 1, 1]
-    assert story.sizing.last == Resize(4, 1, "at most 0 needed for 300 s, at least 1 (--min-workers)")
+    assert story.sizing.why == "at most 0 needed for 300 s, at least 1 (--min-workers)"
 
 
 def test_a_need_in_between_begins_the_five_minutes_anew() -> None:
@@ -236,19 +235,6 @@ def test_without_samples_the_size_is_held_and_the_window_begins_again() -> None:
     assert story.quiet(1) == [16]
 
 
-# An operator's size.
-
-
-def test_an_operators_size_is_held_until_the_samples_decide_again() -> None:
-    story = Story()
-    story.sizing = scaling.hold(story.sizing, 8)
-    assert [story.sample(640), *story.quiet(30)] == [8] * 31
-    assert story.sizing.why == "held at 8 by an operator"
-    story.sizing = scaling.hold(story.sizing, None)
-    assert story.quiet(20) == [8] * 20  # what was seen meanwhile is no evidence
-    assert story.quiet(1) == [4]
-
-
 # When the next sample is wanted.
 
 
@@ -281,7 +267,6 @@ def test_a_sample_that_asks_for_more_than_there_is_wants_another() -> None:
 def test_a_pool_that_cannot_grow_wants_no_sample() -> None:
     assert not wants(IDLE_BEFORE, full(64), 15.0)
     assert not wants(IDLE_BEFORE, full(8, room=0), 15.0)
-    assert not wants(scaling.hold(IDLE_BEFORE, 8), full(8), 15.0)
 
 
 # Properties.
@@ -343,7 +328,6 @@ def test_within_bounds_and_in_bounded_steps(
         assert not scene.spare
         assert sizing.quick is not False
         assert size <= scene.roomy
-    assert (after.last is not None) == (size != scene.desired)
     assert after.why
 
 

@@ -1,0 +1,60 @@
+"""For how many more jobs this host has memory: what is available, against what a job has been seen to need.
+
+    job    the largest resident memory of a job: of the last LATEST jobs, the one that is exceeded by one in twenty;
+           before any has ended, the largest that a running job has now
+    room   (available - floor - what the running jobs have not taken yet of it) / job
+
+The floor is for everybody else. Resident memory counts what a job shares with its dispatcher too, so it is more than a
+job adds; but what is available is measured, so that is never added up, and only the last jobs of a full host wait.
+With no room for one more job no message is taken: others can have it, and none of its attempts is spent on a job that
+the kernel would kill. The first job is always allowed.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import inf
+
+LATEST = 64  # jobs
+EXCEEDED = 0.05  # of them may have needed more
+FLOOR = 0.05  # of all memory, and
+FLOOR_LEAST = 64.0  # MiB
+AGAIN = 5.0  # seconds: how soon a host that is short of memory is measured again, if nothing else happens
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """In MiB. `taken` is what each running job had of it when it was measured, at `at`."""
+
+    available: float = inf
+    total: float = inf
+    taken: Sequence[float] = ()
+    at: float = -inf
+    jobs: tuple[float, ...] = ()
+    short: bool = False  # no message is taken for want of it
+
+    @property
+    def floor(self) -> float:
+        """What stays free."""
+        return max(FLOOR_LEAST, FLOOR * self.total)
+
+    @property
+    def job(self) -> float | None:
+        """What a job needs; None while none has been seen."""
+        if not self.jobs:
+            return max(self.taken, default=None)
+        return sorted(self.jobs)[int((1 - EXCEEDED) * (len(self.jobs) - 1) + 0.5)]
+
+
+def ran(memory: Memory, mib: float) -> Memory:
+    """A job has ended."""
+    return replace(memory, jobs=(*memory.jobs, mib)[-LATEST:])
+
+
+def room(memory: Memory, running: int) -> int | None:
+    """For how many more jobs there is room beside those that run, or may come out of open polls; None: any."""
+    job = memory.job
+    if memory.available == inf or not job:
+        return None
+    to_come = sum(max(0.0, job - taken) for taken in memory.taken[:running])
+    to_come += job * max(0, running - len(memory.taken))
+    return int((memory.available - memory.floor - to_come) // job)
