@@ -18,6 +18,7 @@ LATEST = 64  # jobs
 EXCEEDED = 0.05  # of them may have needed more
 FLOOR = 0.05  # of all memory, and
 FLOOR_LEAST = 64.0  # MiB
+SMALLEST = 0.01  # MiB: no process is smaller
 AGAIN = 5.0  # seconds: how soon a host that is short of memory is measured again, if nothing else happens
 
 
@@ -57,4 +58,4 @@ def room(memory: Memory, running: int) -> int | None:
         return None
     to_come = sum(max(0.0, job - taken) for taken in memory.taken[:running])
     to_come += job * max(0, running - len(memory.taken))
-    return int((memory.available - memory.floor - to_come) // job)
+    return int((memory.available - memory.floor - to_come) // max(job, SMALLEST))
