@@ -57,6 +57,7 @@ class Stop(StrEnum):
     LEASE_LOST = "its lease was lost"
 
 
+_SAID = {0: Outcome.SUCCEEDED, RETRY: Outcome.RETRIED, REJECT: Outcome.REJECTED}
 FAILURES = frozenset({Outcome.FAILED, Outcome.TIMED_OUT, Outcome.SIGNALLED})
 
 
@@ -115,13 +116,8 @@ def from_siginfo(si_code: int, si_status: int) -> Exit:
 
 def outcome(how: Exit, stop: Stop | None = None) -> Outcome:
     """What the exit means. A job that was told to stop and still says how it ended is believed."""
-    match how.code:
-        case 0:
-            return Outcome.SUCCEEDED
-        case 75:
-            return Outcome.RETRIED
-        case 65:
-            return Outcome.REJECTED
+    if how.code in _SAID:
+        return _SAID[how.code]
     if stop is not None:
         return Outcome.TIMED_OUT if stop is Stop.TIMED_OUT else Outcome.INTERRUPTED
     return Outcome.FAILED if how.signal is None else Outcome.SIGNALLED

@@ -1,4 +1,7 @@
-"""What SQS answers → what we want of it. Anything missing or of another shape raises, and is told apart elsewhere."""
+"""What SQS answers → what we want of it. Anything missing or of another shape raises, and is told apart elsewhere.
+
+What has passed here fits everywhere: in the scoreboard, in a log line, in a dead letter.
+"""
 
 import json
 from typing import Any, TypeVar
@@ -7,6 +10,9 @@ from fleet.core.depth import Depth
 from fleet.core.queue import Message, Redrive
 
 Answer = TypeVar("Answer")
+
+LONGEST_ID, LONGEST_HANDLE = 100, 1024  # SQS's own limits
+MOST_ATTEMPTS = 1 << 31
 
 COUNTS = (
     "ApproximateNumberOfMessages",
@@ -29,9 +35,10 @@ def letter_id(answer: Any) -> str:
     return _text(answer["MessageId"])
 
 
-def _text(value: Any) -> str:
-    if not isinstance(value, str) or not value:
-        raise TypeError("not a text")
+def _text(value: Any, longest: int = 2048) -> str:
+    """A text of at most so many bytes."""
+    if not isinstance(value, str) or not 0 < len(value.encode()) <= longest:
+        raise TypeError("not a text, or too long")
     return value
 
 
@@ -74,12 +81,17 @@ def arn(answer: Any) -> str:
 
 
 def _message(raw: dict[str, Any]) -> Message:
-    system = raw.get("Attributes", {})
+    system, attributes, body = raw.get("Attributes", {}), raw.get("MessageAttributes", {}), raw["Body"]
+    attempt = int(system.get("ApproximateReceiveCount", 1))
+    if not isinstance(body, str) or not 0 <= attempt <= MOST_ATTEMPTS:
+        raise TypeError("not a message")
+    if not all(isinstance(each, dict) for each in attributes.values()):
+        raise TypeError("not a message's attributes")
     return Message(
-        id=raw["MessageId"],
-        handle=raw["ReceiptHandle"],
-        body=raw["Body"],
-        attempt=int(system.get("ApproximateReceiveCount", 1)),
-        attributes=raw.get("MessageAttributes", {}),
+        id=_text(raw["MessageId"], LONGEST_ID),
+        handle=_text(raw["ReceiptHandle"], LONGEST_HANDLE),
+        body=body,
+        attempt=attempt,
+        attributes=attributes,
         system_attributes=system,
     )

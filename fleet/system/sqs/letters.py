@@ -42,8 +42,8 @@ def dead_letter(message: Message, extra: Mapping[str, str], *, fifo: bool) -> di
 
 def _size(body: str, attributes: Mapping[str, Mapping[str, Any]]) -> int:
     """What SQS counts: the body, and names, types and values of the attributes, in bytes."""
-    size = len(body.encode())
+    size = len(body.encode(errors="surrogatepass"))
     for name, value in attributes.items():
-        size += len(name.encode())
-        size += sum(len(each) if isinstance(each, bytes) else len(str(each).encode()) for each in value.values())
+        texts = [name, *(each if isinstance(each, bytes) else str(each) for each in value.values())]
+        size += sum(len(each if isinstance(each, bytes) else each.encode(errors="surrogatepass")) for each in texts)
     return size
