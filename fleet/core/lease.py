@@ -31,4 +31,4 @@ def extension(delivery: Delivery, now: float, rules: Rules) -> tuple[Action, ...
     room = delivery.received_at + LONGEST - now
     seconds = int(min(ceil(rules.visibility), room))
     pointless = room < rules.visibility and now + seconds <= delivery.lease_until + 1  # ever less, near the limit
-    return (Extend(seconds),) if seconds > 0 and not pointless else (LimitReached(delivery.lease_until - now),)
+    return (LimitReached(delivery.lease_until - now) if pointless else Extend(seconds),)
