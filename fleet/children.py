@@ -6,6 +6,7 @@ What comes from them becomes an event of `core/events.py`; the rest is said in t
 import os
 import select
 import signal
+import uuid
 from dataclasses import dataclass
 
 from fleet.core import events
@@ -78,6 +79,7 @@ class Children:
         self._mourned: list[Mourned] = []  # deaths that are no news until all that the dead have left is gone
         processes.become_subreaper()
         self._before = frozenset(processes.children())  # not ours to judge
+        self._mark = uuid.uuid4().hex  # on all that descends from our helpers
         self._queue_url = plan.queue
         self.trace = ""  # the app's own traceback, if its import raised
 
@@ -139,7 +141,7 @@ class Children:
         ours, theirs = channel.pair()
         fds = [theirs.fileno(), *(self._template_fds if role is Role.TEMPLATE else ())]
         try:
-            pid = processes.spawn_program(MODULES[role], [str(fd) for fd in fds], fds)
+            pid = processes.spawn_program(MODULES[role], [str(fd) for fd in fds], fds, self._mark)
         except OSError:
             ours.close()
             raise
@@ -308,12 +310,16 @@ class Children:
         if not self._mourned or self._asked:
             return []
         known = {*self._pids, *(helper.pid for helper in self._helpers.values()), *self._before}
-        if processes.sweep(known, self._reaped_stranger):
+        if processes.sweep(known, self._reaped_stranger, self._is_ours):
             return []
         news: list[Event] = [self._died(each) for each in self._mourned]
         self._mourned = []
         self._exits.clear()
         return news
+
+    def _is_ours(self, pid: int) -> bool:
+        """Whether one that became our child descends from us. Process 1 is given everybody's orphans."""
+        return os.getpid() != 1 or processes.carries(pid, self._mark)
 
     def _reaped_stranger(self, death: processes.Death) -> None:
         self._exits[death.pid] = death.exit

@@ -30,6 +30,7 @@ _SS_DISABLE = 2
 _libc = ctypes.CDLL(None, use_errno=True)
 # What anybody may send us. Not every signal there is: Python builds a set of enums out of a mask, and all 62
 # of them cost a job 0.6 ms of CPU.
+MARK = "FLEET_POOL_MARK"
 HELD_BACK = (*GROUP, *HARMLESS, signal.SIGCHLD)
 _children_fd = -1
 _START = """
@@ -108,9 +109,10 @@ def default_group_signals() -> None:
         _signal.signal(number, _signal.SIG_DFL)
 
 
-def spawn_program(module: str, arguments: Iterable[str], fds: Iterable[int]) -> int:
+def spawn_program(module: str, arguments: Iterable[str], fds: Iterable[int], mark: str) -> int:
     """Start `module.main(arguments)` in a fresh interpreter that has `fds` open under the same numbers.
 
+    It and all that descends from it carry `mark` in their environment, unless they take care not to.
     It begins with the signals ignored that a group may get, dies with us, and reads an empty standard input. Returns
     its pid. Raises OSError when there is no process to be had.
     """
@@ -133,7 +135,7 @@ def spawn_program(module: str, arguments: Iterable[str], fds: Iterable[int]) -> 
         for fd in inherited:
             os.set_inheritable(fd, True)
         unblock_signals()
-        os.execv(sys.executable, command)
+        os.execve(sys.executable, command, os.environ | {MARK: mark})
     finally:
         os._exit(127)
 
@@ -246,13 +248,25 @@ def _parent_of(pid: int) -> int | None:
     return int(stat[stat.rindex(b")") + 2 :].split()[1])
 
 
-def sweep(keep: Iterable[int] = (), reaped: Callable[[Death], None] = lambda _: None) -> list[int]:
-    """Kill and reap every child that is not in `keep`; returns those that are not gone yet. Never waits.
+def carries(pid: int, mark: str) -> bool:
+    """Whether the process descends from a program that was started with that mark. A zombie shows none."""
+    try:
+        return f"{MARK}={mark}".encode() in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return False
+
+
+def sweep(
+    keep: Iterable[int] = (),
+    reaped: Callable[[Death], None] = lambda _: None,
+    ours: Callable[[int], bool] = lambda _: True,
+) -> list[int]:
+    """Kill and reap every child that is not in `keep` and is `ours`; returns those that are not gone yet. Never waits.
 
     What a killed child leaves behind becomes our child in turn, so sweep until it returns nothing.
     """
     kept = frozenset(keep)
-    while strangers := [pid for pid in children() if pid not in kept]:
+    while strangers := [pid for pid in children() if pid not in kept and ours(pid)]:
         gone = 0
         for pid in strangers:
             kill(pid, signal.SIGKILL)

@@ -35,8 +35,8 @@ def launch(home: Home, request: pytest.FixtureRequest) -> Iterator[Launch]:
     """A function that runs `fleet *arguments`; at the test's end all are drained and audited."""
     launched: list[Pool] = []
 
-    def launch(*arguments: str, expected: Expected = QUIET, **env: str) -> Pool:
-        launched.append(Pool(home, arguments, expected, home.environment(**env)))
+    def launch(*arguments: str, expected: Expected = QUIET, wrapper: tuple[str, ...] = (), **env: str) -> Pool:
+        launched.append(Pool(home, arguments, expected, home.environment(**env), wrapper))
         return launched[-1]
 
     yield launch

@@ -41,6 +41,7 @@ def test_the_slot_table(start: StartPool, home: Home, queue: LiveQueue) -> None:
     (message_id,) = queue.send("hold g")
     pool = start(workers=2)
     (line,) = home.trace.wait("started")
+    pool.wait_event("job.started")  # it is in the scoreboard by now
     pool.wait_ready(2)
     rows = pool.slot_table().splitlines()
     assert [row.split()[:2] for row in rows] == [["slot", "0"], ["slot", "1"]]

@@ -138,6 +138,8 @@ class Pool:
     arguments: tuple[str, ...]
     expected: Expected
     env: dict[str, str]
+    wrapper: tuple[str, ...] = ()
+    """A program that starts it, and stays its parent."""
     events_so_far: list[Event] = field(default_factory=list)
     noise: list[str] = field(default_factory=list)
     """Lines on standard error that are no JSON."""
@@ -149,7 +151,7 @@ class Pool:
         self._output = self.home.directory / f"output-{uuid.uuid4().hex[:6]}"
         with self._output.open("wb") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "fleet", *self.arguments],
+                [*self.wrapper, sys.executable, "-m", "fleet", *self.arguments],
                 cwd=APPS,
                 env=self.env,
                 stdin=subprocess.DEVNULL,
