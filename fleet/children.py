@@ -78,6 +78,7 @@ class Children:
         self._exits: dict[int, Exit] = {}  # of children that were not ours to start: jobs of dead dispatchers
         self._mourned: list[Mourned] = []  # deaths that are no news until all that the dead have left is gone
         processes.become_subreaper()
+        self._widowed = False  # a helper has died, and what it left is not gone yet
         self._before = frozenset(processes.children())  # not ours to judge
         self._mark = uuid.uuid4().hex  # on all that descends from our helpers
         self._queue_url = plan.queue
@@ -281,6 +282,7 @@ class Children:
         said = [event for word in end.receive() for event in self._helper_said(role, word)]
         self._hang_up(end)
         del self._helpers[role]
+        self._widowed = True
         if role is Role.TEMPLATE:
             self._asked.clear()
             self._introduced.clear()
@@ -302,16 +304,17 @@ class Children:
         return said
 
     def swept(self) -> list[Event]:
-        """Kill what dead dispatchers have left to us; their deaths, once nothing of it is there any more.
+        """Kill what the dead have left to us; dispatchers' deaths, once nothing of it is there any more.
 
         Not while the template may just have given us a dispatcher that we cannot tell from a stranger yet. What
         is not gone at once wakes us with SIGCHLD when it is.
         """
-        if not self._mourned or self._asked:
+        if not (self._mourned or self._widowed) or self._asked:
             return []
         known = {*self._pids, *(helper.pid for helper in self._helpers.values()), *self._before}
         if processes.sweep(known, self._reaped_stranger, self._is_ours):
             return []
+        self._widowed = False
         news: list[Event] = [self._died(each) for each in self._mourned]
         self._mourned = []
         self._exits.clear()
