@@ -277,16 +277,15 @@ def _sizes(values: dict[str, Any], automatic: bool) -> None:
     least, most, workers = values["min_workers"], values["max_workers"], values["workers"]
     if least is None and most is None:
         return
+    if least and most and least > most:
+        raise SettingsError(f"--min-workers is {least}, more than --max-workers, {most}")
     if automatic:
         workers = max(least or 1, min(most or MOST, workers))
-    least, most = least or workers, most or workers
-    if least > most:
-        raise SettingsError(f"--min-workers is {least}, more than --max-workers, {most}")
-    if not least <= workers <= most:
-        raise SettingsError(
-            f"--workers is {workers}; it must lie between --min-workers, {least}, and --max-workers, {most}"
-        )
-    values |= {"workers": workers, "min_workers": least, "max_workers": most}
+    if least and workers < least:
+        raise SettingsError(f"--workers is {workers}, fewer than --min-workers, {least}")
+    if most and workers > most:
+        raise SettingsError(f"--workers is {workers}, more than --max-workers, {most}")
+    values |= {"workers": workers, "min_workers": least or workers, "max_workers": most or workers}
 
 
 def _file(given: str | None) -> tuple[dict[str, Any], str]:

@@ -10,6 +10,10 @@ from pathlib import Path
 
 _ROOT = "/sys/fs/cgroup"
 _MIB, _PAGE = 1 << 20, os.sysconf("SC_PAGE_SIZE")
+_FILES = {  # by whether it is version 2: limit, use, and the line of memory.stat that can be had
+    True: ("memory.max", "memory.current", "inactive_file"),
+    False: ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+}
 _UNLIMITED = 1 << 60  # version 1 writes a very large number where there is no limit
 
 
@@ -73,7 +77,7 @@ class Gauge:
             groups = Path(f"{proc}/self/cgroup").read_text()
         except OSError:
             groups = ""
-        self._groups = [group for group in limits(groups, root) if _group_left(*group)]
+        self._groups = [group for group in limits(groups, root) if Path(group[0], _FILES[group[1]][0]).exists()]
 
     def look(self) -> Found | None:
         """What there is now; None where nobody says."""
@@ -111,9 +115,7 @@ def _host_left(meminfo: str) -> Found | None:
 
 def _group_left(directory: str, second: bool) -> Found | None:
     """What a group's limit leaves; pages of files that nobody uses can be had. None: there is no limit."""
-    names = ("memory.max", "memory.current", "inactive_file")
-    if not second:
-        names = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+    names = _FILES[second]
     try:
         limit, used = (int(Path(directory, name).read_text()) for name in names[:2])
         found = re.search(rf"^{names[2]} (\d+)$", Path(directory, "memory.stat").read_text(), re.MULTILINE)
