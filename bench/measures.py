@@ -237,7 +237,7 @@ def _workers(count: int) -> str:
 
 
 def idle(endpoint: Endpoint) -> list[Figure]:
-    """An idle pool for 20 s: the master's CPU and wake-ups, the whole tree's CPU, receive calls.
+    """An idle pool for 20 s: the master's CPU and wake-ups, the whole tree's CPU, receive calls, depth samples.
 
     The floor of the calls is computed: so many bare loops, each with a poll of the same length.
     """
@@ -247,23 +247,27 @@ def idle(endpoint: Endpoint) -> list[Figure]:
             tree.await_events("dispatcher.ready", workers)
             time.sleep(2.0)  # what follows the start
             before = [activity(tree.pid, whole_tree=whole) for whole in (False, True)]
-            polls, began = _receives(endpoint), time.monotonic()
+            before_calls, began = _requests(endpoint), time.monotonic()
             time.sleep(20.0)
             master, whole = (activity(tree.pid, whole_tree=w) - before[w] for w in (False, True))
             took = time.monotonic() - began
-            calls = (_receives(endpoint) - polls) * 60 / took
+            calls = {name: (n - before_calls.get(name, 0)) * 60 / took for name, n in _requests(endpoint).items()}
             tree.end(endpoint, signal.SIGTERM)
         name = _workers(workers)
         if workers > 1:
             figures.append(Figure(f"idle master's share of a core, {name}", "%", [master.cpu / took * 100], bar=0.2))
             figures.append(Figure(f"idle master's wake-ups per minute, {name}", "", [master.wakeups * 60 / took]))
             figures.append(Figure(f"idle tree's share of a core, {name}", "%", [whole.cpu / took * 100]))
-        figures.append(Figure(f"idle receive calls per minute, {name}", "", [calls], [workers * 60 / WAIT_TIME]))
+        figures.append(
+            Figure(f"idle receive calls per minute, {name}", "", [calls["ReceiveMessage"]], [workers * 60 / WAIT_TIME])
+        )
+        figures.append(Figure(f"idle depth samples per minute, {name}", "", [calls.get("GetQueueAttributes", 0.0)]))
     return figures
 
 
-def _receives(endpoint: Endpoint) -> int:
-    return int(endpoint.call("GET", "/stats")["requests"].get("ReceiveMessage", 0))
+def _requests(endpoint: Endpoint) -> dict[str, int]:
+    """The calls so far, by name."""
+    return dict(endpoint.call("GET", "/stats")["requests"])
 
 
 def ready(endpoint: Endpoint) -> list[Figure]:

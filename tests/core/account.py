@@ -8,7 +8,7 @@ is checked is that the pool feeds it rightly.
 from dataclasses import dataclass, field, replace
 from math import inf
 
-from fleet.core import emptiness, polling, restarts, spawning
+from fleet.core import emptiness, memory, polling, restarts, scaling, spawning, workload
 from fleet.core.books import Config, Counts, Level, Phase, Pool, Resize, Role
 from fleet.core.depth import Depth
 from fleet.core.emptiness import Emptiness
@@ -25,9 +25,11 @@ from fleet.core.events import (
     HelperSpawnFailed,
     Kill,
     KillHelper,
+    Measured,
     Paused,
     Resized,
     Said,
+    Sample,
     Sampled,
     Scaled,
     Send,
@@ -42,11 +44,14 @@ from fleet.core.events import (
     WillDone,
 )
 from fleet.core.exits import Exit, Outcome, Settlement
+from fleet.core.memory import Memory
 from fleet.core.messages import Drain, Empty, Free, Grant, Held, PollFailed, Ready, Received, Report, Settled
-from fleet.core.polling import Polling
+from fleet.core.polling import QUICK, Polling
 from fleet.core.restarts import Restarts
+from fleet.core.scaling import Bounds, Scene, Sizing
 from fleet.core.slots import HOLDS_MESSAGE, State
 from fleet.core.spawning import Spawning
+from fleet.core.workload import Workload
 
 FULL_LENGTH = 0.9
 LEASE_FOR_A_RELEASE = 5  # seconds of it that must be left
@@ -144,6 +149,8 @@ class Account:
     paused: bool = False
     held: bool = False
     last_resize: Resize | None = None
+    sizing: Sizing = field(default_factory=Sizing)
+    memory: Memory = field(default_factory=Memory)
     jobs_until: float = inf
     dead_polls: list[float] = field(default_factory=list)
     orders: list[Order] = field(default_factory=list)
@@ -181,6 +188,8 @@ class Account:
     # What has happened.
 
     def happened(self, before: Pool, event: Event, now: float, luck: float) -> None:
+        if isinstance(event, Said | Died | Sampled):
+            self.works(workload.passed(self.sizing.work, self.busy, now, self.config.target_wait))
         match event:
             case Said(slot, report):
                 self.said(before, self.lives[slot], report, now, luck)
@@ -210,6 +219,12 @@ class Account:
                 self.depth, self.sampled_at = depth, now
                 self.polling = polling.sampled(self.polling, depth.visible, before.size)
                 self.emptiness = emptiness.sampled(self.emptiness, now, depth.total)
+                self.is_sized(before, depth, now, luck)
+            case Measured(available, total, taken):
+                self.memory = replace(self.memory, available=available, total=total, taken=taken, at=now)
+                asking = self.busy + sum(life.state is State.POLLING for life in self.lives)
+                found = memory.room(self.memory, asking)
+                self.memory = replace(self.memory, short=found is not None and found <= 0 and asking > 0)
             case WillDone(number, how, message_id):
                 for order in self.orders:
                     if order.number == number:
@@ -220,13 +235,42 @@ class Account:
                 self.stacks_at = min(self.stacks_at, now + 0.5)
             case Resized(by):
                 self.held = True
-                self.wants(min(1024, max(1, self.desired + by)), "a signal asked for it")
+                least, most = self.config.bounds or (1, 1024)
+                self.wants(min(most, max(least, self.desired + by)), "a signal asked for it")
             case Scaled(to):
-                if to is not None and 1 <= to <= 1024:
+                least, most = self.config.bounds or (1, 1024)
+                if to is None and self.config.bounds:
+                    self.held = False
+                if to is not None and least <= to <= most:
                     self.held = True
                     self.wants(to, "an operator asked for it")
             case Paused(wanted):
                 self.paused = wanted
+
+    @property
+    def busy(self) -> int:
+        return sum(life.state in HOLDS_MESSAGE for life in self.lives)
+
+    def works(self, work: Workload) -> None:
+        self.sizing = replace(self.sizing, work=work)
+
+    def is_sized(self, before: Pool, depth: Depth, now: float, luck: float) -> None:
+        """The sample's consequence, in a pool with bounds."""
+        config = self.config
+        if config.bounds is None:
+            return
+        if self.held or before.phase is not Phase.RUNNING:
+            self.sizing = Sizing(self.sizing.work)
+            return
+        states = [(life.state, now - life.since) for life in self.lives]
+        spare = any(state is State.IDLE or (state is State.POLLING and age >= QUICK) for state, age in states)
+        scene = Scene(self.desired, before.size, self.busy, spare, memory.room(self.memory, self.busy))
+        bounds = Bounds(*config.bounds, config.target_wait, config.shrink_after, config.depth_interval)
+        self.sizing, size = scaling.decide(self.sizing, depth, scene, bounds, now, luck)
+        self.wants(size, self.sizing.why)
+
+    def polled(self, *, quick: bool) -> None:
+        self.sizing = scaling.polled(self.sizing, quick=quick)
 
     def wants(self, size: int, why: str) -> None:
         if size != self.desired:
@@ -244,9 +288,11 @@ class Account:
                 self.polling = polling.hit(self.polling, took, before.size)
                 self.emptiness = emptiness.received()
                 self.count(received=1, polls=1)
+                self.polled(quick=took < QUICK)
                 life.becomes(State.WORKING, now)
             case Empty(took):
                 self.trouble = ""
+                self.polled(quick=False)
                 full = took >= self.config.wait_time * FULL_LENGTH
                 self.polling = polling.empty(self.polling, now, took)
                 self.emptiness = emptiness.polled_empty(self.emptiness, life.since, full)
@@ -254,13 +300,17 @@ class Account:
                 life.becomes(State.IDLE, now)
             case PollFailed(error):
                 self.trouble = error
+                self.polled(quick=False)
                 backed_off = self.polling.failures > 0 and now < self.polling.not_before
                 self.polling = polling.failed(self.polling, now, luck)
                 self.count(polls=1, pauses=int(not backed_off))
                 life.becomes(State.IDLE, now)
             case Held():
                 life.becomes(State.HOLDING, now)
-            case Settled(how, what, _, bad, starved, lease_lost):
+            case Settled(how, what, _, bad, starved, lease_lost, hidden_for, used):
+                self.works(workload.finished(self.sizing.work, self.busy, hidden_for))
+                if used is not None:
+                    self.memory = memory.ran(self.memory, used)
                 self.count(**{BOOKED[how]: 1}, ended_badly=int(bad), lease_lost=int(lease_lost))
                 if what:
                     self.count(**{COUNTED[what]: 1})
@@ -408,6 +458,8 @@ class Account:
             case GiveWill(will):
                 (order,) = (order for order in self.orders if order.number == will.number)
                 order.given, order.waiting = order.given + 1, True
+            case Sample():
+                self.sizing = replace(self.sizing, asked=True)
             case TellStack(None):
                 self.stacks_at = inf
             case Terminate(slot):

@@ -218,6 +218,7 @@ class Dispatcher:
             self.settles(Settlement.RELEASE, Outcome.INTERRUPTED if choice is Choice.EMPTY else None)
 
     def settles(self, how: Settlement, what: Outcome | None, *, bad: bool = False) -> None:
-        self.says(Settled(how, what, 1.0 if what else None, bad, self.starved))
+        hidden, used = (20.0 if how is Settlement.LEAVE else 0.0), (100.0 if what else None)
+        self.says(Settled(how, what, 1.0 if what else None, bad, self.starved, hidden_for=hidden, max_rss_mib=used))
         self.freed = self.starved = False
         self.stage = Stage.IDLE

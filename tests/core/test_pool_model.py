@@ -29,6 +29,7 @@ from fleet.core.events import (
     Kill,
     KillHelper,
     Log,
+    Measured,
     Paused,
     Said,
     Scaled,
@@ -74,6 +75,10 @@ CONFIGS = st.builds(
     empty_for=st.sampled_from([None, 2.0]),
     max_seconds=st.sampled_from([inf, inf, 30.0]),
     max_jobs=st.sampled_from([None, None, 1, 3]),
+    min_workers=st.sampled_from([None, 1]),
+    max_workers=st.sampled_from([None, 4, 8]),
+    shrink_after=st.sampled_from([0.0, 20.0]),
+    depth_interval=st.sampled_from([1.0, 15.0]),
 )
 DEPTHS = st.sampled_from([(0, 0, 0), (0, 1, 0), (7, 2, 0), (0, 0, 3)])
 BUSY = (Stage.WORKING, Stage.HOLDING)
@@ -250,6 +255,12 @@ class PoolModel(RuleBasedStateMachine):
             self.world.commands(Paused(pause))
         else:
             self.world.commands(Scaled(to))
+
+    @rule(
+        available=st.sampled_from([10.0, 164.0, 500.0, 1e6]), taken=st.lists(st.sampled_from([10.0, 100.0]), max_size=3)
+    )
+    def the_memory_is_measured(self, available: float, taken: list[float]) -> None:
+        self.world.commands(Measured(available, 1000.0, tuple(taken)))
 
     @rule()
     def the_operator_wants_to_see_stacks(self) -> None:
@@ -463,6 +474,8 @@ class PoolModel(RuleBasedStateMachine):
         assert pool.polling == account.polling
         assert pool.emptiness == account.emptiness
         assert pool.restarts == account.restarts
+        assert pool.sizing == account.sizing
+        assert pool.memory == account.memory
         assert pool.spawning == account.spawning
         assert pool.stacks_at == account.stacks_at
         assert (pool.depth, pool.sampled_at) == (account.depth, account.sampled_at)
