@@ -31,6 +31,7 @@ from fleet.system.scoreboard import Board
 from fleet.system.slip import Slip
 
 CUT_ID = 8  # characters of a message id in a title
+TO_DIE = 1.0  # seconds: what a killed process may take to be gone
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,8 @@ class Delivering:
         self._oom_before = b""
         self._starved = False
         self._certificate = ""
-        self._said_lingers = False
+        self._lingered = False
+        self._lingers_at = inf  # when it is said that something of the job cannot be killed
         self._delivery: Delivery
 
     def run(self) -> None:
@@ -80,7 +82,7 @@ class Delivering:
             )
             self._start()
         while self._delivery.phase is not Phase.DONE:
-            self._ears.wait(core.wakes_at(self._delivery))
+            self._ears.wait(min(core.wakes_at(self._delivery), self._lingers_at))
             self._look()
         self._end()
 
@@ -116,10 +118,10 @@ class Delivering:
             self._step(on.StopBy(now() + self._ears.drain))
             self._ears.drain = None
         if self._job and (exit_ := self._job.gone(self._but(self._handler), self._seen)):
+            self._lingers_at = inf
             self._step(on.Exited(now(), exit_))
-        elif self._job and self._job.lingers and not self._said_lingers:
-            self._said_lingers = True
-            log.emit("job.lingers", **self._about, job_pid=self._job.pid)
+        elif self._job and self._job.lingers:
+            self._tell_lingers(self._job)
         if self._handler and (exit_ := self._handler.gone(self._but(self._job))):
             self._tell_handler(exit_)
             self._step(on.HandlerExited(now(), exit_))
@@ -308,6 +310,14 @@ class Delivering:
         self._certificate = certificate.phrase(found)
         limit = {"limit": self._rules.job_timeout} if delivery.outcome is Outcome.TIMED_OUT else {}
         log.emit(f"job.{delivery.outcome.value}", **self._about, **found, **limit, reason=str(reason or "")[:500])
+
+    def _tell_lingers(self, job: Running) -> None:
+        """Once, and not of what only takes its time to die."""
+        if not self._lingered:
+            self._lingered, self._lingers_at = True, now() + TO_DIE
+        elif now() >= self._lingers_at:
+            self._lingers_at = inf
+            log.emit("job.lingers", **self._about, job_pid=job.pid)
 
     def _tell_handler(self, exit_: Exit) -> None:
         if self._handler is None:

@@ -178,7 +178,7 @@ def step(delivery: Delivery, event: Event, rules: Rules) -> Step:
                 lost=delivery.lost,
                 job_timeout=rules.job_timeout,
             )
-            delivery = replace(delivery, facts=facts, tries=0, ask_at=inf)
+            delivery = replace(delivery, facts=facts, tries=0)
             return then(said, enter(delivery, judged(delivery, facts, rules, luck)))
         case NotKnown(now, luck):
             only(delivery, event, Phase.JUDGING)

@@ -12,7 +12,8 @@ from typing import Any
 import endings
 from jobs import SHARED, VERBS, die, orphan, write
 
-from fleet.core import settling
+from fleet.core import delivery, lease, settling
+from fleet.core.delivery_books import LONGEST
 from fleet.delivering import Delivering
 from fleet.system import memory, processes
 
@@ -35,6 +36,12 @@ def run_out_of_memory(name: str) -> None:
 # Five minutes take less.
 
 settling.LATE_DELETE = float(os.environ.get("LATE_DELETE", settling.LATE_DELETE))
+
+
+# And so do twelve hours.
+
+for module in (delivery, lease, settling):
+    vars(module)["LONGEST"] = float(os.environ.get("LONGEST", LONGEST))
 
 
 # A host that has no process for the first exit handler.

@@ -85,6 +85,28 @@ def test_a_lost_lease_kills_by_default_on_a_fifo_queue(
     assert fates(pool, [message_id]) == [[("left", 0), ("deleted", 0)]]
 
 
+def test_the_longest_lease_ends_and_that_is_said_before(
+    start: StartPool, home: Home, queue: LiveQueue, proxy: FaultProxy
+) -> None:
+    """SQS's twelve hours from the receive, here seven seconds: never asked beyond, and then as any lost lease."""
+    home.gate("never")
+    (message_id,) = queue.send("attempts family never/task")
+    options = ("--visibility-timeout", "4", "--on-lease-lost", "kill", "--exit-timeout", "5")
+    pool = start(*options, app="tampered:job", workers=1, endpoint=proxy.endpoint, expected=LOUD, LONGEST="7")
+    (limit,) = pool.wait_event("lease.limit", message_id=message_id)
+    assert 0 < limit["left"] < 4
+    tried = proxy.count(EXTEND)
+    assert is_alive(home.trace.wait("family")[0].pid)
+    (stopped,) = pool.wait_event("job.stopped", message_id=message_id)
+    assert stopped["stopped_by"] == "its lease was lost"
+    assert len(pool.events("lease.lost")) == 1
+    pool.wait_event("message.deleted", message_id=message_id, attempt=2)
+    assert fates(pool, [message_id]) == [[("left", 0), ("deleted", 0)]]
+    assert proxy.count(EXTEND) == tried
+    assert all(each.request["VisibilityTimeout"] <= 4 for each in proxy.journal(EXTEND))
+    assert not pool.events("dispatcher.died"), "no beat is needed for a lease that nobody can extend"
+
+
 def test_what_fails_after_a_lost_lease_is_left(
     start: StartPool, home: Home, queue: LiveQueue, proxy: FaultProxy
 ) -> None:
@@ -269,5 +291,6 @@ def test_no_message_is_given_away_while_its_job_exists(
     )
     pool.wait_event("message.deleted", count=2)
     assert len(home.trace.lines("orphan")) == 2
+    assert not pool.events("job.lingers"), "what is killed takes its time to be gone"
     assert len(witness.seen) >= 6
     assert not witness.broken
