@@ -133,7 +133,8 @@ def test_what_is_asked_is_what_botocores_own_client_asks(
 
     def call_all(target: SqsQueue) -> list[Any]:
         endpoint.asked.clear()
-        endpoint.answer(RECEIVED | {"Attributes": {"RedrivePolicy": json.dumps(policy)}, "QueueUrl": "http://q/dlq"})
+        attributes = {"RedrivePolicy": json.dumps(policy)}
+        endpoint.answer(RECEIVED | {"Attributes": attributes, "QueueUrl": "http://q/dlq", "MessageId": "m2"})
         received = target.receive(0, 20)
         target.extend(message, 60)
         target.release(message, 5)
