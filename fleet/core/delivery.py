@@ -202,7 +202,7 @@ def step(delivery: Delivery, event: Event, rules: Rules) -> Step:
             delivery, said = checked(delivery, now)
             if delivery.lost or delivery.verdict is None:
                 return then(said, left(delivery, "its lease was lost"))
-            return replace(delivery, phase=Phase.SETTLING), (*said, Settle(within_limit(delivery, now)))
+            return replace(delivery, phase=Phase.SETTLING), (Settle(within_limit(delivery, now)),)
         case SettleDone():
             only(delivery, event, Phase.SETTLING)
             return settle_done(delivery)

@@ -45,9 +45,7 @@ def exited(delivery: Delivery, event: Event, now: float, how: Exit, rules: Rules
         raise Illegal(f"{event} once more")
     by_itself = delivery.phase in (Phase.RUNNING, Phase.FROZEN)
     stop = None if by_itself else delivery.stop
-    delivery = replace(
-        delivery, exit=how, stop=stop, outcome=outcome(how, stop), stop_at=inf, timeout_at=inf, kill_at=inf
-    )
+    delivery = replace(delivery, exit=how, stop=stop, outcome=outcome(how, stop), stop_at=inf, timeout_at=inf)
     match delivery.phase:
         case Phase.HANDLING:
             return (delivery, ()) if delivery.handler_runs else _after_handler(delivery, now, rules)
