@@ -1,4 +1,4 @@
-"""Stands in the proxy and sees whether a message is given away while a process that worked on it exists."""
+"""Stands in the proxy: is a message given away while a process that worked on it exists, or deleted unfinished?"""
 
 import threading
 
@@ -21,6 +21,8 @@ class Witness:
         """Each moment that was looked at: its action and the message's id."""
         self.broken: list[str] = []
         """Each time the rule did not hold."""
+        self.unfinished: list[str] = []
+        """Messages that were to be deleted although no job had come to its end."""
         proxy.watches.append(self._watch)
 
     def _watch(self, exchange: Exchange) -> None:
@@ -31,8 +33,15 @@ class Witness:
                     self._look("ReceiveMessage", message["MessageId"])
             case "DeleteMessage" | "ChangeMessageVisibility" if exchange.answer is None:
                 kept = exchange.action != "DeleteMessage" and exchange.request["VisibilityTimeout"]
-                if not kept:
-                    self._look(exchange.action, self._ids[exchange.request["ReceiptHandle"]])
+                if not kept and (message_id := self._ids.get(exchange.request["ReceiptHandle"])):
+                    self._look(exchange.action, message_id)
+                    if exchange.action == "DeleteMessage":
+                        self._finished(message_id)
+
+    def _finished(self, message_id: str) -> None:
+        if not any(line.message_id == message_id for line in self._trace.lines("done")):
+            with self._lock:
+                self.unfinished.append(message_id)
 
     def _look(self, action: str, message_id: str) -> None:
         alive = [line.pid for line in self._trace.lines() if line.message_id == message_id and is_alive(line.pid)]
