@@ -1,5 +1,6 @@
 """Signals as something to select on. Handlers do nothing; the byte in the pipe wakes the loop."""
 
+import _signal  # see processes.py: in a job the enums of `signal` are page faults
 import os
 import signal
 from collections.abc import Iterable
@@ -69,8 +70,8 @@ def set_aside_the_apps(*ours: object) -> None:
 def default_for_jobs() -> None:
     """In a fork child that runs user code: the defaults, or what the app has set itself."""
     for number in HARMLESS:
-        if signal.getsignal(number) is not None:
-            signal.signal(number, _the_apps.get(number, signal.SIG_DFL))  # type: ignore[arg-type]
+        if _signal.getsignal(number) is not None:
+            _signal.signal(number, _the_apps.get(number, _signal.SIG_DFL))
 
 
 def heed_children() -> None:

@@ -6,6 +6,7 @@ tests/apps/jobs.py.
 
 import json
 import os
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,11 +56,31 @@ class Trace:
     def __init__(self, directory: Path) -> None:
         self._path = directory / TRACE_FILE
         self._path.touch()
+        self._lock = threading.Lock()
+        self._read = 0  # bytes
+        self._lines: list[Line] = []
+        self._of: dict[str, list[Line]] = {}
 
     def lines(self, what: str | None = None) -> list[Line]:
         """Return the lines in the order of writing, all of them or those that report `what`."""
-        written = [Line(**json.loads(line)) for line in self._path.read_text().splitlines()]
-        return [line for line in written if what in (None, line.what)]
+        self._take_in()
+        return [line for line in self._lines if what in (None, line.what)]
+
+    def of(self, message_id: str) -> list[Line]:
+        """Return what has been written about one message."""
+        self._take_in()
+        return list(self._of.get(message_id, ()))
+
+    def _take_in(self) -> None:
+        """Read what is new; a line that is not whole yet is left for the next time."""
+        with self._lock, self._path.open("rb") as file:
+            file.seek(self._read)
+            whole, end, _ = file.read().rpartition(b"\n")
+            self._read += len(whole) + len(end)
+            for text in whole.splitlines():
+                line = Line(**json.loads(text))
+                self._lines.append(line)
+                self._of.setdefault(line.message_id, []).append(line)
 
     def bodies(self, what: str) -> list[str]:
         """Return the bodies of the messages whose jobs reported `what`, in the order of writing."""

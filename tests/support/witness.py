@@ -39,12 +39,12 @@ class Witness:
                         self._finished(message_id)
 
     def _finished(self, message_id: str) -> None:
-        if not any(line.message_id == message_id for line in self._trace.lines("done")):
+        if not any(line.what == "done" for line in self._trace.of(message_id)):
             with self._lock:
                 self.unfinished.append(message_id)
 
     def _look(self, action: str, message_id: str) -> None:
-        alive = [line.pid for line in self._trace.lines() if line.message_id == message_id and is_alive(line.pid)]
+        alive = [line.pid for line in self._trace.of(message_id) if is_alive(line.pid)]
         with self._lock:
             self.seen.append(f"{action} {message_id}")
             if alive:
