@@ -10,7 +10,7 @@ import http.client
 import json
 import socket
 import threading
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -73,11 +73,12 @@ Watch = Callable[["Exchange"], None]
 class FaultProxy:
     """The proxy; it passes everything until told otherwise. Close it in the end."""
 
-    def __init__(self, upstream_port: int, port: int = 0) -> None:
+    def __init__(self, upstream_port: int, port: int = 0, remember: int | None = None) -> None:
+        """`remember`: how many exchanges the journal keeps, all without it."""
         self._upstream_port = upstream_port
         self._changed = threading.Condition()
         self._marks = 0
-        self._exchanges: list[Exchange] = []
+        self._exchanges: deque[Exchange] = deque(maxlen=remember)
         self._faults: dict[str, list[Fault]] = {}
         self._stalled: set[str] = set()
         self._closing = False

@@ -193,6 +193,15 @@ class LiveQueue:
         wanted = Depth(visible, in_flight, 0)
         eventually(lambda: self.depth() == wanted, what=lambda: f"{self.name} has {wanted}, now {self.depth()}")
 
+    def dead_ids(self) -> set[str]:
+        """Return the ids of what is in the dead-letter queue, which hides it for a while."""
+        found: set[str] = set()
+        while messages := self._client.receive_message(
+            QueueUrl=self.dead_letter_url, MaxNumberOfMessages=10, VisibilityTimeout=600
+        ).get("Messages"):
+            found |= {message["MessageId"] for message in messages}
+        return found
+
     def dead_letters(self) -> dict[str, dict[str, Any]]:
         """Return what is in the dead-letter queue, by body; it is hidden for a while then."""
         letters: dict[str, dict[str, Any]] = {}

@@ -3,8 +3,13 @@
 import threading
 
 from tests.support.gates import Trace
-from tests.support.processes import is_alive
+from tests.support.processes import is_alive, title
 from tests.support.proxy import Exchange, FaultProxy
+
+
+def is_at_work(pid: int, message_id: str) -> bool:
+    """Say whether the process lives and is still the one that wrote: its title, and its children's, has the id."""
+    return is_alive(pid) and message_id in title(pid)
 
 
 class Witness:
@@ -44,7 +49,7 @@ class Witness:
                 self.unfinished.append(message_id)
 
     def _look(self, action: str, message_id: str) -> None:
-        alive = [line.pid for line in self._trace.of(message_id) if is_alive(line.pid)]
+        alive = {line.pid for line in self._trace.of(message_id) if is_at_work(line.pid, message_id)}
         with self._lock:
             self.seen.append(f"{action} {message_id}")
             if alive:
