@@ -19,6 +19,7 @@ from fleet.simulate.traces import SHAPES, Trace, TraceError
 from fleet.simulate.world import World
 
 ALL = "all"
+MANY_HOSTS = {"fleet", "max", "sum"}
 SHAPE_WORDS = "; ".join(f"{name} ({shape.words})" for name, shape in SHAPES.items())
 
 
@@ -31,7 +32,7 @@ def simulate(
         list[str] | None,
         typer.Option("--policy", "-p", help=f"{', '.join(POLICIES)} or {ALL}; may be repeated. [fleet]"),
     ] = None,
-    hosts: Annotated[int, typer.Option(min=1, help="Hosts on the queue; policies but fleet know one.")] = 1,
+    hosts: Annotated[int, typer.Option(min=1, help="Hosts on the queue; others' policies know one.")] = 1,
     workers: Annotated[int, typer.Option("--workers", "-w", min=1, help="What each host starts with.")] = 1,
     min_workers: Annotated[int, typer.Option(min=1, help="The fewest on a host.")] = 1,
     max_workers: Annotated[int, typer.Option(min=1, help="The most on a host.")] = 64,
@@ -52,8 +53,8 @@ def simulate(
     if not min_workers <= workers <= max_workers:
         raise Failure(USAGE, f"--workers {workers} must lie between {min_workers} and {max_workers}")
     found, chosen = _traces(what or ["steady"], seed, rate), _policies(policy or ["fleet"])
-    if hosts > 1 and set(chosen) - {"fleet", "max"}:
-        raise Failure(USAGE, "--hosts: only the policies fleet and max know more than one host")
+    if hosts > 1 and set(chosen) - MANY_HOSTS:
+        raise Failure(USAGE, f"--hosts: only the policies {', '.join(sorted(MANY_HOSTS))} know more than one host")
     if png and len(found) > 1:
         raise Failure(USAGE, "--png draws one trace")
     base = Scenario(

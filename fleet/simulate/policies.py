@@ -1,10 +1,15 @@
-"""Who decides the size: fleet's own rule out of core/scaling.py, or always the most. rivals.py has the others."""
+"""Who decides the size: fleet's own rule out of core/scaling.py, the one it began as, or always the most.
 
-from dataclasses import dataclass
+rivals.py has the others.
+"""
+
+from dataclasses import dataclass, replace
+from math import ceil
 from typing import Protocol
 
-from fleet.core import polling, scaling
+from fleet.core import polling, scaling, workload
 from fleet.core.depth import Depth
+from fleet.core.scaling import GROWTH
 from fleet.simulate.hosts import Host
 from fleet.simulate.scenario import Scenario
 
@@ -70,3 +75,43 @@ class Fixed:
     def size(self, seen: Glance) -> int:
         """What there is."""
         return seen.host.desired
+
+
+class Sum:
+    """The rule that fleet's began as: own busy as a floor, and the backlog by the target wait on top of it.
+
+    need = busy + min(⌈v⌉, ⌈v × job seconds / target wait⌉), with the same steps, window and evidence as fleet's.
+    """
+
+    name = "busy + backlog"
+    jitter = JITTER
+    lone_polls = False
+
+    def __init__(self, scenario: Scenario) -> None:
+        self.every, self.start = scenario.bounds.interval, scenario.start
+        self._needs: dict[Host, list[tuple[float, int]]] = {}
+
+    def size(self, seen: Glance) -> int:
+        """One sample."""
+        host, now = seen.host, seen.now
+        host.polling = polling.sampled(host.polling, seen.depth.visible, host.size)
+        host.passed(now)
+        host.depth = seen.depth
+        scene, bounds = host.scene(now), host.bounds
+        tight = not scene.spare and host.sizing.quick is not False
+        need = scene.busy + (self._backlog(host, seen.depth) if tight else 0)
+        kept = self._needs.get(host, [(now, scene.desired)])
+        self._needs[host] = [(at, was) for at, was in kept if at > now - bounds.shrink_after] + [(now, need)]
+        host.sizing = replace(host.sizing, sampled_at=now, tight=tight, quick=None)
+        lasting, step = max(was for _, was in self._needs[host]), max(GROWTH, scene.desired)
+        if need > scene.desired and tight:
+            return min(need, scene.desired + step, bounds.most)
+        if lasting < scene.desired and scene.size <= scene.desired:
+            return max(lasting, scene.desired - max(GROWTH, scene.desired // 2), bounds.least)
+        return scene.desired
+
+    @staticmethod
+    def _backlog(host: Host, depth: Depth) -> int:
+        seconds = workload.job_seconds(host.sizing.work, host.busy) or 0.0
+        part = depth.visible * host.size / (host.size + max(0, depth.in_flight - host.busy))
+        return min(ceil(part), ceil(part * seconds / host.bounds.target_wait))

@@ -8,7 +8,7 @@ short when a worker goes; in truth they would.
 from collections.abc import Callable
 from math import ceil
 
-from fleet.simulate.policies import Fixed, Fleet, Glance, Policy
+from fleet.simulate.policies import Fixed, Fleet, Glance, Policy, Sum
 from fleet.simulate.scenario import Scenario
 
 
@@ -101,6 +101,7 @@ class Horizon:
 
 POLICIES: dict[str, Callable[[Scenario], Policy]] = {
     "fleet": Fleet,
+    "sum": Sum,
     "keda": Keda,
     "aws": TargetTracking,
     "horizon": Horizon,

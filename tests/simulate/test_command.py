@@ -24,6 +24,7 @@ def test_it_draws_curves_and_prints_a_table(home: Home, trace: Path) -> None:
     table = done.output[done.output.index("trace ") :].splitlines()
     assert [line[8:].split("  ")[0].strip() for line in table[1:]] == [
         "fleet",
+        "busy + backlog",
         "KEDA + HPA",
         "target tracking",
         "Horizon, time",
@@ -66,9 +67,15 @@ def test_without_matplotlib_a_picture_is_refused_in_one_line(home: Home, trace: 
     ("arguments", "line"),
     [
         (("none.csv",), "none.csv: [Errno 2]"),
-        (("steady", "--policy", "magic"), "--policy magic: it must be one of fleet, keda, aws, horizon, max or all"),
+        (
+            ("steady", "--policy", "magic"),
+            "--policy magic: it must be one of fleet, sum, keda, aws, horizon, max or all",
+        ),
         (("steady", "--workers", "9", "--max-workers", "8"), "--workers 9 must lie between 1 and 8"),
-        (("steady", "--hosts", "2", "--policy", "keda"), "--hosts: only the policies fleet and max"),
+        (
+            ("steady", "--hosts", "2", "--policy", "keda"),
+            "--hosts: only the policies fleet, max, sum know more than one host",
+        ),
         (("all", "--png", "x.png"), "--png draws one trace"),
     ],
 )

@@ -1,9 +1,10 @@
 """The others' rules, one decision after the other."""
 
 from fleet.core.depth import Depth
-from fleet.core.scaling import Bounds
+from fleet.core.scaling import Bounds, Sizing
+from fleet.core.workload import Workload
 from fleet.simulate.hosts import Host
-from fleet.simulate.policies import Fixed, Glance, Policy
+from fleet.simulate.policies import Fixed, Glance, Policy, Sum
 from fleet.simulate.rivals import Horizon, Keda, TargetTracking
 from fleet.simulate.scenario import Scenario
 from fleet.simulate.service import Service
@@ -52,3 +53,12 @@ def test_horizon_moves_one_step_towards_all_or_the_fewest() -> None:
 def test_fixed_stays() -> None:
     assert Fixed(WORLD).start == 64
     assert sizes(Fixed(WORLD), (1000, 0), (0, 0), start=64) == [64, 64]
+
+
+def test_the_first_rule_adds_the_backlog_to_what_is_busy() -> None:
+    host = Host(4, WORLD.bounds, lone_polls=False)
+    host.idle, host.busy = 0, 4
+    host.sizing = Sizing(Workload(worked=200.0, finished=100))
+    assert Sum(WORLD).size(Glance(host, Depth(90, 4), 0.0, 0.0)) == 4 + 3
+    assert Sum(WORLD).size(Glance(host, Depth(2, 4), 0.0, 0.0)) == 4 + 1
+    assert Sum(WORLD).size(Glance(host, Depth(90, 8), 0.0, 0.0)) == 4 + 2  # another host has four
