@@ -85,11 +85,11 @@ def step(pool: Pool, event: Event, now: float, luck: float) -> Step:
 
     Raises Illegal for an event that the state does not allow.
     """
-    if isinstance(event, Said | Died | Sampled):
+    if isinstance(event, Said | Died | Sampled | Tick):
         pool = sizing.passed(pool, now)
     pool, first = _apply(pool, event, now, luck)
     pool, then = reconcile(pool, now, judge=isinstance(event, Tick))
-    pool, last = sizing.asked(pool, now) if isinstance(event, Said) else (pool, ())
+    pool, last = sizing.asked(pool, now) if isinstance(event, Said | Tick) else (pool, ())
     return pool, (*first, *then, *last)
 
 

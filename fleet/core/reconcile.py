@@ -61,6 +61,7 @@ def _moments(pool: Pool) -> Iterator[float]:
         yield pool.ends_at
     yield pool.stacks_at
     yield pool.spawning.not_before
+    yield from sizing.moments(pool)
     if pool.memory.short:
         yield pool.memory.at + memory.AGAIN
     yield pool.polling.not_before

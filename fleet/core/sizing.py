@@ -1,5 +1,6 @@
 """What the samples make of the pool's size. Part of `pool.py`'s machine; scaling.py decides."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from fleet.core import memory, scaling, workload
@@ -8,7 +9,7 @@ from fleet.core.events import Effect, Log, Sample
 from fleet.core.messages import Settled
 from fleet.core.polling import QUICK
 from fleet.core.resizing import resized
-from fleet.core.scaling import Bounds, Scene, Sizing
+from fleet.core.scaling import SOON, SOONEST, Bounds, Scene, Sizing
 from fleet.core.slots import HOLDS_MESSAGE, State
 
 Step = tuple[Pool, tuple[Effect, ...]]
@@ -54,15 +55,27 @@ def sampled(pool: Pool, now: float, luck: float) -> Step:
 
 
 def asked(pool: Pool, now: float) -> Step:
-    """Whether the scout is to sample at once; not while a poll may still tell that the queue is empty."""
+    """Whether the scout is to sample at once."""
     bounds, depth = bounds_of(pool), pool.depth
-    if bounds is None or depth is None or pool.held or pool.sizing.asked or pool.phase is not Phase.RUNNING:
-        return pool, ()
-    if pool.count(State.POLLING):
+    if bounds is None or depth is None or not _may_ask(pool):
         return pool, ()
     if not scaling.wants_sample(pool.sizing, depth, scene(pool, now), bounds, now):
         return pool, ()
     return replace(pool, sizing=replace(pool.sizing, asked=True)), (Sample(),)
+
+
+def moments(pool: Pool) -> Iterator[float]:
+    """When time alone may make a sample worth its price: jobs that run for longer are worth more dispatchers."""
+    if pool.config.bounds is not None and _may_ask(pool):
+        yield pool.sizing.sampled_at + SOONEST * pool.config.depth_interval
+        yield pool.sizing.sampled_at + SOON * pool.config.depth_interval
+
+
+def _may_ask(pool: Pool) -> bool:
+    """Not twice, and not while a poll may still tell that the queue is empty."""
+    if pool.held or pool.sizing.asked or pool.phase is not Phase.RUNNING:
+        return False
+    return not any(slot.state in (State.IDLE, State.POLLING) for slot in pool.slots)
 
 
 def bounds_of(pool: Pool) -> Bounds | None:

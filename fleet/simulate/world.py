@@ -11,6 +11,7 @@ import heapq
 import random
 
 from fleet.core.depth import Depth
+from fleet.core.scaling import SOON, SOONEST
 from fleet.simulate.hosts import Host, Poll
 from fleet.simulate.policies import Glance, Policy
 from fleet.simulate.queue import Message, Queue
@@ -188,6 +189,9 @@ class World:
         jitter = self._policy.jitter
         self._plan(now + self._policy.every * self._luck.uniform(1 - jitter, 1 + jitter), SAMPLE, host, host.round)
         self._grant(now, host)
+        if host.busy == host.size and not host.lone_polls:  # time alone may make the next one worth its price
+            for share in (SOONEST, SOON):
+                self._plan(now + share * host.bounds.interval, RESUME, host, None)
 
     def _account(self, now: float, change: int) -> None:
         self.result.worker_seconds += self._size * (now - self._sized_at)

@@ -41,6 +41,7 @@ from fleet.core.events import (
     StopAsked,
     TellStack,
     Terminate,
+    Tick,
     WillDone,
 )
 from fleet.core.exits import Exit, Outcome, Settlement
@@ -188,7 +189,7 @@ class Account:
     # What has happened.
 
     def happened(self, before: Pool, event: Event, now: float, luck: float) -> None:
-        if isinstance(event, Said | Died | Sampled):
+        if isinstance(event, Said | Died | Sampled | Tick):
             self.works(workload.passed(self.sizing.work, self.busy, now, self.config.target_wait))
         match event:
             case Said(slot, report):

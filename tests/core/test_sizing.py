@@ -149,6 +149,15 @@ def test_it_is_asked_for_once() -> None:
     assert Sample() in story.says(0, Received(0.1))
 
 
+def test_time_alone_may_make_a_sample_worth_its_price() -> None:
+    """Long jobs: nobody reports anything, but they turn out to be long."""
+    story = waiting(1)
+    assert Sample() in story.says(0, Received(0.1))
+    assert spawns(story.sample(50, 1)) == []  # a job that has just begun may be over at once
+    assert story.tick(story.wakes_at()) == [Sample()]
+    assert spawns(story.sample(50, 1)) == [1, 2, 3]
+
+
 def test_a_fixed_pool_wants_none() -> None:
     story = running(1)
     story.sample(0)

@@ -1,5 +1,6 @@
 """A pool that sizes itself, on a real queue."""
 
+import json
 import os
 import re
 from collections.abc import Iterator
@@ -79,6 +80,19 @@ def test_one_message_of_a_long_job_is_worth_one_dispatcher(start: StartPool, hom
     gate.open(3)
 
 
+def test_a_burst_does_not_wait_for_the_next_sample(start: StartPool, home: Home, queue: LiveQueue) -> None:
+    """Which would come in more than half a minute."""
+    options = ("--min-workers", "1", "--max-workers", "4", "--depth-interval", "48", "--target-wait", "0.1")
+    gate = home.gate("work")
+    pool = start(*options, workers=1)
+    pool.wait_ready(1)
+    eventually(lambda: (status(home)["depth"] or {}).get("sampled_ago", 0) > 48 / 8, what="one more may be asked for")
+    queue.send(*["hold work"] * 3)
+    pool.wait_event("pool.resized")
+    home.trace.wait("started", 3)
+    gate.open(3)
+
+
 def test_samples_that_fail_hold_the_size(start: StartPool, home: Home, queue: LiveQueue, proxy: FaultProxy) -> None:
     gate = home.gate("work")
     pool = start(*QUICK, "--max-workers", "4", "--shrink-after", "0.5", endpoint=proxy.endpoint, workers=1)
@@ -146,6 +160,12 @@ def test_bounds_that_cannot_be(start: StartPool, options: tuple[str, ...], line:
     assert pool.wait() == 2
     pool.wait_log_end()
     assert line in pool.noise[0]
+
+
+def test_auto_is_a_size_within_the_bounds(home: Home) -> None:
+    for options, then in ((("--max-workers", "1"), [1, 1, 1]), (("--min-workers", "900"), [900, 900, 900])):
+        told = json.loads(run_fleet(home, "config", "--json", *options).output)
+        assert [told[name]["value"] for name in ("workers", "min_workers", "max_workers")] == then
 
 
 @pytest.fixture
