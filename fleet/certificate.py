@@ -4,13 +4,13 @@ from typing import Any
 
 from fleet.core.delivery import Delivery
 from fleet.core.exits import Stop
-from fleet.running import Running
 from fleet.system import processes
+from fleet.workbench import Living
 
 SIGKILL = 9
 
 
-def of(job: Running, delivery: Delivery, memory_ran_out: bool) -> dict[str, Any]:
+def of(job: Living, delivery: Delivery, memory_ran_out: bool) -> dict[str, Any]:
     """The fields of the job's closing event.
 
     `oom`: the cgroup's count of out-of-memory kills grew while it ran and it died by a SIGKILL that was not ours:

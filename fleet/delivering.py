@@ -11,8 +11,7 @@ a quiet message is kept short.
 import os
 import random
 import signal
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import ceil, inf
 
 from fleet import certificate, job
@@ -20,34 +19,15 @@ from fleet.core import delivery as core
 from fleet.core import delivery_events as on
 from fleet.core.delivery import Delivery, Phase, Rules
 from fleet.core.exits import Exit, Facts, Outcome, Settlement, Verdict, ended_badly
-from fleet.core.messages import Held, Plan, Settled
-from fleet.core.queue import Message, Queue, QueueError, Redrive, Trouble
-from fleet.ears import Ears
-from fleet.running import Running
+from fleet.core.messages import Held, Settled
+from fleet.core.queue import Message, QueueError, Trouble
 from fleet.system import log, processes
 from fleet.system.clock import now
-from fleet.system.memory import OomKills, grew
-from fleet.system.scoreboard import Board
-from fleet.system.slip import Slip
+from fleet.system.memory import grew
+from fleet.workbench import Bench, Living
 
 CUT_ID = 8  # characters of a message id in a title
 TO_DIE = 1.0  # seconds: what a killed process may take to be gone
-
-
-@dataclass(frozen=True, slots=True)
-class Bench:
-    """What a delivery is worked on with; the same for all messages of a dispatcher."""
-
-    plan: Plan
-    rules: Rules
-    slot: int
-    queue: Queue
-    renew: Callable[[], None]
-    work: Callable[[Message, Slip], job.Work]
-    ears: Ears
-    board: Board
-    slip: Slip
-    oom: OomKills
 
 
 class Delivering:
@@ -57,8 +37,8 @@ class Delivering:
         self._bench, self._message, self._before = bench, message, before
         self._ears, self._rules, self._queue = bench.ears, bench.rules, bench.queue
         self._about = {"slot": bench.slot, "message_id": message.id, "attempt": message.attempt}
-        self._job: Running | None = None
-        self._handler: Running | None = None
+        self._job: Living | None = None
+        self._handler: Living | None = None
         self._oom_before = b""
         self._starved = False
         self._certificate = ""
@@ -97,15 +77,15 @@ class Delivering:
         seconds = inf if ears.drain is None else ears.drain
         if ears.orphan:
             return now() + seconds
-        redrive = self._redrive()
-        if redrive is None or self._message.attempt < redrive.max_receive_count:
+        limit = self._limit()
+        if limit is None or self._message.attempt < limit:
             return None
         return now() + max(seconds, self._bench.plan.exit_timeout)
 
-    def _redrive(self) -> Redrive | None:
-        """The queue's redrive policy, read when it is needed; unknown is the same as none."""
+    def _limit(self) -> int | None:
+        """The queue's limit on deliveries, read when it is needed; unknown is the same as none."""
         try:
-            return self._queue.redrive()
+            return self._queue.max_receive_count()
         except QueueError as error:
             self._troubled(error)
             return None
@@ -133,7 +113,7 @@ class Delivering:
         self._bench.board.note(exit=exit_)
 
     @staticmethod
-    def _but(other: Running | None) -> tuple[int, ...]:
+    def _but(other: Living | None) -> tuple[int, ...]:
         return (other.pid,) if other else ()
 
     def _step(self, event: on.Event) -> None:
@@ -193,22 +173,19 @@ class Delivering:
         """Fork the job."""
         work = self._bench.work(self._message, self._bench.slip)
         self._oom_before = self._bench.oom.look()
-        started = now()
         try:
-            pid = processes.fork_blocked((signal.SIGTERM,))
+            started = self._bench.start(lambda parent: job.run(work, parent))
         except OSError as error:
             self._starved = True
             log.emit("job.not_started", **self._about, error=os.strerror(error.errno or 0))
             self._step(on.NotStarted(now()))
             return
-        if pid == 0:
-            job.run(work, self._bench.board.pid)
-        self._job = Running(pid, started, self._ears.poll)
-        self._bench.board.note(job_pid=pid, job_started_at=started)
+        self._job = started
+        self._bench.board.note(job_pid=started.pid, job_started_at=started.started)
         self._bench.board.title(f"job {self._message.id[:CUT_ID]}")
-        log.emit("job.started", **self._about, job_pid=pid)
+        log.emit("job.started", **self._about, job_pid=started.pid)
 
-    def _stop(self, action: on.Terminate | on.Kill | on.Freeze, running: Running) -> on.Event | None:
+    def _stop(self, action: on.Terminate | on.Kill | on.Freeze, running: Living) -> on.Event | None:
         match action:
             case on.Terminate():
                 log.emit("job.stopping", **self._about, job_pid=running.pid, why=self._delivery.stop)
@@ -229,14 +206,12 @@ class Delivering:
     def _start_handler(self) -> on.Event | None:
         work = self._bench.work(self._message, self._bench.slip)
         try:
-            pid = processes.fork_blocked((signal.SIGTERM,))
+            self._handler = self._bench.start(lambda parent: job.handle(work, parent))
         except OSError as error:
             log.emit("handler.not_started", **self._about, error=os.strerror(error.errno or 0))
             return on.HandlerExited(now(), Exit(code=1))
-        if pid == 0:
-            job.handle(work, self._bench.board.pid)
-        self._handler = Running(pid, now(), self._ears.poll)
-        log.emit("handler.started", **self._about, handler_pid=pid, tries=self._delivery.handler_tries)
+        fields = {"handler_pid": self._handler.pid, "tries": self._delivery.handler_tries}
+        log.emit("handler.started", **self._about, **fields)
         return None
 
     def _extend(self, seconds: int) -> on.Event:
@@ -260,15 +235,14 @@ class Delivering:
 
     def _known(self) -> on.Event:
         try:
-            redrive = self._queue.redrive()
+            limit = self._queue.max_receive_count()
         except QueueError as error:
             self._troubled(error)
             log.emit("policy.unknown", **self._about, error=str(error))
             return on.NotKnown(now(), random.random())
         after = self._bench.slip.read().get("after")
-        limit = redrive.max_receive_count if redrive else None
         wanted = float(after) if isinstance(after, int | float) else None
-        return on.Known(now(), limit, redrive is not None, wanted, random.random())
+        return on.Known(now(), limit, limit is not None, wanted, random.random())
 
     def _settle(self, what: Verdict) -> on.Event:
         """One request. The intent is in the scoreboard first."""
@@ -283,8 +257,8 @@ class Delivering:
                         {"FleetDeath": f"{what.why}; attempt {self._message.attempt}, {self._certificate}"[:500]},
                     )
                 case _:
-                    # Nobody knows our siblings' polls when the master is gone: hide it until they are over.
-                    least = ceil(self._bench.plan.wait_time) + 1 if self._ears.orphan else 0
+                    # Nobody knows our siblings' polls without a master: hide it until they are over.
+                    least = ceil(self._bench.plan.wait_time) + 1 if self._ears.blind else 0
                     self._queue.release(self._message, max(what.delay, least))
         except QueueError as error:
             self._troubled(error)

@@ -10,12 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf
 
-from fleet import job
+from fleet import job, running
 from fleet.core.delivery import Rules
 from fleet.core.messages import Empty, Plan, PollFailed, Ready, Received
 from fleet.core.queue import Message, Queue, QueueError, Trouble
 from fleet.core.slots import State
-from fleet.delivering import Bench, Delivering
+from fleet.delivering import Delivering
 from fleet.ears import Ears
 from fleet.system import log
 from fleet.system.channel import Channel
@@ -23,6 +23,7 @@ from fleet.system.clock import now
 from fleet.system.memory import OomKills
 from fleet.system.scoreboard import Board
 from fleet.system.slip import Slip
+from fleet.workbench import Bench
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,7 @@ class Dispatcher:
             post.queue,
             post.renew,
             post.work,
+            lambda act: running.start(act, post.board.pid, self._ears.poll),
             self._ears,
             post.board,
             Slip(),

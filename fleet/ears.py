@@ -33,6 +33,11 @@ class Ears:
         self.poll.register(self._master, select.POLLIN)
         processes.unblock_signals()
 
+    @property
+    def blind(self) -> bool:
+        """Whether nobody knows what our siblings poll."""
+        return self.orphan
+
     def say(self, report: Report) -> None:
         """To the master."""
         self._channel.send(report)

@@ -4,10 +4,20 @@ import os
 import select
 import signal
 from collections.abc import Callable, Iterable
+from typing import NoReturn
 
 from fleet.core.exits import Exit
 from fleet.system import processes, signals
 from fleet.system.clock import now
+
+
+def start(act: Callable[[int], NoReturn], dispatcher: int, poll: select.poll) -> "Running":
+    """Fork a process that is what `act` makes of it and dies with us. Raises OSError when there is none to be had."""
+    started = now()
+    pid = processes.fork_blocked((signal.SIGTERM,))
+    if pid == 0:
+        act(dispatcher)
+    return Running(pid, started, poll)
 
 
 class Running:

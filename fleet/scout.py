@@ -76,8 +76,7 @@ def _usable(plan: Plan, queue: sqs.SqsQueue) -> Usable:
         raise QueueError(Trouble.USAGE, trouble)
     if plan.make_queue:
         sqs.make_with_dead_letter_queue(sqs.address(plan))
-    redrive = queue.redrive()
-    found = advice.on_redrive(redrive.max_receive_count if redrive else None)
+    found = advice.on_redrive(queue.max_receive_count())
     found += advice.on_retry_delay(plan.queue, plan.retry_delay)
     found += advice.on_topics(plan.body, plan.sns_topics, verified=plan.sns_verify)
     return Usable(queue.url, found)

@@ -8,8 +8,8 @@ import pytest
 from fleet import certificate
 from fleet.core.delivery import Delivery, Rules, run
 from fleet.core.exits import Exit, Stop
-from fleet.running import Running
 from fleet.system.processes import Usage
+from fleet.workbench import Living
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Job:
     usage: Usage = field(default_factory=lambda: Usage(max_rss_mib=34.5, cpu_seconds=1.25))
 
 
-JOB = cast(Running, Job())
+JOB = cast(Living, Job())
 
 
 def ended(how: Exit | None, stop: Stop | None = None) -> Delivery:

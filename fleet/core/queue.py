@@ -38,14 +38,6 @@ class Message:
     system_attributes: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Redrive:
-    """A queue's redrive policy: where a message goes after how many deliveries."""
-
-    dead_letter_arn: str
-    max_receive_count: int
-
-
 class Queue(Protocol):
     """What fleet needs of a queue. Every call is tried once and raises QueueError when it fails."""
 
@@ -70,5 +62,5 @@ class Queue(Protocol):
     def depth(self) -> Depth:
         """The three approximate counts."""
 
-    def redrive(self) -> Redrive | None:
-        """The redrive policy as it is now; None without one: then a message is delivered without end."""
+    def max_receive_count(self) -> int | None:
+        """After how many deliveries a message is dead-lettered, as it is now; None without a dead-letter queue."""

@@ -13,10 +13,10 @@ from dataclasses import replace
 from typing import Any
 
 from fleet.core.depth import Depth
-from fleet.core.queue import Message, QueueError, Redrive, Trouble
+from fleet.core.queue import Message, QueueError, Trouble
 from fleet.system.clock import now
 from fleet.system.sqs import answers
-from fleet.system.sqs.answers import Answer
+from fleet.system.sqs.answers import Answer, Redrive
 from fleet.system.sqs.errors import classified
 from fleet.system.sqs.letters import dead_letter
 from fleet.system.sqs.sessions import SHORT_CALL, Address, Line, Sessions, address, region_trouble
@@ -138,8 +138,13 @@ class SqsQueue:
         """See core/queue.py."""
         return self._attributes(answers.depth, *answers.COUNTS)
 
-    def redrive(self) -> Redrive | None:
-        """See core/queue.py; an answer is good for a minute, so that a storm of failures does not double the bill."""
+    def max_receive_count(self) -> int | None:
+        """See core/queue.py."""
+        redrive = self._policy()
+        return redrive.max_receive_count if redrive else None
+
+    def _policy(self) -> Redrive | None:
+        """The redrive policy; an answer is good for a minute, so that a storm of failures does not double the bill."""
         if self._redrive_until < now():
             self._redrive = self._attributes(answers.redrive, "RedrivePolicy")
             self._redrive_until = now() + REMEMBERED
@@ -147,7 +152,7 @@ class SqsQueue:
 
     def dead_letter(self, message: Message, attributes: Mapping[str, str]) -> None:
         """See core/queue.py. Raises QueueError also when there is no dead-letter queue."""
-        redrive = self.redrive()
+        redrive = self._policy()
         if redrive is None:
             raise QueueError(Trouble.FINAL, f"queue {self._sessions.address.name!r} has no dead-letter queue")
         arn = redrive.dead_letter_arn

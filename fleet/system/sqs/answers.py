@@ -4,10 +4,11 @@ What has passed here fits everywhere: in the scoreboard, in a log line, in a dea
 """
 
 import json
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from fleet.core.depth import Depth
-from fleet.core.queue import Message, Redrive
+from fleet.core.queue import Message
 
 Answer = TypeVar("Answer")
 
@@ -19,6 +20,14 @@ COUNTS = (
     "ApproximateNumberOfMessagesNotVisible",
     "ApproximateNumberOfMessagesDelayed",
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Redrive:
+    """A queue's redrive policy: where a message goes after how many deliveries."""
+
+    dead_letter_arn: str
+    max_receive_count: int
 
 
 def nothing(_: Any) -> None:

@@ -1,0 +1,108 @@
+"""What a delivery is worked on with. A dispatcher of the pool makes one workbench, the library another one."""
+
+import select
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import NoReturn, Protocol
+
+from fleet import job
+from fleet.core.delivery import Rules
+from fleet.core.exits import Exit
+from fleet.core.messages import Plan, Report
+from fleet.core.queue import Message, Queue
+from fleet.system.memory import OomKills
+from fleet.system.processes import Usage
+from fleet.system.slip import Slip
+
+Act = Callable[[int], NoReturn]
+"""What a forked process is to be, given the pid of the process that it dies with."""
+
+
+class Ears(Protocol):
+    """What is heard while a delivery is worked on: flags, and the wait for the world to set them.
+
+    `leaving`: take nothing more. `orphan`: the master is gone. `blind`: nobody knows what our siblings poll, so what
+    is released must be hidden until such polls are over. `drain`: seconds that a running job has, as said last and
+    not acted on yet. `freed`: leave to release.
+    """
+
+    poll: select.poll
+    freed: bool
+    drain: float | None
+
+    @property
+    def leaving(self) -> bool: ...
+
+    @property
+    def orphan(self) -> bool: ...
+
+    @property
+    def blind(self) -> bool: ...
+
+    def say(self, report: Report) -> None:
+        """To whoever supervises us."""
+
+    def wait(self, until: float) -> None:
+        """Until something happens or the moment comes (seconds on our clock)."""
+
+
+class Board(Protocol):
+    """Where it is written down how far a delivery has come, for whoever looks or inherits it."""
+
+    @property
+    def pid(self) -> int: ...
+
+    def note(self, **changes: object) -> None:
+        """Bring the record up to date."""
+
+    def clear(self, settled: str = "") -> None:
+        """Nothing is in hand any more."""
+
+    def title(self, what: str) -> None:
+        """What `ps` shows of the dispatcher."""
+
+
+class Living(Protocol):
+    """A process of user code and all that is left of it. `others` are what must be left alone."""
+
+    pid: int
+    started: float
+    seconds: float
+    usage: Usage
+
+    @property
+    def ended(self) -> bool:
+        """Whether the process itself has ended; what it left may still be there."""
+
+    @property
+    def lingers(self) -> bool:
+        """Whether the process has ended and something that it left cannot be killed yet."""
+
+    def terminate(self) -> None:
+        """SIGTERM to its group."""
+
+    def freeze(self, others: Iterable[int] = ()) -> None:
+        """SIGSTOP to everything of it."""
+
+    def kill(self, others: Iterable[int] = ()) -> None:
+        """SIGKILL to everything of it."""
+
+    def gone(self, others: Iterable[int] = (), seen: Callable[[Exit], None] = lambda _: None) -> Exit | None:
+        """The exit, told once, when nothing of it exists any more; None before. Never waits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """The same for all messages of a dispatcher."""
+
+    plan: Plan
+    rules: Rules
+    slot: int
+    queue: Queue
+    renew: Callable[[], None]
+    work: Callable[[Message, Slip], job.Work]
+    start: Callable[[Act], Living]
+    ears: Ears
+    board: Board
+    slip: Slip
+    oom: OomKills
