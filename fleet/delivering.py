@@ -40,31 +40,40 @@ class Delivering:
         self._job: Living | None = None
         self._handler: Living | None = None
         self._oom_before = b""
-        self._starved = False
+        self.starved = False
+        self.refusal: QueueError | None = None  # why the last request to settle was not done
+        self.delay = 0  # seconds: of the release that was asked for
         self._certificate = ""
         self._lingered = False
         self._lingers_at = inf  # when it is said that something of the job cannot be killed
         self._delivery: Delivery
 
-    def run(self) -> None:
-        """From the answer to the settlement."""
+    def run(self) -> Delivery:
+        """From the answer to the settlement; returns how it ended."""
         self._ears.wait(0)  # what was said while we polled counts before any user code runs
         self._ears.freed = False
         self._bench.slip.wipe()
         stop_at, self._ears.drain = self._late(), None
-        attempt = self._message.attempt
         if stop_at is None:
-            self._delivery = core.hold(self._before, random.random(), self._rules, attempt=attempt)
-            self._ears.say(Held())
-        else:
-            self._delivery = core.run(
-                self._before, random.random(), self._rules, now=now(), attempt=attempt, stop_at=stop_at
-            )
-            self._start()
+            return self.give_back(core.LATE)
+        self._delivery = core.run(
+            self._before, random.random(), self._rules, now=now(), attempt=self._message.attempt, stop_at=stop_at
+        )
+        self._start()
+        return self._to_the_end()
+
+    def give_back(self, why: str) -> Delivery:
+        """Release the message, untouched."""
+        self._delivery = core.hold(self._before, random.random(), self._rules, attempt=self._message.attempt, why=why)
+        self._ears.say(Held())
+        return self._to_the_end()
+
+    def _to_the_end(self) -> Delivery:
         while self._delivery.phase is not Phase.DONE:
             self._ears.wait(min(core.wakes_at(self._delivery), self._lingers_at))
             self._look()
         self._end()
+        return self._delivery
 
     def _late(self) -> float | None:
         """Until when a job for this message may run; None: it came too late and goes back untouched.
@@ -176,7 +185,7 @@ class Delivering:
         try:
             started = self._bench.start(lambda parent: job.run(work, parent))
         except OSError as error:
-            self._starved = True
+            self.starved = True
             log.emit("job.not_started", **self._about, error=os.strerror(error.errno or 0))
             self._step(on.NotStarted(now()))
             return
@@ -259,11 +268,14 @@ class Delivering:
                 case _:
                     # Nobody knows our siblings' polls without a master: hide it until they are over.
                     least = ceil(self._bench.plan.wait_time) + 1 if self._ears.blind else 0
-                    self._queue.release(self._message, max(what.delay, least))
+                    self.delay = max(what.delay, least)
+                    self._queue.release(self._message, self.delay)
         except QueueError as error:
             self._troubled(error)
+            self.refusal = error
             log.emit("message.unsettled", **self._about, settlement=what.settlement.value, error=str(error))
             return on.SettleFailed(now(), random.random(), error.trouble in (Trouble.MESSAGE, Trouble.FINAL))
+        self.refusal = None
         return on.SettleDone()
 
     def _troubled(self, error: QueueError) -> None:
@@ -306,9 +318,8 @@ class Delivering:
         seconds = self._job.seconds if self._job else None
         bad = delivery.sent or ended_badly(delivery.outcome, how, facts)
         self._bench.board.clear(how.value)
-        decided = delivery.verdict
-        why, delay = (decided.why, decided.delay) if decided else ("", 0)
-        rest = {Settlement.LEAVE: delivery.lease_until - now(), Settlement.RELEASE: float(delay)}
+        why = delivery.verdict.why if delivery.verdict else ""
+        rest = {Settlement.LEAVE: delivery.lease_until - now(), Settlement.RELEASE: float(self.delay)}
         used = self._job.usage.max_rss_mib if self._job else None
         self._ears.say(
             Settled(
@@ -316,10 +327,10 @@ class Delivering:
                 delivery.outcome,
                 seconds,
                 bad,
-                self._starved,
+                self.starved,
                 delivery.lost,
                 hidden_for=round(max(0.0, rest.get(how, 0.0)), 1),
                 max_rss_mib=used,
             )
         )
-        log.emit(f"message.{how.value}", **self._about, why=why, delay=delay)
+        log.emit(f"message.{how.value}", **self._about, why=why, delay=self.delay)

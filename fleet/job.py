@@ -59,15 +59,20 @@ class Loaded:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What a job process needs to know."""
+    """What a job process needs to know.
+
+    `call`: what to call, if that is known already; else the code says. `keep_fds`, sorted: the descriptors that stay
+    open, None for all.
+    """
 
     code: Code
     loaded: Loaded | None
     queue: str
     slot: int
     message: Message
-    keep_fds: Sequence[int]
+    keep_fds: Sequence[int] | None
     slip: Slip
+    call: Call | None = None
 
 
 def run(work: Work, dispatcher: int) -> NoReturn:
@@ -101,7 +106,8 @@ def _become_own_process(work: Work, dispatcher: int, title: str) -> None:
     signals.default_for_jobs()
     if not processes.die_with_parent(dispatcher, signal.SIGKILL):  # the dispatcher is dead: as if it had been in time
         processes.kill(os.getpid(), signal.SIGKILL)
-    _close_all_but(work.keep_fds)
+    if work.keep_fds is not None:
+        _close_all_but(work.keep_fds)
     _offer_to_oom_killer()
     message = work.message
     # One by one: update() walks through all subclasses of Mapping, 0.5 ms of page faults in every job.
@@ -138,6 +144,7 @@ def _begin_multiprocessing() -> None:
     """What multiprocessing does in a child that it forked itself, if the app uses it."""
     util = sys.modules.get("multiprocessing.util")
     if util is not None:
+        vars(sys.modules["multiprocessing.process"])["_children"] = set()  # else its end terminates the parent's
         util._finalizer_registry.clear()
         util._run_after_forkers()
 
@@ -154,6 +161,8 @@ def _end_multiprocessing() -> None:
 
 def _call(work: Work) -> Call:
     """Body, router and transformer are read and run here, in the process that their failure may cost."""
+    if work.call is not None:
+        return work.call
     loaded, reading = work.loaded or work.code.load(), work.code.reading
     if reading.kind == "sns":
         api.begin_notification(bodies.notification(reading, work.message))

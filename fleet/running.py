@@ -17,7 +17,12 @@ def start(act: Callable[[int], NoReturn], dispatcher: int, poll: select.poll) ->
     pid = processes.fork_blocked((signal.SIGTERM,))
     if pid == 0:
         act(dispatcher)
-    return Running(pid, started, poll)
+    try:
+        return Running(pid, started, poll)
+    except OSError:  # no descriptor to be had: then nobody would see it end
+        processes.kill(pid, signal.SIGKILL)
+        processes.await_child(pid)
+        raise
 
 
 class Running:

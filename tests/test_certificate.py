@@ -54,7 +54,7 @@ def test_an_exit_has_a_name(how: Exit | None, phrase: str) -> None:
     [
         (None, False, None),
         (Stop.TIMED_OUT, True, "--job-timeout"),
-        (Stop.INTERRUPTED, False, "the pool stops"),
+        (Stop.INTERRUPTED, False, "interrupted"),
         (Stop.LEASE_LOST, False, "its lease was lost"),
     ],
 )

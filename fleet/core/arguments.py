@@ -5,12 +5,15 @@
 | a list or a tuple   | its members                                                                          |
 | a dict              | named arguments; a router's has `_job`, and may have `_exit_handler` and `_job_args` |
 | anything else       | that                                                                                 |
+
+`Dispatcher.dispatch` may give more: positional ones follow, named ones are added. A name that both give is an error.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+Given = tuple[tuple[Any, ...], dict[str, Any]]  # positional and named arguments
 JOB, EXIT_HANDLER, JOB_ARGS = "_job", "_exit_handler", "_job_args"
 
 
@@ -25,13 +28,21 @@ class Call:
     routed: bool = False
 
 
-def transformed(value: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+def transformed(value: Any) -> Given:
     """Positional and named arguments out of what a transformer returned."""
     if isinstance(value, list | tuple):
         return tuple(value), {}
     if isinstance(value, dict):
         return (), dict(value)
     return (value,), {}
+
+
+def merged(args: Sequence[Any], named: Mapping[str, Any], extra: Sequence[Any], more: Mapping[str, Any]) -> Given:
+    """The message's arguments, then the extra ones. Raises TypeError when both name the same."""
+    both = sorted(str(name) for name in named.keys() & more.keys())
+    if both:
+        raise TypeError(f"both the message and the call give {', '.join(both)}")
+    return (*args, *extra), {**named, **more}
 
 
 def routed(value: Any) -> Call:

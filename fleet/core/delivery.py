@@ -92,6 +92,7 @@ __all__ = [
     "EXTEND_RETRY",
     "FIRST_LEASE",
     "KEPT",
+    "LATE",
     "LATE_DELETE",
     "LONGEST",
     "Delivery",
@@ -106,6 +107,8 @@ __all__ = [
     "wakes_at",
 ]
 
+LATE = "it came too late to be worked on"
+
 
 def run(before: float, luck: float, rules: Rules, *, now: float, attempt: int = 1, stop_at: float = inf) -> Delivery:
     """A message that a receive call, asked at `before`, brought; a job is started for it at once."""
@@ -113,9 +116,9 @@ def run(before: float, luck: float, rules: Rules, *, now: float, attempt: int = 
     return replace(received, phase=Phase.RUNNING, stop_at=stop_at, timeout_at=now + rules.job_timeout)
 
 
-def hold(before: float, luck: float, rules: Rules, *, attempt: int = 1) -> Delivery:
-    """A message that came too late to be worked on: it goes back, untouched."""
-    late = Verdict(Settlement.RELEASE, "it came too late to be worked on")
+def hold(before: float, luck: float, rules: Rules, *, attempt: int = 1, why: str = LATE) -> Delivery:
+    """A message that goes back, untouched."""
+    late = Verdict(Settlement.RELEASE, why)
     return replace(_received(before, luck, rules, attempt), verdict=late)
 
 

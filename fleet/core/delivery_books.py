@@ -39,9 +39,10 @@ class Handled(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What the options say about every delivery, in seconds."""
+    """What the options say about every delivery, in seconds. `first` is the most that a receive call asks for."""
 
     visibility: float = 60.0
+    first: float = FIRST_LEASE
     exit_timeout: float = 30.0
     job_timeout: float = inf
     handler: bool = False
@@ -52,7 +53,7 @@ class Rules:
     @property
     def first_lease(self) -> float:
         """What a receive call asks for: short, so that it bounds every accident."""
-        return min(self.visibility, FIRST_LEASE)
+        return min(self.visibility, self.first)
 
 
 @dataclass(frozen=True, slots=True)

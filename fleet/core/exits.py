@@ -52,7 +52,7 @@ class Settlement(StrEnum):
 class Stop(StrEnum):
     """Why fleet stops a job. Values are phrases for people."""
 
-    INTERRUPTED = "the pool stops"
+    INTERRUPTED = "interrupted"
     TIMED_OUT = "--job-timeout"
     LEASE_LOST = "its lease was lost"
 

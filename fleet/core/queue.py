@@ -6,6 +6,7 @@ from enum import Enum, auto
 from typing import Any, Protocol
 
 from fleet.core.depth import Depth
+from fleet.core.exits import Exit, Settlement
 
 
 class Trouble(Enum):
@@ -18,14 +19,6 @@ class Trouble(Enum):
     USAGE = auto()  # cannot heal, and it was the command that asked for it: no such region
 
 
-class QueueError(Exception):
-    """A call to the queue failed; the text is one line for people and holds no message body."""
-
-    def __init__(self, trouble: Trouble, text: str) -> None:
-        super().__init__(text)
-        self.trouble = trouble
-
-
 @dataclass(frozen=True, slots=True)
 class Message:
     """One delivery. `attempt` is SQS's ApproximateReceiveCount; `body` is private: never logged."""
@@ -36,6 +29,24 @@ class Message:
     attempt: int = 1
     attributes: Mapping[str, Any] = field(default_factory=dict, repr=False)
     system_attributes: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+class QueueError(Exception):
+    """A call to the queue failed; the text is one line for people and holds no message body.
+
+    `message`, `exit` and `settlement` are set by `Dispatcher`, where the call was about a message.
+    """
+
+    def __init__(self, trouble: Trouble, text: str) -> None:
+        super().__init__(text)
+        self.trouble = trouble
+        self.message: Message | None = None
+        self.exit: Exit | None = None
+        self.settlement: Settlement | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """It pickles."""
+        return type(self), (self.trouble, str(self)), self.__dict__
 
 
 class Queue(Protocol):

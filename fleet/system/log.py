@@ -6,6 +6,7 @@ lock across a fork (loguru's synchronous sinks do not). Fields never hold messag
 """
 
 import json
+import logging
 import os
 import sys
 from datetime import UTC, datetime
@@ -121,11 +122,14 @@ FRESH_LINE = "\r\x1b[K"  # on a terminal: over whatever progress stands there
 _threshold = INFO
 _as_json = False
 _before = ""
+_configured = False
+_program = logging.getLogger("fleet")
 
 
 def configure(level: str, form: str) -> None:
     """Set the level (`debug` … `error`) and the form (`text` or `json`) for this process and its forks."""
-    global _threshold, _as_json, _before
+    global _threshold, _as_json, _before, _configured
+    _configured = True
     _threshold, _as_json = LEVELS[level], form == "json"
     _before = FRESH_LINE if os.isatty(2) else ""
     logger.remove()
@@ -133,8 +137,16 @@ def configure(level: str, form: str) -> None:
 
 
 def emit(event: str, /, **fields: Any) -> None:
-    """Log one event of the table, with its fields."""
+    """Log one event of the table, with its fields.
+
+    In a program that uses the library nobody configures this log: there it goes to `logging`, logger "fleet".
+    """
     line = TABLE[event]
+    if not _configured:
+        if _program.isEnabledFor(line.text):
+            sentence = printable(line.sentence.format_map(fields))
+            _program.log(line.text, "%s", sentence, extra={"event": event, "fields": fields})
+        return
     level = line.json if _as_json else line.text
     if level < _threshold:
         return

@@ -32,6 +32,17 @@ class OomKills:
         except OSError:
             return b""
 
+    def close(self) -> None:
+        """Give the descriptor back; nothing is counted any more."""
+        if self._fd is not None:
+            os.close(self._fd)
+        self._fd = None
+
+    @property
+    def descriptors(self) -> tuple[int, ...]:
+        """What a forked child must not keep."""
+        return () if self._fd is None else (self._fd,)
+
 
 def grew(before: bytes, after: bytes) -> bool:
     """Whether a process was ended between the two looks."""

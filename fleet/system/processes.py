@@ -13,7 +13,7 @@ import os
 import resource  # noqa: F401 - os.wait4 imports it, and may find no descriptor to do so when it is called
 import signal
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -92,6 +92,16 @@ def fork_blocked(held_back: Iterable[signal.Signals] = HELD_BACK) -> int:
         if pid != 0:
             _signal.pthread_sigmask(signal.SIG_SETMASK, before)
     return pid
+
+
+@contextlib.contextmanager
+def held_back(numbers: Iterable[signal.Signals]) -> Iterator[None]:
+    """Signals blocked, in forked children too; the mask is as before in the end."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def unblock_signals() -> None:
@@ -186,6 +196,12 @@ def bury(pid: int) -> Usage:
     return Usage(round(used.ru_utime + used.ru_stime, 4), round(used.ru_maxrss / 1024, 1))
 
 
+def bury_if_dead(pidfd: int) -> None:
+    """Collect that child if it is a zombie that nobody has collected."""
+    with contextlib.suppress(ChildProcessError):
+        os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG)
+
+
 def has_children() -> bool:
     """Whether there is any child, alive or dead: one system call."""
     try:
@@ -229,11 +245,21 @@ def _children_of(pid: int) -> list[int]:
 
 def is_stopped(pid: int) -> bool:
     """Whether a signal has stopped the process."""
+    return _state(pid) == b"T"
+
+
+def is_dead(pid: int) -> bool:
+    """Whether the process has ended, reaped or not."""
+    return _state(pid) in (b"", b"Z", b"X")
+
+
+def _state(pid: int) -> bytes:
+    """The letter that the kernel tells; empty for a process that is gone."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_bytes()
     except OSError:
-        return False
-    return stat[stat.rindex(b")") + 2 :][:1] == b"T"
+        return b""
+    return stat[stat.rindex(b")") + 2 :][:1]
 
 
 def _all_pids() -> list[int]:

@@ -1,10 +1,12 @@
 """Signals as something to select on. Handlers do nothing; the byte in the pipe wakes the loop."""
 
 import _signal  # see processes.py: in a job the enums of `signal` are page faults
+import contextlib
 import os
 import signal
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from types import FrameType
+from typing import Any
 
 GROUP = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
 # What means something to the master, or to nobody, and would end or stop a process that does not expect it.
@@ -36,6 +38,76 @@ class Wakeup:
             return set(os.read(self._read, 4096))
         except BlockingIOError:
             return set()
+
+
+class Borrowed:
+    """Signals of a process that is not ours: caught for a while, then given back, and what came is raised again.
+
+    Those that are ignored stay ignored, and those whose handler was not set from Python (it could not be set again)
+    stay as they are. For the main thread only: Python runs handlers there.
+    """
+
+    def __init__(self, wanted: Iterable[signal.Signals]) -> None:
+        self._before: dict[int, Callable[..., Any] | int] = {}
+        self._came: list[int] = []
+        self._read, self._write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._wakeup_before = signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
+        for number in wanted:
+            handler = signal.getsignal(number)
+            if handler not in (signal.SIG_IGN, None):
+                self._before[number] = handler
+                signal.signal(number, nothing)
+
+    def fileno(self) -> int:
+        """The descriptor to select on."""
+        return self._read
+
+    @property
+    def descriptors(self) -> tuple[int, int]:
+        """What a forked child of ours must not keep."""
+        return self._read, self._write
+
+    def signals(self) -> list[int]:
+        """The numbers of ours that have come since the last call, in that order; the others are passed on."""
+        try:
+            numbers = os.read(self._read, 4096)
+        except BlockingIOError:
+            return []
+        others = bytes(number for number in numbers if number not in self._before)
+        if others and self._wakeup_before >= 0:
+            with contextlib.suppress(OSError):  # an event loop that is behind, or gone: as if we were not there
+                os.write(self._wakeup_before, others)
+        came = [number for number in numbers if number in self._before]
+        self._came += came
+        return came
+
+    def give_back(self, told: Callable[[], None]) -> None:
+        """The handlers of before; then each signal that came is raised once, and does what it would have done.
+
+        Blocked meanwhile, so that one that comes now is not lost. `told` is called before, if there is any; whatever
+        a handler raises comes out of here.
+        """
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, self._before)
+        try:
+            self.signals()
+            for number, handler in self._before.items():
+                signal.signal(number, handler)
+            signal.set_wakeup_fd(self._wakeup_before, warn_on_full_buffer=False)
+            os.close(self._read)
+            os.close(self._write)
+            if self._came:
+                told()
+            for number in dict.fromkeys(self._came):
+                signal.raise_signal(number)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+def default_handlers() -> None:
+    """In a fork child: no handler of the program that it was forked from."""
+    for number in range(1, signal.NSIG):  # valid_signals() makes 62 enums
+        if callable(signal.getsignal(number)):
+            signal.signal(number, signal.SIG_DFL)
 
 
 def forget_wakeup() -> None:

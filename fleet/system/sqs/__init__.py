@@ -66,6 +66,19 @@ class SqsQueue:
         return self._url
 
     @property
+    def name(self) -> str:
+        """The queue's name."""
+        return self._sessions.address.name
+
+    def wait_time(self) -> float:
+        """The queue's own ReceiveMessageWaitTimeSeconds; 0, which is SQS's default, if nobody has set it."""
+        return self._attributes(answers.wait_time, answers.WAIT_TIME)
+
+    def hasten(self, seconds: float) -> None:
+        """Give short calls at most so long. Before the first call."""
+        self._short_call = min(self._short_call, seconds)
+
+    @property
     def region(self) -> str | None:
         """The region that requests are signed for."""
         return self._sessions.region

@@ -20,6 +20,7 @@ COUNTS = (
     "ApproximateNumberOfMessagesNotVisible",
     "ApproximateNumberOfMessagesDelayed",
 )
+WAIT_TIME = "ReceiveMessageWaitTimeSeconds"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,11 @@ def place(arn: str) -> tuple[str, str, str]:
     """Region, account and name of a queue; empty where it does not say."""
     region, account, name = ["", "", *arn.split(":")][-3:]
     return region, account, name
+
+
+def wait_time(answer: Any) -> float:
+    """Of GetQueueAttributes with WAIT_TIME."""
+    return float(answer.get("Attributes", {}).get(WAIT_TIME, 0))
 
 
 def arn(answer: Any) -> str:

@@ -267,7 +267,7 @@ def test_a_job_that_obeys_and_is_done_has_succeeded(start: StartPool, home: Home
     assert fates(pool, ids) == [[("deleted", 0)], [("released", 0)], [("dead_lettered", 0)], [("released", 0)]]
     ends = ("job.succeeded", "job.retried", "job.rejected", "job.stopped")
     assert [len(pool.events(name)) for name in ends] == [1, 1, 1, 1]
-    assert pool.events("job.stopped")[0]["stopped_by"] == "the pool stops"
+    assert pool.events("job.stopped")[0]["stopped_by"] == "interrupted"
 
 
 def test_a_job_knows_its_message(start: StartPool, home: Home, queue: LiveQueue) -> None:

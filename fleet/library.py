@@ -1,0 +1,245 @@
+"""The library: one dispatcher in somebody's own loop, and the queue to give it.
+
+It is the delivering of a pool's dispatcher (delivering.py) with surroundings of its own: signals are borrowed from the
+program for the time of a dispatch (alone.py), and what belongs to a job is kept together by a process in between
+(keeper.py), so that the program's own children are never touched. Nothing is held between two dispatches.
+"""
+
+import functools
+import os
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from math import inf
+from typing import Any
+
+from fleet import api
+from fleet.alone import LoneEars, renew, workbench, working_on
+from fleet.core import queue as seam
+from fleet.core.arguments import Call, merged, routed, transformed
+from fleet.core.delivery import FIRST_LEASE, Rules
+from fleet.core.exits import Policy, Settlement
+from fleet.core.queue import Message, QueueError, Trouble
+from fleet.core.settling import pause_before
+from fleet.delivering import Delivering
+from fleet.endings import DispatcherError, Ending, ending, tell
+from fleet.system import log
+from fleet.system.clock import now
+from fleet.system.sqs import Address, Sessions, SqsQueue
+
+WAIT_TIME = 10.0  # seconds of long poll, where nobody says anything else
+
+Transformer = Callable[[Message], Any]
+
+
+class Queue(seam.Queue):
+    """What a dispatcher needs of a queue. Any object with these methods will do; a class may also derive from this.
+
+    `name` and `wait_time()` (seconds) are used where an object has them.
+    """
+
+    @staticmethod
+    def open(name_or_url: str, *, region: str | None = None, endpoint_url: str | None = None) -> SqsQueue:
+        """An SQS queue. Nothing is asked of SQS before the first call; None is boto3's own choice."""
+        return SqsQueue(Sessions(Address(name_or_url, region, endpoint_url)))
+
+
+class Dispatcher:
+    """Takes one message at a time from a queue and runs a job for it in a process of its own. Times are seconds.
+
+    `wait_time`: of the long poll, 0 for none; left out, the queue's own setting, or 10 where it has none.
+    `drain_timeout`: what a running job gets after a signal; 0 interrupts it at once. `exit_timeout`: for one try of the
+    exit handler, or from SIGTERM to SIGKILL without one. `retry_delay`: by attempt, for failed messages, the last one
+    repeats; left out, their lease runs out. `dead_letter`: `native` or `direct`.
+
+    It may be made before a fork; no call is made before it is needed. One thread at a time.
+    """
+
+    def __init__(
+        self,
+        queue: seam.Queue,
+        *,
+        visibility_timeout: float = 60.0,
+        wait_time: float | None = None,
+        drain_timeout: float = 30.0,
+        exit_timeout: float = 30.0,
+        job_timeout: float | None = None,
+        retry_delay: Sequence[float] = (),
+        dead_letter: str = "native",
+        worker_process_name: str | None = None,
+    ) -> None:
+        _check("visibility_timeout", visibility_timeout, 2, 43_200)
+        _check("wait_time", WAIT_TIME if wait_time is None else wait_time, 0, 20)
+        _check("drain_timeout", drain_timeout)
+        _check("exit_timeout", exit_timeout)
+        _check("job_timeout", inf if job_timeout is None else job_timeout)
+        if dead_letter not in ("native", "direct"):
+            raise ValueError(f"dead_letter is {dead_letter!r}; it must be native or direct")
+        self._queue, self._name = queue, worker_process_name
+        self._queue_name = str(getattr(queue, "name", type(queue).__name__))
+        self._wait_time, self._drain_timeout = wait_time, drain_timeout
+        fifo = self._queue_name.endswith(".fifo")
+        self._rules = Rules(
+            visibility=visibility_timeout,
+            exit_timeout=exit_timeout,
+            job_timeout=inf if job_timeout is None else job_timeout,
+            kill_on_loss=fifo,
+            fifo=fifo,
+            policy=Policy(tuple(retry_delay), direct=dead_letter == "direct"),
+        )
+        if isinstance(queue, SqsQueue):
+            queue.hasten(self._rules.first_lease / 6)
+        self._ears: LoneEars | None = None
+        self._exiting = False
+        self._failures, self._user = 0, 0
+        self.last: Ending | None = None
+        self.attempt = 0
+
+    @property
+    def is_exiting(self) -> bool:
+        """Whether a signal has come that is to end the program. Then nothing is taken any more."""
+        return self._exiting or (self._ears is not None and self._ears.leaving)
+
+    @property
+    def allow_retries(self) -> bool:
+        """Whether the queue delivers a message more than once. Asks the queue; raises QueueError."""
+        limit = self._queue.max_receive_count()
+        return limit is None or limit > 1
+
+    def dispatch(
+        self,
+        job: Callable[..., object],
+        *args: Any,
+        message_transformer: Transformer | None = None,
+        exit_handler: Callable[..., object] | None = None,
+        worker_process_name: str | None = None,
+        **kwargs: Any,
+    ) -> bool:
+        """Take a message, if there is one, and run `job` for it, with what the transformer makes of it and the rest.
+
+        The transformer (default: the body) returns a list or tuple of arguments, a dict of named ones, or the only
+        one. True: the job succeeded and the message was deleted. False: there was no message (`last` is None), or it
+        was released on purpose or rejected (`last` says which). Raises JobError, DispatcherError, QueueError, and
+        what the transformer raises, TypeError for a name given twice; then the message has been released before.
+        """
+
+        def call(message: Message) -> Call:
+            value = message_transformer(message) if message_transformer else message.body
+            given, named = merged(*transformed(value), args, kwargs)
+            return Call(job, given, named, exit_handler)
+
+        return self._dispatch(call, worker_process_name, FIRST_LEASE if message_transformer is None else inf)
+
+    def dispatch_by_message_attribute(
+        self, message_transformer: Transformer, *args: Any, worker_process_name: str | None = None, **kwargs: Any
+    ) -> bool:
+        """As `dispatch`, with a transformer that chooses the job too.
+
+        It returns a dict: `_job`, and if wanted `_exit_handler` and `_job_args`; all else are named arguments.
+        """
+
+        def call(message: Message) -> Call:
+            found = routed(message_transformer(message))
+            given, named = merged(found.args, found.kwargs, args, kwargs)
+            return Call(found.job, given, named, found.exit_handler)
+
+        return self._dispatch(call, worker_process_name, inf)
+
+    def _dispatch(self, prepare: Callable[[Message], Call], name: str | None, first: float) -> bool:
+        """The signals are ours from before the receive until after the settlement.
+
+        `first` bounds the first lease: nobody extends it while a transformer runs, so then it is the whole one.
+        """
+        self.last, self.attempt = None, 0
+        if self._exiting:
+            return False
+        self._ears = LoneEars(self._drain_timeout)
+        try:
+            self._ears.listen()
+            return self._one(self._ears, prepare, name, replace(self._rules, first=first))
+        finally:
+            try:
+                self._ears.give_back()
+            finally:
+                self._exiting, self._ears = self._ears.leaving, None
+
+    def _one(self, ears: LoneEars, prepare: Callable[[Message], Call], name: str | None, rules: Rules) -> bool:
+        wait_time = self._wait_seconds()
+        before, message = self._receive(ears, wait_time, rules.first_lease)
+        if message is None:
+            return False
+        self.attempt = message.attempt
+        with workbench(self._queue, self._queue_name, ears, wait_time, rules) as bench:
+            try:
+                call = prepare(message)
+            except (api.Retry, api.Reject) as asked:
+                call = _ends_with(asked)
+            except BaseException:
+                delivering = Delivering(bench, message, before)
+                ended = delivering.give_back("its transformer failed")
+                self.last = ending(message, ended, delivering.delay)
+                raise
+            if now() >= before + rules.first_lease:
+                late = "its transformer took longer than the lease, others may have it by now"
+                self.last = Ending(message, Settlement.LEAVE, why=late)
+                raise DispatcherError(f"message {message.id}: {late}", message=message, settlement=Settlement.LEAVE)
+            delivering = Delivering(working_on(bench, call, name or self._name or _name_of(call.job)), message, before)
+            ended = delivering.run()
+        self.last = ending(message, ended, delivering.delay)
+        return tell(self.last, ended, refusal=delivering.refusal, starved=delivering.starved)
+
+    # The parts.
+
+    def _wait_seconds(self) -> float:
+        """Once it is known it is kept; SQS's default of 0 is nobody's setting."""
+        if self._wait_time is None:
+            ask: Callable[[], float] = getattr(self._queue, "wait_time", lambda: 0.0)
+            self._wait_time = ask() or WAIT_TIME
+        return self._wait_time
+
+    def _receive(self, ears: LoneEars, wait_time: float, lease: float) -> tuple[float, Message | None]:
+        """One poll, and the moment before it. After one that failed there is a pause: a caller's loop must not spin."""
+        if self._user not in (0, os.getpid()):  # connections are not shared with the process that we were forked from
+            renew(self._queue)
+        self._user = os.getpid()
+        if self._failures:
+            ears.wait(now() + pause_before(self._failures, random.random()))
+        if ears.leaving:
+            return now(), None
+        before = now()
+        try:
+            message = self._queue.receive(wait_time, lease)
+        except QueueError as error:
+            self._failures += 1
+            if error.trouble is Trouble.SESSION:
+                renew(self._queue)
+            raise
+        self._failures = 0
+        if message:
+            log.emit("message.received", slot=0, message_id=message.id, attempt=message.attempt)
+        return before, message
+
+    def _renew(self) -> None:
+        getattr(self._queue, "renew", lambda: None)()
+
+
+def _check(name: str, value: float, least: float = 0, most: float = inf) -> None:
+    if not least <= value <= most:
+        right = f"from {least:g} to {most:g} seconds" if most < inf else f"{least:g} seconds or more"
+        raise ValueError(f"{name} is {value!r}; it must be {right}")
+
+
+def _ends_with(asked: Exception) -> Call:
+    """What a transformer asks for is done as if its job had asked."""
+
+    def job() -> None:
+        raise asked
+
+    return Call(job)
+
+
+def _name_of(job: Callable[..., object]) -> str:
+    """What a callable is called; a partial is called what it is of."""
+    while isinstance(job, functools.partial):
+        job = job.func
+    return str(getattr(job, "__name__", type(job).__name__))
