@@ -113,7 +113,7 @@ class LoneBoard:
 def workbench(queue: Queue, name: str, ears: LoneEars, wait_time: float, rules: Rules) -> Iterator[Bench]:
     """For one message of the queue of that name. Whatever ends the delivery, no process of it is left."""
     oom = OomKills()
-    keepers = Keepers(lambda: (*ears.descriptors, *oom.descriptors), ears.poll)
+    keepers = Keepers(lambda: (*ears.descriptors, *oom.descriptors, *getattr(queue, "descriptors", ())), ears.poll)
     plan = Plan(app="", name="", queue=name, master=0, wait_time=wait_time, exit_timeout=rules.exit_timeout)
 
     def untold(message: Message, _slip: Slip) -> Work:

@@ -51,7 +51,7 @@ class Keepers:
 
     def _start(self, act: Act) -> "Kept":
         note, us, started = Slip(), os.getpid(), now()
-        ours = [*self._ours(), *(kept.pidfd for kept in self._kept)]
+        ours = [*self._ours(), *(kept.pidfd for kept in self._kept if not kept.over)]
         read, write = os.pipe2(os.O_CLOEXEC)
         with os.fdopen(read, "rb") as answer:
             try:
@@ -64,6 +64,7 @@ class Keepers:
             self._kept = [each for each in self._kept if not each.over] + [kept]
             kept.pid = int(answer.read() or -errno.EAGAIN)
         if kept.pid < 0:
+            kept.await_end(PATIENCE)
             kept.forget()
             raise OSError(-kept.pid, os.strerror(-kept.pid))
         return kept

@@ -2,12 +2,15 @@
 
 import _signal  # see processes.py: in a job the enums of `signal` are page faults
 import contextlib
+import ctypes
 import os
 import signal
 from collections.abc import Callable, Iterable
 from types import FrameType
 from typing import Any
 
+_libc = ctypes.CDLL(None, use_errno=True)
+_SIGACTION = 512  # bytes: more than any struct sigaction has
 GROUP = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
 # What means something to the master, or to nobody, and would end or stop a process that does not expect it.
 HARMLESS = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM, signal.SIGTTIN, signal.SIGTTOU)
@@ -49,6 +52,7 @@ class Borrowed:
 
     def __init__(self, wanted: Iterable[signal.Signals]) -> None:
         self._before: dict[int, Callable[..., Any] | int] = {}
+        self._actions: dict[int, ctypes.Array[ctypes.c_char]] = {}
         self._came: list[int] = []
         self._read, self._write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._wakeup_before = signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
@@ -56,6 +60,8 @@ class Borrowed:
             handler = signal.getsignal(number)
             if handler not in (signal.SIG_IGN, None):
                 self._before[number] = handler
+                self._actions[number] = ctypes.create_string_buffer(_SIGACTION)
+                _libc.sigaction(int(number), None, self._actions[number])
                 signal.signal(number, nothing)
 
     def fileno(self) -> int:
@@ -92,6 +98,7 @@ class Borrowed:
             self.signals()
             for number, handler in self._before.items():
                 signal.signal(number, handler)
+                _libc.sigaction(number, self._actions[number], None)  # faulthandler's is not known to Python
             signal.set_wakeup_fd(self._wakeup_before, warn_on_full_buffer=False)
             os.close(self._read)
             os.close(self._write)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fleet.core.arguments import Call, routed, transformed
+from fleet.core.arguments import Call, merged, routed, transformed
 
 
 def job() -> None:
@@ -78,3 +78,21 @@ def test_a_routers_value_is_a_call(value: dict[str, Any], call: Call) -> None:
 def test_anything_else_is_the_routers_fault(value: Any, words: str) -> None:
     with pytest.raises(TypeError, match=words):
         routed(value)
+
+
+@pytest.mark.parametrize(
+    ("args", "named", "extra", "more", "given"),
+    [
+        ((), {}, (), {}, ((), {})),
+        ((1,), {}, (2, 3), {"a": 4}, ((1, 2, 3), {"a": 4})),
+        ((), {"a": 1}, (2,), {"b": 3}, ((2,), {"a": 1, "b": 3})),
+        ([1], {"a": 1}, [], {}, ((1,), {"a": 1})),
+    ],
+)
+def test_the_messages_arguments_come_first(args: Any, named: Any, extra: Any, more: Any, given: Any) -> None:
+    assert merged(args, named, extra, more) == given
+
+
+def test_names_given_twice_are_told_all() -> None:
+    with pytest.raises(TypeError, match=r"^both the message and the call give a, b$"):
+        merged((), {"b": 1, "a": 2, "c": 3}, (), {"a": 4, "b": 5, "d": 6})

@@ -97,6 +97,11 @@ class SqsQueue:
             self._elsewhere.close()
         self._long = self._short = self._elsewhere = None
 
+    @property
+    def descriptors(self) -> tuple[int, ...]:
+        """The connections that stand: not for forked children."""
+        return tuple(fd for line in (self._long, self._short, self._elsewhere) if line is not None for fd in line.descriptors)
+
     def receive(self, wait: float, visibility: float, receive_id: str = "") -> Message | None:
         """See core/queue.py."""
         if self._long is None:

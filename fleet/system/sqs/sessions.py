@@ -66,6 +66,10 @@ class Line(Protocol):
     def close(self) -> None:
         """Hang up."""
 
+    @property
+    def descriptors(self) -> tuple[int, ...]:
+        """What a forked child must not keep, as far as it is known."""
+
 
 class _Client:
     """botocore's own client, for those who reach SQS through a proxy."""
@@ -80,6 +84,10 @@ class _Client:
 
     def close(self) -> None:
         self._client.close()
+
+    @property
+    def descriptors(self) -> tuple[int, ...]:
+        return ()
 
 
 class Sessions:

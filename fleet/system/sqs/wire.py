@@ -64,6 +64,11 @@ class Wire:
         """Hang up; the next call connects anew."""
         self._connection.close()
 
+    @property
+    def descriptors(self) -> tuple[int, ...]:
+        """What a forked child must not keep."""
+        return () if self._connection.sock is None else (self._connection.sock.fileno(),)
+
     def call(self, operation: str, arguments: Mapping[str, Any]) -> Any:
         """The answer's members. Raises Unreachable, NoAnswer, Refused, and what `keys` and the JSON reader raise."""
         body = json.dumps(arguments, default=_plain).encode()

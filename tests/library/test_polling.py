@@ -1,0 +1,252 @@
+"""How it asks the queue, and when: the wait time, the policy, the constructor, a fork in between."""
+
+import logging
+import os
+import socket
+from typing import Any
+
+import pytest
+
+from fleet import Dispatcher, Queue, QueueError, Trouble
+from tests.library.conftest import Run, Words
+from tests.support.eventually import eventually
+from tests.support.memory import MemoryQueue
+from tests.support.pool import Home
+from tests.support.proxy import FaultProxy
+from tests.support.servers import CREDENTIALS, EMPTY, LiveQueue
+
+
+class Setting(MemoryQueue):
+    """A queue with a setting of its own."""
+
+    def __init__(self, *bodies: str, seconds: float) -> None:
+        super().__init__(*bodies)
+        self.seconds = seconds
+
+    def wait_time(self) -> float:
+        """The setting."""
+        self.calls.append(("wait_time",))
+        return self.seconds
+
+
+@pytest.mark.parametrize(
+    ("queue", "given", "asked"),
+    [
+        (MemoryQueue(), 3, 3),
+        (MemoryQueue(), 0, 0),
+        (MemoryQueue(), None, 10),
+        (Setting(seconds=7), None, 7),
+        (Setting(seconds=7), 0, 0),
+        (Setting(seconds=0), None, 10),  # SQS's default: nobody has set it
+    ],
+)
+def test_the_wait_is_the_argument_else_the_queues_own_else_ten(
+    queue: MemoryQueue, given: float | None, asked: float
+) -> None:
+    Dispatcher(queue, wait_time=given).dispatch(print)
+    assert queue.asked("receive") == [(asked, 20.0)]
+
+
+def test_the_queues_own_setting_is_read_once_and_not_before_it_is_needed() -> None:
+    queue = Setting(seconds=7)
+    lone = Dispatcher(queue)
+    assert not queue.calls
+    lone.dispatch(print)
+    lone.dispatch(print)
+    assert [call[0] for call in queue.calls] == ["wait_time", "receive", "receive"]
+
+
+def test_a_setting_that_cannot_be_read_is_a_queue_error() -> None:
+    class Denied(MemoryQueue):
+        """Says nothing of itself."""
+
+        def wait_time(self) -> float:
+            """Not to you."""
+            raise QueueError(Trouble.FINAL, "denied")
+
+    with pytest.raises(QueueError, match="denied"):
+        Dispatcher(Denied("x")).dispatch(print)
+
+
+@pytest.fixture
+def aws(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Credentials for show."""
+    for name, value in CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.mark.usefixtures("aws")
+def test_nothing_is_connected_or_opened_before_the_first_dispatch(monkeypatch: pytest.MonkeyPatch) -> None:
+    def connect(*_args: Any, **_kwargs: Any) -> None:
+        raise AssertionError("a connection")
+
+    monkeypatch.setattr(socket, "create_connection", connect)
+    monkeypatch.setattr(socket.socket, "connect", connect)
+    before = os.listdir("/proc/self/fd")  # noqa: PTH208 - names
+    lone = Dispatcher(Queue.open("jobs", region="us-east-1"), wait_time=0)
+    assert os.listdir("/proc/self/fd") == before  # noqa: PTH208 - names
+    assert not lone.is_exiting
+
+
+@pytest.mark.usefixtures("aws")
+def test_an_sqs_queue_is_opened_by_name_or_url(queue: LiveQueue, words: Words) -> None:
+    queue.send("a", "b")
+    for name in (queue.name, queue.url):
+        opened = Queue.open(name, region="us-east-1", endpoint_url=queue.server.endpoint)
+        assert Dispatcher(opened, wait_time=1).dispatch(words.say)
+        opened.close()
+    assert sorted(words.all()) == [["a"], ["b"]]
+    assert queue.depth() == EMPTY
+
+
+@pytest.mark.usefixtures("aws")
+def test_an_sqs_queues_own_wait_is_asked_for(queue: LiveQueue, proxy: FaultProxy, words: Words) -> None:
+    waits: list[int] = []
+
+    def watch(exchange: Any) -> None:
+        if exchange.action == "ReceiveMessage" and exchange.answer is None:
+            waits.append(exchange.request["WaitTimeSeconds"])
+
+    proxy.watches.append(watch)
+    queue.send("a", "b")
+    opened = Queue.open(queue.name, endpoint_url=proxy.endpoint)
+    assert Dispatcher(opened).dispatch(words.say)
+    client: Any = queue.server.client
+    client.set_queue_attributes(QueueUrl=queue.url, Attributes={"ReceiveMessageWaitTimeSeconds": "4"})
+    assert Dispatcher(opened).dispatch(words.say)
+    opened.close()
+    assert waits == [10, 4]
+
+
+def test_it_may_be_made_before_a_fork_and_used_in_both(run: Run, queue: LiveQueue) -> None:
+    """Each process has connections of its own."""
+    queue.send("a", "b", "c")
+    program = run(
+        """
+        jobs = fleet.Queue.open(sys.argv[1], endpoint_url=sys.argv[2])
+        lone = fleet.Dispatcher(jobs, wait_time=1)
+        word("first", lone.dispatch(lambda body: None))
+        def sockets():
+            return [os.readlink(f"/proc/self/fd/{fd}") for fd in jobs.descriptors]
+        before = sockets()
+        child = os.fork()
+        word("parent" if child else "child", lone.dispatch(lambda body: None), sockets() == before)
+        if child:
+            os.waitpid(child, 0)
+        else:
+            os._exit(0)
+        """,
+        queue.name,
+        queue.server.endpoint,
+    )
+    assert program.wait() == 0, program.errors()
+    assert sorted(program.words.all()) == [["child", True, False], ["first", True], ["parent", True, True]]
+    assert queue.depth() == EMPTY
+
+
+def test_a_jobs_process_has_no_connection_of_fleets(run: Run, queue: LiveQueue) -> None:
+    queue.send("a")
+    program = run(
+        """
+        def job(body):
+            links = [os.readlink(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd") if int(fd) > 2
+                     and os.path.exists(f"/proc/self/fd/{fd}")]
+            word("sockets", [link for link in links if "socket" in link])
+        word("returned", fleet.Dispatcher(fleet.Queue.open(sys.argv[1], endpoint_url=sys.argv[2])).dispatch(job))
+        """,
+        queue.name,
+        queue.server.endpoint,
+    )
+    assert program.wait() == 0, program.errors()
+    assert program.words.all() == [["sockets", []], ["returned", True]]
+
+
+def test_a_long_job_keeps_its_message(run: Run, home: Home, queue: LiveQueue, proxy: FaultProxy) -> None:
+    """The lease is extended while it runs: at a third of two seconds, again and again."""
+    gate = home.gate("end")
+    extends: list[Any] = []
+
+    def watch(exchange: Any) -> None:
+        if exchange.action == "ChangeMessageVisibility" and exchange.answer is not None:
+            extends.append(exchange.request["VisibilityTimeout"])
+
+    proxy.watches.append(watch)
+    queue.send("a")
+    program = run(
+        """
+        def job(body):
+            word("started")
+            pass_gate("end")
+        jobs = fleet.Queue.open(sys.argv[1], endpoint_url=sys.argv[2])
+        word("returned", fleet.Dispatcher(jobs, visibility_timeout=2, wait_time=1).dispatch(job))
+        """,
+        queue.name,
+        proxy.endpoint,
+    )
+    program.words.wait("started")
+    eventually(lambda: len(extends) >= 4, what="longer than one lease")
+    assert queue.depth().in_flight == 1
+    gate.open()
+    assert program.wait() == 0, program.errors()
+    assert program.words.of("returned") == [[True]]
+    assert set(extends) == {2}
+    assert queue.depth() == EMPTY
+
+
+@pytest.mark.usefixtures("aws")
+def test_rejected_failed_and_retried_on_sqs(queue: LiveQueue) -> None:
+    import fleet
+
+    def job(body: str) -> None:
+        match body:
+            case "reject":
+                raise fleet.Reject("bad")
+            case "retry":
+                raise fleet.Retry(after=600)
+            case _:
+                raise ValueError
+
+    opened = Queue.open(queue.name, endpoint_url=queue.server.endpoint)
+    lone = Dispatcher(opened, wait_time=1)
+    assert lone.allow_retries
+    queue.send("reject")
+    assert not lone.dispatch(job)
+    assert queue.dead_bodies() == ["reject"]
+    queue.send("retry")
+    assert not lone.dispatch(job)
+    queue.send("fail")
+    with pytest.raises(fleet.JobError):
+        lone.dispatch(job)
+    opened.close()
+    queue.wait_depth(in_flight=2)
+
+
+@pytest.mark.usefixtures("aws")
+def test_a_queue_that_is_not_there_is_said(queue: LiveQueue) -> None:
+    opened = Queue.open("nowhere", endpoint_url=queue.server.endpoint)
+    with pytest.raises(QueueError, match="queue 'nowhere' does not exist") as caught:
+        Dispatcher(opened, wait_time=0).dispatch(print)
+    opened.close()
+    assert caught.value.trouble is Trouble.FINAL
+
+
+def test_what_happens_goes_to_the_programs_own_log(caplog: pytest.LogCaptureFixture) -> None:
+    """Logger `fleet`; bodies and arguments are not in it, at any level."""
+    caplog.set_level(logging.DEBUG, logger="fleet")
+
+    def job(*_args: str, named: str) -> None:
+        assert named
+
+    Dispatcher(MemoryQueue("secret"), wait_time=0).dispatch(job, "secret", named="secret")
+    events = [record.__dict__["event"] for record in caplog.records]
+    assert events == ["message.received", "job.started", "job.succeeded", "message.deleted"]
+    assert [record.levelname for record in caplog.records] == ["DEBUG", "DEBUG", "INFO", "DEBUG"]
+    assert "message m1" in caplog.text
+    assert "secret" not in caplog.text
+    assert "secret" not in str([record.__dict__ for record in caplog.records])
+
+
+def test_it_says_nothing_by_itself(run: Run) -> None:
+    program = run('word("returned", fleet.Dispatcher(queue("a"), wait_time=0).dispatch(lambda body: None))')
+    assert program.wait() == 0
+    assert program.errors() == ""
