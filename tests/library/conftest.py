@@ -19,6 +19,7 @@ PRELUDE = """
 import functools, json, logging, os, select, signal, subprocess, sys, threading, time, warnings
 from pathlib import Path
 import fleet
+from tests.support.eventually import eventually
 from tests.support.memory import MemoryQueue
 HERE = Path(os.environ["POOL_TEST_DIR"])
 def word(*said):
