@@ -132,7 +132,7 @@ def run(home: Home) -> Iterator[Run]:
         path.write_text(prelude + textwrap.dedent(text))
         process = subprocess.Popen(
             [sys.executable, str(path), *arguments],
-            env=home.environment(**env),
+            env=home.environment(SPT_NOENV="1", **env),  # a title leaves the mark in the environment alone
             cwd=home.directory,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
