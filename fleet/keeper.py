@@ -217,7 +217,6 @@ def _watch(job: int, note: Slip) -> None:
         elif signal.sigwait((signal.SIGCHLD, signal.SIGTERM)) == signal.SIGTERM:
             processes.kill(job, signal.SIGKILL)  # it may not lead its group yet
             processes.kill_group(job, signal.SIGKILL)
-            processes.sweep((job,))
     ended = (death.exit.code, death.exit.signal)
     note.write(ended=ended)
     processes.kill_group(job, signal.SIGKILL)

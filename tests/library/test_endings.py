@@ -191,6 +191,22 @@ def test_no_process_to_be_had_is_a_dispatcher_error(monkeypatch: pytest.MonkeyPa
     assert queue.asked("release") == [("m1", 0)]
 
 
+def test_a_keeper_that_cannot_fork_is_no_process_either(monkeypatch: pytest.MonkeyPatch) -> None:
+    program, real = os.getpid(), os.fork
+
+    def fork() -> int:
+        if os.getpid() != program:
+            raise OSError(12, "Cannot allocate memory")
+        return real()
+
+    monkeypatch.setattr(os, "fork", fork)
+    queue = MemoryQueue("fine")
+    error = raised(queue)
+    assert isinstance(error, DispatcherError)
+    assert "no process" in str(error)
+    assert queue.asked("release") == [("m1", 0)]
+
+
 def test_a_transformer_that_outlasts_the_lease_loses_the_message(words: Words) -> None:
     """The whole lease, not the short first one, is asked for where a transformer runs; nobody extends it there."""
     queue = MemoryQueue("fine")

@@ -193,6 +193,41 @@ def test_a_long_job_keeps_its_message(run: Run, home: Home, queue: LiveQueue, pr
     assert queue.depth() == EMPTY
 
 
+def test_an_extend_that_hangs_costs_one_try_and_not_the_lease(
+    run: Run, home: Home, queue: LiveQueue, proxy: FaultProxy
+) -> None:
+    """A call about a message takes at most a sixth of the first lease."""
+    gate = home.gate("end")
+    asked: list[Any] = []
+
+    def watch(exchange: Any) -> None:
+        if exchange.action == "ChangeMessageVisibility" and exchange.answer is None:
+            asked.append(exchange)
+
+    proxy.watches.append(watch)
+    proxy.stall("ChangeMessageVisibility")
+    queue.send("a")
+    program = run(
+        """
+        def job(body):
+            pass_gate("end")
+        jobs = fleet.Queue.open(sys.argv[1], endpoint_url=sys.argv[2])
+        word("returned", fleet.Dispatcher(jobs, visibility_timeout=6, wait_time=1).dispatch(job))
+        """,
+        queue.name,
+        proxy.endpoint,
+    )
+    eventually(lambda: len(asked) >= 2, what="a second try")
+    proxy.release("ChangeMessageVisibility")
+    eventually(lambda: len(asked) >= 4, what="the lease was extended, and again")
+    gate.open()
+    assert program.wait() == 0, program.errors()
+    assert program.words.of("returned") == [[True]]
+    errors = program.errors()
+    assert "lease not extended" in errors
+    assert "lease lost" not in errors
+
+
 @pytest.mark.usefixtures("aws")
 def test_rejected_failed_and_retried_on_sqs(queue: LiveQueue) -> None:
     import fleet

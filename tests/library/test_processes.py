@@ -196,6 +196,30 @@ def test_a_group_that_is_killed_takes_everything_along(run: Run, home: Home) -> 
     home.wait_empty()
 
 
+def test_what_a_job_has_orphaned_is_reaped_while_it_runs(run: Run, home: Home) -> None:
+    """A long job that leaves many daemons does not fill the table of processes."""
+    gate = home.gate("end")
+    program = run(
+        """
+        def job(body):
+            for _ in range(3):
+                if os.fork() == 0:
+                    if os.fork() == 0:
+                        word("daemon", os.getpid())
+                    os._exit(0)
+                os.wait()
+            word("waiting", os.getppid())
+            pass_gate("end")
+        word("returned", fleet.Dispatcher(queue("a"), wait_time=0).dispatch(job))
+        """
+    )
+    daemons = program.words.wait("daemon", count=3)
+    program.words.wait("waiting")
+    eventually(lambda: not any(Path(f"/proc/{pid}").exists() for (pid,) in daemons), what="reaped")
+    gate.open()
+    assert program.wait() == 0, program.errors()
+
+
 def test_a_program_that_is_killed_while_its_handler_runs_takes_everything_along(run: Run, home: Home) -> None:
     program = run(
         RUNNING
@@ -268,6 +292,9 @@ def test_a_job_is_a_process_of_its_own(run: Run) -> None:
         parent = os.getpid()
         signal.signal(signal.SIGUSR1, lambda *_: None)
         kept = os.open(os.devnull, os.O_RDONLY)
+        reader, writer = os.pipe()
+        os.write(writer, b"for the program")
+        os.dup2(reader, 0)
         before = sorted(int(fd) for fd in os.listdir("/proc/self/fd") if os.path.exists(f"/proc/self/fd/{fd}"))
         word("before", before)
         fleet.Dispatcher(queue("a"), wait_time=0).dispatch(job, kept)

@@ -288,6 +288,64 @@ def test_a_job_that_had_finished_when_the_signal_came_is_deleted(run: Run, home:
     assert not program.words.of("handled")
 
 
+def test_a_job_that_had_finished_is_deleted_even_if_its_keeper_has_not_seen_it(run: Run, home: Home) -> None:
+    gate = home.gate("end")
+    program = run(
+        """
+        def job(body):
+            word("started", os.getpid(), os.getppid())
+            pass_gate("end")
+        def handler(body):
+            word("handled")
+        fleet.Dispatcher(queue("a"), wait_time=0, drain_timeout=0).dispatch(job, exit_handler=handler)
+        """
+    )
+    ((job, keeper),) = program.words.wait("started")
+    os.kill(keeper, signal.SIGSTOP)
+    gate.open()
+    eventually(lambda: not is_alive(job), what="the job has ended")
+    program.process.terminate()
+    let_pass(0.3)  # for the program to hear it first; too little would only prove less
+    os.kill(keeper, signal.SIGCONT)
+    assert program.wait() == -signal.SIGTERM
+    assert program.calls("delete") == [["m1"]]
+    assert not program.words.of("handled")
+
+
+def test_a_signal_at_the_very_end_is_known_to_the_programs_handler(run: Run) -> None:
+    """It came after the last look at what had come."""
+    program = run(
+        """
+        jobs = queue("a")
+        jobs.during["delete"] = lambda: os.kill(os.getpid(), signal.SIGTERM)
+        lone = fleet.Dispatcher(jobs, wait_time=0)
+        signal.signal(signal.SIGTERM, lambda *_: word("own", lone.is_exiting))
+        word("returned", lone.dispatch(lambda body: None), lone.is_exiting)
+        """
+    )
+    assert program.wait() == 0, program.errors()
+    assert program.words.all() == [["own", True], ["returned", True, True]]
+
+
+def test_a_handlers_process_has_no_descriptor_of_fleets(run: Run, home: Home) -> None:
+    home.gate("never")
+    program = run(
+        JOB
+        + """
+def descriptors():
+    return sorted(int(fd) for fd in os.listdir("/proc/self/fd") if os.path.exists(f"/proc/self/fd/{fd}"))
+before = descriptors()
+def handler(body):
+    word("same", descriptors() == before)
+fleet.Dispatcher(queue("a"), wait_time=0, drain_timeout=0).dispatch(job, exit_handler=handler)
+"""
+    )
+    program.words.wait("child")
+    program.process.terminate()
+    assert program.wait() == -signal.SIGTERM
+    assert program.words.of("same") == [[True]]
+
+
 def test_between_two_dispatches_signals_are_the_programs(run: Run) -> None:
     """Program A ran the handler of the job before once more."""
     program = run(
