@@ -13,7 +13,7 @@ from math import inf
 from fleet import job, running
 from fleet.core.delivery import Rules
 from fleet.core.messages import Empty, Plan, PollFailed, Ready, Received
-from fleet.core.queue import Message, Queue, QueueError, Trouble
+from fleet.core.queue import Message, QueueError, RepeatableQueue, Trouble
 from fleet.core.slots import State
 from fleet.delivering import Delivering
 from fleet.ears import Ears
@@ -35,7 +35,7 @@ class Post:
     slot: int
     channel: Channel
     board: Board
-    queue: Queue
+    queue: RepeatableQueue
     renew: Callable[[], None]
     work: Callable[[Message, Slip], job.Work]
 

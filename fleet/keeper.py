@@ -198,6 +198,7 @@ def _job(act: Act, write: int) -> int:
         raise
     if job == 0:
         os.close(write)
+        processes.forget_children()
         signals.default_handlers()
         null = os.open(os.devnull, os.O_RDONLY)
         os.dup2(null, 0)

@@ -17,12 +17,7 @@ def start(act: Callable[[int], NoReturn], dispatcher: int, poll: select.poll) ->
     pid = processes.fork_blocked((signal.SIGTERM,))
     if pid == 0:
         act(dispatcher)
-    try:
-        return Running(pid, started, poll)
-    except OSError:  # no descriptor to be had: then nobody would see it end
-        processes.kill(pid, signal.SIGKILL)
-        processes.await_child(pid)
-        raise
+    return Running(pid, started, poll)
 
 
 class Running:

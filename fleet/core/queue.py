@@ -52,11 +52,8 @@ class QueueError(Exception):
 class Queue(Protocol):
     """What fleet needs of a queue. Every call is tried once and raises QueueError when it fails."""
 
-    def receive(self, wait: float, visibility: float, receive_id: str = "") -> Message | None:
-        """One long poll of `wait` seconds for one message, hidden from others for `visibility` seconds.
-
-        FIFO only: `receive_id` names the call; repeated within five minutes it brings the same message again.
-        """
+    def receive(self, wait: float, visibility: float) -> Message | None:
+        """One long poll of `wait` seconds for one message, hidden from others for `visibility` seconds."""
 
     def extend(self, message: Message, seconds: int) -> None:
         """Hide the message for `seconds` from now on."""
@@ -75,3 +72,10 @@ class Queue(Protocol):
 
     def max_receive_count(self) -> int | None:
         """After how many deliveries a message is dead-lettered, as it is now; None without a dead-letter queue."""
+
+
+class RepeatableQueue(Queue, Protocol):
+    """One whose receive call can be repeated by somebody else, as the pool does for a dispatcher that died in it."""
+
+    def receive(self, wait: float, visibility: float, receive_id: str = "") -> Message | None:
+        """FIFO only: `receive_id` names the call; repeated within five minutes it brings the same message again."""

@@ -58,6 +58,14 @@ def become_subreaper() -> None:
             _children_fd = os.open(f"/proc/self/task/{os.getpid()}/children", os.O_RDONLY | os.O_CLOEXEC)
 
 
+def forget_children() -> None:
+    """In a fork child that is no subreaper: the list of children is its parent's."""
+    global _children_fd
+    if _children_fd >= 0:
+        os.close(_children_fd)
+        _children_fd = -1
+
+
 class _SignalStack(ctypes.Structure):
     _fields_ = (("base", ctypes.c_void_p), ("flags", ctypes.c_int), ("size", ctypes.c_size_t))
 

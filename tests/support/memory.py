@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from fleet import Message, QueueError
-from fleet.core.books import Depth
+from fleet.core.depth import Depth
 
 
 class MemoryQueue:

@@ -56,13 +56,18 @@ class Line:
     def close(self) -> None:
         """Nothing."""
 
+    @property
+    def descriptors(self) -> tuple[int, ...]:
+        """None."""
+        return ()
+
 
 SESSIONS = Sessions(Address("jobs", "us-east-1", "http://127.0.0.1:1", "key", "secret"))
 CALLS: dict[str, Callable[[SqsQueue], object]] = {
     "ReceiveMessage": lambda queue: queue.receive(1, 20),
     "ChangeMessageVisibility": lambda queue: queue.extend(OURS, 20),
     "DeleteMessage": lambda queue: queue.delete(OURS),
-    "GetQueueAttributes": lambda queue: (queue.redrive(), queue.depth(), queue.arn()),
+    "GetQueueAttributes": lambda queue: (queue.max_receive_count(), queue.depth(), queue.arn()),
     "RedrivePolicy": lambda queue: queue.dead_letter(OURS, {}),
     "GetQueueUrl": lambda queue: queue.url,
     "SendMessage": lambda queue: queue.dead_letter(OURS, {}),

@@ -100,7 +100,9 @@ class SqsQueue:
     @property
     def descriptors(self) -> tuple[int, ...]:
         """The connections that stand: not for forked children."""
-        return tuple(fd for line in (self._long, self._short, self._elsewhere) if line is not None for fd in line.descriptors)
+        return tuple(
+            fd for line in (self._long, self._short, self._elsewhere) if line is not None for fd in line.descriptors
+        )
 
     def receive(self, wait: float, visibility: float, receive_id: str = "") -> Message | None:
         """See core/queue.py."""
