@@ -42,10 +42,12 @@ _LIBRARY = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    """The library is imported when it is used: the processes of a pool do not carry it."""
-    if name not in _LIBRARY:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    import importlib
+if not TYPE_CHECKING:  # a type checker would take any name for good
 
-    return getattr(importlib.import_module(_LIBRARY[name]), name)
+    def __getattr__(name: str) -> Any:
+        """The library is imported when it is used: the processes of a pool do not carry it."""
+        if name not in _LIBRARY:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        import importlib
+
+        return getattr(importlib.import_module(_LIBRARY[name]), name)

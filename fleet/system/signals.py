@@ -47,15 +47,23 @@ class Borrowed:
     """Signals of a process that is not ours: caught for a while, then given back, and what came is raised again.
 
     Those that are ignored stay ignored, and those whose handler was not set from Python (it could not be set again)
-    stay as they are. For the main thread only: Python runs handlers there.
+    stay as they are. For the main thread only: Python runs handlers there. Whatever else the program forks meanwhile
+    (another thread, a transformer) has the program's handlers at once, and does not write into our pipe.
     """
 
+    _now: "Borrowed | None" = None
+    _heeds_forks = False
+
     def __init__(self, wanted: Iterable[signal.Signals]) -> None:
+        if not Borrowed._heeds_forks:
+            Borrowed._heeds_forks = True
+            os.register_at_fork(after_in_child=Borrowed._in_child)
         self._before: dict[int, Callable[..., Any] | int] = {}
         self._actions: dict[int, ctypes.Array[ctypes.c_char]] = {}
         self._came: list[int] = []
         self._read, self._write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._wakeup_before = signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
+        Borrowed._now = self
         for number in wanted:
             handler = signal.getsignal(number)
             if handler not in (signal.SIG_IGN, None):
@@ -96,10 +104,7 @@ class Borrowed:
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, self._before)
         try:
             self.signals()
-            for number, handler in self._before.items():
-                signal.signal(number, handler)
-                _libc.sigaction(number, self._actions[number], None)  # faulthandler's is not known to Python
-            signal.set_wakeup_fd(self._wakeup_before, warn_on_full_buffer=False)
+            self._restore()
             os.close(self._read)
             os.close(self._write)
             if self._came:
@@ -108,6 +113,18 @@ class Borrowed:
                 signal.raise_signal(number)
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+    def _restore(self) -> None:
+        Borrowed._now = None
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+            _libc.sigaction(number, self._actions[number], None)  # faulthandler's is not known to Python
+        signal.set_wakeup_fd(self._wakeup_before, warn_on_full_buffer=False)
+
+    @staticmethod
+    def _in_child() -> None:
+        if Borrowed._now:
+            Borrowed._now._restore()
 
 
 def default_handlers() -> None:

@@ -110,6 +110,12 @@ def words(home: Home) -> Words:
     return Words(home.directory)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """From Python 3.12 on a fork in a process that has threads, as pytest-xdist's has, is warned of."""
+    for item in items:
+        item.add_marker(pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning"))
+
+
 @pytest.fixture(autouse=True)
 def no_child_is_left() -> Iterator[None]:
     """What a test dispatches itself must be gone at its end, reaped too; so must every descriptor."""

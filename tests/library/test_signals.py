@@ -418,6 +418,40 @@ word("woken", list(os.read(reader, 10)).count(signal.SIGUSR1), signal.set_wakeup
     assert program.words.of("woken") == [[1, True]]
 
 
+@pytest.mark.parametrize("where", ["thread", "transformer"])
+def test_what_the_program_forks_meanwhile_has_the_programs_handlers(run: Run, where: str) -> None:
+    """A signal for it ends it, and is not taken for one of ours."""
+    program = run(
+        f"""
+        import multiprocessing
+        others = []
+        def fork():
+            others.append(multiprocessing.Process(target=signal.pause))
+            others[0].start()
+        def fork_in_thread():
+            thread = threading.Thread(target=fork)
+            thread.start()
+            thread.join()
+        def transformer(message):
+            if "{where}" == "transformer":
+                fork()
+            return message.body
+        def end():
+            others[0].terminate()
+            others[0].join()
+            word("ended", others[0].exitcode)
+        jobs = queue("a", "b")
+        if "{where}" == "thread":
+            jobs.during["receive"] = fork_in_thread
+        jobs.during["delete"] = end
+        lone = fleet.Dispatcher(jobs, wait_time=0, drain_timeout=0)
+        word("returned", lone.dispatch(lambda body: None, message_transformer=transformer), lone.is_exiting)
+        """
+    )
+    assert program.wait() == 0, program.errors()
+    assert program.words.all() == [["ended", -signal.SIGTERM], ["returned", True, False]]
+
+
 def test_a_fault_handler_is_still_there_afterwards(run: Run) -> None:
     program = run(
         """
