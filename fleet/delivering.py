@@ -297,7 +297,7 @@ class Delivering:
         limit = {"limit": self._rules.job_timeout} if delivery.outcome is Outcome.TIMED_OUT else {}
         log.emit(f"job.{delivery.outcome.value}", **self._about, **found, **limit, reason=str(reason or "")[:500])
 
-    def _tell_lingers(self, job: Running) -> None:
+    def _tell_lingers(self, job: Living) -> None:
         """Once, and not of what only takes its time to die."""
         if not self._lingered:
             self._lingered, self._lingers_at = True, now() + TO_DIE
