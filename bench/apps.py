@@ -27,5 +27,18 @@ def stamp(body: str) -> None:
     append(f"job {body} {started} {time.monotonic_ns()}")
 
 
+def nap(body: str) -> None:
+    """Write down when this job began, and take two seconds; the key is this process."""
+    del body
+    append(f"nap {os.getpid()} {time.monotonic_ns()} 0")
+    time.sleep(2.0)
+
+
+def hold(body: str) -> None:
+    """Work until it is killed."""
+    del body
+    time.sleep(600.0)
+
+
 if STAMPS:
     append(f"import {os.getpid()} {time.monotonic_ns()} {time.time_ns()}")

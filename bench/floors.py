@@ -28,7 +28,7 @@ def main() -> None:
     parser.add_argument("kind", choices=["boto3-fork", "boto3", "fork"])
     parser.add_argument("--endpoint-url", default="")
     parser.add_argument("--workers", type=int, default=8)
-    parser.add_argument("--app", default="noop", choices=["noop", "stamp"])
+    parser.add_argument("--app", default="noop", choices=["noop", "stamp", "nap"])
     parser.add_argument("--count", type=int, default=0, help="`fork` only: how many in all")
     options = parser.parse_args()
     job: Callable[[str], None] = getattr(apps, options.app)

@@ -13,8 +13,11 @@ import boto3
 from rich.console import Console
 from rich.table import Table
 
+from bench import measures, pool
 from bench.harness import BenchError, Endpoint
-from bench.measures import MEASURES, Figure
+from bench.measures import Figure
+
+MEASURES = measures.MEASURES | pool.MEASURES
 
 
 def main() -> int:

@@ -45,6 +45,7 @@ class Message:
     received: int = 0
     deleted: int = 0
     receives: int = 0
+    released: int = 0  # when it was last told to show itself
     visible_at: int = 0  # while hidden
 
     def answer(self) -> JSON:
@@ -211,7 +212,10 @@ class StandIn:
         return {}
 
     def change_message_visibility(self, _connection: "Connection", request: JSON, now: int) -> JSON:
-        self.queue.hide(self.message_of(request), request["VisibilityTimeout"], now)
+        message, seconds = self.message_of(request), request["VisibilityTimeout"]
+        if seconds == 0:
+            message.released = now
+        self.queue.hide(message, seconds, now)
         self.watch_returns()
         return {}
 
@@ -285,7 +289,7 @@ class StandIn:
                 self.answer_waiting()
                 return None
             case "GET", "/messages":
-                fields = ("body", "sent", "received", "deleted", "receives")
+                fields = ("body", "sent", "received", "released", "deleted", "receives")
                 everything = self.queue.messages.values()
                 return {"messages": [{name: getattr(message, name) for name in fields} for message in everything]}
         return self.stats()

@@ -1,0 +1,180 @@
+"""The measurements of the pool as a whole: what a death costs, a drain, a burst on an idle pool, a large idle pool.
+
+As in measures.py each is a function from the stand-in to figures.
+"""
+
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+from bench.harness import ROOT, WAIT_TIME, BenchError, Endpoint, Tree, activity, await_true, fleet, floor
+from bench.measures import ROUNDS, Figure, all_at_once
+
+JSON_LOG = ("--log-format", "json")
+BURST, POLLERS = 200, 32
+TICKS = 1000  # jobs
+
+
+def respawn(endpoint: Endpoint) -> list[Figure]:
+    """8 idle workers: from the SIGKILL of one to its successor's word that it is ready.
+
+    Each slot is killed once: the second death in a row is answered with a delay on purpose.
+    """
+    times = []
+    for _ in range(ROUNDS):
+        with fleet(endpoint, 8, "noop", *JSON_LOG) as tree:
+            for event in tree.await_events("dispatcher.ready", 8):
+                known = len(tree.events("dispatcher.ready"))
+                killed = time.time()
+                os.kill(event["pid"], signal.SIGKILL)
+                times.append((tree.await_events("dispatcher.ready", known + 1)[-1]["time"] - killed) * 1000)
+            tree.end(endpoint, signal.SIGTERM)
+    return [Figure("killed worker's successor ready, 8 workers, median", "ms", [statistics.median(times)], bar=50.0)]
+
+
+def handback(endpoint: Endpoint) -> list[Figure]:
+    """8 workers, one at work: from the SIGKILL of its dispatcher until its message is visible again.
+
+    The endpoint writes down when it was told to show the message. That the job was dead by then is for the tests.
+    """
+    times = []
+    for _ in range(ROUNDS):
+        with fleet(endpoint, 8, "hold", *JSON_LOG, "--drain-timeout", "0") as tree:
+            tree.await_events("dispatcher.ready", 8)
+            endpoint.fill(1)
+            for deaths in range(6):
+                working = tree.await_events("job.started", deaths + 1)[-1]
+                (pid,) = {e["pid"] for e in tree.events("dispatcher.ready")[::-1] if e["slot"] == working["slot"]} & {
+                    _parent(working["job_pid"])
+                }
+                killed = time.monotonic_ns()
+                os.kill(pid, signal.SIGKILL)
+                await_true(lambda: endpoint.messages()[0]["released"] > killed, "the release")  # noqa: B023
+                times.append((endpoint.messages()[0]["released"] - killed) / 1e6)
+            tree.await_events("job.started", 7)
+            tree.end(endpoint, signal.SIGTERM)
+    return [Figure("killed worker's message visible again, median", "ms", [statistics.median(times)], bar=1000.0)]
+
+
+def _parent(pid: int) -> int:
+    with open(f"/proc/{pid}/stat") as stat:  # noqa: PTH123 - as short as it can be
+        return int(stat.read().rpartition(")")[2].split()[1])
+
+
+def drain(endpoint: Endpoint) -> list[Figure]:
+    """64 idle workers: from TERM to the end, with a long poll that has just begun, and with none, in a paused pool."""
+    polling, quiet = [], []
+    for _ in range(ROUNDS):
+        with fleet(endpoint, 64, "noop", *JSON_LOG) as tree:
+            tree.await_events("dispatcher.ready", 64)
+            endpoint.call("POST", "/flush")
+            endpoint.await_polls(1)
+            polling.append(_end(tree))
+        with fleet(endpoint, 64, "noop", *JSON_LOG) as tree:
+            tree.await_events("dispatcher.ready", 64)
+            _fleet(tree, "pause")
+            endpoint.call("POST", "/flush")
+            await_true(lambda: endpoint.call("GET", "/stats")["open_polls"] == 0, "no poll")
+            quiet.append(_end(tree))
+    return [
+        Figure(f"idle pool of 64 drained, a poll of {WAIT_TIME} s open", "s", polling, bar=WAIT_TIME + 1.0),
+        Figure("idle pool of 64 drained, no poll open", "s", quiet, bar=1.0),
+    ]
+
+
+def _end(tree: Tree) -> float:
+    """Seconds from SIGTERM to the end."""
+    began = time.monotonic()
+    tree.process.send_signal(signal.SIGTERM)
+    if tree.process.wait(60):
+        raise BenchError(f"it ended with status {tree.process.returncode}: {tree.log.read_text()[-2000:]}")
+    return time.monotonic() - began
+
+
+def _fleet(tree: Tree, *command: str) -> None:
+    """One of fleet's commands, for the only pool that runs in the tree's directories."""
+    environment = {**os.environ, "XDG_RUNTIME_DIR": str(tree.log.parent), "PYTHONPATH": str(ROOT)}
+    subprocess.run([sys.executable, "-m", "fleet", *command], env=environment, cwd=tree.log.parent, check=True)
+
+
+def boot(endpoint: Endpoint) -> list[Figure]:
+    """64 workers: from the end of the app's import until all are ready."""
+    times = []
+    for _ in range(ROUNDS):
+        with fleet(endpoint, 64, "stamp", *JSON_LOG) as tree:
+            events = tree.await_events("dispatcher.ready", 64)
+            imported = max(wall for _, wall in tree.stamped("import").values()) / 1e9
+            times.append((events[63]["time"] - imported) * 1000)
+            tree.end(endpoint, signal.SIGTERM)
+    return [Figure("app imported to 64 workers ready", "ms", times, bar=1000.0)]
+
+
+def large(endpoint: Endpoint) -> list[Figure]:
+    """A master with 256 idle dispatchers, for 20 s."""
+    with fleet(endpoint, 256, "noop", *JSON_LOG) as tree:
+        tree.await_events("dispatcher.ready", 256)
+        time.sleep(2.0)  # what follows the start
+        before, began = activity(tree.pid, whole_tree=False), time.monotonic()
+        time.sleep(20.0)
+        share = (activity(tree.pid, whole_tree=False) - before).cpu / (time.monotonic() - began)
+        tree.end(endpoint, signal.SIGTERM)
+    return [Figure("idle master's share of a core, 256 workers", "%", [share * 100], bar=0.5)]
+
+
+def burst(endpoint: Endpoint) -> list[Figure]:
+    """200 messages at once on an idle pool of 32, and on 32 independent pollers: until 32 jobs have begun.
+
+    A job takes two seconds, so 32 that have begun are 32 at work. The pollers all have a poll open when the messages
+    come; the pool has one.
+    """
+    times: dict[Callable[..., object], list[float]] = {fleet: [], floor: []}
+    for _ in range(ROUNDS):
+        for start in (fleet, floor):
+            with start(endpoint, POLLERS, "nap") as tree:
+                if start is fleet:
+                    all_at_once(endpoint, 1)  # a pool that has worked before, as one that is idle now has
+                    endpoint.await_polls(1)
+                known = len(tree.stamped("nap")) if tree.stamps.exists() else 0
+                sent = time.monotonic_ns()
+                endpoint.fill(BURST)
+                await_true(lambda: len(tree.stamped("nap")) >= known + POLLERS, "32 jobs")  # noqa: B023
+                began = sorted(at for at, _ in tree.stamped("nap").values() if at > sent)
+                times[start].append((began[POLLERS - 1] - sent) / 1e6)
+                endpoint.call("POST", "/reset")
+                tree.process.send_signal(signal.SIGKILL)
+                tree.process.wait()
+    ours, theirs = times[fleet], times[floor]
+    later = [pool - pollers for pool, pollers in zip(ours, theirs, strict=True)]
+    return [
+        Figure("200 messages, idle pool of 32: all 32 busy", "ms", ours, theirs),
+        Figure("… later than 32 independent pollers", "ms", later, bar=30.0),
+    ]
+
+
+def ticks(endpoint: Endpoint) -> list[Figure]:
+    """The master's CPU per no-op job at 8 workers: the first thousand jobs, and the fifth."""
+    costs = []
+    with fleet(endpoint, 8) as tree:
+        for block in range(1, 6):
+            before = activity(tree.pid, whole_tree=False).cpu
+            endpoint.fill(TICKS)
+            endpoint.await_deleted(block * TICKS)
+            costs.append((activity(tree.pid, whole_tree=False).cpu - before) * 1000 / TICKS)
+        tree.end(endpoint, signal.SIGTERM)
+    name = "master's CPU per job, after 4000 jobs beside the first 1000"
+    return [Figure(name, "ms", costs[4:], costs[:1], bar=1.2, bar_of_ratio=True)]
+
+
+MEASURES: dict[str, Callable[[Endpoint], list[Figure]]] = {
+    "respawn": respawn,
+    "handback": handback,
+    "drain": drain,
+    "boot": boot,
+    "large": large,
+    "burst": burst,
+    "ticks": ticks,
+}
