@@ -112,6 +112,22 @@ def test_samples_that_fail_hold_the_size(start: StartPool, home: Home, queue: Li
     pool.wait_event("pool.resized", to=1)
 
 
+def test_messages_that_we_left_hidden_are_not_others_work(start: StartPool, home: Home, queue: LiveQueue) -> None:
+    gate = home.gate("work")
+    pool = start(*QUICK, "--max-workers", "4", workers=1)
+    pool.wait_ready(1)
+    assert run_fleet(home, "scale", "1").status == 0
+    queue.send(*["end 1"] * 6)
+    pool.wait_event("message.left", count=6)
+    assert run_fleet(home, "scale", "auto").status == 0
+    eventually(lambda: status(home)["depth"]["in_flight"] == 6, what="six are in flight, and nobody works on them")
+    queue.send(*["hold work"] * 3)
+    home.trace.wait("started", 6 + 3)
+    assert not [change for change in pool.events("pool.resized") if "ours" in change["reason"]]
+    assert sizes(pool)
+    gate.open(3)
+
+
 def test_an_operators_size_is_held_until_auto(start: StartPool, home: Home, queue: LiveQueue) -> None:
     gate = home.gate("work")
     pool = start(*QUICK, "--max-workers", "8", "--shrink-after", "0.5", workers=1)
