@@ -63,7 +63,7 @@ def test_success_is_true_and_the_message_deleted() -> None:
     done, last = dispatched(queue)
     assert done
     assert last is not None
-    assert (last.outcome, last.settlement, last.exit) == ("succeeded", "deleted", Exit(code=0))
+    assert (last.outcome, last.settlement, last.exit, last.delay) == ("succeeded", "deleted", Exit(code=0), 0)
     assert [call[0] for call in queue.calls] == ["receive", "delete"], "and nothing is asked for that is not needed"
 
 
@@ -302,7 +302,9 @@ def test_what_cannot_be_is_said_at_once(options: dict[str, Any], text: str) -> N
 def test_the_job_knows_its_message(words: Words) -> None:
     def told(_body: str) -> None:
         message = fleet.message()
-        words.say(message.id, message.body, {name: os.environ[name] for name in sorted(os.environ) if "FLEET" in name})
+        words.say(
+            message.id, message.body, {name: os.environ[name] for name in sorted(os.environ) if "FLEET_JOB" in name}
+        )
 
     Dispatcher(MemoryQueue("x"), wait_time=0).dispatch(told)
     environment = {"FLEET_JOB_ATTEMPT": "1", "FLEET_JOB_ID": "m1", "FLEET_JOB_QUEUE": "MemoryQueue"}

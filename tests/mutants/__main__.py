@@ -35,6 +35,10 @@ def core(*names: str) -> tuple[str, ...]:
     return tuple(f"tests/core/{name}.py" for name in names)
 
 
+def library(*names: str) -> tuple[str, ...]:
+    return tuple(f"tests/library/{name}.py" for name in names)
+
+
 IN_MEMORY: dict[str, tuple[str, ...]] = {
     "core.exits": core(*DELIVERY, "test_delivery_model"),
     "core.delivery": core(*DELIVERY, "test_delivery_model"),
@@ -46,6 +50,7 @@ IN_MEMORY: dict[str, tuple[str, ...]] = {
     "core.estates": core("test_estates", *POOL, "test_pool_model"),
     "core.beats": core("test_beats", "test_pool_model"),
     "core.arguments": core("test_arguments"),
+    "core.returns": core("test_returns"),
     "core.polling": core("test_polling", "test_pool_polls", "test_pool_model"),
     "system.sqs.letters": ("tests/system/test_letters.py",),
     "system.memory": ("tests/system/test_memory.py",),
@@ -56,7 +61,12 @@ IN_MEMORY: dict[str, tuple[str, ...]] = {
 IN_PROCESSES: dict[str, tuple[str, ...]] = dict.fromkeys(
     ("delivering", "dispatcher", "running", "job"),
     ("tests/pool/settling", "tests/pool/test_job_ends.py", "tests/pool/test_lease.py", "tests/pool/test_drain.py"),
-)
+) | {
+    "library": library("test_arguments", "test_endings", "test_polling", "test_signals"),
+    "endings": library("test_endings"),
+    "alone": library("test_alone", "test_signals"),
+    "keeper": library("test_processes", "test_endings", "test_signals"),
+}
 
 
 @dataclass(frozen=True)
