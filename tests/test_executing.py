@@ -1,5 +1,6 @@
 """What the scout does for dispatchers that died, with a queue whose answers are chosen."""
 
+import json
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
@@ -9,6 +10,7 @@ from fleet import executing
 from fleet.core.exits import Settlement
 from fleet.core.messages import Execute, Executed
 from fleet.core.queue import Message, QueueError, Trouble
+from fleet.system import log
 from fleet.system.sqs import SqsQueue
 
 DELETE, RELEASE, _, LEAVE = Settlement
@@ -88,9 +90,12 @@ def test_a_delete_is_repeated_while_the_lease_lasts(scripted: Scripted) -> None:
     assert carry_out(scripted, order(DELETE)).settlement is DELETE
     assert scripted.kinds() == ["delete", "delete", "renew", "delete"]
     assert scripted.now == 100.375, "the pause doubles"
+    scripted.answers["delete"] = [*[HEALS] * 9, None]
+    assert carry_out(scripted, order(DELETE)).settlement is DELETE
+    assert scripted.now == 100.375 + 0.125 * 63 + 3 * 5.0, "up to five seconds"
     scripted.answers["delete"] = [HEALS]
-    assert carry_out(scripted, order(DELETE, lease=30.0)).settlement is LEAVE
-    assert 125.0 < scripted.now < 130.0
+    assert carry_out(scripted, order(DELETE, lease=60.0)).settlement is LEAVE
+    assert 155.0 <= scripted.now < 160.0
 
 
 @pytest.mark.parametrize("error", [USELESS, QueueError(Trouble.FINAL, "denied")])
@@ -139,6 +144,15 @@ def test_a_poll_is_not_repeated_for_ever(scripted: Scripted) -> None:
 
 
 def test_nothing_of_a_message_is_told_but_its_id(scripted: Scripted, capfd: pytest.CaptureFixture[str]) -> None:
-    scripted.answers |= {"receive": [replace(FOUND, body="private")], "release": [HEALS]}
+    scripted.answers |= {"receive": [HEALS, replace(FOUND, body="private")], "release": [HEALS]}
+    log.configure("info", "json")
     carry_out(scripted, poll())
-    assert "private" not in capfd.readouterr().err
+    carry_out(scripted, order(RELEASE))
+    told = [json.loads(line) for line in capfd.readouterr().err.splitlines()]
+    assert [(each["event"], each["message_id"], each["settlement"]) for each in told] == [
+        ("will.failed", "(which is not known)", "released"),
+        ("will.failed", "(which is not known)", "released"),
+        ("will.failed", "id", "released"),
+    ]
+    assert all(each["error"] == "it heals" for each in told)
+    assert "private" not in str(told)

@@ -58,6 +58,7 @@ def test_named_arguments_are_a_copy() -> None:
     ],
 )
 def test_a_routers_value_is_a_call(value: dict[str, Any], call: Call) -> None:
+    assert not call.routed
     assert routed(value) == replace(call, routed=True)
 
 

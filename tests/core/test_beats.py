@@ -71,6 +71,20 @@ def test_who_is_silent_in_the_last_third_is_suspected_and_then_killed() -> None:
     assert pool.slots[0].killed
 
 
+def test_a_short_lease_leaves_less_time_to_be_sure() -> None:
+    """Its last third is two thirds of a second: a ninth of the lease, not a whole second."""
+    pool, effects = looked(working(), 1.5, 0.5, lease=2.0)
+    assert effects == [AskStack(0)]
+    assert pool.slots[0].look_at == pytest.approx(NOW + 2 / 9)
+
+
+def test_the_log_says_how_long_it_was_silent() -> None:
+    pool = working(suspected=NOW - 40.0)
+    _, (log, *_) = seen(pool, pool.slots[0], Seen(0, NOW - 40.0, NOW + 20.0, 60.0), NOW)
+    assert isinstance(log, Log)
+    assert log.fields == {"slot": 0, "pid": 7, "why": "no beat for 40 s"}
+
+
 def test_another_beat_is_another_suspicion() -> None:
     pool, effects = looked(working(suspected=NOW - 50.0), 21.0, 19.0)
     assert effects == [AskStack(0)]

@@ -94,6 +94,7 @@ def test_the_certificate_fits_or_is_left_out(attributes: dict[str, Any], letters
     fits = letters * (room // len(letters.encode()))
     fits += "x" * (room - len(fits.encode()))
     assert "FleetDeath" in letter(attributes, extra=DEATH, body=fits)["MessageAttributes"]
+    assert len(fits.encode()) + taken + 22 == 1024 * 1024
     full = letter(attributes, extra=DEATH, body=fits + "x")
     assert full["MessageAttributes"] == attributes
     assert full["MessageBody"] == fits + "x"
