@@ -38,7 +38,19 @@ from typing import assert_never
 
 from fleet.core import emptiness, polling, sizing
 from fleet.core.beats import seen
-from fleet.core.books import End, Helper, Illegal, Level, Pool, helper_of, living, slot_of, with_helper, with_slot
+from fleet.core.books import (
+    End,
+    Helper,
+    Illegal,
+    Level,
+    Phase,
+    Pool,
+    helper_of,
+    living,
+    slot_of,
+    with_helper,
+    with_slot,
+)
 from fleet.core.deaths import died, helper_died, not_spawned, spawned
 from fleet.core.events import (
     AskStack,
@@ -85,7 +97,7 @@ def step(pool: Pool, event: Event, now: float, luck: float) -> Step:
 
     Raises Illegal for an event that the state does not allow.
     """
-    if isinstance(event, Said | Died | Sampled | Tick):
+    if isinstance(event, Said | Died | Sampled) or (isinstance(event, Tick) and pool.phase is Phase.RUNNING):
         pool = sizing.passed(pool, now)
     pool, first = _apply(pool, event, now, luck)
     pool, then = reconcile(pool, now, judge=isinstance(event, Tick))

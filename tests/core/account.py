@@ -189,7 +189,7 @@ class Account:
     # What has happened.
 
     def happened(self, before: Pool, event: Event, now: float, luck: float) -> None:
-        if isinstance(event, Said | Died | Sampled | Tick):
+        if isinstance(event, Said | Died | Sampled) or (isinstance(event, Tick) and before.phase is Phase.RUNNING):
             self.works(workload.passed(self.sizing.work, self.busy, now, self.config.target_wait))
         match event:
             case Said(slot, report):
