@@ -7,6 +7,7 @@ import os
 import select
 import signal
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from fleet.core import events
@@ -53,11 +54,11 @@ class Helper:
 
 @dataclass(frozen=True, slots=True)
 class Mourned:
-    """A dispatcher that has ended, and its last record."""
+    """A dispatcher that has ended, and its last records, by place."""
 
     slot: int
     exit: Exit
-    record: Record | None
+    records: Mapping[int, Record]
 
 
 class Children:
@@ -291,16 +292,17 @@ class Children:
     def _ended(self, death: processes.Death) -> list[Event]:
         """A dispatcher has ended: what it said comes first; its death is news when its job is gone too."""
         slot = self._pids.pop(death.pid)
-        record = self._board.read(slot)
-        if record and record.job_pid:
-            processes.kill_group(record.job_pid, signal.SIGKILL)
+        records = self._board.batch(slot)
+        for record in records.values():
+            if record.job_pid:
+                processes.kill_group(record.job_pid, signal.SIGKILL)
         if processes.dead_child(death.pid):
             processes.bury(death.pid)
         said: list[Event] = [events.Ended(slot)]
         if end := self._channels.pop(slot, None):
             said += [events.Said(slot, word) for word in end.receive() if isinstance(word, Report)]
             self._hang_up(end)
-        self._mourned.append(Mourned(slot, death.exit, record))
+        self._mourned.append(Mourned(slot, death.exit, records))
         return said
 
     def swept(self) -> list[Event]:
@@ -327,15 +329,23 @@ class Children:
     def _reaped_stranger(self, death: processes.Death) -> None:
         self._exits[death.pid] = death.exit
 
-    def _died(self, dead: "Mourned") -> events.Died:
-        """The news, with what the scoreboard says of the message; a job's exit that only we have seen counts too."""
-        record, cause = dead.record, processes.phrase(dead.exit)
+    def _died(self, dead: Mourned) -> events.Died:
+        """The news, with what the scoreboard says of each message."""
+        cause = processes.phrase(dead.exit)
+        first, *others = (
+            self._left(place, dead.records.get(place)) for place in range(max(dead.records, default=0) + 1)
+        )
+        last = dead.records.get(0)
+        polled = last.receive_id if last and last.state is State.POLLING and not last.message_id else ""
+        return events.Died(dead.slot, dead.exit, cause, first.estate, first.settled, polled, tuple(others))
+
+    def _left(self, place: int, record: Record | None) -> events.Left:
+        """What a dispatcher left of one message; a job's exit that only we have seen counts too."""
         if record is None:
-            return events.Died(dead.slot, dead.exit, cause)
+            return events.Left(place)
         intent = Settlement(record.intent) if record.intent else None
         if not record.message_id:
-            polled = record.receive_id if record.state is State.POLLING else ""
-            return events.Died(dead.slot, dead.exit, cause, settled=intent, receive_id=polled)
+            return events.Left(place, settled=intent)
         ended = record.exit or self._exits.get(record.job_pid)
         estate = Estate(
             record.message_id,
@@ -346,7 +356,7 @@ class Children:
             intent,
             ended,
         )
-        return events.Died(dead.slot, dead.exit, cause, estate)
+        return events.Left(place, estate)
 
     # Listening.
 

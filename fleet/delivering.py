@@ -75,6 +75,47 @@ class Delivering:
         self._end()
         return self._delivery
 
+    # One of several that a poll has brought (batch.py).
+
+    def park(self) -> None:
+        """Its turn has not come; its lease is kept meanwhile, if it is looked after."""
+        self._delivery = core.hold(self._before, random.random(), self._rules, attempt=self._message.attempt)
+
+    def wakes_at(self) -> float:
+        """When it is to be looked after next."""
+        return core.wakes_at(self._delivery)
+
+    def look_after(self) -> bool:
+        """Do what is due. True when it has ended while it waited, which is told."""
+        self._look()
+        if self._delivery.phase is not Phase.DONE:
+            return False
+        self._end()
+        return True
+
+    def let_go(self, why: str) -> None:
+        """It will not be run: it is released as soon as the master allows it."""
+        self._delivery = replace(self._delivery, verdict=Verdict(Settlement.RELEASE, why))
+        self._ears.say(Held())
+
+    def take_turn(self, stop_at: float) -> None:
+        """From its turn to the settlement."""
+        self._bench.slip.wipe()
+        self._delivery = core.begin(self._delivery, now(), self._rules, stop_at)
+        self._start()
+        self._to_the_end()
+
+    @property
+    def settlement(self) -> Settlement:
+        """What has become of it."""
+        return self._delivery.settlement or Settlement.LEAVE
+
+    @property
+    def last_attempt(self) -> bool:
+        """Whether to release it is to dead-letter it."""
+        limit = self._limit()
+        return limit is not None and self._message.attempt >= limit
+
     def _late(self) -> float | None:
         """Until when a job for this message may run; None: it came too late and goes back untouched.
 
@@ -86,8 +127,7 @@ class Delivering:
         seconds = inf if ears.drain is None else ears.drain
         if ears.orphan:
             return now() + seconds
-        limit = self._limit()
-        if limit is None or self._message.attempt < limit:
+        if not self.last_attempt:
             return None
         return now() + max(seconds, self._bench.plan.exit_timeout)
 
@@ -313,7 +353,7 @@ class Delivering:
 
     def _end(self) -> None:
         """Say what became of the message."""
-        delivery, how = self._delivery, self._delivery.settlement or Settlement.LEAVE
+        delivery, how = self._delivery, self.settlement
         facts = delivery.facts or Facts(attempt=self._message.attempt)
         seconds = self._job.seconds if self._job else None
         bad = delivery.sent or ended_badly(delivery.outcome, how, facts)

@@ -1,4 +1,4 @@
-"""One message at a time: the process that a slot stands for.
+"""One message at a time, or one batch: the process that a slot stands for.
 
     master ──Grant──▶ receive ──▶ scoreboard ──Received──▶ deliver (delivering.py) ──Settled──▶ master
 
@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from math import inf
 
 from fleet import job, running
+from fleet.batch import Batch
 from fleet.core.delivery import Rules
 from fleet.core.messages import Empty, Plan, PollFailed, Ready, Received
-from fleet.core.queue import Message, QueueError, RepeatableQueue, Trouble
+from fleet.core.queue import BatchQueue, Message, QueueError, Trouble
 from fleet.core.slots import State
 from fleet.delivering import Delivering
 from fleet.ears import Ears
@@ -35,7 +36,7 @@ class Post:
     slot: int
     channel: Channel
     board: Board
-    queue: RepeatableQueue
+    queue: BatchQueue
     renew: Callable[[], None]
     work: Callable[[Message, Slip], job.Work]
 
@@ -65,20 +66,21 @@ class Dispatcher:
         self._board.clear()
         self._ears.say(Ready(self._board.pid))
         while not self._ears.leaving:
-            self._ears.wait(inf)
+            if not self._ears.granted:  # it may have been heard at the end of a batch
+                self._ears.wait(inf)
             if self._ears.granted and not self._ears.leaving:
-                self._ears.granted = False
-                self._receive()
+                most, self._ears.granted = self._ears.granted, 0
+                self._receive(most)
 
-    def _receive(self) -> None:
+    def _receive(self, most: int) -> None:
         """One long poll, and what it brings."""
         first_lease = self._post.rules.first_lease
-        receive_id = os.urandom(16).hex() if self._post.rules.fifo else ""
+        receive_id = os.urandom(16).hex() if self._post.rules.fifo and most == 1 else ""
         # The last message's end must not be taken for this one's, should we die with it in hand.
         self._board.note(state=State.POLLING, receive_id=receive_id, intent="", intent_delay=0, exit=None, job_pid=0)
         before = now()
         try:
-            message = self._queue.receive(self._post.plan.wait_time, first_lease, receive_id)
+            messages = self._messages(most, first_lease, receive_id)
         except QueueError as error:
             if error.trouble is Trouble.SESSION:
                 self._post.renew()
@@ -86,18 +88,33 @@ class Dispatcher:
             self._ears.say(PollFailed(str(error)))
             return
         took = round(now() - before, 4)
-        if message is None:
+        if not messages:
             self._board.note(state=State.IDLE)
             self._ears.say(Empty(took))
             return
-        self._board.note(
-            state=State.WORKING,
-            message_id=message.id,
-            receipt_handle=message.handle,
-            attempt=message.attempt,
-            lease_until=before + first_lease,
-            lease=first_lease,
-        )
-        self._ears.say(Received(took))
-        log.emit("message.received", slot=self._post.slot, message_id=message.id, attempt=message.attempt)
-        Delivering(self._bench, message, before).run()
+        boards = [self._board, *(self._board.of(place) for place in range(1, len(messages)))]
+        for message, board in zip(messages, boards, strict=True):
+            board.note(
+                state=State.WORKING,
+                message_id=message.id,
+                receipt_handle=message.handle,
+                attempt=message.attempt,
+                lease_until=before + first_lease,
+                lease=first_lease,
+            )
+        self._ears.say(Received(took, len(messages)))
+        for message in messages:
+            log.emit("message.received", slot=self._post.slot, message_id=message.id, attempt=message.attempt)
+        if len(messages) == 1:
+            Delivering(self._bench, messages[0], before).run()
+        else:
+            Batch(self._bench, list(zip(messages, boards, strict=True)), before).run()
+            self._board.title("idle")
+
+    def _messages(self, most: int, first_lease: float, receive_id: str) -> list[Message]:
+        """What one receive call brings. Raises QueueError."""
+        wait = self._post.plan.wait_time
+        if most > 1:
+            return self._queue.receive_many(wait, first_lease, most)
+        message = self._queue.receive(wait, first_lease, receive_id)
+        return [] if message is None else [message]

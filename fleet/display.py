@@ -89,8 +89,8 @@ class Display:
 
     def _in_hand(self, pool: Pool) -> Iterator[tuple[int, InHand]]:
         for slot in pool.slots:
-            record = self._board.read(slot.number) if slot.state in (State.POLLING, *HOLDS_MESSAGE) else None
-            if record and record.message_id:
+            record = self._board.working(slot.number) if slot.state in (State.POLLING, *HOLDS_MESSAGE) else None
+            if record:
                 yield (
                     slot.number,
                     InHand(

@@ -15,12 +15,13 @@ class Ears:
     """Flags that the outside world sets, and the wait for it to do so.
 
     `leaving`: take nothing more. `orphan`: the master is gone. `drain`: seconds that a running job has, as said
-    last and not acted on yet. `granted`, `freed`: the master's leave to receive, and to release.
+    last and not acted on yet. `granted`: the master's leave to receive that many messages; `freed`: to release.
     """
 
     def __init__(self, plan: Plan, channel: Channel) -> None:
         self._plan, self._channel = plan, channel
-        self.leaving = self.orphan = self.granted = self.freed = False
+        self.leaving = self.orphan = self.freed = False
+        self.granted = 0
         self.drain: float | None = None
         self._wakeup = Wakeup([signal.SIGTERM])
         passing = (number for number in signals.HARMLESS if number is not stacks.SHOW)
@@ -56,8 +57,8 @@ class Ears:
     def _hear(self) -> None:
         for word in self._channel.receive():
             match word:
-                case Grant():
-                    self.granted = True
+                case Grant(most):
+                    self.granted = most
                 case Drain(seconds):
                     self.leaving, self.drain = True, seconds
                 case Free():

@@ -50,7 +50,7 @@ class Master:
         stacks.keep()
         self._poll = select.poll()
         self._poll.register(self._wakeup.fileno(), select.POLLIN)
-        board_fd = scoreboard.create()
+        board_fd = scoreboard.create(plan.batch_size)
         self._board = Scoreboard(board_fd)
         self._display = Display(plan, self._board)
         self._supervised = Supervised(max(config.boot_timeout, plan.start_timeout))
@@ -185,7 +185,7 @@ class Master:
             case events.SpawnHelper(role):
                 self._spawn_helper(role)
             case events.Inspect(slot):
-                if (record := self._board.read(slot)) and record.message_id:
+                if record := self._board.most_urgent(slot):
                     self._take(events.Seen(slot, record.beat, record.lease_until, record.lease))
             case events.AskStack(who):
                 self._children.ask_stacks(None if who is None else self._pool.slots[who].pid)

@@ -76,7 +76,10 @@ def _usable(plan: Plan, queue: sqs.SqsQueue) -> Usable:
         raise QueueError(Trouble.USAGE, trouble)
     if plan.make_queue:
         sqs.make_with_dead_letter_queue(sqs.address(plan))
-    found = advice.on_redrive(queue.max_receive_count())
+    limit = queue.max_receive_count()
+    if trouble := advice.batch_trouble(plan.queue, plan.batch_size, limit):
+        raise QueueError(Trouble.USAGE, trouble)
+    found = advice.on_redrive(limit)
     found += advice.on_retry_delay(plan.queue, plan.retry_delay)
     found += advice.on_topics(plan.body, plan.sns_topics, verified=plan.sns_verify)
     return Usable(queue.url, found)

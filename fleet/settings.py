@@ -200,6 +200,11 @@ class Settings:
     empty_for: float = option(
         None, _seconds(0.1), "How long it must be empty, with --until-empty.", shown="60, with --local 2"
     )
+    batch_size: int = option(
+        1,
+        Check(_whole, lambda value: 1 <= value <= 10, "a number from 1 to 10", "N"),
+        "Messages that one receive may bring; they run one after another.",
+    )
     max_seconds: float = option(None, _seconds(0.1), "Drain after that; no message is started any more.", shown="none")
     max_jobs: int = option(
         None,

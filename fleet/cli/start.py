@@ -96,6 +96,7 @@ def _plan(chosen: Settings, app: str, queue: str, served: LocalServer | None) ->
         body=chosen.body,
         sns_topics=chosen.sns_topic,
         sns_verify=chosen.sns_verify,
+        batch_size=chosen.batch_size,
         retry_delay=chosen.retry_delay,
         delete_failed=chosen.delete_failed,
         dead_letter_directly=chosen.dead_letter == "direct",
@@ -128,4 +129,5 @@ def _config(chosen: Settings) -> Config:
         target_wait=chosen.target_wait,
         shrink_after=chosen.shrink_after,
         depth_interval=_sample_every(chosen),
+        batch_size=chosen.batch_size,
     )

@@ -28,3 +28,13 @@ def on_topics(body: str, topics: Sequence[str], *, verified: bool) -> list[str]:
     if body != "sns" or topics or not verified:
         return []
     return ["--body sns without --sns-topic takes what anybody's SNS topic sends to it"]
+
+
+def batch_trouble(queue: str, size: int, max_receive_count: int | None) -> str | None:
+    """Why batches cannot be had: where the first attempt is the last, a message that waits may be lost unworked."""
+    if size == 1 or max_receive_count != 1:
+        return None
+    return (
+        f"queue {queue!r}: --batch-size {size} needs a maxReceiveCount of 2 or more, and it is 1: "
+        "a message that waits behind another one would be dead-lettered without a try when the pool stops"
+    )

@@ -55,6 +55,7 @@ class Config:
     empty_for: float | None = None  # --until-empty: how long; None: never end by itself
     max_seconds: float = inf  # from the master's start
     max_jobs: int | None = None  # messages received
+    batch_size: int = 1
     min_workers: int | None = None  # both None: a fixed size, that an operator may change
     max_workers: int | None = None
     target_wait: float = 60.0
@@ -170,6 +171,7 @@ class Pool:
     spawning: Spawning = field(default_factory=Spawning)
     emptiness: Emptiness = field(default_factory=Emptiness)
     depth: Depth | None = None
+    sampled_received: int = 0  # as `counts.received` was then
     sampled_at: float | None = None
     trouble: str = ""  # what the queue's last failed poll said; empty when it answers
     paused: bool = False

@@ -101,6 +101,7 @@ __all__ = [
     "Phase",
     "Rules",
     "Step",
+    "begin",
     "hold",
     "run",
     "step",
@@ -120,6 +121,11 @@ def hold(before: float, luck: float, rules: Rules, *, attempt: int = 1, why: str
     """A message that goes back, untouched."""
     late = Verdict(Settlement.RELEASE, why)
     return replace(_received(before, luck, rules, attempt), verdict=late)
+
+
+def begin(delivery: Delivery, now: float, rules: Rules, stop_at: float = inf) -> Delivery:
+    """The turn of a message that was held behind others of its batch: a job is started for it at once."""
+    return replace(delivery, phase=Phase.RUNNING, verdict=None, stop_at=stop_at, timeout_at=now + rules.job_timeout)
 
 
 def _received(before: float, luck: float, rules: Rules, attempt: int) -> Delivery:

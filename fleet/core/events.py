@@ -48,11 +48,20 @@ class Ended:
 
 
 @dataclass(frozen=True, slots=True)
+class Left:
+    """What the scoreboard says of one more message of a batch: it was in hand, or it had been settled like that."""
+
+    place: int
+    estate: Estate | None = None
+    settled: Settlement | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Died:
     """The dispatcher of a slot is gone, and so is its job. `cause` is a phrase: `SIGKILL`, `exit 1`.
 
     `estate` is the message that the scoreboard says it had in hand; `settled` what it had done with its last one;
-    `receive_id` the id of its open poll on a FIFO queue.
+    `receive_id` the id of its open poll on a FIFO queue. Those are of its first message; `others` are of a batch.
     """
 
     slot: int
@@ -61,6 +70,7 @@ class Died:
     estate: Estate | None = None
     settled: Settlement | None = None
     receive_id: str = ""
+    others: tuple[Left, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,9 +3,12 @@
 A pool that is still coming up does not end by them: it has time-outs of its own, which say more.
 """
 
+from math import inf
+
+from fleet.core.batches import asked
 from fleet.core.books import End, Level, Phase, Pool
 from fleet.core.events import Effect
-from fleet.core.slots import HOLDS_MESSAGE, State
+from fleet.core.slots import HOLDS_MESSAGE
 from fleet.core.stopping import stop
 
 Step = tuple[Pool, tuple[Effect, ...]]
@@ -31,8 +34,7 @@ def in_hand(pool: Pool) -> bool:
     return bool(pool.wills) or any(slot.state in HOLDS_MESSAGE for slot in pool.slots)
 
 
-def room(pool: Pool) -> int | None:
-    """How many messages more may be asked for, if every open poll brings one, as a silent one still can; None: any."""
-    if pool.config.max_jobs is None:
-        return None
-    return max(0, pool.config.max_jobs - pool.counts.received - pool.count(State.POLLING))
+def room(pool: Pool) -> float:
+    """How many messages more may be asked for, if every open poll brings all that it may."""
+    most = pool.config.max_jobs
+    return inf if most is None else most - pool.counts.received - asked(pool)

@@ -9,7 +9,7 @@
     master → scout        Execute · Sample
 
 A conversation about one message is Grant, Received, (Held, Free,) Settled. A dispatcher that has said nothing
-since its Grant has an open poll.
+since its Grant has an open poll. With --batch-size there is one Settled for each message received.
 """
 
 from collections.abc import Sequence
@@ -43,6 +43,7 @@ class Plan:
     body: str = "text"
     sns_topics: Sequence[str] = ()
     sns_verify: bool = True
+    batch_size: int = 1
     retry_delay: Sequence[float] = ()
     delete_failed: bool = False
     dead_letter_directly: bool = False
@@ -55,7 +56,9 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """Leave to make one receive call."""
+    """Leave to make one receive call, for up to `most` messages."""
+
+    most: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +82,10 @@ class Ready:
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """The poll brought a message, `took` seconds after it was asked for."""
+    """The poll brought `count` messages, `took` seconds after it was asked for; their places are 0 to count - 1."""
 
     took: float
+    count: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +104,10 @@ class PollFailed:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """The message is to be released, with no process at work on it; waiting for Free."""
+    """A message is to be released, with no process at work on it; waiting for Free.
+
+    One that has several may say it while a job runs for another one, and does not say it again before Free.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +116,7 @@ class Settled:
 
     `starved`: the host had no process to give to the job. `lease_lost`: others may have got the message too.
     `hidden_for`: seconds until somebody can receive the message again. `max_rss_mib`: what the job needed.
+    `place`: which of the messages that one poll brought.
     """
 
     settlement: Settlement
@@ -119,6 +127,7 @@ class Settled:
     lease_lost: bool = False
     hidden_for: float = 0.0
     max_rss_mib: float | None = None
+    place: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -139,6 +139,7 @@ def _apply(pool: Pool, event: Event, now: float, luck: float) -> Step:
                 pool,
                 depth=depth,
                 sampled_at=now,
+                sampled_received=pool.counts.received,
                 polling=polling.sampled(pool.polling, depth.visible, pool.size),
                 emptiness=emptiness.sampled(pool.emptiness, now, depth.total),
             )

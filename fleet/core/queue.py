@@ -79,3 +79,10 @@ class RepeatableQueue(Queue, Protocol):
 
     def receive(self, wait: float, visibility: float, receive_id: str = "") -> Message | None:
         """FIFO only: `receive_id` names the call; repeated within five minutes it brings the same message again."""
+
+
+class BatchQueue(RepeatableQueue, Protocol):
+    """One that can hand out several messages at once, too."""
+
+    def receive_many(self, wait: float, visibility: float, most: int) -> list[Message]:
+        """As `receive`, for up to `most` messages (10 at the most)."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from math import inf
 
-from fleet.core import emptiness, memory, polling, sizing, slots
+from fleet.core import batches, emptiness, memory, polling, sizing, slots
 from fleet.core.beats import inspected
 from fleet.core.books import End, Helper, Level, Phase, Pool, Role
 from fleet.core.events import AskStack, Effect, Kill, KillHelper, Log, Send, Spawn, SpawnHelper, TellStack, Terminate
@@ -245,11 +245,13 @@ def _granted(pool: Pool, now: float) -> Step:
     if not idle:
         return pool, ()
     open_polls = sum(slot.state is State.POLLING and slot.silent_since == inf for slot in pool.slots)
-    granted = idle[: polling.grants(pool.polling, now, len(idle), open_polls)][: room(pool)][: sizing.room(pool)]
-    if not granted:
-        return pool, ()
-    asking = [slots.to(slot, State.POLLING, now) for slot in granted]
-    return _put(pool, asking), tuple(Send(slot.number, Grant()) for slot in asking)
+    left, most = room(pool), batches.share(pool)
+    asking: list[Slot] = []
+    for slot in idle[: polling.grants(pool.polling, now, len(idle), open_polls)][: sizing.room(pool)]:
+        if left > 0:
+            asking.append(slots.polls(slot, int(min(most, left)), now))
+            left -= most
+    return _put(pool, asking), tuple(Send(slot.number, Grant(slot.asked)) for slot in asking)
 
 
 def _freed(pool: Pool, now: float) -> Step:

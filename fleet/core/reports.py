@@ -27,17 +27,17 @@ def said(pool: Pool, slot: Slot, report: Report, now: float, luck: float) -> Ste
             first = (Log("dispatcher.spawned", who),) if slot.state is State.SPAWNING else ()
             pool = replace(pool, spawning=Spawning())
             return with_slot(pool, ready), (*first, Log("dispatcher.ready", who))
-        case Received(took):
+        case Received(took, count):
             _expect(slot, State.POLLING)
             pool = replace(
                 pool,
                 trouble="",
                 polling=polling.hit(pool.polling, took, pool.size),
                 emptiness=emptiness.received(),
-                counts=replace(counts, received=counts.received + 1, polls=counts.polls + 1),
+                counts=replace(counts, received=counts.received + count, polls=counts.polls + 1),
             )
             pool = sizing.polled(pool, took)
-            return with_slot(pool, _watched(pool, slots.to(slot, State.WORKING, now), now)), ()
+            return with_slot(pool, _watched(pool, slots.holds(slot, count, now), now)), ()
         case Empty(took):
             _expect(slot, State.POLLING)
             full = took >= pool.config.wait_time * FULL_LENGTH
@@ -48,7 +48,7 @@ def said(pool: Pool, slot: Slot, report: Report, now: float, luck: float) -> Ste
                 emptiness=emptiness.polled_empty(pool.emptiness, slot.since, full),
                 counts=replace(counts, polls=counts.polls + 1),
             )
-            return with_slot(sizing.polled(pool, None), slots.to(slot, State.IDLE, now)), ()
+            return with_slot(sizing.polled(pool, None), slots.holds(slot, 0, now)), ()
         case PollFailed(error):
             _expect(slot, State.POLLING)
             after = polling.failed(pool.polling, now, luck)
@@ -56,15 +56,17 @@ def said(pool: Pool, slot: Slot, report: Report, now: float, luck: float) -> Ste
             paused = counts.pauses + (after is not pool.polling)
             pool = replace(pool, counts=replace(counts, polls=counts.polls + 1, pauses=paused))
             pool = sizing.polled(replace(pool, polling=after, trouble=error), None)
-            failed = with_slot(pool, slots.to(slot, State.IDLE, now))
+            failed = with_slot(pool, slots.holds(slot, 0, now))
             return failed, (Log("poll.failed", fields | {"retry_in": round(after.not_before - now, 3)}),)
         case Held():
             _expect(slot, State.WORKING)
             return with_slot(pool, _watched(pool, slots.to(slot, State.HOLDING, now), now)), ()
         case Settled():
             _expect(slot, *HOLDS_MESSAGE)
+            if report.place not in slot.places:
+                raise Illegal(f"slot {slot.number} has no message at {report.place}")
             pool = sizing.settled(replace(pool, counts=_booked(counts, report)), report)
-            return _settled(with_slot(pool, slots.to(slot, State.IDLE, now)), slot, report, now, luck)
+            return _settled(with_slot(pool, slots.settled(slot, report.place, now)), slot, report, now, luck)
         case _:
             assert_never(report)
 

@@ -44,6 +44,8 @@ class Slot:
     crashes: int = 0
     not_before: float = 0.0
     deaths: int = 0  # of its dispatchers, since the pool began
+    asked: int = 0  # messages that its open poll may bring
+    places: tuple[int, ...] = ()  # of the messages that it has in hand
 
 
 # A dispatcher with a message in hand, and one that has a process.
@@ -54,6 +56,23 @@ ALIVE = frozenset(State) - {State.VACANT}
 def to(slot: Slot, state: State, now: float) -> Slot:
     """The slot in another state of the same dispatcher."""
     return replace(slot, state=state, since=now, silent_since=inf, look_at=inf, suspected=None)
+
+
+def polls(slot: Slot, most: int, now: float) -> Slot:
+    """The slot whose dispatcher was given leave to receive up to `most` messages."""
+    return replace(to(slot, State.POLLING, now), asked=most)
+
+
+def holds(slot: Slot, count: int, now: float) -> Slot:
+    """The slot whose poll has brought `count` messages; without one it is idle."""
+    state = State.WORKING if count else State.IDLE
+    return replace(to(slot, state, now), asked=0, places=tuple(range(count)))
+
+
+def settled(slot: Slot, place: int, now: float) -> Slot:
+    """The slot with one message fewer in hand; idle after the last one."""
+    rest = tuple(each for each in slot.places if each != place)
+    return replace(slot if rest else to(slot, State.IDLE, now), places=rest)
 
 
 def vacated(slot: Slot, now: float) -> Slot:

@@ -13,7 +13,7 @@ from dataclasses import replace
 from fleet.core import emptiness
 from fleet.core.books import Counts, End, Level, Phase, Pool, Will
 from fleet.core.estates import Estate, settlement
-from fleet.core.events import Died, Effect, GiveWill, Log, WillDone
+from fleet.core.events import Died, Effect, GiveWill, Left, Log, WillDone
 from fleet.core.exits import Settlement
 from fleet.core.slots import HOLDS_MESSAGE, Slot, State
 
@@ -34,28 +34,43 @@ def booked(counts: Counts, how: Settlement) -> Counts:
 
 
 def written(pool: Pool, slot: Slot, death: Died, now: float) -> Step:
-    """What a dead dispatcher left: an open poll, a message in hand, or one that it had settled without saying so."""
-    held = slot.state in HOLDS_MESSAGE
-    if death.estate is None:
-        if slot.state is State.POLLING:
+    """What a dead dispatcher left: an open poll, messages in hand, or some that it had settled without saying so."""
+    left = (Left(0, death.estate, death.settled), *death.others)
+    effects: list[Effect] = []
+    if slot.state is State.POLLING:
+        if death.estate is None:
             until = slot.since + pool.config.wait_time + DEAD_POLL_MARGIN
             pool = replace(pool, dead_polls=(*pool.dead_polls, until))
             return (_to_repeat(pool, slot, death.receive_id, until) if death.receive_id else pool), ()
-        return (_book(pool, death.settled or Settlement.LEAVE) if held else pool), ()
-    if slot.state is State.POLLING:  # its poll had come home, and it died before it could say so
-        pool = _received(pool, polls=1)
-    elif not held:
-        return pool, ()
-    will = Will(pool.next_will, slot.number, death.estate, settlement(death.estate, now))
+        pool = replace(pool, counts=replace(pool.counts, polls=pool.counts.polls + 1))
+        for each in left:  # its poll had come home, and it died before it could say so
+            if each.estate is not None:
+                pool, more = _inherited(_received(pool), slot, each.estate, now)
+                effects += more
+    elif slot.state in HOLDS_MESSAGE:
+        known = {each.place: each for each in left}
+        for place in slot.places:
+            found = known.get(place, Left(place))
+            if found.estate is None:
+                pool = _book(pool, found.settled or Settlement.LEAVE)
+            else:
+                pool, more = _inherited(pool, slot, found.estate, now)
+                effects += more
+    return pool, tuple(effects)
+
+
+def _inherited(pool: Pool, slot: Slot, estate: Estate, now: float) -> Step:
+    """A message that a dead dispatcher had in hand."""
+    will = Will(pool.next_will, slot.number, estate, settlement(estate, now))
     pool = replace(pool, next_will=pool.next_will + 1)
     if will.settlement is Settlement.LEAVE or pool.level is Level.KILL:
         return _ended(pool, will, Settlement.LEAVE)
     return replace(pool, wills=(*pool.wills, will)), ()
 
 
-def _received(pool: Pool, polls: int = 0) -> Pool:
-    """A message that no dispatcher lived to tell of, and perhaps a poll that had come home."""
-    counts = replace(pool.counts, received=pool.counts.received + 1, polls=pool.counts.polls + polls)
+def _received(pool: Pool) -> Pool:
+    """A message that no dispatcher lived to tell of."""
+    counts = replace(pool.counts, received=pool.counts.received + 1)
     return replace(pool, counts=counts, emptiness=emptiness.received())
 
 

@@ -1,5 +1,7 @@
 """Shared memory: one record a slot, written by its dispatcher, readable by all, survives the writer's death.
 
+With --batch-size there is one for each message that a poll may bring: its place.
+
 Each slot has two buffers, each with a sequence number and a checksum. A write goes to the older one, so a
 writer that is killed in mid-write spoils only that and the last whole record stays readable; a reader takes
 the newer of those whose checksum holds, and relies on no memory order.
@@ -9,7 +11,7 @@ import mmap
 import os
 import struct
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 
 import setproctitle
@@ -52,10 +54,10 @@ class Record:
     exit: Exit | None = None
 
 
-def create() -> int:
+def create(places: int = 1) -> int:
     """A descriptor of new shared memory for MOST_SLOTS slots; pages are used when they are written."""
     fd = os.memfd_create("fleet-scoreboard", os.MFD_CLOEXEC)
-    os.ftruncate(fd, MOST_SLOTS * 2 * _BUFFER)
+    os.ftruncate(fd, MOST_SLOTS * places * 2 * _BUFFER)
     return fd
 
 
@@ -63,9 +65,10 @@ class Scoreboard:
     """The mapped memory."""
 
     def __init__(self, fd: int) -> None:
-        self._memory = mmap.mmap(fd, MOST_SLOTS * 2 * _BUFFER)
+        self._memory = mmap.mmap(fd, 0)
+        self._places = len(self._memory) // (MOST_SLOTS * 2 * _BUFFER)
 
-    def write(self, slot: int, record: Record) -> None:
+    def write(self, slot: int, record: Record, place: int = 0) -> None:
         """Replace the slot's record. One writer a slot."""
         message_id, handle = record.message_id.encode(), record.receipt_handle.encode()
         receive_id = record.receive_id.encode()
@@ -92,26 +95,49 @@ class Scoreboard:
         )
         if len(body) > _BUFFER - _HEAD.size:
             raise ValueError(f"a record of {len(body)} bytes does not fit")
-        first, second = slot * 2 * _BUFFER, (slot * 2 + 1) * _BUFFER
+        first, second = self._buffers(slot, place)
         newest = max(self._sequence(first), self._sequence(second))
         where = first if self._sequence(first) != newest else second
         end = where + _HEAD.size
         self._memory[end : end + len(body)] = body
         self._memory[where:end] = _HEAD.pack(zlib.crc32(body), newest + 1, len(body))
 
-    def read(self, slot: int) -> Record | None:
+    def _buffers(self, slot: int, place: int) -> tuple[int, int]:
+        number = 2 * (slot * self._places + place)
+        return number * _BUFFER, (number + 1) * _BUFFER
+
+    def read(self, slot: int, place: int = 0) -> Record | None:
         """The slot's last whole record, None if there never was one."""
         found: tuple[int, Record] | None = None
-        for where in (slot * 2 * _BUFFER, (slot * 2 + 1) * _BUFFER):
+        for where in self._buffers(slot, place):
             entry = self._entry(where)
             if entry and (found is None or entry[0] > found[0]):
                 found = entry
         return found and found[1]
 
+    def batch(self, slot: int) -> dict[int, Record]:
+        """The records of the slot's dispatcher, by place; those of messages that have been settled too."""
+        found = {place: self.read(slot, place) for place in range(self._places)}
+        return {place: record for place, record in found.items() if record}
+
+    def working(self, slot: int) -> Record | None:
+        """The record of the message that a job runs for, else of the next one in hand; None if there is none."""
+        in_hand = [each for each in self.batch(slot).values() if each.message_id]
+        return next((each for each in in_hand if each.job_pid), in_hand[0] if in_hand else None)
+
+    def most_urgent(self, slot: int) -> Record | None:
+        """Of the messages in hand the one whose lease is to be extended first, with the dispatcher's last beat."""
+        found = self.batch(slot).values()
+        in_hand = [each for each in found if each.message_id]
+        if not in_hand:
+            return None
+        first = min(in_hand, key=lambda each: each.lease_until - each.lease / 3)
+        return replace(first, beat=max(each.beat for each in found))
+
     def clear(self, slot: int) -> None:
-        """Forget the slot's record, before its next dispatcher is born."""
-        start = slot * 2 * _BUFFER
-        self._memory[start : start + 2 * _BUFFER] = bytes(2 * _BUFFER)
+        """Forget the slot's records, before its next dispatcher is born."""
+        start, end = self._buffers(slot, 0)[0], self._buffers(slot + 1, 0)[0]
+        self._memory[start:end] = bytes(end - start)
 
     def _sequence(self, where: int) -> int:
         sequence: int = _HEAD.unpack_from(self._memory, where)[1]
@@ -160,10 +186,14 @@ def _exit_of(number: int) -> Exit | None:
 class Board:
     """One dispatcher's own line on the scoreboard, and its title: what it does, for whoever looks."""
 
-    def __init__(self, scoreboard: Scoreboard, slot: int) -> None:
+    def __init__(self, scoreboard: Scoreboard, slot: int, place: int = 0) -> None:
         self.pid = os.getpid()
-        self._scoreboard, self._slot = scoreboard, slot
+        self._scoreboard, self._slot, self._place = scoreboard, slot, place
         self._record = Record(State.IDLE, self.pid)
+
+    def of(self, place: int) -> "Board":
+        """The line of another message of the same dispatcher."""
+        return Board(self._scoreboard, self._slot, place)
 
     def note(self, **changes: object) -> None:
         """Bring the record up to date."""
@@ -171,13 +201,14 @@ class Board:
         record.beat = now()
         for name, value in changes.items():
             setattr(record, name, value)
-        self._scoreboard.write(self._slot, record)
+        self._scoreboard.write(self._slot, record, self._place)
 
     def clear(self, settled: str = "") -> None:
         """Nothing is in hand; the last message was settled like that."""
         self._record = Record(State.IDLE, self.pid, intent=settled)
         self.note()
-        self.title("idle")
+        if self._place == 0:
+            self.title("idle")
 
     def title(self, what: str) -> None:
         """What `ps` shows."""

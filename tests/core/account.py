@@ -25,6 +25,7 @@ from fleet.core.events import (
     HelperSpawnFailed,
     Kill,
     KillHelper,
+    Left,
     Measured,
     Paused,
     Resized,
@@ -84,6 +85,8 @@ class Life:
     crashes: int = 0
     not_before: tuple[float, float] = (0.0, 0.0)
     deaths: int = 0
+    asked: int = 0
+    places: list[int] = field(default_factory=list)
 
     def becomes(self, state: State, now: float) -> None:
         self.state, self.since = state, now
@@ -146,6 +149,7 @@ class Account:
     spawning: Spawning = field(default_factory=Spawning)
     depth: Depth | None = None
     sampled_at: float | None = None
+    sampled_received: int = 0
     trouble: str = ""
     paused: bool = False
     held: bool = False
@@ -217,7 +221,7 @@ class Account:
             case HelperDied(role):
                 self.helper_died(role, now)
             case Sampled(depth):
-                self.depth, self.sampled_at = depth, now
+                self.depth, self.sampled_at, self.sampled_received = depth, now, before.counts.received
                 self.polling = polling.sampled(self.polling, depth.visible, before.size)
                 self.emptiness = emptiness.sampled(self.emptiness, now, depth.total)
                 self.is_sized(before, depth, now, luck)
@@ -284,11 +288,12 @@ class Account:
                 life.pid, life.born = pid, min(life.born, now)
                 life.becomes(State.IDLE, now)
                 self.spawning = Spawning()
-            case Received(took):
+            case Received(took, count):
                 self.trouble = ""
                 self.polling = polling.hit(self.polling, took, before.size)
                 self.emptiness = emptiness.received()
-                self.count(received=1, polls=1)
+                self.count(received=count, polls=1)
+                life.asked, life.places = 0, list(range(count))
                 self.polled(quick=took < QUICK)
                 life.becomes(State.WORKING, now)
             case Empty(took):
@@ -298,6 +303,7 @@ class Account:
                 self.polling = polling.empty(self.polling, now, took)
                 self.emptiness = emptiness.polled_empty(self.emptiness, life.since, full)
                 self.count(polls=1)
+                life.asked = 0
                 life.becomes(State.IDLE, now)
             case PollFailed(error):
                 self.trouble = error
@@ -305,10 +311,11 @@ class Account:
                 backed_off = self.polling.failures > 0 and now < self.polling.not_before
                 self.polling = polling.failed(self.polling, now, luck)
                 self.count(polls=1, pauses=int(not backed_off))
+                life.asked = 0
                 life.becomes(State.IDLE, now)
             case Held():
                 life.becomes(State.HOLDING, now)
-            case Settled(how, what, _, bad, starved, lease_lost, hidden_for, used):
+            case Settled(how, what, _, bad, starved, lease_lost, hidden_for, used, place):
                 self.works(workload.finished(self.sizing.work, self.busy, hidden_for))
                 if used is not None:
                     self.memory = memory.ran(self.memory, used)
@@ -320,7 +327,9 @@ class Account:
                 elif starved:
                     self.polling = polling.starved(self.polling, now, luck)
                     self.count(pauses=1)
-                life.becomes(State.IDLE, now)
+                life.places.remove(place)
+                if not life.places:
+                    life.becomes(State.IDLE, now)
 
     def died(self, before: Pool, life: Life, death: Died, now: float, luck: float) -> None:
         if life.state is State.POLLING and death.estate is None:
@@ -330,14 +339,18 @@ class Account:
                 poll = Estate("", 0, "", over + self.config.first_lease, receive_id=death.receive_id)
                 self.orders.append(Order(self.wills, self.lives.index(life), poll, Settlement.RELEASE))
                 self.wills += 1
-        elif death.estate is None:
-            if life.state in HOLDS_MESSAGE:
-                self.ended_as(death.settled or Settlement.LEAVE, before.level)
-        elif life.state is State.POLLING or life.state in HOLDS_MESSAGE:
+        else:
+            left = (Left(0, death.estate, death.settled), *death.others)
             if life.state is State.POLLING:  # its poll had come home
-                self.count(received=1, polls=1)
+                life.places = [each.place for each in left]
+                self.count(received=len(left), polls=1)
                 self.emptiness = emptiness.received()
-            self.inherited(life, death.estate, before.level, now)
+            for place in life.places:
+                (found,) = (each for each in left if each.place == place)
+                if found.estate:
+                    self.inherited(life, found.estate, before.level, now)
+                else:
+                    self.ended_as(found.settled or Settlement.LEAVE, before.level)
         if death.exit.code == 0:
             life.crashes = 0
             life.is_vacant(now)
@@ -467,8 +480,9 @@ class Account:
                 self.lives[slot].leaving = True
             case Kill(slot):
                 self.lives[slot].killed = True
-            case Send(slot, Grant()):
+            case Send(slot, Grant(most)):
                 self.lives[slot].becomes(State.POLLING, now)
+                self.lives[slot].asked = most
             case Send(slot, Free()):
                 self.lives[slot].becomes(State.WORKING, now)
             case Send(slot, Drain()):

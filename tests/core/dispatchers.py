@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from fleet.core.estates import Estate
+from fleet.core.events import Left
 from fleet.core.exits import Exit, Outcome, Settlement
 from fleet.core.messages import (
     Drain,
@@ -47,6 +48,7 @@ class Choice(Enum):
     LAST_ATTEMPT = auto()
     LEFT = auto()
     BAD = auto()
+    SOME = auto()
 
 
 @dataclass
@@ -89,6 +91,10 @@ class Dispatcher:
     estate: Estate | None = None
     settled: Settlement | None = None
     hung_since: float | None = None
+    most: int = 1  # messages that its poll may bring
+    places: list[int] = field(default_factory=list)  # of those in hand; the first one's job runs, or it goes back
+    asked: bool = False  # Held was said, and not answered yet
+    others: tuple[Left, ...] = ()
     receive_id: str = ""  # of the call that it makes, on a FIFO queue
 
     def moves(self, choice: Choice, now: float) -> bool:
@@ -117,11 +123,24 @@ class Dispatcher:
     def leaves_behind(self, record: Record, now: float) -> None:
         """It is about to die, and its last record is read then."""
         working = self.stage in (Stage.WORKING, Stage.HOLDING)
+        if not working and not (self.stage is Stage.POLLING and record.home):
+            return
+        places = self.places if working else list(range(self.most))
+        told = (record.intent, record.exit) if working else (None, None)
+        left = {place: self._left(place, record.lease, now) for place in places[1:]}
+        first = places[0]
         if working and record.settled:
-            self.settled = record.settled
-        elif working or (self.stage is Stage.POLLING and record.home):
-            told = (record.intent, record.exit) if working else (None, None)
-            self.estate = Estate(f"message of {self.pid}", 1, "handle", now + record.lease, 0, *told)
+            left[first] = Left(first, settled=record.settled)
+        else:
+            left[first] = self._left(first, record.lease, now, *told)
+        # What was settled before, and told, is still on the scoreboard too.
+        zero = left.pop(0, Left(0, settled=Settlement.DELETE))
+        self.estate, self.settled, self.others = zero.estate, zero.settled, tuple(left.values())
+
+    def _left(
+        self, place: int, lease: float, now: float, intent: Settlement | None = None, exit_: Exit | None = None
+    ) -> Left:
+        return Left(place, Estate(f"message {place} of {self.pid}", 1, "handle", now + lease, 0, intent, exit_))
 
     def beat(self, now: float) -> tuple[float, float, float]:
         """The last one, and the lease, until when and how long: one who lives extends it in time."""
@@ -156,14 +175,14 @@ class Dispatcher:
                 case Drain():
                     self.leaving = True
                 case Free():
-                    self.freed = True
+                    self.freed, self.asked = True, False
         self.channel.orders.clear()
         self.leaving = self.leaving or self.channel.hung_up
         self.freed = self.freed or self.channel.hung_up  # alone, it waits for nobody
 
-    def granted(self, now: float) -> None:
+    def granted(self, now: float, most: int) -> None:
         """The master's grant is in the channel."""
-        self.granted_at = now
+        self.granted_at, self.most = now, most
 
     def begins(self) -> bool:
         """Leave, or poll. The poll starts within the books' margin of the grant."""
@@ -178,14 +197,16 @@ class Dispatcher:
     def comes_home(self, choice: Choice, now: float) -> None:
         took = max(0.0, now - (self.poll_until - self.wait_time))
         match choice:
-            case Choice.MESSAGE | Choice.LAST_ATTEMPT:
-                self.says(Received(took))
+            case Choice.MESSAGE | Choice.LAST_ATTEMPT | Choice.SOME:
+                count = (self.most + 1) // 2 if choice is Choice.SOME else self.most
+                self.says(Received(took, count))
+                self.places = list(range(count))
                 self.hears()
                 self.freed = False
-                late = self.leaving and choice is Choice.MESSAGE
-                self.stage = Stage.HOLDING if late else Stage.WORKING
+                late = self.leaving and choice is not Choice.LAST_ATTEMPT
+                self.stage = Stage.WORKING
                 if late:
-                    self.says(Held())
+                    self.holds()
             case Choice.FAILED:
                 self.says(PollFailed("no answer"))
                 self.stage = Stage.IDLE
@@ -193,15 +214,27 @@ class Dispatcher:
                 self.says(Empty(took))
                 self.stage = Stage.IDLE
 
+    def holds(self) -> None:
+        """Its message is to go back; that is said once before it is answered."""
+        self.stage = Stage.HOLDING
+        if not self.asked:
+            self.asked = True
+            self.says(Held())
+
     def finishes(self, choice: Choice) -> None:
+        if self.leaving and len(self.places) > 1:
+            if self.freed:
+                self.settles(Settlement.RELEASE, None, place=self.places[-1])
+                return
+            if not self.asked:  # those behind it go back at once, while it runs
+                self.asked = True
+                self.says(Held())
         match choice:
             case Choice.EMPTY if self.leaving:  # stopped by the drain
-                self.says(Held())
-                self.stage = Stage.HOLDING
+                self.holds()
             case Choice.NOTHING:  # no process to be had for the job
                 self.starved = True
-                self.says(Held())
-                self.stage = Stage.HOLDING
+                self.holds()
             case Choice.FAILED:
                 self.settles(Settlement.LEAVE, Outcome.FAILED)
             case Choice.BAD:
@@ -217,8 +250,20 @@ class Dispatcher:
         elif self.freed:
             self.settles(Settlement.RELEASE, Outcome.INTERRUPTED if choice is Choice.EMPTY else None)
 
-    def settles(self, how: Settlement, what: Outcome | None, *, bad: bool = False) -> None:
+    def settles(self, how: Settlement, what: Outcome | None, *, bad: bool = False, place: int | None = None) -> None:
+        """One message, the first if none is named; the next one runs, or goes back."""
+        place = self.places[0] if place is None else place
+        self.places.remove(place)
         hidden, used = (20.0 if how is Settlement.LEAVE else 0.0), (100.0 if what else None)
-        self.says(Settled(how, what, 1.0 if what else None, bad, self.starved, hidden_for=hidden, max_rss_mib=used))
-        self.freed = self.starved = False
-        self.stage = Stage.IDLE
+        seconds = 1.0 if what else None
+        self.says(Settled(how, what, seconds, bad, self.starved, hidden_for=hidden, max_rss_mib=used, place=place))
+        self.starved = False
+        if not self.places:
+            self.stage, self.freed, self.asked = Stage.IDLE, False, False
+        elif self.leaving:
+            waits = not self.freed
+            self.stage = Stage.HOLDING
+            if waits:
+                self.holds()
+        else:
+            self.stage, self.freed = Stage.WORKING, False

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fleet.core.advice import on_redrive, on_retry_delay, on_topics
+from fleet.core.advice import batch_trouble, on_redrive, on_retry_delay, on_topics
 
 
 @pytest.mark.parametrize(
@@ -49,3 +49,12 @@ def test_a_good_signature_does_not_say_for_whom(body: str, topics: tuple[str, ..
     found = on_topics(body, topics, verified=verified)
     assert len(found) == said
     assert all("--sns-topic" in line for line in found)
+
+
+@pytest.mark.parametrize(
+    ("size", "limit", "said"), [(2, 1, True), (10, 1, True), (1, 1, False), (10, 2, False), (10, None, False)]
+)
+def test_batches_need_a_second_attempt(size: int, limit: int | None, said: bool) -> None:
+    found = batch_trouble("jobs", size, limit)
+    assert (found is not None) == said
+    assert found is None or (f"--batch-size {size}" in found and "maxReceiveCount" in found)

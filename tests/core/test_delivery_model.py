@@ -567,7 +567,7 @@ class DeliveryModel(RuleBasedStateMachine):
         if not hasattr(self, "delivery"):
             return
         Aftermath(self, master_frees=True, sqs_works=True).ends_within(400)
-        Aftermath(self, master_frees=False, sqs_works=False).ends_within(5000)  # 300 s of tries
+        Aftermath(self, master_frees=False, sqs_works=False).ends_within(100_000)  # up to 12 hours of tries
 
 
 class Aftermath:

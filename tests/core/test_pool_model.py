@@ -79,6 +79,7 @@ CONFIGS = st.builds(
     max_workers=st.sampled_from([None, 4, 8]),
     shrink_after=st.sampled_from([0.0, 20.0]),
     depth_interval=st.sampled_from([1.0, 15.0]),
+    batch_size=st.sampled_from([1, 3]),
 )
 DEPTHS = st.sampled_from([(0, 0, 0), (0, 1, 0), (7, 2, 0), (0, 0, 3)])
 BUSY = (Stage.WORKING, Stage.HOLDING)
@@ -120,6 +121,7 @@ class PoolModel(RuleBasedStateMachine):
         fifo=st.booleans(),
         dying=st.none() | RECORDS,
         luck=LUCK,
+        crowded=st.booleans(),
     )
     def boots(
         self,
@@ -130,12 +132,15 @@ class PoolModel(RuleBasedStateMachine):
         fifo: bool,
         dying: Record | None,
         luck: float,
+        crowded: bool,
     ) -> None:
         self.stubborn, self.hung, self.dying = stubborn, hung, dying
         self.terminated: set[int] = set()
         self.account = Account(config, config.workers, [Life() for _ in range(config.workers)])
         self.world = World(config, self.watch, luck, fifo=fifo)
         for _ in range(warm * (1 + config.workers)):
+            if crowded:  # enough for batches
+                self.world.scout_counts((40, 0, 0))
             self.everybody_moves(Choice.EMPTY, luck)
 
     # Dispatchers and helpers.
@@ -320,8 +325,9 @@ class PoolModel(RuleBasedStateMachine):
     def may_be_sent(self, slot: Slot, order: Grant | Drain | Free, after: Pool, now: float) -> None:
         assert slot.state is not State.VACANT
         match order:
-            case Grant():
+            case Grant(most):
                 assert after.phase is Phase.RUNNING
+                assert 1 <= most <= after.config.batch_size
                 assert not after.paused
                 assert slot.state is State.POLLING
                 assert not any((slot.leaving, slot.killed, slot.ended))
@@ -427,8 +433,11 @@ class PoolModel(RuleBasedStateMachine):
             self.is_as_told(slot, life)
 
     def is_as_told(self, slot: Slot, life: Life) -> None:
-        for name in ("state", "since", "pid", "born", "leaving", "killed", "ended", "crashes", "deaths"):
+        for name in ("state", "since", "pid", "born", "leaving", "killed", "ended", "crashes", "deaths", "asked"):
             assert getattr(slot, name) == getattr(life, name), name
+        assert list(slot.places) == life.places
+        assert bool(slot.asked) == (slot.state is State.POLLING)
+        assert bool(slot.places) == (slot.state in HOLDS_MESSAGE)
         assert life.not_before[0] <= slot.not_before <= life.not_before[1]
         if slot.silent_since < inf:
             assert slot.state is State.POLLING
@@ -457,7 +466,7 @@ class PoolModel(RuleBasedStateMachine):
         pool = self.world.pool
         assert pool.counts == self.account.counts
         known = sum(not will.estate.receive_id for will in pool.wills)
-        assert pool.counts.in_hand == sum(slot.state in HOLDS_MESSAGE for slot in pool.slots) + known
+        assert pool.counts.in_hand == sum(len(slot.places) for slot in pool.slots) + known
 
     def every_order_is_as_it_was_given(self) -> None:
         pool, orders = self.world.pool, self.account.orders
@@ -480,6 +489,7 @@ class PoolModel(RuleBasedStateMachine):
         assert pool.stacks_at == account.stacks_at
         assert (pool.depth, pool.sampled_at) == (account.depth, account.sampled_at)
         assert pool.trouble == account.trouble
+        assert pool.sampled_received == account.sampled_received
         assert sorted(pool.dead_polls) == sorted(account.dead_polls)
 
     def the_size_is_the_operators(self) -> None:
@@ -532,7 +542,7 @@ class PoolModel(RuleBasedStateMachine):
         assert pool.ends_at == 1000.0 + self.world.config.max_seconds
         assert pool.phase is not Phase.RUNNING or self.world.judged < pool.ends_at
         if most is not None:
-            assert pool.counts.received + pool.count(State.POLLING) <= most
+            assert pool.counts.received + sum(slot.asked for slot in pool.slots) <= most
             assert pool.phase is not Phase.RUNNING or pool.counts.received < most or pool.counts.in_hand > 0
 
     # The end.

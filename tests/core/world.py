@@ -300,7 +300,9 @@ class World:
         if channel := self.channels.pop(slot, None):
             channel.hung_up = True
         process = self.processes[pid]
-        self.mourned.append(Died(slot, how, str(how), process.estate, process.settled, process.receive_id))
+        self.mourned.append(
+            Died(slot, how, str(how), process.estate, process.settled, process.receive_id, process.others)
+        )
         return [Ended(slot), *said]
 
     def swept(self) -> list[Event]:
@@ -335,7 +337,7 @@ class World:
                 if channel := self.channels.get(slot):
                     channel.orders.append(order)
                 if isinstance(order, Grant) and (process := self.at(slot)):
-                    process.granted(self.now)
+                    process.granted(self.now, order.most)
             case Spawn(slot) if self.starving:
                 self.take(SpawnFailed(slot, "no descriptor"))
             case SpawnHelper(role) if self.starving:

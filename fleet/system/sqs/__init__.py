@@ -106,20 +106,28 @@ class SqsQueue:
 
     def receive(self, wait: float, visibility: float, receive_id: str = "") -> Message | None:
         """See core/queue.py."""
+        named = {"ReceiveRequestAttemptId": receive_id} if receive_id else {}
+        return self._poll(answers.first_message, wait, visibility, 1, **named)
+
+    def receive_many(self, wait: float, visibility: float, most: int) -> list[Message]:
+        """See core/queue.py."""
+        return self._poll(answers.messages, wait, visibility, most)
+
+    def _poll(self, read: Callable[[Any], Answer], wait: float, visibility: float, most: int, **more: Any) -> Answer:
         if self._long is None:
             self._long = self._sessions.line(self._wait_time + READ_MARGIN)
             self._made_short()  # now, while there is time: the first delete must not wait for it
         return self._ask(
             self._long,
             "ReceiveMessage",
-            answers.first_message,
+            read,
             QueueUrl=self.url,
-            MaxNumberOfMessages=1,
+            MaxNumberOfMessages=most,
             WaitTimeSeconds=math.ceil(wait),
             VisibilityTimeout=math.ceil(visibility),
             MessageAttributeNames=["All"],
             MessageSystemAttributeNames=["All"],
-            **({"ReceiveRequestAttemptId": receive_id} if receive_id else {}),
+            **more,
         )
 
     def extend(self, message: Message, seconds: int) -> None:

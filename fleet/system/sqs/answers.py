@@ -58,6 +58,11 @@ def first_message(answer: Any) -> Message | None:
     return _message(found[0]) if found else None
 
 
+def messages(answer: Any) -> list[Message]:
+    """Of ReceiveMessage, when we ask for several."""
+    return [_message(raw) for raw in answer.get("Messages") or ()]
+
+
 def sent(answer: Any) -> tuple[int, str]:
     """Of SendMessageBatch: how many were taken, and why one was not."""
     refused = answer.get("Failed") or []

@@ -1,0 +1,163 @@
+"""Several messages that one poll has brought: they run one after another, and whoever waits is looked after.
+
+    first ──▶ runs ──▶ settled ──▶ the next one ──▶ runs ──▶ …
+    the others: lease kept; let go when the pool stops, or when running them would break their group's order
+
+Each message has a place on the scoreboard and a delivery (delivering.py) of its own. The one that runs hears the world
+through its seat here, so whatever it waits for, those behind it are served too.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from math import inf
+
+from fleet.core.batches import keeps_its_group
+from fleet.core.delivery import LATE
+from fleet.core.messages import Held, Report, Settled
+from fleet.core.queue import Message
+from fleet.delivering import Delivering
+from fleet.system.clock import now
+from fleet.workbench import Bench, Board
+
+
+class Seat:
+    """What one message of a batch hears and says. `asks`: it is to be released, and waits for leave to be."""
+
+    def __init__(self, batch: "Batch", bench: Bench, message: Message, place: int, before: float) -> None:
+        """`bench` has the place's own line of the scoreboard."""
+        self._batch, self._place = batch, place
+        self.poll = bench.ears.poll
+        self.freed = self.asks = self.kept = self.runs = False
+        self.group = message.system_attributes.get("MessageGroupId", "") if bench.rules.fifo else ""
+        self.delivering = Delivering(replace(bench, ears=self), message, before)
+
+    @property
+    def leaving(self) -> bool:
+        """Take nothing more."""
+        return self._batch.ears.leaving
+
+    @property
+    def orphan(self) -> bool:
+        """The master is gone. One that waits for its turn does not take that as leave to go."""
+        return self._batch.ears.orphan and (self.runs or self.asks)
+
+    @property
+    def blind(self) -> bool:
+        """Nobody knows what our siblings poll."""
+        return self._batch.ears.blind
+
+    @property
+    def drain(self) -> float | None:
+        """Seconds that a running job has, as said last and not acted on yet."""
+        return self._batch.ears.drain
+
+    @drain.setter
+    def drain(self, seconds: float | None) -> None:
+        self._batch.ears.drain = seconds
+
+    def say(self, report: Report) -> None:
+        """To the master, who hears of one Held at a time."""
+        match report:
+            case Held():
+                self.asks = True
+                self._batch.hold()
+            case Settled():
+                self._batch.ears.say(replace(report, place=self._place))
+            case _:
+                self._batch.ears.say(report)
+
+    def wait(self, until: float) -> None:
+        """As the batch waits."""
+        self._batch.wait(until)
+
+
+class Batch:
+    """The messages in hand."""
+
+    def __init__(self, bench: Bench, messages: Sequence[tuple[Message, Board]], before: float) -> None:
+        self.ears = bench.ears
+        self._exit_timeout = bench.plan.exit_timeout
+        self._asked = False  # Held was said, and not answered yet
+        self._last_call = inf  # when the last job of a pool that stops must have ended
+        seats = [
+            Seat(self, replace(bench, board=board), message, place, before)
+            for place, (message, board) in enumerate(messages)
+        ]
+        self._running, self._waiting = seats[0], seats[1:]
+
+    def run(self) -> None:
+        """Until everything is settled."""
+        self.ears.freed = False
+        for seat in self._waiting:
+            seat.delivering.park()
+        self._running.runs = True
+        self._running.delivering.run()
+        self._ended(self._running)
+        while (following := self._next()) is not None:
+            self._running, following.runs = following, True
+            stop_at, self.ears.drain = self._last_call if self.ears.leaving else inf, None
+            following.delivering.take_turn(stop_at)
+            self._ended(following)
+        while self._waiting:
+            self.wait(inf)
+
+    def _next(self) -> Seat | None:
+        """The next one whose turn it is, after all that has been said meanwhile."""
+        if self._waiting:
+            self.wait(now())
+        seat = next((seat for seat in self._waiting if not seat.asks), None)
+        if seat is not None:
+            self._waiting.remove(seat)
+        return seat
+
+    # While one runs.
+
+    def hold(self) -> None:
+        """Ask the master for leave to release, if that is not asked for already."""
+        if not self._asked:
+            self._asked = True
+            self.ears.say(Held())
+
+    def wait(self, until: float) -> None:
+        """Until something happens, or the moment comes for the one that runs or for one that waits; serve those."""
+        self.ears.wait(min([until, *(seat.delivering.wakes_at() for seat in self._waiting)]))
+        if self.ears.drain is not None:
+            self._last_call = now() + max(self.ears.drain, self._exit_timeout)
+        if self.ears.freed:
+            self.ears.freed = self._asked = False
+            for seat in (self._running, *self._waiting):
+                seat.freed = seat.asks
+        if self.ears.leaving:
+            self._leave()
+        for seat in list(self._waiting):
+            if seat.delivering.look_after():
+                self._waiting.remove(seat)
+                self._ended(seat)
+
+    def _leave(self) -> None:
+        """The pool stops: nothing is begun but what a release would dead-letter, and that while there is time."""
+        in_time = now() < self._last_call
+        for seat in self._waiting:
+            seat.kept = in_time and (seat.kept or (not seat.asks and seat.delivering.last_attempt))
+            if not seat.kept:
+                self._let_go(seat, LATE)
+
+    def _ended(self, ended: Seat) -> None:
+        """What the end of one means for those behind it."""
+        if ended.delivering.starved:
+            for seat in self._waiting:
+                self._let_go(seat, "this host had no process for it")
+        if ended.group and not keeps_its_group(ended.delivering.settlement):
+            self._hold_up(ended.group)
+
+    def _let_go(self, seat: Seat, why: str) -> None:
+        if not seat.asks:
+            seat.delivering.let_go(why)
+            if seat.group:
+                self._hold_up(seat.group)
+
+    def _hold_up(self, group: str) -> None:
+        """FIFO: no message of the group may run before one that goes back."""
+        for seat in self._waiting:
+            if seat.group == group:
+                self._let_go(seat, "a message of its group goes back before it")
