@@ -151,6 +151,7 @@ class StandIn:
         self.loop = loop
         self.port = 0
         self.return_timer: asyncio.TimerHandle | None = None
+        self.returns_at = 0
         self.polls: deque[Poll] = deque()
         self.waiting: list[tuple[Connection, dict[str, str]]] = []
         self.actions: dict[str, Callable[[Connection, JSON, int], JSON | None]] = {
@@ -258,8 +259,13 @@ class StandIn:
 
     def watch_returns(self) -> None:
         """Have one timer at the time at which the first hidden message comes back, or earlier."""
-        if self.return_timer is None and (at := self.queue.next_return()) is not None:
-            self.return_timer = self.loop.call_later(max(0.0, (at - time.monotonic_ns()) / 1e9), self.bring_back)
+        at = self.queue.next_return()
+        if at is None or (self.return_timer and self.returns_at <= at):
+            return
+        if self.return_timer:
+            self.return_timer.cancel()
+        self.returns_at = at
+        self.return_timer = self.loop.call_later(max(0.0, (at - time.monotonic_ns()) / 1e9), self.bring_back)
 
     def bring_back(self) -> None:
         self.return_timer = None
