@@ -8,7 +8,7 @@ import pytest
 
 from tests.support import chaos
 
-SECONDS = 15.0
+SECONDS = 12.0
 SEEDS = (4, random.SystemRandom().randrange(1_000_000))  # one that stays, and one that is new every time
 
 

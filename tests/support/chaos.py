@@ -92,7 +92,7 @@ def run(directory: Path, seed: int, seconds: float) -> Audit:
         with ministack(directory / "server") as server:
             proxy = FaultProxy(server.port, remember=1000)
             try:
-                chaos = Chaos(home, LiveQueue.fresh(server, limit=12), proxy, audit)
+                chaos = Chaos(home, LiveQueue.fresh(server, limit=8), proxy, audit)
                 chaos.rage(began + seconds)
                 chaos.settle()
             finally:
