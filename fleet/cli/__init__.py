@@ -13,6 +13,8 @@ from fleet.system import host, log
 from fleet.version import VERSION
 
 COMMANDS = (start, status, operate, send, serve, check, config, simulate)  # importing them has registered them
+HELP_ORDER = ("start", "status", "scale", "pause", "resume", "stop", "send", "local", "check", "config", "simulate")
+cli.registered_commands.sort(key=lambda each: HELP_ORDER.index(each.name or getattr(each.callback, "__name__", "")))
 
 
 def main() -> NoReturn:

@@ -49,7 +49,7 @@ def _said(name: str | None, command: str, **fields: object) -> int:
 def stop(
     name: Name = None,
     now: Annotated[bool, typer.Option("--now", help="Stop running jobs at once.")] = False,
-    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Return when the pool has gone. [wait]")] = True,
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Return when the pool has gone.")] = True,
 ) -> int:
     """Drain a running pool, and wait until it has gone."""
     place = found(name)
