@@ -219,9 +219,6 @@ class Dispatcher:
             log.emit("message.received", slot=0, message_id=message.id, attempt=message.attempt)
         return before, message
 
-    def _renew(self) -> None:
-        getattr(self._queue, "renew", lambda: None)()
-
 
 def _check(name: str, value: float, least: float = 0, most: float = inf) -> None:
     if not least <= value <= most:
