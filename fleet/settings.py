@@ -344,19 +344,17 @@ def _completed(values: dict[str, Any], app: str) -> Settings:
         raise SettingsError(
             "--local and --endpoint-url exclude each other: the one is the embedded server, the other is not"
         )
-    if trouble := _body_trouble(values):
-        raise SettingsError(trouble)
     return Settings(**values)
 
 
-def _body_trouble(values: dict[str, Any]) -> str | None:
-    """What does not go together with --body."""
-    given = "--transformer" if values["transformer"] else "--router" if values["router"] else None
-    if values["body"] == "json" and given:
+def body_trouble(chosen: Settings) -> str | None:
+    """What does not go together with --body: for who starts a pool, not for who shares its environment."""
+    given = "--transformer" if chosen.transformer else "--router" if chosen.router else None
+    if chosen.body == "json" and given:
         return f"--body json and {given} exclude each other: {given[2:]}s are called with the message itself"
-    if values["body"] != "sns" and values["sns_topic"]:
+    if chosen.body != "sns" and chosen.sns_topic:
         return "--sns-topic needs --body sns"
-    if values["body"] != "sns" and not values["sns_verify"]:
+    if chosen.body != "sns" and not chosen.sns_verify:
         return "--no-sns-verify needs --body sns"
     return None
 

@@ -15,7 +15,7 @@ from fleet.cli.serve import embedded
 from fleet.core.books import Config
 from fleet.core.delivery_books import FIRST_LEASE
 from fleet.core.messages import Plan
-from fleet.settings import Settings
+from fleet.settings import Settings, body_trouble
 from fleet.system import log, processes, rendezvous
 from fleet.system.local import LocalServer
 
@@ -31,6 +31,8 @@ def start(app: Annotated[str, typer.Argument(help="The job: module:attribute.", 
     if trouble := apps.malformed(app):
         raise Failure(USAGE, trouble)
     queue = queue_of(chosen)
+    if trouble := body_trouble(chosen):
+        raise Failure(USAGE, trouble)
     if chosen.body == "sns" and chosen.sns_verify and importlib.util.find_spec("cryptography") is None:
         raise Failure(
             USAGE,
