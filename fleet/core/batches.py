@@ -15,7 +15,7 @@ from fleet.core.slots import State
 def share(pool: Pool) -> int:
     """How many messages a grant asks for now, from 1 to --batch-size."""
     most = pool.config.batch_size
-    if most == 1 or pool.depth is None:
+    if most == 1 or pool.depth is None or pool.polling.starved:  # a host without processes tries one at a time
         return 1
     taken = pool.counts.received - pool.sampled_received + asked(pool)
     return max(1, min(most, ceil((pool.depth.visible - taken) / max(1, pool.size))))

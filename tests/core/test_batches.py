@@ -12,7 +12,7 @@ from fleet.core.events import Died, Ended, Left, Send
 from fleet.core.exits import Exit, Settlement
 from fleet.core.messages import Empty, Grant, Held, Received, Settled
 from fleet.core.slots import State
-from tests.core.story import DONE, FREE, KILLED, RELEASED, Story, running
+from tests.core.story import DONE, FREE, KILLED, RELEASED, STARVED, Story, running
 
 IDLE, POLLING, WORKING, HOLDING = State.IDLE, State.POLLING, State.WORKING, State.HOLDING
 
@@ -84,6 +84,20 @@ def test_no_more_than_max_jobs_in_all_open_polls() -> None:
     for place in range(4):
         story.says(1, at(place, DONE))
     assert grants(story) == [1, 6, 2]  # 4 are done, 9 may come
+
+
+def test_a_host_without_processes_tries_one_at_a_time() -> None:
+    """Each try costs a message one of its attempts."""
+    story = running(1, batch_size=10)
+    story.sample(1000)
+    story.says(0, Received(0.1))
+    story.says(0, STARVED)
+    assert share(story.pool) == 1
+    story.tick(60.0)
+    assert grants(story) == [1]
+    story.says(0, Received(0.1))
+    story.says(0, DONE)
+    assert grants(story) == [10]
 
 
 @pytest.mark.parametrize("how", Settlement)
