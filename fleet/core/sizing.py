@@ -38,9 +38,10 @@ def settled(pool: Pool, report: Settled) -> Pool:
     return replace(pool, sizing=replace(pool.sizing, work=work), memory=used)
 
 
-def job_seconds(pool: Pool) -> float | None:
-    """How long a message keeps a dispatcher, as far as that is known."""
-    return workload.job_seconds(pool.sizing.work, busy(pool))
+def job_seconds(pool: Pool) -> tuple[float, float] | None:
+    """How long a message keeps a dispatcher: on average since the beginning, and lately; None before the first."""
+    mean, recent = (known(pool.sizing.work, busy(pool)) for known in (workload.mean_seconds, workload.job_seconds))
+    return None if mean is None or recent is None else (mean, recent)
 
 
 def sampled(pool: Pool, now: float, luck: float) -> Step:

@@ -21,13 +21,15 @@ MOST_HIDDEN = 1000  # what is remembered of a flood of failures
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """All of it up to the moment `at`. `hidden` holds until when each message is."""
+    """All of it up to the moment `at`. `hidden` holds until when each message is; totals do not fade out."""
 
     at: float = 0.0
     load: float = 0.0
     worked: float = 0.0
     finished: float = 0.0
     hidden: tuple[float, ...] = ()
+    worked_total: float = 0.0
+    finished_total: int = 0
 
 
 def passed(work: Workload, busy: int, now: float, window: float) -> Workload:
@@ -37,13 +39,19 @@ def passed(work: Workload, busy: int, now: float, window: float) -> Workload:
         return work
     kept = exp(-seconds / window) if window > 0 else 0.0
     load = busy + (work.load - busy) * kept
-    return Workload(now, load, work.worked + busy * seconds, work.finished, work.hidden)
+    spent = busy * seconds
+    return replace(work, at=now, load=load, worked=work.worked + spent, worked_total=work.worked_total + spent)
 
 
 def finished(work: Workload, busy: int, hidden_for: float = 0.0) -> Workload:
     """A message is settled; `busy` counts it still. `hidden_for`: how long nobody can receive it again."""
     kept = 1 - 1 / max(FADE, 2 * busy)
-    work = replace(work, worked=work.worked * kept, finished=(work.finished + 1) * kept)
+    work = replace(
+        work,
+        worked=work.worked * kept,
+        finished=(work.finished + 1) * kept,
+        finished_total=work.finished_total + 1,
+    )
     if hidden_for <= 0:
         return work
     hidden = (*(until for until in work.hidden if until > work.at), work.at + hidden_for)
@@ -55,6 +63,11 @@ def job_seconds(work: Workload, busy: int) -> float | None:
     if not work.worked:
         return None
     return work.worked / max(work.finished, busy, 1)
+
+
+def mean_seconds(work: Workload, busy: int) -> float | None:
+    """The same since the beginning, for people."""
+    return work.worked_total / max(work.finished_total, busy, 1) if work.worked_total else None
 
 
 def hidden(work: Workload, now: float) -> int:

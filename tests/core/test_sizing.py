@@ -1,5 +1,7 @@
 """A pool that sizes itself: from samples to spawns and retirements."""
 
+import pytest
+
 from fleet.core import sizing
 from fleet.core.books import Resize
 from fleet.core.events import Effect, Measured, Paused, Sample, Scaled, Spawn, Terminate
@@ -231,8 +233,8 @@ def test_a_paused_pool_does_not_grow() -> None:
 def test_job_seconds_are_learned_from_what_keeps_a_dispatcher() -> None:
     story = full(2, seconds=3.0)
     found = sizing.job_seconds(story.pool)
-    assert found is not None
-    assert abs(found - 3.0) < 0.2
+    assert found == pytest.approx((3.0, 3.0), rel=0.1)
+    assert sizing.job_seconds(pool().pool) is None
 
 
 def test_a_dispatcher_that_dies_at_work_does_not_work_for_ever() -> None:

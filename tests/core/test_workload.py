@@ -91,6 +91,12 @@ def test_jobs_that_become_long_show_before_the_first_of_them_has_ended() -> None
     assert workload.job_seconds(after, 8) == pytest.approx(1.0 + 8 * 60 / FADE, rel=0.1)
 
 
+def test_the_mean_does_not_fade() -> None:
+    changed = jobs(jobs(Workload(), 500, 1.0), 500, 9.0)
+    assert workload.mean_seconds(changed, 0) == pytest.approx(5.0)
+    assert workload.mean_seconds(Workload(), 0) is None
+
+
 def test_a_quiet_night_forgets_nothing() -> None:
     work = jobs(Workload(), 500, 2.0)
     assert workload.job_seconds(workload.passed(work, 0, work.at + 86_400, WINDOW), 0) == pytest.approx(2.0)

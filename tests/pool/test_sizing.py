@@ -157,7 +157,10 @@ def test_status_tells_what_was_learned_and_decided(start: StartPool, home: Home,
     assert (found["min"], found["max"], found["desired"]) == (1, 2, 2)
     assert found["last_resize"]["from"] == 1
     assert "visible" in found["last_resize"]["reason"]
-    assert found["job_seconds"] > 0
+    assert 0 < found["job_seconds"]["recent"] <= found["job_seconds"]["mean"] * 1.1
+    text = run_fleet(home, "status").output
+    assert "last resize 1 → 2: " in text
+    assert "a job takes " in text
     gate.open(3)
     home.trace.wait("done", 3)
 
