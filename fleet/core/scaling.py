@@ -10,10 +10,11 @@ Every sample of the queue's counts yields a *need*, the larger of two:
               the target wait, and what comes now waits no longer than that. But never more than one dispatcher for
               each message beside those that are busy: one message of an hour's job is one dispatcher's work
 
-v is our part of the visible messages: `visible × ours / (ours + others)`. Ours are our dispatchers and the messages
-that we have left hidden; others' is the rest of what is in flight. So many hosts share a queue without knowing each
-other, a new host has its part from its first second, and other hosts' work is never our need. A part of a message
-is a message with that probability: else a thousand hosts would each take a tenth of a message for one.
+v is our part of the visible messages: `visible × ours / (ours + others)`. Ours are our dispatchers (with batches, the
+messages that they have in hand) and the messages that we have left hidden; others' is the rest of what is in flight.
+So many hosts share a queue without knowing each other, a new host has its part from its first second, and other
+hosts' work is never our need. A part of a message is a message with that probability: else a thousand hosts would
+each take a tenth of a message for one.
 
 Half the target wait, because the counts are late: they lag, samples are seconds apart, and growing takes steps.
 The rule does not add to what it asked for before: a backlog that persists asks for the same size again, so what was
@@ -59,13 +60,17 @@ class Bounds:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """This host at the moment. `size` counts those that are still leaving; there is room for `room` jobs more."""
+    """This host at the moment. `size` counts those that are still leaving; there is room for `room` jobs more.
+
+    `held` are the messages in hand: with batches more than there are busy dispatchers.
+    """
 
     desired: int
     size: int
     busy: int
     spare: bool
     room: int | None = None
+    held: int = 0
 
     @property
     def roomy(self) -> float:
@@ -118,8 +123,8 @@ def need(work: Workload, depth: Depth | None, scene: Scene, bounds: Bounds, now:
     seconds = job_seconds(work, scene.busy)
     if depth is None or not depth.visible or seconds is None:
         return load
-    ours = scene.size + (left := hidden(work, now))
-    others = max(0, depth.in_flight - scene.busy - left)
+    in_hand, left = max(scene.busy, scene.held), hidden(work, now)
+    ours, others = max(scene.size, in_hand) + left, max(0, depth.in_flight - in_hand - left)
     part = depth.visible * ours / max(1, ours + others)
     shown = f"{depth.visible} visible" + (f" × {part / depth.visible:.1%} ours" if others else "")
     spread = bounds.target_wait * AIM

@@ -93,7 +93,8 @@ def scene(pool: Pool, now: float) -> Scene:
     spare = any(
         slot.state is State.IDLE or (slot.state is State.POLLING and now - slot.since >= QUICK) for slot in pool.slots
     )
-    return Scene(pool.desired, pool.size, running, spare, memory.room(pool.memory, running))
+    held = sum(len(slot.places) for slot in pool.slots)
+    return Scene(pool.desired, pool.size, running, spare, memory.room(pool.memory, running), held)
 
 
 def room(pool: Pool) -> int | None:

@@ -269,7 +269,8 @@ class Account:
             return
         states = [(life.state, now - life.since) for life in self.lives]
         spare = any(state is State.IDLE or (state is State.POLLING and age >= QUICK) for state, age in states)
-        scene = Scene(self.desired, before.size, self.busy, spare, memory.room(self.memory, self.busy))
+        held = sum(len(life.places) for life in self.lives)
+        scene = Scene(self.desired, before.size, self.busy, spare, memory.room(self.memory, self.busy), held)
         bounds = Bounds(*config.bounds, config.target_wait, config.shrink_after, config.depth_interval)
         self.sizing, size = scaling.decide(self.sizing, depth, scene, bounds, now, luck)
         self.wants(size, self.sizing.why)

@@ -129,6 +129,12 @@ def test_what_we_have_left_hidden_is_not_others_work() -> None:
     assert needed(160, 40, 3.0, full(8)).size == 4  # had others been at work on them
 
 
+def test_messages_that_wait_in_a_dispatchers_batch_are_not_others_work() -> None:
+    batches = replace(full(4), held=40)
+    assert needed(160, 40, 3.0, batches).size == 16
+    assert needed(160, 80, 3.0, batches).size == 8  # another host has as many
+
+
 @pytest.mark.parametrize(("luck", "then"), [(0.0, 1), (0.89, 1), (0.91, 2), (0.999, 2)])
 def test_a_part_of_a_message_is_a_message_with_that_probability(luck: float, then: int) -> None:
     assert needed(100, 1000, 3600.0, full(1), luck=luck).size == then

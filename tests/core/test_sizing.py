@@ -114,6 +114,15 @@ def test_messages_that_we_left_to_their_lease_are_not_others_work() -> None:
     assert len(spawns(story.sample(90, 22))) == 4
 
 
+def test_messages_that_wait_in_a_batch_are_not_others_work() -> None:
+    story = running(1, min_workers=1, max_workers=32, batch_size=10)
+    story.sample(100)
+    story.says(0, Received(0.1, 10))
+    story.now = 20.0
+    assert len(spawns(story.sample(100, 10))) == 4  # 100 × 20 s / 30 s
+    assert "ours" not in str(story.pool.last_resize)
+
+
 def test_one_message_of_an_hours_job_grows_nothing_by_sixty() -> None:
     story = pool(1, most=64)
     story.says(0, Received(0.1))
