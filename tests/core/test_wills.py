@@ -364,6 +364,20 @@ def test_a_pool_is_not_empty_while_a_poll_is_to_be_repeated() -> None:
     assert host.pool.level is Level.DRAIN
 
 
+def test_polls_and_messages_have_orders_of_their_own() -> None:
+    """An answer settles its own order only."""
+    host = Host(workers=3)
+    host.works(0)
+    for receive_id in ("one", "two"):
+        asking = next(slot.number for slot in host.pool.slots if slot.state is State.POLLING)
+        host.take(Died(asking, KILLED, "SIGKILL", receive_id=receive_id))
+    host.dies(0, how=Exit(code=0))
+    assert [(will.number, will.estate.receive_id) for will in host.pool.wills] == [(0, "one"), (1, "two"), (2, "")]
+    host.take(WillDone(2, DELETE))
+    host.take(WillDone(0, RELEASE, "found", 1))
+    assert [will.estate.receive_id for will in host.pool.wills] == ["two"]
+
+
 def test_a_kill_forgets_the_polls_of_the_dead(asking: Host) -> None:
     asking.take(StopAsked(Level.DRAIN, "SIGTERM"))
     asking.now += 2
