@@ -153,10 +153,10 @@ def test_everybody_shows_his_stack(start: StartPool, home: Home, queue: LiveQueu
     pool = start()
     pool.wait_ready(2)
     home.trace.wait("started")
-    os.kill(pool.dispatcher(1 - pool.events("job.started")[0]["slot"]), signal.SIGSTOP)
+    slot = pool.wait_event("job.started")[0]["slot"]
+    os.kill(pool.dispatcher(1 - slot), signal.SIGSTOP)
     pool.send(signal.SIGUSR2)
     found = stacks(pool, 5)
-    slot = pool.events("job.started")[0]["slot"]
     assert set(found) == {"the master", "the template", "the scout", "dispatcher 0", "dispatcher 1"}
     assert "master.py" in found["the master"]
     assert "in serve" in found["the template"]

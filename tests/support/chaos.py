@@ -189,8 +189,8 @@ class Chaos:
         return depth.visible == depth.in_flight == depth.delayed == 0
 
     def _feed(self) -> None:
-        unfinished = len(self._sent) - len({line.message_id for line in self._home.trace.lines("done")})
-        if unfinished < BACKLOG:
+        depth = self._queue.depth()
+        if depth.visible + depth.in_flight + depth.delayed < BACKLOG:
             bodies = self._random.choices(WORK, k=10)
             self._sent |= dict(zip(self._queue.send(*bodies), bodies, strict=True))
 
