@@ -319,8 +319,14 @@ class Children:
         self._widowed = False
         news: list[Event] = [self._died(each) for each in self._mourned]
         self._mourned = []
-        self._exits.clear()
+        self._exits = self._exits_to_come() if self._exits else {}
         return news
+
+    def _exits_to_come(self) -> dict[int, Exit]:
+        """Those of jobs whose dispatcher has died too, and whose death has not been noticed yet; no others are kept."""
+        records = [record for slot in self._pids.values() for record in self._board.batch(slot).values()]
+        jobs = {record.job_pid for record in records if record.message_id}
+        return {pid: how for pid, how in self._exits.items() if pid in jobs}
 
     def _is_ours(self, pid: int) -> bool:
         """Whether one that became our child descends from us. Process 1 is given everybody's orphans."""
