@@ -78,6 +78,10 @@ def test_an_extend_comes_at_a_third_or_up_to_a_tenth_earlier(luck: float, visibi
     assert then.extend_at == pytest.approx(1.0 + visibility / 3 * (1 - luck / 10))
 
 
+def test_sqs_hides_no_message_for_longer_than_twelve_hours() -> None:
+    assert LONGEST == 12 * 60 * 60
+
+
 def test_the_jitter_is_not_lost() -> None:
     assert run(0.0, ALMOST_ONE, RULES, now=0.0).extend_at == pytest.approx(0.9 * FIRST_LEASE / 3, rel=1e-4)
 
