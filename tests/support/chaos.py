@@ -307,7 +307,7 @@ class Chaos:
         self._in(self._random.uniform(0.0, 1.0), lambda: self._proxy.release(action))
 
     def _command(self) -> None:
-        if self._spares_the_master():
+        if self._later or self._spares_the_master():  # while we wait for an answer nobody who is stopped is continued
             return
         size = str(self._random.randint(2, 9))
         command = self._random.choice((("scale", size), ("pause",), ("status",), ("stop", "--no-wait")))
@@ -366,7 +366,7 @@ class Chaos:
             bodies = Counter(self._sent[message_id] for message_id in lost)
             self._wrong(f"{len(lost) - audit.visible} messages are lost: {bodies}")
         for text in self._witness.broken:
-            self._wrong(text)
+            self._wrong(f"{text}: {[body for message_id, body in self._sent.items() if message_id in text]}")
         for message_id in self._witness.unfinished:
             self._wrong(f"{message_id} ({self._sent.get(message_id)}) was deleted unfinished")
 

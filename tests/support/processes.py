@@ -66,7 +66,11 @@ def title(pid: int) -> str:
 
 def is_stopped(pid: int) -> bool:
     """Say whether a signal has stopped `pid`."""
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return stat.rpartition(")")[2].split()[0] == "T"
 
 
 def kill_marked(mark: str) -> None:

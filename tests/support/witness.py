@@ -3,7 +3,7 @@
 import threading
 
 from tests.support.gates import Trace
-from tests.support.processes import is_alive, title
+from tests.support.processes import is_alive, is_stopped, title
 from tests.support.proxy import Exchange, FaultProxy
 
 
@@ -53,4 +53,5 @@ class Witness:
         with self._lock:
             self.seen.append(f"{action} {message_id}")
             if alive:
-                self.broken.append(f"{action} of {message_id} while {alive} exist")
+                who = {pid: f"{title(pid)} {'stopped' if is_stopped(pid) else 'runs'}" for pid in alive}
+                self.broken.append(f"{action} of {message_id} while {who} exist")
