@@ -22,8 +22,8 @@ late cannot pile up. When the size is right for the arrivals, the wait stays at 
 
 Growing: at once, by GROWTH or by as many as there are, whichever is more, per sample. Never while a dispatcher is
 spare (idle, or in a poll that has been open for a second) or when the newest poll since the sample before came home
-late or empty: then what the counts tell of is not there for us (they lag; a FIFO queue's groups may be blocked;
-others were quicker), and the need is the load alone.
+empty: then what the counts tell of is not there for us (they lag; a FIFO queue's groups may be blocked; others were
+quicker), and the need is the load alone.
 
 Shrinking: down to the largest need of the last `shrink_after` seconds, per sample by GROWTH or by half, whichever is
 more, and not before the step before is done. The pool takes idle dispatchers only; one that works finishes its job.
@@ -39,6 +39,7 @@ from dataclasses import dataclass, field, replace
 from math import ceil, floor, inf
 
 from fleet.core.depth import Depth
+from fleet.core.polling import QUICK
 from fleet.core.workload import Workload, hidden, job_seconds
 
 GROWTH = 4  # dispatchers: the step that a small pool may take
@@ -86,7 +87,7 @@ class Sizing:
     needs: tuple[tuple[float, int], ...] = ()
     sampled_at: float = -inf
     tight: bool = False  # at the last sample: nobody was spare
-    quick: bool | None = None  # the newest poll since then: a message at once, or not
+    quick: bool | None = None  # the newest poll since then: a message at once, or none; None: late, or no poll
     asked: bool = False  # the next sample has been asked for
     why: str = ""  # the newest decision, whether it changed anything or not
 
@@ -99,8 +100,12 @@ class Need:
     terms: str
 
 
-def polled(sizing: Sizing, *, quick: bool) -> Sizing:
-    """A poll came home: with a message at once, or not."""
+def polled(sizing: Sizing, took: float | None) -> Sizing:
+    """A poll came home: with a message after `took` seconds, or without (None).
+
+    One that came late says that the queue was empty, but not that it still is: a burst begins so.
+    """
+    quick = False if took is None else True if took < QUICK else None
     return sizing if sizing.quick is quick else replace(sizing, quick=quick)
 
 

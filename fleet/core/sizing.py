@@ -28,7 +28,7 @@ def passed(pool: Pool, now: float) -> Pool:
 
 def polled(pool: Pool, took: float | None) -> Pool:
     """A poll came home: with a message after `took` seconds, or without (None)."""
-    return replace(pool, sizing=scaling.polled(pool.sizing, quick=took is not None and took < QUICK))
+    return replace(pool, sizing=scaling.polled(pool.sizing, took))
 
 
 def settled(pool: Pool, report: Settled) -> Pool:

@@ -57,7 +57,7 @@ class Host:
         if not self.lone_polls:
             self.passed(now)
             self.polling = polling.hit(self.polling, took, self.size)
-            self.sizing = scaling.polled(self.sizing, quick=took < QUICK)
+            self.sizing = scaling.polled(self.sizing, took)
         self.busy += 1
 
     def came_home(self, now: float, took: float) -> None:
@@ -65,7 +65,7 @@ class Host:
         self.idle += 1
         if not self.lone_polls:
             self.polling = polling.empty(self.polling, now, took)
-            self.sizing = scaling.polled(self.sizing, quick=False)
+            self.sizing = scaling.polled(self.sizing, None)
 
     def settled(self, now: float, hidden_for: float) -> None:
         """A job has ended; its message is deleted, or hidden for a while."""

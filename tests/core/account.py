@@ -275,8 +275,8 @@ class Account:
         self.sizing, size = scaling.decide(self.sizing, depth, scene, bounds, now, luck)
         self.wants(size, self.sizing.why)
 
-    def polled(self, *, quick: bool) -> None:
-        self.sizing = scaling.polled(self.sizing, quick=quick)
+    def polled(self, took: float | None) -> None:
+        self.sizing = scaling.polled(self.sizing, took)
 
     def wants(self, size: int, why: str) -> None:
         if size != self.desired:
@@ -295,11 +295,11 @@ class Account:
                 self.emptiness = emptiness.received()
                 self.count(received=count, polls=1)
                 life.asked, life.places = 0, list(range(count))
-                self.polled(quick=took < QUICK)
+                self.polled(took)
                 life.becomes(State.WORKING, now)
             case Empty(took):
                 self.trouble = ""
-                self.polled(quick=False)
+                self.polled(None)
                 full = took >= self.config.wait_time * FULL_LENGTH
                 self.polling = polling.empty(self.polling, now, took)
                 self.emptiness = emptiness.polled_empty(self.emptiness, life.since, full)
@@ -308,7 +308,7 @@ class Account:
                 life.becomes(State.IDLE, now)
             case PollFailed(error):
                 self.trouble = error
-                self.polled(quick=False)
+                self.polled(None)
                 backed_off = self.polling.failures > 0 and now < self.polling.not_before
                 self.polling = polling.failed(self.polling, now, luck)
                 self.count(polls=1, pauses=int(not backed_off))

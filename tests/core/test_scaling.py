@@ -161,17 +161,18 @@ def test_nothing_grows_while_a_dispatcher_is_spare() -> None:
     assert Story().sample(640, scene=Scene(8, 8, 7, spare=True)) == 8
 
 
-def test_nothing_grows_when_the_newest_poll_came_home_late_or_empty() -> None:
+def test_nothing_grows_when_the_newest_poll_came_home_empty() -> None:
     story = Story()
-    story.sizing = scaling.polled(story.sizing, quick=False)
+    story.sizing = scaling.polled(story.sizing, None)
     assert story.sample(640) == 8
     assert story.sample(640) == 16  # nothing has been heard since: a poll of long ago says nothing of now
 
 
-def test_a_poll_that_came_home_with_a_message_at_once_ends_the_doubt() -> None:
+@pytest.mark.parametrize("took", [0.1, 9.0])
+def test_a_poll_that_came_home_with_a_message_ends_the_doubt(took: float) -> None:
     story = Story()
-    for quick in (False, True):
-        story.sizing = scaling.polled(story.sizing, quick=quick)
+    for poll in (None, took):
+        story.sizing = scaling.polled(story.sizing, poll)
     assert story.sample(640) == 16
 
 
