@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from fleet.core.messages import Plan
 from fleet.core.queue import QueueError, Trouble
 from fleet.system.sqs.errors import classified
-from fleet.system.sqs.wire import Site, Wire
+from fleet.system.sqs.wire import Site, Wire, rehearse
 
 SHORT_CALL = 5.0  # seconds, at most
 _REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-\d+")
@@ -106,12 +106,18 @@ class Sessions:
     def prepare(self) -> None:
         """Before a fork: load what all children need. What is wrong is said when it is needed.
 
-        Neither connects nor looks for credentials, which may ask the network.
+        Neither connects nor looks for credentials, which may ask the network: the chain of those who may have them is
+        made, and asked by each child. Without this a dispatcher's first call costs 2.7 ms of CPU more.
         """
+        from botocore.exceptions import BotoCoreError
+
         try:
             self.line(1, 1)
-        except QueueError:
+            self._session.get_component("credential_provider")
+        except (QueueError, BotoCoreError):
             return
+        if self._site:
+            rehearse(self._site)
 
     def renewed(self) -> "Sessions":
         """A new session: a failed credential look-up is remembered by the old one for ever."""

@@ -117,6 +117,14 @@ class Wire:
         made.settimeout(self._read_timeout)
 
 
+def rehearse(site: Site) -> None:
+    """Sign a request that nobody sends, with keys that are nobody's: what a first signature loads is loaded."""
+    from botocore.credentials import ReadOnlyCredentials
+
+    wire = Wire(site, lambda: ReadOnlyCredentials("none", "none", None), 1, 1)
+    wire._signed("GetQueueUrl", b"{}")
+
+
 def _is_readable(idle: socket.socket) -> bool:
     """An idle connection has nothing to say but its end."""
     poll = select.poll()
