@@ -1,5 +1,6 @@
 """argv → Settings → command. The only place that ends the program, with the contract's exit status."""
 
+import errno
 import os
 import signal
 import sys
@@ -8,7 +9,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from fleet.cli import check, config, operate, send, serve, simulate, start, status
-from fleet.cli.base import DONE, USAGE, Failure, cli
+from fleet.cli.base import DONE, FAULT, USAGE, Failure, cli
 from fleet.system import host, log
 from fleet.version import VERSION
 
@@ -34,6 +35,12 @@ def main() -> NoReturn:
     except BrokenPipeError:  # whoever read our output has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         code = DONE
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is left in the buffer has no place either
+        host.complain(f"fleet: what it has to say has no place: {error.strerror}\n")
+        code = FAULT
     sys.exit(code or 0)
 
 
