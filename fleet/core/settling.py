@@ -15,7 +15,7 @@ def conclude(delivery: Delivery) -> Step:
     """A success needs no look at the queue's settings."""
     if delivery.outcome is Outcome.SUCCEEDED:
         return enter(delivery, verdict(Outcome.SUCCEEDED, Facts(), Policy(), 0))
-    return replace(delivery, phase=Phase.JUDGING), (Ask(),)
+    return replace(delivery, phase=Phase.JUDGING, stop_at=inf, timeout_at=inf, kill_at=inf), (Ask(),)
 
 
 def judged(delivery: Delivery, facts: Facts, rules: Rules, luck: float) -> Verdict:
