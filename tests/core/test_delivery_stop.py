@@ -119,6 +119,13 @@ def test_a_deadline_is_only_ever_shortened(first: float, second: float, then: fl
     assert story.wakes_at == then
 
 
+def test_a_job_that_is_gone_has_no_deadline_left() -> None:
+    story = stopping()
+    story.happens(Exited(5.0, BAD))
+    delivery = story.delivery
+    assert (delivery.phase, delivery.stop_at, delivery.timeout_at, delivery.kill_at) == (Phase.JUDGING, inf, inf, inf)
+
+
 def test_one_late_moment_does_all_that_is_due() -> None:
     story = running(Rules(exit_timeout=0.0), stop_at=5.0)
     assert story.at(10.0) == [Extend(60), Terminate(), Kill()]
