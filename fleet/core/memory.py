@@ -51,11 +51,14 @@ def ran(memory: Memory, mib: float) -> Memory:
     return replace(memory, jobs=(*memory.jobs, mib)[-LATEST:])
 
 
-def room(memory: Memory, running: int) -> int | None:
-    """For how many more jobs there is room beside those that run, or may come out of open polls; None: any."""
+def room(memory: Memory, running: int, polls: int = 0) -> int | None:
+    """For how many more jobs there is room beside those that run, and those that open polls may bring; None: any.
+
+    What was measured is of jobs that ran then: of a poll's job nothing is taken yet.
+    """
     job = memory.job
     if memory.available == inf or not job:
         return None
     to_come = sum(max(0.0, job - taken) for taken in memory.taken[:running])
-    to_come += job * max(0, running - len(memory.taken))
+    to_come += job * (max(0, running - len(memory.taken)) + polls)
     return int((memory.available - memory.floor - to_come) // max(job, SMALLEST))

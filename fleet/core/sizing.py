@@ -99,9 +99,9 @@ def scene(pool: Pool, now: float) -> Scene:
 
 def room(pool: Pool) -> int | None:
     """How many messages more may be asked for, if every open poll brings one; None: any. The first always may."""
-    running = busy(pool) + pool.count(State.POLLING)
-    found = memory.room(pool.memory, running)
-    return found if found is None else max(found, 0 if running else 1)
+    running, polls = busy(pool), pool.count(State.POLLING)
+    found = memory.room(pool.memory, running, polls)
+    return found if found is None else max(found, 0 if running or polls else 1)
 
 
 def measured(pool: Pool) -> Step:

@@ -227,9 +227,10 @@ class Account:
                 self.is_sized(before, depth, now, luck)
             case Measured(available, total, taken):
                 self.memory = replace(self.memory, available=available, total=total, taken=taken, at=now)
-                asking = self.busy + sum(life.state is State.POLLING for life in self.lives)
-                found = memory.room(self.memory, asking)
-                self.memory = replace(self.memory, short=found is not None and found <= 0 and asking > 0)
+                polls = sum(life.state is State.POLLING for life in self.lives)
+                found = memory.room(self.memory, self.busy, polls)
+                asking = self.busy + polls > 0
+                self.memory = replace(self.memory, short=found is not None and found <= 0 and asking)
             case WillDone(number, how, message_id):
                 for order in self.orders:
                     if order.number == number:

@@ -67,3 +67,10 @@ def test_old_jobs_are_forgotten() -> None:
 def test_more_memory_is_never_less_room(available: float, more: float, jobs: list[float], running: int) -> None:
     less, greater = (memory.room(host(mib, *jobs), running) for mib in (available, available + more))
     assert less is None or (greater is not None and less <= greater)
+
+
+def test_nothing_is_taken_yet_of_what_a_poll_may_bring() -> None:
+    """What was measured may be of a job that has ended since: it is no open poll's."""
+    stale = host(464.0, 100.0, taken=(100.0,))
+    assert [memory.room(stale, 0, polls) for polls in range(5)] == [4, 3, 2, 1, 0]
+    assert memory.room(stale, 1, 1) == 3
