@@ -6,6 +6,8 @@ from tests.support.gates import Trace
 from tests.support.processes import is_alive, is_stopped, title
 from tests.support.proxy import Exchange, FaultProxy
 
+LAST = 1_000_000
+
 
 def is_at_work(pid: int, message_id: str) -> bool:
     """Say whether the process lives and is still the one that wrote: its title, and its children's, has the id."""
@@ -21,6 +23,7 @@ class Witness:
     def __init__(self, proxy: FaultProxy, trace: Trace) -> None:
         self._trace = trace
         self._ids: dict[str, str] = {}
+        self._attempts: dict[str, int] = {}  # by receipt handle
         self._lock = threading.Lock()
         self.seen: list[str] = []
         """Each moment that was looked at: its action and the message's id."""
@@ -35,11 +38,16 @@ class Witness:
             case "ReceiveMessage" if exchange.answer:
                 for message in exchange.answer.get("Messages") or []:
                     self._ids[message["ReceiptHandle"]] = message["MessageId"]
+                    received = message.get("Attributes", {}).get("ApproximateReceiveCount", "1")
+                    self._attempts[message["ReceiptHandle"]] = int(received)
                     self._look("ReceiveMessage", message["MessageId"])
             case "DeleteMessage" | "ChangeMessageVisibility" if exchange.answer is None:
                 kept = exchange.action != "DeleteMessage" and exchange.request["VisibilityTimeout"]
                 if not kept and (message_id := self._ids.get(exchange.request["ReceiptHandle"])):
-                    self._look(exchange.action, message_id)
+                    # What is done may be deleted late, when its lease has run out and somebody else is at it again.
+                    deleted = exchange.action == "DeleteMessage"
+                    upto = self._attempts[exchange.request["ReceiptHandle"]] if deleted else LAST
+                    self._look(exchange.action, message_id, upto)
                     if exchange.action == "DeleteMessage":
                         self._finished(message_id)
 
@@ -48,8 +56,10 @@ class Witness:
             with self._lock:
                 self.unfinished.append(message_id)
 
-    def _look(self, action: str, message_id: str) -> None:
-        alive = {line.pid for line in self._trace.of(message_id) if is_at_work(line.pid, message_id)}
+    def _look(self, action: str, message_id: str, upto: int = LAST) -> None:
+        """Whoever works on it, or has worked on it up to that attempt."""
+        lines = [line for line in self._trace.of(message_id) if line.attempt <= upto]
+        alive = {line.pid for line in lines if is_at_work(line.pid, message_id)}
         with self._lock:
             self.seen.append(f"{action} {message_id}")
             if alive:
