@@ -187,7 +187,15 @@ def test_a_poll_that_had_come_home_untold_brought_all_that_is_written() -> None:
     story.sample(10)
     assert story.states() == [POLLING]
     dies(story, estate("zero"), None, Left(1, estate("one")), Left(2, settled=Settlement.DELETE))
-    assert story.pool.counts.received == 2
+    assert (story.pool.counts.received, story.pool.counts.polls) == (2, 1)
     assert len(story.pool.wills) == 2
     assert not story.pool.dead_polls
     assert story.is_in(Phase.RUNNING)
+
+
+def test_what_such_a_poll_brought_and_nobody_can_settle_is_told() -> None:
+    story = running(1, batch_size=10)
+    story.sample(10)
+    dies(story, estate("zero", Settlement.RELEASE), None, Left(1, estate("one")))
+    assert story.log("message.left").fields["message_id"] == "zero"
+    assert (story.pool.counts.left, story.pool.counts.in_hand) == (1, 1)
