@@ -174,7 +174,7 @@ class Dispatcher:
                 call = prepare(message)
             except (api.Retry, api.Reject) as asked:
                 call = _ends_with(asked)
-            except BaseException:
+            except BaseException:  # the caller sees whatever it is; first the message goes back
                 delivering = Delivering(bench, message, before)
                 ended = delivering.give_back("its transformer failed")
                 self.last = ending(message, ended, delivering.delay)

@@ -112,7 +112,7 @@ def listen(ours: Claim) -> socket.socket:
         with _address(path) as address:
             listener.bind(address)
         listener.listen(BACKLOG)
-    except BaseException:
+    except BaseException:  # whatever it is, it goes on; only the socket must not be left open
         listener.close()
         raise
     finally:
@@ -129,7 +129,7 @@ def connect(path: Path, timeout: float) -> socket.socket:
         with _address(path) as address:
             end.connect(address)
         end.settimeout(timeout)
-    except BaseException:
+    except BaseException:  # whatever it is, it goes on; only the socket must not be left open
         end.close()
         raise
     return end
