@@ -2,7 +2,8 @@
 
 A module of the core, or one that is tested like it, is changed in memory: every fault gets a forked process of its own
 that runs the module's tests. What runs in the pool's processes is changed in a copy of the tree, and the tests of the
-whole program run there. A fault that makes a test run for ever ends with its processor time, and is seen.
+whole program run there. Where there are both, the second see only what the first have not seen. A fault that makes a
+test run for ever ends with its processor time, and is seen.
 """
 
 import argparse
@@ -18,7 +19,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -57,9 +58,12 @@ IN_MEMORY: dict[str, tuple[str, ...]] = {
     "system.slip": ("tests/system/test_slip.py",),
     "executing": ("tests/test_executing.py",),
     "certificate": ("tests/test_certificate.py",),
+    "delivering": ("tests/dispatcher",),
+    "dispatcher": ("tests/dispatcher",),
+    "batch": ("tests/dispatcher",),
 }
 IN_PROCESSES: dict[str, tuple[str, ...]] = dict.fromkeys(
-    ("delivering", "dispatcher", "running", "job"),
+    ("delivering", "dispatcher", "batch", "running", "job"),
     ("tests/pool/settling", "tests/pool/test_job_ends.py", "tests/pool/test_lease.py", "tests/pool/test_drain.py"),
 ) | {
     "library": library("test_arguments", "test_endings", "test_polling", "test_signals"),
@@ -96,11 +100,12 @@ def main() -> int:
 
 
 def arguments() -> argparse.Namespace:
-    known = [*IN_MEMORY, *IN_PROCESSES]
+    known = sorted({*IN_MEMORY, *IN_PROCESSES})
     parser = argparse.ArgumentParser(prog="scripts/mutate", description=__doc__.partition("\n")[0])
     parser.add_argument("--module", action="append", choices=known, help="may be repeated; without it: all in memory")
     parser.add_argument("--sample", type=int, metavar="N", help="only so many of a module's faults")
     parser.add_argument("--seed", type=int, default=0, help="which ones")
+    parser.add_argument("--fast", action="store_true", help="without the tests of the whole program")
     parser.add_argument("--list", action="store_true", help="name the faults, and try none")
     return parser.parse_args()
 
@@ -113,21 +118,24 @@ def tally(module: str, options: argparse.Namespace) -> Tally:
     if options.sample is not None and options.sample < len(found):
         picked = set(random.Random(options.seed).sample(range(len(found)), options.sample))
         chosen = [fault for number, fault in enumerate(found) if number in picked]
-    if not options.list and is_seen(module, Fault(0, "", "", ast.parse(source))):
+    none = Fault(0, "", "", ast.parse(source))
+    if not options.list and any(look(module, none) for look in looks(module, options.fast)):
         raise SystemExit(f"the tests of {module} fail without any fault")
     survivors = []
     for fault in chosen:
         if options.list:
             print(f"{path.relative_to(ROOT)}:{fault}")
-        elif not is_seen(module, fault):
+        elif not any(look(module, fault) for look in looks(module, options.fast)):
             survivors.append(fault)
             print(f"{path.relative_to(ROOT)}:{fault}", flush=True)
     return Tally(module, 0 if options.list else len(chosen), len(found), survivors)
 
 
-def is_seen(module: str, fault: Fault) -> bool:
-    """Whether a test fails."""
-    return seen_in_memory(module, fault) if module in IN_MEMORY else seen_in_processes(module, fault)
+def looks(module: str, fast: bool) -> list[Callable[[str, Fault], bool]]:
+    """What tells whether a test fails, the quicker one first."""
+    in_memory, in_processes = module in IN_MEMORY, module in IN_PROCESSES
+    slow = in_processes and not (fast and in_memory)
+    return [*([seen_in_memory] if in_memory else []), *([seen_in_processes] if slow else [])]
 
 
 def enum_members() -> Members:

@@ -1,0 +1,172 @@
+"""Several messages in one dispatcher's hands: one runs, the others wait, and are served meanwhile."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from fleet.batch import Batch
+from fleet.core.delivery import Rules
+from fleet.core.exits import Exit, Settlement
+from fleet.core.messages import Held, Settled
+from fleet.core.queue import Message
+from tests.support.workbench import BAD, GOOD, MESSAGE, PLAN, World
+
+FIFO = Rules(fifo=True)
+
+
+def messages(count: int, *groups: str, attempt: int = 1) -> list[Message]:
+    """`m0`, `m1` …; of these groups on a FIFO queue."""
+    found = [replace(MESSAGE, id=f"m{number}", attempt=attempt) for number in range(count)]
+    pairs = zip(found, groups, strict=False)
+    return [replace(each, system_attributes={"MessageGroupId": group}) for each, group in pairs] if groups else found
+
+
+def run(world: World, brought: Sequence[Message], rules: Rules | None = None) -> None:
+    """Until all are settled. They came at second 0."""
+    boards = [world.board, *(world.board.of(place) for place in range(1, len(brought)))]
+    world.time = 1.0
+    Batch(world.bench(PLAN, rules), list(zip(brought, boards, strict=True)), 0.0).run()
+
+
+def settlements(world: World) -> dict[int, Settlement]:
+    """What became of each place."""
+    return {report.place: report.settlement for report in world.ears.said if isinstance(report, Settled)}
+
+
+def test_they_run_one_after_another(world: World) -> None:
+    world.ends(3.0, GOOD, process=0)
+    world.ends(5.0, GOOD, process=1)
+    run(world, messages(2))
+    assert world.only("job", "delete") == ["job m0 below 5", "delete m0", "job m1 below 5", "delete m1"]
+    assert settlements(world) == dict.fromkeys(range(2), Settlement.DELETE)
+    assert not [report for report in world.ears.said if isinstance(report, Held)]
+
+
+def test_each_writes_its_own_line_of_the_scoreboard(world: World) -> None:
+    world.ends(3.0, GOOD, process=0)
+    world.ends(5.0, GOOD, process=1)
+    run(world, messages(2))
+    assert world.only("board") == [
+        "board job_pid=11 job_started_at=1.0",
+        "board exit=Exit(code=0, signal=None)",
+        "board intent=deleted intent_delay=0",
+        "board cleared deleted",
+    ]
+    assert world.only("board1") == [
+        "board1 job_pid=12 job_started_at=3.0",
+        "board1 exit=Exit(code=0, signal=None)",
+        "board1 intent=deleted intent_delay=0",
+        "board1 cleared deleted",
+    ]
+
+
+def test_those_behind_a_long_job_keep_their_leases(world: World) -> None:
+    world.ends(30.0, GOOD, process=0)
+    world.ends(31.0, GOOD, process=1)
+    run(world, messages(2))
+    done = world.only("extend", "job", "delete")
+    assert [done[0], *done[-3:]] == ["job m0 below 5", "delete m0", "job m1 below 5", "delete m1"]
+    assert sorted(done[1:-3]) == [*["extend m0 60"] * 2, *["extend m1 60"] * 2]
+
+
+def test_a_stop_lets_those_go_that_have_not_begun(world: World) -> None:
+    """Untouched, while the first one still has its time."""
+    world.queue.limit = 5
+    world.at(2.0, lambda: world.ears.drains(40.0))
+    world.ends(6.0, GOOD, process=0)
+    run(world, messages(3))
+    assert world.only("release", "delete", "job") == ["job m0 below 5", "release m1 0", "release m2 0", "delete m0"]
+    assert [each["why"] for each in world.told("message.released")] == ["it came too late to be worked on"] * 2
+
+
+def test_what_a_release_would_dead_letter_is_run_while_there_is_time(world: World) -> None:
+    world.queue.limit = 1
+    world.at(2.0, lambda: world.ears.drains(40.0))
+    world.ends(6.0, GOOD, process=0)
+    run(world, messages(2))
+    assert world.only("release", "delete", "job", "terminate", "kill") == [
+        "job m0 below 5",
+        "delete m0",
+        "job m1 below 5",
+        "terminate 12",
+        "kill 12",
+        "release m1 0",
+    ]
+    assert world.told("job.stopping")[0]["job_pid"] == 12
+    assert world.told("job.stopped")[0]["duration"] == 66.0, "40 s from the drain's word at 2, and 30 to die, since 6"
+
+
+def test_the_last_call_is_no_shorter_than_the_exit_timeout(world: World) -> None:
+    world.queue.limit = 1
+    world.at(2.0, lambda: world.ears.drains(0.0))
+    world.ends(3.0, Exit(signal=15), process=0)
+    world.ends(31.9, GOOD, process=1)
+    run(world, messages(2))
+    assert world.only("release", "delete", "job") == [
+        "job m0 below 5",
+        "release m0 0",
+        "job m1 below 5",
+        "delete m1",
+    ]
+
+
+def test_when_the_last_call_is_over_nothing_begins(world: World) -> None:
+    world.queue.limit = 1
+    world.at(2.0, lambda: world.ears.drains(31.0))
+    world.ends(34.0, Exit(signal=15), process=0)
+    run(world, messages(2))
+    assert world.only("release", "job") == ["job m0 below 5", "release m1 0", "release m0 0"]
+
+
+def test_of_a_group_nothing_runs_before_one_that_goes_back(world: World) -> None:
+    world.ends(3.0, Exit(code=75), process=0)
+    world.ends(5.0, GOOD, process=1)
+    run(world, messages(3, "a", "a", "b"), FIFO)
+    assert world.only("job", "delete") == ["job m0 below 5", "job m2 below 5", "delete m2"]
+    assert sorted(world.only("release")) == ["release m0 0", "release m1 0"]
+    assert world.told("message.released")[-1]["why"] == "a message of its group goes back before it"
+
+
+def test_a_group_goes_on_behind_one_that_is_done(world: World) -> None:
+    world.ends(3.0, GOOD, process=0)
+    world.ends(5.0, GOOD, process=1)
+    run(world, messages(2, "a", "a"), FIFO)
+    assert world.only("job", "delete") == ["job m0 below 5", "delete m0", "job m1 below 5", "delete m1"]
+
+
+def test_on_a_standard_queue_there_are_no_groups(world: World) -> None:
+    world.ends(3.0, BAD, process=0)
+    world.ends(5.0, GOOD, process=1)
+    run(world, messages(2, "a", "a"))
+    assert world.only("delete") == ["delete m1"]
+
+
+def test_where_there_is_no_process_for_one_there_is_none_for_those_behind_it(world: World) -> None:
+    """They go back as well, each once; the master is asked for leave once at a time, and told of each place."""
+    world.scarce = 99
+    run(world, messages(3))
+    assert sorted(world.only("release")) == ["release m0 0", "release m1 0", "release m2 0"]
+    assert settlements(world) == dict.fromkeys(range(3), Settlement.RELEASE)
+    settled = [report for report in world.ears.said if isinstance(report, Settled)]
+    assert [report.starved for report in sorted(settled, key=lambda each: each.place)] == [True, False, False]
+    asked = [index for index, report in enumerate(world.ears.said) if isinstance(report, Held)]
+    assert len(asked) == 2, "for the first, and then for the two behind it at once"
+
+
+def test_one_that_waits_for_its_turn_does_not_take_the_masters_death_as_leave_to_go(world: World) -> None:
+    """On its last attempt it is kept, and run."""
+    world.queue.limit = 1
+    world.ears.deaf = True
+    world.at(2.0, lambda: world.ears.loses_its_master(40.0))
+    world.ends(6.0, GOOD, process=0)
+    world.ends(7.0, GOOD, process=1)
+    run(world, messages(2))
+    assert world.only("job", "delete", "release") == ["job m0 below 5", "delete m0", "job m1 below 5", "delete m1"]
+
+
+def test_one_that_is_let_go_by_an_orphan_hides_from_open_polls(world: World) -> None:
+    world.queue.limit = 9
+    world.ears.deaf = True
+    world.at(2.0, lambda: world.ears.loses_its_master(40.0))
+    world.ends(6.0, GOOD, process=0)
+    run(world, messages(2))
+    assert world.only("release") == ["release m1 11"]

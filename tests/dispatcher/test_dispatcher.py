@@ -1,0 +1,214 @@
+"""The loop of a dispatcher: granted, received, delivered, told."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, cast
+
+import pytest
+
+from fleet import dispatcher, running
+from fleet.core.delivery import Rules
+from fleet.core.messages import Empty, Plan, PollFailed, Ready, Received
+from fleet.core.queue import Message, Trouble
+from fleet.dispatcher import Dispatcher, Post
+from tests.support.workbench import GOOD, MESSAGE, PLAN, World
+
+FIFO = Rules(fifo=True)
+Run = Callable[..., None]
+
+
+@pytest.fixture
+def run(world: World, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Make a dispatcher, and let it run until it leaves."""
+    monkeypatch.setattr(dispatcher, "Ears", lambda _plan, _channel: world.ears)
+    monkeypatch.setattr(running, "start", lambda act, _parent, _poll: world.start(act))
+
+    def run(rules: Rules | None = None, plan: Plan = PLAN) -> None:
+        bench = world.bench(plan, rules)
+        post = Post(plan, bench.rules, 7, cast(Any, None), cast(Any, world.board), world.queue, world.renew, bench.work)
+        Dispatcher(post).run()
+
+    return run
+
+
+def grants(world: World, moment: float, most: int = 1) -> None:
+    """The master gives leave to receive."""
+    world.at(moment, lambda: setattr(world.ears, "granted", most))
+
+
+def leaves(world: World, moment: float) -> None:
+    """The pool stops."""
+    world.at(moment, lambda: world.ears.drains(0.0))
+
+
+def test_it_is_ready_before_it_waits_and_polls_nothing_without_a_grant(world: World, run: Run) -> None:
+    leaves(world, 5.0)
+    run()
+    assert world.record == ["board cleared", "say Ready"]
+    assert world.ears.said == [Ready(5)]
+
+
+def test_a_grant_is_one_poll(world: World, run: Run) -> None:
+    grants(world, 2.0)
+    world.at(9.0, lambda: world.did("nothing more"))
+    leaves(world, 10.0)
+    world.queue.takes = 3.0
+    run()
+    assert world.record[2:] == [
+        "board state=POLLING receive_id= intent= intent_delay=0 exit=None job_pid=0",
+        "receive 10 20",
+        "board state=IDLE",
+        "say Empty",
+        "nothing more",
+    ]
+    assert world.ears.said[1:] == [Empty(3.0)]
+
+
+def test_the_poll_asks_for_a_short_lease_where_jobs_ask_for_less(world: World, run: Run) -> None:
+    grants(world, 2.0)
+    leaves(world, 10.0)
+    run(Rules(visibility=8.0))
+    assert world.only("receive") == ["receive 10 8"]
+
+
+def test_one_message(world: World, run: Run) -> None:
+    """On the scoreboard before the master hears of it: that is what he would inherit."""
+    world.queue.brings = [replace(MESSAGE, attempt=3)]
+    world.queue.takes = 0.25
+    grants(world, 2.0)
+    world.ends(4.0, GOOD)
+    leaves(world, 10.0)
+    run()
+    assert world.record[4:8] == [
+        "board state=WORKING message_id=message-1 receipt_handle=handle-1 attempt=3 lease_until=22.0 lease=20.0",
+        "say Received",
+        "log message.received",
+        "job message-1 below 5",
+    ]
+    assert world.ears.said[1] == Received(0.25, 1)
+    assert world.told("message.received") == [{"slot": 7, "message_id": "message-1", "attempt": 3}]
+    assert world.only("delete", "extend") == ["delete message-1"]
+
+
+def test_one_message_after_another(world: World, run: Run) -> None:
+    world.queue.brings = [replace(MESSAGE, id="a"), replace(MESSAGE, id="b")]
+    grants(world, 2.0)
+    world.ends(4.0, GOOD, process=0)
+    grants(world, 5.0)
+    world.ends(6.0, GOOD, process=1)
+    leaves(world, 10.0)
+    run()
+    assert world.only("job", "delete") == ["job a below 5", "delete a", "job b below 5", "delete b"]
+
+
+def test_a_grant_that_comes_with_the_pools_stop_is_not_used(world: World, run: Run) -> None:
+    def both() -> None:
+        world.ears.granted = 1
+        world.ears.drains(0.0)
+
+    world.at(2.0, both)
+    run()
+    assert not world.only("receive")
+
+
+def test_a_poll_that_failed_is_told(world: World, run: Run) -> None:
+    world.queue.fails["receive"] = [Trouble.PASSING]
+    grants(world, 2.0)
+    leaves(world, 10.0)
+    run()
+    assert world.ears.said[1:] == [PollFailed("receive went wrong")]
+    assert world.only("board")[-1] == "board state=IDLE"
+    assert world.renewed == 0
+
+
+def test_expired_credentials_are_looked_for_again(world: World, run: Run) -> None:
+    world.queue.fails["receive"] = [Trouble.SESSION]
+    grants(world, 2.0)
+    leaves(world, 10.0)
+    run()
+    assert world.ears.said[1:] == [PollFailed("receive went wrong")]
+    assert world.renewed == 1
+
+
+def test_a_message_that_comes_with_the_pools_stop_goes_back(world: World, run: Run) -> None:
+    world.queue.brings = [MESSAGE]
+    world.queue.takes = 5.0
+    grants(world, 2.0)
+    leaves(world, 4.0)
+    run()
+    assert world.only("job", "release") == ["release message-1 0"]
+
+
+def test_on_a_fifo_queue_the_poll_has_a_name_that_others_can_repeat(world: World, run: Run) -> None:
+    for moment in (2.0, 3.0):
+        grants(world, moment)
+    leaves(world, 10.0)
+    run(FIFO)
+    first, second = world.queue.receive_ids
+    assert first != second
+    assert len(first) == 32
+    assert f"board state=POLLING receive_id={first}" in world.only("board")[1], "before the call"
+
+
+def test_a_standard_queue_knows_no_such_names(world: World, run: Run) -> None:
+    grants(world, 2.0)
+    leaves(world, 10.0)
+    run()
+    assert world.queue.receive_ids == [""]
+
+
+def batch(count: int) -> list[Message]:
+    return [replace(MESSAGE, id=f"m{number}", handle=f"h{number}", attempt=number + 1) for number in range(count)]
+
+
+def test_several_messages(world: World, run: Run) -> None:
+    world.queue.brings = batch(3)
+    grants(world, 2.0, most=3)
+    for number in range(3):
+        world.ends(4.0 + number, GOOD, process=number)
+    leaves(world, 10.0)
+    run(FIFO)
+    assert world.only("receive", "receive_many") == ["receive_many 10 20 3"]
+    lease = "lease_until=22.0 lease=20.0"
+    assert world.record[2:11] == [
+        "board state=POLLING receive_id= intent= intent_delay=0 exit=None job_pid=0",
+        "receive_many 10 20 3",
+        f"board state=WORKING message_id=m0 receipt_handle=h0 attempt=1 {lease}",
+        f"board1 state=WORKING message_id=m1 receipt_handle=h1 attempt=2 {lease}",
+        f"board2 state=WORKING message_id=m2 receipt_handle=h2 attempt=3 {lease}",
+        "say Received",
+        *["log message.received"] * 3,
+    ]
+    assert world.ears.said[1] == Received(0.0, 3)
+    assert [each["message_id"] for each in world.told("message.received")] == ["m0", "m1", "m2"]
+    assert world.only("delete") == ["delete m0", "delete m1", "delete m2"]
+    assert world.only("title")[-1] == "title idle"
+
+
+def test_one_message_where_several_might_have_come(world: World, run: Run) -> None:
+    world.queue.brings = batch(1)
+    grants(world, 2.0, most=3)
+    world.ends(4.0, GOOD)
+    leaves(world, 10.0)
+    run()
+    assert world.ears.said[1] == Received(0.0, 1)
+    assert world.only("delete") == ["delete m0"]
+
+
+def test_none_where_several_might_have_come(world: World, run: Run) -> None:
+    grants(world, 2.0, most=3)
+    leaves(world, 10.0)
+    run()
+    assert world.ears.said[1:] == [Empty(0.0)]
+
+
+def test_a_grant_that_was_heard_at_the_end_of_a_batch_is_used_at_once(world: World, run: Run) -> None:
+    world.queue.brings = batch(2)
+    grants(world, 2.0, most=2)
+    world.ends(4.0, GOOD, process=0)
+    world.ends(5.0, GOOD, process=1)
+    grants(world, 5.0)
+    leaves(world, 20.0)
+    world.at(6.0, lambda: world.did("six"))
+    run()
+    assert world.only("receive_many", "receive", "six") == ["receive_many 10 20 2", "receive 10 20", "six"]

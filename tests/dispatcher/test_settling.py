@@ -1,0 +1,223 @@
+"""From a job's end to the settlement of its message."""
+
+from dataclasses import replace
+
+import pytest
+
+from fleet.core.delivery import Rules
+from fleet.core.exits import Exit, Policy, Settlement
+from fleet.core.queue import Trouble
+from tests.dispatcher.conftest import deliver, run
+from tests.support.workbench import BAD, GOOD, MESSAGE, SEGV, World
+
+HANDLED = Rules(handler=True)
+RETRY = Exit(code=75)
+REJECT = Exit(code=65)
+
+
+def test_the_intent_is_written_before_each_request(world: World) -> None:
+    world.ends(3.0, BAD)
+    run(world, Rules(policy=Policy(retry_delay=(9.0,))))
+    assert world.only("board", "release", "say")[2:] == [
+        "board intent_delay=8",
+        "say Held",
+        "board intent=released intent_delay=8",
+        "release message-1 8",
+        "board cleared released",
+        "say Settled",
+    ]
+    assert world.settled.hidden_for == 8.0
+    assert world.told("message.released")[0]["delay"] == 8
+
+
+def test_no_release_without_leave(world: World) -> None:
+    world.ears.deaf = True
+    world.ends(3.0, BAD)
+    world.at(7.5, lambda: setattr(world.ears, "freed", True))
+    run(world, Rules(policy=Policy(retry_delay=(9.0,))))
+    assert world.record.index("release message-1 8") > world.record.index("extend message-1 60")
+
+
+def test_an_orphan_needs_no_leave(world: World) -> None:
+    world.ears.deaf = True
+    world.at(2.0, lambda: world.ears.loses_its_master(40.0))
+    world.ends(3.0, BAD)
+    run(world, Rules(policy=Policy(retry_delay=(9.0,))))
+    assert world.only("release") == ["release message-1 11"], "the wait time of a sibling's poll, and one second"
+    assert world.settled.hidden_for == 11.0
+    assert world.told("message.released")[0]["delay"] == 11
+
+
+def test_an_orphans_longer_delay_stays(world: World) -> None:
+    world.at(2.0, lambda: world.ears.loses_its_master(40.0))
+    world.ends(3.0, BAD)
+    run(world, Rules(policy=Policy(retry_delay=(100.0,))))
+    assert world.only("release") == ["release message-1 90"]
+
+
+def test_leave_of_an_earlier_message_does_not_count(world: World) -> None:
+    world.ears.freed, world.ears.deaf = True, True
+    world.ends(3.0, BAD)
+    world.at(5.0, lambda: world.did("later"))
+    world.at(6.0, lambda: setattr(world.ears, "freed", True))
+    run(world, Rules(policy=Policy(retry_delay=(9.0,))))
+    assert world.only("later", "release") == ["later", "release message-1 8"]
+
+
+def test_a_request_that_fails_is_told_and_made_again(world: World) -> None:
+    world.queue.fails["delete"] = [Trouble.PASSING, Trouble.SESSION]
+    world.ends(3.0, GOOD)
+    one = deliver(world)
+    one.run()
+    assert world.only("delete") == ["delete message-1"] * 3
+    told = world.told("message.unsettled")
+    assert [each["error"] for each in told] == ["delete went wrong"] * 2
+    assert {each["settlement"] for each in told} == {"deleted"}
+    assert world.renewed == 1
+    assert one.refusal is None, "it was done in the end"
+    assert world.settled.settlement is Settlement.DELETE
+
+
+@pytest.mark.parametrize("trouble", [Trouble.MESSAGE, Trouble.FINAL])
+def test_a_request_that_cannot_succeed_is_made_once(world: World, trouble: Trouble) -> None:
+    world.queue.fails["delete"] = [trouble]
+    world.ends(3.0, GOOD)
+    one = deliver(world)
+    one.run()
+    assert world.only("delete") == ["delete message-1"]
+    assert world.settled.settlement is Settlement.LEAVE
+    assert one.refusal is not None
+    assert one.refusal.trouble is trouble
+
+
+@pytest.mark.parametrize("trouble", [Trouble.PASSING, Trouble.SESSION])
+def test_the_other_troubles_may_pass(world: World, trouble: Trouble) -> None:
+    world.queue.fails["delete"] = [trouble]
+    world.ends(3.0, GOOD)
+    run(world)
+    assert world.settled.settlement is Settlement.DELETE
+
+
+def test_a_success_is_deleted_first_and_told_then(world: World) -> None:
+    """A person can wait longer than a lease."""
+    world.queue.fails["delete"] = [Trouble.PASSING]
+    world.ends(3.0, GOOD)
+    run(world)
+    assert world.only("delete", "log")[1:] == [
+        "delete message-1",
+        "log message.unsettled",
+        "log job.succeeded",
+        "delete message-1",
+        "log message.deleted",
+    ]
+
+
+def test_a_dead_letter_is_sent_with_the_certificate_and_then_deleted(world: World) -> None:
+    world.queue.limit = 5
+    world.slip.write(reason="left over")
+    world.at(3.0, lambda: world.slip.write(reason="no such customer"))
+    world.ends(3.0, REJECT)
+    run(world, message=replace(MESSAGE, attempt=2))
+    assert world.only("board", "dead_letter", "delete")[2:] == [
+        "board intent=dead_lettered intent_delay=0",
+        "dead_letter message-1",
+        "board intent=deleted intent_delay=0",
+        "delete message-1",
+        "board cleared dead_lettered",
+    ]
+    assert world.queue.attributes == {
+        "FleetDeath": "its job rejected it; attempt 2, exit 65 after 2.00 s, 12 MiB, CPU 0.25 s"
+    }
+    assert world.told("job.rejected")[0]["reason"] == "no such customer"
+    assert world.settled.settlement is Settlement.DEAD_LETTER
+    assert world.settled.bad
+
+
+def test_a_reason_that_goes_on_and_on_is_cut(world: World) -> None:
+    world.at(3.0, lambda: world.slip.write(reason="x" * 900))
+    world.ends(3.0, REJECT)
+    run(world)
+    assert len(world.told("job.rejected")[0]["reason"]) == 500
+
+
+def test_only_a_rejection_has_a_reason(world: World) -> None:
+    world.at(3.0, lambda: world.slip.write(reason="said before it failed"))
+    world.ends(3.0, BAD)
+    run(world)
+    assert world.told("job.failed")[0]["reason"] == ""
+
+
+def test_what_was_sent_but_not_deleted_came_to_a_bad_end(world: World) -> None:
+    """The copy is there: the dead-letter queue has it, whatever becomes of the original."""
+    world.queue.limit = 5
+    world.queue.fails["delete"] = [Trouble.FINAL]
+    world.ends(3.0, REJECT)
+    run(world)
+    assert world.settled.settlement is Settlement.LEAVE
+    assert world.settled.bad
+
+
+def test_a_failure_that_will_be_tried_again_is_no_bad_end(world: World) -> None:
+    world.queue.limit = 5
+    world.ends(3.0, BAD)
+    run(world)
+    assert not world.settled.bad
+
+
+def test_a_failure_on_the_last_attempt_is_a_bad_end(world: World) -> None:
+    world.queue.limit = 5
+    world.ends(3.0, BAD)
+    run(world, message=replace(MESSAGE, attempt=5))
+    assert world.settled.bad
+
+
+@pytest.mark.parametrize(("after", "delay"), [(7, 7), (7.6, 8), ("7", 0), (None, 0), (True, 1)])
+def test_the_delay_of_a_retry(world: World, after: object, delay: int) -> None:
+    """A number; what else a job may have written there is nothing."""
+    world.at(3.0, lambda: world.slip.write(after=after))
+    world.ends(3.0, RETRY)
+    run(world)
+    assert world.only("release") == [f"release message-1 {delay}"]
+
+
+def test_a_redrive_policy_that_cannot_be_read_is_asked_for_again(world: World) -> None:
+    world.queue.fails["max_receive_count"] = [Trouble.PASSING, Trouble.SESSION, None]
+    world.ends(3.0, BAD)
+    run(world)
+    assert world.only("max_receive_count") == ["max_receive_count"] * 3
+    assert [each["error"] for each in world.told("policy.unknown")] == ["max_receive_count went wrong"] * 2
+    assert world.renewed == 1
+
+
+def test_a_queue_without_a_limit_has_no_dead_letter_queue(world: World) -> None:
+    world.ends(3.0, REJECT)
+    run(world)
+    assert not world.only("dead_letter")
+    assert world.settled.settlement is Settlement.LEAVE
+
+
+# A host that has nothing to give.
+
+
+def test_no_process_for_a_job(world: World) -> None:
+    world.scarce = 1
+    one = deliver(world)
+    one.run()
+    assert one.starved
+    assert world.settled.starved
+    assert world.settled.job_seconds is None
+    assert world.settled.max_rss_mib is None
+    assert world.settled.outcome is None
+    assert world.only("release") == ["release message-1 0"]
+    assert world.told("job.not_started")[0]["error"] == "Resource temporarily unavailable"
+    assert not [each for each in world.only("board") if "job_pid" in each]
+
+
+def test_no_process_for_an_exit_handler(world: World) -> None:
+    """That is a handler that failed: what it was to clean up is not cleaned up."""
+    world.at(2.0, lambda: setattr(world, "scarce", 1))
+    world.ends(3.0, SEGV)
+    run(world, HANDLED)
+    assert world.told("handler.not_started")[0]["error"] == "Resource temporarily unavailable"
+    assert world.settled.settlement is Settlement.LEAVE
+    assert world.told("message.left")[0]["why"] == "its exit handler failed"

@@ -1,0 +1,192 @@
+"""Stopping a job, with and without an exit handler."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from fleet.core.delivery import Handled, Rules
+from fleet.core.exits import Exit, Outcome, Settlement, Stop
+from fleet.core.queue import Trouble
+from tests.dispatcher.conftest import run
+from tests.support.workbench import BAD, GOOD, PLAN, SEGV, World
+
+HANDLED = Rules(handler=True)
+
+
+def test_a_drain_stops_the_job_when_its_time_is_over(world: World) -> None:
+    world.at(2.0, lambda: world.ears.drains(5.0))
+    world.at(6.9, lambda: world.did("before"))
+    world.ends(8.0, Exit(signal=15))
+    run(world)
+    assert world.only("before", "terminate", "log", "release") == [
+        "log job.started",
+        "log lease.extended",
+        "before",
+        "log job.stopping",
+        "terminate 11",
+        "log job.stopped",
+        "release message-1 0",
+        "log message.released",
+    ]
+    assert world.told("job.stopping") == [
+        {"slot": 7, "message_id": "message-1", "attempt": 1, "job_pid": 11, "why": Stop.INTERRUPTED}
+    ]
+    assert world.told("job.stopped")[0]["stopped_by"] == Stop.INTERRUPTED.value
+    assert world.ears.drain is None, "it has been acted on"
+    assert world.slip.stop_asked
+
+
+def test_a_shorter_drain_counts_and_a_longer_one_does_not(world: World) -> None:
+    world.at(2.0, lambda: world.ears.drains(30.0))
+    world.at(3.0, lambda: world.ears.drains(2.0))
+    world.at(4.0, lambda: world.ears.drains(30.0))
+    world.at(5.0, lambda: world.did("five"))
+    world.ends(5.5, Exit(signal=15))
+    run(world)
+    assert world.only("terminate", "five") == ["five", "terminate 11"]
+
+
+def test_a_job_that_ignores_its_end_is_killed_after_the_exit_timeout(world: World) -> None:
+    world.at(2.0, lambda: world.ears.drains(0.0))
+    run(world)
+    assert world.only("terminate", "kill") == ["terminate 11", "kill 11"]
+    assert world.settled.job_seconds == 31.0
+    assert world.settled.settlement is Settlement.RELEASE
+
+
+def test_a_job_that_ran_into_its_limit(world: World) -> None:
+    run(world, Rules(job_timeout=4.0, exit_timeout=2.0))
+    (told,) = world.told("job.timed_out")
+    assert (told["limit"], told["duration"], told["timed_out"]) == (4.0, 6.0, True)
+    assert world.settled.outcome is Outcome.TIMED_OUT
+
+
+def test_a_drain_that_comes_while_it_is_being_stopped_changes_nothing(world: World) -> None:
+    world.ears.deaf = True
+    world.at(3.0, lambda: world.ears.drains(5.0))
+    world.ends(9.0, Exit(signal=15))
+    world.at(10.0, lambda: setattr(world.ears, "freed", True))
+    run(world, Rules(job_timeout=1.0))
+    assert world.only("terminate", "kill") == ["terminate 11"]
+    assert world.ears.drain == 5.0, "it is not acted on, and must not be taken for another job's"
+
+
+def test_a_lost_lease_stops_the_job_if_that_is_wanted(world: World) -> None:
+    world.queue.fails["extend"] = [Trouble.PASSING] * 99
+    run(world, Rules(kill_on_loss=True))
+    assert world.told("job.stopping")[0]["why"] is Stop.LEASE_LOST
+    assert world.settled.settlement is Settlement.LEAVE
+    assert world.settled.hidden_for == 0.0
+
+
+# The exit handler.
+
+
+def test_the_handler_of_a_job_that_died_by_itself(world: World) -> None:
+    world.ends(3.0, SEGV)
+    world.ends(4.0, GOOD, process=1)
+    run(world, HANDLED)
+    assert world.only("job", "handler", "log", "freeze", "kill", "release") == [
+        "job message-1 below 5",
+        "log job.started",
+        "log job.signalled",
+        "handler message-1 below 5",
+        "log handler.started",
+        "log handler.ended",
+        "release message-1 5",
+        "log message.released",
+    ]
+    assert world.told("handler.started") == [
+        {"slot": 7, "message_id": "message-1", "attempt": 1, "handler_pid": 12, "tries": 1}
+    ]
+    assert world.told("handler.ended")[0]["handler_pid"] == 12
+
+
+def test_the_handler_sees_a_job_that_is_stopped_as_it_was(world: World) -> None:
+    """Frozen, handler, killed; each spares the other's processes."""
+    world.at(2.0, lambda: world.ears.drains(0.0))
+    world.ends(4.0, GOOD, process=1)
+    run(world, HANDLED)
+    assert world.only("freeze", "handler", "sweep", "kill", "terminate", "release") == [
+        "freeze 11",
+        "handler message-1 below 5",
+        "sweep 12 but 11",
+        "kill 11 but 12",
+        "sweep 11 but 12",
+        "release message-1 0",
+    ]
+    assert world.told("job.stopping")[0]["why"] is Stop.INTERRUPTED
+    assert world.settled.outcome is Outcome.INTERRUPTED
+
+
+def test_a_job_that_had_finished_before_it_was_frozen_is_done(world: World) -> None:
+    world.at(2.0, lambda: setattr(world.processes[0], "before_freeze", GOOD))
+    world.at(3.0, lambda: world.ears.drains(0.0))
+    run(world, HANDLED)
+    assert world.only("freeze", "handler", "delete") == ["freeze 11", "delete message-1"]
+    assert not world.told("job.stopping")
+    assert world.only("board")[1] == "board exit=Exit(code=0, signal=None)", "seen before anything else can happen"
+    assert world.settled.outcome is Outcome.SUCCEEDED
+
+
+def test_one_that_had_finished_and_left_something_unkillable_is_waited_for(world: World) -> None:
+    def finished() -> None:
+        world.processes[0].before_freeze, world.processes[0].leaves = GOOD, True
+
+    world.at(2.0, finished)
+    world.at(3.0, lambda: world.ears.drains(0.0))
+    world.at(9.0, lambda: world.processes[0].let_go())
+    run(world, HANDLED)
+    assert world.only("freeze", "handler", "delete") == ["freeze 11", "delete message-1"]
+    assert world.settled.outcome is Outcome.SUCCEEDED
+
+
+def test_a_handler_that_fails(world: World) -> None:
+    world.ends(3.0, SEGV)
+    world.ends(4.0, BAD, process=1)
+    run(world, HANDLED)
+    (told,) = world.told("handler.failed")
+    assert (told["exit"], told["handler_pid"]) == ("exit 1", 12)
+    assert not world.told("handler.ended")
+    assert world.settled.settlement is Settlement.LEAVE
+
+
+def test_a_handler_that_hangs_is_killed_and_tried_once_more(world: World) -> None:
+    """Job and handler are killed, and only when both are gone the next try begins."""
+    world.queue.limit = 9
+    world.at(2.0, lambda: world.ears.drains(0.0))
+    delivery = run(world, HANDLED)
+    assert world.only("freeze", "handler", "kill", "dead_letter") == [
+        "freeze 11",
+        "handler message-1 below 5",
+        "kill 12 but 11",
+        "kill 11 but 12",
+        "handler message-1 below 5",
+        "kill 13 but 11",
+        "dead_letter message-1",
+    ]
+    assert [each["tries"] for each in world.told("handler.started")] == [1, 2]
+    assert [each["exit"] for each in world.told("handler.failed")] == ["SIGKILL", "SIGKILL"]
+    assert delivery.handled is Handled.TIMED_OUT_TWICE
+
+
+@pytest.mark.parametrize(("written", "runs"), [({"handler": True}, True), ({"handler": False}, False), ({}, False)])
+def test_with_a_router_the_job_says_whether_there_is_a_handler(
+    world: World, written: dict[str, Any], runs: bool
+) -> None:
+    world.at(2.0, lambda: world.slip.write(**written))
+    world.ends(3.0, SEGV)
+    world.ends(4.0, GOOD, process=1)
+    if not runs:
+        world.at(3.5, lambda: None)
+    run(world, HANDLED, plan=replace(PLAN, router="app:router"))
+    assert bool(world.only("handler")) is runs
+
+
+def test_without_a_router_the_slip_says_nothing_about_handlers(world: World) -> None:
+    world.at(2.0, lambda: world.slip.write(handler=False))
+    world.ends(3.0, SEGV)
+    world.ends(4.0, GOOD, process=1)
+    run(world, HANDLED)
+    assert world.only("handler")
