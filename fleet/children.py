@@ -329,8 +329,11 @@ class Children:
         return {pid: how for pid, how in self._exits.items() if pid in jobs}
 
     def _is_ours(self, pid: int) -> bool:
-        """Whether one that became our child descends from us. Process 1 is given everybody's orphans."""
-        return os.getpid() != 1 or processes.carries(pid, self._mark)
+        """Whether one that became our child descends from us, and we may end it.
+
+        Process 1 is given everybody's orphans. What has become another user's (sudo) would hold up all other deaths.
+        """
+        return processes.may_end(pid) and (os.getpid() != 1 or processes.carries(pid, self._mark))
 
     def _reaped_stranger(self, death: processes.Death) -> None:
         self._exits[death.pid] = death.exit

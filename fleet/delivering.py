@@ -343,7 +343,7 @@ class Delivering:
             self._lingered, self._lingers_at = True, now() + TO_DIE
         elif now() >= self._lingers_at:
             self._lingers_at = inf
-            log.emit("job.lingers", **self._about, job_pid=job.pid)
+            log.emit("job.lingers", **self._about, job_pid=job.pid, left=job.lingers)
 
     def _tell_handler(self, exit_: Exit) -> None:
         if self._handler is None:

@@ -108,9 +108,9 @@ class Kept:
         return processes.is_dead(self.pid) or "ended" in self._note.read()
 
     @property
-    def lingers(self) -> bool:
-        """Whether the process has ended and something that it left cannot be killed yet."""
-        return not self.over and "lingers" in self._note.read()
+    def lingers(self) -> int:
+        """Of an ended process: the pid of something that it left and that cannot be killed yet; else 0."""
+        return 0 if self.over else int(self._note.read().get("lingers", 0))
 
     def terminate(self) -> None:
         """SIGTERM to its group; a stopped process gets it too."""
@@ -221,8 +221,8 @@ def _watch(job: int, note: Slip) -> None:
     ended = (death.exit.code, death.exit.signal)
     note.write(ended=ended)
     processes.kill_group(job, signal.SIGKILL)
-    while processes.sweep((job,)):
-        note.write(ended=ended, lingers=True)
+    while left := processes.sweep((job,)):
+        note.write(ended=ended, lingers=left[0])
         signal.sigwait((signal.SIGCHLD, signal.SIGTERM))
     usage = processes.bury(job)
     note.write(ended=ended, usage=(usage.cpu_seconds, usage.max_rss_mib))

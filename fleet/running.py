@@ -29,6 +29,7 @@ class Running:
         self.usage = processes.Usage(0, 0)
         self._exit: Exit | None = None
         self._over = False
+        self._left = 0
         self._poll = poll
         self._watched = self._watch(pid)
 
@@ -53,9 +54,9 @@ class Running:
         return self._exit is not None
 
     @property
-    def lingers(self) -> bool:
-        """Whether the process has ended and something that it left cannot be killed yet."""
-        return self.ended and not self._over
+    def lingers(self) -> int:
+        """Of an ended process: the pid of something that it left and that cannot be killed yet; else 0."""
+        return self._left
 
     def terminate(self) -> None:
         """SIGTERM to the group; a stopped process gets it too. Nobody in a group yet: see Slip.ask_to_stop."""
@@ -103,8 +104,9 @@ class Running:
             self.usage = processes.bury(self.pid)
             self._unwatch()
         left = processes.sweep(others) if processes.has_children() else []
-        if left:  # a process in uninterruptible sleep: woken up again when it is gone
-            self._watched = self._watch(left[0])
+        if left:  # in uninterruptible sleep, or another user's by now: woken up again when it is gone
+            self._left = left[0]
+            self._watched = self._watch(self._left)
             return None
-        self._over = True
+        self._over, self._left = True, 0
         return self._exit

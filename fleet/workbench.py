@@ -75,8 +75,8 @@ class Living(Protocol):
         """Whether the process itself has ended; what it left may still be there."""
 
     @property
-    def lingers(self) -> bool:
-        """Whether the process has ended and something that it left cannot be killed yet."""
+    def lingers(self) -> int:
+        """Of an ended process: the pid of something that it left and that cannot be killed yet; else 0."""
 
     def terminate(self) -> None:
         """SIGTERM to its group."""

@@ -78,7 +78,9 @@ TABLE: dict[str, Line] = {
     "job.timed_out": _same(WARNING, "job timed out after {limit:g} s ({exit}, {duration:.2f} s)" + _COST),
     "job.stopping": _same(INFO, "job told to stop: {why}" + _JOB),
     "job.frozen": _same(WARNING, "job is stopped (SIGSTOP) by somebody else; its lease is kept" + _JOB),
-    "job.lingers": _same(WARNING, "job has ended; something of it cannot be killed yet, its lease is kept" + _JOB),
+    "job.lingers": _same(
+        WARNING, "job has ended; process {left} that it left cannot be killed yet, its lease is kept" + _JOB
+    ),
     "handler.started": _same(INFO, "exit handler started, try {tries}, pid {handler_pid}" + _MESSAGE),
     "handler.ended": _same(INFO, "exit handler done, pid {handler_pid}" + _MESSAGE),
     "handler.failed": _same(WARNING, "exit handler failed ({exit}), pid {handler_pid}" + _MESSAGE),

@@ -134,7 +134,7 @@ def test_a_job_that_leaves_something_unkillable_has_not_ended(world: World) -> N
         "log job.succeeded",
         "log message.deleted",
     ]
-    assert world.told("job.lingers")[0]["job_pid"] == 11
+    assert (world.told("job.lingers")[0]["job_pid"], world.told("job.lingers")[0]["left"]) == (11, 99)
     assert world.settled.job_seconds == 2.0, "the job's own time"
 
 

@@ -289,8 +289,8 @@ class Process:
         return self._noticed
 
     @property
-    def lingers(self) -> bool:
-        return self._noticed and not self._over
+    def lingers(self) -> int:
+        return 99 if self._noticed and not self._over else 0
 
     def terminate(self) -> None:
         self._world.did(f"terminate {self.pid}")
