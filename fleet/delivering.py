@@ -10,24 +10,22 @@ a quiet message is kept short.
 
 import os
 import random
-import signal
 from dataclasses import replace
 from math import ceil, inf
 
-from fleet import certificate, job
+from fleet import job
 from fleet.core import delivery as core
 from fleet.core import delivery_events as on
 from fleet.core.delivery import Delivery, Phase, Rules
 from fleet.core.exits import Exit, Facts, Outcome, Settlement, Verdict, ended_badly
 from fleet.core.messages import Held, Settled
 from fleet.core.queue import Message, QueueError, Trouble
-from fleet.system import log, processes
+from fleet.system import processes
 from fleet.system.clock import now
-from fleet.system.memory import grew
+from fleet.telling import Telling
 from fleet.workbench import Bench, Living
 
 CUT_ID = 8  # characters of a message id in a title
-TO_DIE = 1.0  # seconds: what a killed process may take to be gone
 
 
 class Delivering:
@@ -36,16 +34,12 @@ class Delivering:
     def __init__(self, bench: Bench, message: Message, before: float) -> None:
         self._bench, self._message, self._before = bench, message, before
         self._ears, self._rules, self._queue = bench.ears, bench.rules, bench.queue
-        self._about = {"slot": bench.slot, "message_id": message.id, "attempt": message.attempt}
+        self._telling = Telling(bench, message)
         self._job: Living | None = None
         self._handler: Living | None = None
-        self._oom_before = b""
         self.starved = False
         self.refusal: QueueError | None = None  # why the last request to settle was not done
         self.delay = 0  # seconds: of the release that was asked for
-        self._certificate = ""
-        self._lingered = False
-        self._lingers_at = inf  # when it is said that something of the job cannot be killed
         self._delivery: Delivery
 
     def run(self) -> Delivery:
@@ -70,7 +64,7 @@ class Delivering:
 
     def _to_the_end(self) -> Delivery:
         while self._delivery.phase is not Phase.DONE:
-            self._ears.wait(min(core.wakes_at(self._delivery), self._lingers_at))
+            self._ears.wait(min(core.wakes_at(self._delivery), self._telling.speaks_at))
             self._look()
         self._end()
         return self._delivery
@@ -147,12 +141,11 @@ class Delivering:
             self._step(on.StopBy(now() + self._ears.drain))
             self._ears.drain = None
         if self._job and (exit_ := self._job.gone(self._but(self._handler), self._seen)):
-            self._lingers_at = inf
             self._step(on.Exited(now(), exit_))
         elif self._job and self._job.lingers:
-            self._tell_lingers(self._job)
+            self._telling.job_lingers(self._job)
         if self._handler and (exit_ := self._handler.gone(self._but(self._job))):
-            self._tell_handler(exit_)
+            self._telling.handler_ended(self._handler, exit_)
             self._step(on.HandlerExited(now(), exit_))
         if self._delivery.phase is Phase.HELD and (self._ears.freed or self._ears.orphan):
             self._step(on.Freed(now()))
@@ -183,6 +176,10 @@ class Delivering:
             if follows is not None:
                 self._step(follows)
 
+    def _tell_end(self) -> None:
+        if self._job is not None:
+            self._telling.job_ended(self._job, self._delivery)
+
     def _rules_now(self) -> Rules:
         """With a router only the job knows, once it is routed, whether there is an exit handler for it."""
         if self._bench.plan.router is None:
@@ -210,10 +207,10 @@ class Delivering:
                     self._bench.board.note(intent_delay=self._delivery.verdict.delay)
                 self._ears.say(Held())
             case on.LeaseLost():
-                log.emit("lease.lost", **self._about)
+                self._telling.say("lease.lost")
             case on.LimitReached(left):
                 self._bench.board.note(lease=0)  # no extend will come, and that is no hang
-                log.emit("lease.limit", **self._about, left=left)
+                self._telling.say("lease.limit", left=left)
             case _:
                 pass
         return None
@@ -221,23 +218,23 @@ class Delivering:
     def _start(self) -> None:
         """Fork the job."""
         work = self._bench.work(self._message, self._bench.slip)
-        self._oom_before = self._bench.oom.look()
+        self._telling.job_begins()
         try:
             started = self._bench.start(lambda parent: job.run(work, parent))
         except OSError as error:
             self.starved = True
-            log.emit("job.not_started", **self._about, error=os.strerror(error.errno or 0))
+            self._telling.say("job.not_started", error=os.strerror(error.errno or 0))
             self._step(on.NotStarted(now()))
             return
         self._job = started
         self._bench.board.note(job_pid=started.pid, job_started_at=started.started)
         self._bench.board.title(f"job {self._message.id[:CUT_ID]}")
-        log.emit("job.started", **self._about, job_pid=started.pid)
+        self._telling.say("job.started", job_pid=started.pid)
 
     def _stop(self, action: on.Terminate | on.Kill | on.Freeze, running: Living) -> on.Event | None:
         match action:
             case on.Terminate():
-                log.emit("job.stopping", **self._about, job_pid=running.pid, why=self._delivery.stop)
+                self._telling.say("job.stopping", job_pid=running.pid, why=self._delivery.stop)
                 self._bench.slip.ask_to_stop()
                 running.terminate()
             case on.Kill():
@@ -248,7 +245,7 @@ class Delivering:
                     return on.Exited(now(), exit_)
                 if running.ended:  # the same, but something of it lingers: its end comes with that
                     return None
-                log.emit("job.stopping", **self._about, job_pid=running.pid, why=self._delivery.stop)
+                self._telling.say("job.stopping", job_pid=running.pid, why=self._delivery.stop)
                 return on.Frozen(now())
         return None
 
@@ -257,10 +254,10 @@ class Delivering:
         try:
             self._handler = self._bench.start(lambda parent: job.handle(work, parent))
         except OSError as error:
-            log.emit("handler.not_started", **self._about, error=os.strerror(error.errno or 0))
+            self._telling.say("handler.not_started", error=os.strerror(error.errno or 0))
             return on.HandlerExited(now(), Exit(code=1))
         fields = {"handler_pid": self._handler.pid, "tries": self._delivery.handler_tries}
-        log.emit("handler.started", **self._about, **fields)
+        self._telling.say("handler.started", **fields)
         return None
 
     def _extend(self, seconds: int) -> on.Event:
@@ -271,15 +268,15 @@ class Delivering:
         except QueueError as error:
             self._troubled(error)
             left = self._delivery.lease_until - now()
-            log.emit("lease.failed", **self._about, error=str(error), left=left)
+            self._telling.say("lease.failed", error=str(error), left=left)
             return on.ExtendFailed(now(), random.random())
         if now() < self._delivery.lease_until:  # else it is not ours any more, whatever SQS says
             self._bench.board.note(lease_until=before + seconds, lease=seconds)
-        log.emit("lease.extended", **self._about, seconds=seconds)
+        self._telling.say("lease.extended", seconds=seconds)
         if self._job is not None:
             self._bench.board.title(f"job {self._message.id[:CUT_ID]} {now() - self._job.started:.0f}s")
             if self._delivery.phase is Phase.RUNNING and processes.is_stopped(self._job.pid):
-                log.emit("job.frozen", **self._about, job_pid=self._job.pid)  # by somebody else: not in silence
+                self._telling.say("job.frozen", job_pid=self._job.pid)  # by somebody else: not in silence
         return on.Extended(before, now(), seconds, random.random())
 
     def _known(self) -> on.Event:
@@ -287,7 +284,7 @@ class Delivering:
             limit = self._queue.max_receive_count()
         except QueueError as error:
             self._troubled(error)
-            log.emit("policy.unknown", **self._about, error=str(error))
+            self._telling.say("policy.unknown", error=str(error))
             return on.NotKnown(now(), random.random())
         after = self._bench.slip.read().get("after")
         wanted = float(after) if isinstance(after, int | float) else None
@@ -301,10 +298,7 @@ class Delivering:
                 case Settlement.DELETE:
                     self._queue.delete(self._message)
                 case Settlement.DEAD_LETTER:
-                    self._queue.dead_letter(
-                        self._message,
-                        {"FleetDeath": f"{what.why}; attempt {self._message.attempt}, {self._certificate}"[:500]},
-                    )
+                    self._queue.dead_letter(self._message, self._telling.letter(what.why))
                 case _:
                     # Nobody knows our siblings' polls without a master: hide it until they are over.
                     least = ceil(self._bench.plan.wait_time) + 1 if self._ears.blind else 0
@@ -313,7 +307,7 @@ class Delivering:
         except QueueError as error:
             self._troubled(error)
             self.refusal = error
-            log.emit("message.unsettled", **self._about, settlement=what.settlement.value, error=str(error))
+            self._telling.say("message.unsettled", settlement=what.settlement.value, error=str(error))
             return on.SettleFailed(now(), random.random(), error.trouble in (Trouble.MESSAGE, Trouble.FINAL))
         self.refusal = None
         return on.SettleDone()
@@ -322,34 +316,6 @@ class Delivering:
         """A failed credential look-up is remembered by a session for ever; a new one may heal it."""
         if error.trouble is Trouble.SESSION:
             self._bench.renew()
-
-    # What people see.
-
-    def _tell_end(self) -> None:
-        """The job's death certificate."""
-        delivery = self._delivery
-        if self._job is None or delivery.outcome is None or delivery.exit is None:
-            return
-        memory_ran_out = delivery.exit.signal == signal.SIGKILL and grew(self._oom_before, self._bench.oom.look())
-        found = certificate.of(self._job, delivery, memory_ran_out)
-        reason = self._bench.slip.read().get("reason") if delivery.outcome is Outcome.REJECTED else None
-        self._certificate = certificate.phrase(found)
-        limit = {"limit": self._rules.job_timeout} if delivery.outcome is Outcome.TIMED_OUT else {}
-        log.emit(f"job.{delivery.outcome.value}", **self._about, **found, **limit, reason=str(reason or "")[:500])
-
-    def _tell_lingers(self, job: Living) -> None:
-        """Once, and not of what only takes its time to die."""
-        if not self._lingered:
-            self._lingered, self._lingers_at = True, now() + TO_DIE
-        elif now() >= self._lingers_at:
-            self._lingers_at = inf
-            log.emit("job.lingers", **self._about, job_pid=job.pid, left=job.lingers)
-
-    def _tell_handler(self, exit_: Exit) -> None:
-        if self._handler is None:
-            return
-        level = "handler.ended" if exit_.code == 0 else "handler.failed"
-        log.emit(level, **self._about, handler_pid=self._handler.pid, exit=processes.phrase(exit_))
 
     def _end(self) -> None:
         """Say what became of the message."""
@@ -373,4 +339,4 @@ class Delivering:
                 max_rss_mib=used,
             )
         )
-        log.emit(f"message.{how.value}", **self._about, why=why, delay=self.delay)
+        self._telling.say(f"message.{how.value}", why=why, delay=self.delay)

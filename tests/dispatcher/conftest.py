@@ -2,7 +2,7 @@
 
 import pytest
 
-from fleet import batch, delivering, dispatcher
+from fleet import batch, delivering, dispatcher, telling
 from fleet.core.delivery import Delivery, Rules
 from fleet.core.messages import Plan
 from fleet.core.queue import Message
@@ -14,7 +14,7 @@ from tests.support.workbench import MESSAGE, PLAN, World
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
     """The world, installed."""
     world = World()
-    world.install(monkeypatch, batch, delivering, dispatcher)
+    world.install(monkeypatch, batch, delivering, dispatcher, telling)
     return world
 
 

@@ -6,9 +6,7 @@ from fleet.core.delivery import Rules
 from fleet.core.exits import Settlement
 from fleet.core.queue import Trouble
 from tests.dispatcher.conftest import run
-from tests.support.workbench import GOOD, World
-
-HANDLED = Rules(handler=True)
+from tests.support.workbench import GOOD, HANDLED, RETRY, World
 
 
 def test_the_lease_is_extended_every_third(world: World) -> None:
@@ -145,6 +143,18 @@ def test_what_only_takes_its_time_to_die_is_not_worth_a_word(world: World) -> No
     run(world)
     assert not world.told("job.lingers")
     assert world.settled.settlement is Settlement.DELETE
+
+
+def test_one_that_lingered_only_for_a_moment_wakes_nobody_later(world: World) -> None:
+    """Its message is held for a long time then."""
+    world.ears.deaf = True
+    world.at(2.0, lambda: setattr(world.processes[0], "leaves", True))
+    world.ends(3.0, RETRY)
+    world.at(3.5, lambda: world.processes[0].let_go())
+    world.at(30.0, lambda: setattr(world.ears, "freed", True))
+    run(world)
+    assert not world.told("job.lingers")
+    assert world.only("release") == ["release message-1 0"]
 
 
 def test_the_second_to_die_is_waited_for_exactly(world: World) -> None:

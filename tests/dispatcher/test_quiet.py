@@ -9,10 +9,9 @@ import pytest
 from fleet.core.exits import Exit, Outcome, Settlement
 from fleet.core.queue import Message
 from tests.dispatcher.conftest import run
-from tests.support.workbench import BAD, GOOD, KILLED, SEGV, World
+from tests.support.workbench import BAD, GOOD, KILLED, RETRY, SEGV, World
 
 LONG_ID = Message("0123456789", "handle", "secret", attempt=3)
-RETRY = Exit(code=75)
 
 
 def test_the_path_of_a_quiet_message(world: World) -> None:

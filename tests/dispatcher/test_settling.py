@@ -5,14 +5,10 @@ from dataclasses import replace
 import pytest
 
 from fleet.core.delivery import Rules
-from fleet.core.exits import Exit, Policy, Settlement
+from fleet.core.exits import Policy, Settlement
 from fleet.core.queue import Trouble
 from tests.dispatcher.conftest import deliver, run
-from tests.support.workbench import BAD, GOOD, MESSAGE, SEGV, World
-
-HANDLED = Rules(handler=True)
-RETRY = Exit(code=75)
-REJECT = Exit(code=65)
+from tests.support.workbench import BAD, GOOD, HANDLED, MESSAGE, REJECT, RETRY, SEGV, World
 
 
 def test_the_intent_is_written_before_each_request(world: World) -> None:

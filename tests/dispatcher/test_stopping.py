@@ -9,9 +9,7 @@ from fleet.core.delivery import Handled, Rules
 from fleet.core.exits import Exit, Outcome, Settlement, Stop
 from fleet.core.queue import Trouble
 from tests.dispatcher.conftest import run
-from tests.support.workbench import BAD, GOOD, PLAN, SEGV, World
-
-HANDLED = Rules(handler=True)
+from tests.support.workbench import BAD, GOOD, HANDLED, PLAN, SEGV, World
 
 
 def test_a_drain_stops_the_job_when_its_time_is_over(world: World) -> None:

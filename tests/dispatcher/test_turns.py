@@ -9,9 +9,7 @@ from fleet.core.exits import Exit, Outcome, Settlement
 from fleet.core.messages import Held
 from fleet.core.queue import Trouble
 from tests.dispatcher.conftest import deliver, run
-from tests.support.workbench import MESSAGE, World
-
-RETRY = Exit(code=75)
+from tests.support.workbench import MESSAGE, RETRY, World
 
 
 def test_one_that_comes_late_goes_back_untouched(world: World) -> None:

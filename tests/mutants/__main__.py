@@ -61,9 +61,10 @@ IN_MEMORY: dict[str, tuple[str, ...]] = {
     "delivering": ("tests/dispatcher",),
     "dispatcher": ("tests/dispatcher",),
     "batch": ("tests/dispatcher",),
+    "telling": ("tests/dispatcher",),
 }
 IN_PROCESSES: dict[str, tuple[str, ...]] = dict.fromkeys(
-    ("delivering", "dispatcher", "batch", "running", "job"),
+    ("delivering", "dispatcher", "batch", "telling", "running", "job"),
     ("tests/pool/settling", "tests/pool/test_job_ends.py", "tests/pool/test_lease.py", "tests/pool/test_drain.py"),
 ) | {
     "library": library("test_arguments", "test_endings", "test_polling", "test_signals"),

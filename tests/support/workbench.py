@@ -28,7 +28,9 @@ from fleet.system.slip import Slip
 from fleet.workbench import Act, Bench
 
 PLAN = Plan("app:job", "name", "jobs", 1, visibility=60.0, wait_time=10.0, exit_timeout=30.0, drain_timeout=40.0)
+HANDLED = Rules(handler=True)
 GOOD, BAD, SEGV, KILLED = Exit(code=0), Exit(code=1), Exit(signal=11), Exit(signal=9)
+RETRY, REJECT = Exit(code=75), Exit(code=65)
 MESSAGE = Message("message-1", "handle-1", "secret")
 
 
@@ -46,6 +48,7 @@ class World:
         self.slip = Slip()
         self.oom = Memory()
         self.frozen_by_somebody: set[int] = set()
+        self._in_vain = 0  # waits in a row that took no time, though nothing happened
         self._script: list[tuple[float, Callable[[], object]]] = []
 
     def install(self, patch: pytest.MonkeyPatch, *modules: Any) -> None:
@@ -112,6 +115,8 @@ class World:
             happening()
             return
         assert until < inf, "it waits for ever"
+        self._in_vain = self._in_vain + 1 if until <= self.time else 0
+        assert self._in_vain < 9, "it spins"
         self.time = max(self.time, until)
 
     # What was done.

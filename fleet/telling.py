@@ -1,0 +1,66 @@
+"""What people are told of one delivery: its log, its job's death certificate, what lingers."""
+
+import signal
+from math import inf
+from typing import Any
+
+from fleet import certificate
+from fleet.core.delivery import Delivery
+from fleet.core.exits import Exit, Outcome
+from fleet.core.queue import Message
+from fleet.system import log, processes
+from fleet.system.clock import now
+from fleet.system.memory import grew
+from fleet.workbench import Bench, Living
+
+TO_DIE = 1.0  # seconds: what a killed process may take to be gone
+MOST_SAID = 500  # characters of a reason that user code gives, and of a dead letter's attribute
+
+
+class Telling:
+    """Tells. `speaks_at`: when there is something to say though nothing has happened."""
+
+    def __init__(self, bench: Bench, message: Message) -> None:
+        self._bench = bench
+        self._about = {"slot": bench.slot, "message_id": message.id, "attempt": message.attempt}
+        self._oom_before = b""
+        self._lingered = False
+        self.speaks_at = inf
+        self._certificate = ""
+
+    def say(self, event: str, **fields: Any) -> None:
+        """One event of the log, about this message."""
+        log.emit(event, **self._about, **fields)
+
+    def job_begins(self) -> None:
+        """From now on a kill that the kernel counts may be this job's."""
+        self._oom_before = self._bench.oom.look()
+
+    def job_ended(self, job: Living, delivery: Delivery) -> None:
+        """Its death certificate."""
+        self.speaks_at = inf
+        if delivery.outcome is None or delivery.exit is None:
+            return
+        memory_ran_out = delivery.exit.signal == signal.SIGKILL and grew(self._oom_before, self._bench.oom.look())
+        found = certificate.of(job, delivery, memory_ran_out)
+        self._certificate = certificate.phrase(found)
+        reason = self._bench.slip.read().get("reason") if delivery.outcome is Outcome.REJECTED else None
+        limit = {"limit": self._bench.rules.job_timeout} if delivery.outcome is Outcome.TIMED_OUT else {}
+        self.say(f"job.{delivery.outcome.value}", **found, **limit, reason=str(reason or "")[:MOST_SAID])
+
+    def job_lingers(self, job: Living) -> None:
+        """Once, and not of what only takes its time to die."""
+        if not self._lingered:
+            self._lingered, self.speaks_at = True, now() + TO_DIE
+        elif now() >= self.speaks_at:
+            self.speaks_at = inf
+            self.say("job.lingers", job_pid=job.pid, left=job.lingers)
+
+    def handler_ended(self, handler: Living, exit_: Exit) -> None:
+        """However it did."""
+        event = "handler.ended" if exit_.code == 0 else "handler.failed"
+        self.say(event, handler_pid=handler.pid, exit=processes.phrase(exit_))
+
+    def letter(self, why: str) -> dict[str, str]:
+        """A dead letter's attributes: why, at which attempt, and how the job had ended."""
+        return {"FleetDeath": f"{why}; attempt {self._about['attempt']}, {self._certificate}"[:MOST_SAID]}
