@@ -1,5 +1,7 @@
 """Bad input: an exit status that says which kind, and one line that says what, and what would be right."""
 
+from pathlib import Path
+
 import pytest
 
 from tests.support.pool import APPS, REPOSITORY, Finished, Home, run_fleet
@@ -92,6 +94,33 @@ def test_no_region(home: Home, queue: LiveQueue) -> None:
     ended = run_fleet(home, "start", "--queue", queue.name, "jobs:job", env=env)
     assert ended.status == USAGE
     assert "--region" in ended.error_line
+
+
+@pytest.mark.parametrize("region", [(), ("--region", "us-east-1")])
+def test_a_profile_that_is_not_there(home: Home, queue: LiveQueue, region: tuple[str, ...]) -> None:
+    """Also without an endpoint, where the region's name is looked at first."""
+    env = home.environment(AWS_PROFILE="nobodys")
+    ended = run_fleet(home, "start", "--queue", queue.name, *region, "jobs:job", env=env)
+    assert ended.status == USAGE
+    assert "nobodys" in ended.error_line
+
+
+def test_an_aws_configuration_that_cannot_be_parsed(home: Home, queue: LiveQueue, tmp_path: Path) -> None:
+    file = tmp_path / "aws"
+    file.write_text("[default\n")
+    env = home.environment(AWS_CONFIG_FILE=str(file))
+    del env["AWS_DEFAULT_REGION"]
+    ended = run_fleet(home, "start", "--queue", queue.name, "jobs:job", env=env)
+    assert ended.status == USAGE
+    assert str(file) in ended.error_line
+
+
+def test_a_ca_bundle_that_is_not_there(home: Home, queue: LiveQueue) -> None:
+    endpoint = ("--endpoint-url", "https://127.0.0.1:1")
+    env = home.environment(AWS_CA_BUNDLE="/no/bundle.pem")
+    ended = run_fleet(home, "start", "--queue", queue.name, *endpoint, "jobs:job", env=env)
+    assert ended.status == USAGE
+    assert "/no/bundle.pem" in ended.error_line
 
 
 # The app

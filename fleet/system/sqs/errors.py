@@ -41,7 +41,7 @@ def classified(error: Exception, queue: str, endpoint_url: str | None) -> QueueE
             return QueueError(
                 Trouble.SESSION, f"{name}: no AWS credentials found (environment, profile or instance role)"
             )
-        case e.ProfileNotFound():
+        case e.ProfileNotFound() | e.ConfigParseError() | e.ConfigNotFound():
             return QueueError(Trouble.USAGE, f"{name}: {error}")
         case e.NoRegionError():
             return QueueError(Trouble.USAGE, f"{name}: no region given; use --region or AWS_DEFAULT_REGION")

@@ -44,12 +44,15 @@ def address(plan: Plan) -> Address:
 
 def region_trouble(region: str | None) -> str | None:
     """What is wrong with a region's name, with the closest ones that exist; None if it is good."""
+    from botocore.exceptions import BotoCoreError
     from botocore.session import Session
 
     session = Session()
-    known = sorted(
-        {name for part in session.get_available_partitions() for name in session.get_available_regions("sqs", part)}
-    )
+    try:
+        parts = session.get_available_partitions()
+        known = sorted({name for part in parts for name in session.get_available_regions("sqs", part)})
+    except BotoCoreError:  # no such profile, a file that cannot be parsed: the first call says it
+        return None
     if region is None or region in known:
         return None
     close = difflib.get_close_matches(region, known, n=3)
@@ -125,8 +128,13 @@ class Sessions:
 
     @property
     def region(self) -> str | None:
-        """The region: as given, as boto3 finds it, as the queue's URL says."""
-        region: str | None = self.address.region or self._session.get_config_variable("region")
+        """The region: as given, as boto3 finds it, as the queue's URL says. Raises QueueError."""
+        from botocore.exceptions import BotoCoreError
+
+        try:
+            region: str | None = self.address.region or self._session.get_config_variable("region")
+        except BotoCoreError as error:
+            raise classified(error, self.address.name, self.address.endpoint_url) from None
         if not region and self.address.is_url:
             found = _REGION.search(self.address.queue)
             region = found and found.group()
@@ -158,7 +166,12 @@ class Sessions:
         """AWS_CA_BUNDLE or the profile's ca_bundle, else the authorities that botocore trusts."""
         from botocore.httpsession import get_cert_path
 
-        return ssl.create_default_context(cafile=self._session.get_config_variable("ca_bundle") or get_cert_path(True))
+        bundle = self._session.get_config_variable("ca_bundle") or get_cert_path(True)
+        try:
+            return ssl.create_default_context(cafile=bundle)
+        except OSError as error:  # ssl's own errors are such, too
+            text = f"queue {self.address.name!r}: the CA bundle {bundle} cannot be used ({error.strerror or error})"
+            raise QueueError(Trouble.USAGE, text) from None
 
     def _keys(self) -> Any:
         """The credentials as they are now; those that expire are renewed by botocore in time."""
