@@ -144,6 +144,54 @@ def test_it_may_be_made_before_a_fork_and_used_in_both(run: Run, queue: LiveQueu
     assert queue.depth() == EMPTY
 
 
+def test_what_was_asked_before_a_fork_leaves_no_connection_to_share(run: Run, queue: LiveQueue) -> None:
+    queue.send("a", "b")
+    program = run(
+        """
+        jobs = fleet.Queue.open(sys.argv[1], endpoint_url=sys.argv[2])
+        lone = fleet.Dispatcher(jobs, wait_time=1)
+        lone.allow_retries
+        def sockets():
+            return {os.readlink(f"/proc/self/fd/{fd}") for fd in jobs.descriptors}
+        before = sockets()
+        child = os.fork()
+        word("parent" if child else "child", lone.dispatch(lambda body: None), len(before), len(sockets() & before))
+        if child:
+            os.waitpid(child, 0)
+        else:
+            os._exit(0)
+        """,
+        queue.name,
+        queue.server.endpoint,
+    )
+    assert program.wait() == 0, program.errors()
+    assert sorted(program.words.all()) == [["child", True, 1, 0], ["parent", True, 1, 1]]
+    assert queue.depth() == EMPTY
+
+
+def test_a_job_that_uses_the_queue_itself_keeps_its_files(run: Run, queue: LiveQueue) -> None:
+    """Its process has lost the connection, and the numbers of its descriptors are free for whatever it opens."""
+    queue.send("a")
+    program = run(
+        """
+        jobs = fleet.Queue.open(sys.argv[1], endpoint_url=sys.argv[2])
+        def job(body):
+            files = [open(HERE / f"file{each}", "w") for each in range(20)]
+            word("sent", jobs.send([body + "b"]))
+            for file in files:
+                file.write("x")
+                file.close()
+            word("kept", sum((HERE / f"file{each}").read_text() == "x" for each in range(20)))
+        word("returned", fleet.Dispatcher(jobs).dispatch(job))
+        """,
+        queue.name,
+        queue.server.endpoint,
+    )
+    assert program.wait() == 0, program.errors()
+    assert program.words.all() == [["sent", 1], ["kept", 20], ["returned", True]]
+    assert queue.depth().visible == 1
+
+
 def test_a_jobs_process_has_no_connection_of_fleets(run: Run, queue: LiveQueue) -> None:
     queue.send("a")
     program = run(

@@ -56,6 +56,9 @@ class Line:
     def close(self) -> None:
         """Nothing."""
 
+    def forget(self) -> None:
+        """Nothing."""
+
     @property
     def descriptors(self) -> tuple[int, ...]:
         """None."""
@@ -78,6 +81,7 @@ def opened(operation: str, answer: object) -> SqsQueue:
     queue = SqsQueue(SESSIONS, None if operation == "GetQueueUrl" else "http://localhost/1/jobs")
     name = "GetQueueAttributes" if operation == "RedrivePolicy" else operation
     queue._long = queue._short = Line({name: answer})
+    queue._user = os.getpid()  # its lines are this process's
     return queue
 
 

@@ -7,6 +7,7 @@ fork, with what `Sessions.prepare` loaded before it.
 
 import json
 import math
+import os
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -57,6 +58,7 @@ class SqsQueue:
         self._beat = beat
         self._dead_letter_urls: dict[str, str] = {}
         self._elsewhere: SqsQueue | None = None
+        self._user = 0  # the process whose lines these are
 
     @property
     def url(self) -> str:
@@ -90,12 +92,23 @@ class SqsQueue:
 
     def close(self) -> None:
         """Hang up; the next call connects anew."""
+        self._own()
         for line in (self._long, self._short):
             if line is not None:
                 line.close()
         if self._elsewhere is not None:
             self._elsewhere.close()
         self._long = self._short = self._elsewhere = None
+
+    def _own(self) -> None:
+        """Lines are not shared with the process that we were forked from: each would read the other's answers."""
+        if self._user != (us := os.getpid()):
+            for line in (self._long, self._short):
+                if line is not None:
+                    line.forget()
+            if self._elsewhere is not None:
+                self._elsewhere._own()
+            self._user, self._long, self._short, self._elsewhere = us, None, None, None
 
     @property
     def descriptors(self) -> tuple[int, ...]:
@@ -114,6 +127,7 @@ class SqsQueue:
         return self._poll(answers.messages, wait, visibility, most)
 
     def _poll(self, read: Callable[[Any], Answer], wait: float, visibility: float, most: int, **more: Any) -> Answer:
+        self._own()
         if self._long is None:
             self._long = self._sessions.line(self._wait_time + READ_MARGIN)
             self._made_short()  # now, while there is time: the first delete must not wait for it
@@ -223,6 +237,7 @@ class SqsQueue:
             self._url = self._call("CreateQueue", answers.queue_url, QueueName=name, Attributes=attributes)
 
     def _call(self, operation: str, read: Callable[[Any], Answer], **arguments: Any) -> Answer:
+        self._own()
         return self._ask(self._made_short(), operation, read, **arguments)
 
     def _made_short(self) -> Line:

@@ -69,6 +69,9 @@ class Line(Protocol):
     def close(self) -> None:
         """Hang up."""
 
+    def forget(self) -> None:
+        """It is another process's: its connection is left alone."""
+
     @property
     def descriptors(self) -> tuple[int, ...]:
         """What a forked child must not keep, as far as it is known."""
@@ -87,6 +90,9 @@ class _Client:
 
     def close(self) -> None:
         self._client.close()
+
+    def forget(self) -> None:
+        """It ends with the client."""
 
     @property
     def descriptors(self) -> tuple[int, ...]:

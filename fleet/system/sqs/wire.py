@@ -64,6 +64,11 @@ class Wire:
         """Hang up; the next call connects anew."""
         self._connection.close()
 
+    def forget(self) -> None:
+        """In a forked child. Not closed: a job's process has no descriptor of ours, and the number may be its own."""
+        if self._connection.sock is not None:
+            self._connection.sock.detach()
+
     @property
     def descriptors(self) -> tuple[int, ...]:
         """What a forked child must not keep."""
