@@ -210,6 +210,17 @@ def test_a_connection_that_the_server_closed_is_made_anew(queue: Open, endpoint:
         (503, {}, b"<html>", Trouble.PASSING, "503"),
         (500, {}, b"[1]", Trouble.PASSING, "500"),
         (400, {}, b'{"__type": "x#RequestThrottled"}', Trouble.PASSING, "RequestThrottled"),
+        (
+            403,
+            {},
+            b'{"__type": "x#InvalidSignatureException"}',
+            Trouble.SESSION,
+            "InvalidSignature",
+        ),  # our clock is wrong
+        (403, {"x-amzn-query-error": "OverLimit;Sender"}, b"{}", Trouble.PASSING, "OverLimit"),
+        (400, {}, b'{"__type": "x#RequestAbortedException"}', Trouble.PASSING, "RequestAborted"),
+        (408, {}, b'{"__type": "x#RequestTimeoutException"}', Trouble.PASSING, "RequestTimeout"),
+        (408, {}, b"", Trouble.PASSING, "408"),
         (418, {}, b"\xff\xfe", Trouble.FINAL, "418"),
         (200, {}, b"not json", Trouble.PASSING, "no usable answer"),
         (200, {}, b'["a list"]', Trouble.PASSING, "no usable answer"),

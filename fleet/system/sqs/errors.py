@@ -5,10 +5,14 @@ import re
 from fleet.core.queue import QueueError, Trouble
 from fleet.system.sqs.wire import NoAnswer, Refused, Unreachable
 
-_RETRYABLE = re.compile(r"Throttl|TooManyRequests|RequestLimit|SlowDown|ServiceUnavailable|Internal", re.IGNORECASE)
+_RETRYABLE = re.compile(
+    r"Throttl|TooManyRequests|RequestLimit|OverLimit|SlowDown|ServiceUnavailable|Internal|RequestTimeout|RequestAborted",
+    re.IGNORECASE,
+)
 _DENIED = re.compile(r"AccessDenied|Forbidden|NotAuthorized|AuthFailure|OptInRequired|KmsAccessDenied", re.IGNORECASE)
 _CREDENTIALS = re.compile(
-    r"ExpiredToken|RequestExpired|InvalidClientTokenId|UnrecognizedClient|InvalidAccessKeyId|SignatureDoesNotMatch"
+    r"ExpiredToken|RequestExpired|InvalidClientTokenId|UnrecognizedClient|InvalidAccessKeyId"
+    r"|SignatureDoesNotMatch|InvalidSignature"  # also: our clock is wrong
 )
 _HANDLE = re.compile(r"ReceiptHandle|MessageNotInflight|InvalidParameterValue")
 
@@ -63,10 +67,10 @@ def _refusal(code: str, status: int, name: str) -> QueueError:
         return QueueError(Trouble.FINAL, f"{name} does not exist; create it, or check --queue and --region")
     if _CREDENTIALS.search(code):
         return QueueError(Trouble.SESSION, f"{name}: SQS does not accept the credentials ({code})")
+    if _RETRYABLE.search(code) or status >= 500 or status in (408, 429):
+        return QueueError(Trouble.PASSING, f"{name}: SQS answers {code or status}")
     if _DENIED.search(code) or status == 403:
         return QueueError(Trouble.FINAL, f"{name}: access denied ({code}); the role needs sqs:ReceiveMessage and more")
-    if _RETRYABLE.search(code) or status >= 500 or status == 429:
-        return QueueError(Trouble.PASSING, f"{name}: SQS answers {code or status}")
     if _HANDLE.search(code):
         return QueueError(Trouble.MESSAGE, f"{name}: {code}")
     return QueueError(Trouble.FINAL, f"{name}: SQS refuses the call ({code or status})")
