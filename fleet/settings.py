@@ -84,13 +84,20 @@ def _delays(value: Any) -> tuple[float, ...]:
 def _topics(value: Any) -> tuple[str, ...]:
     """`ARN,ARN`, or a list of such."""
     parts = [value] if isinstance(value, str) else value
-    return tuple(each for part in parts for each in part.split(","))
+    return tuple(each for part in parts for each in _text(part).split(","))
+
+
+def _path(value: Any) -> str:
+    if not isinstance(value, str) or not value or "\0" in value:
+        raise ValueError(value)
+    return value
 
 
 def _text(value: Any) -> str:
-    if not isinstance(value, str) or not value:
-        raise ValueError(value)
-    return value
+    """Titles and requests are made of it: bytes that are not UTF-8, lone surrogates by now, fit into neither."""
+    text = _path(value)
+    text.encode()
+    return text
 
 
 def _seconds(least: float, most: float = float("inf")) -> Check:
@@ -217,10 +224,12 @@ class Settings:
     boot_timeout: float = option(60.0, _seconds(0.1), "Time for the app's import, and for a dispatcher to be ready.")
     start_timeout: float = option(30.0, _seconds(0), "How long a failing queue is retried at start.")
     name: str = option(None, _TEXT, "Names the pool: title, lock, logs.", shown="app@queue")
-    control: str | None = option(None, _TEXT, "Path of the control socket.", shown="in the runtime directory")
+    control: str | None = option(
+        None, Check(_path, right="a path"), "Path of the control socket.", shown="in the runtime directory"
+    )
     health_file: str = option(
         None,
-        Check(_text, right="a path", metavar="PATH"),
+        Check(_path, right="a path", metavar="PATH"),
         "What the pool does, as JSON, rewritten at least every 5 s; see fleet check.",
         shown="none",
     )
@@ -301,7 +310,7 @@ def _file(given: str | None) -> tuple[dict[str, Any], str]:
         if given is None:
             return {}, ""
         raise SettingsError(f"--config: there is no file {given}") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # not UTF-8, not TOML, a number too long, brackets too deep
         raise SettingsError(f"{path}: {error}") from None
     known = [each.name for each in fields(Settings)]
     for key in read:
@@ -316,7 +325,7 @@ def _checked(check: Check, raw: Any, flag: str, origin: str) -> Any:
     try:
         value = check.kind(raw)
         good = check.rule(value)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         good = False
     if not good:
         raise SettingsError(f"{flag} is {raw!r} ({origin}); it must be {check.right}")
