@@ -73,6 +73,8 @@ class Dispatcher:
         _check("drain_timeout", drain_timeout)
         _check("exit_timeout", exit_timeout)
         _check("job_timeout", inf if job_timeout is None else job_timeout)
+        for delay in retry_delay:
+            _check("retry_delay", delay, 0, 43_200)
         if dead_letter not in ("native", "direct"):
             raise ValueError(f"dead_letter is {dead_letter!r}; it must be native or direct")
         self._queue, self._name = queue, worker_process_name
@@ -123,6 +125,8 @@ class Dispatcher:
         what the transformer raises, TypeError for a name given twice; then the message has been released before.
         """
 
+        _check_callable(job=job, message_transformer=message_transformer or str, exit_handler=exit_handler or str)
+
         def call(message: Message) -> Call:
             value = message_transformer(message) if message_transformer else message.body
             given, named = merged(*transformed(value), args, kwargs)
@@ -137,6 +141,8 @@ class Dispatcher:
 
         It returns a dict: `_job`, and if wanted `_exit_handler` and `_job_args`; all else are named arguments.
         """
+
+        _check_callable(message_transformer=message_transformer)
 
         def call(message: Message) -> Call:
             found = routed(message_transformer(message))
@@ -224,6 +230,13 @@ def _check(name: str, value: float, least: float = 0, most: float = inf) -> None
     if not least <= value <= most:
         right = f"from {least:g} to {most:g} seconds" if most < inf else f"{least:g} seconds or more"
         raise ValueError(f"{name} is {value!r}; it must be {right}")
+
+
+def _check_callable(**given: object) -> None:
+    """Before a message is taken: what the caller has mistaken must not cost it one of its attempts."""
+    for name, value in given.items():
+        if not callable(value):
+            raise TypeError(f"{name} is of type {type(value).__name__}; it must be callable")
 
 
 def _ends_with(asked: Exception) -> Call:

@@ -291,6 +291,8 @@ def test_attempt_is_the_messages() -> None:
         ({"drain_timeout": -1}, "drain_timeout is -1; it must be 0 seconds or more"),
         ({"exit_timeout": -0.5}, "exit_timeout is -0.5"),
         ({"job_timeout": -1}, "job_timeout is -1"),
+        ({"retry_delay": (10, -1)}, "retry_delay is -1; it must be from 0 to 43200 seconds"),
+        ({"retry_delay": (float("nan"),)}, "retry_delay is nan"),
         ({"dead_letter": "never"}, "dead_letter is 'never'; it must be native or direct"),
     ],
 )
@@ -310,3 +312,14 @@ def test_the_job_knows_its_message(words: Words) -> None:
     environment = {"FLEET_JOB_ATTEMPT": "1", "FLEET_JOB_ID": "m1", "FLEET_JOB_QUEUE": "MemoryQueue"}
     assert words.all() == [["m1", "x", environment | {"FLEET_JOB_SLOT": "0"}]]
     assert signal.getsignal(signal.SIGTERM) is not signal.SIG_IGN
+
+
+@pytest.mark.parametrize("mistaken", ["job", "message_transformer", "exit_handler"])
+def test_what_cannot_be_called_costs_no_message_an_attempt(mistaken: str) -> None:
+    queue = MemoryQueue("a")
+    given: dict[str, Any] = {"job": print, mistaken: "print"}
+    with pytest.raises(TypeError, match=f"{mistaken} is of type str; it must be callable"):
+        Dispatcher(queue).dispatch(**given)
+    with pytest.raises(TypeError, match="message_transformer is of type dict; it must be callable"):
+        Dispatcher(queue).dispatch_by_message_attribute({"_job": print})  # type: ignore[arg-type]
+    assert not queue.asked("receive")
