@@ -46,6 +46,8 @@ def load(app: str) -> Job:
             found = getattr(found, name)
         except AttributeError:
             raise AppError(_no_attribute(app, found, name)) from None
+        except BaseException as error:  # noqa: BLE001 - a module's __getattr__, a property: the app's own code
+            raise AppError(f"{app}: getting {name} failed: {type(error).__name__}", _own_trace(error)) from None
     if not callable(found):
         raise AppError(f"{app} is of type {type(found).__name__}; a job must be callable")
     job: Job = found
@@ -80,7 +82,9 @@ def _own_trace(error: BaseException) -> str:
 
 
 def _no_attribute(app: str, owner: Any, name: str) -> str:
-    there = [each for each, value in vars(owner).items() if callable(value) and not each.startswith("_")]
+    there = [
+        each for each, value in getattr(owner, "__dict__", {}).items() if callable(value) and not each.startswith("_")
+    ]
     module = getattr(owner, "__name__", None)
     own = [each for each in there if getattr(getattr(owner, each), "__module__", None) == module] or there
     close = difflib.get_close_matches(name, own, n=1)

@@ -147,12 +147,24 @@ def test_an_attribute_that_cannot_be_called(home: Home, queue: LiveQueue) -> Non
     assert "int" in ended.error_line
 
 
+def test_an_attribute_of_what_has_none(home: Home, queue: LiveQueue) -> None:
+    ended = start(home, *on(queue), "jobs:not_a_job.job")
+    assert ended.status == APP
+    assert "int has no job" in ended.error_line
+
+
 def check_traceback_is_the_apps(ended: Finished, error: str, file: str) -> None:
     assert ended.status == APP
     assert error in ended.errors
     frames = [line for line in ended.errors.splitlines() if line.lstrip().startswith("File ")]
     assert any(file in frame for frame in frames)
     assert not any(str(REPOSITORY / "fleet") in frame or "importlib" in frame for frame in frames)
+
+
+def test_an_app_that_raises_when_its_job_is_asked_for(home: Home, queue: LiveQueue) -> None:
+    ended = start(home, *on(queue), "lazy:job")
+    check_traceback_is_the_apps(ended, "RuntimeError: no licence found", "lazy.py")
+    assert "lazy:job" in ended.errors.splitlines()[-1]
 
 
 def test_an_app_that_raises_at_its_import(home: Home, queue: LiveQueue) -> None:
