@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Iterable, Iterator
-from itertools import islice
 from typing import Annotated, Any
 
 import typer
@@ -22,7 +21,7 @@ from fleet.cli.base import (
 from fleet.core.queue import QueueError, Trouble
 from fleet.system import local
 
-BATCH = 10  # messages a request
+BATCH, LARGEST = 10, 1_048_576  # messages and bytes a request
 
 
 @cli.command()
@@ -50,9 +49,15 @@ def send(
             sent += target.send(batch)
     except QueueError as error:
         code = USAGE if error.trouble is Trouble.USAGE else QUEUE_UNUSABLE
-        raise Failure(code, f"{error}" + (f"; {sent} sent before that" if sent else "")) from None
+        raise Failure(code, f"{error}" + _before(sent)) from None
+    except UnicodeDecodeError as error:
+        raise Failure(USAGE, f"standard input is not text: {error.encoding} cannot read it" + _before(sent)) from None
     typer.echo(f"{sent} sent to {address.name}")
     return DONE
+
+
+def _before(sent: int) -> str:
+    return f"; {sent} sent before that" if sent else ""
 
 
 def _answering(port: int) -> str:
@@ -67,6 +72,14 @@ def _answering(port: int) -> str:
 
 
 def _batches(lines: Iterable[str]) -> Iterator[list[str]]:
-    rest = iter(line for line in lines if line)
-    while batch := list(islice(rest, BATCH)):
+    """What fits into one request each. A body that fits into none goes alone, and SQS says so."""
+    batch: list[str] = []
+    size = 0
+    for line in filter(None, lines):
+        more = len(line.encode(errors="surrogatepass"))
+        if batch and (len(batch) == BATCH or size + more > LARGEST):
+            yield batch
+            batch, size = [], 0
+        batch, size = [*batch, line], size + more
+    if batch:
         yield batch
