@@ -88,6 +88,14 @@ def test_without_a_policy_there_is_nowhere_to_send_it(opened: Open, proxy: Fault
     assert not proxy.journal("SendMessage")
 
 
+@pytest.mark.parametrize("region", ["eu-west-1", REGION])
+def test_what_is_wrong_with_it_is_said_of_it(opened: Open, proxy: FaultProxy, region: str) -> None:
+    queue = opened(OTHERS_ARN.replace("eu-west-1", region))
+    proxy.heal("GetQueueUrl")  # and the server has no such queue
+    with pytest.raises(QueueError, match="queue 'their-dlq' does not exist"):
+        queue.dead_letter(MESSAGE, {})
+
+
 def test_a_beat_between_the_calls(opened: Open, proxy: FaultProxy) -> None:
     """Each may take its whole time-out, and the master takes a longer silence for a hang."""
     beats: list[list[str]] = []

@@ -203,11 +203,11 @@ class SqsQueue:
         self._beat()
         if arn not in self._dead_letter_urls:
             self._dead_letter_urls[arn] = there._call(
-                "GetQueueUrl", answers.queue_url, QueueName=name, QueueOwnerAWSAccountId=account
+                "GetQueueUrl", answers.queue_url, of=name, QueueName=name, QueueOwnerAWSAccountId=account
             )
             self._beat()
         letter = dead_letter(message, attributes, fifo=name.endswith(".fifo"))
-        there._call("SendMessage", answers.letter_id, QueueUrl=self._dead_letter_urls[arn], **letter)
+        there._call("SendMessage", answers.letter_id, of=name, QueueUrl=self._dead_letter_urls[arn], **letter)
 
     def _in(self, region: str) -> "SqsQueue":
         """Where calls to that region are made: here, or by one of its own."""
@@ -236,21 +236,22 @@ class SqsQueue:
             name = self._sessions.address.name
             self._url = self._call("CreateQueue", answers.queue_url, QueueName=name, Attributes=attributes)
 
-    def _call(self, operation: str, read: Callable[[Any], Answer], **arguments: Any) -> Answer:
+    def _call(self, operation: str, read: Callable[[Any], Answer], *, of: str = "", **arguments: Any) -> Answer:
+        """`of`: the queue that an error names, if it is not this one."""
         self._own()
-        return self._ask(self._made_short(), operation, read, **arguments)
+        return self._ask(self._made_short(), operation, read, of, **arguments)
 
     def _made_short(self) -> Line:
         if self._short is None:
             self._short = self._sessions.line(self._short_call, self._short_call)
         return self._short
 
-    def _ask(self, line: Line, operation: str, read: Callable[[Any], Answer], **arguments: Any) -> Answer:
+    def _ask(self, line: Line, operation: str, read: Callable[[Any], Answer], of: str = "", **arguments: Any) -> Answer:
         """One call, and its answer read: whatever is wrong with either is told apart in one place."""
         try:
             return read(line.call(operation, arguments))
         except Exception as error:  # noqa: BLE001 - classified() knows them all
-            raise classified(error, self._sessions.address.name, self._sessions.address.endpoint_url) from None
+            raise classified(error, of or self._sessions.address.name, self._sessions.address.endpoint_url) from None
 
 
 def make_with_dead_letter_queue(address: Address) -> None:
