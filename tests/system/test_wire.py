@@ -159,6 +159,15 @@ def _without_host(body: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in body.items() if name != "QueueUrl"}
 
 
+@pytest.mark.parametrize("variable", ["https_proxy", "no_proxy"])
+def test_a_proxy_for_something_else_is_no_proxy(
+    queue: Open, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    monkeypatch.setenv(variable, "example.com")
+    queue(endpoint.url).delete(Message("m", "h", ""))
+    assert endpoint.asked[0][1]["User-Agent"].startswith("fleet/")  # not botocore's
+
+
 def test_requests_are_signed_for_the_region(queue: Open, endpoint: Endpoint) -> None:
     queue(endpoint.url).delete(Message("m", "h", ""))
     path, headers, _ = endpoint.asked[0]

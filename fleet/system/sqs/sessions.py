@@ -6,6 +6,7 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
+from urllib.parse import urlsplit
 
 from fleet.core.messages import Plan
 from fleet.core.queue import QueueError, Trouble
@@ -154,7 +155,7 @@ class Sessions:
 
         try:
             site = self._site = self._site or self._found()
-            if get_environ_proxies(site.url):
+            if get_environ_proxies(site.url).get(urlsplit(site.url).scheme):
                 return _Client(self._client(read_timeout, connect_timeout))
             return Wire(site, self._keys, read_timeout, connect_timeout)
         except ValueError as error:  # not a URL
