@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from math import isfinite
 from pathlib import Path
 from typing import Annotated
 
@@ -52,6 +53,7 @@ def simulate(
     """Try the sizing rule on a trace of arrivals, without processes or a queue."""
     if not min_workers <= workers <= max_workers:
         raise Failure(USAGE, f"--workers {workers} must lie between {min_workers} and {max_workers}")
+    _check_finite(job_seconds=job_seconds, job_variation=job_variation, rate=rate, target_wait=target_wait)
     found, chosen = _traces(what or ["steady"], seed, rate), _policies(policy or ["fleet"])
     if hosts > 1 and set(chosen) - MANY_HOSTS:
         raise Failure(USAGE, f"--hosts: only the policies {', '.join(sorted(MANY_HOSTS))} know more than one host")
@@ -82,6 +84,12 @@ def simulate(
     else:
         typer.echo(tables.table(rows))
     return DONE
+
+
+def _check_finite(**given: float) -> None:
+    for name, value in given.items():
+        if not isfinite(value):
+            raise Failure(USAGE, f"--{name.replace('_', '-')} is {value}; it must be a finite number")
 
 
 def _tried(scenario: Scenario, policies: list[str]) -> tuple[Optimum, list[Result]]:

@@ -13,6 +13,7 @@ from itertools import pairwise
 from pathlib import Path
 
 HOUR, DAY = 3600, 86_400
+LONGEST = 366 * DAY
 Rate = Callable[[float], float]
 
 
@@ -106,7 +107,7 @@ def read(path: Path) -> Trace:
     try:
         with path.open(newline="", encoding="utf-8") as lines:
             rows = [(number, row) for number, row in enumerate(csv.reader(lines), 1) if row]
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise TraceError(f"{path}: {error}") from None
     if rows and not rows[0][1][0].strip().isdigit():
         rows = rows[1:]  # a header
@@ -116,7 +117,9 @@ def read(path: Path) -> Trace:
     for (_, before), (number, after) in pairwise(found):
         if after[0] <= before[0]:
             raise TraceError(f"{path}, line {number}: second {after[0]} comes after second {before[0]}")
-    arrivals = [0] * (found[-1][1][0] + 1)
+    if (last := found[-1][1][0]) >= LONGEST:
+        raise TraceError(f"{path}: second {last} is more than a year after second 0, the beginning")
+    arrivals = [0] * (last + 1)
     for _, (second, count) in found:
         arrivals[second] = count
     return Trace(path.stem, arrivals)

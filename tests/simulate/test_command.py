@@ -83,3 +83,10 @@ def test_what_cannot_be_is_one_line_and_exit_2(home: Home, arguments: tuple[str,
     done = run_fleet(home, "simulate", *arguments)
     assert done.status == 2
     assert line in done.error_line
+
+
+@pytest.mark.parametrize("option", ["--job-seconds", "--job-variation", "--rate", "--target-wait"])
+def test_a_number_without_an_end(home: Home, trace: Path, option: str) -> None:
+    done = run_fleet(home, "simulate", str(trace), option, "inf")
+    assert done.status == 2
+    assert f"{option} is inf" in done.error_line

@@ -55,6 +55,17 @@ def test_a_file_that_cannot_be_read_says_which_line(tmp_path: Path, text: str, t
         traces.read(file)
 
 
+@pytest.mark.parametrize(
+    ("text", "trouble"),
+    [("1700000000,1\n", "more than a year after second 0"), ("0," + 200_000 * "1", "field larger than field limit")],
+)
+def test_what_no_memory_would_hold_is_refused(tmp_path: Path, text: str, trouble: str) -> None:
+    file = tmp_path / "epoch.csv"
+    file.write_text(text)
+    with pytest.raises(TraceError, match=trouble):
+        traces.read(file)
+
+
 def test_a_missing_file_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(TraceError, match="No such file"):
         traces.read(tmp_path / "none.csv")
