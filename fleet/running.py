@@ -47,6 +47,7 @@ class Running:
         if self._watched is not None:
             self._poll.unregister(self._watched)
             os.close(self._watched)
+            self._watched = None
 
     @property
     def ended(self) -> bool:
@@ -102,9 +103,9 @@ class Running:
             processes.kill_group(self.pid, signal.SIGKILL)
             seen(death.exit)
             self.usage = processes.bury(self.pid)
-            self._unwatch()
+        self._unwatch()  # a descriptor of one that is gone is ready for ever: whoever waits would never wait again
         left = processes.sweep(others) if processes.has_children() else []
-        if left:  # in uninterruptible sleep, or another user's by now: woken up again when it is gone
+        if left:  # not dead yet, in uninterruptible sleep, or another user's by now: woken up again when it is gone
             self._left = left[0]
             self._watched = self._watch(self._left)
             return None
