@@ -36,6 +36,7 @@ from fleet.system.scoreboard import Board, Scoreboard
 from fleet.system.slip import Slip
 
 APP_UNUSABLE = 4
+MOST_WHY, MOST_TRACE = 8_000, 48_000  # bytes of a packet: both together must fit into one
 SCARCE = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOBUFS)
 
 
@@ -94,7 +95,8 @@ class Template:
         try:
             self._loaded = self._code.load()
         except app.AppError as error:
-            self._master.send(Failed(APP_UNUSABLE, str(error), error.trace[-30_000:]))
+            why, trace = channel.shortened(str(error), MOST_WHY), channel.shortened(error.trace, MOST_TRACE, end=True)
+            self._master.send(Failed(APP_UNUSABLE, why, trace))
             return False
         return True
 

@@ -31,6 +31,14 @@ def adopt(fd: int) -> "Channel":
     return Channel(socket.socket(fileno=fd))
 
 
+def shortened(text: str, most: int, *, end: bool = False) -> str:
+    """What of a text of unknown length fits into so many bytes of a packet: its beginning, or its end."""
+    while (length := len(json.dumps(text))) > most:
+        kept = len(text) * most // length
+        text = text[len(text) - kept :] if end else text[:kept]
+    return text
+
+
 class Channel:
     """One end. `closed` becomes true when the other side is gone."""
 

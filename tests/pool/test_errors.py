@@ -174,6 +174,18 @@ def test_an_app_that_raises_at_its_import(home: Home, queue: LiveQueue) -> None:
     assert "broken" in ended.errors.splitlines()[-1]
 
 
+@pytest.mark.parametrize("said", ["'ы' * 40_000", "'\\0' * 40_000", "'x' * 300_000", "'🙂' * 40_000"])
+@pytest.mark.parametrize("error", ["ValueError", "ModuleNotFoundError"])
+def test_an_app_that_says_more_than_fits_into_a_packet(home: Home, queue: LiveQueue, said: str, error: str) -> None:
+    """The last of it is told."""
+    (home.directory / "verbose.py").write_text(f"raise {error}({said} + 'the end')\n")
+    ended = run_fleet(home, "start", *on(queue), "verbose:job", cwd=home.directory)
+    assert ended.status == APP
+    assert "importing verbose failed" in ended.errors.splitlines()[-1]
+    assert "the end" in ended.errors
+    home.wait_empty()
+
+
 def test_an_app_that_misses_a_module_itself(home: Home, queue: LiveQueue) -> None:
     ended = start(home, *on(queue), "wants_missing:job")
     check_traceback_is_the_apps(ended, "no_such_dependency", "wants_missing.py")
