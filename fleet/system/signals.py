@@ -151,16 +151,21 @@ def let_pass() -> None:
 def set_aside_the_apps(*ours: object) -> None:
     """The handlers that an import has set are for jobs; here they would be user code in the wrong process.
 
-    Those of the group's signals are for nobody, and SIGCHLD is its default: else waiting for a child may fail.
+    Those of the group's signals are for nobody, and SIGCHLD is its default: else waiting for a child may fail. SIGPIPE
+    is ignored, as Python has it: else a log that is gone, or a connection, would be a dispatcher's death.
     """
     for number in GROUP:
         signal.signal(number, nothing)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     for number in HARMLESS:
-        handler = signal.getsignal(number)
+        handler = _signal.getsignal(number)  # as _signal.signal takes it: it knows no enums
         if handler not in (nothing, None, *ours):  # None: not Python's, so it is no code of Python's
             _the_apps[number] = handler
             signal.signal(number, nothing)
+    handler = _signal.getsignal(signal.SIGPIPE)
+    if handler not in (_signal.SIG_IGN, None):
+        _the_apps[signal.SIGPIPE] = handler
+        signal.signal(signal.SIGPIPE, signal.SIG_IGN)
 
 
 def default_for_jobs() -> None:
@@ -168,6 +173,8 @@ def default_for_jobs() -> None:
     for number in HARMLESS:
         if _signal.getsignal(number) is not None:
             _signal.signal(number, _the_apps.get(number, _signal.SIG_DFL))
+    if signal.SIGPIPE in _the_apps:
+        _signal.signal(signal.SIGPIPE, _the_apps[signal.SIGPIPE])
 
 
 def heed_children() -> None:

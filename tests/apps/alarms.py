@@ -1,5 +1,6 @@
 """An app that takes signals for itself at its import, as some do: its jobs have them, fleet's processes do not."""
 
+import os
 import signal
 
 import jobs
@@ -17,9 +18,19 @@ def alarm(_argument: str) -> None:
     signal.setitimer(signal.ITIMER_REAL, 0)
 
 
+def pipe(_argument: str) -> None:
+    """Write to nobody, as a filter does."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    os.write(writer, b"?")
+
+
 for taken in (signal.SIGALRM, signal.SIGUSR1, signal.SIGTERM):
     signal.signal(taken, told)
 signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+signal.signal(signal.SIGPIPE, signal.SIG_DFL)
 VERBS["alarm"] = alarm
+VERBS["pipe"] = pipe
 
 job = jobs.job

@@ -154,3 +154,26 @@ def test_a_pool_without_a_place_for_its_words_works_on(home: Home, queue: LiveQu
     assert home.trace.bodies("done") == ["task", "task"]
     assert queue.depth() == EMPTY
     assert queue.dead_bodies() == ["fail loudly"]
+
+
+def test_a_log_that_nobody_reads_any_more(home: Home, queue: LiveQueue) -> None:
+    """Also when the app has given SIGPIPE its default, as filters do: that is for its jobs."""
+    queue.send("task", "alarm", "task")
+    options = ("--endpoint-url", queue.server.endpoint, "--wait-time", "1", "--workers", "2", "--log-level", "debug")
+    command = (sys.executable, "-m", "fleet", "start", "--queue", queue.name, *options, "alarms:job")
+    reader, writer = os.pipe()
+    os.close(reader)
+    process = subprocess.Popen(
+        command, cwd=APPS, env=home.environment(), start_new_session=True, stdin=subprocess.DEVNULL, stderr=writer
+    )
+    os.close(writer)
+    try:
+        queue.wait_depth()
+        process.terminate()
+        assert process.wait(PATIENCE) == 0
+    finally:
+        process.kill()
+        process.wait()
+    home.wait_empty()
+    assert sorted(home.trace.bodies("done")) == ["alarm", "task", "task"]
+    assert len(home.trace.bodies("started")) == 3

@@ -136,7 +136,9 @@ def test_what_the_app_takes_for_itself_its_jobs_have_and_fleet_has_not(
     pool.wait_event("dispatcher.ready", count=2)
     queue.send("die TERM")
     pool.wait_event("job.signalled", exit="SIGTERM")
-    assert [line.body for line in home.trace.lines()[told:]] == ["die TERM"]
+    queue.send("pipe")
+    pool.wait_event("job.signalled", exit="SIGPIPE")
+    assert [line.body for line in home.trace.lines()[told:]] == ["die TERM", "pipe"]
     assert not pool.events("helper.died")
 
 
