@@ -38,9 +38,11 @@ from fleet.core.messages import (
 from fleet.core.slots import State
 from fleet.system import channel, log, processes, stacks
 from fleet.system.channel import Channel
+from fleet.system.clock import now
 from fleet.system.scoreboard import Record, Scoreboard
 
 MOST_EXITS = 256
+TO_DIE = 1.0  # seconds: what killed processes may take to be gone
 MODULES = {Role.TEMPLATE: "fleet.template", Role.SCOUT: "fleet.scout"}
 
 
@@ -179,12 +181,18 @@ class Children:
             processes.kill(self._helpers[role].pid, signal.SIGKILL)
 
     def dismiss_helpers(self) -> None:
-        """Hang up, kill, reap: nothing is left behind when the master ends. Both are stateless."""
+        """Hang up, kill, reap: nothing is left behind when the master ends, nor what the app has started at its import.
+
+        Both are stateless. What cannot be killed is not waited for.
+        """
         for helper in self._helpers.values():
             helper.channel.close()
             processes.kill(helper.pid, signal.SIGKILL)
             processes.await_child(helper.pid)
         self._helpers.clear()
+        deadline = now() + TO_DIE
+        while (left := processes.sweep({*self._pids, *self._before}, ours=self._is_ours)) and now() < deadline:
+            processes.await_end(left[0], deadline - now())
 
     # What they say.
 

@@ -11,10 +11,12 @@ import contextlib
 import ctypes
 import os
 import resource  # noqa: F401 - os.wait4 imports it, and may find no descriptor to do so when it is called
+import select
 import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 from typing import NoReturn
 
@@ -207,6 +209,14 @@ class Usage:
 def await_child(pid: int) -> int:
     """Wait for a child that is about to exit, and reap it. Its exit status, negative for a signal."""
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def await_end(pid: int, seconds: float) -> None:
+    """Until the process has ended, at most so long; not at all when there is no descriptor to wait with."""
+    with contextlib.suppress(OSError), open(open_pidfd(pid), "rb") as end:
+        poll = select.poll()
+        poll.register(end, select.POLLIN)
+        poll.poll(ceil(max(0.0, seconds) * 1000))
 
 
 def bury(pid: int) -> Usage:

@@ -7,6 +7,7 @@ import pytest
 
 from tests.support.eventually import eventually
 from tests.support.pool import Expected, Home, Pool, StartPool
+from tests.support.processes import is_alive
 from tests.support.servers import LiveQueue
 
 KILLED = Expected(kills=frozenset({"helper.died", "dispatcher.died", "message.left"}))
@@ -58,3 +59,22 @@ def test_a_new_scout_sees_the_queue_run_empty(start: StartPool, home: Home, queu
     kill_helper(pool, "fleet: scout")
     gate.open()
     assert pool.wait() == 0
+
+
+def test_what_the_app_has_started_at_its_import_ends_with_the_pool(
+    start: StartPool, home: Home, queue: LiveQueue
+) -> None:
+    queue.send("task")
+    pool = start(app="attended:job", workers=1)
+    pool.wait_event("message.deleted")
+    attendants = [line.pid for line in home.trace.wait("attendant", 2)]
+    assert all(is_alive(pid) for pid in attendants)
+    pool.terminate()
+    assert pool.wait() == 0
+    assert not any(is_alive(pid) for pid in attendants)
+
+
+def test_what_an_app_that_cannot_be_loaded_has_started_ends_too(start: StartPool, home: Home) -> None:
+    pool = start(app="attended:job", expected=Expected(exit=4, noise=True, ledger=False), APP_FAILS="1")
+    assert pool.wait() == 4
+    assert not any(is_alive(line.pid) for line in home.trace.wait("attendant", 2))
