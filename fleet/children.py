@@ -224,8 +224,12 @@ class Children:
             case Forked(slot, pid):
                 return self._named(slot, pid)
             case NotForked(slot, why):
+                if (
+                    slot not in self._asked
+                ):  # given up meanwhile; or it has introduced itself, and only its name is lost
+                    return []
                 self._asked.discard(slot)
-                return [events.SpawnFailed(slot, why)] if slot in self._channels else []
+                return [events.SpawnFailed(slot, why)]
             case Imported(seconds, warnings):
                 log.emit("template.ready", seconds=seconds)
                 for why in warnings:

@@ -6,10 +6,13 @@ from typing import Any
 import pytest
 
 from fleet.children import Children, Mourned
-from fleet.core.events import Died
+from fleet.core.books import Role
+from fleet.core.events import Died, SpawnFailed
 from fleet.core.exits import Exit
+from fleet.core.messages import NotForked
 from fleet.core.slots import State
 from fleet.system import processes, scoreboard
+from fleet.system.channel import Channel
 from fleet.system.processes import Death
 from fleet.system.scoreboard import Record, Scoreboard
 
@@ -43,3 +46,15 @@ def test_a_job_is_swept_before_its_dispatchers_death_is_noticed(monkeypatch: pyt
     assert news.estate is not None
     assert news.estate.exit == DONE
     assert children._exits == {}
+
+
+def test_a_dispatcher_that_is_ready_before_the_template_says_that_there_is_none() -> None:
+    """Between the two forks the process that would have named it was killed."""
+    children = object.__new__(Children)
+    children._asked, children._introduced, children._pids = {0, 1}, set(), {}
+    children._channels = dict.fromkeys((0, 1), object.__new__(Channel))
+    children._introduced_itself(0, 201)
+    said = [children._helper_said(Role.TEMPLATE, NotForked(slot, "the second fork failed")) for slot in (0, 1)]
+    assert said == [[], [SpawnFailed(1, "the second fork failed")]]
+    assert children._pids == {201: 0}
+    assert children._asked == set()
