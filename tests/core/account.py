@@ -164,6 +164,7 @@ class Account:
     signalled_at: float = -inf
     stopping_since: float | None = None
     code: int | None = None
+    emptied: bool = False  # why it stops
     stacks_at: float = inf
 
     def follow(
@@ -438,6 +439,8 @@ class Account:
         limit = inf if self.stopping_since is None else self.stopping_since + self.config.longest_stop
         if after.level is Level.KILL and now >= limit:
             self.level = Level.KILL
+        if after.phase is Phase.STOPPED and self.emptied and self.code == 0 and self.counts.ended_badly:
+            self.code = 6  # what the last poll brought
 
     def signalled(self, asked: Level, now: float) -> None:
         if self.signalled_at == -inf:
@@ -458,6 +461,7 @@ class Account:
             case Died() if restarts.hopeless(self.restarts, self.desired):
                 return 3
         emptied = self.config.empty_for is not None and emptiness.reached(self.emptiness, self.config.empty_for)
+        self.emptied = emptied
         return 6 if emptied and self.counts.ended_badly else 0
 
     # What was asked.

@@ -63,6 +63,17 @@ def test_until_empty_ends_with_6_when_a_message_ended_badly() -> None:
     assert (story.phase, story.code, story.why) == (Phase.DRAINING, 6, "the queue is empty; 1 ended badly")
 
 
+def test_until_empty_counts_what_the_last_poll_still_brings() -> None:
+    """It was its last attempt, so it was run, and has failed."""
+    story = running(1, empty_for=60)
+    emptied(story)
+    assert (story.slot(0).state, story.code) == (State.POLLING, 0)
+    story.says(0, Received(0.1))
+    story.says(0, BAD)
+    story.dies(0, LEFT_AS_TOLD)
+    assert (story.phase, story.code, story.why) == (Phase.STOPPED, 6, "the queue is empty; 1 ended badly")
+
+
 def test_until_empty_waits_for_running_jobs() -> None:
     story = running(2, empty_for=60)
     story.says(0, Received(5.0))
