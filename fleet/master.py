@@ -58,6 +58,7 @@ class Master:
         self._asked: list[int] = []  # descriptors of the control socket on which something has happened
         self._control = Control(listener, self._poll, self._answered)
         self._memory = memory.Gauge()
+        self._at_terminal = os.isatty(0)  # one that has hung up says that it is none
         self._children = Children(plan, self._poll, self._board, board_fd, passed_fds)
 
     def run(self) -> tuple[End, str]:
@@ -128,7 +129,7 @@ class Master:
                 return [events.StopAsked(Level.DRAIN, signal.Signals(number).name)]
             case signal.SIGQUIT:
                 return [events.StopAsked(Level.NOW, "SIGQUIT")]
-            case signal.SIGHUP if os.isatty(0):
+            case signal.SIGHUP if self._at_terminal:
                 return [events.StopAsked(Level.DRAIN, "the terminal is gone")]
             case signal.SIGHUP:
                 log.emit("reload.missing")

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.support.pool import APPS, Home, StartPool
+from tests.support.pool import APPS, Home, Launch, StartPool
 from tests.support.servers import LiveQueue
 
 
@@ -101,3 +101,21 @@ def test_a_terminal_sees_what_a_drain_waits_for(home: Home, queue: LiveQueue) ->
     assert seen.rstrip().rpartition(b"\n")[2].startswith(b"\r\x1b[K")  # the last line stands on a fresh one
     assert process.wait(30) == 0
     os.close(ours)
+
+
+def test_a_terminal_that_is_closed_is_an_order_to_drain(launch: Launch, home: Home, queue: LiveQueue) -> None:
+    """The session's leader is sent HUP; by then the terminal says that it is none."""
+    gate = home.gate("g")
+    queue.send("hold g")
+    ours, theirs = os.openpty()
+    wrapper = ("sh", "-c", f'exec "$@" <{os.ttyname(theirs)}', "sh")  # it leads a session: the terminal is its own
+    where = ("--queue", queue.name, "--endpoint-url", queue.server.endpoint, "--wait-time", "1")
+    pool = launch("start", *where, "--workers", "1", "--log-format", "json", "jobs:job", wrapper=wrapper)
+    home.trace.wait("started")
+    os.close(theirs)
+    os.close(ours)
+    (started,) = pool.wait_event("drain.started")
+    assert started["why"] == "the terminal is gone"
+    gate.open()
+    assert pool.wait() == 0
+    assert home.trace.bodies("done") == ["hold g"]
