@@ -23,6 +23,8 @@ EMPTY = "the queue is empty"
 POLL_MARGIN = 12.0  # seconds: a poll may take its wait time and the client's read timeout (10 s) on top
 SPAWNS_AT_ONCE = 16  # orders to the template that are not answered yet: more may not fit into its channel
 POLL_GRACE = 10.0  # seconds: how long after that a silent dispatcher is left alone
+LEAVE_GRACE = 10.0  # seconds: an idle dispatcher that was told to leave is gone in milliseconds
+SILENT = {State.BOOTING: "not ready in time", State.IDLE: "told to leave, and still there"}
 
 Step = tuple[Pool, tuple[Effect, ...]]
 
@@ -84,6 +86,8 @@ def _patience(pool: Pool, slot: Slot) -> float:
             return expires if slot.silent_since == inf else slot.silent_since + POLL_GRACE
         case State.WORKING | State.HOLDING:
             return inf if slot.killed else slot.look_at
+        case State.IDLE if slot.leaving:
+            return slot.since + LEAVE_GRACE
         case _:
             return inf
 
@@ -105,7 +109,7 @@ def _stacks(pool: Pool, now: float) -> Step:
 
 
 def _overdue(pool: Pool, now: float) -> Step:
-    """Dispatchers that do not come up, pollers that fell silent."""
+    """Dispatchers that do not come up, pollers that fell silent, those that do not go."""
     effects: list[Effect] = []
     changed: list[Slot] = []
     for slot in pool.slots:
@@ -121,7 +125,7 @@ def _overdue(pool: Pool, now: float) -> Step:
             effects.append(AskStack(slot.number))
             continue
         changed.append(replace(slot, killed=True))
-        what = "not ready in time" if slot.state is State.BOOTING else "its poll never came home"
+        what = SILENT.get(slot.state, "its poll never came home")
         effects += [
             Log("dispatcher.hung", {"slot": slot.number, "pid": slot.pid, "why": what}),
             *([TellStack(slot.number)] if slot.state is State.POLLING else []),
@@ -207,7 +211,7 @@ def _drained(pool: Pool, now: float) -> Step:
             after = replace(slot, killed=True)
             effects += [] if slot.killed else [Kill(slot.number)]
         elif not slot.leaving:
-            after = replace(slot, leaving=True)
+            after = slots.leaves(slot, now)
             effects += [Send(slot.number, Drain(seconds)), Terminate(slot.number)]
         if after is not slot:
             changed.append(after)
@@ -224,7 +228,7 @@ def _sized(pool: Pool, now: float) -> Step:
         idle = [slot for slot in reversed(staying) if slot.state is State.IDLE and not slot.ended and not slot.killed][
             :surplus
         ]
-        leaving = [replace(slot, leaving=True) for slot in idle]
+        leaving = [slots.leaves(slot, now) for slot in idle]
         return _put(pool, leaving), tuple(Terminate(slot.number) for slot in leaving)
     if surplus == 0 or not pool.template.ready or now < pool.spawning.not_before:
         return pool, ()

@@ -75,6 +75,11 @@ def settled(slot: Slot, place: int, now: float) -> Slot:
     return replace(slot if rest else to(slot, State.IDLE, now), places=rest)
 
 
+def leaves(slot: Slot, now: float) -> Slot:
+    """The slot whose dispatcher was asked to go; from now on if it has nothing to do."""
+    return replace(to(slot, State.IDLE, now) if slot.state is State.IDLE else slot, leaving=True)
+
+
 def vacated(slot: Slot, now: float) -> Slot:
     """The slot after its dispatcher is gone; its record of crashes stays."""
     return Slot(slot.number, since=now, crashes=slot.crashes, not_before=slot.not_before, deaths=slot.deaths)

@@ -483,7 +483,10 @@ class Account:
             case TellStack(None):
                 self.stacks_at = inf
             case Terminate(slot):
-                self.lives[slot].leaving = True
+                life = self.lives[slot]
+                life.leaving = True
+                if life.state is State.IDLE:
+                    life.becomes(State.IDLE, now)
             case Kill(slot):
                 self.lives[slot].killed = True
             case Send(slot, Grant(most)):

@@ -8,6 +8,7 @@ from fleet.core.events import (
     Ended,
     HelperDied,
     HelperReady,
+    Kill,
     Said,
     Send,
     Spawn,
@@ -167,6 +168,16 @@ def test_one_who_is_leaving_gets_no_grant_and_is_told_once() -> None:
     assert story.resize(-1) == [Terminate(1)]
     assert story.sample(100) == []
     assert story.tick(1.0) == []
+
+
+def test_one_who_is_idle_and_does_not_leave_is_killed() -> None:
+    """Else the pool would never be as small as it should be, and a pool that sizes itself would shrink no more."""
+    story = running(2)
+    story.resize(-1)
+    assert story.tick(9.9) == []
+    assert Kill(1) in story.tick(10.0)
+    story.dies(1)
+    assert (story.states(), story.pool.size) == ([POLLING, VACANT], 1)
 
 
 def test_a_slot_that_is_leaving_is_filled_again_when_it_is_wanted_after_all() -> None:

@@ -60,6 +60,25 @@ def test_a_drain_sends_the_idle_home_lets_polls_come_home_and_jobs_finish() -> N
     }
 
 
+def test_one_that_is_idle_and_does_not_go_is_not_waited_for() -> None:
+    """Somebody has stopped it. It has nothing in hand."""
+    story = working(2, 1)
+    story.says(0, DONE)
+    assert story.states() == [IDLE, POLLING]
+    story.now = 100.0
+    story.stop()
+    story.now = 105.0
+    assert story.says(1, Empty(10.0)) == []
+    assert story.wakes_at() == 110.0
+    assert story.tick(109.9) == []
+    assert story.tick(110.0) == [Kill(0)]
+    assert story.log("dispatcher.hung").fields["why"] == "told to leave, and still there"
+    assert story.wakes_at() == 115.0  # that of the other one, whose time is its own
+    assert story.dies(0) == []
+    assert story.dies(1, LEFT_AS_TOLD) == []
+    assert (story.phase, story.code) == (Phase.STOPPED, 0)
+
+
 def test_the_ledger_balances() -> None:
     story = working(4, 1)
     story.says(0, DONE)

@@ -380,6 +380,9 @@ class PoolModel(RuleBasedStateMachine):
         config = after.config
         if slot.state is State.BOOTING:
             assert now >= slot.since + config.boot_timeout
+        elif slot.state is State.IDLE:
+            assert slot.leaving
+            assert now >= slot.since + 10
         elif slot.state in HOLDS_MESSAGE:
             assert slot.pid is not None
             hung_since = self.world.processes[slot.pid].hung_since
