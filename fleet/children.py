@@ -224,9 +224,7 @@ class Children:
             case Forked(slot, pid):
                 return self._named(slot, pid)
             case NotForked(slot, why):
-                if (
-                    slot not in self._asked
-                ):  # given up meanwhile; or it has introduced itself, and only its name is lost
+                if slot not in self._asked:  # given up; or it has introduced itself, and only its name is lost
                     return []
                 self._asked.discard(slot)
                 return [events.SpawnFailed(slot, why)]
