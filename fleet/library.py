@@ -17,7 +17,7 @@ from fleet import api
 from fleet.alone import LoneEars, renew, workbench, working_on
 from fleet.core import queue as seam
 from fleet.core.arguments import Call, merged, routed, transformed
-from fleet.core.delivery import FIRST_LEASE, Rules
+from fleet.core.delivery import FIRST_LEASE, Rules, first, polled
 from fleet.core.exits import Policy, Settlement
 from fleet.core.queue import Message, QueueError, Trouble
 from fleet.core.settling import pause_before
@@ -151,10 +151,10 @@ class Dispatcher:
 
         return self._dispatch(call, worker_process_name, inf)
 
-    def _dispatch(self, prepare: Callable[[Message], Call], name: str | None, first: float) -> bool:
+    def _dispatch(self, prepare: Callable[[Message], Call], name: str | None, least: float) -> bool:
         """The signals are ours from before the receive until after the settlement.
 
-        `first` bounds the first lease: nobody extends it while a transformer runs, so then it is the whole one.
+        `least` is the first lease: nobody extends it while a transformer runs, so then it is the whole one.
         """
         self.last, self.attempt = None, 0
         if self._exiting:
@@ -162,7 +162,7 @@ class Dispatcher:
         self._ears = LoneEars(self._drain_timeout)
         try:
             self._ears.listen()
-            return self._one(self._ears, prepare, name, replace(self._rules, first=first))
+            return self._one(self._ears, prepare, name, replace(self._rules, first=least))
         finally:
             try:
                 self._ears.give_back()
@@ -171,6 +171,7 @@ class Dispatcher:
 
     def _one(self, ears: LoneEars, prepare: Callable[[Message], Call], name: str | None, rules: Rules) -> bool:
         wait_time = self._wait_seconds()
+        rules = replace(rules, first=max(rules.first, first(wait_time)))
         before, message = self._receive(ears, wait_time, rules.first_lease)
         if message is None:
             return False
@@ -201,7 +202,7 @@ class Dispatcher:
         if self._wait_time is None:
             ask: Callable[[], float] = getattr(self._queue, "wait_time", lambda: 0.0)
             self._wait_time = ask() or WAIT_TIME
-        return self._wait_time
+        return polled(self._wait_time, self._rules.visibility)
 
     def _receive(self, ears: LoneEars, wait_time: float, lease: float) -> tuple[float, Message | None]:
         """One poll, and the moment before it. After one that failed there is a pause: a caller's loop must not spin."""

@@ -13,7 +13,7 @@ from math import ceil
 import setproctitle
 
 from fleet.core import advice
-from fleet.core.delivery_books import FIRST_LEASE
+from fleet.core.delivery_books import first
 from fleet.core.messages import Counted, Execute, Failed, Late, NotCounted, Plan, Sample, Usable
 from fleet.core.queue import QueueError, Trouble
 from fleet.executing import executed
@@ -80,6 +80,7 @@ def _usable(plan: Plan, queue: sqs.SqsQueue) -> Usable:
     if trouble := advice.batch_trouble(plan.queue, plan.batch_size, limit):
         raise QueueError(Trouble.USAGE, trouble)
     found = advice.on_redrive(limit)
+    found += advice.on_visibility(plan.visibility)
     found += advice.on_retry_delay(plan.queue, plan.retry_delay)
     found += advice.on_topics(plan.body, plan.sns_topics, verified=plan.sns_verify)
     return Usable(queue.url, found)
@@ -87,7 +88,7 @@ def _usable(plan: Plan, queue: sqs.SqsQueue) -> Usable:
 
 def _sample(plan: Plan, master: Channel, queue: sqs.SqsQueue) -> None:
     """Sample, wait about the interval or until the master asks, and again."""
-    first_lease = min(plan.visibility, FIRST_LEASE)
+    first_lease = min(plan.visibility, first(plan.wait_time))
     while True:
         try:
             depth = queue.depth()

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from fleet.core.delivery_books import polled
 from fleet.core.names import CODE
 from fleet.core.resizing import MOST
 from fleet.core.sns import TOPIC
@@ -157,7 +158,9 @@ class Settings:
     visibility_timeout: float = option(
         60.0, _seconds(2, LONGEST_VISIBILITY), "The lease; extended every third of it while a job runs."
     )
-    wait_time: float = option(10.0, _seconds(0, 20), "Long poll; one is open on an idle host.")
+    wait_time: float = option(
+        10.0, _seconds(0, 20), "Long poll, at most two thirds of the lease; one is open on an idle host."
+    )
     exit_timeout: float = option(30.0, _seconds(0), "From SIGTERM to SIGKILL for a job that must stop.")
     job_timeout: float = option(None, _seconds(0.1), "Then a job is stopped, and its message fails.", shown="none")
     body: str = option("text", _choice(*BODIES), "What the job is called with.")
@@ -268,6 +271,7 @@ def load(command_line: Mapping[str, Any], environment: Mapping[str, str], config
         origins[each.name] = origin
     _loudness(values, origins)
     _sizes(values, automatic)
+    _polls(values, origins)
     return Loaded(_completed(values, app), origins)
 
 
@@ -300,6 +304,14 @@ def _sizes(values: dict[str, Any], automatic: bool) -> None:
     if most and workers > most:
         raise SettingsError(f"--workers is {workers}, more than --max-workers, {most}")
     values |= {"workers": workers, "min_workers": least or workers, "max_workers": most or workers}
+
+
+def _polls(values: dict[str, Any], origins: dict[str, str]) -> None:
+    """A poll as long as the lease would bring messages whose lease, which counts from before it, is over."""
+    most = polled(values["wait_time"], values["visibility_timeout"])
+    if most < values["wait_time"]:
+        values["wait_time"] = most
+        origins["wait_time"] = f"two thirds of --visibility-timeout, {values['visibility_timeout']:g}"
 
 
 def _file(given: str | None) -> tuple[dict[str, Any], str]:

@@ -25,7 +25,7 @@ import setproctitle
 from fleet import app, job
 from fleet.bodies import Reading
 from fleet.core.deaths import NOTHING_TO_BE_HAD
-from fleet.core.delivery import Rules
+from fleet.core.delivery import Rules, first
 from fleet.core.exits import Policy
 from fleet.core.messages import Failed, Fork, Forked, Imported, NotForked, Plan
 from fleet.core.queue import Message
@@ -197,6 +197,7 @@ def rules(plan: Plan) -> Rules:
     """What the plan says about every delivery."""
     return Rules(
         visibility=plan.visibility,
+        first=first(plan.wait_time),
         exit_timeout=plan.exit_timeout,
         job_timeout=inf if plan.job_timeout is None else plan.job_timeout,
         handler=plan.exit_handler is not None or plan.router is not None,

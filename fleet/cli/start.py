@@ -13,7 +13,7 @@ from fleet import app as apps
 from fleet.cli.base import DONE, LOCAL_KEY, LOCAL_REGION, USAGE, Failure, cli, load, queue_of, with_options
 from fleet.cli.serve import embedded
 from fleet.core.books import Config
-from fleet.core.delivery_books import FIRST_LEASE
+from fleet.core.delivery_books import first
 from fleet.core.messages import Plan
 from fleet.settings import Settings, body_trouble
 from fleet.system import log, processes, rendezvous
@@ -122,7 +122,7 @@ def _config(chosen: Settings) -> Config:
         drain_timeout=chosen.drain_timeout,
         exit_timeout=chosen.exit_timeout,
         boot_timeout=chosen.boot_timeout,
-        first_lease=min(chosen.visibility_timeout, FIRST_LEASE),
+        first_lease=min(chosen.visibility_timeout, first(chosen.wait_time)),
         empty_for=chosen.empty_for if chosen.until_empty else None,
         max_seconds=inf if chosen.max_seconds is None else chosen.max_seconds,
         max_jobs=chosen.max_jobs,

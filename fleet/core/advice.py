@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+SHORT_LEASE = 10  # seconds: below it is said
+
 
 def on_redrive(max_receive_count: int | None) -> list[str]:
     """One line for each thing worth changing; None means that the queue has no redrive policy."""
@@ -14,6 +16,13 @@ def on_redrive(max_receive_count: int | None) -> list[str]:
             return ["maxReceiveCount is 2: one interruption and one failure dead-letter a message; 3 or more is safer"]
         case _:
             return []
+
+
+def on_visibility(seconds: float) -> list[str]:
+    """A lease is extended over a network, and a job is told of none of it."""
+    if seconds >= SHORT_LEASE:
+        return []
+    return [f"--visibility-timeout {seconds:g}: a few seconds without an answer lose the lease; 10 or more is safer"]
 
 
 def on_retry_delay(queue: str, delays: Sequence[float]) -> list[str]:

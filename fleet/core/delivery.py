@@ -49,7 +49,9 @@ from fleet.core.delivery_books import (
     Phase,
     Rules,
     Step,
+    first,
     only,
+    polled,
     then,
 )
 from fleet.core.delivery_events import (
@@ -102,7 +104,9 @@ __all__ = [
     "Rules",
     "Step",
     "begin",
+    "first",
     "hold",
+    "polled",
     "run",
     "step",
     "wakes_at",

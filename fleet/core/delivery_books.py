@@ -2,13 +2,24 @@
 
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from math import inf
+from math import floor, inf
 
 from fleet.core.delivery_events import Action, Event
 from fleet.core.exits import Exit, Facts, Outcome, Policy, Settlement, Stop, Verdict
 
 FIRST_LEASE = 20.0  # seconds: what a poll that dies with its client can hide a message for
 LONGEST = 43_200.0  # seconds from the receive: SQS's limit on how long a message can be hidden
+POLLS = 1.5  # a lease counts from before the poll, so it is that much longer: what comes at its end has a third left
+
+
+def polled(wait: float, visibility: float) -> float:
+    """How long a poll is that is to last `wait`: never longer than the lease allows. SQS takes whole seconds."""
+    return min(wait, float(floor(visibility / POLLS)))
+
+
+def first(wait: float) -> float:
+    """The most that a receive call asks for: short, for it bounds every accident, and longer than its poll."""
+    return max(FIRST_LEASE, wait * POLLS)
 
 
 class Illegal(Exception):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fleet.core.advice import batch_trouble, on_redrive, on_retry_delay, on_topics
+from fleet.core.advice import batch_trouble, on_redrive, on_retry_delay, on_topics, on_visibility
 
 
 @pytest.mark.parametrize(
@@ -21,6 +21,13 @@ def test_a_queue_that_will_hurt_is_named(max_receive_count: int | None, words: s
 @pytest.mark.parametrize("max_receive_count", [3, 4, 10, 1000])
 def test_a_queue_with_retries_needs_no_advice(max_receive_count: int) -> None:
     assert on_redrive(max_receive_count) == []
+
+
+@pytest.mark.parametrize(("seconds", "said"), [(2.0, "2:"), (9.9, "9.9:"), (10.0, ""), (60.0, "")])
+def test_a_short_lease_is_warned_of(seconds: float, said: str) -> None:
+    found = on_visibility(seconds)
+    assert len(found) == bool(said)
+    assert all(f"--visibility-timeout {said}" in line for line in found)
 
 
 @pytest.mark.parametrize("queue", ["jobs.fifo", "https://sqs.eu-west-1.amazonaws.com/1/jobs.fifo"])

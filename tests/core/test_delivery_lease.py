@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleet.core.delivery import FIRST_LEASE, LONGEST, Phase, Rules, hold, run, step
+from fleet.core.delivery import FIRST_LEASE, LONGEST, Phase, Rules, first, hold, polled, run, step
 from fleet.core.delivery_events import (
     Action,
     Ask,
@@ -59,13 +59,40 @@ ALMOST_ONE = 0.999999
 # The first lease.
 
 
-@pytest.mark.parametrize(("visibility", "first"), [(2.0, 2.0), (20.0, 20.0), (60.0, 20.0), (43_200.0, 20.0)])
-def test_the_first_lease_is_short_and_counts_from_before_the_call(visibility: float, first: float) -> None:
+@pytest.mark.parametrize(("visibility", "lease"), [(2.0, 2.0), (20.0, 20.0), (60.0, 20.0), (43_200.0, 20.0)])
+def test_the_first_lease_is_short_and_counts_from_before_the_call(visibility: float, lease: float) -> None:
     rules = Rules(visibility=visibility)
     for delivery in (run(100.0, 0.0, rules, now=101.0), hold(100.0, 0.0, rules)):
         assert delivery.received_at == 100.0
-        assert delivery.lease_until == 100.0 + first
-        assert delivery.extend_at == pytest.approx(100.0 + first / 3)
+        assert delivery.lease_until == 100.0 + lease
+        assert delivery.extend_at == pytest.approx(100.0 + lease / 3)
+
+
+@pytest.mark.parametrize(
+    ("wait", "visibility", "poll", "lease"),
+    [
+        (10.0, 60.0, 10.0, 20.0),
+        (20.0, 60.0, 20.0, 30.0),
+        (20.0, 25.0, 16.0, 24.0),
+        (10.0, 10.0, 6.0, 10.0),
+        (10.0, 2.0, 1.0, 2.0),
+        (0.0, 2.0, 0.0, 2.0),
+        (0.5, 60.0, 0.5, 20.0),
+    ],
+)
+def test_a_poll_is_over_before_the_lease_that_it_brings(
+    wait: float, visibility: float, poll: float, lease: float
+) -> None:
+    assert polled(wait, visibility) == poll
+    assert Rules(visibility=visibility, first=first(poll)).first_lease == lease
+
+
+@given(st.floats(0.0, 20.0), st.floats(2.0, 43_200.0))
+def test_what_comes_at_the_end_of_a_poll_has_a_third_of_its_lease_left(wait: float, visibility: float) -> None:
+    poll = polled(wait, visibility)
+    rules = Rules(visibility=visibility, first=first(poll))
+    assert run(100.0, 0.0, rules, now=100.0 + poll).lease_until >= 100.0 + 1.5 * poll - 1e-9
+    assert poll == wait or poll >= 1
 
 
 @given(st.floats(0, 1, exclude_max=True), st.floats(2, LONGEST))

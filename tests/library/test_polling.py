@@ -47,6 +47,13 @@ def test_the_wait_is_the_argument_else_the_queues_own_else_ten(
     assert queue.asked("receive") == [(asked, 20.0)]
 
 
+@pytest.mark.parametrize(("visibility", "asked"), [(5.0, (3.0, 5.0)), (60.0, (20.0, 30.0))])
+def test_a_poll_is_over_before_the_lease(visibility: float, asked: tuple[float, float]) -> None:
+    queue = MemoryQueue()
+    Dispatcher(queue, wait_time=20, visibility_timeout=visibility).dispatch(print)
+    assert queue.asked("receive") == [asked]
+
+
 def test_the_queues_own_setting_is_read_once_and_not_before_it_is_needed() -> None:
     queue = Setting(seconds=7)
     lone = Dispatcher(queue)

@@ -23,6 +23,15 @@ def test_a_job_longer_than_three_leases_is_delivered_once(
     assert queue.depth() == EMPTY
 
 
+def test_a_poll_as_long_as_the_lease_is_not_made(start: StartPool, proxy: FaultProxy) -> None:
+    """A lease counts from before the poll: a message that came at its end would be lost before its job began."""
+    pool = start("--visibility-timeout", "4", "--wait-time", "10", endpoint=proxy.endpoint)
+    proxy.wait_count("ReceiveMessage", 1)
+    asked = proxy.journal("ReceiveMessage")[0].request
+    assert (asked["WaitTimeSeconds"], asked["VisibilityTimeout"]) == (2, 4)
+    assert any("--visibility-timeout 4" in event["why"] for event in pool.events("queue.warned"))
+
+
 def test_an_extend_that_fails_is_tried_again(start: StartPool, home: Home, queue: LiveQueue, proxy: FaultProxy) -> None:
     gate = home.gate("g")
     queue.send("hold g")
