@@ -23,12 +23,12 @@ def main() -> NoReturn:
     os.environ.setdefault("SPT_NOENV", "1")  # setproctitle: leave /proc/PID/environ alone
     host.open_standard_streams()
     try:
-        code = cli(standalone_mode=False)
+        code = cli(prog_name="fleet", standalone_mode=False)
     except Failure as failure:
         host.complain(f"{failure.trace}fleet: {log.printable(str(failure))}\n")
         code = failure.code
     except typer.TyperException as error:
-        host.complain(f"fleet: {error.format_message()} (fleet --help)\n")
+        host.complain(_misused(error))
         code = USAGE
     except (typer.Abort, KeyboardInterrupt):
         code = 128 + signal.SIGINT
@@ -42,6 +42,14 @@ def main() -> NoReturn:
         host.complain(f"fleet: what it has to say has no place: {error.strerror}\n")
         code = FAULT
     sys.exit(code or 0)
+
+
+def _misused(error: typer.TyperException) -> str:
+    """What is wrong, and which page has more; of a command line without a word, that page."""
+    if len(sys.argv) == 1:
+        return f"{error.format_message()}\n"
+    context = getattr(error, "ctx", None)
+    return f"fleet: {error.format_message()} ({context.command_path if context else 'fleet'} --help)\n"
 
 
 @cli.callback(invoke_without_command=True)

@@ -11,6 +11,21 @@ from tests.support.pool import APPS, Home, StartPool, run_fleet
 from tests.support.servers import LiveQueue
 
 
+@pytest.mark.parametrize(
+    ("words", "page"), [(("start",), "fleet start"), (("strt",), "fleet"), (("send", "--locl"), "fleet send")]
+)
+def test_wrong_usage_names_the_page_that_helps(home: Home, words: tuple[str, ...], page: str) -> None:
+    found = run_fleet(home, *words)
+    assert found.status == 2
+    assert found.errors.endswith(f"({page} --help)\n")
+
+
+def test_without_a_word_the_help_is_shown(home: Home) -> None:
+    found = run_fleet(home)
+    assert (found.status, found.output) == (2, "")
+    assert found.errors == run_fleet(home, "--help").output
+
+
 def test_status_tells_what_the_pool_does(start: StartPool, home: Home, queue: LiveQueue) -> None:
     gate = home.gate("g")
     (message_id,) = queue.send("hold g")
