@@ -13,7 +13,7 @@ from fleet.settings import Settings
 @cli.command()
 @with_options()
 def config(
-    app: Annotated[str, typer.Argument(help="The job, for the pool's name.", metavar="[APP]")] = "",
+    app: Annotated[str, typer.Argument(help="The job, for the pool's name.", metavar="APP")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="One object.")] = False,
     **given: Any,
 ) -> int:

@@ -13,7 +13,7 @@ from fleet.core.requests import AUTO
 from fleet.system.log import FRESH_LINE
 from fleet.system.rendezvous import Place
 
-Name = Annotated[str | None, typer.Argument(help="The pool; not needed if only one runs here.", metavar="[NAME]")]
+Name = Annotated[str | None, typer.Argument(help="The pool; not needed if only one runs here.", metavar="NAME")]
 EVERY = 1.0  # seconds between two looks at a pool that drains, on a terminal
 
 

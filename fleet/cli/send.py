@@ -29,7 +29,7 @@ BATCH, LARGEST = 10, 1_048_576  # messages and bytes a request
 def send(
     bodies: Annotated[
         list[str] | None,
-        typer.Argument(help="One message each; without: lines of standard input.", metavar="[BODY]..."),
+        typer.Argument(help="One message each; without: lines of standard input.", metavar="BODY"),
     ] = None,
     **given: Any,
 ) -> int:
