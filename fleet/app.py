@@ -36,8 +36,8 @@ def malformed(app: str) -> str | None:
 def load(app: str) -> Job:
     """Import the module and get the attribute. The current directory is importable. Raises AppError."""
     module_name, _, path = app.partition(":")
-    here = os.getcwd()
-    if here not in sys.path:
+    here = _here()
+    if here and here not in sys.path:
         sys.path.insert(0, here)
     importlib.invalidate_caches()
     found: Any = _imported(module_name, here)
@@ -54,15 +54,22 @@ def load(app: str) -> Job:
     return job
 
 
+def _here() -> str:
+    """The current directory; nothing when it has been removed, for what is installed can be imported all the same."""
+    try:
+        return os.getcwd()
+    except FileNotFoundError:
+        return ""
+
+
 def _imported(name: str, here: str) -> Any:
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name and (name == error.name or name.startswith(error.name + ".")):
             others = [entry for entry in sys.path if entry and entry != here]
-            text = (
-                f"there is no module {error.name!r} for {name}; searched {here} first, then {os.pathsep.join(others)}"
-            )
+            where = f"searched {here} first, then" if here else "the current directory has been removed; searched"
+            text = f"there is no module {error.name!r} for {name}; {where} {os.pathsep.join(others)}"
             raise AppError(text) from None
         raise AppError(f"importing {name} failed: {error}", _own_trace(error)) from None
     except BaseException as error:  # noqa: BLE001 - whatever the app's own code raises, SystemExit too, is its failure
