@@ -16,7 +16,7 @@ CUT_ID = 8  # characters of a message's id, as in the process's title
 @cli.command()
 def status(
     name: Name = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One object, as the contract lists it.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One object; docs/operating.md lists its keys.")] = False,
 ) -> int:
     """Tell what a running pool does and why."""
     told = ask(found(name), "status")["status"]
