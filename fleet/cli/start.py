@@ -71,7 +71,7 @@ def _listener(chosen: Settings) -> socket.socket:
     except rendezvous.NotOurs as error:
         raise Failure(USAGE, f"{error}; give this pool another --control") from None
     except OSError as error:
-        raise Failure(USAGE, f"the control socket {ours.control} cannot be had: {error.strerror}") from None
+        raise Failure(USAGE, f"the control socket {ours.control} cannot be had: {error.strerror or error}") from None
 
 
 def _plan(chosen: Settings, app: str, queue: str, served: LocalServer | None) -> Plan:

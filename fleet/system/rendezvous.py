@@ -20,7 +20,7 @@ from pathlib import Path
 
 from fleet.system.host import runtime_directory
 
-LONGEST = 80  # characters of a file's name
+LONGEST = 60  # characters of a file's name; with its digest and what stands before it it fits a socket's address
 _LOCK = struct.Struct("hhqqi")  # struct flock: type, whence, start, length, pid
 BACKLOG = 16
 

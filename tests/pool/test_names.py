@@ -27,6 +27,21 @@ def test_two_names_run_side_by_side(start: StartPool, home: Home, queue: LiveQue
         pool.wait_event("message.deleted")
 
 
+def test_a_name_of_any_length_will_do(start: StartPool, home: Home) -> None:
+    """A queue's name has up to 80 characters, and the app stands before it."""
+    pool = start("--name", "n" * 300, workers=1)
+    pool.wait_ready(1)
+    assert run_fleet(home, "stop", "n" * 300).status == 0
+    assert pool.wait() == 0
+
+
+def test_a_control_path_that_is_too_long_is_said(home: Home, queue: LiveQueue) -> None:
+    where = ("--queue", queue.name, "--endpoint-url", queue.server.endpoint)
+    refused = run_fleet(home, "start", *where, "--control", "c" * 120, "jobs:job")
+    assert refused.status == 2
+    assert "too long" in refused.error_line
+
+
 def test_a_name_is_free_again_when_the_master_was_killed(start: StartPool, home: Home, queue: LiveQueue) -> None:
     """Even while its dispatchers still finish what they have."""
     gate = home.gate("g")
