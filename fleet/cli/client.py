@@ -19,7 +19,7 @@ def found(name: str | None) -> Place:
     try:
         places = rendezvous.pools()
     except OSError as error:
-        raise Failure(USAGE, f"the runtime directory cannot be read: {error}") from None
+        raise Failure(USAGE, f"the runtime directory cannot be read: {error}; XDG_RUNTIME_DIR names it") from None
     named = [place for place in places if name in (None, place.name)]
     if len(named) == 1:
         return named[0]

@@ -36,5 +36,8 @@ def embedded(chosen: Settings) -> LocalServer:
         return use(chosen.local_port, host.state_directory(), host.runtime_directory(), LOCAL_TIMEOUT)
     except LocalServerFailed as error:
         raise Failure(QUEUE_UNUSABLE, str(error)) from None
-    except (LocalError, OSError) as error:
+    except LocalError as error:
         raise Failure(USAGE, str(error)) from None
+    except OSError as error:
+        text = f"the embedded server has no place for its state and its lock: {error}"
+        raise Failure(USAGE, f"{text}; XDG_STATE_HOME and XDG_RUNTIME_DIR name them") from None

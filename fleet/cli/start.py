@@ -65,7 +65,9 @@ def _listener(chosen: Settings) -> socket.socket:
             USAGE, f"a pool named {name!r} already runs here (pid {taken}); give this one another --name"
         ) from None
     except OSError as error:
-        raise Failure(USAGE, f"the lock of pool {name!r} cannot be taken: {error}") from None
+        raise Failure(
+            USAGE, f"the lock of pool {name!r} cannot be taken: {error}; XDG_RUNTIME_DIR names its place"
+        ) from None
     try:
         return rendezvous.listen(ours)
     except rendezvous.NotOurs as error:

@@ -235,3 +235,20 @@ def test_no_credentials(home: Home, queue: LiveQueue) -> None:
     assert "credentials" in after_retries(ended)
     assert queue.name in after_retries(ended)
     home.wait_empty()
+
+
+@pytest.mark.parametrize(
+    ("variable", "command"),
+    [
+        ("XDG_RUNTIME_DIR", ("start", "--queue", "q", "--endpoint-url", "http://127.0.0.1:9", "jobs:job")),
+        ("XDG_RUNTIME_DIR", ("status",)),
+        ("XDG_RUNTIME_DIR", ("local",)),
+        ("XDG_STATE_HOME", ("local",)),
+    ],
+)
+def test_a_directory_that_cannot_be_made(home: Home, variable: str, command: tuple[str, ...]) -> None:
+    """The line names what to set."""
+    ended = run_fleet(home, *command, env=home.environment() | {variable: "/proc/nowhere"})
+    assert ended.status == USAGE
+    assert "/proc/nowhere" in ended.error_line
+    assert variable in ended.error_line
