@@ -22,6 +22,7 @@ from fleet.ears import Ears
 from fleet.system import processes
 from fleet.system.scoreboard import Board
 from fleet.system.sqs import SqsQueue
+from fleet.telling import Telling
 
 current: list[Any] = [None]
 """The message in this dispatcher's hand."""
@@ -154,7 +155,7 @@ wrap(Board, "note", note)
 wrap(Ears, "say", say)
 wrap(Delivering, "_start", start)
 wrap(Delivering, "_start_handler", start_handler)
-wrap(Delivering, "_tell_handler", around("handler's end"))
+wrap(Telling, "handler_ended", around("handler's end"))
 wrap(Delivering, "_known", around("look at the policy"))
 wrap(running.Running, "terminate", around_stop("termination"))
 wrap(running.Running, "freeze", around_stop("freeze"))
