@@ -30,7 +30,7 @@ from fleet.core.exits import Policy
 from fleet.core.messages import Failed, Fork, Forked, Imported, NotForked, Plan
 from fleet.core.queue import Message
 from fleet.dispatcher import Dispatcher, Post
-from fleet.system import channel, log, processes, signals, sqs, stacks
+from fleet.system import channel, log, lookup, processes, signals, sqs, stacks
 from fleet.system.channel import Channel
 from fleet.system.scoreboard import Board, Scoreboard
 from fleet.system.slip import Slip
@@ -185,7 +185,8 @@ class Template:
         plan, slot = self._plan, request.slot
         short_call = min(sqs.SHORT_CALL, min(plan.visibility, 20.0) / 6)
         board = Board(self._scoreboard, slot)
-        queue = sqs.SqsQueue(self._sessions, request.queue_url, plan.wait_time, short_call, board.note)
+        means = sqs.Means(lookup.in_time, board.note)
+        queue = sqs.SqsQueue(self._sessions, request.queue_url, plan.wait_time, short_call, means)
 
         def work(message: Message, slip: Slip) -> job.Work:
             return job.Work(self._code, self._loaded, plan.queue, slot, message, self._keep, slip)

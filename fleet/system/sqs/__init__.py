@@ -21,10 +21,12 @@ from fleet.system.sqs.answers import Answer, Redrive
 from fleet.system.sqs.errors import classified
 from fleet.system.sqs.letters import dead_letter
 from fleet.system.sqs.sessions import SHORT_CALL, Address, Line, Sessions, address, region_trouble
+from fleet.system.sqs.wire import Means
 
 __all__ = [
     "SHORT_CALL",
     "Address",
+    "Means",
     "Sessions",
     "SqsQueue",
     "address",
@@ -45,9 +47,9 @@ class SqsQueue:
         url: str | None = None,
         wait_time: float = 20.0,
         short_call: float = SHORT_CALL,
-        beat: Callable[[], object] = lambda: None,
+        means: Means | None = None,
     ):
-        """`beat` is called between the calls of what takes more than one: each may take its whole time-out."""
+        """The beat of `means` is called between the calls of what takes more than one, too."""
         self._sessions = sessions
         self._url = url or (sessions.address.queue if sessions.address.is_url else None)
         self._wait_time, self._short_call = wait_time, short_call
@@ -55,7 +57,7 @@ class SqsQueue:
         self._short: Line | None = None
         self._redrive: Redrive | None = None
         self._redrive_until = 0.0
-        self._beat = beat
+        self._means = means or Means()
         self._dead_letter_urls: dict[str, str] = {}
         self._elsewhere: SqsQueue | None = None
         self._user = 0  # the process whose lines these are
@@ -129,7 +131,7 @@ class SqsQueue:
     def _poll(self, read: Callable[[Any], Answer], wait: float, visibility: float, most: int, **more: Any) -> Answer:
         self._own()
         if self._long is None:
-            self._long = self._sessions.line(self._wait_time + READ_MARGIN)
+            self._long = self._sessions.line(self._wait_time + READ_MARGIN, SHORT_CALL, self._means)
             self._made_short()  # now, while there is time: the first delete must not wait for it
         return self._ask(
             self._long,
@@ -200,12 +202,12 @@ class SqsQueue:
         arn = redrive.dead_letter_arn
         region, account, name = answers.place(arn)
         there = self._in(region)
-        self._beat()
+        self._means.beat()
         if arn not in self._dead_letter_urls:
             self._dead_letter_urls[arn] = there._call(
                 "GetQueueUrl", answers.queue_url, of=name, QueueName=name, QueueOwnerAWSAccountId=account
             )
-            self._beat()
+            self._means.beat()
         letter = dead_letter(message, attributes, fifo=name.endswith(".fifo"))
         there._call("SendMessage", answers.letter_id, of=name, QueueUrl=self._dead_letter_urls[arn], **letter)
 
@@ -215,7 +217,9 @@ class SqsQueue:
             return self
         if self._elsewhere is None or self._elsewhere.region != region:
             self._elsewhere = SqsQueue(
-                Sessions(replace(self._sessions.address, region=region)), short_call=self._short_call
+                Sessions(replace(self._sessions.address, region=region)),
+                short_call=self._short_call,
+                means=self._means,
             )
         return self._elsewhere
 
@@ -243,7 +247,7 @@ class SqsQueue:
 
     def _made_short(self) -> Line:
         if self._short is None:
-            self._short = self._sessions.line(self._short_call, self._short_call)
+            self._short = self._sessions.line(self._short_call, self._short_call, self._means)
         return self._short
 
     def _ask(self, line: Line, operation: str, read: Callable[[Any], Answer], of: str = "", **arguments: Any) -> Answer:

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from fleet.core.messages import Plan
 from fleet.core.queue import QueueError, Trouble
 from fleet.system.sqs.errors import classified
-from fleet.system.sqs.wire import Site, Wire, rehearse
+from fleet.system.sqs.wire import Means, Site, Wire, rehearse
 
 SHORT_CALL = 5.0  # seconds, at most
 _REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-\d+")
@@ -149,7 +149,7 @@ class Sessions:
             region = "us-east-1"  # an endpoint of one's own needs a name to sign with, no more
         return region
 
-    def line(self, read_timeout: float, connect_timeout: float = SHORT_CALL) -> Line:
+    def line(self, read_timeout: float, connect_timeout: float = SHORT_CALL, means: Means | None = None) -> Line:
         """A line of its own, with one connection, made at the first call. Raises QueueError."""
         from botocore.utils import get_environ_proxies
 
@@ -157,7 +157,7 @@ class Sessions:
             site = self._site = self._site or self._found()
             if get_environ_proxies(site.url).get(urlsplit(site.url).scheme):
                 return _Client(self._client(read_timeout, connect_timeout))
-            return Wire(site, self._keys, read_timeout, connect_timeout)
+            return Wire(site, self._keys, read_timeout, connect_timeout, means)
         except ValueError as error:  # not a URL
             raise QueueError(Trouble.USAGE, f"queue {self.address.name!r}: {error}") from None
         except Exception as error:  # noqa: BLE001 - botocore has no common base for what can be wrong here

@@ -11,14 +11,17 @@ import select
 import socket
 import ssl
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
+from fleet.system.clock import now
+from fleet.system.lookup import Addresses, plainly
 from fleet.version import VERSION
 
 TARGET = "AmazonSQS."  # and the operation: the header that says what is asked
 SERVICE = "sqs"
+LEAST = 0.1  # seconds for one of many addresses
 
 
 class Unreachable(Exception):
@@ -46,19 +49,35 @@ class Site:
     tls: ssl.SSLContext | None
 
 
+@dataclass(frozen=True, slots=True)
+class Means:
+    """How a connection is made: what names are looked up with, and what is called between the steps.
+
+    Each step has a time-out of its own, so who makes a connection may be silent for one of them, not for all.
+    """
+
+    look_up: Callable[[str, int, float], Addresses] = field(default=plainly)
+    beat: Callable[[], object] = field(default=lambda: None)
+
+
 class Wire:
     """One connection, made at the first call. Time-outs in seconds; every call is tried once."""
 
-    def __init__(self, site: Site, keys: Callable[[], Any], read_timeout: float, connect_timeout: float) -> None:
+    def __init__(
+        self,
+        site: Site,
+        keys: Callable[[], Any],
+        read_timeout: float,
+        connect_timeout: float,
+        means: Means | None = None,
+    ) -> None:
         """`keys` returns botocore's credentials as they are now, or raises what botocore raises."""
         parts = urlsplit(site.url)
-        self._site, self._keys, self._read_timeout = site, keys, read_timeout
+        self._site, self._keys, self._means = site, keys, means or Means()
+        self._read_timeout, self._connect_timeout = read_timeout, connect_timeout
         self._host, self._path = parts.netloc, parts.path or "/"
-        self._connection = (
-            http.client.HTTPConnection(parts.netloc, timeout=connect_timeout)
-            if site.tls is None
-            else http.client.HTTPSConnection(parts.netloc, timeout=connect_timeout, context=site.tls)
-        )
+        port = parts.port or (http.client.HTTP_PORT if site.tls is None else http.client.HTTPS_PORT)
+        self._connection = http.client.HTTPConnection(parts.hostname or "", port)
 
     def close(self) -> None:
         """Hang up; the next call connects anew."""
@@ -113,13 +132,48 @@ class Wire:
                 return
             connection.close()
         try:
-            connection.connect()
-        except (OSError, http.client.HTTPException) as error:  # also: no such host, no trust in its certificate
-            connection.close()
+            connection.sock = self._made()
+        except (OSError, UnicodeError) as error:  # also: no such host, no trust in its certificate
             raise Unreachable(type(error).__name__) from error
-        made = connection.sock
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        made.settimeout(self._read_timeout)
+
+    def _made(self) -> socket.socket:
+        """A connection to one of the addresses, in the time that one may take. Raises OSError."""
+        means, host, patience = self._means, self._connection.host, self._connect_timeout
+        means.beat()  # credentials may have taken their time
+        found = means.look_up(host, self._connection.port, patience)
+        means.beat()
+        made = _reached(found, patience)
+        try:
+            made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            if self._site.tls is not None:
+                means.beat()
+                made = self._site.tls.wrap_socket(made, server_hostname=host)
+            made.settimeout(self._read_timeout)
+        except BaseException:  # whatever it is, it goes on; only the socket must not be left open
+            made.close()
+            raise
+        means.beat()
+        return made
+
+
+def _reached(found: Addresses, seconds: float) -> socket.socket:
+    """The first address that answers; each has its share of the time that is left. Raises OSError."""
+    ends, failed = now() + seconds, OSError("no address")
+    for index, (family, address) in enumerate(found):
+        made = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            made.settimeout(max(LEAST, (ends - now()) / (len(found) - index)))
+            made.connect(address)
+            made.settimeout(seconds)
+            return made
+        except OSError as error:
+            made.close()
+            failed = error
+        except BaseException:
+            made.close()
+            raise
+    raise failed
 
 
 def rehearse(site: Site) -> None:

@@ -1,0 +1,68 @@
+"""Names to addresses, in time: the resolver knows no time-out, so a child asks it, and is killed if it is late."""
+
+import json
+import os
+import select
+import socket
+from math import ceil
+from typing import Any, NoReturn
+
+from fleet.system import processes
+
+Addresses = list[tuple[socket.AddressFamily, Any]]
+"""Where to connect to, best first: a family, and an address as its sockets take it."""
+
+
+def plainly(host: str, port: int, _seconds: float) -> Addresses:
+    """However long it takes. Raises OSError."""
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return [(family, address) for family, _, _, _, address in found]
+
+
+def in_time(host: str, port: int, seconds: float) -> Addresses:
+    """For who must not be late. Raises OSError, TimeoutError when no name server has answered in time."""
+    try:  # a number needs no resolver
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+        return [(family, address) for family, _, _, _, address in found]
+    except socket.gaierror:
+        answer = _asked(host, port, seconds)
+    if "failed" in answer:
+        raise socket.gaierror(*answer["failed"])
+    return [(socket.AddressFamily(family), tuple(address)) for family, address in answer["found"]]
+
+
+def _asked(host: str, port: int, seconds: float) -> dict[str, list[Any]]:
+    us, child = os.getpid(), -1
+    reader, writer = os.pipe()
+    try:
+        try:
+            child = processes.fork_blocked()
+            if child == 0:
+                _answer(us, host, port, writer)
+        finally:
+            os.close(writer)
+        poll = select.poll()
+        poll.register(reader, select.POLLIN)
+        text = os.read(reader, 1 << 16) if poll.poll(ceil(seconds * 1000)) else b""
+    finally:
+        os.close(reader)
+        if child > 0:
+            processes.kill(child, processes.KILL)
+            processes.await_child(child)
+    if not text:
+        raise TimeoutError(f"{host} was not found in time")
+    found: dict[str, list[Any]] = json.loads(text)
+    return found
+
+
+def _answer(parent: int, host: str, port: int, writer: int) -> NoReturn:
+    """In the child: one packet, and the end."""
+    try:
+        if processes.die_with_parent(parent, processes.KILL):
+            try:
+                answer: dict[str, object] = {"found": plainly(host, port, 0)}
+            except socket.gaierror as error:
+                answer = {"failed": error.args}
+            os.write(writer, json.dumps(answer).encode())
+    finally:
+        processes.leave(0)
