@@ -62,13 +62,15 @@ def classified(error: Exception, queue: str, endpoint_url: str | None) -> QueueE
 
 
 def _refusal(code: str, status: int, name: str) -> QueueError:
-    """SQS answered, and the answer was no."""
+    """The answer was no. One that names no error is not SQS's: a proxy's or a gateway's between us, and may pass."""
     if "NonExistentQueue" in code or "QueueDoesNotExist" in code:
         return QueueError(Trouble.FINAL, f"{name} does not exist; create it, or check --queue and --region")
     if _CREDENTIALS.search(code):
         return QueueError(Trouble.SESSION, f"{name}: SQS does not accept the credentials ({code})")
     if _RETRYABLE.search(code) or status >= 500 or status in (408, 429):
         return QueueError(Trouble.PASSING, f"{name}: SQS answers {code or status}")
+    if not code or code.isdigit():  # botocore's client puts the status there
+        return QueueError(Trouble.PASSING, f"{name}: {status}, from something that is not SQS")
     if _DENIED.search(code) or status == 403:
         return QueueError(Trouble.FINAL, f"{name}: access denied ({code}); the role needs sqs:ReceiveMessage and more")
     if _HANDLE.search(code):
