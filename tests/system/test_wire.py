@@ -338,6 +338,38 @@ def test_credentials_that_expire_are_renewed(queue: Open, endpoint: Endpoint, tm
     assert len(set(tokens)) == 2
 
 
+def test_a_token_service_that_does_not_answer_is_asked_once(
+    queue: Open, endpoint: Endpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever has a job in hand must not wait as long as botocore does; the caller asks again itself."""
+    (tmp_path / "token").write_text("token")
+    monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(tmp_path / "token"))
+    monkeypatch.setenv("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/jobs")
+    with socket.create_server(("127.0.0.1", 0)) as service:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_STS", f"http://127.0.0.1:{service.getsockname()[1]}")
+        asked: list[str] = []
+
+        def hang_up() -> None:
+            while True:
+                end, _ = service.accept()
+                with end:
+                    if not (said := end.recv(9)):
+                        return
+                    asked.append(said.decode())
+
+        thread = threading.Thread(target=hang_up)
+        thread.start()
+        try:
+            with pytest.raises(QueueError) as caught:
+                queue(endpoint.url, keys=False).delete(Message("m", "h", ""))
+        finally:
+            socket.create_connection(service.getsockname()).close()
+            thread.join()
+    assert asked == ["POST / HT"]
+    assert caught.value.trouble in (Trouble.PASSING, Trouble.SESSION)
+    assert endpoint.asked == []
+
+
 @pytest.fixture
 def authority(endpoint: Endpoint, tmp_path: Path) -> Path:
     """The endpoint speaks TLS; the path is of the one authority that vouches for it."""

@@ -14,6 +14,7 @@ from fleet.system.sqs.errors import classified
 from fleet.system.sqs.wire import Means, Site, Wire, rehearse
 
 SHORT_CALL = 5.0  # seconds, at most
+KEYS_CALL = 3.0  # seconds: a call for credentials; a dispatcher may have to renew them with a job in hand
 _REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-\d+")
 
 
@@ -110,6 +111,9 @@ class Sessions:
         self.address, self._site = address, site
         self._config = Config
         self._session = botocore.session.Session()
+        # For the clients that it makes to get credentials: its own patience is 60 s, five times over.
+        once = Config(connect_timeout=KEYS_CALL, read_timeout=KEYS_CALL, retries={"total_max_attempts": 1})
+        self._session.set_default_client_config(once)
         if address.access_key:
             self._session.set_credentials(address.access_key, address.secret_key)
 
