@@ -8,7 +8,7 @@ from fleet.core.delivery import Rules
 from fleet.core.exits import Exit, Settlement
 from fleet.core.messages import Held, Settled
 from fleet.core.queue import Message
-from tests.support.workbench import BAD, GOOD, MESSAGE, PLAN, World
+from tests.support.workbench import BAD, GOOD, MESSAGE, PLAN, RETRY, World
 
 FIFO = Rules(fifo=True)
 
@@ -170,3 +170,53 @@ def test_one_that_is_let_go_by_an_orphan_hides_from_open_polls(world: World) -> 
     world.ends(6.0, GOOD, process=0)
     run(world, messages(2))
     assert world.only("release") == ["release m1 11"]
+
+
+def test_leave_of_an_earlier_message_is_not_leave_for_one_of_these(world: World) -> None:
+    world.ears.freed, world.ears.deaf = True, True
+    world.ends(3.0, RETRY, process=0)
+    world.at(4.0, lambda: world.did("four"))
+    world.at(5.0, lambda: setattr(world.ears, "freed", True))
+    world.ends(6.0, GOOD, process=1)
+    run(world, messages(2))
+    assert world.only("four", "release") == ["four", "release m0 0"]
+
+
+def test_what_an_orphan_ran_goes_back_without_leave(world: World) -> None:
+    """The first of them and a later one alike."""
+    world.ears.deaf = True
+    world.queue.limit = 9
+    world.ends(3.0, GOOD, process=0)
+    world.at(3.5, lambda: world.ears.loses_its_master(40.0))
+    world.ends(4.0, RETRY, process=1)
+    run(world, messages(2))
+    assert world.only("delete", "release") == ["delete m0", "release m1 11"]
+
+
+def test_the_first_that_an_orphan_ran_goes_back_without_leave(world: World) -> None:
+    world.ears.deaf = True
+    world.queue.limit = 1
+    world.at(2.0, lambda: world.ears.loses_its_master(40.0))
+    world.ends(3.0, RETRY, process=0)
+    world.ends(4.0, GOOD, process=1)
+    run(world, messages(2))
+    assert world.only("delete", "release") == ["release m0 11", "delete m1"]
+
+
+def test_a_later_one_of_a_group_holds_up_those_behind_it_too(world: World) -> None:
+    world.ends(3.0, GOOD, process=0)
+    world.ends(4.0, BAD, process=1)
+    run(world, messages(3, "a", "a", "a"), FIFO)
+    assert world.only("job") == ["job m0 below 5", "job m1 below 5"]
+    assert world.only("release") == ["release m2 0"]
+    assert settlements(world) == {0: Settlement.DELETE, 1: Settlement.LEAVE, 2: Settlement.RELEASE}
+
+
+def test_a_stop_that_says_no_seconds_keeps_what_a_release_would_dead_letter(world: World) -> None:
+    """SIGTERM came before the master's word."""
+    world.queue.limit = 1
+    world.at(2.0, lambda: setattr(world.ears, "leaving", True))
+    world.ends(3.0, GOOD, process=0)
+    world.ends(4.0, GOOD, process=1)
+    run(world, messages(2))
+    assert world.only("delete", "release") == ["delete m0", "delete m1"]
