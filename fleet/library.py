@@ -126,6 +126,8 @@ class Dispatcher:
         """
 
         _check_callable(job=job, message_transformer=message_transformer or str, exit_handler=exit_handler or str)
+        if exit_handler is not None and self._rules.exit_timeout == 0:
+            raise ValueError("exit_timeout is 0: an exit handler would never have time to run")
 
         def call(message: Message) -> Call:
             value = message_transformer(message) if message_transformer else message.body

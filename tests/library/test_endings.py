@@ -323,3 +323,11 @@ def test_what_cannot_be_called_costs_no_message_an_attempt(mistaken: str) -> Non
     with pytest.raises(TypeError, match="message_transformer is of type dict; it must be callable"):
         Dispatcher(queue).dispatch_by_message_attribute({"_job": print})  # type: ignore[arg-type]
     assert not queue.asked("receive")
+
+
+def test_no_handler_is_accepted_that_would_have_no_time() -> None:
+    """As the command's options refuse it."""
+    queue = MemoryQueue("a")
+    with pytest.raises(ValueError, match="exit_timeout is 0"):
+        Dispatcher(queue, exit_timeout=0).dispatch(print, exit_handler=print)
+    assert not queue.asked("receive")
