@@ -220,3 +220,22 @@ def test_a_stop_that_says_no_seconds_keeps_what_a_release_would_dead_letter(worl
     world.ends(4.0, GOOD, process=1)
     run(world, messages(2))
     assert world.only("delete", "release") == ["delete m0", "delete m1"]
+
+
+def test_what_was_said_while_one_ended_counts_before_the_next_begins(world: World) -> None:
+    world.queue.limit = 5
+    world.ends(3.0, GOOD, process=0)
+    world.at(3.0, lambda: world.ears.drains(40.0))
+    run(world, messages(2))
+    assert world.only("job", "release") == ["job m0 below 5", "release m1 0"]
+
+
+def test_those_that_go_back_are_waited_for(world: World) -> None:
+    """The master may take his time."""
+    world.ears.deaf = True
+    world.ends(3.0, RETRY, process=0)
+    world.at(4.0, lambda: setattr(world.ears, "freed", True))
+    world.at(9.0, lambda: setattr(world.ears, "freed", True))
+    run(world, messages(2, "a", "a"), FIFO)
+    assert world.only("release") == ["release m0 0", "release m1 0"]
+    assert world.time == 9.0
