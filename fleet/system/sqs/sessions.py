@@ -121,7 +121,7 @@ class Sessions:
         """Before a fork: load what all children need. What is wrong is said when it is needed.
 
         Neither connects nor looks for credentials, which may ask the network: the chain of those who may have them is
-        made, and asked by each child. Without this a dispatcher's first call costs 2.7 ms of CPU more.
+        made, and asked by each child. Without this a dispatcher's first call costs 5 ms of CPU more.
         """
         from botocore.exceptions import BotoCoreError
 
@@ -155,11 +155,9 @@ class Sessions:
 
     def line(self, read_timeout: float, connect_timeout: float = SHORT_CALL, means: Means | None = None) -> Line:
         """A line of its own, with one connection, made at the first call. Raises QueueError."""
-        from botocore.utils import get_environ_proxies
-
         try:
             site = self._site = self._site or self._found()
-            if get_environ_proxies(site.url).get(urlsplit(site.url).scheme):
+            if site.proxied:
                 return _Client(self._client(read_timeout, connect_timeout))
             return Wire(site, self._keys, read_timeout, connect_timeout, means)
         except ValueError as error:  # not a URL
@@ -169,9 +167,12 @@ class Sessions:
 
     def _found(self) -> Site:
         """Where botocore would send requests: its rules for regions, partitions and endpoints are its own."""
+        from botocore.utils import get_environ_proxies
+
         client = self._client(1, 1, aws_access_key_id="none", aws_secret_access_key="none")  # noqa: S106 - asks nobody
         url = client.meta.endpoint_url
-        return Site(url, client.meta.region_name, self._trust() if url.startswith("https:") else None)
+        proxy = get_environ_proxies(url).get(urlsplit(url).scheme)
+        return Site(url, client.meta.region_name, self._trust() if url.startswith("https:") else None, bool(proxy))
 
     def _trust(self) -> ssl.SSLContext:
         """AWS_CA_BUNDLE or the profile's ca_bundle, else the authorities that botocore trusts."""

@@ -42,11 +42,12 @@ class Refused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """Where requests go and how they are signed; `tls` is None for plain HTTP."""
+    """Where requests go and how they are signed; `tls` is None for plain HTTP. `proxied`: not by a line of ours."""
 
     url: str
     region: str
     tls: ssl.SSLContext | None
+    proxied: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,11 +178,12 @@ def _reached(found: Addresses, seconds: float) -> socket.socket:
 
 
 def rehearse(site: Site) -> None:
-    """Sign a request that nobody sends, with keys that are nobody's: what a first signature loads is loaded."""
+    """Sign a request that nobody sends, with keys that are nobody's, and look up a number: what they load is loaded."""
     from botocore.credentials import ReadOnlyCredentials
 
     wire = Wire(site, lambda: ReadOnlyCredentials("none", "none", None), 1, 1)
     wire._signed("GetQueueUrl", b"{}")
+    plainly("127.0.0.1", http.client.HTTP_PORT, 0)
 
 
 def _is_readable(idle: socket.socket) -> bool:
