@@ -4,7 +4,6 @@ One packet is one word: a JSON list of the class's name and its fields. Both end
 user code beside it, so a malformed packet is a fault of fleet and raises.
 """
 
-import contextlib
 import json
 import socket
 import struct
@@ -63,12 +62,14 @@ class Channel:
         """
         name = type(word).__name__
         packet = json.dumps([name, *(getattr(word, field) for field in _KINDS[name][1])]).encode()
-        with contextlib.suppress(BlockingIOError, BrokenPipeError, ConnectionResetError):
+        try:  # said three times a job, and contextlib.suppress has page faults of its own
             if fd is None:
                 self._socket.send(packet, socket.MSG_DONTWAIT)
             else:  # not socket.send_fds and recv_fds: they ignore their flags in CPython 3.11
                 rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack("i", fd))]
                 self._socket.sendmsg([packet], rights, socket.MSG_DONTWAIT)
+        except (BlockingIOError, BrokenPipeError, ConnectionResetError):
+            pass
 
     def receive(self) -> list[Word]:
         """Everything that has been said since the last call. Never waits."""

@@ -179,8 +179,10 @@ def may_end(pid: int) -> bool:
 
 def kill_group(pid: int, number: int) -> None:
     """Send a signal to the group that `pid` leads or led; nothing if there is none."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):
+    try:  # noqa: SIM105 - done after every job, and contextlib.suppress has page faults of its own
         os.killpg(pid, number)
+    except (ProcessLookupError, PermissionError):
+        pass
 
 
 def open_pidfd(pid: int) -> int:
