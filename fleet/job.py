@@ -238,6 +238,7 @@ def _exit_status(work: Work, act: Callable[[Work], int]) -> int:
 def _refuse(work: Work, why: str) -> None:
     """The body cannot be used. What is in it is for debugging only, and quoted: it may be anybody's."""
     about = {"slot": work.slot, "message_id": work.message.id, "attempt": work.message.attempt}
+    log.begin()
     log.emit("body.refused", **about, why=why)
     log.emit("body.quoted", **about, body=ascii(work.message.body[:MOST_QUOTED]))
 

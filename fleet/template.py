@@ -170,6 +170,7 @@ class Template:
             if processes.die_with_parent(self._plan.master, processes.TERMINATE):
                 self._master.close()
                 stacks.keep()
+                log.begin()
                 processes.become_subreaper()
                 Dispatcher(self._post(request, end)).run()
             code = 0

@@ -8,6 +8,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from fleet.system.outlet import Outlet
+
 
 def open_standard_streams() -> None:
     """Have something behind descriptors 0, 1 and 2, in us and in all that we start.
@@ -25,9 +27,9 @@ def open_standard_streams() -> None:
 
 
 def complain(text: str) -> None:
-    """To standard error, in one write; a disk that is full must not change how a program ends."""
+    """To standard error; a disk that is full, or a pipe that nobody reads, must not change how a program ends."""
     with contextlib.suppress(OSError):
-        os.write(2, text.encode(errors="replace"))
+        Outlet(2).put(text.encode(errors="replace"))
 
 
 def processors() -> int:

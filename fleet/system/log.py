@@ -1,18 +1,20 @@
 """Events → lines on standard error. One table phrases them all; code elsewhere names an event and its fields.
 
 Text is for people, JSON (one object a line) for programs: both carry the same event, at the level the table
-says. A line is one write, so lines of different processes never mix. Nothing here starts a thread or holds a
-lock across a fork (loguru's synchronous sinks do not). Fields never hold message bodies or arguments.
+says. A line is one write, so lines of different processes never mix. A log that nobody reads holds nobody up: its
+lines are lost, and counted (outlet.py). Nothing here starts a thread or holds a lock across a fork (loguru's
+synchronous sinks do not). Fields never hold message bodies or arguments.
 """
 
 import json
 import logging
 import os
-import sys
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from loguru import logger
+
+from fleet.system.outlet import Outlet
 
 DEBUG, INFO, WARNING, ERROR = 10, 20, 30, 40
 LEVELS = {"debug": DEBUG, "info": INFO, "warning": WARNING, "error": ERROR}
@@ -110,6 +112,7 @@ TABLE: dict[str, Line] = {
     ),
     "memory.enough": _same(INFO, "there is memory for one more job again"),
     "pool.slots": _same(INFO, "{table}"),
+    "log.lost": _same(WARNING, "nobody read this log for a while; lines lost by process {pid}: {lines}"),
     "reload.missing": _same(WARNING, "HUP: a reload is not available yet; stop and start the pool"),
     "health.unwritten": _same(WARNING, "the health file {path} cannot be written: {error}; a probe of it will fail"),
     "drain.started": _same(INFO, "stopping ({how}): {why}; {busy} busy, {polling} polling, jobs have {seconds:g} s"),
@@ -124,18 +127,26 @@ FRESH_LINE = "\r\x1b[K"  # on a terminal: over whatever progress stands there
 _threshold = INFO
 _as_json = False
 _before = ""
-_configured = False
+_outlet: Outlet | None = None
+_lost = 0  # lines, since the log has had no room
 _program = logging.getLogger("fleet")
 
 
 def configure(level: str, form: str) -> None:
     """Set the level (`debug` … `error`) and the form (`text` or `json`) for this process and its forks."""
-    global _threshold, _as_json, _before, _configured
-    _configured = True
+    global _threshold, _as_json, _before, _outlet
     _threshold, _as_json = LEVELS[level], form == "json"
     _before = FRESH_LINE if os.isatty(2) else ""
+    _outlet = Outlet(2)
     logger.remove()
     logger.add(_write, format="{message}", level=0, catch=False, colorize=False)
+
+
+def begin() -> None:
+    """In a fork child, before it writes: what its parent has lost is its parent's to tell."""
+    global _outlet, _lost
+    if _outlet is not None:
+        _outlet, _lost = Outlet(2), 0
 
 
 def emit(event: str, /, **fields: Any) -> None:
@@ -144,7 +155,7 @@ def emit(event: str, /, **fields: Any) -> None:
     In a program that uses the library nobody configures this log: there it goes to `logging`, logger "fleet".
     """
     line = TABLE[event]
-    if not _configured:
+    if _outlet is None:
         if _program.isEnabledFor(line.text):
             sentence = printable(line.sentence.format_map(fields))
             _program.log(line.text, "%s", sentence, extra={"event": event, "fields": fields})
@@ -152,6 +163,8 @@ def emit(event: str, /, **fields: Any) -> None:
     level = line.json if _as_json else line.text
     if level < _threshold:
         return
+    if _lost:
+        _own_up(_outlet)
     sentence = printable(line.sentence.format_map(fields))
     now = datetime.now(UTC)
     if _as_json:
@@ -172,9 +185,21 @@ def printable(text: str) -> str:
     return "".join(char if char.isprintable() or char == "\n" else f"\\x{ord(char):02x}" for char in text)
 
 
+def _own_up(outlet: Outlet) -> None:
+    """Tell how many lines are lost, once there is room for it."""
+    global _lost
+    if outlet.has_room():
+        lines, _lost = _lost, 0
+        emit("log.lost", pid=os.getpid(), lines=lines)
+        if _lost:  # this one too
+            _lost = lines
+
+
 def _write(line: str) -> None:
     """One write a line. A log that is full or gone must not end what it tells of."""
+    global _lost
     try:
-        os.write(sys.__stderr__.fileno() if sys.__stderr__ else 2, (_before + line).encode())
+        if _outlet is not None and not _outlet.put((_before + line).encode()):
+            _lost += 1
     except OSError:
         return
