@@ -271,7 +271,7 @@ def _flushed() -> bool:
     done = True
     for stream in (sys.stdout, sys.stderr):
         try:
-            if stream is not None:
+            if not getattr(stream, "closed", stream is None):
                 stream.flush()
         except (OSError, ValueError):
             done = stream is sys.stderr and done

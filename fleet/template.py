@@ -224,6 +224,8 @@ def _await_death(pid: int) -> None:
 def _flush_standard_streams() -> None:
     """What the app has printed must not be printed again by every fork; nor fail in each when the disk is full."""
     for name, stream in (("stdout", sys.stdout), ("stderr", sys.stderr)):
+        if getattr(stream, "closed", stream is None):  # as the app wants it
+            continue
         try:
             stream.flush()
         except (OSError, ValueError):

@@ -177,3 +177,10 @@ def test_a_log_that_nobody_reads_any_more(home: Home, queue: LiveQueue) -> None:
     home.wait_empty()
     assert sorted(home.trace.bodies("done")) == ["alarm", "task", "task"]
     assert len(home.trace.bodies("started")) == 3
+
+
+def test_an_app_that_closes_its_standard_streams(start: StartPool, queue: LiveQueue) -> None:
+    queue.send("task")
+    pool = start(app="mute:job")
+    pool.wait_event("job.succeeded")
+    pool.wait_event("message.deleted")
