@@ -69,20 +69,20 @@ def simulate(
         visibility=visibility_timeout,
         seed=seed,
     )
-    rows: list[tuple[str, ...]] = []
+    runs: list[tuple[str, list[tuple[str, ...]]]] = []
     for trace in found:
         limit, results = _tried(replace(base, trace=trace), chosen)
-        rows += [tables.row(result, limit, target_wait) for result in results]
+        if as_json:
+            for result in results:
+                typer.echo(json.dumps(tables.record(result, limit, target_wait)))
+        runs.append((trace.name, [tables.row(result, limit, target_wait) for result in results]))
         if plot and not as_json and len(found) == 1:
             for result in results:
                 typer.echo(tables.plot(result, trace.arrivals, trace.seconds) + "\n")
         if png:
             _draw(png, results, target_wait)
-    if as_json:
-        for row in rows:
-            typer.echo(json.dumps(dict(zip(tables.HEAD, row, strict=True))))
-    else:
-        typer.echo(tables.table(rows))
+    if not as_json:
+        typer.echo(tables.table(runs))
     return DONE
 
 

@@ -6,18 +6,19 @@ from itertools import pairwise
 from fleet.simulate.optimum import Optimum
 from fleet.simulate.results import Result
 
-HEAD = (
+KEYS = (
     "trace", "policy", "p50 wait", "p95 wait", "longest", "worker-s", "/ optimum", "most", "needed", "resizes",
     "requests", "price",
 )  # fmt: skip
+HEAD = ("policy", "p50", "p95", "max", "worked", "/opt", "most", "need", "resizes", "calls", "price")
 BARS = " ▁▂▃▄▅▆▇█"
-WIDTH, HEIGHT = 90, 3
+WIDTH, HEIGHT = 80, 3
 
 
-def row(result: Result, optimum: Optimum, target_wait: float) -> tuple[str, ...]:
-    """One line of the table. A p95 wait above the target is marked."""
+def record(result: Result, optimum: Optimum, target_wait: float) -> dict[str, str]:
+    """One run, for programs. A p95 wait above the target is marked."""
     late = result.wait(0.95) > target_wait
-    return (
+    values = (
         result.trace,
         result.policy,
         f"{result.wait(0.5):.1f}",
@@ -31,18 +32,47 @@ def row(result: Result, optimum: Optimum, target_wait: float) -> tuple[str, ...]
         f"{result.requests:,}",
         f"${result.price:.4f}",
     )
+    return dict(zip(KEYS, values, strict=True))
 
 
-def table(rows: Sequence[Sequence[str]]) -> str:
-    """Columns side by side: words to the left, numbers to the right."""
-    lines = [HEAD, *rows]
-    widths = [max(len(line[index]) for line in lines) for index in range(len(HEAD))]
-    return "\n".join(
-        "  ".join(
-            cell.ljust(width) if index < 2 else cell.rjust(width)
-            for index, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in lines
+def row(result: Result, optimum: Optimum, target_wait: float) -> tuple[str, ...]:
+    """The same as a line of the table, which is for people and fits 80 columns."""
+    late = result.wait(0.95) > target_wait
+    return (
+        result.policy,
+        f"{result.wait(0.5):.1f}",
+        f"{result.wait(0.95):.1f}" + ("!" if late else ""),
+        f"{result.wait(1.0):.1f}",
+        short(result.worker_seconds),
+        f"{result.worker_seconds / optimum.worker_seconds:.2f}",
+        str(result.most),
+        str(optimum.most),
+        short(result.resizes),
+        short(result.requests),
+        f"${result.price:.3f}",
+    )
+
+
+def short(number: float) -> str:
+    """At most six characters below a billion: `9,999`, `1,472k`, `287.2M`."""
+    if number < 9_999.5:
+        return f"{number:,.0f}"
+    return f"{number / 1e3:,.0f}k" if number < 9_999_500 else f"{number / 1e6:,.1f}M"
+
+
+def table(runs: Sequence[tuple[str, Sequence[Sequence[str]]]]) -> str:
+    """The rows below the names of their traces: words to the left, numbers to the right."""
+    found: list[Sequence[str]] = [HEAD]
+    for trace, rows in runs:
+        found += [(trace,), *((f"  {policy}", *numbers) for policy, *numbers in rows)]
+    widths = [max(len(line[index]) for line in found if len(line) > 1) for index in range(len(HEAD))]
+    return "\n".join(_line(line, widths).rstrip() for line in found)
+
+
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    name, *numbers = cells
+    return " ".join(
+        [name.ljust(widths[0]), *(each.rjust(width) for each, width in zip(numbers, widths[1:], strict=False))]
     )
 
 

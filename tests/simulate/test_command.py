@@ -21,8 +21,9 @@ def test_it_draws_curves_and_prints_a_table(home: Home, trace: Path) -> None:
     assert (done.status, done.errors) == (0, "")
     assert "workers, at most" in done.output
     assert "█" in done.output
-    table = done.output[done.output.index("trace ") :].splitlines()
-    assert [line[8:].split("  ")[0].strip() for line in table[1:]] == [
+    table = done.output[done.output.index("policy ") :].splitlines()
+    assert table[1] == "monday"
+    assert [line[2:18].strip() for line in table[2:]] == [
         "fleet",
         "busy + backlog",
         "KEDA + HPA",
@@ -32,10 +33,17 @@ def test_it_draws_curves_and_prints_a_table(home: Home, trace: Path) -> None:
     ]
 
 
+def test_it_fits_a_terminal(home: Home) -> None:
+    """The shape with the largest figures."""
+    done = run_fleet(home, "simulate", "spike", "--policy", "all", "--job-seconds", "4")
+    assert (done.status, done.errors) == (0, "")
+    assert 70 < max(map(len, done.output.splitlines())) <= 80
+
+
 def test_json_is_one_object_a_line(home: Home, trace: Path) -> None:
     done = run_fleet(home, "simulate", str(trace), "--json", "--max-workers", "8")
     (row,) = [json.loads(line) for line in done.output.splitlines()]
-    assert row["trace"] == "monday"
+    assert (row["trace"], row["requests"].replace(",", "").isdecimal()) == ("monday", True)
     assert int(row["most"]) <= 8
 
 
