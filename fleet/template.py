@@ -247,5 +247,5 @@ def _dangers() -> list[str]:
     found = []
     threads = len(list(Path("/proc/self/task").iterdir()))
     if threads > 1:
-        found.append(f"it started {threads - 1} thread(s) at import; they do not exist in its jobs (--no-preload)")
+        found.append(f"threads started at import: {threads - 1}; its jobs will be without (--no-preload)")
     return found

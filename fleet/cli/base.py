@@ -28,6 +28,7 @@ cli = typer.Typer(
     help="A pre-forking batch server for Amazon SQS: one message, one process.",
     no_args_is_help=True,
     add_completion=False,
+    context_settings={"help_option_names": ["--help", "-h"]},
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )

@@ -10,10 +10,12 @@ from fleet.cli.base import DONE, USAGE, Failure, cli
 from fleet.cli.client import ask, await_end, found
 from fleet.core.progress import waiting
 from fleet.core.requests import AUTO
+from fleet.core.resizing import MOST
 from fleet.system.log import FRESH_LINE
 from fleet.system.rendezvous import Place
 
 Name = Annotated[str | None, typer.Argument(help="The pool; not needed if only one runs here.", metavar="NAME")]
+DIGITS = 9  # what is longer is no size, and perhaps more than Python makes a number of
 EVERY = 1.0  # seconds between two looks at a pool that drains, on a terminal
 
 
@@ -22,8 +24,9 @@ def scale(
     size: Annotated[str, typer.Argument(help="How many dispatchers, or auto.", metavar="N|auto")], name: Name = None
 ) -> int:
     """Set the size of a running pool."""
-    if size != AUTO and not size.isdecimal():
-        raise Failure(USAGE, f"the size is {size!r}; it must be a number or auto")
+    if size != AUTO and not (size.isdecimal() and len(size) <= DIGITS):
+        shown = size if len(size) <= DIGITS else f"{size[:DIGITS]}…"
+        raise Failure(USAGE, f"the size is {shown!r}; it must be auto or a number of at most {MOST}")
     return _said(name, "scale", to=size if size == AUTO else int(size))
 
 

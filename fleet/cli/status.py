@@ -37,7 +37,7 @@ def _head(told: dict[str, Any]) -> list[str]:
     lines = [
         f"{told['name']}  {told['state']}{why}",
         f"  pid {told['pid']}, up {duration(told['uptime'])}, app {told['app']}, queue {told['queue']}",
-        f"  {told['size']} dispatchers (desired {told['desired']}{bounds}): {busy}",
+        f"  dispatchers: {told['size']} (desired {told['desired']}{bounds}), {busy}",
     ]
     if resize:
         lines.append(f"  last resize {resize['from']} → {resize['to']}: {resize['reason']}")
@@ -54,6 +54,8 @@ def _head(told: dict[str, Any]) -> list[str]:
     )
     odd = [f"{counts[each]} {phrase}" for each, phrase in ODD.items() if counts[each]]
     lines.append(f"  jobs: {counts['succeeded']} succeeded" + "".join(f", {each}" for each in odd))
+    if counts["dispatcher_deaths"]:
+        lines.append(f"  deaths of dispatchers: {counts['dispatcher_deaths']}")
     return lines
 
 
@@ -61,8 +63,7 @@ ODD = {
     "failed": "failed",
     "timed_out": "timed out",
     "signalled": "died by a signal",
-    "lease_lost": "lost their lease",
-    "dispatcher_deaths": "dispatchers died",
+    "lease_lost": "lost the lease",
 }
 COLUMNS = ("slot", "pid", "state", "message", "try", "job", "age", "lease", "deaths")
 

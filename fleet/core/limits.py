@@ -18,7 +18,7 @@ def timed_out(pool: Pool, now: float) -> Step:
     """--max-seconds: drain when they have passed."""
     if pool.phase is not Phase.RUNNING or now < pool.ends_at:
         return pool, ()
-    return stop(pool, Level.DRAIN, End(0, f"--max-seconds ({pool.config.max_seconds:g}) have passed"), now)
+    return stop(pool, Level.DRAIN, End(0, f"--max-seconds {pool.config.max_seconds:g} is over"), now)
 
 
 def satisfied(pool: Pool, now: float) -> Step:
@@ -26,7 +26,7 @@ def satisfied(pool: Pool, now: float) -> Step:
     most = pool.config.max_jobs
     if pool.phase is not Phase.RUNNING or most is None or pool.counts.received < most or in_hand(pool):
         return pool, ()
-    return stop(pool, Level.DRAIN, End(0, f"--max-jobs ({most}) are done"), now)
+    return stop(pool, Level.DRAIN, End(0, f"--max-jobs {most} is reached"), now)
 
 
 def in_hand(pool: Pool) -> bool:

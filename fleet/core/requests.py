@@ -1,7 +1,7 @@
 """What a client asks a running pool for, and the pool's answer: JSON objects, one line each, one of each a connection.
 
     {"command": "status"}                    {"ok": true, "status": {…}}
-    {"command": "scale", "to": 12}           {"ok": true, "said": "8 → 12 workers"}
+    {"command": "scale", "to": 12}           {"ok": true, "said": "workers 8 → 12"}
     {"command": "scale", "to": "auto"}       {"ok": false, "error": "this pool has a fixed size: …"}
     {"command": "pause"}, "resume"           {"ok": true, "said": "paused"}
     {"command": "stop", "now": false}        {"ok": true, "said": "draining", "pid": 4711}
@@ -63,7 +63,7 @@ def decided(pool: Pool, request: Request) -> tuple[Event | None, str]:
         case "scale":
             if why := refusal(pool, request.to):
                 raise BadRequest(why)
-            change = "the pool sizes itself" if request.to is None else f"{pool.desired} → {request.to} workers"
+            change = "the pool sizes itself" if request.to is None else f"workers {pool.desired} → {request.to}"
             return Scaled(request.to), change
         case "pause":
             return Paused(True), "paused: nothing more is received; running jobs go on"

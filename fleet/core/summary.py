@@ -9,8 +9,8 @@ WORDS = {
     Outcome.TIMED_OUT: "timed out",
     Outcome.SIGNALLED: "died by a signal",
     Outcome.RETRIED: "asked for a retry",
-    Outcome.REJECTED: "rejected their messages",
-    Outcome.INTERRUPTED: "were stopped",
+    Outcome.REJECTED: "rejected",
+    Outcome.INTERRUPTED: "stopped by fleet",
 }
 
 

@@ -44,7 +44,7 @@ _COST = _JOB + ", {max_rss_mib:.0f} MiB, CPU {cpu_seconds:.2f} s"
 TABLE: dict[str, Line] = {
     "master.started": _same(
         INFO,
-        "pool {name}: {workers} workers for {app} on queue {queue}; a stop takes at most {longest_stop:g} s",
+        "pool {name}: {app} on queue {queue}, workers: {workers}; a stop takes at most {longest_stop:g} s",
     ),
     "master.stopped": _same(INFO, "pool {name} stopped after {seconds:.1f} s: {why}; {jobs}"),
     "master.failed": _same(ERROR, "a fault of fleet itself, the pool stops: {error}"),
@@ -102,7 +102,7 @@ TABLE: dict[str, Line] = {
     "message.released": _same(INFO, "message released, visible in {delay} s: {why}" + _MESSAGE),
     "message.left": _same(WARNING, "message left to its lease: {why}" + _MESSAGE),
     "message.unsettled": _same(WARNING, "message not {settlement} yet: {error}" + _MESSAGE),
-    "pool.resized": _same(INFO, "{from} → {to} workers: {reason}"),
+    "pool.resized": _same(INFO, "workers {from} → {to}: {reason}"),
     "pool.paused": _same(INFO, "paused: nothing more is received until fleet resume; running jobs go on"),
     "pool.resumed": _same(INFO, "resumed"),
     "memory.short": _same(

@@ -20,7 +20,7 @@ def test_it_drains_when_the_time_has_passed() -> None:
     assert story.wakes_at() <= 60.0
     assert story.tick(59.9) == [AskStack(1)]  # whose poll is overdue
     assert story.tick(60.0) == [Send(0, Drain(30.0)), Terminate(0), Send(1, Drain(30.0)), Terminate(1)]
-    assert (story.phase, story.code, story.why) == (Phase.DRAINING, 0, "--max-seconds (60) have passed")
+    assert (story.phase, story.code, story.why) == (Phase.DRAINING, 0, "--max-seconds 60 is over")
     assert story.says(0, DONE) == []  # and takes nothing more
 
 
@@ -80,7 +80,7 @@ def test_it_ends_when_the_last_one_is_done_however_long_that_takes() -> None:
     assert story.is_in(Phase.RUNNING)
     asked = story.says(1, DONE)
     assert sends(asked, Drain(30.0)) == [0, 1]
-    assert (story.phase, story.code, story.why) == (Phase.DRAINING, 0, "--max-jobs (2) are done")
+    assert (story.phase, story.code, story.why) == (Phase.DRAINING, 0, "--max-jobs 2 is reached")
 
 
 def test_a_message_that_is_held_is_not_done() -> None:

@@ -55,7 +55,7 @@ def test_status_changes_nothing() -> None:
 
 
 def test_scale() -> None:
-    assert decided(running(2).pool, Request("scale", 5)) == (Scaled(5), "2 → 5 workers")
+    assert decided(running(2).pool, Request("scale", 5)) == (Scaled(5), "workers 2 → 5")
 
 
 @pytest.mark.parametrize("to", [0, -1, 1025])

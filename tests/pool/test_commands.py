@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from fleet.cli import HELP_ORDER
 from tests.support.control import status
 from tests.support.eventually import eventually
 from tests.support.pool import APPS, Home, StartPool, run_fleet
@@ -18,6 +19,21 @@ def test_wrong_usage_names_the_page_that_helps(home: Home, words: tuple[str, ...
     found = run_fleet(home, *words)
     assert found.status == 2
     assert found.errors.endswith(f"({page} --help)\n")
+
+
+@pytest.mark.parametrize("size", ["9" * 5000, "1" * 10, "few", ""])
+def test_what_is_no_size_is_one_line(home: Home, size: str) -> None:
+    found = run_fleet(home, "scale", size)
+    assert found.status == 2
+    assert found.error_line.endswith("; it must be auto or a number of at most 1024")
+    assert len(found.error_line) < 100
+
+
+@pytest.mark.parametrize("words", [(), *((each,) for each in HELP_ORDER)])
+def test_h_is_help(home: Home, words: tuple[str, ...]) -> None:
+    found = run_fleet(home, *words, "-h")
+    assert (found.status, found.errors) == (0, "")
+    assert found.output == run_fleet(home, *words, "--help").output
 
 
 def test_without_a_word_the_help_is_shown(home: Home) -> None:
@@ -43,6 +59,7 @@ def test_status_tells_what_the_pool_does(start: StartPool, home: Home, queue: Li
     assert f"jobs:job@{queue.name}  running" in text
     assert message_id[:8] in text
     assert str(line.pid) in text
+    assert "dispatchers: 2 (desired 2), 1 busy, " in text
     assert max(map(len, text.splitlines())) <= 80
     gate.open()
     pool.wait_event("message.deleted")
@@ -51,7 +68,7 @@ def test_status_tells_what_the_pool_does(start: StartPool, home: Home, queue: Li
 def test_scale_pause_resume(start: StartPool, home: Home, queue: LiveQueue) -> None:
     pool = start(workers=1)
     pool.wait_ready(1)
-    assert "1 → 3 workers" in run_fleet(home, "scale", "3").output
+    assert "workers 1 → 3" in run_fleet(home, "scale", "3").output
     pool.wait_ready(3)
     assert "paused" in run_fleet(home, "pause").output
     assert status(home)["state"] == "paused"
