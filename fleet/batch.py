@@ -49,11 +49,11 @@ class Seat:
     @property
     def drain(self) -> float | None:
         """Seconds that a running job has, as said last and not acted on yet."""
-        return self._batch.ears.drain
+        return self._batch.drain
 
     @drain.setter
     def drain(self, seconds: float | None) -> None:
-        self._batch.ears.drain = seconds
+        self._batch.drain = seconds
 
     def say(self, report: Report) -> None:
         """To the master, who hears of one Held at a time."""
@@ -76,6 +76,7 @@ class Batch:
 
     def __init__(self, bench: Bench, messages: Sequence[tuple[Message, Board]], before: float) -> None:
         self.ears = bench.ears
+        self.drain: float | None = None  # what the ears have heard of it, until the one that runs has acted on it
         self._exit_timeout = bench.plan.exit_timeout
         self._asked = False  # Held was said, and not answered yet
         self._last_call = inf  # when the last job of a pool that stops must have ended
@@ -95,7 +96,7 @@ class Batch:
         self._ended(self._running)
         while (following := self._next()) is not None:
             self._running, following.runs = following, True
-            stop_at, self.ears.drain = self._last_call if self.ears.leaving else inf, None
+            stop_at, self.drain = self._last_call if self.ears.leaving else inf, None
             following.delivering.take_turn(stop_at)
             self._ended(following)
         while self._waiting:
@@ -121,8 +122,9 @@ class Batch:
     def wait(self, until: float) -> None:
         """Until something happens, or the moment comes for the one that runs or for one that waits; serve those."""
         self.ears.wait(min([until, *(seat.delivering.wakes_at() for seat in self._waiting)]))
-        if self.ears.drain is not None:
-            self._last_call = now() + max(self.ears.drain, self._exit_timeout)
+        if self.ears.drain is not None:  # taken, so that one word is one last call
+            self.drain, self.ears.drain = self.ears.drain, None
+            self._last_call = now() + max(self.drain, self._exit_timeout)
         if self.ears.freed:
             self.ears.freed = self._asked = False
             for seat in (self._running, *self._waiting):

@@ -117,6 +117,17 @@ def test_when_the_last_call_is_over_nothing_begins(world: World) -> None:
     assert world.only("release", "job") == ["job m0 below 5", "release m1 0", "release m0 0"]
 
 
+def test_the_last_call_is_counted_from_the_word_whatever_the_first_one_does_then(world: World) -> None:
+    """It is being stopped already, so it has no use for the word, and it dies late."""
+    world.queue.limit = 1
+    world.at(1.25, lambda: setattr(world.processes[0], "mortal", False))
+    world.at(2.0, lambda: world.ears.drains(0.0))
+    world.at(33.0, lambda: world.did("33"))
+    world.ends(34.0, Exit(signal=15), process=0)
+    run(world, messages(2), Rules(job_timeout=0.5))
+    assert world.only("terminate", "release", "job") == ["job m0 below 5", "terminate 11", "release m1 0"]
+
+
 def test_of_a_group_nothing_runs_before_one_that_goes_back(world: World) -> None:
     world.ends(3.0, Exit(code=75), process=0)
     world.ends(5.0, GOOD, process=1)
