@@ -187,7 +187,8 @@ class Master:
                 self._spawn_helper(role)
             case events.Inspect(slot):
                 if record := self._board.most_urgent(slot):
-                    self._take(events.Seen(slot, record.beat, record.lease_until, record.lease))
+                    in_hand = bool(record.message_id)
+                    self._take(events.Seen(slot, record.beat, record.lease_until, record.lease, in_hand))
             case events.AskStack(who):
                 self._children.ask_stacks(None if who is None else self._pool.slots[who].pid)
             case events.TellStack(who):

@@ -5,6 +5,9 @@ scoreboard. So in the last third of a lease there must have been a beat not long
 third begins. Silence is a suspicion first, and it is asked for its stack; it is a verdict a second later, because a
 master that was stopped itself, with its dispatchers, must not blame them. A lease that is over already (a suspended
 host) is nobody's hang.
+
+One that has settled its last message says so in the next moment. If the word does not come, nothing is to be saved but
+the slot, and the end of a pool that waits for it.
 """
 
 from dataclasses import replace
@@ -15,6 +18,7 @@ from fleet.core.events import AskStack, Effect, Inspect, Kill, Log, Seen, TellSt
 from fleet.core.slots import HOLDS_MESSAGE, Slot
 
 AGAIN = 1.0  # seconds from suspicion to verdict
+TOLD = 5.0  # seconds within which a message that was settled is told
 
 Step = tuple[Pool, tuple[Effect, ...]]
 
@@ -35,13 +39,22 @@ def seen(pool: Pool, slot: Slot, what: Seen, now: float) -> Step:
     """What the scoreboard says of a dispatcher that holds a message."""
     if slot.state not in HOLDS_MESSAGE or not _judged(slot):
         return pool, ()
+    if not what.in_hand:
+        return _silent(pool, slot, what, now, patience=TOLD, again=AGAIN)
     third = what.lease / 3
     again = min(AGAIN, third / 3)  # a short lease leaves less time to be sure
     if now >= what.lease_until:  # nothing will be extended any more
         return with_slot(pool, replace(slot, look_at=inf, suspected=None)), ()
-    if now - what.beat <= third or now < what.lease_until - third:
+    if now < what.lease_until - third:
         look_at = max(what.lease_until - third, now + again)
         return with_slot(pool, replace(slot, look_at=look_at, suspected=None)), ()
+    return _silent(pool, slot, what, now, patience=third, again=again)
+
+
+def _silent(pool: Pool, slot: Slot, what: Seen, now: float, *, patience: float, again: float) -> Step:
+    """Of one who has to give a sign of life: whether the last one is too long ago."""
+    if now - what.beat <= patience:
+        return with_slot(pool, replace(slot, look_at=now + again, suspected=None)), ()
     if slot.suspected != what.beat:
         return with_slot(pool, replace(slot, look_at=now + again, suspected=what.beat)), (AskStack(slot.number),)
     log = Log("dispatcher.hung", {"slot": slot.number, "pid": slot.pid, "why": f"no beat for {now - what.beat:.0f} s"})

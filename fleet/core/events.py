@@ -136,12 +136,16 @@ class WillDone:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What the scoreboard says: the last beat, and the lease, until when and how long (seconds)."""
+    """What the scoreboard says: the last beat, and the lease, until when and how long (seconds).
+
+    `in_hand`: there is a message; else the last one was settled, and only the word of it has not come.
+    """
 
     slot: int
     beat: float
     lease_until: float
     lease: float
+    in_hand: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,12 +126,15 @@ class Scoreboard:
         return next((each for each in in_hand if each.job_pid), in_hand[0] if in_hand else None)
 
     def most_urgent(self, slot: int) -> Record | None:
-        """Of the messages in hand the one whose lease is to be extended first, with the dispatcher's last beat."""
+        """Of the messages in hand the one whose lease is to be extended first, with the dispatcher's last beat.
+
+        Without any, a record that names none; None if the dispatcher has never written.
+        """
         found = self.batch(slot).values()
-        in_hand = [each for each in found if each.message_id]
-        if not in_hand:
+        if not found:
             return None
-        first = min(in_hand, key=lambda each: each.lease_until - each.lease / 3)
+        in_hand = [each for each in found if each.message_id]
+        first = min(in_hand or found, key=lambda each: each.lease_until - each.lease / 3)
         return replace(first, beat=max(each.beat for each in found))
 
     def clear(self, slot: int) -> None:

@@ -91,6 +91,7 @@ class Dispatcher:
     estate: Estate | None = None
     settled: Settlement | None = None
     hung_since: float | None = None
+    untold: Settlement | None = None  # it hangs after its last message was settled like that, before it could say so
     most: int = 1  # messages that its poll may bring
     places: list[int] = field(default_factory=list)  # of those in hand; the first one's job runs, or it goes back
     asked: bool = False  # Held was said, and not answered yet
@@ -125,6 +126,9 @@ class Dispatcher:
         working = self.stage in (Stage.WORKING, Stage.HOLDING)
         if not working and not (self.stage is Stage.POLLING and record.home):
             return
+        if self.untold:
+            self.settled = self.untold
+            return
         places = self.places if working else list(range(self.most))
         told = (record.intent, record.exit) if working else (None, None)
         left = {place: self._left(place, record.lease, now) for place in places[1:]}
@@ -142,10 +146,16 @@ class Dispatcher:
     ) -> Left:
         return Left(place, Estate(f"message {place} of {self.pid}", 1, "handle", now + lease, 0, intent, exit_))
 
-    def beat(self, now: float) -> tuple[float, float, float]:
+    def hangs(self, now: float, settled: Settlement | None) -> None:
+        """From now on; with its last message settled, which is on the scoreboard, or with one in hand."""
+        self.hung_since = now
+        if self.places == [0]:
+            self.untold = settled
+
+    def beat(self, now: float) -> tuple[float, float, float, bool]:
         """The last one, and the lease, until when and how long: one who lives extends it in time."""
         last = now if self.hung_since is None else self.hung_since
-        return last, last + LEASE, LEASE
+        return (last, 0.0, 0.0, False) if self.untold else (last, last + LEASE, LEASE, True)
 
     def has_something_to_do(self) -> bool:
         """More than to wait for the master's word."""

@@ -85,6 +85,24 @@ def test_the_log_says_how_long_it_was_silent() -> None:
     assert log.fields == {"slot": 0, "pid": 7, "why": "no beat for 40 s"}
 
 
+def told_nothing(pool: Pool, beat: float) -> tuple[Pool, list[object]]:
+    """Its record names no message any more, since `beat` seconds."""
+    pool, effects = seen(pool, pool.slots[0], Seen(0, NOW - beat, 0.0, 0.0, in_hand=False), NOW)
+    return pool, [effect for effect in effects if not isinstance(effect, Log)]
+
+
+def test_who_has_settled_its_message_says_so_or_is_killed() -> None:
+    pool, effects = told_nothing(working(), 5.0)
+    assert effects == []
+    assert (pool.slots[0].suspected, pool.slots[0].look_at) == (None, NOW + 1.0)
+    pool, effects = told_nothing(pool, 5.1)
+    assert effects == [AskStack(0)]
+    assert pool.slots[0].look_at == NOW + 1.0
+    pool, effects = told_nothing(pool, 5.1)
+    assert effects == [TellStack(0), Kill(0)]
+    assert pool.slots[0].killed
+
+
 def test_another_beat_is_another_suspicion() -> None:
     pool, effects = looked(working(suspected=NOW - 50.0), 21.0, 19.0)
     assert effects == [AskStack(0)]

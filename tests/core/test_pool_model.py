@@ -185,17 +185,23 @@ class PoolModel(RuleBasedStateMachine):
         if holders:
             self.world.dies(holders[0 if first else -1].pid, what, record)
 
-    @rule(number=st.integers(0, 3), looks=st.booleans(), luck=LUCK)
-    def one_with_a_message_hangs(self, number: int, looks: bool, luck: float) -> None:
+    @rule(
+        number=st.integers(0, 3),
+        settled=st.sampled_from([None, None, Settlement.DELETE, Settlement.LEAVE]),
+        looks=st.booleans(),
+        luck=LUCK,
+    )
+    def one_with_a_message_hangs(self, number: int, settled: Settlement | None, looks: bool, luck: float) -> None:
         """It is killed before its lease has ended, if the master can look in time."""
         holders = [process for process in self.world.running() if process.stage in BUSY]
         if number >= len(holders) or holders[number].hung_since is not None:
             return
         hung = holders[number]
-        hung.hung_since = self.world.now
+        began = self.world.now
+        hung.hangs(began, settled)
         while looks and hung in self.world.running() and self.world.pool.phase is not Phase.STOPPED:
             self.world.now = max(self.world.now, self.world.wakes_at())
-            assert self.world.now < hung.hung_since + LEASE
+            assert self.world.now < began + LEASE
             self.the_master_wakes(frozenset(), luck)
 
     @rule(good=st.booleans(), luck=LUCK)
@@ -385,9 +391,12 @@ class PoolModel(RuleBasedStateMachine):
             assert now >= slot.since + 10
         elif slot.state in HOLDS_MESSAGE:
             assert slot.pid is not None
-            hung_since = self.world.processes[slot.pid].hung_since
-            assert hung_since is not None
-            assert hung_since + LEASE * 2 / 3 <= now < hung_since + LEASE
+            process = self.world.processes[slot.pid]
+            assert process.hung_since is not None
+            if process.untold:
+                assert now >= process.hung_since + 5
+            else:
+                assert process.hung_since + LEASE * 2 / 3 <= now < process.hung_since + LEASE
         else:
             assert slot.state is State.POLLING
             assert now >= slot.silent_since + 10 >= slot.since + config.wait_time + 22

@@ -146,6 +146,23 @@ def test_a_record_that_does_not_fit_is_refused_and_changes_nothing(board: Scoreb
     assert board.read(0) == FULL
 
 
+def test_the_most_urgent_message_is_the_one_to_extend_first_with_the_last_beat_of_all() -> None:
+    fd = scoreboard.create(3)
+    board = Scoreboard(fd)
+    assert board.most_urgent(1) is None
+    later, soon = (replace(FULL, message_id=name, lease_until=until) for name, until in (("later", 9.0), ("soon", 7.0)))
+    for place, record in enumerate((later, soon, Record(State.IDLE, 1, beat=5.0))):
+        board.write(1, record, place)
+    assert board.most_urgent(1) == replace(soon, beat=5.0)
+    os.close(fd)
+
+
+def test_one_who_has_settled_everything_has_no_message_and_still_a_beat(board: Scoreboard) -> None:
+    idle = Record(State.IDLE, 1, beat=5.0, intent="deleted")
+    board.write(1, idle)
+    assert board.most_urgent(1) == idle
+
+
 # A writer that is killed.
 
 

@@ -291,3 +291,18 @@ def test_one_that_is_stopped_while_it_works_is_replaced_in_time(
     pool.wait_event("message.deleted", message_id=message_id, attempt=2)
     assert not is_alive(home.trace.lines("child")[0].pid)
     assert not witness.broken
+
+
+def test_one_that_is_stopped_before_it_says_that_it_has_settled_does_not_keep_its_slot(
+    start: StartPool, home: Home, queue: LiveQueue
+) -> None:
+    """Nothing is in hand any more, and the pool waits for its word."""
+    queue.send("before Settled :: task")
+    expected = Expected(errors=frozenset({"dispatcher.hung"}), kills=KILLED.kills | {"dispatcher.hung"})
+    options = ("--visibility-timeout", "4", "--until-empty", "--empty-for", "1")
+    pool = start(*options, app=APP, workers=1, expected=expected)
+    (line,) = home.trace.wait("halted")
+    pool.wait_event("dispatcher.died", pid=line.pid)
+    assert pool.wait() == 0
+    assert pool.ledger()["deleted"] == 1
+    assert queue.depth() == EMPTY
