@@ -207,6 +207,7 @@ class Delivering:
                     self._bench.board.note(intent_delay=self._delivery.verdict.delay)
                 self._ears.say(Held())
             case on.LeaseLost():
+                self._bench.board.note(lease=0)  # as above, and it has been noticed
                 self._telling.say("lease.lost")
             case on.LimitReached(left):
                 self._bench.board.note(lease=0)  # no extend will come, and that is no hang

@@ -3,8 +3,11 @@
 While a job runs its dispatcher extends the lease at a third of it, or fails to and says so; both are beats in the
 scoreboard. So in the last third of a lease there must have been a beat not long ago. The master looks when that
 third begins. Silence is a suspicion first, and it is asked for its stack; it is a verdict a second later, because a
-master that was stopped itself, with its dispatchers, must not blame them. A lease that is over already (a suspended
-host) is nobody's hang.
+master that was stopped itself, with its dispatchers, must not blame them.
+
+A lease that is over already is nobody's hang: the host was suspended, or all of us were stopped. But whoever goes on
+notices that it is lost and notes it (a lease of 0, as one at SQS's limit has): within a third of it, which is the
+longest that a dispatcher waits, and its wait does not count a suspension. Who does not is hung after all.
 
 One that has settled its last message says so in the next moment. If the word does not come, nothing is to be saved but
 the slot, and the end of a pool that waits for it.
@@ -43,8 +46,10 @@ def seen(pool: Pool, slot: Slot, what: Seen, now: float) -> Step:
         return _silent(pool, slot, what, now, patience=TOLD, again=AGAIN)
     third = what.lease / 3
     again = min(AGAIN, third / 3)  # a short lease leaves less time to be sure
-    if now >= what.lease_until:  # nothing will be extended any more
+    if now >= what.lease_until and not what.lease:  # nothing will be extended any more
         return with_slot(pool, replace(slot, look_at=inf, suspected=None)), ()
+    if now >= what.lease_until:
+        return _silent(pool, slot, what, now, patience=third, again=third + AGAIN)
     if now < what.lease_until - third:
         look_at = max(what.lease_until - third, now + again)
         return with_slot(pool, replace(slot, look_at=look_at, suspected=None)), ()

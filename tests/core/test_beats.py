@@ -110,11 +110,29 @@ def test_another_beat_is_another_suspicion() -> None:
 
 
 @pytest.mark.parametrize("left", [0.0, -1000.0])
-def test_a_lease_that_is_over_is_nobodys_hang(left: float) -> None:
+def test_a_lease_that_is_over_and_known_to_be_is_nobodys_hang(left: float) -> None:
     """A suspended host; or one that nobody extends any more."""
-    pool, effects = looked(working(suspected=NOW - 500.0), 500.0, left)
+    pool, effects = looked(working(suspected=NOW - 500.0), 500.0, left, lease=0.0)
     assert effects == []
     assert (pool.slots[0].look_at, pool.slots[0].suspected) == (inf, None)
+
+
+@pytest.mark.parametrize("left", [0.0, -1000.0])
+def test_whoever_lives_notices_that_its_lease_is_over(left: float) -> None:
+    """All were stopped, and only the master goes on; it waits for as long as a dispatcher may."""
+    pool, effects = looked(working(), 60.0 - left, left)
+    assert effects == [AskStack(0)]
+    assert (pool.slots[0].suspected, pool.slots[0].look_at) == (NOW - 60.0 + left, NOW + 21.0)
+    assert looked(pool, 0.0, left, lease=0.0)[1] == []
+    pool, effects = looked(pool, 60.0 - left, left)
+    assert effects == [TellStack(0), Kill(0)]
+    assert pool.slots[0].killed
+
+
+def test_one_that_still_asks_for_its_late_delete_lives() -> None:
+    pool, effects = looked(working(suspected=NOW - 70.0), 5.0, -40.0)
+    assert effects == []
+    assert (pool.slots[0].look_at, pool.slots[0].suspected) == (NOW + 21.0, None)
 
 
 def test_a_lease_that_will_not_be_extended_needs_no_beat() -> None:

@@ -188,17 +188,21 @@ class PoolModel(RuleBasedStateMachine):
     @rule(
         number=st.integers(0, 3),
         settled=st.sampled_from([None, None, Settlement.DELETE, Settlement.LEAVE]),
+        away=st.sampled_from([0.0, 0.0, LEASE + 1, 1000.0]),
         looks=st.booleans(),
         luck=LUCK,
     )
-    def one_with_a_message_hangs(self, number: int, settled: Settlement | None, looks: bool, luck: float) -> None:
-        """It is killed before its lease has ended, if the master can look in time."""
-        holders = [process for process in self.world.running() if process.stage in BUSY]
-        if number >= len(holders) or holders[number].hung_since is not None:
+    def one_with_a_message_hangs(
+        self, number: int, settled: Settlement | None, away: float, looks: bool, luck: float
+    ) -> None:
+        """It is killed before its lease has ended, if the master can look in time, and else soon after that."""
+        holders = [process for process in self.world.running() if process.stage in BUSY and process.hung_since is None]
+        if not holders:
             return
-        hung = holders[number]
+        hung = holders[number % len(holders)]
+        hung.hangs(self.world.now, settled)
+        self.world.now += away
         began = self.world.now
-        hung.hangs(began, settled)
         while looks and hung in self.world.running() and self.world.pool.phase is not Phase.STOPPED:
             self.world.now = max(self.world.now, self.world.wakes_at())
             assert self.world.now < began + LEASE
@@ -396,7 +400,7 @@ class PoolModel(RuleBasedStateMachine):
             if process.untold:
                 assert now >= process.hung_since + 5
             else:
-                assert process.hung_since + LEASE * 2 / 3 <= now < process.hung_since + LEASE
+                assert now >= process.hung_since + LEASE * 2 / 3
         else:
             assert slot.state is State.POLLING
             assert now >= slot.silent_since + 10 >= slot.since + config.wait_time + 22
@@ -454,7 +458,8 @@ class PoolModel(RuleBasedStateMachine):
         if slot.silent_since < inf:
             assert slot.state is State.POLLING
             assert slot.silent_since >= slot.since + self.world.config.wait_time + 12
-        assert slot.look_at == inf or slot.state in HOLDS_MESSAGE
+        watched = slot.state in HOLDS_MESSAGE and not (slot.killed or slot.ended)
+        assert slot.look_at < inf if watched else slot.look_at == inf or slot.state in HOLDS_MESSAGE
         assert slot.suspected is None or slot.look_at < inf
         if slot.state is State.VACANT:
             assert slot.pid is None

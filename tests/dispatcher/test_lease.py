@@ -98,6 +98,7 @@ def test_a_lost_lease_is_told_once(world: World) -> None:
     world.ends(300.0, GOOD)
     delivery = run(world)
     assert len(world.told("lease.lost")) == 1
+    assert world.record[world.record.index("log lease.lost") - 1] == "board lease=0", "else its silence were a hang"
     assert delivery.settlement is Settlement.DELETE, "the work is done, whoever else has the message"
 
 

@@ -78,6 +78,24 @@ def test_stopped_while_it_polls(start: StartPool, queue: LiveQueue, proxy: Fault
     assert queue.depth() == EMPTY
 
 
+def test_stopped_with_the_master_until_its_lease_was_over(start: StartPool, home: Home, queue: LiveQueue) -> None:
+    """Only the master goes on."""
+    gate = home.gate("g")
+    queue.send("hold g")
+    pool = start("--visibility-timeout", "3", workers=1, expected=replace(HUNG, kills=HUNG.kills | KILLED.kills))
+    (first,) = home.trace.wait("started")
+    stopped = pool.dispatcher(0)
+    pool.send(signal.SIGSTOP)
+    os.kill(stopped, signal.SIGSTOP)
+    eventually(lambda: queue.depth().visible == 1, what="the lease is over")
+    pool.send(signal.SIGCONT)
+    pool.wait_event("dispatcher.died", pid=stopped)
+    assert not is_alive(first.pid)
+    gate.open()
+    pool.wait_event("message.deleted", attempt=2)
+    assert queue.depth() == EMPTY
+
+
 def test_again_and_again_until_the_pool_gives_up(start: StartPool) -> None:
     told_by = KILLED.kills | {"drain.started", "master.stopped"}
     expected = replace(KILLED, exit=3, kills=told_by, noise=True)
