@@ -85,7 +85,7 @@ class Dispatcher:
             if error.trouble is Trouble.SESSION:
                 self._post.renew()
             self._board.note(state=State.IDLE)
-            self._ears.say(PollFailed(str(error)))
+            self._ears.say(PollFailed(str(error), error.unanswered))
             return
         took = round(now() - before, 4)
         if not messages:

@@ -97,9 +97,13 @@ class Empty:
 
 @dataclass(frozen=True, slots=True)
 class PollFailed:
-    """The receive call failed; `error` is one line for people, without any body."""
+    """The receive call failed; `error` is one line for people, without any body.
+
+    `unanswered`: it was asked, and the server may not know that nobody listens any more.
+    """
 
     error: str
+    unanswered: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,9 +22,9 @@ Ctrl-C reaches the whole group, and supervisors repeat themselves):
     NOW    running jobs are stopped at once; polls still come home
     KILL   everything is killed; what was in hand is left to its lease
 
-Open polls are kept in the books: those of POLLING slots, and those of dispatchers that died while polling
-(`dead_polls`: until when), because the server does not know that its client died and gives it the next
-message. During a drain no message is released while any poll is open; outside a drain only dead ones delay.
+Open polls are kept in the books: those of POLLING slots, and those of dispatchers that died while polling, or whose
+connection was cut (`dead_polls`: until when), because the server does not know that its client is gone and gives it the
+next message. During a drain no message is released while any poll is open; outside a drain only dead ones delay.
 
 The ledger: every Received is answered by exactly one Settled, or its dispatcher's death by one will (wills.py). So
 received = deleted + released + dead_lettered + left whenever nothing is in hand and no will is open.

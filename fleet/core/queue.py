@@ -34,12 +34,13 @@ class Message:
 class QueueError(Exception):
     """A call to the queue failed; the text is one line for people and holds no message body.
 
+    `unanswered`: it was asked, and no answer came; whether it is done, or is still being done, nobody knows.
     `message`, `exit` and `settlement` are set by `Dispatcher`, where the call was about a message.
     """
 
-    def __init__(self, trouble: Trouble, text: str) -> None:
+    def __init__(self, trouble: Trouble, text: str, *, unanswered: bool = False) -> None:
         super().__init__(text)
-        self.trouble = trouble
+        self.trouble, self.unanswered = trouble, unanswered
         self.message: Message | None = None
         self.exit: Exit | None = None
         self.settlement: Settlement | None = None

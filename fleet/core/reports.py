@@ -9,7 +9,7 @@ from fleet.core.events import Effect, Log
 from fleet.core.messages import Empty, Held, PollFailed, Ready, Received, Report, Settled
 from fleet.core.slots import HOLDS_MESSAGE, Slot, State
 from fleet.core.spawning import Spawning
-from fleet.core.wills import booked
+from fleet.core.wills import booked, stays_open
 
 FULL_LENGTH = 0.9  # of the wait time: an empty poll shorter than that proves nothing
 
@@ -49,8 +49,10 @@ def said(pool: Pool, slot: Slot, report: Report, now: float, luck: float) -> Ste
                 counts=replace(counts, polls=counts.polls + 1),
             )
             return with_slot(sizing.polled(pool, None), slots.holds(slot, 0, now)), ()
-        case PollFailed(error):
+        case PollFailed(error, unanswered):
             _expect(slot, State.POLLING)
+            if unanswered:
+                pool = stays_open(pool, slot)
             after = polling.failed(pool.polling, now, luck)
             fields = {"slot": slot.number, "error": error, "failures": after.failures}
             paused = counts.pauses + (after is not pool.polling)

@@ -33,15 +33,24 @@ def booked(counts: Counts, how: Settlement) -> Counts:
     return replace(counts, **{BOOKS[how]: getattr(counts, BOOKS[how]) + 1})
 
 
+def stays_open(pool: Pool, slot: Slot) -> Pool:
+    """The slot's poll, to which nobody listens any more; the server does not know that."""
+    return replace(pool, dead_polls=(*pool.dead_polls, _over(pool, slot)))
+
+
+def _over(pool: Pool, slot: Slot) -> float:
+    """When the server has ended the slot's poll, at the latest."""
+    return slot.since + pool.config.wait_time + DEAD_POLL_MARGIN
+
+
 def written(pool: Pool, slot: Slot, death: Died, now: float) -> Step:
     """What a dead dispatcher left: an open poll, messages in hand, or some that it had settled without saying so."""
     left = (Left(0, death.estate, death.settled), *death.others)
     effects: list[Effect] = []
     if slot.state is State.POLLING:
         if death.estate is None:
-            until = slot.since + pool.config.wait_time + DEAD_POLL_MARGIN
-            pool = replace(pool, dead_polls=(*pool.dead_polls, until))
-            return (_to_repeat(pool, slot, death.receive_id, until) if death.receive_id else pool), ()
+            pool = stays_open(pool, slot)
+            return (_to_repeat(pool, slot, death.receive_id) if death.receive_id else pool), ()
         pool = replace(pool, counts=replace(pool.counts, polls=pool.counts.polls + 1))
         for each in left:  # its poll had come home, and it died before it could say so
             if each.estate is not None:
@@ -74,9 +83,9 @@ def _received(pool: Pool) -> Pool:
     return replace(pool, counts=counts, emptiness=emptiness.received())
 
 
-def _to_repeat(pool: Pool, slot: Slot, receive_id: str, until: float) -> Pool:
+def _to_repeat(pool: Pool, slot: Slot, receive_id: str) -> Pool:
     """What the poll brings at its very end is hidden for a first lease from then on."""
-    unknown = Estate("", 0, "", until + pool.config.first_lease, receive_id=receive_id)
+    unknown = Estate("", 0, "", _over(pool, slot) + pool.config.first_lease, receive_id=receive_id)
     will = Will(pool.next_will, slot.number, unknown, Settlement.RELEASE)
     return replace(pool, next_will=pool.next_will + 1, wills=(*pool.wills, will))
 

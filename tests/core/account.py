@@ -308,7 +308,9 @@ class Account:
                 self.count(polls=1)
                 life.asked = 0
                 life.becomes(State.IDLE, now)
-            case PollFailed(error):
+            case PollFailed(error, unanswered):
+                if unanswered:
+                    self.dead_polls.append(life.since + self.config.wait_time + 1)
                 self.trouble = error
                 self.polled(None)
                 backed_off = self.polling.failures > 0 and now < self.polling.not_before

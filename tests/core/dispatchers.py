@@ -44,6 +44,7 @@ class Choice(Enum):
     EMPTY = auto()
     NOTHING = auto()
     FAILED = auto()
+    CUT = auto()
     MESSAGE = auto()
     LAST_ATTEMPT = auto()
     LEFT = auto()
@@ -88,6 +89,7 @@ class Dispatcher:
     starved: bool = False
     granted_at: float | None = None
     poll_until: float = 0.0
+    cut_until: float = 0.0  # of the last poll whose connection was cut: until when the server serves it
     estate: Estate | None = None
     settled: Settlement | None = None
     hung_since: float | None = None
@@ -217,8 +219,11 @@ class Dispatcher:
                 self.stage = Stage.WORKING
                 if late:
                     self.holds()
-            case Choice.FAILED:
-                self.says(PollFailed("no answer"))
+            case Choice.FAILED | Choice.CUT:
+                cut = choice is Choice.CUT
+                if cut:
+                    self.cut_until = self.poll_until
+                self.says(PollFailed("no answer", cut))
                 self.stage = Stage.IDLE
             case _:
                 self.says(Empty(took))

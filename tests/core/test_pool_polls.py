@@ -69,6 +69,34 @@ def test_a_failed_poll_backs_off_for_the_whole_pool() -> None:
     assert story.log("poll.failed").fields == {"slot": 0, "error": "no route", "failures": 1, "retry_in": 0.25}
 
 
+def test_a_poll_that_was_cut_stays_open_for_the_server() -> None:
+    """What is released before it must be over could be given to it."""
+    story = working(2, 1)
+    story.now = 4.0
+    story.says(1, PollFailed("no answer", unanswered=True))
+    story.stop()
+    assert story.says(0, Held()) == []
+    assert story.tick(10.999) == []
+    assert story.wakes_at() == 11.0
+    assert story.tick(11.0) == [Send(0, FREE)]
+
+
+def test_a_poll_that_was_answered_badly_is_over() -> None:
+    story = working(2, 1)
+    story.now = 4.0
+    story.says(1, PollFailed("500"))
+    story.stop()
+    assert story.says(0, Held()) == [Send(0, FREE)]
+
+
+def test_a_poll_that_got_no_answer_in_all_its_time_is_over() -> None:
+    story = working(2, 1)
+    story.now = 20.0
+    story.says(1, PollFailed("no answer", unanswered=True))
+    assert story.pool.dead_polls == ()
+    assert story.says(0, Held()) == [Send(0, FREE)]
+
+
 def test_an_early_empty_answer_pauses_the_pool() -> None:
     story = running(2, wait_time=0)
     assert story.says(0, Empty(0.25)) == []

@@ -147,12 +147,15 @@ class World:
     def open_polls(self) -> int:
         """What the server has open for this host, as far as it matters: of the living, and of the dead."""
         alive = sum(process.stage is Stage.POLLING for process in self.running())
-        return alive + sum(until > self.now for until in self.polls_of_the_dead.values())
+        cut = sum(process.cut_until > self.now for process in self.processes.values())
+        return alive + cut + sum(until > self.now for until in self.polls_of_the_dead.values())
 
     def dead_polls(self) -> int:
-        """Those of them whose dispatchers' deaths the master knows of."""
+        """Those of them whose dispatchers' deaths the master knows of, and those that he knows to have been cut."""
         untold = {slot.pid for slot in self.pool.slots}
-        return sum(until > self.now and pid not in untold for pid, until in self.polls_of_the_dead.items())
+        polling = {slot.pid for slot in self.pool.slots if slot.state is State.POLLING}
+        cut = sum(each.cut_until > self.now and pid not in polling for pid, each in self.processes.items())
+        return cut + sum(until > self.now and pid not in untold for pid, until in self.polls_of_the_dead.items())
 
     # The helpers.
 

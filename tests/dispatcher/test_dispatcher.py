@@ -121,6 +121,15 @@ def test_a_poll_that_failed_is_told(world: World, run: Run) -> None:
     assert world.renewed == 0
 
 
+def test_a_poll_that_the_server_may_still_hold_is_told_as_such(world: World, run: Run) -> None:
+    world.queue.fails["receive"] = [Trouble.PASSING]
+    world.queue.unanswered = True
+    grants(world, 2.0)
+    leaves(world, 10.0)
+    run()
+    assert world.ears.said[1:] == [PollFailed("receive went wrong", unanswered=True)]
+
+
 def test_expired_credentials_are_looked_for_again(world: World, run: Run) -> None:
     world.queue.fails["receive"] = [Trouble.SESSION]
     grants(world, 2.0)

@@ -9,7 +9,7 @@ from tests.support.eventually import eventually
 from tests.support.pool import Expected, Home, Pool, StartPool
 from tests.support.processes import is_alive
 from tests.support.proxy import FaultProxy
-from tests.support.servers import EMPTY, LiveQueue
+from tests.support.servers import EMPTY, Depth, LiveQueue
 
 RECEIVE = "ReceiveMessage"
 CHANGE = "ChangeMessageVisibility"
@@ -68,6 +68,25 @@ def test_idle_polling_and_working(start: StartPool, home: Home, queue: LiveQueue
     assert home.trace.bodies("done") == ["hold g"]
     assert settled(pool) == {"deleted": 1}
     assert queue.depth() == EMPTY
+
+
+def test_a_poll_whose_connection_was_cut_swallows_nothing_that_is_handed_back(
+    start: StartPool, home: Home, queue: LiveQueue, proxy: FaultProxy
+) -> None:
+    """The server does not know of the cut: it serves the poll to its end."""
+    home.gate("never")
+    queue.send("hold never")
+    options = ("--wait-time", "3", "--drain-timeout", "0")
+    pool = start(*options, workers=2, endpoint=proxy.endpoint, expected=STOPPED_HARD)
+    home.trace.wait("started")
+    proxy.wait_open(RECEIVE)
+    proxy.fail(RECEIVE, times=1000)  # no other poll is opened
+    proxy.hang_up()
+    pool.wait_event("poll.failed")
+    pool.terminate()
+    assert pool.wait() == 0
+    assert settled(pool) == {"released": 1}
+    assert queue.depth() == Depth(1, 0, 0)
 
 
 def test_nothing_to_do(start: StartPool) -> None:

@@ -112,6 +112,10 @@ class FaultProxy:
 
     # What a test orders
 
+    def hang_up(self) -> None:
+        """Close every connection; what the server does for them it goes on doing."""
+        self._server.close_connections()
+
     def stall(self, action: str) -> None:
         """Hold the answers to `action` that come from now on, until they are released."""
         with self._changed:

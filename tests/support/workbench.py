@@ -211,6 +211,7 @@ class Queue:
     limit: int | None = None
     takes: float = 0.0  # seconds that each call takes
     fails: dict[str, list[Trouble | None]] = field(default_factory=dict)
+    unanswered: bool = False  # those that fail
     receive_ids: list[str] = field(default_factory=list)
     attributes: Mapping[str, str] = field(default_factory=dict)
 
@@ -219,7 +220,7 @@ class Queue:
         self.world.time += self.takes
         answers = self.fails.get(name)
         if answers and (trouble := answers.pop(0)) is not None:
-            raise QueueError(trouble, f"{name} went wrong")
+            raise QueueError(trouble, f"{name} went wrong", unanswered=self.unanswered)
 
     def receive(self, wait: float, visibility: float, receive_id: str = "") -> Message | None:
         self.receive_ids.append(receive_id)

@@ -42,6 +42,7 @@ class Endpoint:
         self.connections = self.closed = 0
         self.status, self.headers, self.text = 200, dict[str, str](), b"{}"
         self.hang_up = False  # after each answer, without a word of it
+        self.cut = False  # hang up before the answer
         endpoint = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -54,6 +55,9 @@ class Endpoint:
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 endpoint.asked.append((self.path, dict(self.headers), json.loads(body)))
+                if endpoint.cut:
+                    self.close_connection = True
+                    return
                 self.send_response(endpoint.status)
                 for name, value in endpoint.headers.items():
                     self.send_header(name, value)
@@ -246,7 +250,22 @@ def test_an_answer_that_is_an_error(
     with pytest.raises(QueueError, match=said) as caught:
         queue(endpoint.url).delete(Message("m", "h", "secret"))
     assert caught.value.trouble is trouble
+    assert not caught.value.unanswered
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("through", ["our own line", "botocore's client"])
+def test_a_call_that_was_cut_may_be_going_on(
+    queue: Open, endpoint: Endpoint, through: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    endpoint.cut = True
+    if through == "botocore's client":
+        monkeypatch.setenv("HTTP_PROXY", endpoint.url)
+    with pytest.raises(QueueError, match=r"no usable answer|ProxyConnectionError") as caught:
+        queue(endpoint.url).receive(0, 20)
+    assert caught.value.trouble is Trouble.PASSING
+    assert caught.value.unanswered
+    assert len(endpoint.asked) == 1
 
 
 def test_nobody_there(queue: Open) -> None:
@@ -256,6 +275,7 @@ def test_nobody_there(queue: Open) -> None:
         with pytest.raises(QueueError, match="cannot be reached") as caught:
             target.delete(Message("m", "h", ""))
     assert caught.value.trouble is Trouble.PASSING
+    assert not caught.value.unanswered
 
 
 def test_one_of_several_addresses_that_answers(endpoint: Endpoint) -> None:

@@ -32,7 +32,7 @@ def classified(error: Exception, queue: str, endpoint_url: str | None) -> QueueE
         case Unreachable():
             return QueueError(Trouble.PASSING, f"{name}: {where} cannot be reached ({error})")
         case NoAnswer():
-            return QueueError(Trouble.PASSING, f"{name}: no usable answer from {where} ({error})")
+            return QueueError(Trouble.PASSING, f"{name}: no usable answer from {where} ({error})", unanswered=True)
         case e.ClientError():
             code = str(error.response.get("Error", {}).get("Code", ""))
             return _refusal(code, int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)), name)
@@ -51,9 +51,15 @@ def classified(error: Exception, queue: str, endpoint_url: str | None) -> QueueE
             return QueueError(Trouble.USAGE, f"{name}: no region given; use --region or AWS_DEFAULT_REGION")
         case e.InvalidRegionError() | e.EndpointProviderError():
             return QueueError(Trouble.USAGE, f"{name}: {error}")
-        case e.EndpointConnectionError() | e.ConnectTimeoutError() | e.SSLError() | e.ProxyConnectionError():
+        case e.ProxyConnectionError():  # botocore also says so of a proxy that has passed the request on, and hangs up
+            text = f"{name}: {where} cannot be reached ({type(error).__name__})"
+            return QueueError(Trouble.PASSING, text, unanswered=True)
+        case e.EndpointConnectionError() | e.ConnectTimeoutError() | e.SSLError():
             return QueueError(Trouble.PASSING, f"{name}: {where} cannot be reached ({type(error).__name__})")
-        case e.HTTPClientError() | ResponseParserError():
+        case e.HTTPClientError():
+            text = f"{name}: no usable answer from {where} ({type(error).__name__})"
+            return QueueError(Trouble.PASSING, text, unanswered=True)
+        case ResponseParserError():
             return QueueError(Trouble.PASSING, f"{name}: no usable answer from {where} ({type(error).__name__})")
         case KeyError() | TypeError() | ValueError() | AttributeError():  # an answer that is not what SQS answers
             return QueueError(Trouble.PASSING, f"{name}: no usable answer from {where} ({type(error).__name__})")
