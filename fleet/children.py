@@ -32,6 +32,7 @@ from fleet.core.messages import (
     Ready,
     Report,
     Sample,
+    Trying,
     Usable,
     Word,
 )
@@ -250,9 +251,11 @@ class Children:
                 return [events.WillDone(order, settlement, message_id, attempt)]
             case NotCounted(why):
                 log.emit("sample.failed", why=why)
+            case Trying():
+                pass
             case _:
                 raise ValueError(f"the {role.value} said {type(word).__name__}")
-        return []
+        return [events.Heard()]
 
     def _named(self, slot: int, pid: int) -> list[Event]:
         """The template names a dispatcher's pid; the dispatcher may be ready, or dead, already."""

@@ -19,37 +19,46 @@ HEALABLE = (Trouble.PASSING, Trouble.SESSION)
 Answer = TypeVar("Answer")
 
 
-def executed(order: Execute, queue: SqsQueue, first_lease: float) -> Executed:
-    """Carry it out. A release is tried once, what can be repeated is while the lease lasts."""
+def executed(order: Execute, queue: SqsQueue, first_lease: float, trying: Callable[[], None]) -> Executed:
+    """Carry it out. A release is tried once, what can be repeated is while the lease lasts.
+
+    `trying` is called before each try but the first: the master waits for a sign of life.
+    """
     message = Message(order.message_id, order.handle, "")
     try:
         if order.receive_id:
-            return _repeated(order, queue, first_lease)
+            return _repeated(order, queue, first_lease, trying)
         if order.settlement is Settlement.DELETE:
-            _tried(lambda: queue.delete(message), order, queue, order.lease_until)
+            _tried(lambda: queue.delete(message), order, queue, order.lease_until, trying)
         elif order.lease_until - now() <= MARGIN:
             return Executed(order.order, Settlement.LEAVE)
         else:
-            _tried(lambda: queue.release(message, order.delay), order, queue, -inf)
+            _tried(lambda: queue.release(message, order.delay), order, queue, -inf, trying)
     except QueueError:
         return Executed(order.order, Settlement.LEAVE)
     return Executed(order.order, order.settlement)
 
 
-def _repeated(order: Execute, queue: SqsQueue, first_lease: float) -> Executed:
+def _repeated(order: Execute, queue: SqsQueue, first_lease: float, trying: Callable[[], None]) -> Executed:
     """Ask as the dead dispatcher did, by the same id and without a wait; release what comes. Raises QueueError."""
-    message = _tried(lambda: queue.receive(0, first_lease, order.receive_id), order, queue, order.lease_until)
+
+    def poll() -> Message | None:
+        return queue.receive(0, first_lease, order.receive_id)
+
+    message = _tried(poll, order, queue, order.lease_until, trying)
     if message is None:
         return Executed(order.order, Settlement.LEAVE)
     how = order.settlement
     try:
-        _tried(lambda: queue.release(message), order, queue, -inf)
+        _tried(lambda: queue.release(message), order, queue, -inf, trying)
     except QueueError:
         how = Settlement.LEAVE
     return Executed(order.order, how, message.id, message.attempt)
 
 
-def _tried(call: Callable[[], Answer], order: Execute, queue: SqsQueue, until: float) -> Answer:
+def _tried(
+    call: Callable[[], Answer], order: Execute, queue: SqsQueue, until: float, trying: Callable[[], None]
+) -> Answer:
     """The call's answer; what can heal is tried again until then. Raises the last QueueError."""
     pause = PAUSE_FIRST
     while True:
@@ -62,5 +71,6 @@ def _tried(call: Callable[[], Answer], order: Execute, queue: SqsQueue, until: f
                 queue.renew()
             if error.trouble not in HEALABLE or now() + pause >= until:
                 raise
+        trying()
         time.sleep(pause)  # nothing else is to be done meanwhile: the order is what the master waits for
         pause = min(2 * pause, PAUSE_MOST)

@@ -14,8 +14,9 @@ import setproctitle
 
 from fleet.core import advice
 from fleet.core.delivery_books import first
-from fleet.core.messages import Counted, Execute, Failed, Late, NotCounted, Plan, Sample, Usable
+from fleet.core.messages import Counted, Execute, Failed, Late, NotCounted, Plan, Sample, Trying, Usable
 from fleet.core.queue import QueueError, Trouble
+from fleet.core.silence import JITTER
 from fleet.executing import executed
 from fleet.system import channel, log, signals, sqs, stacks
 from fleet.system.channel import Channel
@@ -23,7 +24,6 @@ from fleet.system.clock import now
 
 USAGE, QUEUE_UNUSABLE = 2, 5
 RETRY = 1.0  # seconds between two tries of a queue that is late
-JITTER = 0.25
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -67,6 +67,8 @@ def _found(plan: Plan, master: Channel, queue: sqs.SqsQueue) -> bool:
             if str(error) != said:
                 said = str(error)
                 master.send(Late(said, round(left, 1)))
+            else:
+                master.send(Trying())
         if _hung_up(master, min(RETRY, max(0.05, left))):
             return False
 
@@ -111,7 +113,7 @@ def _hung_up(master: Channel, seconds: float, queue: sqs.SqsQueue | None = None,
             words = master.receive()
             for word in words:
                 if isinstance(word, Execute) and queue is not None:
-                    master.send(executed(word, queue, first_lease))
+                    master.send(executed(word, queue, first_lease, lambda: master.send(Trying())))
             if any(isinstance(word, Sample) for word in words):
                 return master.closed
         if master.closed:

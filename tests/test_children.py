@@ -7,9 +7,9 @@ import pytest
 
 from fleet.children import Children, Mourned
 from fleet.core.books import Role
-from fleet.core.events import Died, SpawnFailed
+from fleet.core.events import Died, Heard, SpawnFailed
 from fleet.core.exits import Exit
-from fleet.core.messages import NotForked
+from fleet.core.messages import Late, NotCounted, NotForked, Trying, Word
 from fleet.core.slots import State
 from fleet.system import processes, scoreboard
 from fleet.system.channel import Channel
@@ -58,3 +58,8 @@ def test_a_dispatcher_that_is_ready_before_the_template_says_that_there_is_none(
     assert said == [[], [SpawnFailed(1, "the second fork failed")]]
     assert children._pids == {201: 0}
     assert children._asked == set()
+
+
+@pytest.mark.parametrize("word", [Trying(), NotCounted("no answer"), Late("no answer", 3.0)])
+def test_whatever_the_scout_says_is_a_sign_of_life(word: Word) -> None:
+    assert object.__new__(Children)._helper_said(Role.SCOUT, word) == [Heard()]

@@ -1,5 +1,6 @@
 """What the scout does for dispatchers that died, with a queue whose answers are chosen."""
 
+import itertools
 import json
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
@@ -30,6 +31,7 @@ class Scripted:
     answers: dict[str, list[Answer]]
     now: float = 100.0
     calls: list[tuple[Any, ...]] = field(default_factory=list)
+    told: list[float] = field(default_factory=list)  # when the master had a sign of life
 
     def answer(self, *call: Any) -> Message | None:
         self.calls.append(call)
@@ -68,7 +70,7 @@ def scripted(monkeypatch: pytest.MonkeyPatch) -> Scripted:
 
 
 def carry_out(queue: Scripted, order: Execute) -> Executed:
-    return executing.executed(order, cast(SqsQueue, queue), LEASE)
+    return executing.executed(order, cast(SqsQueue, queue), LEASE, lambda: queue.told.append(queue.now))
 
 
 def order(how: Settlement, lease: float = 60.0) -> Execute:
@@ -94,6 +96,8 @@ def test_a_delete_is_repeated_while_the_lease_lasts(scripted: Scripted) -> None:
     assert carry_out(scripted, order(DELETE)).settlement is DELETE
     assert scripted.now == 100.375 + 0.125 * 63 + 3 * 5.0, "up to five seconds"
     scripted.answers["delete"] = [HEALS]
+    assert len(scripted.told) == 11
+    assert max(later - sooner for sooner, later in itertools.pairwise(scripted.told)) == 5.0, "never silent for long"
     assert carry_out(scripted, order(DELETE, lease=60.0)).settlement is LEAVE
     assert 155.0 <= scripted.now < 160.0
 

@@ -110,7 +110,11 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Helper:
-    """The template or the scout. `proven` says that it has been ready once since the pool started."""
+    """The template or the scout. `proven` says that it has been ready once since the pool started.
+
+    Of the scout: `heard` is when it said something last, or was given something to do; `silent_since` when it was
+    asked for a word.
+    """
 
     alive: bool = False
     ready: bool = False
@@ -119,6 +123,8 @@ class Helper:
     since: float = 0.0
     crashes: int = 0
     not_before: float = 0.0
+    heard: float = 0.0
+    silent_since: float = inf
 
 
 @dataclass(frozen=True, slots=True)

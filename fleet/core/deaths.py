@@ -66,6 +66,8 @@ def crashed(pool: Pool, slot: Slot, cause: str, now: float, luck: float) -> Step
 def helper_died(pool: Pool, role: Role, cause: str, now: float, luck: float) -> Step:
     """A helper is started again; but an app that never loaded is the end, and so is a scout that never worked."""
     old = living(pool, role)
+    if role is Role.SCOUT and old.killed:
+        cause = f"{cause}: it said nothing any more"
     crashes = old.crashes + 1
     pool = with_helper(
         pool, role, Helper(proven=old.proven, crashes=crashes, not_before=now + restarts.delay(crashes, luck))

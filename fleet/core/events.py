@@ -106,6 +106,11 @@ class HelperDied:
 
 
 @dataclass(frozen=True, slots=True)
+class Heard:
+    """The scout lives: it said something that changes nothing else."""
+
+
+@dataclass(frozen=True, slots=True)
 class Sampled:
     """The scout read the queue's counts."""
 
@@ -194,6 +199,7 @@ Event = (
     | HelperReady
     | HelperFailed
     | HelperDied
+    | Heard
     | Sampled
     | Measured
     | WillDone

@@ -5,7 +5,7 @@
     dispatcher → master   Ready · Received | Empty | PollFailed · Held · Settled
     master → template     Fork (with the dispatcher's end of its channel)
     template → master     Imported | Failed · Forked | NotForked
-    scout → master        Late · Usable | Failed · Counted | NotCounted · Executed
+    scout → master        Late · Usable | Failed · Counted | NotCounted · Executed · Trying
     master → scout        Execute · Sample
 
 A conversation about one message is Grant, Received, (Held, Free,) Settled. A dispatcher that has said nothing
@@ -242,6 +242,11 @@ class Executed:
     attempt: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Trying:
+    """A sign of life: what it does has failed, and is tried again."""
+
+
 FromTemplate = Imported | Failed | Forked | NotForked
-FromScout = Late | Usable | Failed | Counted | NotCounted | Executed
+FromScout = Late | Usable | Failed | Counted | NotCounted | Executed | Trying
 Word = Plan | Order | Report | Fork | FromTemplate | FromScout | Execute | Sample

@@ -36,7 +36,7 @@ and changes nothing.
 from dataclasses import replace
 from typing import assert_never
 
-from fleet.core import emptiness, polling, sizing
+from fleet.core import emptiness, polling, silence, sizing
 from fleet.core.beats import seen
 from fleet.core.books import (
     End,
@@ -45,6 +45,7 @@ from fleet.core.books import (
     Level,
     Phase,
     Pool,
+    Role,
     helper_of,
     living,
     slot_of,
@@ -58,6 +59,7 @@ from fleet.core.events import (
     Effect,
     Ended,
     Event,
+    Heard,
     HelperDied,
     HelperFailed,
     HelperReady,
@@ -100,6 +102,8 @@ def step(pool: Pool, event: Event, now: float, luck: float) -> Step:
     if isinstance(event, Said | Died | Sampled) or (isinstance(event, Tick) and pool.phase is Phase.RUNNING):
         pool = sizing.passed(pool, now)
     pool, first = _apply(pool, event, now, luck)
+    if isinstance(event, Heard | Sampled | WillDone) or event == HelperReady(Role.SCOUT):
+        pool = silence.heard(pool, now)
     pool, then = reconcile(pool, now, judge=isinstance(event, Tick))
     pool, last = sizing.asked(pool, now) if isinstance(event, Said | Tick) else (pool, ())
     return pool, (*first, *then, *last)
@@ -134,6 +138,9 @@ def _apply(pool: Pool, event: Event, now: float, luck: float) -> Step:
             return stop(pool, Level.DRAIN, End(code, why), now)
         case HelperDied(role, cause):
             return helper_died(pool, role, cause, now, luck)
+        case Heard():
+            living(pool, Role.SCOUT)
+            return pool, ()
         case Sampled(depth):
             pool = replace(
                 pool,

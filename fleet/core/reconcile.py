@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from math import inf
 
-from fleet.core import batches, emptiness, memory, polling, sizing, slots
+from fleet.core import batches, emptiness, memory, polling, silence, sizing, slots
 from fleet.core.beats import inspected
 from fleet.core.books import End, Helper, Level, Phase, Pool, Role
 from fleet.core.events import AskStack, Effect, Kill, KillHelper, Log, Send, Spawn, SpawnHelper, TellStack, Terminate
@@ -34,7 +34,7 @@ def reconcile(pool: Pool, now: float, *, judge: bool = True) -> Step:
     effects: list[Effect] = []
     for rule in (
         _stacks,
-        *((_overdue, _late, _overstayed, inspected) if judge else ()),
+        *((_overdue, _late, silence.unheard, _overstayed, inspected) if judge else ()),
         _polls_over,
         _started,
         timed_out,
@@ -72,6 +72,7 @@ def _moments(pool: Pool) -> Iterator[float]:
     yield from (will.estate.last_moment for will in pool.wills if will.settlement is Settlement.RELEASE)
     for helper in (pool.template, pool.scout):
         yield (helper.since + pool.config.boot_timeout if helper.alive and not helper.ready else helper.not_before)
+    yield silence.patience(pool)
     for slot in pool.slots:
         yield slot.not_before if slot.state is State.VACANT else _patience(pool, slot)
 
@@ -188,7 +189,7 @@ def _helpers(pool: Pool, now: float) -> Step:
             role is Role.SCOUT and pool.wills and pool.level is not Level.KILL
         )
         if not helper.alive and wanted and now >= max(helper.not_before, pool.spawning.not_before):
-            after = Helper(alive=True, proven=helper.proven, since=now, crashes=helper.crashes)
+            after = Helper(alive=True, proven=helper.proven, since=now, crashes=helper.crashes, heard=now)
             effects.append(SpawnHelper(role))
         if after is not helper:
             pool = replace(pool, template=after) if role is Role.TEMPLATE else replace(pool, scout=after)

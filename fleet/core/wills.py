@@ -134,6 +134,7 @@ def given(pool: Pool, now: float) -> Step:
     if not pool.wills:
         return pool, ()
     effects: list[Effect] = []
+    busy = any(will.waiting for will in pool.wills)
     for will in pool.wills:
         if will.waiting and pool.level is not Level.KILL:
             continue
@@ -144,6 +145,8 @@ def given(pool: Pool, now: float) -> Step:
             after = replace(will, waiting=True, given=will.given + 1)
             pool = replace(pool, wills=tuple(after if each is will else each for each in pool.wills))
             effects.append(GiveWill(after))
+            if not busy:  # from now on a word is waited for
+                pool, busy = replace(pool, scout=replace(pool.scout, heard=now)), True
     return pool, tuple(effects)
 
 

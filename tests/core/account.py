@@ -19,6 +19,7 @@ from fleet.core.events import (
     Ended,
     Event,
     GiveWill,
+    Heard,
     HelperDied,
     HelperFailed,
     HelperReady,
@@ -107,6 +108,8 @@ class HelperLife:
     since: float = 0.0
     crashes: int = 0
     not_before: tuple[float, float] = (0.0, 0.0)
+    heard: float = 0.0
+    silent_since: float = inf
 
 
 @dataclass
@@ -196,6 +199,11 @@ class Account:
     def happened(self, before: Pool, event: Event, now: float, luck: float) -> None:
         if isinstance(event, Said | Died | Sampled) or (isinstance(event, Tick) and before.phase is Phase.RUNNING):
             self.works(workload.passed(self.sizing.work, self.busy, now, self.config.target_wait))
+        if isinstance(event, Tick):
+            self.listens(now)
+        if isinstance(event, Heard | Sampled | WillDone) or event == HelperReady(Role.SCOUT):
+            scout = self.helpers[Role.SCOUT]
+            scout.heard, scout.silent_since = now, inf
         match event:
             case Said(slot, report):
                 self.said(before, self.lives[slot], report, now, luck)
@@ -253,6 +261,14 @@ class Account:
                     self.wants(to, "an operator asked for it")
             case Paused(wanted):
                 self.paused = wanted
+
+    def listens(self, now: float) -> None:
+        """For the scout: it samples, unless it has orders or a queue to find; then it says each time that it tries."""
+        scout = self.helpers[Role.SCOUT]
+        samples = scout.ready and not any(order.waiting for order in self.orders)
+        patience = 20 + (self.config.depth_interval * 1.25 if samples else 0)
+        if scout.alive and not scout.killed and scout.silent_since == inf and now >= scout.heard + patience:
+            scout.silent_since = now
 
     @property
     def busy(self) -> int:
@@ -472,13 +488,17 @@ class Account:
         match effect:
             case SpawnHelper(role):
                 old = self.helpers[role]
-                self.helpers[role] = HelperLife(alive=True, proven=old.proven, since=now, crashes=old.crashes)
+                self.helpers[role] = HelperLife(
+                    alive=True, proven=old.proven, since=now, crashes=old.crashes, heard=now
+                )
             case KillHelper(role):
                 self.helpers[role].killed = True
             case Spawn(slot):
                 self.lives[slot].becomes(State.SPAWNING, now)
             case GiveWill(will):
                 (order,) = (order for order in self.orders if order.number == will.number)
+                if not any(each.waiting for each in self.orders):
+                    self.helpers[Role.SCOUT].heard = now
                 order.given, order.waiting = order.given + 1, True
             case Sample():
                 self.sizing = replace(self.sizing, asked=True)

@@ -4,6 +4,7 @@ Every verb returns what the pool asks for, without the log lines; those are kept
 """
 
 from dataclasses import dataclass, field, replace
+from math import inf
 from typing import Any
 
 from fleet.core import books, pool, reconcile
@@ -57,6 +58,8 @@ class Story:
     def happens(self, event: Event) -> list[Effect]:
         """One event, now."""
         self.pool, effects = pool.step(self.pool, event, self.now, self.luck)
+        # Its silence is judged in a story of its own: test_silence.py.
+        self.pool = replace(self.pool, scout=replace(self.pool.scout, heard=inf))
         self.logged += [effect for effect in effects if isinstance(effect, Log)]
         return [effect for effect in effects if not isinstance(effect, Log)]
 

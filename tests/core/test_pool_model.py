@@ -23,6 +23,7 @@ from fleet.core.events import (
     Ended,
     Event,
     GiveWill,
+    Heard,
     HelperDied,
     HelperReady,
     HelperSpawnFailed,
@@ -217,11 +218,17 @@ class PoolModel(RuleBasedStateMachine):
             self.world.dies(scout.pid, Exit(signal=9))
         self.the_master_wakes(frozenset(), luck)
 
-    @rule(role=st.sampled_from(Role), how=st.sampled_from(["well"] * 5 + ["badly", "cannot", "dies"]), depth=DEPTHS)
+    @rule(
+        role=st.sampled_from(Role),
+        how=st.sampled_from(["well"] * 5 + ["badly", "cannot", "dies", "tries"]),
+        depth=DEPTHS,
+    )
     def a_helper_moves(self, role: Role, how: str, depth: tuple[int, int, int]) -> None:
         helper = self.world.helper(role)
         if how == "cannot":
             self.world.helper_fails(role)
+        elif how == "tries" and role is Role.SCOUT:
+            self.world.scout_tries()
         elif how == "dies" and helper:
             self.world.dies(helper.pid, Exit(signal=9))
         else:
@@ -325,8 +332,8 @@ class PoolModel(RuleBasedStateMachine):
                     assert after.phase in (Phase.BOOTING, Phase.RUNNING)
                 assert now >= self.account.helpers[role].not_before[0]
                 assert now >= after.spawning.not_before
-            case KillHelper(role):
-                assert role is Role.TEMPLATE
+            case KillHelper(Role.SCOUT):
+                assert now >= self.account.helpers[Role.SCOUT].silent_since + 40
             case AskStack(int(number)):
                 assert after.slots[number].suspected is not None or after.slots[number].silent_since < inf
             case TellStack(int(number)):
@@ -423,6 +430,7 @@ class PoolModel(RuleBasedStateMachine):
         for role, helper in ((Role.TEMPLATE, pool.template), (Role.SCOUT, pool.scout)):
             if not helper.alive:
                 wrong += [HelperReady(role), HelperDied(role, "gone"), HelperSpawnFailed(role, "")]
+                wrong += [Heard()] if role is Role.SCOUT else []
         with pytest.raises(Illegal):
             machine.step(pool, data.draw(st.sampled_from(wrong)), self.world.now, 0.5)
 

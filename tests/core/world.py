@@ -20,6 +20,7 @@ from fleet.core.events import (
     Ended,
     Event,
     GiveWill,
+    Heard,
     HelperDied,
     HelperFailed,
     HelperReady,
@@ -54,6 +55,7 @@ from fleet.core.messages import (
     Imported,
     NotForked,
     Ready,
+    Trying,
     Usable,
     Word,
 )
@@ -185,6 +187,11 @@ class World:
         if (scout := self.helper(Role.SCOUT)) and scout.ready:
             scout.words.append(Counted(*depth))
 
+    def scout_tries(self) -> None:
+        """Again, or it cannot count."""
+        if scout := self.helper(Role.SCOUT):
+            scout.words.append(Trying())
+
     def scout_settles(self, good: bool) -> None:
         """The oldest order; a scout that died may have done it. Every third poll had brought nothing."""
         if (scout := self.helper(Role.SCOUT)) and scout.wills:
@@ -262,6 +269,8 @@ class World:
                 return [WillDone(number, how, message_id, attempt)]
             case Forked(slot, pid):
                 return self.named(slot, pid)
+            case Trying():
+                return [Heard()]
             case NotForked(slot, why):
                 self.asked.discard(slot)
                 return [SpawnFailed(slot, why)] if slot in self.channels else []

@@ -50,6 +50,7 @@ IN_MEMORY: dict[str, tuple[str, ...]] = {
     "core.wills": core(*POOL, "test_pool_model"),
     "core.estates": core("test_estates", *POOL, "test_pool_model"),
     "core.beats": core("test_beats", "test_pool_model"),
+    "core.silence": core("test_silence", "test_pool_model"),
     "core.arguments": core("test_arguments"),
     "core.returns": core("test_returns"),
     "core.polling": core("test_polling", "test_pool_polls", "test_pool_model"),
