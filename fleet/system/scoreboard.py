@@ -128,13 +128,15 @@ class Scoreboard:
     def most_urgent(self, slot: int) -> Record | None:
         """Of the messages in hand the one whose lease is to be extended first, with the dispatcher's last beat.
 
-        Without any, a record that names none; None if the dispatcher has never written.
+        One whose lease will not be extended any more (0) hides no other. Without any message, a record that names none;
+        None if the dispatcher has never written.
         """
         found = self.batch(slot).values()
         if not found:
             return None
         in_hand = [each for each in found if each.message_id]
-        first = min(in_hand or found, key=lambda each: each.lease_until - each.lease / 3)
+        kept = [each for each in in_hand if each.lease]
+        first = min(kept or in_hand or found, key=lambda each: each.lease_until - each.lease / 3)
         return replace(first, beat=max(each.beat for each in found))
 
     def clear(self, slot: int) -> None:

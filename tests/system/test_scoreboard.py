@@ -157,6 +157,18 @@ def test_the_most_urgent_message_is_the_one_to_extend_first_with_the_last_beat_o
     os.close(fd)
 
 
+def test_a_message_whose_lease_is_lost_does_not_hide_those_that_are_to_be_kept() -> None:
+    """Else a dispatcher that hangs with them would never be judged."""
+    fd = scoreboard.create(2)
+    board = Scoreboard(fd)
+    lost, kept = replace(FULL, lease=0.0, lease_until=3.0), replace(FULL, lease_until=7.0)
+    board.write(1, lost, 0)
+    assert board.most_urgent(1) == lost
+    board.write(1, kept, 1)
+    assert board.most_urgent(1) == kept
+    os.close(fd)
+
+
 def test_one_who_has_settled_everything_has_no_message_and_still_a_beat(board: Scoreboard) -> None:
     idle = Record(State.IDLE, 1, beat=5.0, intent="deleted")
     board.write(1, idle)
