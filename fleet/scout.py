@@ -18,7 +18,7 @@ from fleet.core.messages import Counted, Execute, Failed, Late, NotCounted, Plan
 from fleet.core.queue import QueueError, Trouble
 from fleet.core.silence import JITTER
 from fleet.executing import executed
-from fleet.system import channel, log, signals, sqs, stacks
+from fleet.system import channel, log, lookup, signals, sqs, stacks
 from fleet.system.channel import Channel
 from fleet.system.clock import now
 
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str]) -> None:
         return
     log.configure(plan.log_level, plan.log_format)
     setproctitle.setproctitle("fleet: scout")
-    queue = sqs.SqsQueue(sqs.Sessions(sqs.address(plan)), wait_time=0)
+    queue = sqs.SqsQueue(sqs.Sessions(sqs.address(plan)), wait_time=0, means=sqs.Means(lookup.in_time))
     if _found(plan, master, queue):
         _sample(plan, master, queue)
 
