@@ -294,6 +294,7 @@ class Delivering:
     def _settle(self, what: Verdict) -> on.Event:
         """One request. The intent is in the scoreboard first."""
         self._bench.board.note(intent=what.settlement.value, intent_delay=what.delay)
+        before = now()
         try:
             match what.settlement:
                 case Settlement.DELETE:
@@ -309,7 +310,9 @@ class Delivering:
             self._troubled(error)
             self.refusal = error
             self._telling.say("message.unsettled", settlement=what.settlement.value, error=str(error))
-            return on.SettleFailed(now(), random.random(), error.trouble in (Trouble.MESSAGE, Trouble.FINAL))
+            final = error.trouble in (Trouble.MESSAGE, Trouble.FINAL)
+            released = error.unanswered and what.settlement is Settlement.RELEASE
+            return on.SettleFailed(now(), random.random(), final, before + self.delay if released else inf)
         self.refusal = None
         return on.SettleDone()
 

@@ -20,7 +20,8 @@ JUDGING   nothing of the job exists any more; what the queue's settings say abou
           and again while the lease lasts.
 HELD      the message is to be released as soon as the master says that no poll of this host can swallow it.
 SETTLING  the request is on its way, and repeated with backoff until the lease ends. A dead-letter is two
-          requests: send, and only when that is confirmed delete (`sent`).
+          requests: send, and only when that is confirmed delete (`sent`). A release that was not answered may have
+          been done: it is repeated only as long as its delay would still hide the message.
 DONE      `verdict` tells what became of the message.
 
 So no message becomes visible while a process that worked on it exists.
@@ -219,8 +220,9 @@ def step(delivery: Delivery, event: Event, rules: Rules) -> Step:
         case SettleDone():
             only(delivery, event, Phase.SETTLING)
             return settle_done(delivery)
-        case SettleFailed(now, luck, final):
+        case SettleFailed(now, luck, final, visible_at):
             only(delivery, event, Phase.SETTLING)
+            delivery = replace(delivery, release_by=min(delivery.release_by, visible_at))
             return try_later(delivery, now, luck, final, rules)
         case _:
             assert_never(event)

@@ -93,6 +93,7 @@ class Delivery:
     sent: bool = False
     tries: int = 0
     settle_at: float = inf
+    release_by: float = inf  # a release may have been done: after that another one could hit a newer owner
 
     @property
     def settlement(self) -> Settlement | None:

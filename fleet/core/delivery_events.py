@@ -1,6 +1,7 @@
 """What can happen to a delivery, and what can be asked for. `delivery.py` relates the two."""
 
 from dataclasses import dataclass
+from math import inf
 
 from fleet.core.exits import Exit, Verdict
 
@@ -101,11 +102,15 @@ class SettleDone:
 
 @dataclass(frozen=True, slots=True)
 class SettleFailed:
-    """It did not; `final` when asking again cannot help."""
+    """It did not; `final` when asking again cannot help.
+
+    `visible_at`: of a release that was not answered, when others can have the message if it was done all the same.
+    """
 
     now: float
     luck: float
     final: bool = False
+    visible_at: float = inf
 
 
 Event = (

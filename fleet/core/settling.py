@@ -8,6 +8,7 @@ from fleet.core.delivery_events import Ask, End, Hold, Settle
 from fleet.core.exits import Facts, Outcome, Policy, Settlement, Verdict, verdict
 
 SETTLE_RETRY_FIRST, SETTLE_RETRY_MOST = 0.1, 5.0  # seconds
+UNKNOWN = "nobody knows whether it was released"
 LATE_DELETE = 300.0  # seconds past the lease for which a standard queue's delete is tried
 
 
@@ -67,9 +68,14 @@ def within_limit(delivery: Delivery, now: float) -> Verdict:
 
 
 def settle_again(delivery: Delivery, now: float) -> Step:
-    if delivery.settlement is not Settlement.DELETE and not delivery.sent and now >= delivery.lease_until:
-        return left(delivery, "its lease was lost")
+    if delivery.settlement is not Settlement.DELETE and not delivery.sent and now >= _last_moment(delivery):
+        return left(delivery, UNKNOWN if now < delivery.lease_until else "its lease was lost")
     return replace(delivery, settle_at=inf), (Settle(within_limit(delivery, now)),)
+
+
+def _last_moment(delivery: Delivery) -> float:
+    """For what needs a lease."""
+    return min(delivery.lease_until, delivery.release_by)
 
 
 def pause_before(tries: int, luck: float) -> float:
@@ -83,8 +89,11 @@ def try_later(delivery: Delivery, now: float, luck: float, final: bool, rules: R
     tries = delivery.tries + 1
     pause = min(pause_before(tries, luck), rules.first_lease / 6)  # a beat must come in the last third of a lease
     deleting = delivery.settlement is Settlement.DELETE or delivery.sent
-    deadline = delivery.lease_until + (LATE_DELETE if deleting and not rules.fifo else 0)
+    late = LATE_DELETE if deleting and not rules.fifo else 0.0
+    deadline = delivery.lease_until + late if deleting else _last_moment(delivery)
     if final or now + pause >= deadline:
+        if delivery.release_by < inf:
+            return left(delivery, UNKNOWN)
         sent = " after it was sent to the dead-letter queue" if delivery.sent else ""
         return left(delivery, f"the queue did not take the settlement{sent}")
     return replace(delivery, tries=tries, settle_at=now + pause), ()

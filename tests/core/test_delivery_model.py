@@ -97,6 +97,7 @@ class Answer:
 
     good: bool
     final: bool
+    unanswered: bool
     took: float
     luck: float
     limit: int | None
@@ -110,6 +111,7 @@ ANSWERS = st.builds(
     Answer,
     good=st.booleans(),
     final=st.booleans(),
+    unanswered=st.booleans(),
     took=st.just(0.0) | PAUSES,
     luck=LUCK,
     limit=st.sampled_from([None, 1, 3]),
@@ -147,6 +149,7 @@ class DeliveryModel(RuleBasedStateMachine):
         self.decided: Verdict | None = None
         self.sent = False
         self.failures = 0
+        self.release_by = inf  # a release may have been done, and others can have the message from then on
         self.confirmed: Settlement | None = None
         self.ends = 0
 
@@ -281,6 +284,7 @@ class DeliveryModel(RuleBasedStateMachine):
         """SQS is asked to settle: with no process at work on the message, and what is ours to do."""
         assert not self.anything_lives()
         self.may_be_asked(request)
+        visible_at = self.now + request.delay if answer.unanswered else inf
         self.now += answer.took
         if answer.good:
             if request.settlement is Settlement.DEAD_LETTER:
@@ -291,7 +295,10 @@ class DeliveryModel(RuleBasedStateMachine):
             return
         self.failures += 1
         late = LATE_DELETE if request.settlement is Settlement.DELETE and not self.options.fifo else 0
-        self.happens(SettleFailed(self.now, answer.luck, answer.final), answer)
+        if request.settlement is not Settlement.RELEASE:
+            visible_at = inf
+        self.release_by = min(self.release_by, visible_at)
+        self.happens(SettleFailed(self.now, answer.luck, answer.final, visible_at), answer)
         if answer.final or self.now >= self.lease + late:
             assert self.delivery.phase is Phase.DONE
 
@@ -306,7 +313,7 @@ class DeliveryModel(RuleBasedStateMachine):
                 assert self.exited == GOOD or (failed and self.options.policy.delete_failed)
             case Settlement.RELEASE:
                 assert self.freed
-                assert self.now < self.lease
+                assert self.now < min(self.lease, self.release_by)
                 room = int(self.received_at + LONGEST - self.now)
                 assert request == replace(self.decided, delay=min(self.decided.delay, room))
             case Settlement.DEAD_LETTER:
@@ -492,6 +499,7 @@ class DeliveryModel(RuleBasedStateMachine):
         assert self.delivery.attempt == self.attempt
         assert self.delivery.lease_until == self.lease
         assert self.delivery.lost == self.lost
+        assert self.delivery.release_by == self.release_by
         assert self.lease <= self.received_at + LONGEST
 
     def extend_at_leaves_time_before_the_end(self) -> None:

@@ -235,6 +235,24 @@ def test_nothing_is_released_after_the_lease_has_ended_however_late_the_clock() 
         assert story.ended_as(Settlement.LEAVE)
 
 
+def test_a_release_that_may_have_been_done_is_not_made_again() -> None:
+    """Somebody else may have the message by then, and would lose it."""
+    story = releasing()
+    assert story.happens(SettleFailed(3.0, 0.0, visible_at=2.9)) == [End()]
+    assert story.delivery.verdict == Verdict(Settlement.LEAVE, "nobody knows whether it was released")
+
+
+def test_its_delay_would_still_hide_the_message() -> None:
+    """Until then it can be made again, and not a moment later, whatever was answered meanwhile."""
+    story = releasing()
+    assert story.happens(SettleFailed(3.0, 0.5, visible_at=8.0)) == []
+    assert story.at(story.wakes_at) == [GIVE_BACK]
+    assert story.happens(SettleFailed(4.0, 0.5, visible_at=9.0)) == []
+    assert story.happens(SettleFailed(5.0, 0.5)) == []
+    assert story.at(8.0) == [End()]
+    assert story.delivery.verdict == Verdict(Settlement.LEAVE, "nobody knows whether it was released")
+
+
 def test_finished_work_is_deleted_however_late_the_clock() -> None:
     story = settling()
     story.happens(SettleFailed(3.0, 0.5))

@@ -74,6 +74,43 @@ def test_a_request_that_fails_is_told_and_made_again(world: World) -> None:
     assert world.settled.settlement is Settlement.DELETE
 
 
+def test_a_release_that_was_not_answered_is_not_made_again(world: World) -> None:
+    """It may have been done, and the message be somebody else's."""
+    world.queue.unanswered, world.queue.takes = True, 1.0
+    world.queue.fails["release"] = [Trouble.PASSING]
+    world.ends(3.0, RETRY)
+    run(world)
+    assert world.only("release") == ["release message-1 0"]
+    assert world.told("message.left")[0]["why"] == "nobody knows whether it was released"
+
+
+def test_but_as_long_as_its_delay_hides_the_message(world: World) -> None:
+    world.queue.unanswered, world.queue.takes = True, 1.0
+    world.queue.fails["release"] = [Trouble.PASSING]
+    world.at(3.0, lambda: world.slip.write(after=5))
+    world.ends(3.0, RETRY)
+    run(world)
+    assert world.only("release") == ["release message-1 5"] * 2
+    assert world.settled.settlement is Settlement.RELEASE
+
+
+def test_not_when_its_delay_is_over_before_the_call_is_given_up(world: World) -> None:
+    world.queue.unanswered, world.queue.takes = True, 3.0
+    world.queue.fails["release"] = [Trouble.PASSING]
+    world.at(3.0, lambda: world.slip.write(after=3))
+    world.ends(3.0, RETRY)
+    run(world)
+    assert world.only("release") == ["release message-1 3"]
+
+
+def test_a_delete_that_was_not_answered_is_made_again(world: World) -> None:
+    world.queue.unanswered = True
+    world.queue.fails["delete"] = [Trouble.PASSING]
+    world.ends(3.0, GOOD)
+    run(world)
+    assert world.only("delete") == ["delete message-1"] * 2
+
+
 @pytest.mark.parametrize("trouble", [Trouble.MESSAGE, Trouble.FINAL])
 def test_a_request_that_cannot_succeed_is_made_once(world: World, trouble: Trouble) -> None:
     world.queue.fails["delete"] = [trouble]
