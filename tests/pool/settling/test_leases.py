@@ -183,12 +183,14 @@ def test_a_delete_with_a_handle_that_is_no_good_is_not(start: StartPool, queue: 
     assert proxy.count("DeleteMessage") == 1
 
 
-def test_a_release_is_repeated_until_the_lease_ends(start: StartPool, queue: LiveQueue, proxy: FaultProxy) -> None:
-    (message_id,) = queue.send("attempts retry 0/task")
+def test_a_release_is_repeated_as_long_as_its_delay_hides_the_message(
+    start: StartPool, queue: LiveQueue, proxy: FaultProxy
+) -> None:
+    (message_id,) = queue.send("attempts retry 8/task")
     trouble(proxy, EXTEND)
     pool = start("--visibility-timeout", "60", app=APP, endpoint=proxy.endpoint)
     pool.wait_event("message.deleted")
-    assert fates(pool, [message_id]) == [[("released", 0), ("deleted", 0)]]
+    assert fates(pool, [message_id]) == [[("released", 8), ("deleted", 0)]]
     assert len(pool.events("message.unsettled")) == KINDS
 
 
@@ -205,9 +207,9 @@ def test_even_what_cannot_heal_ends_no_running_pool(start: StartPool, queue: Liv
 
 def test_every_error_of_a_receive_backs_off(start: StartPool, queue: LiveQueue, proxy: FaultProxy) -> None:
     """All of them heal; after credentials that have expired it is a new session that asks."""
-    pool = start(app=APP, workers=1, endpoint=proxy.endpoint)
-    pool.wait_ready(1)
     trouble(proxy, "ReceiveMessage")
+    pool = start(app=APP, workers=1, endpoint=proxy.endpoint)
+    pool.wait_event("poll.failed", count=KINDS)
     queue.send("task")
     pool.wait_event("message.deleted", timeout=60)
     failed = pool.events("poll.failed")
