@@ -250,3 +250,23 @@ def test_those_that_go_back_are_waited_for(world: World) -> None:
     run(world, messages(2, "a", "a"), FIFO)
     assert world.only("release") == ["release m0 0", "release m1 0"]
     assert world.time == 9.0
+
+
+def test_the_first_that_an_orphan_received_is_run(world: World) -> None:
+    """Nobody is left who could want it back."""
+    world.queue.limit = 9
+    world.ears.deaf = True
+    world.ears.loses_its_master(40.0)
+    world.ends(3.0, GOOD, process=0)
+    run(world, messages(2))
+    assert world.only("job", "delete", "release") == ["release m1 11", "job m0 below 5", "delete m0"]
+
+
+def test_a_last_attempt_is_not_kept_behind_one_of_its_group_that_goes_back(world: World) -> None:
+    world.queue.limit = 2
+    world.at(2.0, lambda: world.ears.drains(40.0))
+    world.ends(6.0, GOOD, process=0)
+    first, second, third = messages(3, "a", "a", "a")
+    run(world, [first, second, replace(third, attempt=2)], FIFO)
+    assert world.only("job", "delete") == ["job m0 below 5", "delete m0"]
+    assert world.only("release") == ["release m1 0", "release m2 0"]
