@@ -182,6 +182,7 @@ def test_the_last_attempt_is_dead_lettered_directly(start: StartPool, home: Home
     options = ("--dead-letter", "direct", "--drain-timeout", "5", "--exit-timeout", "1")
     pool = start(*options, app=APP, workers=7, queue=queue, expected=LOUD)
     pool.wait_event("message.dead_lettered", count=len(failing))
+    pool.wait_event("job.started", count=len(ids))
     assert queue.depth().visible == 0
     assert queue.dead_depth() == Depth(len(failing), 0, 0)
     pool.drain()
