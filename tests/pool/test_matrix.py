@@ -105,8 +105,9 @@ class Scene:
                 polling = [row.split() for row in self.pool.slot_table().splitlines() if row.split()[2] == "polling"]
                 return int(polling[0][4])
             case _:
-                (process,) = eventually(lambda: self.pool.titled(f"fleet: {name}"))
-                return process.pid
+                # Between its two forks the template has its double for a moment.
+                eventually(lambda: len(self.pool.titled(f"fleet: {name}")) == 1)
+                return self.pool.titled(f"fleet: {name}")[0].pid
 
     def go_on(self) -> None:
         """Hold nothing any more."""
