@@ -153,10 +153,11 @@ class Resize:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """Why the pool ends and with which exit status."""
+    """Why the pool ends and with which exit status. `emptied`: because of --until-empty."""
 
     code: int
     why: str
+    emptied: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

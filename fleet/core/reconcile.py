@@ -19,7 +19,6 @@ from fleet.core.slots import ALIVE, HOLDS_MESSAGE, Slot, State
 from fleet.core.stopping import stop
 from fleet.core.wills import given
 
-EMPTY = "the queue is empty"
 POLL_MARGIN = 12.0  # seconds: a poll may take its wait time and the client's read timeout (10 s) on top
 SPAWNS_AT_ONCE = 16  # orders to the template that are not answered yet: more may not fit into its channel
 POLL_GRACE = 10.0  # seconds: how long after that a silent dispatcher is left alone
@@ -177,7 +176,8 @@ def _emptied(pool: Pool, now: float) -> Step:
 def _empty(pool: Pool) -> End:
     """The end of --until-empty. Said again at the very end: a poll that was open may have brought one more message."""
     bad = pool.counts.ended_badly
-    return End(6, f"{EMPTY}; {bad} ended badly") if bad else End(0, EMPTY)
+    why = "the queue is empty"
+    return End(6, f"{why}; {bad} ended badly", emptied=True) if bad else End(0, why, emptied=True)
 
 
 def _helpers(pool: Pool, now: float) -> Step:
@@ -279,5 +279,5 @@ def _ended(pool: Pool, _: float) -> Step:
     """The last dispatcher has gone."""
     if pool.phase is not Phase.DRAINING or pool.size or pool.wills:
         return pool, ()
-    end = _empty(pool) if pool.end and pool.end.why.startswith(EMPTY) else pool.end
+    end = _empty(pool) if pool.end and pool.end.emptied else pool.end
     return replace(pool, phase=Phase.STOPPED, kill_at=inf, end=end), ()

@@ -105,7 +105,7 @@ def use(port: int, state_dir: Path, runtime_dir: Path, timeout: float) -> LocalS
             pid = _find_or_start(port, state, lock, deadline)
         finally:
             os.close(starter_fd)
-    except BaseException:
+    except BaseException:  # whatever it is, Ctrl-C too, it goes on; only the lock must not be kept
         os.close(lock_fd)
         raise
     return LocalServer(f"http://{HOST}:{port}", lock_fd, started=pid is not None, pid=pid)
@@ -153,7 +153,7 @@ def _find_or_start(port: int, state: Path, lock: Path, deadline: float) -> int |
     server = _spawn(port, state, lock, log)
     try:
         _wait_until_it_answers(server, port, log, deadline)
-    except BaseException:
+    except BaseException:  # whatever it is, Ctrl-C too, it goes on; only the server must not be left
         server.kill()
         server.wait()
         raise

@@ -121,7 +121,7 @@ class Sessions:
         """Before a fork: load what all children need. What is wrong is said when it is needed.
 
         Neither connects nor looks for credentials, which may ask the network: the chain of those who may have them is
-        made, and asked by each child. Without this a dispatcher's first call costs 5 ms of CPU more.
+        made, and asked by each child. Without this a dispatcher's first call costs about 5 ms of CPU more.
         """
         from botocore.exceptions import BotoCoreError
 

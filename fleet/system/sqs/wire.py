@@ -54,7 +54,7 @@ class Site:
 class Means:
     """How a connection is made: what names are looked up with, and what is called between the steps.
 
-    Each step has a time-out of its own, so who makes a connection may be silent for one of them, not for all.
+    Making a connection has a time-out, and so has using it: whoever does both is not silent for more than one of them.
     """
 
     look_up: Callable[[str, int, float], Addresses] = field(default=plainly)
@@ -138,12 +138,12 @@ class Wire:
             raise Unreachable(type(error).__name__) from error
 
     def _made(self) -> socket.socket:
-        """A connection to one of the addresses, in the time that one may take. Raises OSError."""
-        means, host, patience = self._means, self._connection.host, self._connect_timeout
+        """A connection to one of the addresses; look-up and tries have one time-out together. Raises OSError."""
+        means, host, ends = self._means, self._connection.host, now() + self._connect_timeout
         means.beat()  # credentials may have taken their time
-        found = means.look_up(host, self._connection.port, patience)
+        found = means.look_up(host, self._connection.port, self._connect_timeout)
         means.beat()
-        made = _reached(found, patience)
+        made = _reached(found, max(LEAST, ends - now()))
         try:
             made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -171,7 +171,7 @@ def _reached(found: Addresses, seconds: float) -> socket.socket:
         except OSError as error:
             made.close()
             failed = error
-        except BaseException:
+        except BaseException:  # whatever it is, it goes on; only the socket must not be left open
             made.close()
             raise
     raise failed
