@@ -1,8 +1,11 @@
-"""Load the app: `module:attribute` → a callable, with errors that say what would be right."""
+"""Load the app: `module:attribute` or `file.py:attribute` → a callable, with errors that say what would be right."""
 
 import difflib
 import importlib
+import importlib.util
 import os
+import pkgutil
+import re
 import sys
 import traceback
 from collections.abc import Callable
@@ -10,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from fleet.core.names import CODE
+from fleet.core import names
 
 Job = Callable[..., Any]
 
@@ -23,24 +26,14 @@ class AppError(Exception):
         self.trace = trace
 
 
-def malformed(app: str) -> str | None:
-    """What is wrong with the way APP is written; None if it is `module:attribute`."""
-    if CODE.fullmatch(app):
-        return None
-    if app.endswith(".py") or "/" in app:
-        guess = app.removesuffix(".py").strip("./").replace("/", ".")
-        return f"APP is {app!r}; it must be module:attribute, for instance {guess}:job"
-    return f"APP is {app!r}; it must be module:attribute, for instance {app.split(':')[0] or 'app'}:job"
-
-
 def load(app: str) -> Job:
     """Import the module and get the attribute. The current directory is importable. Raises AppError."""
-    module_name, _, path = app.partition(":")
+    where, path = names.parts(app)
     here = _here()
     if here and here not in sys.path:
         sys.path.insert(0, here)
     importlib.invalidate_caches()
-    found: Any = _imported(module_name, here)
+    found: Any = _from_file(where) if names.is_file(where) else _imported(where, here)
     for name in path.split("."):
         try:
             found = getattr(found, name)
@@ -67,13 +60,53 @@ def _imported(name: str, here: str) -> Any:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name and (name == error.name or name.startswith(error.name + ".")):
-            others = [entry for entry in sys.path if entry and entry != here]
-            where = f"searched {here} first, then" if here else "the current directory has been removed; searched"
-            text = f"there is no module {error.name!r} for {name}; {where} {os.pathsep.join(others)}"
-            raise AppError(text) from None
+            raise AppError(_no_module(error.name, name, here)) from None
         raise AppError(f"importing {name} failed: {error}", _own_trace(error)) from None
     except BaseException as error:  # noqa: BLE001 - whatever the app's own code raises, SystemExit too, is its failure
         raise AppError(f"importing {name} failed: {type(error).__name__}", _own_trace(error)) from None
+
+
+def _from_file(path: str) -> Any:
+    """The module in a file, whose directory is importable from then on, as with `python path/file.py`.
+
+    Its name is the file's, where that is a module's name and not another module's; so what pickles by name works.
+    """
+    file = Path(path).absolute()
+    if not file.is_file():
+        raise AppError(f"there is no file {path}{_like_it(file)}")
+    directory, name = str(file.parent), file.stem
+    if directory not in sys.path:
+        sys.path.insert(0, directory)
+    if not name.isidentifier() or name in sys.modules or name in sys.stdlib_module_names:
+        name = f"fleet_app_{re.sub(r'[^0-9A-Za-z_]', '_', name)}"
+    spec = importlib.util.spec_from_file_location(name, file)
+    if spec is None or spec.loader is None:
+        raise AppError(f"{path} cannot be imported: it is no Python file")
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException as error:  # noqa: BLE001 - as above
+        sys.modules.pop(name, None)
+        why = error if isinstance(error, ModuleNotFoundError) else type(error).__name__
+        raise AppError(f"importing {path} failed: {why}", _own_trace(error)) from None
+    return module
+
+
+def _like_it(file: Path) -> str:
+    close = difflib.get_close_matches(file.name, [each.name for each in file.parent.glob("*.py")], n=1)
+    return f"; did you mean {file.with_name(close[0])}?" if close else ""
+
+
+def _no_module(missing: str, wanted: str, here: str) -> str:
+    """One line: where it was looked for, and what is there that is called nearly the same."""
+    text = f"there is no module {missing}" + (f" for {wanted}" if missing != wanted else "")
+    text += f" in {here}" if here else "; the current directory has been removed"
+    text += ", nor among what is installed"
+    parent, _, last = missing.rpartition(".")
+    places = getattr(sys.modules.get(parent), "__path__", ()) if parent else ((here,) if here else ())
+    there = {each.name for each in pkgutil.iter_modules(places)}
+    close = difflib.get_close_matches(last, there, n=1)
+    return text + (f"; did you mean {parent + '.' if parent else ''}{close[0]}?" if close else "")
 
 
 def _own_trace(error: BaseException) -> str:

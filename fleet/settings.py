@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from fleet.core.delivery_books import polled
-from fleet.core.names import CODE
+from fleet.core.names import RIGHT, is_code, short
 from fleet.core.resizing import MOST
 from fleet.core.sns import TOPIC
 from fleet.system import host
@@ -111,7 +111,7 @@ def _choice(*words: str) -> Check:
 
 
 _TEXT = Check(_text, right="a text that is not empty")
-_CODE = Check(_text, lambda value: bool(CODE.fullmatch(value)), "module:attribute", "MODULE:ATTR")
+_CODE = Check(_text, is_code, RIGHT, "MODULE:ATTR")
 _FLAG = Check(_yes, right="true or false")
 _WORKERS = Check(_whole, lambda value: 1 <= value <= MOST, f"a number from 1 to {MOST}", "N")
 _PORT = Check(_whole, lambda value: 0 < value < 65_536, "a port from 1 to 65535", "PORT")
@@ -350,7 +350,7 @@ def _completed(values: dict[str, Any], app: str) -> Settings:
     if values["empty_for"] is None:
         values["empty_for"] = 2.0 if values["local"] else 60.0
     if values["name"] is None:
-        values["name"] = f"{app}@{queue.rstrip('/').rsplit('/', 1)[-1]}" if queue else app
+        values["name"] = f"{short(app)}@{queue.rstrip('/').rsplit('/', 1)[-1]}" if queue else short(app)
     if values["on_lease_lost"] is None:
         values["on_lease_lost"] = "kill" if queue and queue.endswith(".fifo") else "continue"
     values["retry_delay"] = values["retry_delay"] or ()

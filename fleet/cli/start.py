@@ -9,12 +9,12 @@ from typing import Annotated, Any
 import setproctitle
 import typer
 
-from fleet import app as apps
 from fleet.cli.base import DONE, LOCAL_KEY, LOCAL_REGION, USAGE, Failure, cli, load, queue_of, with_options
 from fleet.cli.serve import embedded
 from fleet.core.books import Config
 from fleet.core.delivery_books import first
 from fleet.core.messages import Plan
+from fleet.core.names import malformed
 from fleet.settings import Settings, body_trouble
 from fleet.system import log, processes, rendezvous
 from fleet.system.local import LocalServer
@@ -24,11 +24,14 @@ ENDED_BADLY, KILLED = 6, 7
 
 @cli.command()
 @with_options()
-def start(app: Annotated[str, typer.Argument(help="The job: module:attribute.", metavar="APP")], **given: Any) -> int:
+def start(
+    app: Annotated[str, typer.Argument(help="The job: module:attribute, or path/file.py:attribute.", metavar="APP")],
+    **given: Any,
+) -> int:
     """Run a pool until it is told to stop. Exit status: README, "Exit status"."""
     loaded = load(given, app)
     chosen = loaded.settings
-    if trouble := apps.malformed(app):
+    if trouble := malformed(app):
         raise Failure(USAGE, trouble)
     queue = queue_of(chosen)
     if trouble := body_trouble(chosen):
