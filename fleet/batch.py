@@ -124,7 +124,7 @@ class Batch:
         self.ears.wait(min([until, *(seat.delivering.wakes_at() for seat in self._waiting)]))
         if self.ears.drain is not None:  # taken, so that one word is one last call
             self.drain, self.ears.drain = self.ears.drain, None
-            self._last_call = now() + max(self.drain, self._exit_timeout)
+            self._last_call = min(self._last_call, now() + max(self.drain, self._exit_timeout))
         if self.ears.freed:
             self.ears.freed = self._asked = False
             for seat in (self._running, *self._waiting):

@@ -45,7 +45,7 @@ class Master:
         passed_fds: tuple[int, ...] = (),
     ) -> None:
         self._judged = now()
-        self._pool = books.new(config, self._judged)
+        self._pool = books.new(config)
         self._wakeup = Wakeup(CAUGHT)
         stacks.keep()
         self._poll = select.poll()

@@ -215,7 +215,12 @@ class Settings:
         Check(_whole, lambda value: 1 <= value <= 10, "a number from 1 to 10", "N"),
         "Messages that one receive may bring; they run one after another.",
     )
-    max_seconds: float = option(None, _seconds(0.1), "Drain after that; no message is started any more.", shown="none")
+    max_seconds: float = option(
+        None,
+        _seconds(0.1),
+        "From ready on; then drain: nothing new is begun, and what runs has its --job-timeout.",
+        shown="none",
+    )
     max_jobs: int = option(
         None,
         Check(_whole, lambda value: value >= 1, "a number of at least 1", "N"),

@@ -25,7 +25,7 @@ class Supervised:
         """`longest_start`: seconds that the pool may need until it is ready."""
         self._notifier = Notifier()
         self._on_terminal, self._outlet = os.isatty(2), Outlet(2)
-        self._phase, self._level = Phase.BOOTING, 0
+        self._phase, self._kill_at = Phase.BOOTING, inf
         self._status, self._status_at = "", -inf
         self._alive_at = self._drawn_at = 0.0
         self._drawn = ""
@@ -50,8 +50,8 @@ class Supervised:
         if self._notifier.watchdog and moment >= self._alive_at + self._notifier.watchdog / 2:
             self._alive_at = moment
             self._notifier.say(WATCHDOG=1)
-        if (pool.phase, pool.level or 0) != (self._phase, self._level):
-            self._phase, self._level = pool.phase, pool.level or 0
+        if (pool.phase, pool.kill_at) != (self._phase, self._kill_at):
+            self._phase, self._kill_at = pool.phase, pool.kill_at
             if pool.phase is Phase.RUNNING:
                 self._notifier.say(READY=1)
             elif pool.phase is Phase.DRAINING:

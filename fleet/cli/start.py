@@ -126,6 +126,7 @@ def _config(chosen: Settings) -> Config:
         wait_time=chosen.wait_time,
         drain_timeout=chosen.drain_timeout,
         exit_timeout=chosen.exit_timeout,
+        job_timeout=inf if chosen.job_timeout is None else chosen.job_timeout,
         boot_timeout=chosen.boot_timeout,
         first_lease=min(chosen.visibility_timeout, first(chosen.wait_time)),
         empty_for=chosen.empty_for if chosen.until_empty else None,

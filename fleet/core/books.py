@@ -50,10 +50,11 @@ class Config:
     wait_time: float = 10.0
     drain_timeout: float = 30.0
     exit_timeout: float = 30.0
+    job_timeout: float = inf
     boot_timeout: float = 60.0
     first_lease: float = 20.0
     empty_for: float | None = None  # --until-empty: how long; None: never end by itself
-    max_seconds: float = inf  # from the master's start
+    max_seconds: float = inf  # from when it is ready
     max_jobs: int | None = None  # messages received
     batch_size: int = 1
     min_workers: int | None = None  # both None: a fixed size, that an operator may change
@@ -71,13 +72,22 @@ class Config:
 
     @property
     def longest_stop(self) -> float:
-        """The longest a stop can take before what is left is killed.
+        """The longest that a stop which somebody asks for can take before what is left is killed."""
+        return self.longest_drain(self.drain_timeout)
+
+    def longest_drain(self, seconds: float) -> float:
+        """The same for a drain that gives running jobs so many seconds.
 
         Its worst case: the last poll brings a message on its last attempt, whose job runs into its time-out, and
         whose exit handler does so twice.
         """
-        job = max(self.drain_timeout, self.exit_timeout)
+        job = max(seconds, self.exit_timeout)
         return self.wait_time + job + 2 * self.exit_timeout + SETTLE_ALLOWANCE
+
+    @property
+    def own_drain(self) -> float:
+        """What running jobs have when the pool ends by itself: their own time, so that no good one is interrupted."""
+        return self.drain_timeout if self.job_timeout == inf else max(self.job_timeout, self.drain_timeout)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,8 +200,9 @@ class Pool:
     level: Level | None = None
     signalled_at: float = -inf
     kill_at: float = inf
-    jobs_until: float = inf  # when a stop's drain time-out is over
-    ends_at: float = inf  # --max-seconds
+    jobs_have: float = 0.0  # seconds that a stop gives to running jobs
+    jobs_until: float = inf  # when those are over
+    ends_at: float = inf  # --max-seconds; known when the pool is ready
     stacks_at: float = inf  # when the stacks that everybody was asked for are told
     end: End | None = None
 
@@ -205,10 +216,10 @@ class Pool:
         return sum(slot.state is state for slot in self.slots)
 
 
-def new(config: Config, now: float = 0.0) -> Pool:
+def new(config: Config) -> Pool:
     """The pool before anything has happened."""
     slots = tuple(Slot(number) for number in range(config.workers))
-    return Pool(config, slots, config.workers, ends_at=now + config.max_seconds)
+    return Pool(config, slots, config.workers)
 
 
 class Illegal(Exception):

@@ -15,10 +15,11 @@ Step = tuple[Pool, tuple[Effect, ...]]
 
 
 def timed_out(pool: Pool, now: float) -> Step:
-    """--max-seconds: drain when they have passed."""
+    """--max-seconds: drain when they have passed. What runs has its own time, until somebody asks for a stop."""
+    config = pool.config
     if pool.phase is not Phase.RUNNING or now < pool.ends_at:
         return pool, ()
-    return stop(pool, Level.DRAIN, End(0, f"--max-seconds {pool.config.max_seconds:g} is over"), now)
+    return stop(pool, Level.DRAIN, End(0, f"--max-seconds {config.max_seconds:g} is over"), now, config.own_drain)
 
 
 def satisfied(pool: Pool, now: float) -> Step:

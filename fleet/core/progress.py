@@ -1,5 +1,7 @@
 """The pool's state in one phrase: for a supervisor's status line, and for whoever waits at a terminal."""
 
+from math import inf
+
 from fleet.core import status
 from fleet.core.books import Level, Phase, Pool
 from fleet.core.slots import HOLDS_MESSAGE, State
@@ -21,7 +23,15 @@ def draining(pool: Pool, now: float) -> str:
         return ""
     jobs = sum(slot.state in HOLDS_MESSAGE for slot in pool.slots)
     text = waiting(jobs, pool.count(State.POLLING), pool.jobs_until - now)
-    return text + (AGAIN.get(pool.level, "") if jobs else "")
+    return text + (_again(pool, pool.level, now) if jobs else "")
+
+
+def _again(pool: Pool, level: Level, now: float) -> str:
+    """What the next signal would do."""
+    seconds = pool.config.drain_timeout
+    if level is Level.DRAIN and pool.signalled_at == -inf and now + seconds < pool.jobs_until:
+        return f"; Ctrl-C gives them {seconds:g} s"
+    return AGAIN.get(level, "")
 
 
 def waiting(jobs: int, polls: int, left: float) -> str:

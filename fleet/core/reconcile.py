@@ -156,10 +156,10 @@ def _polls_over(pool: Pool, now: float) -> Step:
     return replace(pool, dead_polls=tuple(until for until in pool.dead_polls if until > now)), ()
 
 
-def _started(pool: Pool, _: float) -> Step:
+def _started(pool: Pool, now: float) -> Step:
     """Both helpers have done their first part: the pool runs."""
     if pool.phase is Phase.BOOTING and pool.template.ready and pool.scout.ready:
-        return replace(pool, phase=Phase.RUNNING), ()
+        return replace(pool, phase=Phase.RUNNING, ends_at=now + pool.config.max_seconds), ()
     return pool, ()
 
 
@@ -201,7 +201,6 @@ def _drained(pool: Pool, now: float) -> Step:
     if pool.phase is not Phase.DRAINING:
         return pool, ()
     effects: list[Effect] = []
-    seconds = pool.config.drain_timeout if pool.level is Level.DRAIN else 0.0
     changed: list[Slot] = []
     for slot in pool.slots:
         after = slot
@@ -213,7 +212,7 @@ def _drained(pool: Pool, now: float) -> Step:
             effects += [] if slot.killed else [Kill(slot.number)]
         elif not slot.leaving:
             after = slots.leaves(slot, now)
-            effects += [Send(slot.number, Drain(seconds)), Terminate(slot.number)]
+            effects += [Send(slot.number, Drain(pool.jobs_have)), Terminate(slot.number)]
         if after is not slot:
             changed.append(after)
     return _put(pool, changed), tuple(effects)

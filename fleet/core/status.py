@@ -6,7 +6,7 @@ from typing import Any
 
 from fleet.core.books import Phase, Pool
 from fleet.core.polling import degraded
-from fleet.core.sizing import job_seconds
+from fleet.core.sizing import job_seconds, passed
 from fleet.core.slots import HOLDS_MESSAGE, Slot, State
 
 COUNTS = (
@@ -70,7 +70,7 @@ def snapshot(identity: Identity, pool: Pool, in_hand: Mapping[int, InHand], now:
     """The whole object. Ages and what is left of leases in seconds."""
     least, most = pool.config.bounds or (pool.desired, pool.desired)
     shown = [slot for slot in pool.slots if slot.number < pool.desired or slot.state is not State.VACANT]
-    resize, seconds = pool.last_resize, job_seconds(pool)
+    resize, seconds = pool.last_resize, job_seconds(passed(pool, now))  # the books are of the last event
     return {
         "name": identity.name,
         "pid": identity.pid,

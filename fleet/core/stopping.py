@@ -25,12 +25,16 @@ def stop_asked(pool: Pool, level: Level, why: str, now: float) -> Step:
     return stop(replace(pool, signalled_at=now), asked, End(0, why), now)
 
 
-def stop(pool: Pool, level: Level, end: End, now: float) -> Step:
-    """Begin to stop, or stop harder. The first reason stays; `_died` adds what a kill has cost."""
-    if pool.level is not None and level <= pool.level:
+def stop(pool: Pool, level: Level, end: End, now: float, seconds: float | None = None) -> Step:
+    """Begin to stop, or stop harder or sooner. The first reason stays; `_died` adds what a kill has cost.
+
+    `seconds`: what running jobs have at a drain, if that is not --drain-timeout.
+    """
+    if seconds is None or level > Level.DRAIN:
+        seconds = 0.0 if level > Level.DRAIN else pool.config.drain_timeout
+    if pool.level is not None and (level < pool.level or (level == pool.level and now + seconds >= pool.jobs_until)):
         return pool, ()
     end = pool.end or end
-    seconds = 0.0 if level > Level.DRAIN else pool.config.drain_timeout
     effects: list[Effect] = []
     if pool.phase is not Phase.BOOTING or end.code == 0:  # else the error is all that there is to say
         busy = sum(slot.state in HOLDS_MESSAGE for slot in pool.slots)
@@ -42,6 +46,12 @@ def stop(pool: Pool, level: Level, end: End, now: float) -> Step:
         }
         effects.append(Log("drain.started", fields | {"seconds": seconds}))
     effects.extend(Send(slot.number, Drain(seconds)) for slot in pool.slots if slot.leaving and slot.pid is not None)
-    kill_at = now + pool.config.longest_stop if pool.kill_at == inf else pool.kill_at
-    stopping = replace(pool, phase=Phase.DRAINING, level=level, end=end, kill_at=kill_at, jobs_until=now + seconds)
-    return stopping, tuple(effects)
+    return replace(
+        pool,
+        phase=Phase.DRAINING,
+        level=level,
+        end=end,
+        kill_at=min(pool.kill_at, now + pool.config.longest_drain(seconds)),
+        jobs_have=seconds,
+        jobs_until=now + seconds,
+    ), tuple(effects)

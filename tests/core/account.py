@@ -159,7 +159,10 @@ class Account:
     last_resize: Resize | None = None
     sizing: Sizing = field(default_factory=Sizing)
     memory: Memory = field(default_factory=Memory)
+    jobs_have: float = 0.0
     jobs_until: float = inf
+    kill_at: float = inf
+    ends_at: float = inf
     dead_polls: list[float] = field(default_factory=list)
     orders: list[Order] = field(default_factory=list)
     wills: int = 0  # ever written
@@ -175,6 +178,8 @@ class Account:
     ) -> None:
         """One step."""
         self.happened(before, event, now, luck)
+        if before.phase is Phase.BOOTING and after.template.ready and after.scout.ready:
+            self.ends_at = now + self.config.max_seconds
         self.stopped(before, event, after, now)
         while len(self.lives) < len(after.slots):
             self.lives.append(Life())
@@ -452,13 +457,26 @@ class Account:
             self.level, self.code = Level.DRAIN, self.reason(event)
         if self.level is not None and self.stopping_since is None:
             self.stopping_since = now
-        if self.level != level_before:
-            self.jobs_until = now + (self.config.drain_timeout if self.level is Level.DRAIN else 0)
-        limit = inf if self.stopping_since is None else self.stopping_since + self.config.longest_stop
-        if after.level is Level.KILL and now >= limit:
+        if before.phase is not Phase.STOPPED:
+            self.hurried(level_before, isinstance(event, StopAsked), now)
+        if after.level is Level.KILL and now >= self.kill_at:
             self.level = Level.KILL
         if after.phase is Phase.STOPPED and self.emptied and self.code == 0 and self.counts.ended_badly:
             self.code = 6  # what the last poll brought
+
+    def hurried(self, level_before: Level | None, asked: bool, now: float) -> None:
+        """What running jobs have now: what they had, or less if somebody asks for a stop."""
+        config = self.config
+        if self.level is None or (self.level == level_before and not asked):
+            return
+        seconds = config.drain_timeout if self.level is Level.DRAIN else 0.0
+        if level_before is None and self.code == 0 and not asked and now >= self.ends_at and config.job_timeout < inf:
+            seconds = max(seconds, config.job_timeout)
+        if self.level == level_before and now + seconds >= self.jobs_until:
+            return
+        self.jobs_have, self.jobs_until = seconds, now + seconds
+        longest = config.wait_time + max(seconds, config.exit_timeout) + 2 * config.exit_timeout + 10
+        self.kill_at = min(self.kill_at, now + longest)
 
     def signalled(self, asked: Level, now: float) -> None:
         if self.signalled_at == -inf:

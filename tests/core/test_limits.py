@@ -1,14 +1,29 @@
 """--max-seconds and --max-jobs."""
 
+from collections.abc import Callable
+from math import inf
+
 import pytest
 
-from fleet.core.books import Config, Phase, Role
+from fleet.core.books import Config, Level, Phase, Role
 from fleet.core.estates import Estate
-from fleet.core.events import AskStack, Died, Ended, HelperDied, Send, Terminate
+from fleet.core.events import (
+    AskStack,
+    Died,
+    Effect,
+    Ended,
+    HelperDied,
+    Kill,
+    KillHelper,
+    Send,
+    StopAsked,
+    Terminate,
+)
 from fleet.core.messages import Drain, Empty, Held, PollFailed, Received
 from fleet.core.slots import State
 from tests.core.story import BAD, DONE, GRANT, KILLED, LEFT_AS_TOLD, Story, running, sends, working
 
+COMMAND = StopAsked(Level.DRAIN, "an operator stopped it", by_signal=False)
 IDLE, POLLING, WORKING = State.IDLE, State.POLLING, State.WORKING
 
 
@@ -37,14 +52,66 @@ def test_what_is_said_at_that_moment_does_not_make_it_late() -> None:
     assert story.is_in(Phase.DRAINING)
 
 
-def test_the_time_counts_from_the_masters_start_and_not_while_it_boots() -> None:
-    """Its own time-outs say more of a pool that does not come up."""
+def test_the_time_counts_from_when_the_pool_is_ready() -> None:
+    """An import may take long; and a pool that is not ready yet has time-outs of its own."""
     story = Story(Config(1, max_seconds=5.0))
     story.tick(0.0)
-    assert story.tick(6.0) == []
-    assert story.is_in(Phase.BOOTING)
+    assert story.tick(60.0) == [KillHelper(Role.TEMPLATE)]
+    story = Story(Config(1, max_seconds=5.0))
+    story.tick(0.0)
+    story.now = 6.0
     story.helpers_ready()
-    assert (story.phase, story.code) == (Phase.STOPPED, 0)
+    assert story.is_in(Phase.RUNNING)
+    story.comes_up(0)
+    assert story.tick(10.9) == []
+    assert story.wakes_at() == 11.0
+    story.tick(11.0)
+    assert story.is_in(Phase.DRAINING)
+
+
+@pytest.mark.parametrize(
+    ("job_timeout", "seconds"), [(inf, 20.0), (600.0, 600.0), (5.0, 20.0)], ids=["none", "longer", "shorter"]
+)
+def test_what_runs_has_its_own_time(job_timeout: float, seconds: float) -> None:
+    """None that would have ended within its --job-timeout is interrupted, and the hard limit comes after it."""
+    options = {"max_seconds": 60.0, "drain_timeout": 20.0, "exit_timeout": 5.0, "wait_time": 10.0}
+    story = working(2, 2, job_timeout=job_timeout, **options)
+    asked = story.tick(60.0)
+    assert sends(asked, Drain(seconds)) == [0, 1]
+    assert story.log("drain.started").fields["seconds"] == seconds
+    limit = 60 + 10 + seconds + 2 * 5 + 10
+    assert story.wakes_at() == story.pool.kill_at == limit
+    assert story.tick(limit - 0.001) == []
+    assert story.tick(limit) == [Kill(0), Kill(1)]
+
+
+@pytest.mark.parametrize("asks", [lambda story: story.stop(), lambda story: story.happens(COMMAND)])
+def test_who_asks_for_a_stop_meanwhile_gets_an_ordinary_one(asks: Callable[[Story], list[Effect]]) -> None:
+    story = working(2, 2, max_seconds=60.0, job_timeout=600.0)
+    story.tick(60.0)
+    story.now = 100.0
+    assert sends(asks(story), Drain(30.0)) == [0, 1]
+    assert (story.pool.jobs_until, story.pool.kill_at) == (130.0, 100 + story.pool.config.longest_stop)
+    assert story.log("drain.started").fields["seconds"] == 30.0
+    assert story.why == "--max-seconds 60 is over"
+    assert asks(story) == [], "the same once more"
+
+
+def test_near_its_end_a_stop_leaves_them_what_they_have() -> None:
+    story = working(1, 1, max_seconds=60.0, job_timeout=600.0)
+    story.tick(60.0)
+    limit = story.pool.kill_at
+    story.now = 640.0
+    assert story.stop() == []
+    assert (story.pool.jobs_until, story.pool.kill_at) == (660.0, limit)
+
+
+def test_a_harder_stop_meanwhile_has_its_own_limit() -> None:
+    story = working(1, 1, max_seconds=60.0, job_timeout=600.0)
+    story.tick(60.0)
+    story.now = 100.0
+    assert story.stop(Level.NOW) == [Send(0, Drain(0.0))]
+    assert story.pool.kill_at == 100 + story.pool.config.longest_drain(0.0)
 
 
 def test_a_failed_message_does_not_change_its_status() -> None:

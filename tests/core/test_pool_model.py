@@ -72,6 +72,7 @@ CONFIGS = st.builds(
     wait_time=st.sampled_from([0.0, 5.0, 10.0]),
     drain_timeout=st.sampled_from([0.0, 30.0]),
     exit_timeout=st.sampled_from([0.0, 5.0]),
+    job_timeout=st.sampled_from([inf, 10.0, 600.0]),
     boot_timeout=st.sampled_from([5.0, 60.0]),
     empty_for=st.sampled_from([None, 2.0]),
     max_seconds=st.sampled_from([inf, inf, 30.0]),
@@ -361,7 +362,7 @@ class PoolModel(RuleBasedStateMachine):
             case Drain(seconds):
                 assert after.phase is Phase.DRAINING
                 assert slot.leaving
-                assert seconds == (after.config.drain_timeout if after.level is Level.DRAIN else 0.0)
+                assert seconds == after.jobs_have
 
     def may_be_given(self, will: Will, after: Pool, now: float) -> None:
         """To a scout that can do it; a release once, in time, and when no poll can swallow it."""
@@ -549,8 +550,8 @@ class PoolModel(RuleBasedStateMachine):
         if account.stopping_since is None or pool.phase is Phase.STOPPED:
             assert pool.kill_at == inf
         else:
-            assert pool.kill_at == account.stopping_since + pool.config.longest_stop
-        assert pool.jobs_until == account.jobs_until
+            assert pool.kill_at == account.kill_at
+        assert (pool.jobs_have, pool.jobs_until) == (account.jobs_have, account.jobs_until)
 
     def nothing_is_due_before_the_moment_that_was_named(self) -> None:
         world = self.world
@@ -564,7 +565,7 @@ class PoolModel(RuleBasedStateMachine):
 
     def no_more_is_taken_than_was_wanted(self) -> None:
         pool, most = self.world.pool, self.world.config.max_jobs
-        assert pool.ends_at == 1000.0 + self.world.config.max_seconds
+        assert pool.ends_at == self.account.ends_at
         assert pool.phase is not Phase.RUNNING or self.world.judged < pool.ends_at
         if most is not None:
             assert pool.counts.received + sum(slot.asked for slot in pool.slots) <= most

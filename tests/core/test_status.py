@@ -130,6 +130,20 @@ def test_lost_leases_are_counted() -> None:
     assert shown(story)["counts"]["lease_lost"] == 1
 
 
+def test_how_long_a_job_takes_is_of_now() -> None:
+    """Running jobs count for as long as they have run, though nothing has happened since they began."""
+    story = running(2)
+    story.says(0, Received(0.0))
+    story.now = 0.03
+    story.says(1, Received(0.0))
+    before, story.now = story.pool, 20.03
+    assert shown(story)["job_seconds"] == {"mean": pytest.approx(20, abs=0.1), "recent": pytest.approx(20, abs=0.1)}
+    assert story.pool is before, "sizing is not touched"
+    story.stop()
+    story.now = 40.03
+    assert shown(story)["job_seconds"]["mean"] == pytest.approx(40, abs=0.1)
+
+
 # State, and why.
 
 
@@ -186,6 +200,15 @@ def test_the_line_for_a_supervisor() -> None:
     assert progress.line(story.pool) == "running: 1/3 busy, about 120 visible"
     story.happens(Paused(True))
     assert progress.line(story.pool).endswith("; an operator paused it")
+
+
+def test_a_drain_of_its_own_says_what_a_stop_would_do() -> None:
+    story = working(1, busy=1, drain_timeout=30, max_seconds=60, job_timeout=600)
+    story.tick(60.0)
+    assert progress.draining(story.pool, 60.0) == "draining: 1 job, 600 s left; Ctrl-C gives them 30 s"
+    assert progress.draining(story.pool, 640.0) == "draining: 1 job, 20 s left; Ctrl-C again to stop them now"
+    story.stop()
+    assert progress.draining(story.pool, 60.0) == "draining: 1 job, 30 s left; Ctrl-C again to stop them now"
 
 
 def test_what_a_drain_waits_for() -> None:

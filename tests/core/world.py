@@ -93,7 +93,7 @@ class World:
     starving: bool = False  # the host has no process to give to the master
 
     def __post_init__(self) -> None:
-        self.pool = books.new(self.config, self.now)
+        self.pool = books.new(self.config)
         self.judged = self.now
         self.processes: dict[int, Dispatcher] = {}
         self.helpers: dict[Role, Helper] = {}

@@ -109,6 +109,16 @@ def test_the_last_call_is_no_shorter_than_the_exit_timeout(world: World) -> None
     ]
 
 
+def test_a_later_word_never_makes_the_last_call_later(world: World) -> None:
+    """A second signal, near the end of the first one's time: what began then would outlast the stop."""
+    world.queue.limit = 1
+    world.at(2.0, lambda: world.ears.drains(40.0))
+    world.at(41.0, lambda: world.ears.drains(0.0))
+    world.ends(43.0, Exit(signal=15), process=0)
+    run(world, messages(2))
+    assert world.only("release", "job") == ["job m0 below 5", "release m1 0", "release m0 0"]
+
+
 def test_when_the_last_call_is_over_nothing_begins(world: World) -> None:
     world.queue.limit = 1
     world.at(2.0, lambda: world.ears.drains(31.0))

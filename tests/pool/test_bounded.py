@@ -53,6 +53,32 @@ def test_nothing_is_started_when_the_time_is_over(start: StartPool, home: Home, 
     assert queue.depth() == Depth(1, 0, 0)
 
 
+def test_a_good_job_is_not_interrupted_when_the_time_is_over(start: StartPool, home: Home, queue: LiveQueue) -> None:
+    """Its own time is --job-timeout."""
+    gate = home.gate("g")
+    queue.send("hold g")
+    pool = start("--max-seconds", "0.5", "--job-timeout", "600", "--drain-timeout", "0")
+    home.trace.wait("started")
+    (drain,) = pool.wait_event("drain.started")
+    assert drain["seconds"] == 600
+    gate.open()
+    assert pool.wait() == 0
+    assert pool.ledger()["deleted"] == 1
+    assert not pool.events("job.stopping")
+
+
+def test_a_stop_that_is_asked_for_meanwhile_is_heard(start: StartPool, home: Home, queue: LiveQueue) -> None:
+    home.gate("never")
+    queue.send("hold never")
+    pool = start("--max-seconds", "0.5", "--job-timeout", "600", "--drain-timeout", "0")
+    home.trace.wait("started")
+    pool.wait_event("drain.started")
+    pool.terminate()
+    assert pool.wait() == 0
+    assert [event["seconds"] for event in pool.events("drain.started")] == [600, 0]
+    assert pool.ledger()["released"] == 1
+
+
 def test_the_last_line_says_why_how_long_and_what(start: StartPool, home: Home, queue: LiveQueue) -> None:
     home.gate("never")
     queue.send("task", "fail x", "die KILL", "hold never")

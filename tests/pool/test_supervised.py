@@ -48,6 +48,24 @@ def test_a_service_manager_is_told(start: StartPool, home: Home, queue: LiveQueu
     manager.end.close()
 
 
+def test_a_service_manager_is_told_how_long_the_pools_own_end_may_take(
+    start: StartPool, home: Home, queue: LiveQueue
+) -> None:
+    """It counts from STOPPING=1; a stop that somebody asks for meanwhile is shorter."""
+    manager = Manager(home.directory / "notify")
+    home.gate("never")
+    queue.send("hold never")
+    options = ("--max-seconds", "0.5", "--job-timeout", "600", "--drain-timeout", "0")
+    pool = start(*options, workers=1, NOTIFY_SOCKET=str(manager.path))
+    home.trace.wait("started")
+    assert int(manager.wait("STOPPING", "1")["EXTEND_TIMEOUT_USEC"]) > 600_000_000
+    manager.heard.clear()
+    pool.terminate()
+    assert int(manager.wait("STOPPING", "1")["EXTEND_TIMEOUT_USEC"]) < 200_000_000
+    assert pool.wait() == 0
+    manager.end.close()
+
+
 def test_jobs_do_not_know_the_service_manager(start: StartPool, home: Home, queue: LiveQueue) -> None:
     manager = Manager(home.directory / "notify")
     queue.send("environ")
