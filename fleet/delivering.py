@@ -310,7 +310,7 @@ class Delivering:
             self._troubled(error)
             self.refusal = error
             self._telling.say("message.unsettled", settlement=what.settlement.value, error=str(error))
-            final = error.trouble in (Trouble.MESSAGE, Trouble.FINAL)
+            final = error.trouble in (Trouble.DENIED, Trouble.GONE, Trouble.MESSAGE, Trouble.FINAL)
             released = error.unanswered and what.settlement is Settlement.RELEASE
             return on.SettleFailed(now(), random.random(), final, before + self.delay if released else inf)
         self.refusal = None

@@ -56,7 +56,7 @@ def _found(plan: Plan, master: Channel, queue: sqs.SqsQueue) -> bool:
             if error.trouble is Trouble.USAGE:
                 master.send(Failed(USAGE, str(error)))
                 return False
-            if error.trouble in (Trouble.FINAL, Trouble.MESSAGE):
+            if error.trouble in (Trouble.DENIED, Trouble.GONE, Trouble.MESSAGE, Trouble.FINAL):
                 master.send(Failed(QUEUE_UNUSABLE, str(error)))
                 return False
             if left <= 0:

@@ -2,14 +2,15 @@
 
     master → everyone     Plan, once, first of all
     master → dispatcher   Grant · Drain · Free
-    dispatcher → master   Ready · Received | Empty | PollFailed · Held · Settled
+    dispatcher → master   Ready · Received | Empty | PollFailed · Held · Denied · Settled
     master → template     Fork (with the dispatcher's end of its channel)
     template → master     Imported | Failed · Forked | NotForked
     scout → master        Late · Usable | Failed · Counted | NotCounted · Executed · Trying
     master → scout        Execute · Sample
 
 A conversation about one message is Grant, Received, (Held, Free,) Settled. A dispatcher that has said nothing
-since its Grant has an open poll. With --batch-size there is one Settled for each message received.
+since its Grant has an open poll. Denied may come before a Settled. With --batch-size there is one Settled for each
+message received.
 """
 
 from collections.abc import Sequence
@@ -115,6 +116,17 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True)
+class Denied:
+    """The delete of a message is not allowed, and is asked for again until its Settled: done or not.
+
+    `error` is one line for people, with the permission that is missing. `place`: as in Settled.
+    """
+
+    error: str
+    place: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Settled:
     """The delivery has ended; `job_seconds` is None when no job ran, `bad` as in exits.ended_badly.
 
@@ -208,7 +220,7 @@ class NotCounted:
 
 
 Order = Grant | Drain | Free
-Report = Ready | Received | Empty | PollFailed | Held | Settled
+Report = Ready | Received | Empty | PollFailed | Held | Denied | Settled
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,10 @@ class Trouble(Enum):
 
     PASSING = auto()  # heals by itself: network, throttling, a fault of the service
     SESSION = auto()  # heals with a new session: credentials that were not there or have expired
+    DENIED = auto()  # heals when somebody gives a permission: the text names it
+    GONE = auto()  # the queue does not exist
     MESSAGE = auto()  # this message only: its handle is no good any more
-    FINAL = auto()  # cannot heal: no such queue, not allowed
+    FINAL = auto()  # cannot heal, and is nothing of the above: there is no dead-letter queue, a body is refused
     USAGE = auto()  # cannot heal, and it was the command that asked for it: no such region
 
 

@@ -6,7 +6,7 @@ from typing import assert_never
 from fleet.core import emptiness, polling, restarts, sizing, slots
 from fleet.core.books import Counts, Illegal, Pool, with_slot
 from fleet.core.events import Effect, Log
-from fleet.core.messages import Empty, Held, PollFailed, Ready, Received, Report, Settled
+from fleet.core.messages import Denied, Empty, Held, PollFailed, Ready, Received, Report, Settled
 from fleet.core.slots import HOLDS_MESSAGE, Slot, State
 from fleet.core.spawning import Spawning
 from fleet.core.wills import booked, stays_open
@@ -63,6 +63,9 @@ def said(pool: Pool, slot: Slot, report: Report, now: float, luck: float) -> Ste
         case Held():
             _expect(slot, State.WORKING)
             return with_slot(pool, _watched(pool, slots.to(slot, State.HOLDING, now), now)), ()
+        case Denied():
+            _expect(slot, *HOLDS_MESSAGE)
+            return pool, ()
         case Settled():
             _expect(slot, *HOLDS_MESSAGE)
             if report.place not in slot.places:

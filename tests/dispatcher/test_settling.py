@@ -111,7 +111,7 @@ def test_a_delete_that_was_not_answered_is_made_again(world: World) -> None:
     assert world.only("delete") == ["delete message-1"] * 2
 
 
-@pytest.mark.parametrize("trouble", [Trouble.MESSAGE, Trouble.FINAL])
+@pytest.mark.parametrize("trouble", [Trouble.MESSAGE, Trouble.GONE, Trouble.FINAL])
 def test_a_request_that_cannot_succeed_is_made_once(world: World, trouble: Trouble) -> None:
     world.queue.fails["delete"] = [trouble]
     world.ends(3.0, GOOD)

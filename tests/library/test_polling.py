@@ -317,7 +317,7 @@ def test_a_queue_that_is_not_there_is_said(queue: LiveQueue) -> None:
     with pytest.raises(QueueError, match="queue 'nowhere' does not exist") as caught:
         Dispatcher(opened, wait_time=0).dispatch(print)
     opened.close()
-    assert caught.value.trouble is Trouble.FINAL
+    assert caught.value.trouble is Trouble.GONE
 
 
 def test_what_happens_goes_to_the_programs_own_log(caplog: pytest.LogCaptureFixture) -> None:

@@ -235,7 +235,7 @@ class SqsQueue:
         try:
             self._url = self._call("GetQueueUrl", answers.queue_url, QueueName=self._sessions.address.name)
         except QueueError as error:
-            if error.trouble is not Trouble.FINAL:
+            if error.trouble is not Trouble.GONE:
                 raise
             name = self._sessions.address.name
             self._url = self._call("CreateQueue", answers.queue_url, QueueName=name, Attributes=attributes)
@@ -255,7 +255,8 @@ class SqsQueue:
         try:
             return read(line.call(operation, arguments))
         except Exception as error:  # noqa: BLE001 - classified() knows them all
-            raise classified(error, of or self._sessions.address.name, self._sessions.address.endpoint_url) from None
+            address = self._sessions.address
+            raise classified(error, of or address.name, address.endpoint_url, operation) from None
 
 
 def make_with_dead_letter_queue(address: Address) -> None:

@@ -1,24 +1,44 @@
-"""What a failed call means: one table from the exception, botocore's or wire.py's, to what to do about it."""
+"""What a failed call means: one table from the exception, botocore's or wire.py's, to what to do about it.
+
+| who says no                       | how it is known                                          | Trouble         |
+|-----------------------------------|----------------------------------------------------------|-----------------|
+| nobody answers, or not as SQS does | no connection, no usable answer, an error without a code | PASSING         |
+| SQS, for now                      | a throttle, 5xx, 408, 429                                | PASSING         |
+| SQS: the queue                    | it does not exist                                        | GONE            |
+| SQS: the keys                     | expired, unknown, badly signed (also: our clock is off)  | SESSION         |
+| whoever hands out the keys        | whatever the credential chain raises, 400s of STS too    | SESSION         |
+| SQS: the caller                   | access denied, KMS's refusals, any other 403             | DENIED          |
+| SQS: the receipt handle           | its own codes, or InvalidParameterValue that names it    | MESSAGE         |
+| SQS, for another reason           | any other code: it names neither handle nor queue        | PASSING         |
+| our own configuration             | profile, region, certificates                            | USAGE           |
+"""
 
 import re
 
 from fleet.core.queue import QueueError, Trouble
-from fleet.system.sqs.wire import NoAnswer, Refused, Unreachable
+from fleet.system.sqs.wire import NoAnswer, NoKeys, Refused, Unreachable
+
+MOST_SAID = 300  # characters of what a service says
 
 _RETRYABLE = re.compile(
     r"Throttl|TooManyRequests|RequestLimit|OverLimit|SlowDown|ServiceUnavailable|Internal|RequestTimeout|RequestAborted",
     re.IGNORECASE,
 )
-_DENIED = re.compile(r"AccessDenied|Forbidden|NotAuthorized|AuthFailure|OptInRequired|KmsAccessDenied", re.IGNORECASE)
+_GONE = re.compile(r"NonExistentQueue|QueueDoesNotExist|InvalidAddress")
+_KMS = re.compile(r"^Kms|KMS\.")
+_DENIED = re.compile(r"AccessDenied|Forbidden|NotAuthorized|AuthFailure|OptInRequired", re.IGNORECASE)
 _CREDENTIALS = re.compile(
     r"ExpiredToken|RequestExpired|InvalidClientTokenId|UnrecognizedClient|InvalidAccessKeyId"
     r"|SignatureDoesNotMatch|InvalidSignature"  # also: our clock is wrong
 )
-_HANDLE = re.compile(r"ReceiptHandle|MessageNotInflight|InvalidParameterValue")
+_HANDLE = re.compile(r"ReceiptHandle|MessageNotInflight|InvalidIdFormat")
+# InvalidParameterValue is about any parameter; these are SQS's words where it is the handle.
+_HANDLE_SAID = re.compile(r"receipt ?handle|message does not exist|not available for visibility", re.IGNORECASE)
+_PERMISSION = re.compile(r"perform:? ([\w-]+:[\w*]+)")
 
 
-def classified(error: Exception, queue: str, endpoint_url: str | None) -> QueueError:
-    """What the exception means; its text names the queue and what to do, and no body."""
+def classified(error: Exception, queue: str, endpoint_url: str | None, call: str = "") -> QueueError:
+    """What the exception means; its text names the queue and what to do, and no body. `call`: what was asked."""
     from botocore import exceptions as e
     from botocore.parsers import ResponseParserError
 
@@ -27,24 +47,28 @@ def classified(error: Exception, queue: str, endpoint_url: str | None) -> QueueE
     match error:
         case QueueError():
             return error
-        case Refused(code=code, status=status):
-            return _refusal(code, status, name)
+        case Refused(code=code, status=status, said=said):
+            return _refusal(code, status, said, name, call)
         case Unreachable():
             return QueueError(Trouble.PASSING, f"{name}: {where} cannot be reached ({error})")
         case NoAnswer():
             return QueueError(Trouble.PASSING, f"{name}: no usable answer from {where} ({error})", unanswered=True)
-        case e.ClientError():
-            code = str(error.response.get("Error", {}).get("Code", ""))
-            return _refusal(code, int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)), name)
+        case NoKeys():
+            return _without_keys(error.__cause__, name)
+        case e.ClientError() if error.operation_name == call:
+            said = error.response.get("Error", {})
+            status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+            return _refusal(str(said.get("Code", "")), status, str(said.get("Message", "")), name, call)
+        case e.ClientError():  # a call that is not ours: the credential chain's
+            return _without_keys(error, name)
         case (
             e.NoCredentialsError()
             | e.PartialCredentialsError()
             | e.CredentialRetrievalError()
             | e.TokenRetrievalError()
+            | e.SSOError()
         ):
-            return QueueError(
-                Trouble.SESSION, f"{name}: no AWS credentials found (environment, profile or instance role)"
-            )
+            return _without_keys(error, name)
         case e.ProfileNotFound() | e.ConfigParseError() | e.ConfigNotFound():
             return QueueError(Trouble.USAGE, f"{name}: {error}")
         case e.NoRegionError():
@@ -67,18 +91,48 @@ def classified(error: Exception, queue: str, endpoint_url: str | None) -> QueueE
             return QueueError(Trouble.PASSING, f"{name}: {type(error).__name__}")
 
 
-def _refusal(code: str, status: int, name: str) -> QueueError:
+def _without_keys(error: BaseException | None, name: str) -> QueueError:
+    """There is nothing to sign with: a file, a process, a service on the way to the credentials said no."""
+    from botocore import exceptions as e
+
+    match error:
+        case e.ProfileNotFound() | e.ConfigParseError() | e.ConfigNotFound():
+            return QueueError(Trouble.USAGE, f"{name}: {error}")
+        case e.NoCredentialsError():
+            return QueueError(
+                Trouble.SESSION, f"{name}: no AWS credentials found (environment, profile or instance role)"
+            )
+        case _:
+            return QueueError(Trouble.SESSION, f"{name}: no AWS credentials: {cleaned(str(error))}")
+
+
+def _refusal(code: str, status: int, said: str, name: str, call: str) -> QueueError:
     """The answer was no. One that names no error is not SQS's: a proxy's or a gateway's between us, and may pass."""
-    if "NonExistentQueue" in code or "QueueDoesNotExist" in code:
-        return QueueError(Trouble.FINAL, f"{name} does not exist; create it, or check --queue and --region")
+    if _GONE.search(code):
+        return QueueError(Trouble.GONE, f"{name} does not exist; create it, or check --queue and --region")
     if _CREDENTIALS.search(code):
         return QueueError(Trouble.SESSION, f"{name}: SQS does not accept the credentials ({code})")
     if _RETRYABLE.search(code) or status >= 500 or status in (408, 429):
         return QueueError(Trouble.PASSING, f"{name}: SQS answers {code or status}")
     if not code or code.isdigit():  # botocore's client puts the status there
         return QueueError(Trouble.PASSING, f"{name}: {status}, from something that is not SQS")
-    if _DENIED.search(code) or status == 403:
-        return QueueError(Trouble.FINAL, f"{name}: access denied ({code}); the role needs sqs:ReceiveMessage and more")
-    if _HANDLE.search(code):
+    if _HANDLE.search(code) or (code == "InvalidParameterValue" and _HANDLE_SAID.search(said)):
         return QueueError(Trouble.MESSAGE, f"{name}: {code}")
-    return QueueError(Trouble.FINAL, f"{name}: SQS refuses the call ({code or status})")
+    if _DENIED.search(code) or _KMS.search(code) or status == 403:
+        return QueueError(Trouble.DENIED, f"{name}: access denied ({code}); {_needed(code, said, call)}")
+    return QueueError(Trouble.PASSING, f"{name}: SQS refuses the call ({code or status})")
+
+
+def _needed(code: str, said: str, call: str) -> str:
+    """What is missing: the permission that the refusal names, else that of the call."""
+    if found := _PERMISSION.search(said):
+        needed = found.group(1)
+        return f"the role needs {f'sqs:{call}' if needed.lower() == f'sqs:{call}'.lower() else needed}"
+    if _KMS.search(code):
+        return f"the queue's KMS key cannot be used: {cleaned(said)}" if said else "the queue's KMS key cannot be used"
+    return f"the role needs sqs:{call or 'ReceiveMessage and more'}"
+
+
+def cleaned(text: str) -> str:
+    """One line of a service's own words: bounded, without control characters."""
+    return " ".join("".join(each if each.isprintable() else " " for each in text).split())[:MOST_SAID]

@@ -3,7 +3,7 @@
 import difflib
 import re
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from fleet.core.messages import Plan
 from fleet.core.queue import QueueError, Trouble
 from fleet.system.sqs.errors import classified
-from fleet.system.sqs.wire import Means, Site, Wire, rehearse
+from fleet.system.sqs.wire import Means, NoKeys, Site, Wire, rehearse
 
 SHORT_CALL = 5.0  # seconds, at most
 KEYS_CALL = 3.0  # seconds: a call for credentials; a dispatcher may have to renew them with a job in hand
@@ -82,12 +82,13 @@ class Line(Protocol):
 class _Client:
     """botocore's own client, for those who reach SQS through a proxy."""
 
-    def __init__(self, client: Any) -> None:
-        self._client = client
+    def __init__(self, client: Any, keys: Callable[[], Any]) -> None:
+        self._client, self._keys = client, keys
 
     def call(self, operation: str, arguments: Mapping[str, Any]) -> Any:
         from botocore import xform_name
 
+        self._keys()  # it would ask for them itself; what fails there must not look like SQS's own answer
         return getattr(self._client, xform_name(operation))(**arguments)
 
     def close(self) -> None:
@@ -158,7 +159,7 @@ class Sessions:
         try:
             site = self._site = self._site or self._found()
             if site.proxied:
-                return _Client(self._client(read_timeout, connect_timeout))
+                return _Client(self._client(read_timeout, connect_timeout), self._keys)
             return Wire(site, self._keys, read_timeout, connect_timeout, means)
         except ValueError as error:  # not a URL
             raise QueueError(Trouble.USAGE, f"queue {self.address.name!r}: {error}") from None
@@ -186,13 +187,16 @@ class Sessions:
             raise QueueError(Trouble.USAGE, text) from None
 
     def _keys(self) -> Any:
-        """The credentials as they are now; those that expire are renewed by botocore in time."""
+        """The credentials as they are now; those that expire are renewed by botocore in time. Raises NoKeys."""
         from botocore.exceptions import NoCredentialsError
 
-        credentials = self._session.get_credentials()
-        if credentials is None:
-            raise NoCredentialsError
-        return credentials.get_frozen_credentials()
+        try:
+            credentials = self._session.get_credentials()
+            if credentials is None:
+                raise NoCredentialsError
+            return credentials.get_frozen_credentials()
+        except Exception as error:  # files, processes and services of all kinds stand behind it
+            raise NoKeys from error
 
     def _client(self, read_timeout: float, connect_timeout: float, **keys: str) -> Any:
         config = self._config(

@@ -32,12 +32,16 @@ class NoAnswer(Exception):
     """The request went out, and no whole answer came."""
 
 
-class Refused(Exception):
-    """SQS answered with an error: its code, empty if it names none, and the HTTP status."""
+class NoKeys(Exception):
+    """There are no credentials to sign with, for the reason that is its cause; nothing was sent."""
 
-    def __init__(self, code: str, status: int) -> None:
+
+class Refused(Exception):
+    """SQS answered with an error: its code, empty if it names none, the HTTP status, and its own words."""
+
+    def __init__(self, code: str, status: int, said: str = "") -> None:
         super().__init__(code, status)
-        self.code, self.status = code, status
+        self.code, self.status, self.said = code, status, said
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +76,7 @@ class Wire:
         connect_timeout: float,
         means: Means | None = None,
     ) -> None:
-        """`keys` returns botocore's credentials as they are now, or raises what botocore raises."""
+        """`keys` returns botocore's credentials as they are now, or raises NoKeys."""
         parts = urlsplit(site.url)
         self._site, self._keys, self._means = site, keys, means or Means()
         self._read_timeout, self._connect_timeout = read_timeout, connect_timeout
@@ -95,7 +99,7 @@ class Wire:
         return () if self._connection.sock is None else (self._connection.sock.fileno(),)
 
     def call(self, operation: str, arguments: Mapping[str, Any]) -> Any:
-        """The answer's members. Raises Unreachable, NoAnswer, Refused, and what `keys` and the JSON reader raise."""
+        """The answer's members. Raises Unreachable, NoAnswer, NoKeys, Refused, and what the JSON reader raises."""
         body = json.dumps(arguments, default=_plain).encode()
         headers = self._signed(operation, body)
         self._connect()
@@ -107,7 +111,8 @@ class Wire:
             self._connection.close()
             raise NoAnswer(type(error).__name__) from error
         if answer.status != http.HTTPStatus.OK:
-            raise Refused(_code(answer, text), answer.status)
+            code, said = _refusal(answer, text)
+            raise Refused(code, answer.status, said)
         return _with_bytes(json.loads(text) if text else {})
 
     def _signed(self, operation: str, body: bytes) -> dict[str, str]:
@@ -193,15 +198,17 @@ def _is_readable(idle: socket.socket) -> bool:
     return bool(poll.poll(0))
 
 
-def _code(answer: http.client.HTTPResponse, text: bytes) -> str:
-    """The query protocol's name of the error if the answer has it, as botocore does, else the JSON protocol's."""
-    if named := answer.headers.get("x-amzn-query-error", ""):
-        return named.partition(";")[0]
+def _refusal(answer: http.client.HTTPResponse, text: bytes) -> tuple[str, str]:
+    """The error's code, the query protocol's if the answer has it, as botocore does; and what is said about it."""
     try:
         found = json.loads(text)
     except ValueError:
-        return ""
-    return str(found.get("__type", "")).rpartition("#")[2] if isinstance(found, dict) else ""
+        found = {}
+    if not isinstance(found, dict):
+        found = {}
+    named = answer.headers.get("x-amzn-query-error", "").partition(";")[0]
+    code = named or str(found.get("__type", "")).rpartition("#")[2]
+    return code, str(found.get("message", found.get("Message", "")))
 
 
 def _plain(value: object) -> str:
