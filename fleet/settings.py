@@ -6,12 +6,14 @@ The dataclass below is the only list of options: the command line, the environme
 
 import difflib
 import os
+import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from fleet.core import variables
 from fleet.core.delivery_books import polled
 from fleet.core.names import RIGHT, is_code, short
 from fleet.core.resizing import MOST
@@ -21,8 +23,10 @@ from fleet.system.log import LEVELS
 
 FILE = "fleet.toml"
 LONGEST_VISIBILITY = 43_200
+LOCAL_WAIT = 2.0  # seconds: the default long poll with --local
 PLACES = ("command line", "environment", "")  # where a value may come from, the nearest first; else a file
 BODIES = ("text", "json", "sns", "message")
+_WEB = re.compile(r"https?://[^/?#]", re.IGNORECASE)
 
 
 class SettingsError(Exception):
@@ -111,6 +115,7 @@ def _choice(*words: str) -> Check:
 
 
 _TEXT = Check(_text, right="a text that is not empty")
+_URL = Check(_text, lambda value: bool(_WEB.match(value)), "a URL that begins with http:// or https://", "URL")
 _CODE = Check(_text, is_code, RIGHT, "MODULE:ATTR")
 _FLAG = Check(_yes, right="true or false")
 _WORKERS = Check(_whole, lambda value: 1 <= value <= MOST, f"a number from 1 to {MOST}", "N")
@@ -138,7 +143,7 @@ class Settings:
     queue: str | None = option(None, _TEXT, "Queue name or URL.", short="-q")
     local: bool = option(False, _FLAG, "Use the embedded SQS server (extra fleet-sqs[local]).")
     local_port: int = option(9324, _PORT, "The embedded server's port, on loopback.")
-    endpoint_url: str | None = option(None, _TEXT, "SQS endpoint, if not AWS's own.", shown="boto3's")
+    endpoint_url: str | None = option(None, _URL, "SQS endpoint, if not AWS's own.", shown="boto3's")
     region: str | None = option(None, _TEXT, "AWS region.", shown="boto3's")
     workers: int = option(
         "auto",
@@ -159,7 +164,10 @@ class Settings:
         60.0, _seconds(2, LONGEST_VISIBILITY), "The lease; extended every third of it while a job runs."
     )
     wait_time: float = option(
-        10.0, _seconds(0, 20), "Long poll, at most two thirds of the lease; one is open on an idle host."
+        10.0,
+        _seconds(0, 20),
+        "Long poll, at most two thirds of the lease; one is open on an idle host.",
+        shown="10, with --local 2",
     )
     exit_timeout: float = option(30.0, _seconds(0), "From SIGTERM to SIGKILL for a job that must stop.")
     job_timeout: float = option(None, _seconds(0.1), "Then a job is stopped, and its message fails.", shown="none")
@@ -265,7 +273,7 @@ def load(command_line: Mapping[str, Any], environment: Mapping[str, str], config
         flag, variable = f"--{each.name.replace('_', '-')}", f"FLEET_{each.name.upper()}"
         if command_line.get(each.name) is not None:
             raw, origin = command_line[each.name], "command line"
-        elif environment.get(variable):
+        elif environment.get(variable) and not variables.is_kubernetes(variable, environment[variable]):
             raw, origin = environment[variable], f"environment, {variable}"
         elif each.name in file:
             raw, origin = file[each.name], file_name
@@ -277,7 +285,7 @@ def load(command_line: Mapping[str, Any], environment: Mapping[str, str], config
     _loudness(values, origins)
     _sizes(values, automatic)
     _polls(values, origins)
-    return Loaded(_completed(values, app), origins)
+    return Loaded(_completed(values, app, origins["wait_time"]), origins)
 
 
 def _loudness(values: dict[str, Any], origins: dict[str, str]) -> None:
@@ -331,6 +339,8 @@ def _file(given: str | None) -> tuple[dict[str, Any], str]:
         raise SettingsError(f"{path}: {error}") from None
     known = [each.name for each in fields(Settings)]
     for key in read:
+        if key not in known and isinstance(read[key], dict):
+            raise SettingsError(f"{path}: options stand at the top of the file, without [{key}]")
         if key not in known:
             close = difflib.get_close_matches(key, known, n=1)
             hint = f"; did you mean {close[0]}?" if close else f"; known are {', '.join(known)}"
@@ -349,9 +359,11 @@ def _checked(check: Check, raw: Any, flag: str, origin: str) -> Any:
     return value
 
 
-def _completed(values: dict[str, Any], app: str) -> Settings:
+def _completed(values: dict[str, Any], app: str, wait_origin: str) -> Settings:
     """Fill in the defaults that depend on other values."""
     queue = values["queue"]
+    if values["local"] and wait_origin == "default":  # nothing is billed there, and a Ctrl-C need not wait for it
+        values["wait_time"] = min(values["wait_time"], LOCAL_WAIT)
     if values["empty_for"] is None:
         values["empty_for"] = 2.0 if values["local"] else 60.0
     if values["name"] is None:
@@ -388,3 +400,8 @@ def body_trouble(chosen: Settings) -> str | None:
 def environment() -> Mapping[str, str]:
     """The process's environment."""
     return os.environ
+
+
+def warnings(environment: Mapping[str, str]) -> list[str]:
+    """What is likely meant for fleet in the environment and is nothing that it knows, a line each."""
+    return variables.unknown(environment, [each.name for each in fields(Settings)])

@@ -17,6 +17,9 @@ from fleet.settings import SettingsError, load
         ("name = " + 3000 * "[", "fleet.toml"),
         ('name = "a\\u0000b"', "--name"),
         ("queue = 2020-01-01", "--queue"),
+        ("[fleet]\nworkers = 2", r"options stand at the top of the file, without \[fleet\]"),
+        ('endpoint_url = "localhost:9324"', "--endpoint-url is .* a URL that begins with http:// or https://"),
+        ('endpoint_url = "http://"', "--endpoint-url"),
     ],
 )
 def test_a_file_that_says_what_cannot_be(tmp_path: Path, text: str, option: str) -> None:
@@ -36,3 +39,16 @@ def test_a_text_that_is_not_utf_8(name: str) -> None:
 
 def test_a_path_may_be_any_bytes() -> None:
     assert load({"health_file": "a\udcff"}, {}, None).settings.health_file == "a\udcff"
+
+
+def test_a_kubernetes_service_is_no_port() -> None:
+    """A service called fleet-local puts its address where the option's port would stand."""
+    assert load({}, {"FLEET_LOCAL_PORT": "tcp://10.0.0.1:80"}, None).settings.local_port == 9324
+    assert load({}, {"FLEET_LOCAL_PORT": "9325"}, None).settings.local_port == 9325
+
+
+@pytest.mark.parametrize(
+    ("given", "wait"), [({}, 10.0), ({"local": True}, 2.0), ({"local": True, "wait_time": "7"}, 7.0)]
+)
+def test_the_embedded_server_is_polled_more_often(given: dict[str, object], wait: float) -> None:
+    assert load(given, {}, None).settings.wait_time == wait

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from fleet.cli.base import DONE, cli, load, with_options
-from fleet.settings import Settings
+from fleet.settings import Settings, environment, warnings
 
 
 @cli.command()
@@ -19,6 +19,8 @@ def config(
 ) -> int:
     """Print every option's value and where it came from."""
     loaded = load(given, app)
+    for why in warnings(environment()):
+        typer.echo(f"fleet: {why}", err=True)
     rows = [(each.name, getattr(loaded.settings, each.name), loaded.origins[each.name]) for each in fields(Settings)]
     if as_json:
         typer.echo(json.dumps({name: {"value": value, "origin": origin} for name, value, origin in rows}, indent=2))

@@ -15,7 +15,7 @@ from fleet.core.books import Config
 from fleet.core.delivery_books import first
 from fleet.core.messages import Plan
 from fleet.core.names import malformed
-from fleet.settings import Settings, body_trouble
+from fleet.settings import Settings, body_trouble, environment, warnings
 from fleet.system import log, processes, rendezvous
 from fleet.system.local import LocalServer
 
@@ -44,6 +44,8 @@ def start(
     if not processes.LINUX:
         raise Failure(USAGE, "fleet start needs Linux: it supervises with pidfds, subreapers and parent-death signals")
     log.configure(chosen.log_level, chosen.log_format)
+    for why in warnings(environment()):
+        log.emit("settings.warned", why=why)
     listener = _listener(chosen)
     served = embedded(chosen) if chosen.local else None
     setproctitle.setproctitle(f"fleet: master {chosen.name}")

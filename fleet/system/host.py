@@ -60,7 +60,10 @@ def runtime_directory() -> Path:
 def state_directory() -> Path:
     """`$XDG_STATE_HOME/fleet`, else `~/.local/state/fleet`; made if missing. Raises OSError."""
     base = os.environ.get("XDG_STATE_HOME")
-    return private_directory((Path(base) if base else Path.home() / ".local" / "state") / "fleet")
+    try:
+        return private_directory((Path(base) if base else Path.home() / ".local" / "state") / "fleet")
+    except RuntimeError:  # neither HOME nor an entry in passwd, as in a container that runs as any number
+        raise FileNotFoundError(f"user {os.getuid()} has no home directory") from None
 
 
 def private_directory(path: Path) -> Path:

@@ -46,6 +46,7 @@ TABLE: dict[str, Line] = {
         INFO,
         "pool {name}: {app} on queue {queue}, workers: {workers}; a stop takes at most {longest_stop:g} s",
     ),
+    "settings.warned": _same(WARNING, "{why}"),
     "master.stopped": _same(INFO, "pool {name} stopped after {seconds:.1f} s: {why}; {jobs}"),
     "master.failed": _same(ERROR, "a fault of fleet itself, the pool stops: {error}"),
     "template.ready": _quiet("the app is imported ({seconds:.2f} s)"),
