@@ -2,7 +2,8 @@
 
 Text is for people, JSON (one object a line) for programs: both carry the same event, at the level the table
 says. A line is one write, so lines of different processes never mix. A log that nobody reads holds nobody up: its
-lines are lost, and counted (outlet.py). Nothing here starts a thread or holds a lock across a fork (loguru's
+lines are lost, and counted (outlet.py). Trouble that is the same again and again is one line in ten seconds
+(repeats.py); at debug level all of it is told. Nothing here starts a thread or holds a lock across a fork (loguru's
 synchronous sinks do not). Fields never hold message bodies or arguments.
 """
 
@@ -15,6 +16,7 @@ from typing import Any, NamedTuple
 from loguru import logger
 
 from fleet.system.outlet import Outlet
+from fleet.system.repeats import Fields, Repeats
 
 DEBUG, INFO, WARNING, ERROR = 10, 20, 30, 40
 LEVELS = {"debug": DEBUG, "info": INFO, "warning": WARNING, "error": ERROR}
@@ -22,15 +24,19 @@ _NAMES = {number: name for name, number in LEVELS.items()}
 
 
 class Line(NamedTuple):
-    """How an event reads: its level in text and in JSON, and its sentence."""
+    """How an event reads: its level in text and in JSON, and its sentence.
+
+    `cause`: the field that says what the trouble is, of an event that may come again and again for one cause.
+    """
 
     text: int
     json: int
     sentence: str
+    cause: str = ""
 
 
-def _same(level: int, sentence: str) -> Line:
-    return Line(level, level, sentence)
+def _same(level: int, sentence: str, cause: str = "") -> Line:
+    return Line(level, level, sentence, cause)
 
 
 def _quiet(sentence: str) -> Line:
@@ -58,9 +64,9 @@ TABLE: dict[str, Line] = {
     "queue.usable": _quiet("queue {queue} answers"),
     "queue.warned": _same(WARNING, "queue {queue}: {why}"),
     "queue.late": _same(WARNING, "{why}; trying again for {left:.0f} s"),
-    "sample.failed": _same(WARNING, "the queue's counts cannot be read: {why}"),
-    "will.failed": _same(WARNING, "message {message_id} of a dead dispatcher not {settlement}: {error}"),
-    "poll.failed": _same(WARNING, "{error}; next poll in {retry_in:.1f} s · slot {slot}"),
+    "sample.failed": _same(WARNING, "the queue's counts cannot be read: {why}", "why"),
+    "will.failed": _same(WARNING, "message {message_id} of a dead dispatcher not {settlement}: {error}", "error"),
+    "poll.failed": _same(WARNING, "{error}; next poll in {retry_in:.1f} s · slot {slot}", "error"),
     "host.starved": _same(WARNING, "this host has no process for a job; next poll in {retry_in:.1f} s · slot {slot}"),
     "dispatcher.spawned": Line(DEBUG, INFO, "dispatcher {pid} spawned · slot {slot}"),
     "dispatcher.ready": Line(DEBUG, INFO, "dispatcher {pid} ready · slot {slot}"),
@@ -92,9 +98,9 @@ TABLE: dict[str, Line] = {
     "job.not_started": _same(ERROR, "no process to be had for a job: {error}" + _MESSAGE),
     "handler.not_started": _same(ERROR, "no process to be had for an exit handler: {error}" + _MESSAGE),
     "lease.extended": _quiet("lease extended by {seconds} s" + _MESSAGE),
-    "lease.failed": _same(WARNING, "lease not extended: {error}; {left:.0f} s left" + _MESSAGE),
+    "lease.failed": _same(WARNING, "lease not extended: {error}; {left:.0f} s left" + _MESSAGE, "error"),
     "lease.lost": _same(WARNING, "lease lost; the job runs on, others may get the message too" + _MESSAGE),
-    "policy.unknown": _same(WARNING, "the queue's redrive policy cannot be read yet: {error}" + _MESSAGE),
+    "policy.unknown": _same(WARNING, "the queue's redrive policy cannot be read yet: {error}" + _MESSAGE, "error"),
     "lease.limit": _same(
         WARNING, "SQS hides no message for longer than 12 hours: the lease ends in {left:.0f} s" + _MESSAGE
     ),
@@ -102,7 +108,7 @@ TABLE: dict[str, Line] = {
     "message.deleted": _quiet("message deleted" + _MESSAGE),
     "message.released": _same(INFO, "message released, visible in {delay} s: {why}" + _MESSAGE),
     "message.left": _same(WARNING, "message left to its lease: {why}" + _MESSAGE),
-    "message.unsettled": _same(WARNING, "message not {settlement} yet: {error}" + _MESSAGE),
+    "message.unsettled": _same(WARNING, "message not {settlement} yet: {error}" + _MESSAGE, "error"),
     "pool.resized": _same(INFO, "workers {from} → {to}: {reason}"),
     "pool.paused": _same(INFO, "paused: nothing more is received until fleet resume; running jobs go on"),
     "pool.resumed": _same(INFO, "resumed"),
@@ -130,6 +136,7 @@ _as_json = False
 _before = ""
 _outlet: Outlet | None = None
 _lost = 0  # lines, since the log has had no room
+_repeats = Repeats()
 _program = logging.getLogger("fleet")
 
 
@@ -145,9 +152,9 @@ def configure(level: str, form: str) -> None:
 
 def begin() -> None:
     """In a fork child, before it writes: what its parent has lost is its parent's to tell."""
-    global _outlet, _lost
+    global _outlet, _lost, _repeats
     if _outlet is not None:
-        _outlet, _lost = Outlet(2), 0
+        _outlet, _lost, _repeats = Outlet(2), 0, Repeats()
 
 
 def emit(event: str, /, **fields: Any) -> None:
@@ -155,10 +162,37 @@ def emit(event: str, /, **fields: Any) -> None:
 
     In a program that uses the library nobody configures this log: there it goes to `logging`, logger "fleet".
     """
+    told = due(event, fields)
+    for old, its in _repeats.over():
+        _tell(old, its)
+    if told is not None:
+        _tell(event, told)
+
+
+def due(event: str, fields: Fields) -> Fields | None:
+    """The event's fields, if it is to be told now; None while it says the same as one of the last ten seconds."""
+    cause = TABLE[event].cause
+    if not cause or (_threshold <= DEBUG and _outlet is not None):
+        return fields
+    return _repeats.due(event, str(fields[cause]), fields)
+
+
+def left_out() -> list[tuple[str, Fields]]:
+    """What was not told because it said the same, as the last of its events: nothing more will come."""
+    return _repeats.over(all_of_them=True)
+
+
+def tell_left_out() -> None:
+    """At the end."""
+    for event, fields in left_out():
+        _tell(event, fields)
+
+
+def _tell(event: str, fields: Fields) -> None:
     line = TABLE[event]
     if _outlet is None:
         if _program.isEnabledFor(line.text):
-            sentence = printable(line.sentence.format_map(fields))
+            sentence = _sentence(line, fields)
             _program.log(line.text, "%s", sentence, extra={"event": event, "fields": fields})
         return
     level = line.json if _as_json else line.text
@@ -166,7 +200,7 @@ def emit(event: str, /, **fields: Any) -> None:
         return
     if _lost:
         _own_up(_outlet)
-    sentence = printable(line.sentence.format_map(fields))
+    sentence = _sentence(line, fields)
     now = datetime.now(UTC)
     if _as_json:
         head = {
@@ -175,10 +209,15 @@ def emit(event: str, /, **fields: Any) -> None:
             "event": event,
             "message": sentence,
         }
-        text = json.dumps(head | fields, default=str)
+        text = json.dumps({**head, **fields}, default=str)
     else:
         text = f"{now.astimezone():%H:%M:%S} {_NAMES[level]:<7} {sentence}"
     logger.opt(raw=True).log(_NAMES[level].upper(), text + "\n")
+
+
+def _sentence(line: Line, fields: Fields) -> str:
+    more = f" ({fields['more']} more like it)" if "more" in fields else ""
+    return printable(line.sentence.format_map(fields) + more)
 
 
 def printable(text: str) -> str:

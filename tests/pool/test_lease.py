@@ -90,7 +90,7 @@ def test_a_look_up_that_hangs_costs_no_job(start: StartPool, home: Home, queue: 
     gate, outage = home.gate("g"), home.directory / "outage"
     (message_id,) = queue.send("hold g")
     named = proxy.endpoint.replace("127.0.0.1", "localhost")
-    pool = start("--visibility-timeout", "9", app="nameless:job", endpoint=named, workers=1)
+    pool = start("--visibility-timeout", "9", "-v", app="nameless:job", endpoint=named, workers=1)
     pool.wait_event("job.started")
     outage.touch()
     pool.wait_event("lease.failed", count=2)

@@ -95,7 +95,7 @@ def test_a_burst_does_not_wait_for_the_next_sample(start: StartPool, home: Home,
 
 def test_samples_that_fail_hold_the_size(start: StartPool, home: Home, queue: LiveQueue, proxy: FaultProxy) -> None:
     gate = home.gate("work")
-    pool = start(*QUICK, "--max-workers", "4", "--shrink-after", "0.5", endpoint=proxy.endpoint, workers=1)
+    pool = start(*QUICK, "-v", "--max-workers", "4", "--shrink-after", "0.5", endpoint=proxy.endpoint, workers=1)
     pool.wait_ready(1)
     queue.send(*["hold work"] * 3)
     home.trace.wait("started", 3)

@@ -141,7 +141,7 @@ def test_errors_of_sqs_meanwhile_leave_no_orphan(
 ) -> None:
     """Every call of the exit sequence fails once: what must be known, the dead letter, the delete after it."""
     (message_id,) = queue.send("family never :: hang")
-    times = ("--visibility-timeout", "4", "--job-timeout", "1.5", "--exit-timeout", "1.5")  # longer than a lease
+    times = ("--visibility-timeout", "4", "--job-timeout", "1.5", "--exit-timeout", "1.5", "-v")  # longer than a lease
     pool = pool_with_handler(*times, workers=1)
     home.trace.wait("handler")
     for action in ("ChangeMessageVisibility", "GetQueueUrl", "SendMessage", "DeleteMessage"):

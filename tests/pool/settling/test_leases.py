@@ -32,7 +32,7 @@ def test_failed_extends_are_tried_again(start: StartPool, home: Home, queue: Liv
     (message_id,) = queue.send("hold g")
     trouble(proxy, EXTEND)
     proxy.cut(EXTEND, after=True)
-    pool = start("--visibility-timeout", "9", app=APP, workers=1, endpoint=proxy.endpoint)
+    pool = start("--visibility-timeout", "9", "-v", app=APP, workers=1, endpoint=proxy.endpoint)
     pool.wait_event("lease.extended")
     asked = proxy.count(EXTEND)
     assert asked == KINDS + 2
@@ -129,7 +129,7 @@ def test_a_delete_is_repeated(start: StartPool, home: Home, queue: LiveQueue, pr
     """Past the lease too, on a standard queue: the work is done."""
     (message_id,) = queue.send("task")
     trouble(proxy, "DeleteMessage")
-    pool = start("--visibility-timeout", "2", app=APP, workers=1, endpoint=proxy.endpoint)
+    pool = start("--visibility-timeout", "2", "-v", app=APP, workers=1, endpoint=proxy.endpoint)
     pool.wait_event("message.deleted")
     assert proxy.count("DeleteMessage") == KINDS + 1
     assert len(pool.events("message.unsettled", message_id=message_id)) == KINDS
@@ -188,14 +188,14 @@ def test_a_release_is_repeated_as_long_as_its_delay_hides_the_message(
 ) -> None:
     (message_id,) = queue.send("attempts retry 8/task")
     trouble(proxy, EXTEND)
-    pool = start("--visibility-timeout", "60", app=APP, endpoint=proxy.endpoint)
+    pool = start("--visibility-timeout", "60", "-v", app=APP, endpoint=proxy.endpoint)
     pool.wait_event("message.deleted")
     assert fates(pool, [message_id]) == [[("released", 8), ("deleted", 0)]]
     assert len(pool.events("message.unsettled")) == KINDS
 
 
 def test_even_what_cannot_heal_ends_no_running_pool(start: StartPool, queue: LiveQueue, proxy: FaultProxy) -> None:
-    pool = start(app=APP, workers=1, endpoint=proxy.endpoint)
+    pool = start("-v", app=APP, workers=1, endpoint=proxy.endpoint)
     pool.wait_ready(1)
     for code in ("AWS.SimpleQueueService.NonExistentQueue", "AccessDeniedException", "SomethingNew"):
         proxy.fail("ReceiveMessage", status=400, code=code)
@@ -208,7 +208,7 @@ def test_even_what_cannot_heal_ends_no_running_pool(start: StartPool, queue: Liv
 def test_every_error_of_a_receive_backs_off(start: StartPool, queue: LiveQueue, proxy: FaultProxy) -> None:
     """All of them heal; after credentials that have expired it is a new session that asks."""
     trouble(proxy, "ReceiveMessage")
-    pool = start(app=APP, workers=1, endpoint=proxy.endpoint)
+    pool = start("-v", app=APP, workers=1, endpoint=proxy.endpoint)
     pool.wait_event("poll.failed", count=KINDS)
     queue.send("task")
     pool.wait_event("message.deleted", timeout=60)
