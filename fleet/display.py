@@ -9,6 +9,7 @@ import setproctitle
 
 from fleet.core import status, summary
 from fleet.core.books import End, Phase, Pool
+from fleet.core.exit_codes import APP_UNUSABLE, QUEUE_LATE, QUEUE_UNUSABLE, USAGE
 from fleet.core.messages import Plan
 from fleet.core.slots import HOLDS_MESSAGE, State
 from fleet.core.status import Identity, InHand
@@ -16,7 +17,8 @@ from fleet.system import log
 from fleet.system.clock import now
 from fleet.system.scoreboard import Scoreboard
 
-STILLBORN = (2, 4, 5)  # exit statuses of a pool that never came to be: the error is all that there is to say
+# Of a pool that never came to be: the error is all that there is to say.
+STILLBORN = (USAGE, APP_UNUSABLE, QUEUE_UNUSABLE, QUEUE_LATE)
 
 
 class Display:
@@ -26,7 +28,7 @@ class Display:
         self._plan, self._board = plan, board
         started_at = datetime.now(UTC).isoformat(timespec="milliseconds")
         self._identity = Identity(plan.name, os.getpid(), plan.app, plan.queue, started_at, now())
-        self._title = ""
+        self._title, self._began = "", False
 
     def retitle(self, pool: Pool) -> None:
         """What `ps` shows of the master, if it has changed."""
@@ -39,6 +41,7 @@ class Display:
 
     def started(self, pool: Pool) -> None:
         """Both helpers are there."""
+        self._began = True
         log.emit(
             "master.started",
             name=self._plan.name,
@@ -50,9 +53,10 @@ class Display:
 
     def ended(self, pool: Pool, end: End) -> None:
         """The ledger, and why it ended."""
-        if end.code in STILLBORN:
+        if end.code in STILLBORN and not self._began:
             return
         counts = pool.counts
+        log.tell_left_out()
         log.emit(
             "drain.finished",
             received=counts.received,

@@ -14,6 +14,7 @@ import setproctitle
 
 from fleet.core import advice
 from fleet.core.delivery_books import first
+from fleet.core.exit_codes import QUEUE_LATE, QUEUE_UNUSABLE, USAGE
 from fleet.core.messages import Counted, Execute, Failed, Late, NotCounted, Plan, Sample, Trying, Usable
 from fleet.core.queue import QueueError, Trouble
 from fleet.core.silence import JITTER
@@ -22,7 +23,6 @@ from fleet.system import channel, log, lookup, signals, sqs, stacks
 from fleet.system.channel import Channel
 from fleet.system.clock import now
 
-USAGE, QUEUE_UNUSABLE = 2, 5
 RETRY = 1.0  # seconds between two tries of a queue that is late
 
 
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def _found(plan: Plan, master: Channel, queue: sqs.SqsQueue) -> bool:
-    """Look the queue up until it answers, cannot, or is too late; what cannot heal ends at once."""
+    """Look the queue up until it answers, cannot, or is too late; what a restart does not heal ends at once."""
     deadline = now() + plan.start_timeout
     said = ""
     while True:
@@ -60,7 +60,7 @@ def _found(plan: Plan, master: Channel, queue: sqs.SqsQueue) -> bool:
                 master.send(Failed(QUEUE_UNUSABLE, str(error)))
                 return False
             if left <= 0:
-                master.send(Failed(QUEUE_UNUSABLE, f"{error}, tried for {plan.start_timeout:g} s (--start-timeout)"))
+                master.send(Failed(QUEUE_LATE, f"{error}, tried for {plan.start_timeout:g} s (--start-timeout)"))
                 return False
             if error.trouble is Trouble.SESSION:
                 queue.renew()

@@ -24,8 +24,8 @@ import setproctitle
 
 from fleet import app, job
 from fleet.bodies import Reading
-from fleet.core.deaths import NOTHING_TO_BE_HAD
 from fleet.core.delivery import Rules, first
+from fleet.core.exit_codes import APP_UNUSABLE, DONE, FAULT, NOTHING_TO_BE_HAD
 from fleet.core.exits import Policy
 from fleet.core.messages import Failed, Fork, Forked, Imported, NotForked, Plan
 from fleet.core.queue import Message
@@ -35,7 +35,6 @@ from fleet.system.channel import Channel
 from fleet.system.scoreboard import Board, Scoreboard
 from fleet.system.slip import Slip
 
-APP_UNUSABLE = 4
 MOST_WHY, MOST_TRACE = 8_000, 48_000  # bytes of a packet: both together must fit into one
 SCARCE = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOBUFS)
 
@@ -164,7 +163,7 @@ class Template:
             processes.leave(0)
 
     def _dispatcher(self, request: Fork, end: int, middle: int) -> NoReturn:
-        code = 1
+        code = FAULT
         try:
             _await_death(middle)
             if processes.die_with_parent(self._plan.master, processes.TERMINATE):
@@ -173,10 +172,12 @@ class Template:
                 log.begin()
                 processes.become_subreaper()
                 Dispatcher(self._post(request, end)).run()
-            code = 0
+            code = DONE
         except OSError as error:
             code = NOTHING_TO_BE_HAD if error.errno in SCARCE else code
-            log.emit("dispatcher.failed" if code == 1 else "dispatcher.starved", slot=request.slot, error=f"{error}")
+            log.emit(
+                "dispatcher.failed" if code == FAULT else "dispatcher.starved", slot=request.slot, error=f"{error}"
+            )
         except Exception as error:  # noqa: BLE001 - a fault of ours: said, and the slot starts afresh
             log.emit("dispatcher.failed", slot=request.slot, error=f"{type(error).__name__}: {error}")
         finally:

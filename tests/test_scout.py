@@ -5,9 +5,9 @@ from typing import Any, cast
 import pytest
 
 from fleet import scout
+from fleet.core.exit_codes import QUEUE_LATE
 from fleet.core.messages import Failed, Late, Plan, Trying, Word
 from fleet.core.queue import QueueError, Trouble
-from fleet.scout import QUEUE_UNUSABLE
 
 
 def test_a_late_queue_is_told_once_and_each_try_is_a_sign_of_life(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -26,5 +26,5 @@ def test_a_late_queue_is_told_once_and_each_try_is_a_sign_of_life(monkeypatch: p
     monkeypatch.setattr(scout, "_usable", does_not_answer)
     master = cast(Any, type("Master", (), {"send": staticmethod(said.append)}))
     assert not scout._found(Plan("app", "name", "jobs", 1, start_timeout=3.0), master, cast(Any, None))
-    failed = Failed(QUEUE_UNUSABLE, "no answer, tried for 3 s (--start-timeout)")
+    failed = Failed(QUEUE_LATE, "no answer, tried for 3 s (--start-timeout)")
     assert said == [Late("no answer", 3.0), Trying(), Trying(), failed]

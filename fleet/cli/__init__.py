@@ -9,7 +9,8 @@ from typing import Annotated, NoReturn
 import typer
 
 from fleet.cli import check, config, operate, send, serve, simulate, start, status
-from fleet.cli.base import DONE, FAULT, USAGE, Failure, cli
+from fleet.cli.base import Failure, cli
+from fleet.core.exit_codes import DONE, FAULT, USAGE
 from fleet.system import host, log
 from fleet.version import VERSION
 

@@ -8,9 +8,10 @@ from typing import Annotated, Any
 import typer
 
 from fleet import settings
+from fleet.core.exit_codes import USAGE
 from fleet.settings import Loaded, Settings, SettingsError
 
-DONE, FAULT, NO, USAGE, QUEUE_UNUSABLE = 0, 1, 1, 2, 5
+NO = 1
 LOCAL_REGION, LOCAL_KEY = "us-east-1", "fleet"  # what the embedded server is spoken to with
 LOCAL_TIMEOUT = 30.0  # seconds for it to answer
 

@@ -8,10 +8,10 @@ from typing import Annotated, Any
 
 import typer
 
-from fleet.cli.base import DONE, USAGE, Failure, cli, load, with_options
+from fleet.cli.base import NO, Failure, cli, load, with_options
 from fleet.core import health
+from fleet.core.exit_codes import DONE, USAGE
 
-NO = 1
 LARGEST = 65_536  # bytes; a health file has about 400
 
 

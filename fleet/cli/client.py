@@ -5,7 +5,8 @@ import os
 import select
 from typing import Any
 
-from fleet.cli.base import NO, USAGE, Failure
+from fleet.cli.base import NO, Failure
+from fleet.core.exit_codes import USAGE
 from fleet.core.requests import answer
 from fleet.system import processes, rendezvous
 from fleet.system.rendezvous import Place

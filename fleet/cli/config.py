@@ -6,7 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from fleet.cli.base import DONE, cli, load, with_options
+from fleet.cli.base import cli, load, with_options
+from fleet.core.exit_codes import DONE
 from fleet.settings import Settings, environment, warnings
 
 

@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
-from fleet.cli.base import DONE, USAGE, Failure, cli
+from fleet.cli.base import Failure, cli
 from fleet.cli.client import ask, await_end, found
+from fleet.core.exit_codes import DONE, USAGE
 from fleet.core.progress import waiting
 from fleet.core.requests import AUTO
 from fleet.core.resizing import MOST

@@ -6,18 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from fleet.cli.base import (
-    DONE,
-    LOCAL_KEY,
-    LOCAL_REGION,
-    QUEUE_UNUSABLE,
-    USAGE,
-    Failure,
-    cli,
-    load,
-    queue_of,
-    with_options,
-)
+from fleet.cli.base import LOCAL_KEY, LOCAL_REGION, Failure, cli, load, queue_of, with_options
+from fleet.core.exit_codes import DONE, QUEUE_UNUSABLE, USAGE
 from fleet.core.queue import QueueError, Trouble
 from fleet.system import local
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import typer
 
-from fleet.cli.base import DONE, LOCAL_TIMEOUT, QUEUE_UNUSABLE, USAGE, Failure, cli, load, with_options
+from fleet.cli.base import LOCAL_TIMEOUT, Failure, cli, load, with_options
+from fleet.core.exit_codes import DONE, QUEUE_UNUSABLE, USAGE
 from fleet.settings import Settings
 from fleet.system import host
 from fleet.system.local import LocalError, LocalServer, LocalServerFailed, use

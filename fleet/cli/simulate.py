@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from fleet.cli.base import DONE, USAGE, Failure, cli
+from fleet.cli.base import Failure, cli
+from fleet.core.exit_codes import DONE, USAGE
 from fleet.core.scaling import Bounds
 from fleet.simulate import optimum, picture, tables, traces
 from fleet.simulate.optimum import Optimum

@@ -9,17 +9,16 @@ from typing import Annotated, Any
 import setproctitle
 import typer
 
-from fleet.cli.base import DONE, LOCAL_KEY, LOCAL_REGION, USAGE, Failure, cli, load, queue_of, with_options
+from fleet.cli.base import LOCAL_KEY, LOCAL_REGION, Failure, cli, load, queue_of, with_options
 from fleet.cli.serve import embedded
 from fleet.core.books import Config
 from fleet.core.delivery_books import first
+from fleet.core.exit_codes import DONE, ENDED_BADLY, KILLED, UNCONFIRMED, USAGE
 from fleet.core.messages import Plan
 from fleet.core.names import malformed
 from fleet.settings import Settings, body_trouble, environment, warnings
 from fleet.system import log, processes, rendezvous
 from fleet.system.local import LocalServer
-
-ENDED_BADLY, KILLED = 6, 7
 
 
 @cli.command()
@@ -55,7 +54,7 @@ def start(
     passed = (served.lock_fd,) if served else ()
     health = HealthFile(chosen.health_file)
     end, trace = Master(_plan(chosen, app, queue, served), _config(chosen), listener, health, passed).run()
-    if end.code in (DONE, ENDED_BADLY, KILLED):
+    if end.code in (DONE, ENDED_BADLY, KILLED, UNCONFIRMED):
         return end.code
     raise Failure(end.code, end.why, trace)
 

@@ -5,9 +5,10 @@ from typing import Annotated, Any
 
 import typer
 
-from fleet.cli.base import DONE, cli
+from fleet.cli.base import cli
 from fleet.cli.client import ask, found
 from fleet.cli.operate import Name
+from fleet.core.exit_codes import DONE
 from fleet.system.log import printable
 
 CUT_ID = 8  # characters of a message's id, as in the process's title

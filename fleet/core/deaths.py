@@ -5,11 +5,11 @@ from dataclasses import replace
 from fleet.core import restarts, slots, spawning, wills
 from fleet.core.books import End, Helper, Level, Phase, Pool, Role, living, with_helper, with_slot
 from fleet.core.events import Died, Effect, Log
+from fleet.core.exit_codes import APP_UNUSABLE, FAULT, NOTHING_TO_BE_HAD, UNSTABLE
 from fleet.core.slots import Slot, State
 from fleet.core.spawning import Spawning
 from fleet.core.stopping import stop
 
-NOTHING_TO_BE_HAD = 71  # EX_OSERR: the exit status of a dispatcher for which the host had too little of something
 SCOUT_TRIES = 5  # deaths of a scout that never found the queue usable
 
 Step = tuple[Pool, tuple[Effect, ...]]
@@ -59,7 +59,7 @@ def crashed(pool: Pool, slot: Slot, cause: str, now: float, luck: float) -> Step
     if pool.phase is Phase.DRAINING or not restarts.hopeless(pool.restarts, pool.desired):
         return pool, (log,)
     why = f"the pool cannot keep its dispatchers alive: {restarts.causes(pool.restarts)} within a minute"
-    pool, effects = stop(pool, Level.DRAIN, End(3, why), now)
+    pool, effects = stop(pool, Level.DRAIN, End(UNSTABLE, why), now)
     return pool, (log, *effects)
 
 
@@ -90,9 +90,9 @@ def helper_died(pool: Pool, role: Role, cause: str, now: float, luck: float) -> 
             if old.killed
             else f"died while it was imported: {cause}"
         )
-        pool, effects = stop(pool, Level.DRAIN, End(4, f"the app {how}"), now)
+        pool, effects = stop(pool, Level.DRAIN, End(APP_UNUSABLE, f"the app {how}"), now)
         return pool, (log, *effects)
     if crashes >= SCOUT_TRIES:
-        pool, effects = stop(pool, Level.DRAIN, End(1, f"the scout cannot be kept alive: {cause}"), now)
+        pool, effects = stop(pool, Level.DRAIN, End(FAULT, f"the scout cannot be kept alive: {cause}"), now)
         return pool, (log, *effects)
     return pool, (log,)

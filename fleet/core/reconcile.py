@@ -12,6 +12,7 @@ from fleet.core import batches, emptiness, memory, polling, silence, sizing, slo
 from fleet.core.beats import inspected
 from fleet.core.books import End, Helper, Level, Phase, Pool, Role
 from fleet.core.events import AskStack, Effect, Kill, KillHelper, Log, Send, Spawn, SpawnHelper, TellStack, Terminate
+from fleet.core.exit_codes import DONE, ENDED_BADLY
 from fleet.core.exits import Settlement
 from fleet.core.limits import in_hand, room, satisfied, timed_out
 from fleet.core.messages import Drain, Free, Grant
@@ -177,7 +178,7 @@ def _empty(pool: Pool) -> End:
     """The end of --until-empty. Said again at the very end: a poll that was open may have brought one more message."""
     bad = pool.counts.ended_badly
     why = "the queue is empty"
-    return End(6, f"{why}; {bad} ended badly", emptied=True) if bad else End(0, why, emptied=True)
+    return End(ENDED_BADLY, f"{why}; {bad} ended badly", emptied=True) if bad else End(DONE, why, emptied=True)
 
 
 def _helpers(pool: Pool, now: float) -> Step:

@@ -3,9 +3,9 @@
 import pytest
 
 from fleet.core.books import Config, Phase, Role
-from fleet.core.deaths import NOTHING_TO_BE_HAD
 from fleet.core.estates import Estate
 from fleet.core.events import Died, Ended, HelperReady, HelperSpawnFailed, Spawn, Spawned, SpawnFailed, SpawnHelper
+from fleet.core.exit_codes import NOTHING_TO_BE_HAD
 from fleet.core.exits import Exit
 from fleet.core.messages import Ready
 from fleet.core.slots import State

@@ -7,7 +7,7 @@ import pytest
 from tests.support.pool import APPS, REPOSITORY, Finished, Home, run_fleet
 from tests.support.servers import LiveQueue, free_port
 
-USAGE, APP, QUEUE = 2, 4, 5
+USAGE, APP, QUEUE, QUEUE_LATE = 2, 4, 5, 69
 
 
 def start(home: Home, *arguments: str) -> Finished:
@@ -216,7 +216,7 @@ def test_a_queue_url_that_is_missing(home: Home, queue: LiveQueue) -> None:
 def test_an_endpoint_that_stays_unreachable(home: Home) -> None:
     endpoint = f"http://127.0.0.1:{free_port()}"
     ended = start(home, "--queue", "jobs", "--endpoint-url", endpoint, "--start-timeout", "2", "jobs:job")
-    assert ended.status == QUEUE
+    assert ended.status == QUEUE_LATE
     assert "'jobs'" in after_retries(ended)
     assert endpoint in after_retries(ended)
 
@@ -231,7 +231,7 @@ def test_no_credentials(home: Home, queue: LiveQueue) -> None:
     keys = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
     env = {name: value for name, value in home.environment().items() if name not in keys}
     ended = run_fleet(home, "start", *on(queue), "--start-timeout", "1", "jobs:job", env=env)
-    assert ended.status == QUEUE
+    assert ended.status == QUEUE_LATE
     assert "credentials" in after_retries(ended)
     assert queue.name in after_retries(ended)
     home.wait_empty()
