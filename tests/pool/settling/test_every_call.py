@@ -126,8 +126,8 @@ def test_faults_of(start: StartPool, home: Home, queue: LiveQueue, proxy: FaultP
     witness = Witness(proxy, home.trace)
     gate = home.gate("g")
     home.gate("never")
-    options = ("--visibility-timeout", "3", "--depth-interval", "3600", "-v")  # the scout's samples would take faults of ours
-    pool = start(*options, *call.options, app=APP, workers=1, endpoint=proxy.endpoint, expected=LOUD)
+    options = ("--visibility-timeout", "3", "--depth-interval", "3600")  # the scout's samples would take faults of ours
+    pool = start("-v", *options, *call.options, app=APP, workers=1, endpoint=proxy.endpoint, expected=LOUD)
     pool.wait_ready(1)
     eventually(lambda: answered(proxy, call.action) >= call.scouts, what="the scout has asked")
     for fault in FAULTS:
