@@ -3,8 +3,9 @@
 Text is for people, JSON (one object a line) for programs: both carry the same event, at the level the table
 says. A line is one write, so lines of different processes never mix. A log that nobody reads holds nobody up: its
 lines are lost, and counted (outlet.py). Trouble that is the same again and again is one line in ten seconds
-(repeats.py); at debug level all of it is told. Nothing here starts a thread or holds a lock across a fork (loguru's
-synchronous sinks do not). Fields never hold message bodies or arguments.
+(repeats.py); at debug level all of it is told. Nothing here starts a thread or holds a lock, and nothing of it is
+shared with a logging library of the app's: whatever that does to its sinks, handlers and levels, these lines are
+written. Fields never hold message bodies or arguments.
 """
 
 import json
@@ -12,8 +13,6 @@ import logging
 import os
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
-
-from loguru import logger
 
 from fleet.system.outlet import Outlet
 from fleet.system.repeats import Fields, Repeats
@@ -146,8 +145,6 @@ def configure(level: str, form: str) -> None:
     _threshold, _as_json = LEVELS[level], form == "json"
     _before = FRESH_LINE if os.isatty(2) else ""
     _outlet = Outlet(2)
-    logger.remove()
-    logger.add(_write, format="{message}", level=0, catch=False, colorize=False)
 
 
 def begin() -> None:
@@ -212,7 +209,7 @@ def _tell(event: str, fields: Fields) -> None:
         text = json.dumps({**head, **fields}, default=str)
     else:
         text = f"{now.astimezone():%H:%M:%S} {_NAMES[level]:<7} {sentence}"
-    logger.opt(raw=True).log(_NAMES[level].upper(), text + "\n")
+    _write(_outlet, text + "\n")
 
 
 def _sentence(line: Line, fields: Fields) -> str:
@@ -235,11 +232,11 @@ def _own_up(outlet: Outlet) -> None:
             _lost = lines
 
 
-def _write(line: str) -> None:
+def _write(outlet: Outlet, line: str) -> None:
     """One write a line. A log that is full or gone must not end what it tells of."""
     global _lost
     try:
-        if _outlet is not None and not _outlet.put((_before + line).encode()):
+        if not outlet.put((_before + line).encode()):
             _lost += 1
     except OSError:
         return

@@ -1,0 +1,79 @@
+"""One line an event, in text and as JSON, in one write; and nothing of it is shared with a logging library."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fleet.system import log
+
+
+@pytest.fixture(autouse=True)
+def unconfigured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test configures ends with it."""
+    for name in ("_threshold", "_as_json", "_before", "_outlet", "_lost", "_repeats"):
+        monkeypatch.setattr(log, name, getattr(log, name))
+
+
+def test_text(capfd: pytest.CaptureFixture[str]) -> None:
+    log.configure("info", "text")
+    log.emit("spawn.failed", who="scout", why="no\x1b[31m processes", retry_in=0.5)
+    line = capfd.readouterr().err
+    found = re.fullmatch(r"(\d\d:\d\d:\d\d) warning no scout could be started: (.*); next try in 0\.5 s\n", line)
+    assert found, line
+    assert found[2] == "no\\x1b[31m processes"
+
+
+def test_json(capfd: pytest.CaptureFixture[str]) -> None:
+    log.configure("info", "json")
+    log.emit("spawn.failed", who="scout", why="é <level> {braces}", retry_in=0.5)
+    line = capfd.readouterr().err
+    found = json.loads(line)
+    assert list(found) == ["time", "level", "event", "message", "who", "why", "retry_in"]
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00", found["time"])
+    assert (found["level"], found["event"], found["why"]) == ("warning", "spawn.failed", "é <level> {braces}")
+    assert "\\u00e9" in line
+    assert line.endswith("}\n")
+
+
+def test_levels(capfd: pytest.CaptureFixture[str]) -> None:
+    """An event may be quieter for people than for programs."""
+    for form, lines in (("text", 0), ("json", 1)):
+        log.configure("info", form)
+        log.emit("queue.usable", queue="jobs")
+        assert len(capfd.readouterr().err.splitlines()) == lines
+    log.configure("error", "json")
+    log.emit("spawn.failed", who="scout", why="", retry_in=0.5)
+    assert capfd.readouterr().err == ""
+
+
+def test_an_apps_loguru_is_its_own(capfd: pytest.CaptureFixture[str]) -> None:
+    """What it removes, disables or breaks changes no line of ours, and it gets none."""
+    from loguru import logger
+
+    def fail(_line: object) -> None:
+        raise RuntimeError("a sink of the app's")
+
+    log.configure("info", "text")
+    try:
+        logger.remove()
+        logger.add(fail, catch=False)
+        logger.disable("fleet")
+        log.emit("pool.resumed")
+    finally:
+        logger.remove()
+        logger.enable("fleet")
+    assert capfd.readouterr().err.endswith(" info    resumed\n")
+
+
+@pytest.mark.parametrize("module", ["fleet.template", "fleet.scout", "fleet.master", "fleet.cli.start"])
+def test_no_process_of_a_pool_imports_it(module: str) -> None:
+    text = f"import {module}, sys; sys.exit('loguru' in sys.modules)"
+    directory = Path(__file__).parents[2]
+    assert (
+        subprocess.run([sys.executable, "-c", text], cwd=directory, env=dict(os.environ), check=False).returncode == 0
+    )
