@@ -16,8 +16,7 @@ from typing import Any, NoReturn
 
 import setproctitle
 
-from fleet import api, app, bodies
-from fleet.app import AppError
+from fleet import api, app, bodies, job_errors
 from fleet.bodies import Reading
 from fleet.core.arguments import Call, routed, transformed
 from fleet.core.exits import REJECT, RETRY
@@ -77,21 +76,23 @@ class Work:
 
 def run(work: Work, dispatcher: int) -> NoReturn:
     """Be the job. Signals are blocked when this begins."""
-    _be(work, dispatcher, f"job {work.code.app}", _called)
+    _be(work, dispatcher, f"job {work.code.app}", _called, "error")
 
 
 def handle(work: Work, dispatcher: int) -> NoReturn:
     """Be the exit handler of a job that was stopped, or died. Signals are blocked when this begins."""
-    _be(work, dispatcher, f"exit handler of {work.code.app}", _handled)
+    _be(work, dispatcher, f"exit handler of {work.code.app}", _handled, "handler_error")
 
 
-def _be(work: Work, dispatcher: int, title: str, act: Callable[[Work], int]) -> NoReturn:
+def _be(work: Work, dispatcher: int, title: str, act: Callable[[Work], int], name: str) -> NoReturn:
     code = FAILED
     try:
         _become_own_process(work, dispatcher, title)
-        code = _exit_status(work, act)
-    except BaseException:  # noqa: BLE001 - a fault of ours before user code began; it must not end in silence
-        _complain(f"fleet: the process could not be set up\n{traceback.format_exc()}")
+        code = _exit_status(work, act, name)
+    except BaseException as error:  # noqa: BLE001 - a fault of ours before user code began; it must not end in silence
+        job_errors.note(work.slip, name, error)
+        if not log.as_json():
+            _complain(f"fleet: the process could not be set up\n{traceback.format_exc()}")
         _flushed()
     finally:
         processes.leave(code)
@@ -210,29 +211,37 @@ def _message_for(handler: Callable[..., object], call: Call, message: Message) -
     return {"message": message} if takes_any and "message" not in call.kwargs and "message" not in taken else {}
 
 
-def _exit_status(work: Work, act: Callable[[Work], int]) -> int:
-    """0 for a return, 75 for Retry, 65 for Reject, SystemExit's own, 1 for any other exception."""
+def _exit_status(work: Work, act: Callable[[Work], int], name: str) -> int:
+    """0 for a return, 75 for Retry, 65 for Reject, SystemExit's own, 1 for any other exception.
+
+    What ends it badly is written on the slip, under that name.
+    """
     try:
         code = act(work)
         _end_multiprocessing()
-    except SystemExit as leaving:
-        code = _status(leaving)
-    except api.Retry as retry:
-        work.slip.write(after=max(0.0, float(retry.after)))
-        code = RETRY
-    except api.Reject as reject:
-        work.slip.write(reason=str(reject)[:500])
-        code = REJECT
-    except Unusable as error:
-        _refuse(work, str(error))
-        code = FAILED
-    except AppError as error:
-        _complain(f"{error.trace}fleet: {error}\n")
-        code = FAILED
     except BaseException as error:  # noqa: BLE001 - nothing that user code raises may pass this line
-        _complain(_trace(error))
-        code = FAILED
+        code = _failed(work, error)
+        if code not in (0, RETRY):
+            job_errors.note(work.slip, name, error)
     return code if _flushed() else code or FAILED
+
+
+def _failed(work: Work, error: BaseException) -> int:
+    """The exit status that it means, said as Python says it."""
+    match error:
+        case SystemExit():
+            return _status(error)
+        case api.Retry():
+            work.slip.write(after=max(0.0, float(error.after)))
+            return RETRY
+        case api.Reject():
+            work.slip.write(reason=str(error)[:500])
+            return REJECT
+        case Unusable():
+            _refuse(work, str(error))
+        case _ if not log.as_json():  # else the event that tells of its end has it
+            _complain(job_errors.trace(error))
+    return FAILED
 
 
 def _refuse(work: Work, why: str) -> None:
@@ -248,16 +257,9 @@ def _status(leaving: SystemExit) -> int:
         return 0
     if isinstance(leaving.code, int):
         return leaving.code & 0xFF
-    _complain(f"{leaving.code}\n")
+    if not log.as_json():
+        _complain(f"{leaving.code}\n")
     return FAILED
-
-
-def _trace(error: BaseException) -> str:
-    """The user's own part of the traceback: the first frames are ours."""
-    own = error.__traceback__
-    while own is not None and own.tb_frame.f_code.co_filename == __file__:
-        own = own.tb_next
-    return "".join(traceback.format_exception(type(error), error, own))
 
 
 def _complain(text: str) -> None:

@@ -4,7 +4,7 @@ import signal
 from math import inf
 from typing import Any
 
-from fleet import certificate
+from fleet import certificate, job_errors
 from fleet.core.delivery import Delivery
 from fleet.core.exits import Exit, Outcome
 from fleet.core.queue import Message
@@ -14,6 +14,7 @@ from fleet.system.memory import grew
 from fleet.workbench import Bench, Living
 
 TO_DIE = 1.0  # seconds: what a killed process may take to be gone
+GOOD = (Outcome.SUCCEEDED, Outcome.RETRIED)
 MOST_SAID = 500  # characters of a reason that user code gives, and of a dead letter's attribute
 
 
@@ -45,8 +46,9 @@ class Telling:
         found = certificate.of(job, delivery, memory_ran_out)
         self._certificate = certificate.phrase(found)
         reason = self._bench.slip.read().get("reason") if delivery.outcome is Outcome.REJECTED else None
+        error = {} if delivery.outcome in GOOD else job_errors.told(self._bench.slip, "error")
         limit = {"limit": self._bench.rules.job_timeout} if delivery.outcome is Outcome.TIMED_OUT else {}
-        self.say(f"job.{delivery.outcome.value}", **found, **limit, reason=str(reason or "")[:MOST_SAID])
+        self.say(f"job.{delivery.outcome.value}", **found, **limit, **error, reason=str(reason or "")[:MOST_SAID])
 
     def job_lingers(self, job: Living) -> None:
         """Once, and not of what only takes its time to die."""
@@ -59,7 +61,8 @@ class Telling:
     def handler_ended(self, handler: Living, exit_: Exit) -> None:
         """However it did."""
         event = "handler.ended" if exit_.code == 0 else "handler.failed"
-        self.say(event, handler_pid=handler.pid, exit=processes.phrase(exit_))
+        error = {} if exit_.code == 0 else job_errors.told(self._bench.slip, "handler_error")
+        self.say(event, handler_pid=handler.pid, exit=processes.phrase(exit_), **error)
 
     def letter(self, why: str) -> dict[str, str]:
         """A dead letter's attributes: why, at which attempt, and how the job had ended."""

@@ -26,12 +26,18 @@ class Line(NamedTuple):
     """How an event reads: its level in text and in JSON, and its sentence.
 
     `cause`: the field that says what the trouble is, of an event that may come again and again for one cause.
+    `blaming`: the sentence where an exception is known.
     """
 
     text: int
     json: int
     sentence: str
     cause: str = ""
+    blaming: str = ""
+
+    def read(self, fields: Fields) -> str:
+        """The sentence, with the fields in it."""
+        return (self.blaming if self.blaming and "error_type" in fields else self.sentence).format_map(fields)
 
 
 def _same(level: int, sentence: str, cause: str = "") -> Line:
@@ -78,7 +84,12 @@ TABLE: dict[str, Line] = {
     "message.received": _quiet("message received" + _MESSAGE),
     "job.started": _quiet("job started" + _JOB),
     "job.succeeded": _same(INFO, "job succeeded in {duration:.2f} s" + _COST),
-    "job.failed": _same(WARNING, "job failed ({exit}) after {duration:.2f} s" + _COST),
+    "job.failed": Line(
+        WARNING,
+        WARNING,
+        "job failed ({exit}) after {duration:.2f} s" + _COST,
+        blaming="job failed: {error_type} at {where} ({exit}) after {duration:.2f} s" + _COST,
+    ),
     "job.signalled": _same(WARNING, "job died by {exit} after {duration:.2f} s" + _COST),
     "job.stopped": _same(WARNING, "job stopped by fleet ({exit}) after {duration:.2f} s" + _COST),
     "job.retried": _same(INFO, "job asked for a retry after {duration:.2f} s" + _COST),
@@ -145,6 +156,11 @@ def configure(level: str, form: str) -> None:
     _threshold, _as_json = LEVELS[level], form == "json"
     _before = FRESH_LINE if os.isatty(2) else ""
     _outlet = Outlet(2)
+
+
+def as_json() -> bool:
+    """Whether every line of ours is an object. False in a program that uses the library."""
+    return _as_json and _outlet is not None
 
 
 def begin() -> None:
@@ -214,7 +230,7 @@ def _tell(event: str, fields: Fields) -> None:
 
 def _sentence(line: Line, fields: Fields) -> str:
     more = f" ({fields['more']} more like it)" if "more" in fields else ""
-    return printable(line.sentence.format_map(fields) + more)
+    return printable(line.read(fields) + more)
 
 
 def printable(text: str) -> str:

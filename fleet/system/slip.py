@@ -8,18 +8,23 @@ import json
 import mmap
 from typing import Any
 
-_SIZE = 4096  # bytes
+_SIZE = 16_384  # bytes; only what is written on takes memory
+_HALF = (_SIZE - 2) // 2
+_ROOM = _HALF - 2
 
 
 class Slip:
-    """One page: a JSON object, or nothing; in its last byte, whether the job is to stop."""
+    """Two halves, each a length and a JSON object. The first byte says which one counts, the last one: stop.
+
+    A writer that is killed in mid-write spoils the other half only.
+    """
 
     def __init__(self) -> None:
         self._page = mmap.mmap(-1, _SIZE)
 
     def wipe(self) -> None:
         """Nothing is written on it."""
-        self._page[:2] = b"\0\0"
+        self._page[0] = 0
         self._page[-1] = 0
 
     def ask_to_stop(self) -> None:
@@ -31,18 +36,30 @@ class Slip:
         """Looked at by the job as soon as signals reach it."""
         return self._page[-1] != 0
 
-    def write(self, **fields: Any) -> None:
-        """Write; what does not fit is left out rather than cut."""
-        text = json.dumps(fields).encode()
-        if len(text) <= _SIZE - 3:
-            self._page[2 : 2 + len(text)] = text
-            self._page[:2] = len(text).to_bytes(2, "big")
+    def write(self, **fields: Any) -> bool:
+        """Add to what is written. What does not fit is left out rather than cut: False."""
+        text = json.dumps(self.read() | fields, ensure_ascii=False).encode("utf-8", "surrogatepass")
+        if len(text) > _ROOM:
+            return False
+        half = 2 if self._page[0] == 1 else 1
+        start = _start(half)
+        self._page[start : start + 2 + len(text)] = len(text).to_bytes(2, "big") + text
+        self._page[0] = half
+        return True
 
     def read(self) -> dict[str, Any]:
-        """What was written. Whoever wrote it may have been killed meanwhile: rubbish is nothing."""
-        length = int.from_bytes(self._page[:2], "big")
+        """What was written. A job can write anything anywhere: rubbish is nothing."""
+        half = self._page[0]
+        if half not in (1, 2):
+            return {}
+        start = _start(half)
+        length = int.from_bytes(self._page[start : start + 2], "big")
         try:
-            found = json.loads(self._page[2 : 2 + length]) if length else {}
+            found = json.loads(self._page[start + 2 : start + 2 + min(length, _ROOM)])
         except (ValueError, RecursionError):
             return {}
         return found if isinstance(found, dict) else {}
+
+
+def _start(half: int) -> int:
+    return 1 + (half - 1) * _HALF

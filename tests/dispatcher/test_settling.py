@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from fleet.core.delivery import Rules
-from fleet.core.exits import Policy, Settlement
+from fleet.core.exits import Exit, Policy, Settlement
 from fleet.core.queue import Trouble
 from tests.dispatcher.conftest import deliver, run
 from tests.support.workbench import BAD, GOOD, HANDLED, MESSAGE, REJECT, RETRY, SEGV, World
@@ -178,6 +178,48 @@ def test_only_a_rejection_has_a_reason(world: World) -> None:
     world.ends(3.0, BAD)
     run(world)
     assert world.told("job.failed")[0]["reason"] == ""
+
+
+ERROR = {"type": "Value\nError", "message": "one\ntwo", "where": "work.py:3\nin job", "traceback": "Traceback …"}
+
+
+@pytest.mark.parametrize(("how", "event"), [(BAD, "failed"), (SEGV, "signalled"), (REJECT, "rejected")])
+def test_what_ends_badly_says_by_which_exception(world: World, how: Exit, event: str) -> None:
+    world.at(3.0, lambda: world.slip.write(error=ERROR))
+    world.ends(3.0, how)
+    run(world)
+    (told,) = world.told(f"job.{event}")
+    shown = {name: told[name] for name in ("error_type", "error", "where", "traceback")}
+    assert shown == {
+        "error_type": "Value Error",
+        "error": "one\ntwo",
+        "where": "work.py:3 in job",
+        "traceback": "Traceback …",
+    }
+
+
+@pytest.mark.parametrize(("how", "event"), [(GOOD, "succeeded"), (RETRY, "retried")])
+def test_what_ends_well_does_not(world: World, how: Exit, event: str) -> None:
+    world.at(3.0, lambda: world.slip.write(error=ERROR))
+    world.ends(3.0, how)
+    run(world)
+    assert "error" not in world.told(f"job.{event}")[0]
+
+
+@pytest.mark.parametrize("written", [{}, {"error": None}, {"error": "ValueError"}, {"error": []}])
+def test_without_an_exception_nothing_is_said_of_one(world: World, written: dict[str, object]) -> None:
+    world.at(3.0, lambda: world.slip.write(**written))
+    world.ends(3.0, BAD)
+    run(world)
+    assert "error_type" not in world.told("job.failed")[0]
+
+
+def test_what_a_wild_job_writes_there_is_bounded(world: World) -> None:
+    world.at(3.0, lambda: world.slip.write(error={"type": "x" * 900, "message": [1] * 900, "where": 5}))
+    world.ends(3.0, BAD)
+    run(world)
+    told = world.told("job.failed")[0]
+    assert (len(told["error_type"]), len(told["error"]), told["where"]) == (100, 500, "5")
 
 
 def test_what_was_sent_but_not_deleted_came_to_a_bad_end(world: World) -> None:

@@ -34,12 +34,26 @@ def test_whatever_else_leaves_the_message_until_it_is_dead_lettered(
     assert len(pool.events("job.failed")) == len(failing) * MAX_RECEIVE_COUNT
     assert len(pool.events("job.signalled")) == len(dying) * MAX_RECEIVE_COUNT
     assert pool.ledger()["deleted"] == 1
-    assert pool.noise.count("ValueError: some reason") == MAX_RECEIVE_COUNT
-    files = {line.split('"')[1] for line in pool.noise if line.startswith("  File ")}
+    raised = [event for event in pool.events("job.failed") if event.get("error_type") == "ValueError"]
+    assert len(raised) == MAX_RECEIVE_COUNT
+    assert {event["error"] for event in raised} == {"some reason"}
+    lines = raised[0]["traceback"].splitlines()
+    files = {line.split('"')[1] for line in lines if line.startswith("  File ")}
     assert files == {str(APPS / "jobs.py")}, "a traceback shows frames that are not the app's"
+    assert not any("ValueError" in line for line in pool.noise), "it is told once"
     assert queue.depth() == EMPTY
     assert queue.dead_depth() == Depth(len(failing + dying), 0, 0)
     assert queue.dead_bodies() == sorted(failing + dying)
+
+
+def test_an_exception_is_told_and_its_traceback_printed_as_python_does(start: StartPool, queue: LiveQueue) -> None:
+    queue.send("fail some reason")
+    pool = start(*UNTIL_EMPTY, "--log-format", "text", expected=replace(QUIET, exit=6, noise=True, ledger=False))
+    assert pool.wait(60) == 6
+    (first, *_) = (line for line in pool.noise if "job failed" in line)
+    assert "warning job failed: ValueError at jobs.py:" in first
+    assert " in fail (exit 1) after 0." in first
+    assert pool.noise.count("ValueError: some reason") == MAX_RECEIVE_COUNT
 
 
 def test_the_end_of_a_job_is_told_with_what_it_cost(start: StartPool, queue: LiveQueue) -> None:

@@ -62,7 +62,7 @@ class World:
         patch.setattr(job, "handle", lambda message, parent: self.did(f"handler {message.id} below {parent}"))
 
     def _emit(self, event: str, /, **fields: Any) -> None:
-        log.TABLE[event].sentence.format_map(fields)  # a field that the sentence needs is missing: KeyError
+        log.TABLE[event].read(fields)  # a field that the sentence needs is missing: KeyError
         self.logged.append((event, fields))
         self.did(f"log {event}")
 

@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from fleet.system.slip import Slip
 
-SIZE = 4096
+ROOM = 8_189  # bytes of JSON that fit
 
 
 @pytest.fixture
@@ -24,8 +25,8 @@ def slip() -> Iterator[Slip]:
 
 def torn(slip: Slip, length: int, text: bytes) -> None:
     """What a writer that was killed, or a wild one, may leave."""
-    slip._page[:2] = length.to_bytes(2, "big")
-    slip._page[2 : 2 + len(text)] = text
+    slip._page[:3] = b"\1" + length.to_bytes(2, "big")
+    slip._page[3 : 3 + len(text)] = text
 
 
 def test_a_new_slip_says_nothing() -> None:
@@ -41,8 +42,44 @@ def test_what_was_written_is_read(slip: Slip, fields: dict[str, object]) -> None
 
 def test_the_last_word_counts(slip: Slip) -> None:
     slip.write(reason="a long reason for it")
-    slip.write(after=1.0)
-    assert slip.read() == {"after": 1.0}
+    slip.write(reason="short")
+    assert slip.read() == {"reason": "short"}
+
+
+def test_what_is_written_is_added_to_what_was_there(slip: Slip) -> None:
+    for fields in ({"handler": True}, {"after": 1.0}, {"error": {"type": "ValueError"}}):
+        assert slip.write(**fields)
+    assert slip.read() == {"handler": True, "after": 1.0, "error": {"type": "ValueError"}}
+
+
+def test_a_writer_that_is_killed_in_mid_write_takes_nothing_away(slip: Slip, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether there is an exit handler, for instance: its job is killed while it writes down its error."""
+    slip.write(handler=True)
+
+    class Page:
+        """Takes all writes but the last one, which says that they count."""
+
+        def __getitem__(self, key: Any) -> Any:
+            return page[key]
+
+        def __setitem__(self, key: Any, value: Any) -> None:
+            if key == 0:
+                raise KeyboardInterrupt
+            page[key] = value
+
+    page = slip._page
+    for _ in range(2):
+        with monkeypatch.context() as patch:
+            patch.setattr(slip, "_page", Page())
+            with pytest.raises(KeyboardInterrupt):
+                slip.write(error="x" * 3000)
+        assert slip.read() == {"handler": True}
+
+
+@pytest.mark.parametrize("text", ["\udcff\ud800", "\x00\x1b[31m\n\u202e", "Zoë ✓ 🚢", '"\\'])
+def test_no_text_is_too_odd_for_it(slip: Slip, text: str) -> None:
+    assert slip.write(reason=text)
+    assert slip.read() == {"reason": text}
 
 
 def test_wiped_it_says_nothing(slip: Slip) -> None:
@@ -62,17 +99,19 @@ def test_a_child_writes_and_its_parent_reads(slip: Slip) -> None:
 
 def test_what_just_fits_is_written_and_what_does_not_is_left_out(slip: Slip) -> None:
     frame = len(json.dumps({"reason": ""}))
-    longest = "x" * (SIZE - 3 - frame)
-    slip.write(reason=longest)
-    assert slip.read() == {"reason": longest}
+    longest = "x" * (ROOM - frame)
+    for _ in range(3):
+        assert slip.write(reason=longest)
+        assert slip.read() == {"reason": longest}
+        assert not slip.stop_asked
     slip.wipe()
-    slip.write(reason=longest + "x")
+    assert not slip.write(reason=longest + "x")
     assert slip.read() == {}
 
 
 def test_what_is_left_out_does_not_touch_what_was_there(slip: Slip) -> None:
     slip.write(after=1.0)
-    slip.write(reason="x" * SIZE)
+    slip.write(reason="x" * ROOM)
     assert slip.read() == {"after": 1.0}
 
 
@@ -97,7 +136,7 @@ def test_rubbish_is_nothing(slip: Slip, length: int, text: bytes) -> None:
     assert slip.read() == {}
 
 
-@given(st.integers(0, 65_535), st.binary(max_size=SIZE - 2))
+@given(st.integers(0, 65_535), st.binary(max_size=4094))
 def test_whatever_is_on_it_reading_is_safe(length: int, text: bytes) -> None:
     slip = Slip()
     torn(slip, length, text)

@@ -84,8 +84,8 @@ def test_each_way_it_can_end(
     again = handled(home, ids[2])
     assert [seen["states"]["started"] for seen in again] == ["T", "gone"], "killed with the handler that hung"
     assert len(pool.events("handler.started")) == 6
-    assert pool.events("handler.failed", message_id=ids[1])
-    assert pool.noise[-1] == "ValueError: the clean-up failed"
+    (failed,) = pool.events("handler.failed", message_id=ids[1])
+    assert (failed["error_type"], failed["error"]) == ("ValueError", "the clean-up failed")
     assert len(pool.events("job.timed_out")) == 4
     assert queue.dead_bodies() == ["family never :: hang"]
     assert not any(is_alive(line.pid) for line in home.trace.lines())

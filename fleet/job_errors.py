@@ -1,0 +1,97 @@
+"""The exception that ended a job, as its dispatcher is told: type, text, where, traceback; all bounded.
+
+Written in the job's process, read in the dispatcher's, where nothing of it is trusted. Exception texts may hold
+anything: the caller decides where they may be shown.
+"""
+
+import os
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from fleet.app import AppError
+from fleet.core.sns import Unusable
+from fleet.system.slip import Slip
+
+MOST_TYPE, MOST_MESSAGE, MOST_WHERE, MOST_TRACEBACK = 100, 500, 200, 2_500  # characters
+UNKNOWN = "an unknown place"
+_LIBRARY = str(Path(os.__file__).parent)
+_OURS = Path(__file__).parent
+
+Told = Mapping[str, Any]
+
+
+def trace(error: BaseException) -> str:
+    """The whole traceback, without the frames of ours that it begins with."""
+    match error:
+        case AppError():
+            return f"{error.trace}fleet: {error}\n"
+        case Unusable():  # no code of the app's has run
+            return ""
+        case _:
+            return "".join(traceback.format_exception(type(error), error, _own(error)))
+
+
+def note(slip: Slip, name: str, error: BaseException) -> None:
+    """Write it on the slip under that name; of a traceback that does not fit, the end."""
+    text = _text(error)[:MOST_MESSAGE]
+    told = {"type": type(error).__name__[:MOST_TYPE], "message": text, "where": _where(error)[:MOST_WHERE]}
+    lines = trace(error)[-MOST_TRACEBACK:]
+    while not slip.write(**{name: told | {"traceback": lines}}) and lines:
+        lines = lines[len(lines) // 2 + 1 :]
+
+
+def told(slip: Slip, name: str) -> dict[str, str]:
+    """What is written there, as the flat fields of an event; nothing if nothing is."""
+    found = slip.read().get(name)
+    if not isinstance(found, dict):
+        return {}
+    return {
+        "error_type": _word(found.get("type"), MOST_TYPE),
+        "error": str(found.get("message"))[:MOST_MESSAGE],
+        "where": _word(found.get("where"), MOST_WHERE),
+        "traceback": str(found.get("traceback"))[-MOST_TRACEBACK:],
+    }
+
+
+def _word(value: object, most: int) -> str:
+    """In one line: it stands in the middle of a sentence."""
+    return " ".join(str(value).split())[:most]
+
+
+def _own(error: BaseException) -> TracebackType | None:
+    own = error.__traceback__
+    while own is not None and Path(own.tb_frame.f_code.co_filename).parent == _OURS:
+        own = own.tb_next
+    return own
+
+
+def _where(error: BaseException) -> str:
+    """`work.py:3 in job`: the innermost frame that is no library's, else the innermost one."""
+    match error:
+        case AppError() if error.__context__ is not None:
+            return _where(error.__context__)
+        case Unusable():
+            return "its body"
+    found, innermost = "", UNKNOWN
+    own = _own(error)
+    while own is not None:
+        code = own.tb_frame.f_code
+        innermost = f"{Path(code.co_filename).name}:{own.tb_lineno} in {code.co_name}"
+        if not _is_librarys(code.co_filename):
+            found = innermost
+        own = own.tb_next
+    return found or innermost
+
+
+def _is_librarys(file: str) -> bool:
+    return file.startswith((_LIBRARY, "<frozen ")) or "/site-packages/" in file or "/dist-packages/" in file
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except BaseException:  # noqa: BLE001 - it is the app's own code that says what has happened
+        return "<its text cannot be had>"
