@@ -1,14 +1,18 @@
-"""What all tests share: SQS servers, queues on them, and a hard limit on every test's time."""
+"""What all tests share: surroundings, SQS servers, queues on them, a limit on every test's time; that nothing stays."""
 
 import faulthandler
 import signal
+import tempfile
 from collections.abc import Generator, Iterator
+from pathlib import Path
 from types import FrameType
 
 import pytest
 
+from tests.support import inherited, needs
+from tests.support.processes import children, end_families
 from tests.support.proxy import FaultProxy
-from tests.support.servers import LiveQueue, Server, ministack, moto
+from tests.support.servers import RUNNING, LiveQueue, Server, ministack, moto
 
 HARD_LIMIT = 150.0
 """Seconds after which a test is stopped, each of set-up, call and teardown on its own."""
@@ -18,9 +22,23 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def pytest_configure() -> None:
-    """End on SIGTERM as on Ctrl-C, so that fixtures still end what they have started."""
+def pytest_configure(config: pytest.Config) -> None:
+    """Put away what is the caller's. End on SIGTERM as on Ctrl-C, so that fixtures still end what they have started."""
+    config.addinivalue_line(
+        "markers", f"needs(what): of the machine: {', '.join(needs.NEEDS)}; without it a test is skipped"
+    )
+    home = tempfile.TemporaryDirectory(prefix="fleet-tests-", ignore_cleanup_errors=True)
+    config.add_cleanup(home.cleanup)
+    inherited.put_away(Path(home.name))
     signal.signal(signal.SIGTERM, _interrupt)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what this machine, or this user, cannot do."""
+    for item in items:
+        for reason in [needs.missing(what) for mark in item.iter_markers("needs") for what in mark.args]:
+            if reason:
+                item.add_marker(pytest.mark.skip(reason=reason))
 
 
 class TookTooLongError(BaseException):
@@ -58,6 +76,16 @@ def pytest_runtest_call() -> Generator[None, object, object]:
 def pytest_runtest_teardown() -> Generator[None, object, object]:
     """Limit the fixtures' end."""
     return (yield from _limited())
+
+
+@pytest.fixture(autouse=True)
+def no_child_is_left() -> Iterator[None]:
+    """What a test has started itself must be gone at its end, reaped too. What a failing one has left is ended here."""
+    before = children()
+    yield
+    left = children() - before - RUNNING
+    end_families(left)
+    assert not left, f"children left behind: {left}"
 
 
 @pytest.fixture(scope="session")

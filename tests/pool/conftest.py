@@ -10,15 +10,15 @@ from tests.support.audit import audit
 from tests.support.pool import QUIET, Expected, Home, Launch, Pool, StartPool
 from tests.support.servers import LiveQueue
 
-FAILED = pytest.StashKey[bool]()
-"""Kept with a test: it has failed already, and an audit would only complain of what it has left undone."""
+UNFINISHED = pytest.StashKey[bool]()
+"""Kept with a test that has not come to its end: an audit would only complain of what it has left undone, or wait."""
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Remember whether the test itself has failed, or was interrupted before its end."""
+    """Remember whether the test has come to its end: one that has failed, or skips in its middle, has not."""
     report = yield
-    item.stash[FAILED] = report.when != "call" or report.failed
+    item.stash[UNFINISHED] = report.when != "call" or not report.passed
     return report
 
 
@@ -41,7 +41,7 @@ def launch(home: Home, request: pytest.FixtureRequest) -> Iterator[Launch]:
 
     yield launch
     try:
-        if not request.node.stash[FAILED]:
+        if not request.node.stash[UNFINISHED]:
             audit(home, launched)
     finally:
         for pool in launched:

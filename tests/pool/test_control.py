@@ -1,7 +1,6 @@
 """The control socket, whoever connects to it."""
 
 import json
-import os
 import socket
 import stat
 import subprocess
@@ -127,7 +126,7 @@ def test_a_client_that_does_not_read_its_answer(start: StartPool, home: Home, qu
     eventually(lambda: status(home)["size"] == 1)
 
 
-@pytest.mark.skipif(os.getuid() != 0, reason="needs another user")
+@pytest.mark.needs("root")
 def test_another_user_is_hung_up_on(start: StartPool, home: Home) -> None:
     pool = start(workers=1)
     pool.wait_ready(1)

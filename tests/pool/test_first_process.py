@@ -9,20 +9,13 @@ from pathlib import Path
 import pytest
 
 from tests.support.eventually import PATIENCE, eventually
+from tests.support.needs import CONTAINER
 from tests.support.pool import Expected, Home, Launch, Pool
 from tests.support.processes import Process
 from tests.support.servers import LiveQueue
 
-CONTAINER = ("unshare", "--pid", "--fork", "--mount-proc")
+pytestmark = pytest.mark.needs("pid namespace")
 KILLED = Expected(kills=frozenset({"dispatcher.died", "message.left"}))
-
-
-@pytest.fixture(autouse=True)
-def allowed() -> None:
-    """Skip where a process may have no namespace of pids."""
-    tried = subprocess.run([*CONTAINER, "true"], capture_output=True, text=True, check=False)
-    if tried.returncode:
-        pytest.skip(f"no pid namespace here: {tried.stderr.strip()}")
 
 
 class Container:

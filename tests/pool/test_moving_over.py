@@ -3,7 +3,7 @@
 import json
 import os
 import re
-import shutil
+import shlex
 import signal
 import subprocess
 import sys
@@ -15,13 +15,13 @@ import pytest
 
 from tests.support.eventually import eventually
 from tests.support.gates import Line
+from tests.support.needs import CONTAINER
 from tests.support.pool import APPS, REPOSITORY, Home
 from tests.support.servers import Depth, LiveQueue
 from tests.support.sns import OTHER_TOPIC, TOPIC, Host, Signer, envelope, sns_host
 
 PAGE = REPOSITORY / "docs" / "from-process-emails.md"
 BLOCK = re.compile(r"<!-- (old|new): (\S+) -->\n```(\w+)\n(.*?)```", re.DOTALL)
-CONTAINER = ("unshare", "--pid", "--fork", "--mount-proc")
 SIGNER = Signer.new()
 DJANGO = {
     "django/__init__.py": "def setup(): pass\n",
@@ -58,7 +58,7 @@ class Project:
         self.health = home.directory / "health.json"
         self._running: list[subprocess.Popen[str]] = []
         files = DJANGO | {"relay_worker.py": snippets()["new app"], "manage.py": (APPS / "relay_manage.py").read_text()}
-        programs = {"fleet": f'#!/bin/sh\nexec {sys.executable} -m fleet "$@"\n'}
+        programs = {"fleet": f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m fleet "$@"\n'}
         for name, text in (files | {f"bin/{each}": program for each, program in programs.items()}).items():
             path = self.directory / name
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -147,15 +147,9 @@ def test_what_sns_did_not_send_is_not_processed(home: Home, queue: LiveQueue, pr
     assert "forged" not in errors
 
 
-def _allowed() -> bool:
-    """Whether a process may have a namespace of pids here."""
-    if shutil.which(CONTAINER[0]) is None:
-        return False
-    return subprocess.run([*CONTAINER, "true"], capture_output=True, check=False).returncode == 0
-
-
-def test_a_bounded_run_in_a_container(home: Home, queue: LiveQueue, project: Project) -> None:
-    """As process 1 where that may be had: the probe finds it alive, it ends by itself, and then the probe says no."""
+@pytest.mark.parametrize("wrapper", [(), pytest.param(CONTAINER, marks=pytest.mark.needs("pid namespace"))])
+def test_a_bounded_run_in_a_container(home: Home, queue: LiveQueue, project: Project, wrapper: tuple[str, ...]) -> None:
+    """As process 1 too: the probe finds it alive, it ends by itself, and then the probe says no."""
     text = snippets()["new container"]
     (probe,) = re.findall(r"^HEALTHCHECK .*CMD (\[.*\])$", text, re.MULTILINE)
     (command,) = re.findall(r"^CMD (\[.*\])$", text, re.MULTILINE)
@@ -163,7 +157,6 @@ def test_a_bounded_run_in_a_container(home: Home, queue: LiveQueue, project: Pro
     project.environment |= {variable: str(project.health), "FLEET_QUEUE": queue.url, "FLEET_SNS_TOPIC": TOPIC}
     assert path == "/tmp/health.json"
     queue.send(SIGNER.signed(envelope("one")))
-    wrapper = CONTAINER if _allowed() else ()
     process = project.starts(" ".join(json.loads(command)), *wrapper, **{"3600": "8"})
     words(home, 1)
     eventually(lambda: project.health.exists(), what="a health file")

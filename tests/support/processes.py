@@ -1,12 +1,17 @@
-"""Which processes a test's programs have left on this machine, found by a mark in their environment.
+"""Which processes a test and its programs have left on this machine, and the end of them.
 
-A daemon that left its parent, its session and its group still carries the mark.
+The programs are found by a mark in their environment: a daemon that left its parent, its session and its group still
+carries it. What a test has forked itself has no mark, and is found as a child.
 """
 
+import contextlib
 import os
 import signal
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+
+from tests.support.eventually import eventually
 
 MARK_VARIABLE = "POOL_TEST_ID"
 
@@ -75,9 +80,45 @@ def is_stopped(pid: int) -> bool:
 
 def kill_marked(mark: str) -> None:
     """End what a failed test left, by pid, until nothing carries `mark`."""
-    while processes := marked(mark):
-        for process in processes:
-            try:
-                os.kill(process.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
+    eventually(lambda: not _kill(process.pid for process in marked(mark)), what=lambda: f"gone: {marked(mark)}")
+
+
+def children() -> set[int]:
+    """The pids of this process's children, alive or dead."""
+    return _children_of(os.getpid())
+
+
+def end_families(roots: Iterable[int]) -> None:
+    """End these children of ours, and all that descends from them; reap them.
+
+    All are stopped first: a keeper that is killed before its job leaves it to process 1, where nobody would find it.
+    """
+    roots, family = set(roots), set[int]()
+    while new := roots.union(*map(_children_of, family)) - family:
+        _kill(new, signal.SIGSTOP)
+        family |= new
+    _kill(family)
+    for root in roots:
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(root, 0)
+    eventually(lambda: not any(map(is_alive, family)), what=lambda: f"gone: {[*filter(is_alive, family)]}")
+
+
+def _children_of(pid: int) -> set[int]:
+    """Of all its threads."""
+    found: set[int] = set()
+    with contextlib.suppress(OSError):  # it has ended
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            with contextlib.suppress(OSError):
+                found |= {int(child) for child in (thread / "children").read_text().split()}
+    return found
+
+
+def _kill(pids: Iterable[int], number: int = signal.SIGKILL) -> bool:
+    """Send a signal to each; say whether there was any."""
+    any_ = False
+    for pid in pids:
+        any_ = True
+        with contextlib.suppress(ProcessLookupError, PermissionError):  # gone, or another user's
+            os.kill(pid, number)
+    return any_

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 import socket
 import subprocess
 import sys
@@ -16,6 +15,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from tests.support import inherited
 from tests.support.eventually import eventually
 
 REGION = "us-east-1"
@@ -27,6 +27,9 @@ CREDENTIALS = {
 }
 
 MAX_RECEIVE_COUNT = 3
+
+RUNNING: set[int] = set()
+"""The pids of the servers whose block has not ended."""
 
 
 def free_port() -> int:
@@ -62,8 +65,8 @@ class Server:
 
 
 def environment(directory: Path, **more: str) -> dict[str, str]:
-    """Return an environment that carries nothing of the caller's but the path to programs."""
-    return {"PATH": os.environ["PATH"], "HOME": str(directory), "TMPDIR": str(directory), **more}
+    """Return an environment that carries nothing of the caller's but what programs need to be found and loaded."""
+    return inherited.for_programs() | {"HOME": str(directory), "TMPDIR": str(directory), **more}
 
 
 @contextlib.contextmanager
@@ -94,6 +97,7 @@ def moto(directory: Path) -> Iterator[Server]:
 def _running(command: list[str], env: dict[str, str], directory: Path, port: int) -> Iterator[Server]:
     with (directory / "server.log").open("wb") as log:
         process = subprocess.Popen(command, env=env, cwd=directory, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+    RUNNING.add(process.pid)
     client = connect(f"http://127.0.0.1:{port}")
     try:
         eventually(lambda: _answers(client, process), what=f"{command} answers on port {port}")
@@ -106,6 +110,7 @@ def _running(command: list[str], env: dict[str, str], directory: Path, port: int
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        RUNNING.discard(process.pid)
 
 
 def _answers(client: Any, process: subprocess.Popen[bytes]) -> bool:

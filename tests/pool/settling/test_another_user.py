@@ -2,30 +2,22 @@
 
 import os
 import signal
-import subprocess
 from dataclasses import replace
 
 import pytest
 
 from tests.pool.settling.test_outcomes import LOUD
+from tests.support.needs import NOBODY, SOMEBODY
 from tests.support.pool import Home, Launch
 from tests.support.servers import EMPTY, LiveQueue
 
-NOBODY = 65534
+pytestmark = pytest.mark.needs("another user")
 DEATH = replace(LOUD, kills=LOUD.kills | {"dispatcher.died"})
-CAPABLE = "+setuid,+dac_read_search,+dac_override"  # of becoming root and of reading this tree; not of killing
-SOMEBODY = ("setpriv", f"--reuid={NOBODY}", f"--inh-caps={CAPABLE}", f"--ambient-caps={CAPABLE}")
 
 
 @pytest.fixture(autouse=True)
-def allowed(home: Home) -> None:
-    """Skip where nobody may become somebody else."""
-    try:
-        tried = subprocess.run([*SOMEBODY, "true"], capture_output=True, text=True, check=False)
-    except FileNotFoundError as error:
-        pytest.skip(f"needs setpriv: {error}")
-    if tried.returncode or os.geteuid() != 0:
-        pytest.skip(f"needs to be root: {tried.stderr.strip()}")
+def theirs(home: Home) -> None:
+    """The test's directories are that user's."""
     for each in (home.directory, *home.directory.iterdir()):
         os.chown(each, NOBODY, -1)
 

@@ -53,6 +53,7 @@ def small_memory(home: Home) -> Iterator[Path]:  # noqa: ARG001  # the group is 
         yield path
 
 
+@pytest.mark.needs("memory")
 def test_the_oom_killer_itself(small_memory: Path, start: StartPool, queue: LiveQueue) -> None:
     us = str(os.getpid())
     (small_memory / "cgroup.procs").write_text(us)
@@ -113,6 +114,7 @@ def test_one_that_cannot_be_killed_yet_is_waited_for(
     assert not witness.broken
 
 
+@pytest.mark.needs("freezer")
 def test_a_frozen_one_outlives_its_dispatcher(
     home: Home, start: StartPool, queue: LiveQueue, proxy: FaultProxy
 ) -> None:

@@ -1,0 +1,52 @@
+"""What a run of the tests takes over from whoever started it: it is named here, all else is put away.
+
+Variables, ignored signals, the umask, limits and the time zone of the caller reach every program that a test starts; a
+test that passes with some of them and fails with others tells nothing of fleet.
+"""
+
+import os
+import resource
+import signal
+import time
+from pathlib import Path
+from types import FrameType
+
+PROGRAMS = ("PATH", "LD_LIBRARY_PATH")
+"""What a program needs to be found and loaded."""
+RUN = ("TMPDIR", "CI", "FLEET_HYPOTHESIS", "PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX")
+"""What else the run itself is told: where its files go, how much it tries."""
+RUN_PREFIX = "PYTEST_"
+"""pytest and its plugins talk to each other, and to their workers, in these."""
+IGNORABLE = (
+    *(signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGALRM, signal.SIGUSR1, signal.SIGUSR2),
+    *(signal.SIGCHLD, signal.SIGCONT, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU, signal.SIGWINCH),
+)
+
+
+def for_programs() -> dict[str, str]:
+    """The variables of the caller that every program of a test gets."""
+    return {name: os.environ[name] for name in PROGRAMS if name in os.environ}
+
+
+def put_away(home: Path) -> None:
+    """Make this process, and so all that it starts, what it is wherever the tests are run. `home` is an empty one."""
+    for name in list(os.environ):
+        if name not in (*PROGRAMS, *RUN) and not name.startswith(RUN_PREFIX):
+            del os.environ[name]
+    os.environ["HOME"] = str(home)  # the user's may have a configuration of AWS's
+    time.tzset()
+    os.umask(0o022)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))  # many jobs crash
+    _hear_signals()
+
+
+def _hear_signals() -> None:
+    """What nohup or a shell's background ignores we go on ignoring; what we start does not: an exec would keep it."""
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    for number in IGNORABLE:
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, _nothing)
+
+
+def _nothing(_number: int, _frame: FrameType | None) -> None:
+    pass

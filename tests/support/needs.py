@@ -1,0 +1,50 @@
+"""What a test may need of the machine: `@pytest.mark.needs("root")`. Without it the test is skipped before it begins.
+
+As a normal user many are; .ci/run has them run as root: `pytest -m needs`.
+"""
+
+import functools
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+
+from tests.support import cgroups
+
+CONTAINER = ("unshare", "--pid", "--fork", "--mount-proc")
+"""Runs a program as process 1."""
+NOBODY = 65534
+CAPABLE = "+setuid,+dac_read_search,+dac_override"  # of becoming root and of reading this tree; not of killing
+SOMEBODY = ("setpriv", f"--reuid={NOBODY}", f"--inh-caps={CAPABLE}", f"--ambient-caps={CAPABLE}")
+"""Runs a program as another user, who may become root."""
+
+
+@functools.cache
+def missing(what: str) -> str:
+    """Why a need cannot be met here, empty if it can."""
+    return NEEDS[what]()
+
+
+def _root() -> str:
+    return "" if os.geteuid() == 0 else "needs to be root"
+
+
+def _runs(*wrapper: str) -> str:
+    """Why a program that starts others cannot start any."""
+    if shutil.which(wrapper[0]) is None:
+        return f"needs {wrapper[0]}"
+    tried = subprocess.run([*wrapper, "true"], capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
+    return f"needs {wrapper[0]} to work: {tried.stderr.strip()}" if tried.returncode else ""
+
+
+def _controller(name: str) -> Callable[[], str]:
+    return lambda: "" if cgroups.usable(name) else f"needs the {name} controller of cgroup v1, and to be root"
+
+
+NEEDS: dict[str, Callable[[], str]] = {
+    "root": _root,
+    "another user": lambda: _root() or _runs(*SOMEBODY),
+    "pid namespace": lambda: _runs(*CONTAINER),
+    "freezer": _controller("freezer"),
+    "memory": _controller("memory"),
+}
