@@ -2,15 +2,14 @@
 
 from typing import TYPE_CHECKING, Any
 
-from fleet import version
-from fleet.api import Reject, Retry, message, notification
-from fleet.core.exits import Exit, Outcome, Settlement
-from fleet.core.queue import Message, QueueError, Trouble
-from fleet.core.sns import Notification
-
 if TYPE_CHECKING:
+    from fleet.api import Reject, Retry, message, notification
+    from fleet.core.exits import Exit, Outcome, Settlement
+    from fleet.core.queue import Message, QueueError, Trouble
+    from fleet.core.sns import Notification
     from fleet.endings import DispatcherError, Ending, JobError
     from fleet.library import Dispatcher, Queue
+    from fleet.version import VERSION as __version__  # noqa: N811 - what every package calls it
 
 __all__ = [
     "Dispatcher",
@@ -31,23 +30,38 @@ __all__ = [
     "message",
     "notification",
 ]
-__version__ = version.VERSION
 
-_LIBRARY = {
+_HOME = {
     "Dispatcher": "fleet.library",
     "DispatcherError": "fleet.endings",
     "Ending": "fleet.endings",
+    "Exit": "fleet.core.exits",
     "JobError": "fleet.endings",
+    "Message": "fleet.core.queue",
+    "Notification": "fleet.core.sns",
+    "Outcome": "fleet.core.exits",
     "Queue": "fleet.library",
+    "QueueError": "fleet.core.queue",
+    "Reject": "fleet.api",
+    "Retry": "fleet.api",
+    "Settlement": "fleet.core.exits",
+    "Trouble": "fleet.core.queue",
+    "message": "fleet.api",
+    "notification": "fleet.api",
 }
 
 
 if not TYPE_CHECKING:  # a type checker would take any name for good
 
     def __getattr__(name: str) -> Any:
-        """The library is imported when it is used: the processes of a pool do not carry it."""
-        if name not in _LIBRARY:
+        """Import what is exported when it is used: a pool's processes do not carry the library, a probe nothing."""
+        if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         import importlib
 
-        return getattr(importlib.import_module(_LIBRARY[name]), name)
+        if name == "__version__":
+            found = importlib.import_module("fleet.version").VERSION
+        else:
+            found = getattr(importlib.import_module(_HOME[name]), name)
+        globals()[name] = found
+        return found

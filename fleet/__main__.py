@@ -1,10 +1,11 @@
 """The program: the console script `fleet`, and `python -m fleet`.
 
-A Ctrl-C that comes before there is anything to end (the imports take a moment) ends it as it would end any program,
-without a traceback of the imports.
+What must be quick (`--version`, a liveness probe) is answered before typer is imported. A Ctrl-C that comes before
+there is anything to end (the imports take a moment) ends it as it would any program, without a traceback.
 """
 
 import signal
+import sys
 from typing import NoReturn
 
 
@@ -13,11 +14,25 @@ def main() -> NoReturn:
     caught = signal.getsignal(signal.SIGINT) is signal.default_int_handler  # else a shell has it ignored
     if caught:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-    from fleet import cli
+    _answer_quickly(sys.argv[1:])
+    from fleet.cli.main import main as run
 
     if caught:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    cli.main()
+    run()
+
+
+def _answer_quickly(arguments: list[str]) -> None:
+    """Return if it is nothing for here. `check` with a health file and no APP is what `health` was called before."""
+    if arguments[:1] == ["--version"]:
+        from fleet.version import VERSION
+
+        sys.stdout.write(f"fleet {VERSION}\n")
+        sys.exit(0)
+    if arguments[:1] in (["health"], ["check"]):
+        from fleet.cli.health import run
+
+        sys.exit(run(arguments[1:]))
 
 
 if __name__ == "__main__":

@@ -246,7 +246,7 @@ class Settings:
     health_file: str = option(
         None,
         Check(_path, right="a path", metavar="PATH"),
-        "What the pool does, as JSON, rewritten at least every 5 s; see fleet check.",
+        "What the pool does, as JSON, rewritten at least every 5 s; see fleet health.",
         shown="none",
     )
     verbose: bool = option(False, _FLAG, "As --log-level debug.", short="-v")

@@ -2,6 +2,7 @@
 
 DONE = 0
 FAULT = 1  # of fleet itself
+NO = 1  # of the commands that ask: no
 USAGE = 2
 UNSTABLE = 3  # the pool could not keep its dispatchers alive
 APP_UNUSABLE = 4

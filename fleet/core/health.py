@@ -1,11 +1,9 @@
-"""The health file: what is in it, and whether it speaks of a pool that lives.
+"""The health file: what is in it. `probe.py` judges it.
 
 The first eight keys are those of other workers' health files (Relay's `process_emails_from_sqs`), so that what reads
 those can read this; the rest is ours.
 """
 
-import json
-from datetime import datetime
 from typing import Any
 
 from fleet.core import status
@@ -31,22 +29,3 @@ def snapshot(pool: Pool, timestamp: str, version: str) -> dict[str, Any]:
         "desired": pool.desired,
         "version": version,
     }
-
-
-def judged(text: str, now: float, max_age: float) -> tuple[bool, str]:
-    """Whether the file's text speaks of a pool that lives at `now` (seconds since 1970), and a phrase that says why."""
-    try:
-        found = json.loads(text)
-        written = datetime.fromisoformat(found["timestamp"])
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return False, "it is no health file: it is not JSON with a timestamp"
-    if written.tzinfo is None:
-        return False, "its timestamp names no time zone"
-    age = now - written.timestamp()
-    if abs(age) > max_age:
-        when = f"{age:.0f} s ago" if age > 0 else f"{-age:.0f} s in the future"
-        return False, f"it was written {when}; --max-age is {max_age:g} s"
-    state = found.get("state", "alive")
-    if state == "stopped":
-        return False, "the pool has stopped"
-    return True, f"{state}, {found.get('busy', '?')} of {found.get('size', '?')} busy, written {age:.0f} s ago"

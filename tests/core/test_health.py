@@ -6,8 +6,9 @@ from dataclasses import replace
 import pytest
 
 from fleet.core.books import Counts, Level, Phase
-from fleet.core.health import judged, snapshot
+from fleet.core.health import snapshot
 from fleet.core.messages import Empty, PollFailed, Received
+from fleet.core.probe import judged
 from tests.core.story import BAD, DONE, STARVED, Story, running, working
 
 NOW = 1_800_000_000.0

@@ -214,7 +214,7 @@ def test_options_that_make_no_sense(home: Home, options: tuple[str, ...], says: 
 
 def test_without_the_extra_it_says_what_to_install(home: Home) -> None:
     """cryptography is hidden from this one process."""
-    hide = "import sys; sys.modules['cryptography'] = None; from fleet.cli import main; main()"
+    hide = "import sys; sys.modules['cryptography'] = None; from fleet.cli.main import main; main()"
     found = [
         subprocess.run(
             [sys.executable, "-c", hide, "start", "-q", "jobs", "--body", "sns", *more, "no_such_app:job"],

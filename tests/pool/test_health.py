@@ -1,6 +1,9 @@
-"""--health-file and `fleet check`: what a container's probe looks at."""
+"""--health-file and `fleet health`: what a container's probe looks at."""
 
 import json
+import os
+import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -94,8 +97,9 @@ def test_a_file_that_cannot_be_written_is_said_once_and_hurts_nobody(
     assert home.trace.bodies("done") == ["task"]
 
 
-def test_a_probe_finds_a_pool_alive_and_then_not(start: StartPool, home: Home, path: Path) -> None:
-    asked = ("check", "--health-file", str(path), "--max-age", "120")
+@pytest.mark.parametrize("command", ["health", "check"])  # `check` is what it was called first
+def test_a_probe_finds_a_pool_alive_and_then_not(start: StartPool, home: Home, path: Path, command: str) -> None:
+    asked = (command, "--health-file", str(path), "--max-age", "120")
     missing = run_fleet(home, *asked)
     assert missing.status == 1
     assert str(path) in missing.error_line
@@ -118,7 +122,7 @@ def test_a_pool_whose_master_is_gone_grows_old(start: StartPool, home: Home, pat
     pool.kill_master()
     old = read(path) | {"timestamp": "2020-01-01T00:00:00+00:00"}
     path.write_text(json.dumps(old))
-    ended = run_fleet(home, "check", "--health-file", str(path))
+    ended = run_fleet(home, "health", "--health-file", str(path))
     assert ended.status == 1
     assert "--max-age is 120 s" in ended.error_line
 
@@ -126,7 +130,7 @@ def test_a_pool_whose_master_is_gone_grows_old(start: StartPool, home: Home, pat
 def test_one_variable_is_enough_for_both(home: Home, start: StartPool, path: Path) -> None:
     start(FLEET_HEALTH_FILE=str(path))
     wait(path, state="running")
-    assert run_fleet(home, "check", env=home.environment(FLEET_HEALTH_FILE=str(path))).status == 0
+    assert run_fleet(home, "health", env=home.environment(FLEET_HEALTH_FILE=str(path))).status == 0
 
 
 @pytest.mark.parametrize(
@@ -140,7 +144,7 @@ def test_one_variable_is_enough_for_both(home: Home, start: StartPool, path: Pat
     ],
 )
 def test_a_probe_that_makes_no_sense(home: Home, arguments: tuple[str, ...], says: str) -> None:
-    ended = run_fleet(home, "check", *arguments)
+    ended = run_fleet(home, "health", *arguments)
     assert ended.status == 2
     assert says in ended.error_line
 
@@ -148,6 +152,50 @@ def test_a_probe_that_makes_no_sense(home: Home, arguments: tuple[str, ...], say
 @pytest.mark.parametrize("content", [b"", b"no JSON", b"\xff\xfe", b"[]"])
 def test_a_file_that_is_none(home: Home, path: Path, content: bytes) -> None:
     path.write_bytes(content)
-    ended = run_fleet(home, "check", "--health-file", str(path))
+    ended = run_fleet(home, "health", "--health-file", str(path))
     assert ended.status == 1
     assert "no health file" in ended.error_line
+
+
+def test_a_probe_looks_at_nothing_else(home: Home, path: Path) -> None:
+    """What is wrong with the pool's other settings is not the probe's to judge."""
+    path.write_text(json.dumps({"timestamp": datetime.now(UTC).isoformat(), "state": "paused"}))
+    bad = {"FLEET_WORKERS": "many", "FLEET_LOG_LEVEL": "loud", "FLEET_MAX_AGE": "60"}
+    found = run_fleet(home, "health", "-v", env=home.environment(FLEET_HEALTH_FILE=str(path), **bad))
+    assert (found.status, found.errors) == (0, "")
+    assert found.output.startswith("healthy: paused")
+    assert '"state": "paused"' in found.output
+    old = {"timestamp": "2020-01-01T00:00:00+00:00"}
+    path.write_text(json.dumps(old))
+    late = run_fleet(home, "health", env=home.environment(FLEET_HEALTH_FILE=str(path), **bad))
+    assert late.status == 1
+    assert "--max-age is 60 s" in late.error_line
+
+
+def test_the_file_may_be_named_in_fleet_toml(home: Home, path: Path) -> None:
+    path.write_text(json.dumps({"timestamp": datetime.now(UTC).isoformat()}))
+    config = path.with_name("pool.toml")
+    config.write_text(f"workers = 'many'\nhealth_file = '{path}'\n")
+    assert run_fleet(home, "health", "--config", str(config)).status == 0
+    config.write_text("health_file = [")
+    broken = run_fleet(home, "health", "--config", str(config))
+    assert broken.status == 2
+    assert str(config) in broken.error_line
+
+
+def test_a_pipe_in_its_place_does_not_keep_a_probe_waiting(home: Home, path: Path) -> None:
+    os.mkfifo(path)
+    found = run_fleet(home, "health", "--health-file", str(path))
+    assert found.status == 1
+    assert "no health file" in found.error_line
+
+
+@pytest.mark.parametrize("arguments", [("--version",), ("health", "--health-file", "x")])
+def test_what_must_be_quick_imports_nothing_big(arguments: tuple[str, ...]) -> None:
+    code = (
+        f"import sys; from fleet.__main__ import main; sys.argv[1:] = {arguments}\ntry: main()\n"
+        "except SystemExit: print(*sys.modules)"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(ended.stdout.split())
+    assert not loaded & {"typer", "rich", "botocore", "loguru", "asyncio", "fleet.settings", "fleet.core.pool"}

@@ -1,0 +1,71 @@
+"""argv → Settings → command. The only place that ends the program, with the contract's exit status."""
+
+import errno
+import os
+import signal
+import sys
+from typing import Annotated, NoReturn
+
+import typer
+
+from fleet.cli import config, health, operate, send, serve, simulate, start, status
+from fleet.cli.base import Failure, cli
+from fleet.core.exit_codes import DONE, FAULT, USAGE
+from fleet.system import host, log
+from fleet.version import VERSION
+
+COMMANDS = (start, status, operate, send, serve, config, simulate)  # importing them has registered them
+HELP_ORDER = ("start", "status", "scale", "pause", "resume", "stop", "send", "local", "health", "config", "simulate")
+
+
+@cli.command(name="health", add_help_option=False, context_settings={"ignore_unknown_options": True})
+def _health(arguments: Annotated[list[str] | None, typer.Argument()] = None) -> int:
+    """Tell whether a pool lives, by its health file: a container's liveness probe."""
+    return health.run(arguments or [])  # __main__.py has seen to it before typer was imported; this is for the help
+
+
+cli.registered_commands.sort(key=lambda each: HELP_ORDER.index(each.name or getattr(each.callback, "__name__", "")))
+
+
+def main() -> NoReturn:
+    """The console script."""
+    os.environ.setdefault("SPT_NOENV", "1")  # setproctitle: leave /proc/PID/environ alone
+    host.open_standard_streams()
+    try:
+        code = cli(prog_name="fleet", standalone_mode=False)
+    except Failure as failure:
+        host.complain(f"{failure.trace}fleet: {log.printable(str(failure))}\n")
+        code = failure.code
+    except typer.TyperException as error:
+        host.complain(_misused(error))
+        code = USAGE
+    except (typer.Abort, KeyboardInterrupt):
+        code = 128 + signal.SIGINT
+    except BrokenPipeError:  # whoever read our output has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        code = DONE
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is left in the buffer has no place either
+        host.complain(f"fleet: what it has to say has no place: {error.strerror}\n")
+        code = FAULT
+    sys.exit(code or 0)
+
+
+def _misused(error: typer.TyperException) -> str:
+    """What is wrong, and which page has more; of a command line without a word, that page."""
+    if len(sys.argv) == 1:
+        return f"{error.format_message()}\n"
+    context = getattr(error, "ctx", None)
+    return f"fleet: {error.format_message()} ({context.command_path if context else 'fleet'} --help)\n"
+
+
+@cli.callback(invoke_without_command=True)
+def _fleet(
+    version: Annotated[bool, typer.Option("--version", help="Say which version this is.")] = False,
+) -> int:
+    if version:
+        typer.echo(f"fleet {VERSION}")
+        raise typer.Exit(DONE)
+    return DONE
