@@ -69,6 +69,11 @@ class LoneEars:
         return self._borrowed.descriptors if self._borrowed else ()
 
     @property
+    def stopping(self) -> bool:
+        """There is nothing but this program to stop."""
+        return self.leaving
+
+    @property
     def blind(self) -> bool:
         """What is released while the program is told to leave may be swallowed by its siblings' polls."""
         return self.leaving

@@ -37,6 +37,11 @@ class Seat:
         return self._batch.ears.leaving
 
     @property
+    def stopping(self) -> bool:
+        """Everything of the pool stops."""
+        return self._batch.ears.stopping
+
+    @property
     def orphan(self) -> bool:
         """The master is gone. One that waits for its turn does not take that as leave to go."""
         return self._batch.ears.orphan and (self.runs or self.asks)

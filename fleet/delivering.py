@@ -147,9 +147,14 @@ class Delivering:
         if self._handler and (exit_ := self._handler.gone(self._but(self._job))):
             self._telling.handler_ended(self._handler, exit_)
             self._step(on.HandlerExited(now(), exit_))
+        if self._delivery.phase is Phase.DOUBTFUL and (heard := self._leaving()):
+            self._step(heard)
         if self._delivery.phase is Phase.HELD and (self._ears.freed or self._ears.orphan):
             self._step(on.Freed(now()))
         self._step(on.Due(now()))
+
+    def _leaving(self) -> on.Leaving | None:
+        return on.Leaving(now(), self._ears.stopping) if self._ears.leaving else None
 
     def _seen(self, exit_: Exit) -> None:
         self._bench.board.note(exit=exit_)
@@ -162,9 +167,9 @@ class Delivering:
         """One event, and everything that follows from it at once."""
         if self._delivery.phase is Phase.DONE:
             return
-        had_ended = self._delivery.exit is not None
+        had_ended = self._delivery.outcome is not None
         self._delivery, actions = core.step(self._delivery, event, self._rules_now())
-        news = self._delivery.exit is not None and not had_ended
+        news = self._delivery.outcome is not None and not had_ended
         hurried = self._delivery.outcome is Outcome.SUCCEEDED  # what is done is deleted first, and told then
         if news and not hurried:
             self._tell_end()
@@ -198,6 +203,8 @@ class Delivering:
                 return self._known()
             case on.Terminate() | on.Kill() | on.Freeze() if self._job is not None:
                 return self._stop(action, self._job)
+            case on.Doubt():
+                return self._leaving()
             case on.RunHandler():
                 return self._start_handler()
             case on.KillHandler() if self._handler is not None:

@@ -14,13 +14,14 @@ from fleet.system.signals import Wakeup
 class Ears:
     """Flags that the outside world sets, and the wait for it to do so.
 
-    `leaving`: take nothing more. `orphan`: the master is gone. `drain`: seconds that a running job has, as said
-    last and not acted on yet. `granted`: the master's leave to receive that many messages; `freed`: to release.
+    `leaving`: take nothing more. `stopping`: nor does anybody else. `orphan`: the master is gone. `drain`: seconds that
+    a running job has, as said last and not acted on yet. `granted`: the master's leave to receive that many messages;
+    `freed`: to release.
     """
 
     def __init__(self, plan: Plan, channel: Channel) -> None:
         self._plan, self._channel = plan, channel
-        self.leaving = self.orphan = self.freed = False
+        self.leaving = self.stopping = self.orphan = self.freed = False
         self.granted = 0
         self.drain: float | None = None
         self._wakeup = Wakeup([signal.SIGTERM])
@@ -60,7 +61,7 @@ class Ears:
                 case Grant(most):
                     self.granted = most
                 case Drain(seconds):
-                    self.leaving, self.drain = True, seconds
+                    self.leaving, self.stopping, self.drain = True, True, seconds
                 case Free():
                     self.freed = True
                 case _:
@@ -71,7 +72,7 @@ class Ears:
     def _alone(self) -> None:
         """The master is gone: finish what is in hand within the drain time-out, and leave."""
         if not self.orphan:
-            self.orphan = self.leaving = True
+            self.orphan = self.leaving = self.stopping = True
             self.drain = self._plan.drain_timeout
             self.poll.unregister(self._channel.fileno())
             self.poll.unregister(self._master)

@@ -84,6 +84,7 @@ def _watched(keeper: int, started: float, note: Slip, poll: select.poll) -> "Kep
     try:
         return Kept(keeper, started, note, poll)
     except OSError:  # no descriptor to be had: then nobody would see it end
+        note.ask_to_stop()
         processes.kill(keeper, signal.SIGTERM)
         with contextlib.suppress(ChildProcessError):
             processes.await_child(keeper)
@@ -131,6 +132,7 @@ class Kept:
     def kill(self, _others: Iterable[int] = ()) -> None:
         """Have the keeper kill everything."""
         if not self.over:
+            self._note.ask_to_stop()
             for number in (signal.SIGTERM, signal.SIGCONT):  # somebody may have stopped it
                 with contextlib.suppress(ProcessLookupError):
                     signal.pidfd_send_signal(self.pidfd, number)
@@ -172,7 +174,7 @@ class Kept:
 
 
 def _keep(act: Act, program: int, write: int, ours: Iterable[int], note: Slip) -> NoReturn:
-    """Be the keeper. All signals that matter are blocked, and stay so; TERM means: the program is dead, or wants it."""
+    """Be the keeper. All signals that matter are blocked, and stay so; TERM: the program may be dead, or want it."""
     try:
         os.setsid()  # what is sent to the program's group is not meant for us
         signals.forget_wakeup()
@@ -183,7 +185,7 @@ def _keep(act: Act, program: int, write: int, ours: Iterable[int], note: Slip) -
                 os.close(fd)
             job = _job(act, write)
             setproctitle.setproctitle("fleet: keeper")
-            _watch(job, note)
+            _watch(job, note, program)
     finally:
         processes.leave(0)
 
@@ -210,12 +212,18 @@ def _job(act: Act, write: int) -> int:
     return job
 
 
-def _watch(job: int, note: Slip) -> None:
-    """Until nothing is left of it. The job stays a zombie to the end, so that its pid and group are nobody else's."""
+def _watch(job: int, note: Slip, program: int) -> None:
+    """Until nothing is left of it. The job stays a zombie to the end, so that its pid and group are nobody else's.
+
+    A TERM that neither the program has sent nor its death is a stop of the whole control group: the program hears of
+    it too, and says what becomes of the job.
+    """
     while (death := processes.dead_child()) is None or death.pid != job:
         if death:
             processes.bury(death.pid)  # an orphan of the job's
-        elif signal.sigwait((signal.SIGCHLD, signal.SIGTERM)) == signal.SIGTERM:
+        elif signal.sigwait((signal.SIGCHLD, signal.SIGTERM)) == signal.SIGTERM and (
+            note.stop_asked or os.getppid() != program
+        ):
             processes.kill(job, signal.SIGKILL)  # it may not lead its group yet
             processes.kill_group(job, signal.SIGKILL)
     ended = (death.exit.code, death.exit.signal)

@@ -21,9 +21,9 @@ Act = Callable[[int], NoReturn]
 class Ears(Protocol):
     """What is heard while a delivery is worked on: flags, and the wait for the world to set them.
 
-    `leaving`: take nothing more. `orphan`: the master is gone. `blind`: nobody knows what our siblings poll, so what
-    is released must be hidden until such polls are over. `drain`: seconds that a running job has, as said last and
-    not acted on yet. `freed`: leave to release.
+    `leaving`: take nothing more. `stopping`: nor does anybody else, as far as is known. `orphan`: the master is gone.
+    `blind`: nobody knows what our siblings poll, so what is released must be hidden until such polls are over. `drain`:
+    seconds that a running job has, as said last and not acted on yet. `freed`: leave to release.
     """
 
     poll: select.poll
@@ -32,6 +32,9 @@ class Ears(Protocol):
 
     @property
     def leaving(self) -> bool: ...
+
+    @property
+    def stopping(self) -> bool: ...
 
     @property
     def orphan(self) -> bool: ...

@@ -1,7 +1,7 @@
 """One message, from the answer that brought it to its settlement.
 
                                             ┌── died by a signal of its own ──▶ HANDLING ──┐
-    received ──run──▶ RUNNING ──exit────────┴─────────────────────────────────────────────┴▶ JUDGING
+    received ──run──▶ RUNNING ──exit──(DOUBTFUL)┴──────────────────────────────────────────┴▶ JUDGING
         │                │ stop                                                           ▲     │
         │                ├── no exit handler ──▶ STOPPING ──exit──────────────────────────┤     │ verdict
         │                └── exit handler ──▶ FROZEN ──▶ HANDLING ──▶ KILLING ──exit──────┘     │
@@ -10,6 +10,9 @@
                                    └──confirmed, or too late──▶ DONE ◀───────── leave ──────────┘
 
 RUNNING   the job's process exists.
+DOUBTFUL  the job has ended as one does whom a supervisor stops, and not by our doing. A stop of the whole control group
+          reaches jobs too, often first: until `doubt_until` it is waited whether that is what happens. Then the job
+          was stopped; else its end was its own.
 STOPPING  it was told to stop (SIGTERM to its group) and is killed when `kill_at` comes.
 FROZEN    everything of it was stopped (SIGSTOP), so that the exit handler sees it as it was. A job that had
           already finished is settled as finished.
@@ -69,6 +72,7 @@ from fleet.core.delivery_events import (
     Kill,
     KillHandler,
     Known,
+    Leaving,
     NotKnown,
     NotStarted,
     Settle,
@@ -77,7 +81,7 @@ from fleet.core.delivery_events import (
     StopBy,
 )
 from fleet.core.exits import Facts, Settlement, Verdict
-from fleet.core.handling import exited, handle, handler_exited, stop_due, stop_job
+from fleet.core.handling import ended_by_itself, exited, handle, handler_exited, leaving, stop_due, stop_job
 from fleet.core.lease import EXTEND_RETRY, checked, extension, kept, third
 from fleet.core.settling import (
     LATE_DELETE,
@@ -149,6 +153,8 @@ def wakes_at(delivery: Delivery) -> float:
     match delivery.phase:
         case Phase.RUNNING:
             return min(lease, delivery.stop_at, delivery.timeout_at)
+        case Phase.DOUBTFUL:
+            return min(lease, delivery.doubt_until)
         case Phase.STOPPING:
             return min(lease, delivery.kill_at)
         case Phase.HANDLING:
@@ -211,6 +217,9 @@ def step(delivery: Delivery, event: Event, rules: Rules) -> Step:
         case StopBy(at):
             only(delivery, event, Phase.RUNNING)
             return replace(delivery, stop_at=min(delivery.stop_at, at)), ()
+        case Leaving(now, stops):
+            only(delivery, event, Phase.DOUBTFUL)
+            return leaving(delivery, now, stops, rules)
         case Freed(now):
             only(delivery, event, Phase.HELD)
             delivery, said = checked(delivery, now)
@@ -247,6 +256,8 @@ def _due(delivery: Delivery, now: float, rules: Rules) -> Step:
     if delivery.phase is Phase.RUNNING and (reason := stop_due(delivery, now, rules)):
         delivery, more = stop_job(delivery, now, reason, rules)
         actions.extend(more)
+    if delivery.phase is Phase.DOUBTFUL and now >= delivery.doubt_until:
+        return then(tuple(actions), ended_by_itself(delivery, now, None, rules))
     if delivery.phase is Phase.STOPPING and now >= delivery.kill_at:
         delivery = replace(delivery, kill_at=inf)
         actions.append(Kill())

@@ -30,6 +30,7 @@ class Phase(Enum):
     """Where a delivery stands; see the diagram above."""
 
     RUNNING = auto()
+    DOUBTFUL = auto()
     STOPPING = auto()
     FROZEN = auto()
     HANDLING = auto()
@@ -79,6 +80,7 @@ class Delivery:
     stop_at: float = inf
     timeout_at: float = inf
     kill_at: float = inf
+    doubt_until: float = inf
     lost: bool = False
     stop: Stop | None = None
     exit: Exit | None = None

@@ -89,6 +89,14 @@ class StopBy:
 
 
 @dataclass(frozen=True, slots=True)
+class Leaving:
+    """The dispatcher takes nothing more. `stops`: everything stops, not this dispatcher alone."""
+
+    now: float
+    stops: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Freed:
     """What is released now cannot be swallowed."""
 
@@ -124,6 +132,7 @@ Event = (
     | Extended
     | ExtendFailed
     | StopBy
+    | Leaving
     | Freed
     | SettleDone
     | SettleFailed
@@ -151,6 +160,11 @@ class Kill:
 @dataclass(frozen=True, slots=True)
 class Freeze:
     """SIGSTOP to everything that belongs to the job; the answer is Frozen, or Exited if it had finished."""
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """Look whether everything stops; the answer is Leaving, or nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,5 +212,17 @@ class End:
 
 
 Action = (
-    Extend | Terminate | Kill | Freeze | RunHandler | KillHandler | Ask | Hold | Settle | LeaseLost | LimitReached | End
+    Extend
+    | Terminate
+    | Kill
+    | Freeze
+    | Doubt
+    | RunHandler
+    | KillHandler
+    | Ask
+    | Hold
+    | Settle
+    | LeaseLost
+    | LimitReached
+    | End
 )

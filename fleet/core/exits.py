@@ -9,6 +9,8 @@
 | ran into --job-timeout                | timed_out   | as failed                                               |
 | died by a signal of its own           | signalled   | release after --retry-delay, else min(lease, 5·2ⁿ⁻¹) s  |
 | was stopped by fleet                  | stopped     | release, so that others can have it                     |
+| ended by TERM, INT, HUP or QUIT of    | stopped     | the same, if everything stops within DOUBT seconds      |
+| others, or with 128 + its number      |             | (delivery.py); else signalled, or failed                |
 | was killed because its lease was lost | stopped     | leave: somebody else may have it                        |
 
 On top of that: --delete-failed deletes what failed, timed out or was signalled. On the last attempt --dead-letter
@@ -26,6 +28,10 @@ CLD_EXITED = 1  # si_code of waitid(2): left by itself; si_status is its exit st
 REJECT, RETRY = 65, 75  # sysexits.h: EX_DATAERR, EX_TEMPFAIL
 CRASH_DELAY = 5.0  # seconds: a crashing message must not spin
 JITTER = 0.1  # of a retry delay, both ways
+
+
+STOPPING = frozenset({1, 2, 3, 15})  # HUP, INT, QUIT, TERM: what supervisors and terminals end programs with
+BY_SIGNAL = 128  # an exit status of that and a signal's number says: ended because of it
 
 
 class Outcome(StrEnum):
@@ -112,6 +118,11 @@ class Verdict:
 def from_siginfo(si_code: int, si_status: int) -> Exit:
     """The exit that waitid(2) reported."""
     return Exit(code=si_status) if si_code == CLD_EXITED else Exit(signal=si_status)
+
+
+def stopped_from_outside(how: Exit) -> bool:
+    """Whether it ended as one does whom a supervisor stops: a stop of the whole control group reaches jobs too."""
+    return how.signal in STOPPING or (how.code is not None and how.code - BY_SIGNAL in STOPPING)
 
 
 def outcome(how: Exit, stop: Stop | None = None) -> Outcome:

@@ -18,6 +18,7 @@ from fleet.core.delivery import KEPT, LONGEST, Delivery, Handled, Illegal, Phase
 from fleet.core.delivery_events import (
     Action,
     Ask,
+    Doubt,
     Due,
     End,
     Event,
@@ -34,6 +35,7 @@ from fleet.core.delivery_events import (
     KillHandler,
     Known,
     LeaseLost,
+    Leaving,
     LimitReached,
     NotKnown,
     NotStarted,
@@ -50,7 +52,8 @@ LUCK = st.floats(0, 1, exclude_max=True)
 SHORT = st.floats(0, 5)
 PAUSES = st.one_of(SHORT, st.floats(0, 100), st.sampled_from([0.0, 1000.0, LONGEST - 100.0, LONGEST]))
 GOOD, KILLED = Exit(code=0), Exit(signal=9)
-EXITS = st.sampled_from([GOOD, Exit(code=1), Exit(code=65), Exit(code=75), KILLED, Exit(signal=11), Exit(signal=15)])
+OUTSIDE = (Exit(signal=15), Exit(signal=2), Exit(code=143))  # as one ends whom a supervisor stops
+EXITS = st.sampled_from([GOOD, Exit(code=1), Exit(code=65), Exit(code=75), KILLED, Exit(signal=11), *OUTSIDE])
 OPTIONS = st.builds(
     Rules,
     visibility=st.sampled_from([2.0, 2.9, 5.0, 20.0, 60.0, 600.0, LONGEST]),
@@ -67,9 +70,10 @@ LATE_DELETE = 300.0  # seconds: for which a standard queue takes a delete withou
 
 ENDING = {Phase.JUDGING, Phase.HELD, Phase.SETTLING, Phase.DONE}
 FOLLOWING = {
-    Phase.RUNNING: {Phase.STOPPING, Phase.FROZEN, Phase.HANDLING, *ENDING},
+    Phase.RUNNING: {Phase.DOUBTFUL, Phase.STOPPING, Phase.FROZEN, Phase.HANDLING, *ENDING},
+    Phase.DOUBTFUL: {Phase.HANDLING, *ENDING},
     Phase.STOPPING: ENDING,
-    Phase.FROZEN: {Phase.HANDLING, *ENDING},
+    Phase.FROZEN: {Phase.DOUBTFUL, Phase.HANDLING, *ENDING},
     Phase.HANDLING: {Phase.KILLING, *ENDING},
     Phase.KILLING: ENDING,
     Phase.JUDGING: ENDING,
@@ -79,6 +83,7 @@ FOLLOWING = {
 }
 LEGAL: dict[Phase, set[Any]] = {
     Phase.RUNNING: {Exited, NotStarted, StopBy},
+    Phase.DOUBTFUL: {Leaving},
     Phase.STOPPING: {Exited},
     Phase.FROZEN: {Exited, Frozen},
     Phase.HANDLING: {Exited, HandlerExited},
@@ -105,6 +110,7 @@ class Answer:
     finished: Exit | None  # the job, when it is to be frozen
     lingers: bool  # something of it that cannot be killed at once
     forks: bool  # the host has a process for the handler
+    stops: bool | None  # everything, or this dispatcher alone; None: nothing was heard
 
 
 ANSWERS = st.builds(
@@ -119,6 +125,7 @@ ANSWERS = st.builds(
     finished=st.none() | EXITS,
     lingers=st.booleans(),
     forks=st.sampled_from([True, True, True, False]),
+    stops=st.none() | st.booleans(),
 )
 
 
@@ -138,10 +145,11 @@ class DeliveryModel(RuleBasedStateMachine):
         self.stop_at = self.timeout_at = inf
         self.stop: Stop | None = None
         self.stopped_at = inf
+        self.doubt_until = inf
         self.job = self.frozen = self.killed = False
         self.exited: Exit | None = None
         self.outcome: Outcome | None = None
-        self.handler = self.handler_killed = False
+        self.handler = self.handler_killed = self.handler_ended = False
         self.handler_tries = 0
         self.handler_until = inf
         self.handled: Handled | None = None
@@ -206,6 +214,10 @@ class DeliveryModel(RuleBasedStateMachine):
                 self.ask(answer)
             case Terminate() | Freeze():
                 self.is_stopped(action, now, answer)
+            case Doubt():
+                assert not self.job
+                if answer.stops is not None:
+                    self.leaves(answer.stops, answer)
             case Kill():
                 self.is_killed(now)
             case RunHandler():
@@ -352,7 +364,7 @@ class DeliveryModel(RuleBasedStateMachine):
     def is_killed(self, now: float) -> None:
         assert self.job
         if self.frozen:
-            assert self.handler_tries == 1
+            assert self.handler_tries == 1 or self.handler_ended
             assert not self.handler or self.handler_killed
         else:
             assert not self.killed
@@ -364,12 +376,12 @@ class DeliveryModel(RuleBasedStateMachine):
         assert self.options.handler
         assert not self.handler
         if self.handler_tries:
-            assert self.handler_killed
-            assert not self.job
+            assert self.handler_killed != self.handler_ended
+            assert self.handler_ended or not self.job
         elif self.job:
             assert self.frozen
         else:
-            assert self.outcome is Outcome.SIGNALLED
+            assert self.outcome in (Outcome.SIGNALLED, Outcome.INTERRUPTED)
         self.handler_tries += 1
         assert self.handler_tries <= 2
         self.handler, self.handler_killed = True, False
@@ -379,14 +391,30 @@ class DeliveryModel(RuleBasedStateMachine):
 
     def dies(self, how: Exit, answer: Answer) -> None:
         """The job is gone."""
-        if not self.frozen and self.stopped_at == inf:
+        by_itself = not self.frozen and self.stopped_at == inf
+        if by_itself:
             self.stop = None
         self.job, self.exited = False, how
         self.stop_at = self.timeout_at = inf
-        self.outcome = self.meant(how)
+        if by_itself and how in OUTSIDE:
+            self.doubt_until = self.now + 2
+        else:
+            self.outcome = self.meant(how)
         if self.outcome is Outcome.SUCCEEDED:
             self.decided = Verdict(Settlement.DELETE, "its job succeeded")
         self.happens(Exited(self.now, how), answer)
+
+    def leaves(self, stops: bool, answer: Answer) -> None:
+        """The dispatcher is to leave, and perhaps everybody: the word of it, or that it was heard before."""
+        if stops or self.now >= self.doubt_until:
+            self.is_clear(Stop.INTERRUPTED)
+        self.happens(Leaving(self.now, stops), answer)
+
+    def is_clear(self, stop: Stop | None) -> None:
+        """Why the job has ended."""
+        assert self.exited is not None
+        self.doubt_until, self.stop = inf, stop
+        self.outcome = self.meant(self.exited)
 
     def meant(self, how: Exit) -> Outcome:
         known = {0: Outcome.SUCCEEDED, 75: Outcome.RETRIED, 65: Outcome.REJECTED}
@@ -398,7 +426,9 @@ class DeliveryModel(RuleBasedStateMachine):
 
     def handler_dies(self, how: Exit, answer: Answer) -> None:
         by_itself = how.code is not None or not self.handler_killed
-        if by_itself:
+        if by_itself and self.handler_tries == 1 and how in OUTSIDE:
+            self.handler_ended, self.handler_killed = True, False
+        elif by_itself:
             self.handled = Handled.DONE if how == GOOD else Handled.FAILED
         elif self.handler_tries == 2:
             self.handled = Handled.TIMED_OUT_TWICE
@@ -428,6 +458,8 @@ class DeliveryModel(RuleBasedStateMachine):
         planned, asked = step(before, Due(now), self.options)
         assert wakes_at(planned) > now
         assert due or (not asked and planned == before)
+        if now >= self.doubt_until:
+            self.is_clear(None)
         self.happens(Due(now), answer)
 
     @precondition(lambda self: self.job)
@@ -455,6 +487,11 @@ class DeliveryModel(RuleBasedStateMachine):
         self.stop_at = min(self.stop_at, self.now + seconds)
         assert self.happens(StopBy(self.now + seconds), answer) == ()
 
+    @precondition(lambda self: self.delivery.phase is Phase.DOUBTFUL)
+    @rule(stops=st.booleans(), answer=ANSWERS)
+    def the_dispatcher_is_told_to_leave(self, stops: bool, answer: Answer) -> None:
+        self.leaves(stops, answer)
+
     @precondition(lambda self: self.delivery.phase is Phase.HELD)
     @rule(answer=ANSWERS)
     def the_master_frees_it(self, answer: Answer) -> None:
@@ -471,6 +508,7 @@ class DeliveryModel(RuleBasedStateMachine):
             Known(self.now, None, False, None, 0.5),
             NotKnown(self.now, 0.5),
             StopBy(self.now),
+            Leaving(self.now, stops=True),
             Freed(self.now),
             SettleDone(),
             SettleFailed(self.now, 0.5),
@@ -514,6 +552,8 @@ class DeliveryModel(RuleBasedStateMachine):
         assert delivery.timeout_at == self.timeout_at
         stopping = delivery.phase is Phase.STOPPING and not self.killed
         assert delivery.kill_at == (self.stopped_at + self.options.exit_timeout if stopping else inf)
+        assert delivery.doubt_until == self.doubt_until
+        assert (delivery.doubt_until < inf) == (delivery.phase is Phase.DOUBTFUL)
         assert delivery.handler_until == self.handler_until
         assert (delivery.ask_at < inf) == (delivery.phase is Phase.JUDGING) or delivery.phase is Phase.DONE
         assert (delivery.settle_at < inf) == (delivery.phase is Phase.SETTLING)
@@ -558,7 +598,7 @@ class DeliveryModel(RuleBasedStateMachine):
             assert delivery.settlement is (self.confirmed or Settlement.LEAVE)
             assert delivery.verdict is not None
             assert delivery.verdict.delay == 0 or self.confirmed
-        elif self.anything_lives() or delivery.phase is Phase.JUDGING:
+        elif self.anything_lives() or delivery.phase in (Phase.DOUBTFUL, Phase.JUDGING):
             assert delivery.verdict is None
         else:
             assert delivery.verdict == self.decided

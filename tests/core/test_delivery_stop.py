@@ -9,6 +9,7 @@ from fleet.core.delivery import Handled, Phase, Rules
 from fleet.core.delivery_events import (
     Action,
     Ask,
+    Doubt,
     End,
     Exited,
     Extend,
@@ -20,6 +21,7 @@ from fleet.core.delivery_events import (
     Kill,
     KillHandler,
     LeaseLost,
+    Leaving,
     RunHandler,
     Settle,
     SettleDone,
@@ -146,6 +148,91 @@ def test_a_job_that_finishes_although_it_was_told_to_stop_is_deleted() -> None:
     story = stopping()
     assert story.happens(Exited(2.0, GOOD)) == [DELETE]
     assert story.delivery.outcome is Outcome.SUCCEEDED
+
+
+# A stop of everything, which reaches jobs too.
+
+OUTSIDE = [*(Exit(signal=number) for number in (1, 2, 3, 15)), *(Exit(code=128 + number) for number in (1, 2, 3, 15))]
+
+
+def doubtful(rules: Rules = RULES, how: Exit = OUTSIDE[3]) -> Story:
+    """Its job has ended at 5, by nobody's known doing."""
+    story = running(rules)
+    assert story.happens(Exited(5.0, how)) == [Doubt()]
+    assert (story.phase, story.delivery.exit, story.delivery.outcome) == (Phase.DOUBTFUL, how, None)
+    return story
+
+
+@pytest.mark.parametrize("how", OUTSIDE)
+def test_a_job_that_a_stop_of_everything_has_ended_was_stopped(how: Exit) -> None:
+    """Handed back at once; never deleted as a failure."""
+    story = doubtful(replace(RULES, policy=Policy(delete_failed=True, retry_delay=(600.0,))), how)
+    assert story.happens(Leaving(6.9, stops=True)) == [Ask()]
+    assert (story.delivery.outcome, story.delivery.stop) == (Outcome.INTERRUPTED, Stop.INTERRUPTED)
+    assert story.known(6.9) == [Hold()]
+    assert story.happens(Freed(7.0)) == [GIVE_BACK_STOPPED]
+
+
+@pytest.mark.parametrize("how", OUTSIDE)
+def test_else_its_end_was_its_own(how: Exit) -> None:
+    story = doubtful(how=how)
+    assert story.at(6.7) == [Extend(60)], "its lease is kept"
+    story.extended(6.7)
+    assert story.wakes_at == 7.0
+    assert story.at(6.999) == []
+    assert story.at(7.0) == [Ask()]
+    assert story.delivery.outcome is (Outcome.SIGNALLED if how.signal else Outcome.FAILED)
+    assert story.delivery.stop is None
+
+
+def test_a_dispatcher_that_leaves_alone_waits_for_the_masters_word() -> None:
+    """What is released before he knows of the stop could be swallowed by a sibling's poll."""
+    story = doubtful()
+    assert story.happens(Leaving(6.0, stops=False)) == []
+    assert story.phase is Phase.DOUBTFUL
+    assert story.happens(Leaving(7.0, stops=False)) == [Ask()]
+    assert story.delivery.outcome is Outcome.INTERRUPTED
+
+
+@pytest.mark.parametrize("how", OUTSIDE)
+def test_one_whom_we_have_told_to_stop_is_not_doubted(how: Exit) -> None:
+    story = stopping(replace(RULES, job_timeout=1.0))
+    assert story.happens(Exited(2.0, how)) == [Ask()]
+    assert story.delivery.outcome is Outcome.INTERRUPTED
+
+
+def test_one_that_had_ended_before_it_was_frozen_is_doubted() -> None:
+    story = running(replace(HANDLED, job_timeout=1.0))
+    assert story.at(1.0) == [Freeze()]
+    assert story.happens(Exited(1.0, Exit(signal=15))) == [Doubt()]
+    assert story.at(3.0) == [RunHandler()]
+    assert (story.delivery.outcome, story.delivery.stop) == (Outcome.SIGNALLED, None)
+
+
+@pytest.mark.parametrize("how", OUTSIDE)
+def test_the_exit_handler_of_one_that_was_stopped_so_finds_it_gone(how: Exit) -> None:
+    story = doubtful(HANDLED, how)
+    assert story.happens(Leaving(5.1, stops=True)) == [RunHandler()]
+    assert story.happens(HandlerExited(6.0, GOOD)) == [Ask()]
+    assert story.known(6.0) == [Hold()]
+
+
+def test_a_lease_that_is_lost_meanwhile_is_said_and_the_message_left() -> None:
+    story = doubtful()
+    story.at(6.7)
+    assert story.at(20.0) == [LeaseLost(), Ask()]
+    assert story.known(20.0) == [End()]
+    assert story.delivery.verdict == Verdict(Settlement.LEAVE, "its lease was lost")
+
+
+@pytest.mark.parametrize("how", OUTSIDE)
+def test_an_exit_handler_that_a_stop_of_everything_has_ended_runs_once_more(how: Exit) -> None:
+    """Beside the job as it is: frozen, or gone."""
+    for story in (handling(), mourning()):
+        assert story.happens(HandlerExited(3.0, how)) == [RunHandler()]
+        assert story.delivery.handler_until == 8.0
+        assert story.happens(HandlerExited(4.0, how)) in ([Kill()], [Ask()])
+        assert story.delivery.handled is Handled.FAILED
 
 
 # With an exit handler.

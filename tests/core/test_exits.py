@@ -19,6 +19,7 @@ from fleet.core.exits import (
     ended_badly,
     from_siginfo,
     outcome,
+    stopped_from_outside,
     verdict,
 )
 
@@ -99,6 +100,19 @@ def test_what_the_kernel_reports_is_an_exit(si_code: int, si_status: int, how: E
 )
 def test_an_exit_is_an_outcome(how: Exit, stop: Stop | None, what: Outcome) -> None:
     assert outcome(how, stop) is what
+
+
+@pytest.mark.parametrize(
+    ("how", "outside"),
+    [
+        *((Exit(signal=number), True) for number in (1, 2, 3, 15)),
+        *((Exit(code=128 + number), True) for number in (1, 2, 3, 15)),
+        *((Exit(signal=number), False) for number in (6, 9, 10, 11, 13, 14)),
+        *((Exit(code=code), False) for code in (0, 1, 2, 15, 65, 75, 128, 134, 137, 139, 255)),
+    ],
+)
+def test_what_ends_as_a_supervisor_ends_programs(how: Exit, outside: bool) -> None:
+    assert stopped_from_outside(how) is outside
 
 
 # Settlement: the table, line by line.

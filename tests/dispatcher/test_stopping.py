@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from fleet.core.delivery import Handled, Rules
-from fleet.core.exits import Exit, Outcome, Settlement, Stop
+from fleet.core.exits import Exit, Outcome, Policy, Settlement, Stop
 from fleet.core.queue import Trouble
 from tests.dispatcher.conftest import run
 from tests.support.workbench import BAD, GOOD, HANDLED, PLAN, SEGV, World
@@ -33,6 +33,57 @@ def test_a_drain_stops_the_job_when_its_time_is_over(world: World) -> None:
     assert world.told("job.stopped")[0]["stopped_by"] == Stop.INTERRUPTED.value
     assert world.ears.drain is None, "it has been acted on"
     assert world.slip.stop_asked
+
+
+def test_a_job_that_a_stop_of_everything_reached_first_was_stopped(world: World) -> None:
+    """It is told when that is known; and there is no drain of its own."""
+    world.ends(3.0, Exit(signal=15))
+    world.at(4.0, lambda: world.ears.drains(40.0))
+    run(world, Rules(policy=Policy(delete_failed=True)))
+    assert world.only("delete", "release", "terminate") == ["release message-1 0"]
+    (told,) = world.told("job.stopped")
+    assert (told["exit"], told["stopped_by"], told["duration"]) == ("SIGTERM", "interrupted", 2.0)
+    assert world.time == 4.0
+    assert world.settled.outcome is Outcome.INTERRUPTED
+    assert not world.settled.bad
+
+
+def test_one_that_a_stop_reached_later_is_known_at_once(world: World) -> None:
+    world.at(2.0, lambda: world.ears.drains(40.0))
+    world.ends(3.0, Exit(code=143))
+    run(world)
+    assert world.time == 3.0
+    assert world.settled.outcome is Outcome.INTERRUPTED
+
+
+def test_one_that_ends_by_a_signal_alone_has_died_by_it(world: World) -> None:
+    world.ends(3.0, Exit(signal=15))
+    run(world, Rules(policy=Policy(delete_failed=True)))
+    assert world.only("delete", "release") == ["delete message-1"]
+    assert world.time == 5.0
+    (told,) = world.told("job.signalled")
+    assert told["stopped_by"] is None
+
+
+def test_the_word_to_one_dispatcher_waits_for_the_masters(world: World) -> None:
+    world.ends(3.0, Exit(signal=15))
+    world.at(3.5, lambda: setattr(world.ears, "leaving", True))
+    run(world)
+    assert world.time == 5.0
+    assert world.settled.outcome is Outcome.INTERRUPTED
+
+
+def test_what_was_heard_counts_though_the_time_is_over(world: World) -> None:
+    """All of us were stopped for a minute."""
+    world.ends(3.0, Exit(signal=15))
+
+    def later() -> None:
+        world.time = 19.0
+        world.ears.drains(40.0)
+
+    world.at(4.0, later)
+    run(world)
+    assert world.settled.outcome is Outcome.INTERRUPTED
 
 
 def test_a_shorter_drain_counts_and_a_longer_one_does_not(world: World) -> None:

@@ -239,8 +239,7 @@ fleet.Dispatcher(queue("a"), wait_time=0, drain_timeout=0).dispatch(job, exit_ha
     home.wait_empty()
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_a_keeper_that_is_ended_is_the_jobs_death(run: Run, number: signal.Signals) -> None:
+def test_a_keeper_that_is_killed_is_the_jobs_death(run: Run) -> None:
     program = run(
         """
         def job(body):
@@ -254,9 +253,30 @@ def test_a_keeper_that_is_ended_is_the_jobs_death(run: Run, number: signal.Signa
         """
     )
     ((job, keeper),) = program.words.wait("started")
-    os.kill(keeper, number)
+    os.kill(keeper, signal.SIGKILL)
     assert program.wait() == 0, program.errors()
     assert program.words.of("failed") == [[signal.SIGKILL, "released"]]
+    eventually(lambda: not is_alive(job), what="the job is gone")
+
+
+def test_a_signal_to_the_keeper_alone_is_not_the_jobs_business(run: Run, home: Home) -> None:
+    """It comes to every process when everything is stopped; what becomes of the job, the program decides."""
+    gate = home.gate("end")
+    program = run(
+        """
+        def job(body):
+            word("started", os.getpid(), os.getppid())
+            pass_gate("end")
+        word("returned", fleet.Dispatcher(queue("a"), wait_time=0).dispatch(job))
+        """
+    )
+    ((job, keeper),) = program.words.wait("started")
+    os.kill(keeper, signal.SIGTERM)
+    pending = Path(f"/proc/{keeper}/status")
+    eventually(lambda: "ShdPnd:\t0000000000000000" in pending.read_text(), what="it has been taken")
+    gate.open()
+    assert program.wait() == 0, program.errors()
+    assert program.words.of("returned") == [[True]]
     eventually(lambda: not is_alive(job), what="the job is gone")
 
 

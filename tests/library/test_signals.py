@@ -73,6 +73,53 @@ def test_a_signal_to_the_whole_group_is_the_same(run: Run, home: Home) -> None:
     assert program.calls("release") == [["m1", 1]]
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP])
+def test_a_signal_to_every_process_is_the_same(run: Run, home: Home, number: signal.Signals) -> None:
+    """A stop of the whole control group: the job first, its keeper, and the program last."""
+    home.gate("never")
+    program = run(
+        """
+        import resource
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        def job(body):
+            word("started", os.getpid(), os.getppid())
+            pass_gate("never")
+        def handler(body):
+            word("handled")
+        lone = fleet.Dispatcher(queue("a"), wait_time=0, drain_timeout=60)
+        signal.signal(signal.Signals[sys.argv[1]], lambda *_: word("own"))
+        word("returned", lone.dispatch(job, exit_handler=handler), lone.last.outcome, lone.last.exit.signal)
+        """,
+        number.name,
+    )
+    ((job, keeper),) = program.words.wait("started")
+    for pid in (job, keeper, program.process.pid):
+        os.kill(pid, number)
+    assert program.wait() == 0, program.errors()
+    assert program.words.of("returned") == [[False, "stopped", number]]
+    assert program.words.of("handled") == [[]]
+    assert program.calls("release") == [["m1", 1]]
+
+
+def test_a_job_that_alone_is_signalled_has_died_by_it(run: Run, home: Home) -> None:
+    home.gate("never")
+    program = run(
+        """
+        def job(body):
+            word("started", os.getpid())
+            pass_gate("never")
+        try:
+            fleet.Dispatcher(queue("a"), wait_time=0).dispatch(job)
+        except fleet.JobError as error:
+            word("failed", error.exit.signal)
+        """
+    )
+    ((job,),) = program.words.wait("started")
+    os.kill(job, signal.SIGTERM)
+    assert program.wait() == 0, program.errors()
+    assert program.words.of("failed") == [[signal.SIGTERM]]
+
+
 def test_without_a_handler_the_job_is_told_to_stop(run: Run) -> None:
     program = run(
         """

@@ -146,7 +146,7 @@ class Ears:
     def __init__(self, world: World) -> None:
         self._world = world
         self.poll = select.poll()
-        self.freed = self.leaving = self.orphan = self.blind = False
+        self.freed = self.leaving = self.stopping = self.orphan = self.blind = False
         self.drain: float | None = None
         self.granted = 0
         self.deaf = False
@@ -166,7 +166,7 @@ class Ears:
 
     def drains(self, seconds: float | None) -> None:
         """The master has said so."""
-        self.leaving, self.drain = True, seconds
+        self.leaving, self.stopping, self.drain = True, True, seconds
 
     def loses_its_master(self, seconds: float) -> None:
         """As the real ones take it."""
