@@ -17,12 +17,13 @@ from fleet.core.arguments import Call
 from fleet.core.delivery import Rules
 from fleet.core.messages import Held, Plan, Report
 from fleet.core.queue import Message, Queue
-from fleet.job import Code, Work
+from fleet.job import Work
 from fleet.keeper import Keepers
 from fleet.system.clock import now
 from fleet.system.memory import OomKills
 from fleet.system.signals import Borrowed
 from fleet.system.slip import Slip
+from fleet.user_code import Code
 from fleet.workbench import Bench
 
 EXIT_SIGNALS = (signal.SIGHUP, signal.SIGABRT, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)

@@ -11,49 +11,23 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from dataclasses import dataclass
+from typing import NoReturn
 
 import setproctitle
 
-from fleet import api, app, bodies, job_errors
-from fleet.bodies import Reading
+from fleet import api, bodies, job_errors, results
 from fleet.core.arguments import Call, routed, transformed
 from fleet.core.exits import REJECT, RETRY
 from fleet.core.queue import Message
 from fleet.core.sns import Unusable
 from fleet.system import log, processes, signals, stacks
 from fleet.system.slip import Slip
+from fleet.user_code import Code, Loaded
 
 FAILED = 1
 MOST_QUOTED = 1000  # characters of a body that cannot be used
 OOM_SCORE = b"500"  # under memory pressure the kernel ends jobs before dispatchers
-
-
-@dataclass(frozen=True, slots=True)
-class Code:
-    """The user's code. The callables are None with --no-preload: they are imported where they are needed."""
-
-    app: str
-    transformer: str | None = None
-    router: str | None = None
-    exit_handler: str | None = None
-    reading: Reading = field(default_factory=Reading)
-
-    def load(self) -> "Loaded":
-        """Import all of it. Raises AppError."""
-        optional = (self.transformer, self.router, self.exit_handler)
-        return Loaded(app.load(self.app), *(app.load(name) if name else None for name in optional))
-
-
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """The callables behind the names."""
-
-    job: Callable[..., object]
-    transformer: Callable[[Message], Any] | None = None
-    router: Callable[[Message], Any] | None = None
-    exit_handler: Callable[..., object] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +69,7 @@ def _be(work: Work, dispatcher: int, title: str, act: Callable[[Work], int], nam
             _complain(f"fleet: the process could not be set up\n{traceback.format_exc()}")
         _flushed()
     finally:
-        processes.leave(code)
+        processes.end(code)
 
 
 def _become_own_process(work: Work, dispatcher: int, title: str) -> None:
@@ -170,9 +144,10 @@ def _call(work: Work) -> Call:
     if reading.kind == "sns":
         api.begin_notification(bodies.notification(reading, work.message))
     if loaded.router is not None:
-        return routed(loaded.router(work.message))
+        return routed(results.finished(loaded.router(work.message)))
     if loaded.transformer is not None:
-        return Call(loaded.job, *transformed(loaded.transformer(work.message)), loaded.exit_handler)
+        value = results.finished(loaded.transformer(work.message))
+        return Call(loaded.job, *transformed(value), loaded.exit_handler)
     given = api.notification().message if reading.kind == "sns" else bodies.argument(reading, work.message)
     return Call(loaded.job, (given,), {}, loaded.exit_handler)
 
@@ -181,7 +156,7 @@ def _called(work: Work) -> int:
     call = _call(work)
     if call.routed:
         work.slip.write(handler=call.exit_handler is not None)
-    call.job(*call.args, **call.kwargs)
+    results.finished(call.job(*call.args, **call.kwargs))
     return 0
 
 
@@ -193,7 +168,7 @@ def _handled(work: Work) -> int:
         return 0
     handler = call.exit_handler or (work.loaded or work.code.load()).exit_handler
     if handler is not None:
-        handler(*call.args, **call.kwargs, **_message_for(handler, call, work.message))
+        results.finished(handler(*call.args, **call.kwargs, **_message_for(handler, call, work.message)))
     return 0
 
 
@@ -217,11 +192,14 @@ def _exit_status(work: Work, act: Callable[[Work], int], name: str) -> int:
     What ends it badly is written on the slip, under that name.
     """
     try:
-        code = act(work)
+        try:
+            code = act(work)
+        finally:
+            results.close()
         _end_multiprocessing()
     except BaseException as error:  # noqa: BLE001 - nothing that user code raises may pass this line
         code = _failed(work, error)
-        if code not in (0, RETRY):
+        if code > 0 and code != RETRY:
             job_errors.note(work.slip, name, error)
     return code if _flushed() else code or FAILED
 
@@ -229,6 +207,8 @@ def _exit_status(work: Work, act: Callable[[Work], int], name: str) -> int:
 def _failed(work: Work, error: BaseException) -> int:
     """The exit status that it means, said as Python says it."""
     match error:
+        case results.Stopped():
+            return -signal.SIGTERM
         case SystemExit():
             return _status(error)
         case api.Retry():

@@ -13,12 +13,13 @@ from typing import Any
 
 from fleet.app import AppError
 from fleet.core.sns import Unusable
+from fleet.results import NotDone
 from fleet.system.slip import Slip
 
 MOST_TYPE, MOST_MESSAGE, MOST_WHERE, MOST_TRACEBACK = 100, 500, 200, 2_500  # characters
-UNKNOWN = "an unknown place"
+NO_FRAME = "its call"  # no code of the app's has run; or the traceback is gone
 _LIBRARY = str(Path(os.__file__).parent)
-_OURS = Path(__file__).parent
+_OURS, _LOOP = Path(__file__).parent, Path(_LIBRARY, "asyncio")
 
 Told = Mapping[str, Any]
 
@@ -30,6 +31,8 @@ def trace(error: BaseException) -> str:
             return f"{error.trace}fleet: {error}\n"
         case Unusable():  # no code of the app's has run
             return ""
+        case NotDone():  # none of it has raised
+            return f"fleet: {error}\n"
         case _:
             return "".join(traceback.format_exception(type(error), error, _own(error)))
 
@@ -62,8 +65,9 @@ def _word(value: object, most: int) -> str:
 
 
 def _own(error: BaseException) -> TracebackType | None:
+    """From the app's first frame on; of what was awaited, the event loop's frames come before it too."""
     own = error.__traceback__
-    while own is not None and Path(own.tb_frame.f_code.co_filename).parent == _OURS:
+    while own is not None and Path(own.tb_frame.f_code.co_filename).parent in (_OURS, _LOOP):
         own = own.tb_next
     return own
 
@@ -75,7 +79,9 @@ def _where(error: BaseException) -> str:
             return _where(error.__context__)
         case Unusable():
             return "its body"
-    found, innermost = "", UNKNOWN
+        case NotDone():
+            return "its end"
+    found, innermost = "", NO_FRAME
     own = _own(error)
     while own is not None:
         code = own.tb_frame.f_code

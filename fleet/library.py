@@ -13,7 +13,7 @@ from dataclasses import replace
 from math import inf
 from typing import Any
 
-from fleet import api
+from fleet import api, callables
 from fleet.alone import LoneEars, renew, workbench, working_on
 from fleet.core import queue as seam
 from fleet.core.arguments import Call, merged, routed, transformed
@@ -23,6 +23,7 @@ from fleet.core.queue import Message, QueueError, Trouble
 from fleet.core.settling import pause_before
 from fleet.delivering import Delivering
 from fleet.endings import DispatcherError, Ending, ending, tell
+from fleet.results import finished_here
 from fleet.system import log
 from fleet.system.clock import now
 from fleet.system.sqs import Address, Sessions, SqsQueue
@@ -128,9 +129,11 @@ class Dispatcher:
         _check_callable(job=job, message_transformer=message_transformer or str, exit_handler=exit_handler or str)
         if exit_handler is not None and self._rules.exit_timeout == 0:
             raise ValueError("exit_timeout is 0: an exit handler would never have time to run")
+        if message_transformer is None and (why := callables.misfit(job, (((None, *args), kwargs),))):
+            raise TypeError(f"job cannot be called with the message's body and what dispatch() was given: {why}")
 
         def call(message: Message) -> Call:
-            value = message_transformer(message) if message_transformer else message.body
+            value = finished_here(message_transformer(message)) if message_transformer else message.body
             given, named = merged(*transformed(value), args, kwargs)
             return Call(job, given, named, exit_handler)
 
@@ -147,7 +150,7 @@ class Dispatcher:
         _check_callable(message_transformer=message_transformer)
 
         def call(message: Message) -> Call:
-            found = routed(message_transformer(message))
+            found = routed(finished_here(message_transformer(message)))
             given, named = merged(found.args, found.kwargs, args, kwargs)
             return Call(found.job, given, named, found.exit_handler)
 
@@ -240,6 +243,8 @@ def _check_callable(**given: object) -> None:
     for name, value in given.items():
         if not callable(value):
             raise TypeError(f"{name} is of type {type(value).__name__}; it must be callable")
+        if kind := callables.lazy(value):
+            raise TypeError(f"{name} is {kind}: calling it would run none of its code")
 
 
 def _ends_with(asked: Exception) -> Call:

@@ -34,6 +34,7 @@ from fleet.system import channel, log, lookup, processes, signals, sqs, stacks
 from fleet.system.channel import Channel
 from fleet.system.scoreboard import Board, Scoreboard
 from fleet.system.slip import Slip
+from fleet.user_code import Code, Loaded
 
 MOST_WHY, MOST_TRACE = 8_000, 48_000  # bytes of a packet: both together must fit into one
 SCARCE = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOBUFS)
@@ -67,8 +68,8 @@ class Template:
         self._sessions = sqs.Sessions(sqs.address(plan))
         self._sessions.prepare()
         reading = Reading(plan.body, plan.sns_topics, plan.sns_verify)
-        self._code = job.Code(plan.app, plan.transformer, plan.router, plan.exit_handler, reading)
-        self._loaded: job.Loaded | None = None
+        self._code = Code(plan.app, plan.transformer, plan.router, plan.exit_handler, reading)
+        self._loaded: Loaded | None = None
         self._keep: list[int] = []
 
     def prepare(self) -> bool:

@@ -47,7 +47,7 @@ def test_the_place_is_the_jobs_not_the_librarys_that_it_called() -> None:
 
 
 def test_one_that_was_never_raised_has_no_place() -> None:
-    assert noted(ValueError("x"))["where"] == "an unknown place"
+    assert noted(ValueError("x"))["where"] == "its call"
 
 
 @pytest.mark.parametrize("text", ["x" * 100_000, "🚢" * 100_000, "\x01" * 100_000, "\udcff" * 100_000])

@@ -341,6 +341,16 @@ def leave(code: int) -> NoReturn:
     os._exit(code)
 
 
+def end(code: int) -> NoReturn:
+    """As `leave`; a negative code is a signal, by which the process dies."""
+    if code < 0:
+        signal.signal(-code, signal.SIG_DFL)
+        unblock_signals()
+        os.kill(os.getpid(), -code)
+        code = 128 - code  # where it does not die of it, as the first process of a container
+    leave(code)
+
+
 def signal_name(number: int) -> str:
     """`SIGKILL` for 9; a real-time signal by its number."""
     try:

@@ -1,14 +1,16 @@
 """What a job is called with: the message's arguments, and those that the call adds."""
 
+import asyncio
 import functools
 import multiprocessing
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 from fleet import Dispatcher, Message, Reject, Retry
+from fleet.results import NotDone
 from tests.library.conftest import Words
 from tests.support.memory import MemoryQueue
 
@@ -202,3 +204,78 @@ def test_an_object_that_is_a_job_is_titled_with_its_class(words: Words) -> None:
 
     dispatcher(MemoryQueue("x")).dispatch(Titled(words))
     assert words.of("title") == [["fleet: job Titled m1 attempt 1"]]
+
+
+# What is awaited, and what will not do.
+
+
+async def awaited(value: Any) -> Any:
+    await asyncio.sleep(0)
+    return value
+
+
+def test_a_transformer_and_a_router_may_be_awaited(words: Words, job: Callable[..., None]) -> None:
+    async def transformer(message: Message) -> Any:
+        return await awaited([message.body, 1])
+
+    async def router(message: Message) -> Any:
+        return await awaited({"_job": job, "_job_args": [message.body, 2]})
+
+    assert dispatcher(MemoryQueue("x")).dispatch(job, message_transformer=transformer)
+    assert dispatcher(MemoryQueue("x")).dispatch_by_message_attribute(router)
+    assert words.of("called") == [[["x", 1], {}], [["x", 2], {}]]
+
+
+def test_a_coroutine_function_is_a_job_also_under_a_running_loop(words: Words) -> None:
+    """It runs in a process of its own, with a loop of its own."""
+
+    async def job(body: str) -> None:
+        words.say("called", await awaited(body))
+
+    async def program() -> None:
+        assert dispatcher(MemoryQueue("x")).dispatch(job)
+
+    asyncio.run(program())
+    assert dispatcher(MemoryQueue("y")).dispatch(job)
+    assert words.of("called") == [["x"], ["y"]]
+
+
+def test_a_transformer_that_must_be_awaited_is_refused_under_a_running_loop(job: Callable[..., None]) -> None:
+    queue = MemoryQueue("x")
+
+    async def program() -> None:
+        with pytest.raises(RuntimeError, match="event loop of this thread runs already"):
+            dispatcher(queue).dispatch(job, message_transformer=awaited)
+
+    asyncio.run(program())
+    assert queue.asked("release") == [("m1", 0)]
+
+
+def test_a_transformer_that_gives_back_a_generator_is_an_error(job: Callable[..., None]) -> None:
+    queue = MemoryQueue("x")
+    with pytest.raises(NotDone, match="gave back a generator"):
+        dispatcher(queue).dispatch(job, message_transformer=lambda message: (each for each in message.body))
+    assert queue.asked("release") == [("m1", 0)]
+
+
+def generates(*_given: Any) -> Iterator[int]:
+    yield 1
+
+
+@pytest.mark.parametrize(
+    ("call", "why"),
+    [
+        (lambda lone: lone.dispatch(generates), "job is a generator function"),
+        (lambda lone: lone.dispatch(print, message_transformer=generates), "message_transformer is a generator"),
+        (lambda lone: lone.dispatch(print, exit_handler=generates), "exit_handler is a generator function"),
+        (lambda lone: lone.dispatch_by_message_attribute(generates), "message_transformer is a generator"),
+        (lambda lone: lone.dispatch(lambda: None), "too many positional arguments"),
+        (lambda lone: lone.dispatch(lambda body: body, 1), "too many positional arguments"),
+        (lambda lone: lone.dispatch(lambda body, /: body, more=1), "more"),
+    ],
+)
+def test_what_can_be_seen_is_refused_before_a_message_is_taken(call: Callable[[Dispatcher], object], why: str) -> None:
+    queue = MemoryQueue("x")
+    with pytest.raises(TypeError, match=why):
+        call(dispatcher(queue))
+    assert not queue.calls

@@ -147,6 +147,24 @@ def test_an_attribute_that_cannot_be_called(home: Home, queue: LiveQueue) -> Non
     assert "int" in ended.error_line
 
 
+@pytest.mark.parametrize("preload", ["--preload", "--no-preload"])
+@pytest.mark.parametrize(
+    ("names", "why"),
+    [
+        (["halves:generates"], "halves:generates is a generator function"),
+        (["halves:bare"], "halves:bare cannot be called as a job is"),
+        (["--transformer", "halves:bare", "halves:job"], "halves:bare cannot be called as a transformer is"),
+    ],
+)
+def test_what_is_seen_not_to_work(home: Home, queue: LiveQueue, names: list[str], why: str, preload: str) -> None:
+    text = "def job(body): ...\ndef bare(): ...\ndef generates(body): yield body\n"
+    (home.directory / "halves.py").write_text(text)
+    ended = run_fleet(home, "start", *on(queue), preload, *names, cwd=home.directory)
+    assert ended.status == APP
+    assert why in ended.error_line
+    home.wait_empty()
+
+
 def test_an_attribute_of_what_has_none(home: Home, queue: LiveQueue) -> None:
     ended = start(home, *on(queue), "jobs:not_a_job.job")
     assert ended.status == APP

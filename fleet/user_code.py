@@ -1,0 +1,66 @@
+"""The user's code: the names that the options give, the callables behind them, and what can be refused at the start."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from fleet import app, callables, results
+from fleet.app import AppError
+from fleet.bodies import Reading
+from fleet.callables import Given
+from fleet.core.queue import Message
+
+_X: tuple[object, ...] = (None,)
+_ONE: Sequence[Given] = ((_X, {}),)
+_HANDLED: Sequence[Given] = ((_X, {}), (_X, {"message": None}), (_X, {"queue_message": None}))
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """The callables behind the names."""
+
+    job: Callable[..., object]
+    transformer: Callable[[Message], Any] | None = None
+    router: Callable[[Message], Any] | None = None
+    exit_handler: Callable[..., object] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """The names. With --no-preload they are imported where they are needed."""
+
+    app: str
+    transformer: str | None = None
+    router: str | None = None
+    exit_handler: str | None = None
+    reading: Reading = field(default_factory=Reading)
+
+    def load(self) -> Loaded:
+        """Import all of it. Raises AppError, also for what is seen not to work."""
+        plain = self.transformer is None and self.router is None
+        if self.router is not None:
+            job = app.load(self.app)
+        else:
+            job = _loaded(self.app, _ONE if plain else (), "a job", "one argument, what --body makes of the message")
+        found = Loaded(
+            job,
+            _optional(self.transformer, _ONE, "a transformer", "one argument, the message"),
+            _optional(self.router, _ONE, "a router", "one argument, the message"),
+            _optional(self.exit_handler, _HANDLED if plain else (), "an exit handler", "the job's argument"),
+        )
+        results.prepare(found.job, found.transformer, found.router, found.exit_handler)
+        return found
+
+
+def _optional(name: str | None, ways: Sequence[Given], what: str, given: str) -> Callable[..., Any] | None:
+    return _loaded(name, ways, what, given) if name else None
+
+
+def _loaded(name: str, ways: Sequence[Given], what: str, given: str) -> Callable[..., Any]:
+    """Without `ways` nobody can tell how it will be called."""
+    found = app.load(name)
+    if kind := callables.lazy(found):
+        raise AppError(f"{name} is {kind}: calling it runs none of its code; {what} must be a plain or async function")
+    if ways and (why := callables.misfit(found, ways)):
+        raise AppError(f"{name} cannot be called as {what} is: with {given} ({why})")
+    return found
