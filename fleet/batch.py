@@ -25,9 +25,10 @@ class Seat:
 
     def __init__(self, batch: "Batch", bench: Bench, message: Message, place: int, before: float) -> None:
         """`bench` has the place's own line of the scoreboard."""
-        self._batch, self._place = batch, place
+        self._batch, self.place = batch, place
         self.poll = bench.ears.poll
         self.freed = self.asks = self.kept = self.runs = False
+        self.unusable = bool(message.unusable)
         self.group = message.system_attributes.get("MessageGroupId", "") if bench.rules.fifo else ""
         self.delivering = Delivering(replace(bench, ears=self), message, before)
 
@@ -67,7 +68,7 @@ class Seat:
                 self.asks = True
                 self._batch.hold()
             case Settled():
-                self._batch.ears.say(replace(report, place=self._place))
+                self._batch.ears.say(replace(report, place=self.place))
             case _:
                 self._batch.ears.say(report)
 
@@ -85,20 +86,26 @@ class Batch:
         self._exit_timeout = bench.plan.exit_timeout
         self._asked = False  # Held was said, and not answered yet
         self._last_call = inf  # when the last job of a pool that stops must have ended
-        seats = [
+        self._fifo = bench.rules.fifo
+        self._running: Seat | None = None
+        self._waiting = [
             Seat(self, replace(bench, board=board), message, place, before)
             for place, (message, board) in enumerate(messages)
         ]
-        self._running, self._waiting = seats[0], seats[1:]
 
     def run(self) -> None:
         """Until everything is settled."""
         self.ears.freed = False
         for seat in self._waiting:
             seat.delivering.park()
-        self._running.runs = True
-        self._running.delivering.run()
-        self._ended(self._running)
+        for seat in [seat for seat in self._waiting if seat.unusable]:
+            self._waiting.remove(seat)
+            seat.delivering.leave()
+            self._ended(seat)
+        if (first := self._first()) is not None:
+            self._running, first.runs = first, True
+            first.delivering.run()
+            self._ended(first)
         while (following := self._next()) is not None:
             self._running, following.runs = following, True
             stop_at, self.drain = self._last_call if self.ears.leaving else inf, None
@@ -111,6 +118,10 @@ class Batch:
         """The next one whose turn it is, after all that has been said meanwhile."""
         if self._waiting:
             self.wait(now())
+        return self._first()
+
+    def _first(self) -> Seat | None:
+        """The first one that is not to be released; it waits no longer."""
         seat = next((seat for seat in self._waiting if not seat.asks), None)
         if seat is not None:
             self._waiting.remove(seat)
@@ -132,7 +143,7 @@ class Batch:
             self._last_call = min(self._last_call, now() + max(self.drain, self._exit_timeout))
         if self.ears.freed:
             self.ears.freed = self._asked = False
-            for seat in (self._running, *self._waiting):
+            for seat in (*([self._running] if self._running else []), *self._waiting):
                 seat.freed = seat.asks
         if self.ears.leaving:
             self._leave()
@@ -154,17 +165,17 @@ class Batch:
         if ended.delivering.starved:
             for seat in self._waiting:
                 self._let_go(seat, "this host had no process for it")
-        if ended.group and not keeps_its_group(ended.delivering.settlement):
-            self._hold_up(ended.group)
+        if self._fifo and not keeps_its_group(ended.delivering.settlement):
+            self._hold_up(ended)
 
     def _let_go(self, seat: Seat, why: str) -> None:
         if not seat.asks:
             seat.delivering.let_go(why)
-            if seat.group:
-                self._hold_up(seat.group)
+            if self._fifo:
+                self._hold_up(seat)
 
-    def _hold_up(self, group: str) -> None:
-        """FIFO: no message of the group may run before one that goes back."""
+    def _hold_up(self, before: Seat) -> None:
+        """FIFO: no message of the group may run before one that goes back. An unusable one may not tell its group."""
         for seat in self._waiting:
-            if seat.group == group:
+            if seat.place > before.place and before.group in (seat.group, ""):
                 self._let_go(seat, "a message of its group goes back before it")

@@ -44,6 +44,8 @@ class Delivering:
 
     def run(self) -> Delivery:
         """From the answer to the settlement; returns how it ended."""
+        if self._message.unusable:
+            return self.leave()
         self._ears.wait(0)  # what was said while we polled counts before any user code runs
         self._ears.freed = False
         self._bench.slip.wipe()
@@ -61,6 +63,13 @@ class Delivering:
         self._delivery = core.hold(self._before, random.random(), self._rules, attempt=self._message.attempt, why=why)
         self._ears.say(Held())
         return self._to_the_end()
+
+    def leave(self) -> Delivery:
+        """It is not what was sent: nobody works on it, and nobody is given it before its lease ends."""
+        attempt, why = self._message.attempt, self._message.unusable
+        self._delivery = core.untouched(self._before, random.random(), self._rules, attempt=attempt, why=why)
+        self._end()
+        return self._delivery
 
     def _to_the_end(self) -> Delivery:
         while self._delivery.phase is not Phase.DONE:

@@ -94,6 +94,8 @@ class Dispatcher:
             return
         boards = [self._board, *(self._board.of(place) for place in range(1, len(messages)))]
         for message, board in zip(messages, boards, strict=True):
+            if message.unusable:  # nobody is to settle it, should we die
+                continue
             board.note(
                 state=State.WORKING,
                 message_id=message.id,

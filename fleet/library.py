@@ -229,7 +229,18 @@ class Dispatcher:
         self._failures = 0
         if message:
             log.emit("message.received", slot=0, message_id=message.id, attempt=message.attempt)
+            if message.unusable:
+                raise self._left(message)
         return before, message
+
+    def _left(self, message: Message) -> QueueError:
+        """Of a message that must not be worked on."""
+        why = message.unusable
+        log.emit("message.left", slot=0, message_id=message.id, attempt=message.attempt, why=why)
+        self.attempt, self.last = message.attempt, Ending(message, Settlement.LEAVE, why=why)
+        error = QueueError(Trouble.MESSAGE, f"message {message.id} was left to its lease: {why}")
+        error.message, error.settlement = message, Settlement.LEAVE
+        return error
 
 
 def _check(name: str, value: float, least: float = 0, most: float = inf) -> None:

@@ -132,6 +132,11 @@ def hold(before: float, luck: float, rules: Rules, *, attempt: int = 1, why: str
     return replace(_received(before, luck, rules, attempt), verdict=late)
 
 
+def untouched(before: float, luck: float, rules: Rules, *, attempt: int, why: str) -> Delivery:
+    """A message that must not be worked on: it has ended, and its lease runs out."""
+    return left(_received(before, luck, rules, attempt), why)[0]
+
+
 def begin(delivery: Delivery, now: float, rules: Rules, stop_at: float = inf) -> Delivery:
     """The turn of a message that was held behind others of its batch: a job is started for it at once."""
     return replace(delivery, phase=Phase.RUNNING, verdict=None, stop_at=stop_at, timeout_at=now + rules.job_timeout)

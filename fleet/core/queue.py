@@ -23,7 +23,10 @@ class Trouble(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One delivery. `attempt` is SQS's ApproximateReceiveCount; `body` is private: never logged."""
+    """One delivery. `attempt` is SQS's ApproximateReceiveCount; `body` is private: never logged.
+
+    `unusable`: why it must not be worked on, if it must not; then the rest is what could be read of it.
+    """
 
     id: str
     handle: str
@@ -31,6 +34,7 @@ class Message:
     attempt: int = 1
     attributes: Mapping[str, Any] = field(default_factory=dict, repr=False)
     system_attributes: Mapping[str, str] = field(default_factory=dict, repr=False)
+    unusable: str = ""
 
 
 class QueueError(Exception):

@@ -280,3 +280,60 @@ def test_a_last_attempt_is_not_kept_behind_one_of_its_group_that_goes_back(world
     run(world, [first, second, replace(third, attempt=2)], FIFO)
     assert world.only("job", "delete") == ["job m0 below 5", "delete m0"]
     assert world.only("release") == ["release m1 0", "release m2 0"]
+
+
+# What is not as it was sent.
+
+WHY = "its body is not what was sent (MD5OfBody)"
+
+
+def spoiled(brought: list[Message], *places: int) -> list[Message]:
+    """The same messages, those unusable."""
+    return [replace(each, unusable=WHY) if place in places else each for place, each in enumerate(brought)]
+
+
+def test_one_that_is_unusable_is_left_at_once_and_those_beside_it_run(world: World) -> None:
+    world.ends(3.0, GOOD, process=0)
+    world.ends(5.0, GOOD, process=1)
+    run(world, spoiled(messages(3), 1))
+    assert world.only("job", "delete") == ["job m0 below 5", "delete m0", "job m2 below 5", "delete m2"]
+    assert world.only("release", "extend", "say")[0] == "say Settled"
+    assert settlements(world) == {1: Settlement.LEAVE, 0: Settlement.DELETE, 2: Settlement.DELETE}
+    assert [(each["message_id"], each["why"]) for each in world.told("message.left")] == [("m1", WHY)]
+    assert world.only("board1") == ["board1 cleared left"]
+
+
+def test_the_first_may_be_unusable_and_all_may_be(world: World) -> None:
+    world.ends(3.0, GOOD, process=0)
+    run(world, spoiled(messages(3), 0, 2))
+    assert world.only("job", "delete") == ["job m1 below 5", "delete m1"]
+    run(world, spoiled(messages(2), 0, 1))
+    assert world.only("job", "delete") == ["job m1 below 5", "delete m1"]
+
+
+def test_of_its_group_only_those_behind_it_go_back(world: World) -> None:
+    """The group is locked until its lease ends: those before it would come again, and not be alone then either."""
+    world.ends(3.0, GOOD, process=0)
+    world.ends(5.0, GOOD, process=1)
+    run(world, spoiled(messages(4, "a", "a", "a", "b"), 1), FIFO)
+    assert world.only("job", "delete", "release") == [
+        "release m2 0",
+        "job m0 below 5",
+        "delete m0",
+        "job m3 below 5",
+        "delete m3",
+    ]
+
+
+def test_one_whose_group_cannot_be_read_holds_up_all_behind_it(world: World) -> None:
+    brought = messages(3, "a", "b", "c")
+    brought[1] = replace(brought[1], unusable=WHY, system_attributes={})
+    world.ends(3.0, GOOD, process=0)
+    run(world, brought, FIFO)
+    assert world.only("job", "delete", "release") == ["release m2 0", "job m0 below 5", "delete m0"]
+
+
+def test_when_the_first_of_a_group_is_unusable_nothing_may_run(world: World) -> None:
+    run(world, spoiled(messages(2, "a", "a"), 0), FIFO)
+    assert world.only("job", "delete", "release") == ["release m1 0"]
+    assert settlements(world) == {0: Settlement.LEAVE, 1: Settlement.RELEASE}

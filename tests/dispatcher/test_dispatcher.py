@@ -8,6 +8,7 @@ import pytest
 
 from fleet import dispatcher, running
 from fleet.core.delivery import Rules
+from fleet.core.exits import Settlement
 from fleet.core.messages import Empty, Plan, PollFailed, Ready, Received
 from fleet.core.queue import Message, Trouble
 from fleet.dispatcher import Dispatcher, Post
@@ -221,3 +222,24 @@ def test_a_grant_that_was_heard_at_the_end_of_a_batch_is_used_at_once(world: Wor
     world.at(6.0, lambda: world.did("six"))
     run()
     assert world.only("receive_many", "receive", "six") == ["receive_many 10 20 2", "receive 10 20", "six"]
+
+
+def test_a_message_that_is_not_what_was_sent_is_left_untouched(world: World, run: Run) -> None:
+    """It is in the books, and nobody finds it on the scoreboard: it is to be settled by nobody."""
+    world.queue.brings = [replace(MESSAGE, unusable="its body is not what was sent (MD5OfBody)")]
+    grants(world, 2.0)
+    leaves(world, 10.0)
+    run()
+    assert world.record[3:] == [
+        "receive 10 20",
+        "say Received",
+        "log message.received",
+        "board cleared left",
+        "say Settled",
+        "log message.left",
+    ]
+    assert world.settled.settlement is Settlement.LEAVE
+    assert world.settled.outcome is None
+    assert not world.settled.bad
+    assert world.settled.hidden_for == 20.0
+    assert world.told("message.left")[0]["why"] == "its body is not what was sent (MD5OfBody)"

@@ -5,6 +5,7 @@ import os
 import pickle
 import signal
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -162,6 +163,20 @@ def test_a_receive_that_fails_is_a_queue_error_and_the_next_one_waits() -> None:
     assert lone.last is None
     assert moments[2] - moments[0] >= (0.1 + 0.2) / 4, "the least of two jittered pauses"
     assert lone.dispatch(job)
+
+
+def test_a_message_that_is_not_what_was_sent_is_a_queue_error() -> None:
+    """Nothing of the caller's sees it: no transformer, no job."""
+    queue = MemoryQueue("fine")
+    queue.visible = [replace(queue.visible[0], unusable="its body is not what was sent")]
+    lone = Dispatcher(queue, wait_time=0)
+    with pytest.raises(QueueError, match="m1 was left to its lease: its body is not what was sent") as caught:
+        lone.dispatch(job, message_transformer=lambda _: pytest.fail("called"))
+    assert (caught.value.settlement, lone.attempt) == ("left", 1)
+    assert caught.value.message is not None
+    assert lone.last is not None
+    assert (lone.last.settlement, lone.last.why) == ("left", "its body is not what was sent")
+    assert [call[0] for call in queue.calls] == ["receive"]
 
 
 def test_a_delete_that_is_refused_is_a_queue_error() -> None:

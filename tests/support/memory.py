@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ class MemoryQueue:
             return None
         found = self.visible.pop(0)
         attempt = self._attempts[found.id] = self._attempts.get(found.id, 0) + 1
-        message = Message(found.id, found.handle, found.body, attempt, found.attributes)
+        message = replace(found, attempt=attempt)
         self.hidden.append(message)
         return message
 

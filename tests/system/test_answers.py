@@ -1,6 +1,7 @@
 """Whatever an endpoint answers is taken, and then fits everywhere, or is a QueueError: no dispatcher dies of it."""
 
 import contextlib
+import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from fleet.core.queue import Message, QueueError
 from fleet.core.slots import State
 from fleet.system.scoreboard import Record, Scoreboard, create
-from fleet.system.sqs import Address, Sessions, SqsQueue
+from fleet.system.sqs import Address, Sessions, SqsQueue, answers
 from fleet.system.sqs.letters import dead_letter
 
 JSON = st.recursive(
@@ -28,6 +29,7 @@ GOOD: dict[str, Any] = {
             "MessageId": "id",
             "ReceiptHandle": "handle",
             "Body": "body",
+            "MD5OfBody": "841a2d689ad86bd1611447453c22c6fc",
             "Attributes": {"ApproximateReceiveCount": "1", "AWSTraceHeader": "Root=1", "MessageGroupId": "blue"},
             "MessageAttributes": {"colour": {"DataType": "String", "StringValue": "blue"}},
         }
@@ -37,6 +39,8 @@ GOOD: dict[str, Any] = {
     "Attributes": {
         "RedrivePolicy": POLICY,
         "ApproximateNumberOfMessages": "1",
+        "ApproximateNumberOfMessagesNotVisible": "2",
+        "ApproximateNumberOfMessagesDelayed": "0",
         "QueueArn": "arn:aws:sqs:us-east-1:1:jobs",
     },
 }
@@ -67,7 +71,7 @@ class Line:
 
 SESSIONS = Sessions(Address("jobs", "us-east-1", "http://127.0.0.1:1", "key", "secret"))
 CALLS: dict[str, Callable[[SqsQueue], object]] = {
-    "ReceiveMessage": lambda queue: queue.receive(1, 20),
+    "ReceiveMessage": lambda queue: [queue.receive(1, 20), *queue.receive_many(1, 20, 10)],
     "ChangeMessageVisibility": lambda queue: queue.extend(OURS, 20),
     "DeleteMessage": lambda queue: queue.delete(OURS),
     "GetQueueAttributes": lambda queue: (queue.max_receive_count(), queue.depth(), queue.arn()),
@@ -87,7 +91,13 @@ def opened(operation: str, answer: object) -> SqsQueue:
 
 def fits(found: object) -> None:
     """It can be written to the scoreboard, and sent as a dead letter."""
+    if isinstance(found, list):
+        for each in found:
+            fits(each)
     if not isinstance(found, Message):
+        return
+    assert not any(ord(char) < 32 for char in found.id + found.handle)
+    if found.unusable:  # never noted, and never sent anywhere
         return
     fd = create()
     board = Scoreboard(fd)
@@ -135,3 +145,124 @@ def test_a_good_answer_is_taken() -> None:
     """The test above would pass if nothing was."""
     for operation, call in CALLS.items():
         call(opened(operation, GOOD))
+
+
+# One by one: what is absent, what is no good, and what that means for those beside it.
+
+
+def received(**changes: Any) -> list[Message]:
+    """Three messages, the one in the middle changed; a member that is ... is left out."""
+    good = GOOD["Messages"][0]
+    bad = {name: value for name, value in {**good, **changes}.items() if value is not ...}
+    line = {"Messages": [{**good, "MessageId": "first"}, bad, {**good, "MessageId": "last"}]}
+    return opened("ReceiveMessage", line).receive_many(1, 20, 10)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"Attributes": None},
+        {"MessageAttributes": None},
+        {"Attributes": ..., "MessageAttributes": ..., "MD5OfBody": ...},
+        {"MessageAttributes": {"x": None, "y": {"DataType": "String", "StringValue": None}}},
+        {"Attributes": {"ApproximateReceiveCount": None, "SenderId": None}},
+        {"MD5OfBody": None, "MD5OfMessageAttributes": None},
+    ],
+)
+def test_a_member_that_is_null_is_one_that_is_not_there(changes: dict[str, Any]) -> None:
+    _, message, _ = received(**changes)
+    assert (message.unusable, message.body, message.attempt) == ("", "body", 1)
+    assert None not in message.attributes.values()
+    assert None not in message.system_attributes.values()
+    fits(message)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"MessageId": "a\0b"},
+        {"MessageId": "a\nb"},
+        {"MessageId": "\x1b[2J"},
+        {"MessageId": "a\u202eb"},  # turns what follows around
+        {"MessageId": "a\u2028b"},
+        {"MessageId": None},
+        {"MessageId": ""},
+        {"MessageId": "x" * 101},
+        {"MessageId": 7},
+        {"ReceiptHandle": "a\0b"},
+        {"ReceiptHandle": None},
+        {"ReceiptHandle": "x" * 1025},
+        {"Body": None},
+        {"Body": ...},
+        {"Body": 7},
+        {"Attributes": ["x"]},
+        {"Attributes": {"ApproximateReceiveCount": "many"}},
+        {"Attributes": {"ApproximateReceiveCount": float("inf")}},
+        {"Attributes": {"ApproximateReceiveCount": -1}},
+        {"MessageAttributes": {"x": "y"}},
+        {"MessageAttributes": {"x": {"DataType": "Binary", "BinaryValue": "not base64"}}},
+    ],
+)
+def test_a_message_that_is_no_good_does_not_lose_those_beside_it(changes: dict[str, Any]) -> None:
+    first, bad, last = received(**changes)
+    assert bad.unusable == "it is not as SQS describes messages"
+    assert (bad.id, bad.handle, bad.body) == ("(not known)" if "MessageId" in changes else "id", "", "")
+    assert [(each.id, each.body, each.unusable) for each in (first, last)] == [
+        ("first", "body", ""),
+        ("last", "body", ""),
+    ]
+
+
+@pytest.mark.parametrize("raw", [None, 7, "text", [], {}])
+def test_something_among_messages_that_is_none(raw: object) -> None:
+    (message,) = opened("ReceiveMessage", {"Messages": [raw]}).receive_many(1, 20, 10)
+    assert message.unusable
+    assert message.id == "(not known)"
+
+
+@pytest.mark.parametrize(
+    ("body", "digest"),
+    [
+        ("body", "0" * 32),
+        ("bodY", "841a2d689ad86bd1611447453c22c6fc"),
+        ("body", 7),
+        ("\ud800", "841a2d689ad86bd1611447453c22c6fc"),
+    ],
+)
+def test_a_body_that_is_not_what_was_sent(body: str, digest: object) -> None:
+    _, bad, _ = received(Body=body, MD5OfBody=digest)
+    assert "MD5OfBody" in bad.unusable
+    assert (bad.id, bad.attempt, bad.body) == ("id", 1, "")
+
+
+def test_a_body_is_what_was_sent_whatever_it_is_written_with() -> None:
+    _, message, _ = received(Body="ü€😀\t", MD5OfBody=hashlib.md5("ü€😀\t".encode()).hexdigest())  # noqa: S324 - SQS's
+    assert (message.body, message.unusable) == ("ü€😀\t", "")
+
+
+@pytest.mark.parametrize("answer", [{}, {"Messages": None}, {"Messages": []}])
+def test_no_messages(answer: object) -> None:
+    queue = opened("ReceiveMessage", answer)
+    assert queue.receive(1, 20) is None
+    assert queue.receive_many(1, 20, 10) == []
+
+
+def test_more_messages_than_were_asked_for_have_no_place_here() -> None:
+    assert len(opened("ReceiveMessage", {"Messages": GOOD["Messages"] * 12}).receive_many(1, 20, 3)) == 3
+
+
+@pytest.mark.parametrize("attributes", [None, {}, {"RedrivePolicy": None}])
+def test_no_redrive_policy(attributes: object) -> None:
+    assert opened("GetQueueAttributes", {"Attributes": attributes}).max_receive_count() is None
+
+
+COUNTED = dict.fromkeys(answers.COUNTS, "0")
+
+
+@pytest.mark.parametrize("wrong", [None, "", "many", "-1", "1e3", "9" * 400, [], float("nan"), ...])
+@pytest.mark.parametrize("name", answers.COUNTS)
+def test_a_count_that_is_missing_is_not_zero(name: str, wrong: object) -> None:
+    """A queue that is empty ends pools."""
+    counts = {each: value for each, value in {**COUNTED, name: wrong}.items() if value is not ...}
+    with pytest.raises(QueueError, match="no usable answer"):
+        opened("GetQueueAttributes", {"Attributes": counts}).depth()

@@ -15,7 +15,7 @@ import trustme
 
 from fleet.core.queue import Message, QueueError, Trouble
 from fleet.system.lookup import Addresses
-from fleet.system.sqs import Address, Means, Sessions, SqsQueue, wire
+from fleet.system.sqs import Address, Means, Sessions, SqsQueue, answers, wire
 from tests.support.eventually import eventually
 
 RECEIVED = {
@@ -139,6 +139,7 @@ def test_what_is_asked_is_what_botocores_own_client_asks(
     def call_all(target: SqsQueue) -> list[Any]:
         endpoint.asked.clear()
         attributes = {"RedrivePolicy": json.dumps(policy)}
+        attributes |= dict.fromkeys(answers.COUNTS, "1")
         endpoint.answer(RECEIVED | {"Attributes": attributes, "QueueUrl": "http://q/dlq", "MessageId": "m2"})
         received = target.receive(0, 20)
         target.extend(message, 60)

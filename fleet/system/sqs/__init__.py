@@ -126,7 +126,7 @@ class SqsQueue:
 
     def receive_many(self, wait: float, visibility: float, most: int) -> list[Message]:
         """See core/queue.py."""
-        return self._poll(answers.messages, wait, visibility, most)
+        return self._poll(answers.messages, wait, visibility, most)[:most]  # more would have no place with us
 
     def _poll(self, read: Callable[[Any], Answer], wait: float, visibility: float, most: int, **more: Any) -> Answer:
         self._own()

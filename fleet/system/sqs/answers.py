@@ -1,10 +1,15 @@
 """What SQS answers → what we want of it. Anything missing or of another shape raises, and is told apart elsewhere.
 
-What has passed here fits everywhere: in the scoreboard, in a log line, in a dead letter.
+What has passed here fits everywhere: in the scoreboard, in a log line, in an environment, in a dead letter. A member
+that is null is one that is not there. A message that is no good does not take those beside it away: it comes as one
+that is unusable.
 """
 
+import base64
+import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from fleet.core.depth import Depth
@@ -14,6 +19,7 @@ Answer = TypeVar("Answer")
 
 LONGEST_ID, LONGEST_HANDLE = 100, 1024  # SQS's own limits
 MOST_ATTEMPTS = 1 << 31
+MOST_COUNTED = 1 << 50  # messages: what does not fit into a float is no count
 
 COUNTS = (
     "ApproximateNumberOfMessages",
@@ -46,21 +52,23 @@ def letter_id(answer: Any) -> str:
 
 
 def _text(value: Any, longest: int = 2048) -> str:
-    """A text of at most so many bytes."""
-    if not isinstance(value, str) or not 0 < len(value.encode()) <= longest:
+    """A text of at most so many bytes, without anything that a terminal, an environment or a line would act on."""
+    if not isinstance(value, str) or not value.isprintable() or not 0 < len(value.encode()) <= longest:
         raise TypeError("not a text, or too long")
     return value
 
 
 def first_message(answer: Any) -> Message | None:
     """Of ReceiveMessage: we ask for one."""
-    found = answer.get("Messages")
-    return _message(found[0]) if found else None
+    return next(iter(messages(answer)), None)
 
 
 def messages(answer: Any) -> list[Message]:
-    """Of ReceiveMessage, when we ask for several."""
-    return [_message(raw) for raw in answer.get("Messages") or ()]
+    """Of ReceiveMessage."""
+    found = answer.get("Messages") or []
+    if not isinstance(found, list):
+        raise TypeError("not a list")
+    return [_message(raw) for raw in found]
 
 
 def sent(answer: Any) -> tuple[int, str]:
@@ -71,17 +79,23 @@ def sent(answer: Any) -> tuple[int, str]:
 
 def depth(answer: Any) -> Depth:
     """Of GetQueueAttributes with COUNTS."""
-    found = answer.get("Attributes", {})
-    return Depth(*(int(found.get(name, 0)) for name in COUNTS))
+    return Depth(*(_count(answer["Attributes"][name]) for name in COUNTS))
+
+
+def _count(value: Any) -> int:
+    """One that is missing is not 0: an empty queue ends pools."""
+    if not 0 <= (count := int(value)) <= MOST_COUNTED:
+        raise ValueError("not a number of messages")
+    return count
 
 
 def redrive(answer: Any) -> Redrive | None:
     """Of GetQueueAttributes with RedrivePolicy; maxReceiveCount is a number or its text."""
-    policy = answer.get("Attributes", {}).get("RedrivePolicy")
+    policy = (answer.get("Attributes") or {}).get("RedrivePolicy")
     if not policy:
         return None
     read = json.loads(policy)
-    return Redrive(str(read["deadLetterTargetArn"]), int(read["maxReceiveCount"]))
+    return Redrive(_text(read["deadLetterTargetArn"]), int(read["maxReceiveCount"]))
 
 
 def place(arn: str) -> tuple[str, str, str]:
@@ -92,26 +106,65 @@ def place(arn: str) -> tuple[str, str, str]:
 
 def wait_time(answer: Any) -> float:
     """Of GetQueueAttributes with WAIT_TIME."""
-    return float(answer.get("Attributes", {}).get(WAIT_TIME, 0))
+    return min(20.0, max(0.0, float((answer.get("Attributes") or {}).get(WAIT_TIME) or 0)))
 
 
 def arn(answer: Any) -> str:
     """Of GetQueueAttributes with QueueArn."""
-    return str(answer["Attributes"]["QueueArn"])
+    return _text(answer["Attributes"]["QueueArn"])
 
 
-def _message(raw: dict[str, Any]) -> Message:
-    system, attributes, body = raw.get("Attributes", {}), raw.get("MessageAttributes", {}), raw["Body"]
+def _message(raw: Any) -> Message:
+    """Never raises: what is no good is unusable, and the reason says what of it."""
+    try:
+        message = _read(raw)
+    except (TypeError, ValueError, KeyError, AttributeError, OverflowError):
+        return Message(_name(raw), "", "", unusable="it is not as SQS describes messages")
+    if not _is_whole(message.body, raw.get("MD5OfBody")):
+        return replace(message, body="", unusable="its body is not what was sent (MD5OfBody)")
+    return message
+
+
+def _read(raw: Any) -> Message:
+    """Raises whatever a member of another type raises."""
+    system, attributes, body = _present(raw.get("Attributes")), _present(raw.get("MessageAttributes")), raw["Body"]
     attempt = int(system.get("ApproximateReceiveCount", 1))
     if not isinstance(body, str) or not 0 <= attempt <= MOST_ATTEMPTS:
         raise TypeError("not a message")
-    if not all(isinstance(each, dict) for each in attributes.values()):
-        raise TypeError("not a message's attributes")
     return Message(
         id=_text(raw["MessageId"], LONGEST_ID),
         handle=_text(raw["ReceiptHandle"], LONGEST_HANDLE),
         body=body,
         attempt=attempt,
-        attributes=attributes,
+        attributes={name: _with_bytes(_present(value)) for name, value in attributes.items()},
         system_attributes=system,
     )
+
+
+def _present(members: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Those that are not null."""
+    return {name: value for name, value in (members or {}).items() if value is not None}
+
+
+def _with_bytes(attribute: dict[str, Any]) -> dict[str, Any]:
+    """JSON has no bytes: the protocol sends them as base64, which botocore's client has read already."""
+    binary = attribute.get("BinaryValue")
+    return attribute | {"BinaryValue": base64.b64decode(binary)} if isinstance(binary, str) else attribute
+
+
+def _name(raw: Any) -> str:
+    """Which one it is, if it says so itself."""
+    try:
+        return _text(raw["MessageId"], LONGEST_ID)
+    except (TypeError, ValueError, KeyError):
+        return "(not known)"
+
+
+def _is_whole(body: str, digest: Any) -> bool:
+    """Whether the body is the one that the digest is of. Some servers send none."""
+    if digest is None:
+        return True
+    try:
+        return bool(hashlib.md5(body.encode(), usedforsecurity=False).hexdigest() == digest)
+    except UnicodeEncodeError:  # half a character: no body that anybody has sent
+        return False

@@ -3,7 +3,7 @@
 import difflib
 import re
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from fleet.core.messages import Plan
 from fleet.core.queue import QueueError, Trouble
 from fleet.system.sqs.errors import classified
+from fleet.system.sqs.proxied import Client
 from fleet.system.sqs.wire import Means, NoKeys, Site, Wire, rehearse
 
 SHORT_CALL = 5.0  # seconds, at most
@@ -79,29 +80,6 @@ class Line(Protocol):
         """What a forked child must not keep, as far as it is known."""
 
 
-class _Client:
-    """botocore's own client, for those who reach SQS through a proxy."""
-
-    def __init__(self, client: Any, keys: Callable[[], Any]) -> None:
-        self._client, self._keys = client, keys
-
-    def call(self, operation: str, arguments: Mapping[str, Any]) -> Any:
-        from botocore import xform_name
-
-        self._keys()  # it would ask for them itself; what fails there must not look like SQS's own answer
-        return getattr(self._client, xform_name(operation))(**arguments)
-
-    def close(self) -> None:
-        self._client.close()
-
-    def forget(self) -> None:
-        """It ends with the client."""
-
-    @property
-    def descriptors(self) -> tuple[int, ...]:
-        return ()
-
-
 class Sessions:
     """Makes lines to one address. Holds data files and what follows from them; no connection, no credentials."""
 
@@ -159,7 +137,7 @@ class Sessions:
         try:
             site = self._site = self._site or self._found()
             if site.proxied:
-                return _Client(self._client(read_timeout, connect_timeout), self._keys)
+                return Client(self._client(read_timeout, connect_timeout), self._keys, read_timeout)
             return Wire(site, self._keys, read_timeout, connect_timeout, means)
         except ValueError as error:  # not a URL
             raise QueueError(Trouble.USAGE, f"queue {self.address.name!r}: {error}") from None

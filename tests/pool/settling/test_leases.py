@@ -1,5 +1,7 @@
 """SQS's errors at every call of a delivery: the message stays ours, the work stays done, the pool stays up."""
 
+import hashlib
+import json
 from typing import Any
 
 import pytest
@@ -227,6 +229,32 @@ def test_malformed_answers_to_a_poll_end_nothing(start: StartPool, queue: LiveQu
     queue.send("task")
     pool.wait_event("message.deleted", timeout=60)
     assert not pool.events("dispatcher.died")
+
+
+def test_messages_that_are_not_what_was_sent_are_left_and_said(start: StartPool, proxy: FaultProxy) -> None:
+    """They are in the ledger, and nothing is made of them; the queue goes on."""
+    digest = hashlib.md5(b"task", usedforsecurity=False).hexdigest()
+    brought: list[dict[str, Any]] = [
+        {"MessageId": "1", "ReceiptHandle": "h1", "Body": "task", "MD5OfBody": "0" * 32},
+        {"MessageId": "2\0", "ReceiptHandle": "h2", "Body": "task"},
+        {"MessageId": "3"},
+        {"MessageId": "4", "ReceiptHandle": "h4", "Body": "task", "MD5OfBody": digest, "MessageAttributes": None},
+    ]
+    for message in brought:
+        proxy.say("ReceiveMessage", json.dumps({"Messages": [message]}).encode())
+    proxy.say("DeleteMessage", b"{}")
+    pool = start(app=APP, workers=1, endpoint=proxy.endpoint)
+    pool.wait_event("message.deleted", message_id="4")
+    odd = "it is not as SQS describes messages"
+    assert [(each["message_id"], each["why"]) for each in pool.events("message.left")] == [
+        ("1", "its body is not what was sent (MD5OfBody)"),
+        ("(not known)", odd),
+        ("3", odd),
+    ]
+    assert len(pool.events("job.started")) == 1
+    pool.drain()
+    ledger = pool.ledger()
+    assert (ledger["received"], ledger["deleted"], ledger["left"]) == (4, 1, 3)
 
 
 def test_malformed_answers_to_the_rest_end_nothing(start: StartPool, queue: LiveQueue, proxy: FaultProxy) -> None:
