@@ -46,7 +46,10 @@ class Master:
     ) -> None:
         self._judged = now()
         self._pool = books.new(config)
-        self._wakeup = Wakeup(CAUGHT)
+        ignored = (
+            {signal.SIGHUP} if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else set()
+        )  # nohup(1) has done so
+        self._wakeup = Wakeup(number for number in CAUGHT if number not in ignored)
         stacks.keep()
         self._poll = select.poll()
         self._poll.register(self._wakeup.fileno(), select.POLLIN)

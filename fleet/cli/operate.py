@@ -73,6 +73,7 @@ def _watch(place: Place) -> None:
     while not await_end(place.pid, EVERY):
         with contextlib.suppress(Failure):  # it goes just now
             told = ask(place, "status")["status"]
-            sys.stdout.write(FRESH_LINE + waiting(told["busy"], told["polling"], told["drain_left"] or 0))
+            left = told["drain_left"] or 0, told["polls_left"] or 0
+            sys.stdout.write(FRESH_LINE + waiting(told["busy"], told["polling"], *left))
             sys.stdout.flush()
     sys.stdout.write(FRESH_LINE)

@@ -211,6 +211,12 @@ class Pool:
         """Dispatchers that exist or are on their way, the leaving ones too."""
         return sum(slot.state in ALIVE for slot in self.slots)
 
+    @property
+    def polls_until(self) -> float:
+        """When the last open poll must have come home; minus infinity without one."""
+        since = max((slot.since for slot in self.slots if slot.state is State.POLLING), default=-inf)
+        return since + self.config.wait_time
+
     def count(self, state: State) -> int:
         """How many slots are in that state."""
         return sum(slot.state is state for slot in self.slots)

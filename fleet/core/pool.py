@@ -142,15 +142,17 @@ def _apply(pool: Pool, event: Event, now: float, luck: float) -> Step:
             living(pool, Role.SCOUT)
             return pool, ()
         case Sampled(depth):
+            before = pool.emptiness
             pool = replace(
                 pool,
                 depth=depth,
                 sampled_at=now,
                 sampled_received=pool.counts.received,
                 polling=polling.sampled(pool.polling, depth.visible, pool.size),
-                emptiness=emptiness.sampled(pool.emptiness, now, depth.total),
+                emptiness=emptiness.sampled(before, now, depth.total),
             )
-            return sizing.sampled(pool, now, luck)
+            pool, effects = sizing.sampled(pool, now, luck)
+            return pool, (*_seems_empty(before, pool), *effects)
         case StacksAsked():
             return replace(pool, stacks_at=min(pool.stacks_at, now + STACK_TIME)), (AskStack(None),)
         case Measured(available, total, taken):
@@ -170,3 +172,11 @@ def _apply(pool: Pool, event: Event, now: float, luck: float) -> Step:
             return paused(pool, wanted)
         case _:
             assert_never(event)
+
+
+def _seems_empty(before: emptiness.Emptiness, pool: Pool) -> tuple[Effect, ...]:
+    """--until-empty: what it waits for from now on, though nothing happens any more."""
+    begins = before.zero_since is None and pool.emptiness.zero_since is not None
+    if not begins or pool.config.empty_for is None or pool.phase is not Phase.RUNNING:
+        return ()
+    return (Log("queue.empty", {"seconds": pool.config.empty_for}),)

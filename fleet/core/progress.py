@@ -22,7 +22,7 @@ def draining(pool: Pool, now: float) -> str:
     if pool.phase is not Phase.DRAINING or pool.level is None:
         return ""
     jobs = sum(slot.state in HOLDS_MESSAGE for slot in pool.slots)
-    text = waiting(jobs, pool.count(State.POLLING), pool.jobs_until - now)
+    text = waiting(jobs, pool.count(State.POLLING), pool.jobs_until - now, pool.polls_until - now)
     return text + (_again(pool, pool.level, now) if jobs else "")
 
 
@@ -34,9 +34,10 @@ def _again(pool: Pool, level: Level, now: float) -> str:
     return AGAIN.get(level, "")
 
 
-def waiting(jobs: int, polls: int, left: float) -> str:
-    """What a drain waits for, and for how many seconds more it does so in peace."""
+def waiting(jobs: int, polls: int, left: float, polls_left: float) -> str:
+    """What a drain waits for, and for how many seconds more it does so in peace: `left` for jobs, else for polls."""
     parts = [f"{count} {word}{'' if count == 1 else 's'}" for count, word in ((jobs, "job"), (polls, "poll")) if count]
     if not parts:
         return ""
-    return f"draining: {', '.join(parts)}" + (f", {left:.0f} s left" if jobs and left > 0 else "")
+    left = left if jobs else polls_left
+    return f"draining: {', '.join(parts)}" + (f", {left:.0f} s left" if left > 0 else "")

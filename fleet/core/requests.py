@@ -54,9 +54,8 @@ def read(line: bytes) -> Request:
 def decided(pool: Pool, request: Request) -> tuple[Event | None, str]:
     """What a request means for this pool, and what is said about it. Raises BadRequest when it cannot be."""
     if request.command == "stop":
-        how = "jobs are stopped" if request.now else f"running jobs have {pool.config.drain_timeout:g} s"
         level = Level.NOW if request.now else Level.DRAIN
-        return StopAsked(level, "an operator stopped it", by_signal=False), f"draining: {how}"
+        return StopAsked(level, "an operator stopped it", by_signal=False), _about_stop(pool, level)
     if pool.phase in (Phase.DRAINING, Phase.STOPPED) and request.command != "status":
         raise BadRequest("the pool is draining")
     match request.command:
@@ -71,6 +70,15 @@ def decided(pool: Pool, request: Request) -> tuple[Event | None, str]:
             return Paused(False), "resumed"
         case _:
             return None, ""
+
+
+def _about_stop(pool: Pool, level: Level) -> str:
+    """What a wish to stop changes."""
+    if pool.level is not None and pool.level >= level:
+        return f"it stops already: {pool.end.why if pool.end else 'it was told to'}"
+    if level is Level.NOW:
+        return "draining: jobs are stopped"
+    return f"draining: running jobs have {pool.config.drain_timeout:g} s"
 
 
 def answer(**fields: Any) -> bytes:

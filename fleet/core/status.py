@@ -90,6 +90,7 @@ def snapshot(identity: Identity, pool: Pool, in_hand: Mapping[int, InHand], now:
         "generation": 1,
         "counts": {name: getattr(pool.counts, name) for name in COUNTS},
         "drain_left": round(max(0.0, pool.jobs_until - now), 3) if pool.phase is Phase.DRAINING else None,
+        "polls_left": round(max(0.0, pool.polls_until - now), 3) if pool.phase is Phase.DRAINING else None,
         "depth": _depth(pool, now),
         "job_seconds": seconds and {"mean": round(seconds[0], 4), "recent": round(seconds[1], 4)},
         "last_resize": resize and {"from": resize.was, "to": resize.to, "reason": resize.reason},

@@ -43,8 +43,10 @@ def stop(pool: Pool, level: Level, end: End, now: float, seconds: float | None =
             "how": level.name.lower(),
             "busy": busy,
             "polling": pool.count(State.POLLING),
+            "seconds": seconds,
+            "waits": _waits(busy, seconds, pool.polls_until - now),
         }
-        effects.append(Log("drain.started", fields | {"seconds": seconds}))
+        effects.append(Log("drain.started", fields))
     effects.extend(Send(slot.number, Drain(seconds)) for slot in pool.slots if slot.leaving and slot.pid is not None)
     return replace(
         pool,
@@ -55,3 +57,13 @@ def stop(pool: Pool, level: Level, end: End, now: float, seconds: float | None =
         jobs_have=seconds,
         jobs_until=now + seconds,
     ), tuple(effects)
+
+
+def _waits(busy: int, seconds: float, polls_left: float) -> str:
+    """What the end waits for, and how long at most."""
+    parts = []
+    if busy:
+        parts.append(f"{busy} job{'' if busy == 1 else 's'} ({seconds:g} s at most)")
+    if polls_left > -inf:
+        parts.append(f"open polls ({max(0.0, polls_left):.0f} s at most)")
+    return "waits for " + " and ".join(parts) if parts else "nothing is in hand"

@@ -68,6 +68,7 @@ TABLE: dict[str, Line] = {
     "helper.failed": _same(WARNING, "the {role} cannot do its part: {why}"),
     "queue.usable": _quiet("queue {queue} answers"),
     "queue.warned": _same(WARNING, "queue {queue}: {why}"),
+    "queue.empty": _same(INFO, "the queue looks empty; the pool ends when it stays so for {seconds:g} s"),
     "queue.late": _same(WARNING, "{why}; trying again for {left:.0f} s"),
     "sample.failed": _same(WARNING, "the queue's counts cannot be read: {why}", "why"),
     "will.failed": _same(WARNING, "message {message_id} of a dead dispatcher not {settlement}: {error}", "error"),
@@ -132,7 +133,7 @@ TABLE: dict[str, Line] = {
     "log.lost": _same(WARNING, "nobody read this log for a while; lines lost by process {pid}: {lines}"),
     "reload.missing": _same(WARNING, "HUP: a reload is not available yet; stop and start the pool"),
     "health.unwritten": _same(WARNING, "the health file {path} cannot be written: {error}; a probe of it will fail"),
-    "drain.started": _same(INFO, "stopping ({how}): {why}; {busy} busy, {polling} polling, jobs have {seconds:g} s"),
+    "drain.started": _same(INFO, "stopping ({how}): {why}; {waits}"),
     "drain.finished": _same(
         INFO,
         "received {received} = deleted {deleted} + released {released} + dead-lettered {dead_lettered} + left {left}",

@@ -96,6 +96,15 @@ def test_stop() -> None:
     assert "stopped" in said
 
 
+def test_a_stop_of_a_pool_that_stops_already_says_so() -> None:
+    story = running()
+    story.stop()
+    event, said = decided(story.pool, Request("stop"))
+    assert said == "it stops already: DRAIN"
+    assert event is not None  # it may still shorten what running jobs have
+    assert decided(story.pool, Request("stop", now=True))[1] == "draining: jobs are stopped"
+
+
 @pytest.mark.parametrize("command", ["scale", "pause", "resume"])
 def test_a_draining_pool_only_drains(command: str) -> None:
     story = running()

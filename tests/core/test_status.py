@@ -221,16 +221,43 @@ def test_what_a_drain_waits_for() -> None:
     story.stop()
     assert progress.draining(story.pool, 2.0) == "draining: 1 job, 1 poll; Ctrl-C again to kill them"
     story.says(0, DONE)
-    assert progress.draining(story.pool, 2.0) == "draining: 1 poll"
+    assert progress.draining(story.pool, 2.0) == "draining: 1 poll, 8 s left"
     story.says(1, Empty(2.0))
     assert progress.draining(story.pool, 2.0) == ""
 
 
 @pytest.mark.parametrize(
-    ("jobs", "polls", "text"), [(0, 0, ""), (2, 0, "draining: 2 jobs, 5 s left"), (0, 3, "draining: 3 polls")]
+    ("jobs", "polls", "text"),
+    [(0, 0, ""), (2, 0, "draining: 2 jobs, 5 s left"), (0, 3, "draining: 3 polls, 8 s left")],
 )
 def test_waiting(jobs: int, polls: int, text: str) -> None:
-    assert progress.waiting(jobs, polls, 5.0) == text
+    assert progress.waiting(jobs, polls, 5.0, 8.0) == text
+
+
+def test_the_first_line_of_a_drain_says_what_it_waits_for() -> None:
+    def waits(story: Story) -> str:
+        story.stop()
+        return str(story.logged[-1].fields["waits"])
+
+    assert waits(working(3, busy=1, drain_timeout=30)) == "waits for 1 job (30 s at most) and open polls (10 s at most)"
+    assert waits(running(1)) == "waits for open polls (10 s at most)"
+    paused = running(1)
+    paused.happens(Paused(True))
+    paused.says(0, Empty(10.0))
+    assert waits(paused) == "nothing is in hand"
+
+
+def test_a_pool_that_ends_when_the_queue_is_empty_says_that_it_waits_for_it() -> None:
+    def told(story: Story) -> int:
+        return sum(each.event == "queue.empty" for each in story.logged)
+
+    story = running(1, empty_for=60.0)
+    for visible, times in ((1, 0), (0, 1), (0, 1), (1, 1), (0, 2)):
+        story.sample(visible)
+        assert told(story) == times
+    serving = running(1)
+    serving.sample(0)
+    assert told(serving) == 0
 
 
 def test_a_killed_pool_offers_nothing_more() -> None:

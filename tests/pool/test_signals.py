@@ -199,3 +199,18 @@ def test_a_dispatcher_that_hangs_shows_where_before_it_is_killed(
     order = [e["event"] for e in pool.events() if e["event"] in ("dispatcher.hung", "process.stack", "dispatcher.died")]
     assert order == ["dispatcher.hung", "process.stack", "dispatcher.died"]
     pool.wait_event("message.deleted")
+
+
+def test_hup_that_was_ignored_stays_ignored(start: StartPool, queue: LiveQueue) -> None:
+    """As with nohup(1): closing the terminal must not drain what was meant to outlive it."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        pool = start(workers=1)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    pool.wait_ready(1)
+    pool.send(signal.SIGHUP)
+    queue.send("task")
+    pool.wait_event("message.deleted")
+    assert not pool.events("reload.missing")
+    assert not pool.events("drain.started")
