@@ -46,8 +46,8 @@ class Control:
 
     def wakes_at(self) -> float:
         """The next moment at which time alone changes something, or infinity."""
-        ends = (client.until for client in self._clients.values())
-        return min(ends, default=inf) if self._hears_at == -inf else min(self._hears_at, *ends)
+        again = inf if self._hears_at == -inf else self._hears_at
+        return min([again, *(client.until for client in self._clients.values())])
 
     def owns(self, fd: int) -> bool:
         """Whether the descriptor is ours to look at."""

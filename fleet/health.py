@@ -1,7 +1,6 @@
 """Writes the health file, for a probe that cannot ask the pool itself. It wakes the master only with --health-file."""
 
 import json
-import os
 from datetime import UTC, datetime
 from math import inf
 from pathlib import Path
@@ -36,8 +35,8 @@ class HealthFile:
         try:
             files.write(self._path, json.dumps(health.snapshot(pool, timestamp, VERSION)).encode() + b"\n")
             self._trouble = ""
-        except OSError as error:
-            why = os.strerror(error.errno or 0)
+        except (OSError, ValueError) as error:  # ValueError: a path that cannot be one
+            why = getattr(error, "strerror", None) or str(error)
             if why != self._trouble:
                 self._trouble = why
                 log.emit("health.unwritten", path=str(self._path), error=why)

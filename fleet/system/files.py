@@ -1,16 +1,31 @@
-"""Files that others read while we write them."""
+"""Files that others read while we write them, or the other way round. Nothing here waits, whatever lies at a path."""
 
 import contextlib
 import errno
 import os
+import stat
 from pathlib import Path
 
 
+class NoFile(OSError):
+    """What lies at the path is a FIFO, a directory, a device or a socket."""
+
+    def __init__(self) -> None:
+        super().__init__(errno.EINVAL, "it is no regular file")
+
+
 def write(path: Path, content: bytes) -> None:
-    """Replace what is there, whole or not at all: a reader never sees half of it. Raises OSError."""
-    part = path.with_name(f".{path.name}.{os.getpid()}")
+    """Replace what is there, whole or not at all: a reader never sees half of it. Raises OSError.
+
+    What is no file is not replaced. The part has a name that nobody can have taken before.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        found = path.lstat().st_mode
+        if not (stat.S_ISREG(found) or stat.S_ISLNK(found)):
+            raise NoFile
+    part = path.with_name(f".{path.name[:40]}.{os.urandom(8).hex()}")
+    fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
     try:
-        fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
         try:
             written = os.write(fd, content)
         finally:
@@ -22,3 +37,14 @@ def write(path: Path, content: bytes) -> None:
         with contextlib.suppress(OSError):
             part.unlink()
         raise
+
+
+def read(path: Path, most: int) -> bytes:
+    """The first `most` bytes. Raises OSError. A FIFO without a writer would hold us up, a terminal become ours."""
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise NoFile
+        return os.read(fd, most)
+    finally:
+        os.close(fd)

@@ -50,7 +50,7 @@ def _key(url: str) -> rsa.RSAPublicKey:
     if path is not None:
         with contextlib.suppress(OSError, ValueError):  # not there, or not whole: fetched (again)
             if time.time() - path.stat().st_mtime < KEPT:
-                return _public(path.read_bytes())
+                return _public(files.read(path, LARGEST))
     found = _fetched(url)
     try:
         key = _public(found)

@@ -149,6 +149,17 @@ def test_a_probe_that_makes_no_sense(home: Home, arguments: tuple[str, ...], say
     assert says in ended.error_line
 
 
+def test_a_pipe_in_its_place_does_not_hold_up_the_master(
+    start: StartPool, home: Home, queue: LiveQueue, path: Path
+) -> None:
+    os.mkfifo(path)
+    pool = start("--health-file", str(path))
+    (said,) = pool.wait_event("health.unwritten")
+    assert "no regular file" in said["message"]
+    queue.send("task")
+    pool.wait_event("message.deleted")
+
+
 @pytest.mark.parametrize("content", [b"", b"no JSON", b"\xff\xfe", b"[]"])
 def test_a_file_that_is_none(home: Home, path: Path, content: bytes) -> None:
     path.write_bytes(content)

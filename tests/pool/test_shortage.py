@@ -1,5 +1,6 @@
 """The host runs out of processes, of descriptors, of a place for the log: the pool says so, waits, and works on."""
 
+import json
 import os
 import resource
 import signal
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.control import connect, socket_of
 from tests.support.eventually import PATIENCE
 from tests.support.pool import APPS, Expected, Home, Pool, StartPool
 from tests.support.servers import EMPTY, LiveQueue
@@ -61,6 +63,18 @@ def test_a_master_without_descriptors_fills_its_slots_later(start: StartPool, qu
     pool.wait_event("dispatcher.ready", count=2, slot=1)
     pool.wait_event("queue.usable", count=2)
     assert len(pool.events("dispatcher.died")) == len(pool.events("helper.died")) == 1
+
+
+def test_a_client_of_a_master_without_descriptors_ends_nothing(start: StartPool, home: Home, queue: LiveQueue) -> None:
+    pool = start(workers=1)
+    pool.wait_ready(1)
+    before = take_descriptors(pool.pid)
+    with connect(socket_of(home)) as end:
+        queue.send("task")
+        pool.wait_event("message.deleted")
+        resource.prlimit(pool.pid, resource.RLIMIT_NOFILE, before)
+        end.sendall(b'{"command": "status"}\n')
+        assert json.loads(end.makefile("rb").read())["ok"] is True
 
 
 def test_a_master_without_descriptors_still_sweeps(start: StartPool, home: Home, queue: LiveQueue) -> None:
