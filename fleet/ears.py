@@ -31,8 +31,12 @@ class Ears:
         self.poll = select.poll()
         self.poll.register(self._wakeup.fileno(), select.POLLIN)
         self.poll.register(channel.fileno(), select.POLLIN)
-        self._master = processes.open_pidfd(plan.master)
-        self.poll.register(self._master, select.POLLIN)
+        self._master = -1
+        try:
+            self._master = processes.open_pidfd(plan.master)
+            self.poll.register(self._master, select.POLLIN)
+        except ProcessLookupError:  # it has died since we have asked the kernel to tell us
+            self._alone()
         processes.unblock_signals()
 
     @property
@@ -75,4 +79,5 @@ class Ears:
             self.orphan = self.leaving = self.stopping = True
             self.drain = self._plan.drain_timeout
             self.poll.unregister(self._channel.fileno())
-            self.poll.unregister(self._master)
+            if self._master >= 0:
+                self.poll.unregister(self._master)

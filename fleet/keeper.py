@@ -28,7 +28,8 @@ from fleet.system.slip import Slip
 from fleet.workbench import Act
 
 PATIENCE = 5.0  # seconds for what was killed to be gone, when the delivery itself cannot wait for it
-_HELD_BACK = (*processes.HELD_BACK, signal.SIGABRT)
+_HELD_BACK = (*processes.HELD_BACK, signal.SIGABRT, signal.SIGCONT)
+_HEARD = (signal.SIGCHLD, signal.SIGTERM, signal.SIGCONT)
 
 
 class Keepers:
@@ -174,12 +175,15 @@ class Kept:
 
 
 def _keep(act: Act, program: int, write: int, ours: Iterable[int], note: Slip) -> NoReturn:
-    """Be the keeper. All signals that matter are blocked, and stay so; TERM: the program may be dead, or want it."""
+    """Be the keeper. All signals that matter are blocked, and stay so. TERM means: the program may want the end.
+
+    Its death is told by CONT, which also wakes up a keeper that somebody has stopped.
+    """
     try:
         os.setsid()  # what is sent to the program's group is not meant for us
         signals.forget_wakeup()
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # the program may ignore it: then nothing can be waited for
-        if processes.die_with_parent(program, signal.SIGTERM):
+        if processes.die_with_parent(program, signal.SIGCONT):
             processes.become_subreaper()
             for fd in ours:
                 os.close(fd)
@@ -215,15 +219,13 @@ def _job(act: Act, write: int) -> int:
 def _watch(job: int, note: Slip, program: int) -> None:
     """Until nothing is left of it. The job stays a zombie to the end, so that its pid and group are nobody else's.
 
-    A TERM that neither the program has sent nor its death is a stop of the whole control group: the program hears of
-    it too, and says what becomes of the job.
+    A TERM that the program has not sent is a stop of the whole control group: the program hears of it too, and says
+    what becomes of the job.
     """
     while (death := processes.dead_child()) is None or death.pid != job:
         if death:
             processes.bury(death.pid)  # an orphan of the job's
-        elif signal.sigwait((signal.SIGCHLD, signal.SIGTERM)) == signal.SIGTERM and (
-            note.stop_asked or os.getppid() != program
-        ):
+        elif signal.sigwait(_HEARD) != signal.SIGCHLD and (note.stop_asked or os.getppid() != program):
             processes.kill(job, signal.SIGKILL)  # it may not lead its group yet
             processes.kill_group(job, signal.SIGKILL)
     ended = (death.exit.code, death.exit.signal)
@@ -231,6 +233,6 @@ def _watch(job: int, note: Slip, program: int) -> None:
     processes.kill_group(job, signal.SIGKILL)
     while left := processes.sweep((job,)):
         note.write(ended=ended, lingers=left[0])
-        signal.sigwait((signal.SIGCHLD, signal.SIGTERM))
+        signal.sigwait(_HEARD)
     usage = processes.bury(job)
     note.write(ended=ended, usage=(usage.cpu_seconds, usage.max_rss_mib))

@@ -167,7 +167,8 @@ class Template:
         code = FAULT
         try:
             _await_death(middle)
-            if processes.die_with_parent(self._plan.master, processes.TERMINATE):
+            # CONT: it ends nobody, but one that is stopped wakes up and sees that the master is gone (ears.py).
+            if processes.die_with_parent(self._plan.master, processes.CONTINUE):
                 self._master.close()
                 stacks.keep()
                 log.begin()

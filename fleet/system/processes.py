@@ -24,7 +24,7 @@ from fleet.core.exits import Exit, from_siginfo
 from fleet.system.signals import GROUP, HARMLESS
 
 LINUX = sys.platform.startswith("linux")
-TERMINATE, KILL = signal.SIGTERM, signal.SIGKILL
+CONTINUE, KILL = signal.SIGCONT, signal.SIGKILL
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36

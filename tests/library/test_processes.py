@@ -10,7 +10,7 @@ import pytest
 from tests.library.conftest import Run
 from tests.support.eventually import eventually
 from tests.support.pool import Home
-from tests.support.processes import is_alive
+from tests.support.processes import is_alive, is_stopped
 
 FAMILY = """
 def family():
@@ -295,6 +295,41 @@ def test_a_keeper_that_is_stopped_delays_the_end_and_no_more(run: Run, home: Hom
     gate.open()
     eventually(lambda: not is_alive(job), what="the job has ended")
     os.kill(keeper, signal.SIGCONT)
+    assert program.wait() == 0, program.errors()
+    assert program.words.of("returned") == [[True]]
+
+
+def test_a_keeper_that_is_stopped_notices_the_programs_death(run: Run, home: Home) -> None:
+    program = run(
+        """
+        def job(body):
+            subprocess.Popen(["sleep", "600"])
+            word("started", os.getppid())
+            signal.pause()
+        fleet.Dispatcher(queue("a"), wait_time=0).dispatch(job)
+        """
+    )
+    ((keeper,),) = program.words.wait("started")
+    os.kill(keeper, signal.SIGSTOP)
+    eventually(lambda: is_stopped(keeper), what="the keeper is stopped")
+    program.process.kill()
+    program.wait()
+    home.wait_empty()
+
+
+def test_somebody_who_continues_a_keeper_ends_nothing(run: Run, home: Home) -> None:
+    gate = home.gate("end")
+    program = run(
+        """
+        def job(body):
+            word("started", os.getppid())
+            pass_gate("end")
+        word("returned", fleet.Dispatcher(queue("a"), wait_time=0).dispatch(job))
+        """
+    )
+    ((keeper,),) = program.words.wait("started")
+    os.kill(keeper, signal.SIGCONT)
+    gate.open()
     assert program.wait() == 0, program.errors()
     assert program.words.of("returned") == [[True]]
 
