@@ -3,6 +3,7 @@
 What comes from them becomes an event of `core/events.py`; the rest is said in the log.
 """
 
+import errno
 import os
 import select
 import signal
@@ -91,7 +92,9 @@ class Children:
     # Dispatchers.
 
     def spawn(self, slot: int) -> None:
-        """Have the template fork a dispatcher for the slot. Raises OSError when there is no channel to be had."""
+        """Have the template fork a dispatcher for the slot. Raises OSError when there is no channel to be had, or no
+        room in the template's.
+        """
         self.forget(slot)
         ours, theirs = channel.pair()
         with theirs:
@@ -100,7 +103,9 @@ class Children:
             self._asked.add(slot)
             self._listen(ours, slot)
             if Role.TEMPLATE in self._helpers:
-                self._helpers[Role.TEMPLATE].channel.send(Fork(slot, self._queue_url), theirs.fileno())
+                template = self._helpers[Role.TEMPLATE].channel
+                if not template.send(Fork(slot, self._queue_url), theirs.fileno()):
+                    raise OSError(errno.ENOBUFS, os.strerror(errno.ENOBUFS))
 
     def forget(self, slot: int) -> None:
         """The slot is vacant: hang up on whoever had it."""
@@ -156,20 +161,21 @@ class Children:
         self._helpers[role] = Helper(pid, ours)
         self._listen(ours, role)
 
-    def give(self, will: Will) -> None:
-        """Have the scout settle the message of a dead dispatcher."""
-        if Role.SCOUT in self._helpers:
-            estate = will.estate
-            order = Execute(
-                will.number,
-                estate.message_id,
-                estate.handle,
-                will.settlement,
-                estate.delay,
-                estate.lease_until,
-                estate.receive_id,
-            )
-            self._helpers[Role.SCOUT].channel.send(order)
+    def give(self, will: Will) -> bool:
+        """Have the scout settle the message of a dead dispatcher. False when it has no room for the order."""
+        if Role.SCOUT not in self._helpers:
+            return True  # its death will be news
+        estate = will.estate
+        order = Execute(
+            will.number,
+            estate.message_id,
+            estate.handle,
+            will.settlement,
+            estate.delay,
+            estate.lease_until,
+            estate.receive_id,
+        )
+        return self._helpers[Role.SCOUT].channel.send(order)
 
     def sample(self) -> None:
         """Have the scout count now."""

@@ -19,7 +19,7 @@ HEALABLE = (Trouble.PASSING, Trouble.SESSION)
 Answer = TypeVar("Answer")
 
 
-def executed(order: Execute, queue: SqsQueue, first_lease: float, trying: Callable[[], None]) -> Executed:
+def executed(order: Execute, queue: SqsQueue, first_lease: float, trying: Callable[[], object]) -> Executed:
     """Carry it out. A release is tried once, what can be repeated is while the lease lasts.
 
     `trying` is called before each try but the first: the master waits for a sign of life.
@@ -39,7 +39,7 @@ def executed(order: Execute, queue: SqsQueue, first_lease: float, trying: Callab
     return Executed(order.order, order.settlement)
 
 
-def _repeated(order: Execute, queue: SqsQueue, first_lease: float, trying: Callable[[], None]) -> Executed:
+def _repeated(order: Execute, queue: SqsQueue, first_lease: float, trying: Callable[[], object]) -> Executed:
     """Ask as the dead dispatcher did, by the same id and without a wait; release what comes. Raises QueueError."""
 
     def poll() -> Message | None:
@@ -57,7 +57,7 @@ def _repeated(order: Execute, queue: SqsQueue, first_lease: float, trying: Calla
 
 
 def _tried(
-    call: Callable[[], Answer], order: Execute, queue: SqsQueue, until: float, trying: Callable[[], None]
+    call: Callable[[], Answer], order: Execute, queue: SqsQueue, until: float, trying: Callable[[], object]
 ) -> Answer:
     """The call's answer; what can heal is tried again until then. Raises the last QueueError."""
     pause = PAUSE_FIRST

@@ -197,7 +197,8 @@ class Master:
             case events.TellStack(who):
                 self._children.tell_stacks(None if who is None else self._pool.slots[who].pid)
             case events.GiveWill(will):
-                self._children.give(will)
+                if not self._children.give(will):
+                    self._take(events.WillNotTaken(will.number))
             case events.Sample():
                 self._children.sample()
             case events.KillHelper(role):

@@ -113,7 +113,8 @@ def _hung_up(master: Channel, seconds: float, queue: sqs.SqsQueue | None = None,
             words = master.receive()
             for word in words:
                 if isinstance(word, Execute) and queue is not None:
-                    master.send(executed(word, queue, first_lease, lambda: master.send(Trying())))
+                    done = executed(word, queue, first_lease, lambda: master.send(Trying()))
+                    master.send(done, wait=True)  # lost, it would leave the order open for ever
             if any(isinstance(word, Sample) for word in words):
                 return master.closed
         if master.closed:

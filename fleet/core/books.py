@@ -123,7 +123,7 @@ class Helper:
     """The template or the scout. `proven` says that it has been ready once since the pool started.
 
     Of the scout: `heard` is when it said something last, or was given something to do; `silent_since` when it was
-    asked for a word.
+    asked for a word; `full` that its channel has had no room since. `refused`: it says that it cannot do its part.
     """
 
     alive: bool = False
@@ -135,6 +135,8 @@ class Helper:
     not_before: float = 0.0
     heard: float = 0.0
     silent_since: float = inf
+    full: bool = False
+    refused: bool = False
 
 
 @dataclass(frozen=True, slots=True)

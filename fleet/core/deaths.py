@@ -69,9 +69,10 @@ def helper_died(pool: Pool, role: Role, cause: str, now: float, luck: float) -> 
     if role is Role.SCOUT and old.killed:
         cause = f"{cause}: it said nothing any more"
     crashes = old.crashes + 1
-    pool = with_helper(
-        pool, role, Helper(proven=old.proven, crashes=crashes, not_before=now + restarts.delay(crashes, luck))
-    )
+    wait = restarts.delay(crashes, luck)
+    if old.proven and not old.refused:  # somebody kills it, and it will do as before when that is over
+        wait = min(wait, restarts.DELAY_PROVEN)
+    pool = with_helper(pool, role, Helper(proven=old.proven, crashes=crashes, not_before=now + wait))
     if role is Role.SCOUT:
         pool = wills.orphaned(pool)
     if pool.end is not None and not old.ready:

@@ -140,6 +140,13 @@ class WillDone:
 
 
 @dataclass(frozen=True, slots=True)
+class WillNotTaken:
+    """The scout's channel has no room for the order: it was not given."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
 class Seen:
     """What the scoreboard says: the last beat, and the lease, until when and how long (seconds).
 
@@ -203,6 +210,7 @@ Event = (
     | Sampled
     | Measured
     | WillDone
+    | WillNotTaken
     | Seen
     | StacksAsked
     | StopAsked

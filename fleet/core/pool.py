@@ -78,6 +78,7 @@ from fleet.core.events import (
     StopAsked,
     Tick,
     WillDone,
+    WillNotTaken,
 )
 from fleet.core.reconcile import reconcile
 from fleet.core.reports import said
@@ -85,7 +86,7 @@ from fleet.core.resizing import nudged, paused, scaled
 from fleet.core.slots import State, vacated
 from fleet.core.spawning import Spawning
 from fleet.core.stopping import stop, stop_asked
-from fleet.core.wills import done
+from fleet.core.wills import done, not_taken
 
 __all__ = ["Illegal", "Step", "step"]
 
@@ -133,8 +134,11 @@ def _apply(pool: Pool, event: Event, now: float, luck: float) -> Step:
             pool = replace(pool, spawning=Spawning())
             return with_helper(pool, role, replace(helper, ready=True, proven=True, crashes=0)), ()
         case HelperFailed(role, code, why):
-            if helper_of(pool, role).proven or pool.end is not None:
-                return pool, (Log("helper.failed", {"role": role.value, "why": why}),)
+            helper = helper_of(pool, role)
+            if helper.proven or pool.end is not None:
+                return with_helper(pool, role, replace(helper, refused=helper.alive)), (
+                    Log("helper.failed", {"role": role.value, "why": why}),
+                )
             return stop(pool, Level.DRAIN, End(code, why), now)
         case HelperDied(role, cause):
             return helper_died(pool, role, cause, now, luck)
@@ -160,6 +164,8 @@ def _apply(pool: Pool, event: Event, now: float, luck: float) -> Step:
             return sizing.measured(replace(pool, memory=found))
         case WillDone():
             return done(pool, event)
+        case WillNotTaken(number):
+            return not_taken(pool, number), ()
         case Seen(number):
             return seen(pool, slot_of(pool, number), event, now)
         case StopAsked(level, why, by_signal):

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 WINDOW = 60.0  # seconds
 STABLE = 60.0  # seconds: a dispatcher that lived this long starts with a clean record
 DELAY_FIRST, DELAY_MOST = 0.5, 30.0  # seconds
+DELAY_PROVEN = 2.0  # seconds: of a helper that has done its part before, and does not say that it cannot any more
 LIMIT_LEAST = 5
 
 

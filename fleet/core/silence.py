@@ -22,7 +22,9 @@ Step = tuple[Pool, tuple[Effect, ...]]
 
 def heard(pool: Pool, now: float) -> Pool:
     """It has said something."""
-    return replace(pool, scout=replace(pool.scout, heard=now, silent_since=inf)) if pool.scout.alive else pool
+    return (
+        replace(pool, scout=replace(pool.scout, heard=now, silent_since=inf, full=False)) if pool.scout.alive else pool
+    )
 
 
 def patience(pool: Pool) -> float:
@@ -32,7 +34,7 @@ def patience(pool: Pool) -> float:
         return inf
     if scout.silent_since < inf:
         return scout.silent_since + ANSWER
-    samples_only = scout.ready and not any(will.waiting for will in pool.wills)
+    samples_only = scout.ready and not scout.full and not any(will.waiting for will in pool.wills)
     return scout.heard + QUIET + (pool.config.depth_interval * (1 + JITTER) if samples_only else 0.0)
 
 

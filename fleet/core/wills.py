@@ -6,6 +6,9 @@ message), and is given once only: whether a dead scout has done it nobody knows,
 
 A poll on a FIFO queue that lost its dispatcher is an order too: to repeat it when it must be over, and to release what
 it brought. Repeating is safe, so that is given again. It counts as received only when something came.
+
+A few at a time: the channel holds so many, and what does not fit into it was not given. Then nothing is given until
+the scout says something, or its successor is there.
 """
 
 from dataclasses import replace
@@ -17,6 +20,7 @@ from fleet.core.events import Died, Effect, GiveWill, Left, Log, WillDone
 from fleet.core.exits import Settlement
 from fleet.core.slots import HOLDS_MESSAGE, Slot, State
 
+AT_ONCE = 8  # orders that the scout has not answered
 DEAD_POLL_MARGIN = 1.0  # seconds: by then the server has ended a long poll whose client is gone
 BOOKS = {
     Settlement.DELETE: "deleted",
@@ -122,6 +126,15 @@ def _book(pool: Pool, how: Settlement) -> Pool:
     return replace(pool, counts=booked(pool.counts, how))
 
 
+def not_taken(pool: Pool, number: int) -> Pool:
+    """There was no room for the order: it was not given. One that is not open any more needs none."""
+    back = (
+        replace(will, waiting=False, given=will.given - 1) if will.number == number and will.waiting else will
+        for will in pool.wills
+    )
+    return replace(pool, wills=tuple(back), scout=replace(pool.scout, full=True))
+
+
 def orphaned(pool: Pool) -> Pool:
     """The scout is dead: its orders wait for the next one."""
     if not pool.wills:
@@ -134,19 +147,20 @@ def given(pool: Pool, now: float) -> Step:
     if not pool.wills:
         return pool, ()
     effects: list[Effect] = []
-    busy = any(will.waiting for will in pool.wills)
+    waiting = sum(will.waiting for will in pool.wills)
     for will in pool.wills:
         if will.waiting and pool.level is not Level.KILL:
             continue
         if _too_late(pool, will, now):
             pool, more = done(pool, WillDone(will.number, Settlement.LEAVE))
             effects += more
-        elif pool.scout.ready and not _could_be_swallowed(pool, will):
+        elif pool.scout.ready and not pool.scout.full and waiting < AT_ONCE and not _could_be_swallowed(pool, will):
             after = replace(will, waiting=True, given=will.given + 1)
             pool = replace(pool, wills=tuple(after if each is will else each for each in pool.wills))
             effects.append(GiveWill(after))
-            if not busy:  # from now on a word is waited for
-                pool, busy = replace(pool, scout=replace(pool.scout, heard=now)), True
+            if not waiting:  # from now on a word is waited for
+                pool = replace(pool, scout=replace(pool.scout, heard=now))
+            waiting += 1
     return pool, tuple(effects)
 
 

@@ -55,21 +55,25 @@ class Channel:
         self.closed = True
         self._socket.close()
 
-    def send(self, word: Word, fd: int | None = None) -> None:
-        """Say something. Nothing happens when the other side is gone: its death is noticed elsewhere.
+    def send(self, word: Word, fd: int | None = None, *, wait: bool = False) -> bool:
+        """Say something; False when there is no room for it, and it is not said. Waits for room only if told to.
 
-        Never waits: a receiver whose buffer is full with a handful of words is stopped, and will be found so.
+        Nothing happens when the other side is gone: its death is noticed elsewhere.
         """
+        flags = 0 if wait else socket.MSG_DONTWAIT
         name = type(word).__name__
         packet = json.dumps([name, *(getattr(word, field) for field in _KINDS[name][1])]).encode()
         try:  # said three times a job, and contextlib.suppress has page faults of its own
             if fd is None:
-                self._socket.send(packet, socket.MSG_DONTWAIT)
+                self._socket.send(packet, flags)
             else:  # not socket.send_fds and recv_fds: they ignore their flags in CPython 3.11
                 rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack("i", fd))]
-                self._socket.sendmsg([packet], rights, socket.MSG_DONTWAIT)
-        except (BlockingIOError, BrokenPipeError, ConnectionResetError):
+                self._socket.sendmsg([packet], rights, flags)
+        except BlockingIOError:
+            return False
+        except (BrokenPipeError, ConnectionResetError):
             pass
+        return True
 
     def receive(self) -> list[Word]:
         """Everything that has been said since the last call. Never waits."""

@@ -45,6 +45,7 @@ from fleet.core.events import (
     Terminate,
     Tick,
     WillDone,
+    WillNotTaken,
 )
 from fleet.core.exits import Exit, Outcome, Settlement
 from fleet.core.memory import Memory
@@ -110,6 +111,8 @@ class HelperLife:
     not_before: tuple[float, float] = (0.0, 0.0)
     heard: float = 0.0
     silent_since: float = inf
+    full: bool = False
+    refused: bool = False
 
 
 @dataclass
@@ -208,7 +211,7 @@ class Account:
             self.listens(now)
         if isinstance(event, Heard | Sampled | WillDone) or event == HelperReady(Role.SCOUT):
             scout = self.helpers[Role.SCOUT]
-            scout.heard, scout.silent_since = now, inf
+            scout.heard, scout.silent_since, scout.full = now, inf, False
         match event:
             case Said(slot, report):
                 self.said(before, self.lives[slot], report, now, luck)
@@ -251,6 +254,13 @@ class Account:
                         self.orders.remove(order)
                         self.answered(order, how, message_id, before.level)
                         break
+            case WillNotTaken(number):
+                self.helpers[Role.SCOUT].full = True
+                for order in self.orders:
+                    if order.number == number:
+                        order.given, order.waiting = order.given - 1, False
+            case HelperFailed(role) if self.helpers[role].proven or self.level is not None:
+                self.helpers[role].refused = self.helpers[role].alive
             case StacksAsked():
                 self.stacks_at = min(self.stacks_at, now + 0.5)
             case Resized(by):
@@ -270,7 +280,7 @@ class Account:
     def listens(self, now: float) -> None:
         """For the scout: it samples, unless it has orders or a queue to find; then it says each time that it tries."""
         scout = self.helpers[Role.SCOUT]
-        samples = scout.ready and not any(order.waiting for order in self.orders)
+        samples = scout.ready and not scout.full and not any(order.waiting for order in self.orders)
         patience = 20 + (self.config.depth_interval * 1.25 if samples else 0)
         if scout.alive and not scout.killed and scout.silent_since == inf and now >= scout.heard + patience:
             scout.silent_since = now
@@ -434,7 +444,8 @@ class Account:
     def helper_died(self, role: Role, now: float) -> None:
         old = self.helpers[role]
         times = old.crashes + 1
-        wait = (now + restarts.delay(times, 0), now + restarts.delay(times, 1))
+        most = 2.0 if old.proven and not old.refused else inf
+        wait = (now + min(most, restarts.delay(times, 0)), now + min(most, restarts.delay(times, 1)))
         self.helpers[role] = HelperLife(proven=old.proven, crashes=times, not_before=wait)
         for life in self.lives:
             if role is Role.TEMPLATE and life.state is State.SPAWNING:

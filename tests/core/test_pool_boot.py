@@ -225,6 +225,33 @@ def test_a_helper_that_fails_later_is_only_said() -> None:
     assert story.log("helper.failed").fields == {"role": "template", "why": "the app has gone"}
 
 
+def respawn_delays(story: Story, role: Role, refuses: bool) -> list[float]:
+    """How long it is waited each time that the helper dies before it is ready; the longest that luck allows."""
+    story.luck = 0.999
+    found = []
+    for _ in range(12):
+        if refuses:
+            story.happens(HelperFailed(role, 4, "the app has gone"))
+        effects = story.happens(HelperDied(role, "SIGKILL"))
+        found.append(0.0)
+        while SpawnHelper(role) not in effects:
+            found[-1] += story.wakes_at() - story.now
+            effects = story.tick(story.wakes_at())
+    return found
+
+
+@pytest.mark.parametrize("role", Role)
+def test_a_helper_that_is_killed_again_and_again_is_back_within_seconds_after_the_last_time(role: Role) -> None:
+    waits = respawn_delays(running(1), role, refuses=False)
+    assert max(waits) <= 2.001
+    assert waits[3] > 0.4, "it is no hot loop"
+
+
+@pytest.mark.parametrize("role", Role)
+def test_one_that_says_that_it_cannot_any_more_is_tried_less_and_less_often(role: Role) -> None:
+    assert respawn_delays(running(1), role, refuses=True)[-1] > 25.0
+
+
 def test_no_helper_is_started_during_a_drain() -> None:
     story = working(1, 1)
     story.stop()

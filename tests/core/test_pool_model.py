@@ -45,7 +45,7 @@ from fleet.core.events import (
     Tick,
 )
 from fleet.core.exits import Exit, Outcome, Settlement
-from fleet.core.messages import Drain, Empty, Free, Grant, Held, PollFailed, Ready, Received, Report, Settled
+from fleet.core.messages import Drain, Empty, Executed, Free, Grant, Held, PollFailed, Ready, Received, Report, Settled
 from fleet.core.pool import Illegal
 from fleet.core.reconcile import reconcile
 from fleet.core.slots import HOLDS_MESSAGE, Slot, State
@@ -124,6 +124,7 @@ class PoolModel(RuleBasedStateMachine):
         dying=st.none() | RECORDS,
         luck=LUCK,
         crowded=st.booleans(),
+        room=st.sampled_from([1, 3, 8]),
     )
     def boots(
         self,
@@ -135,11 +136,12 @@ class PoolModel(RuleBasedStateMachine):
         dying: Record | None,
         luck: float,
         crowded: bool,
+        room: int,
     ) -> None:
         self.stubborn, self.hung, self.dying = stubborn, hung, dying
         self.terminated: set[int] = set()
         self.account = Account(config, config.workers, [Life() for _ in range(config.workers)])
-        self.world = World(config, self.watch, luck, fifo=fifo)
+        self.world = World(config, self.watch, luck, fifo=fifo, room=room)
         for _ in range(warm * (1 + config.workers)):
             if crowded:  # enough for batches
                 self.world.scout_counts((40, 0, 0))
@@ -501,8 +503,13 @@ class PoolModel(RuleBasedStateMachine):
         for will, order in zip(pool.wills, orders, strict=True):
             for name in ("slot", "estate", "settlement", "given", "waiting"):
                 assert getattr(will, name) == getattr(order, name), name
-        if pool.scout.ready and not pool.dead_polls and pool.phase is Phase.RUNNING:
-            assert all(will.waiting for will in pool.wills)
+        waiting = [will.number for will in pool.wills if will.waiting]
+        assert len(waiting) <= 8
+        if pool.scout.ready and not pool.scout.full and not pool.dead_polls and pool.phase is Phase.RUNNING:
+            assert len(waiting) == min(8, len(pool.wills))
+        if scout := self.world.helper(Role.SCOUT):  # what waits for an answer has been given, and will have one
+            answered = [word.order for word in scout.words if isinstance(word, Executed)]
+            assert set(waiting) <= {*(will.number for will in scout.wills), *answered}
 
     def the_parts_were_told_all(self) -> None:
         pool, account = self.world.pool, self.account

@@ -13,8 +13,10 @@ from fleet.core.events import (
     Effect,
     Event,
     GiveWill,
+    Heard,
     HelperDied,
     HelperReady,
+    KillHelper,
     Log,
     Said,
     SpawnFailed,
@@ -22,11 +24,13 @@ from fleet.core.events import (
     StopAsked,
     Tick,
     WillDone,
+    WillNotTaken,
 )
 from fleet.core.exits import Exit, Settlement
 from fleet.core.messages import Held, Ready, Received
 from fleet.core.reconcile import wakes_at
 from fleet.core.slots import State
+from fleet.core.wills import AT_ONCE
 
 KILLED = Exit(signal=9)
 DELETE, RELEASE, DEAD_LETTER, LEAVE = Settlement
@@ -267,6 +271,50 @@ def test_nothing_is_given_to_a_scout_that_is_not_ready(host: Host) -> None:
     host.take(HelperDied(Role.SCOUT, "SIGKILL"))
     assert given(host.dies(0, how=Exit(code=0))) == []
     assert len(host.pool.wills) == 1
+
+
+# Many at once.
+
+
+def test_a_crowd_of_orders_is_given_a_few_at_a_time() -> None:
+    """All at once they did not fit into the scout's channel, and what was dropped stayed open for ever."""
+    host = Host(workers=200)
+    for slot in range(200):
+        host.pool = replace(host.pool, slots=tuple(replace(each, crashes=0) for each in host.pool.slots))
+        host.works(slot)
+    host.take(StopAsked(Level.DRAIN, "SIGTERM"))
+    found = [order for slot in range(200) for order in given(host.dies(slot, how=Exit(code=0)))]
+    assert len(found) == AT_ONCE
+    for number, order in found:  # grows meanwhile
+        assert len([will for will in host.pool.wills if will.waiting]) <= AT_ONCE
+        found += given(host.take(WillDone(number, order)))
+    assert (host.counts.deleted, host.counts.in_hand, host.has_stopped()) == (200, 0, True)
+
+
+def test_an_order_that_was_not_taken_is_given_again_after_the_next_word(host: Host) -> None:
+    """It was never given: a release too. Not at once, or the master would do nothing else."""
+    host.dies(0)
+    assert given(host.take(WillNotTaken(0), Tick())) == []
+    assert [(will.waiting, will.given) for will in host.pool.wills] == [(False, 0)]
+    assert given(host.take(Heard())) == [(0, RELEASE)]
+    host.take(WillDone(0, RELEASE))
+    assert (host.counts.released, host.counts.in_hand) == (1, 0)
+
+
+def test_an_order_that_was_not_taken_is_given_to_the_successor(host: Host) -> None:
+    host.dies(0)
+    host.take(WillNotTaken(0), HelperDied(Role.SCOUT, "SIGKILL"))
+    assert given(host.take(HelperReady(Role.SCOUT))) == [(0, RELEASE)]
+
+
+def test_a_scout_whose_channel_is_full_is_asked_and_then_replaced(host: Host) -> None:
+    """It is stopped, most likely."""
+    host.dies(0, lease=10_000.0)
+    host.take(WillNotTaken(0))
+    while not any(isinstance(effect, KillHelper) for effect in host.asked):
+        host.now = wakes_at(host.pool, host.now)
+        host.take(Tick())
+    assert host.now <= 100.0 + 20.0 + 40.0
 
 
 # A poll on a FIFO queue that lost its dispatcher. Slot 1 has asked at 100, for ten seconds, with a first lease of 20.

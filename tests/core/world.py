@@ -44,6 +44,7 @@ from fleet.core.events import (
     Terminate,
     Tick,
     WillDone,
+    WillNotTaken,
 )
 from fleet.core.exits import Exit, Settlement
 from fleet.core.messages import (
@@ -90,6 +91,7 @@ class World:
     luck: float = 0.5
     now: float = 1000.0
     fifo: bool = False
+    room: int = 8  # orders that a helper's channel holds
     starving: bool = False  # the host has no process to give to the master
 
     def __post_init__(self) -> None:
@@ -348,12 +350,15 @@ class World:
             case Send(slot, order):
                 if channel := self.channels.get(slot):
                     channel.orders.append(order)
+                    assert len(channel.orders) <= 8, "more than a dispatcher's channel need hold"
                 if isinstance(order, Grant) and (process := self.at(slot)):
                     process.granted(self.now, order.most)
             case Spawn(slot) if self.starving:
                 self.take(SpawnFailed(slot, "no descriptor"))
             case SpawnHelper(role) if self.starving:
                 self.take(HelperSpawnFailed(role, "no process"))
+            case Spawn(slot) if not self.has_room(Role.TEMPLATE):
+                self.take(SpawnFailed(slot, "no room"))
             case Spawn(slot):
                 self.spawn(slot)
             case Terminate(slot):
@@ -370,11 +375,18 @@ class World:
             case Inspect(slot):
                 if (process := self.at(slot)) and process.stage in (Stage.WORKING, Stage.HOLDING):
                     self.take(Seen(slot, *process.beat(self.now)))
+            case GiveWill(will) if not self.has_room(Role.SCOUT):
+                self.take(WillNotTaken(will.number))
             case GiveWill(will):
                 if scout := self.helpers.get(Role.SCOUT):
                     scout.wills.append(will)
             case AskStack() | TellStack() | Log():
                 pass
+
+    def has_room(self, role: Role) -> bool:
+        """For one order more. What is sent to one that is dead is taken: its death will be news."""
+        helper = self.helper(role)
+        return helper is None or len(helper.asked) + len(helper.wills) < self.room
 
     def at(self, slot: int) -> Dispatcher | None:
         """The living dispatcher that the books name for the slot."""

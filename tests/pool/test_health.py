@@ -149,9 +149,7 @@ def test_a_probe_that_makes_no_sense(home: Home, arguments: tuple[str, ...], say
     assert says in ended.error_line
 
 
-def test_a_pipe_in_its_place_does_not_hold_up_the_master(
-    start: StartPool, home: Home, queue: LiveQueue, path: Path
-) -> None:
+def test_a_pipe_in_its_place_does_not_hold_up_the_master(start: StartPool, queue: LiveQueue, path: Path) -> None:
     os.mkfifo(path)
     pool = start("--health-file", str(path))
     (said,) = pool.wait_event("health.unwritten")
