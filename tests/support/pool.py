@@ -37,16 +37,18 @@ class Home:
         self.trace = Trace(directory)
 
     def environment(self, **more: str) -> dict[str, str]:
-        """Return the environment of this test's programs: nothing of the caller's, credentials for show."""
-        return environment(
-            self.directory,
-            PYTHONPATH=str(REPOSITORY),
-            XDG_RUNTIME_DIR=str(self.directory / "run"),
-            XDG_STATE_HOME=str(self.directory / "state"),
-            AWS_EC2_METADATA_DISABLED="true",
-            **CREDENTIALS,
-            **{MARK_VARIABLE: self.mark, DIRECTORY_VARIABLE: str(self.directory)},
-            **more,
+        """Return the environment of this test's programs: nothing of the caller's, credentials for show; and `more`."""
+        return (
+            environment(
+                self.directory,
+                PYTHONPATH=str(REPOSITORY),
+                XDG_RUNTIME_DIR=str(self.directory / "run"),
+                XDG_STATE_HOME=str(self.directory / "state"),
+                AWS_EC2_METADATA_DISABLED="true",
+                **CREDENTIALS,
+                **{MARK_VARIABLE: self.mark, DIRECTORY_VARIABLE: str(self.directory)},
+            )
+            | more
         )
 
     def gate(self, name: str) -> Gate:

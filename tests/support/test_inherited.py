@@ -81,4 +81,6 @@ def test_scripts_give_what_they_run_no_more(home: Home) -> None:
     told = subprocess.run(command, cwd=link, env=env, capture_output=True, text=True, check=True).stdout.splitlines()
     assert told[-1] == f"{os.path.realpath(script.parents[1])}: one two *"
     names = {line.partition("=")[0] for line in told[:-1]}
-    assert names <= {"PATH", "HOME", "TMPDIR", "LC_ALL", "NO_COLOR", "COLUMNS", "LD_LIBRARY_PATH", "PWD"}
+    named = {"PATH", "HOME", "TMPDIR", "LC_ALL", "NO_COLOR", "COLUMNS", "LD_LIBRARY_PATH"}
+    assert names <= named | {"PWD", "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"}
+    assert "AWS_CONFIG_FILE=/dev/null" in told
