@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from fleet.api import Reject, Retry, message, notification
     from fleet.core.exits import Exit, Outcome, Settlement
+    from fleet.core.failure import Failure
     from fleet.core.queue import Message, QueueError, Trouble
     from fleet.core.sns import Notification
     from fleet.endings import DispatcherError, Ending, JobError
@@ -16,6 +17,7 @@ __all__ = [
     "DispatcherError",
     "Ending",
     "Exit",
+    "Failure",
     "JobError",
     "Message",
     "Notification",
@@ -36,6 +38,7 @@ _HOME = {
     "DispatcherError": "fleet.endings",
     "Ending": "fleet.endings",
     "Exit": "fleet.core.exits",
+    "Failure": "fleet.core.failure",
     "JobError": "fleet.endings",
     "Message": "fleet.core.queue",
     "Notification": "fleet.core.sns",

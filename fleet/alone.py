@@ -9,12 +9,13 @@ import select
 import signal
 import threading
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from math import ceil, inf
 
 from fleet.core.arguments import Call
 from fleet.core.delivery import Rules
+from fleet.core.failure import Failure
 from fleet.core.messages import Held, Plan, Report
 from fleet.core.queue import Message, Queue
 from fleet.job import Work
@@ -23,9 +24,10 @@ from fleet.system.clock import now
 from fleet.system.memory import OomKills
 from fleet.system.signals import Borrowed
 from fleet.system.slip import Slip
-from fleet.user_code import Code
+from fleet.user_code import Code, Loaded
 from fleet.workbench import Bench
 
+Hook = Callable[[Failure], object]
 EXIT_SIGNALS = (signal.SIGHUP, signal.SIGABRT, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
 SAME = 1.0  # seconds: a second signal within them is the same Ctrl-C, from the terminal and from a supervisor
 
@@ -132,11 +134,12 @@ def workbench(queue: Queue, name: str, ears: LoneEars, wait_time: float, rules: 
         oom.close()
 
 
-def working_on(bench: Bench, call: Call, title: str) -> Bench:
-    """The workbench for this call."""
+def working_on(bench: Bench, call: Call, hook: Hook | None, title: str) -> Bench:
+    """The workbench for this call. `hook`: what is told of a failure."""
+    loaded = Loaded(call.job, on_failure=hook)
 
     def work(message: Message, slip: Slip) -> Work:
-        return Work(Code(title), None, bench.plan.queue, 0, message, None, slip, call)
+        return Work(Code(title), loaded, bench.plan.queue, 0, message, None, slip, call)
 
     return replace(bench, work=work, rules=replace(bench.rules, handler=call.exit_handler is not None))
 

@@ -13,11 +13,12 @@ import random
 from dataclasses import replace
 from math import ceil, inf
 
-from fleet import job
+from fleet import job, job_errors
 from fleet.core import delivery as core
 from fleet.core import delivery_events as on
 from fleet.core.delivery import Delivery, Phase, Rules
 from fleet.core.exits import Exit, Facts, Outcome, Settlement, Verdict, ended_badly
+from fleet.core.failure import Failure
 from fleet.core.messages import Held, Settled
 from fleet.core.queue import Message, QueueError, Trouble
 from fleet.system import processes
@@ -37,6 +38,7 @@ class Delivering:
         self._telling = Telling(bench, message)
         self._job: Living | None = None
         self._handler: Living | None = None
+        self._hook: Living | None = None
         self.starved = False
         self.refusal: QueueError | None = None  # why the last request to settle was not done
         self.delay = 0  # seconds: of the release that was asked for
@@ -156,6 +158,9 @@ class Delivering:
         if self._handler and (exit_ := self._handler.gone(self._but(self._job))):
             self._telling.handler_ended(self._handler, exit_)
             self._step(on.HandlerExited(now(), exit_))
+        if self._hook and (exit_ := self._hook.gone()):
+            self._telling.hook_ended(self._hook, exit_, in_time=self._delivery.hook_until < inf)
+            self._step(on.HookExited(now()))
         if self._delivery.phase is Phase.DOUBTFUL and (heard := self._leaving()):
             self._step(heard)
         if self._delivery.phase is Phase.HELD and (self._ears.freed or self._ears.orphan):
@@ -218,6 +223,10 @@ class Delivering:
                 return self._start_handler()
             case on.KillHandler() if self._handler is not None:
                 self._handler.kill(self._but(self._job))
+            case on.RunHook():
+                return self._start_hook()
+            case on.KillHook() if self._hook is not None:
+                self._hook.kill()
             case on.Hold():
                 if self._delivery.verdict:
                     self._bench.board.note(intent_delay=self._delivery.verdict.delay)
@@ -276,6 +285,31 @@ class Delivering:
         fields = {"handler_pid": self._handler.pid, "tries": self._delivery.handler_tries}
         self._telling.say("handler.started", **fields)
         return None
+
+    def _start_hook(self) -> on.Event | None:
+        """The job is gone by now, and so is its exit handler: nothing else is to be left alone by a sweep."""
+        work, failure = self._bench.work(self._message, self._bench.slip), self._failure()
+        self._bench.slip.withdraw_stop()
+        try:
+            self._hook = self._bench.start(lambda parent: job.report(work, failure, parent))
+        except OSError as error:
+            self._telling.say("hook.not_started", error=os.strerror(error.errno or 0))
+            return on.HookExited(now())
+        self._telling.say("hook.started", hook_pid=self._hook.pid)
+        return None
+
+    def _failure(self) -> Failure:
+        delivery, facts = self._delivery, self._delivery.facts
+        return Failure(
+            self._message,
+            delivery.outcome or Outcome.FAILED,
+            delivery.exit or Exit(),
+            self._message.attempt,
+            facts.last if facts else None,
+            self._job.seconds if self._job else 0.0,
+            self._job.usage.max_rss_mib if self._job else 0.0,
+            **job_errors.told(self._bench.slip, "error"),
+        )
 
     def _extend(self, seconds: int) -> on.Event:
         before = now()

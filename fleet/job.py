@@ -19,6 +19,7 @@ import setproctitle
 from fleet import api, bodies, job_errors, results
 from fleet.core.arguments import Call, routed, transformed
 from fleet.core.exits import REJECT, RETRY
+from fleet.core.failure import Failure
 from fleet.core.queue import Message
 from fleet.core.sns import Unusable
 from fleet.system import log, processes, signals, stacks
@@ -56,6 +57,11 @@ def run(work: Work, dispatcher: int) -> NoReturn:
 def handle(work: Work, dispatcher: int) -> NoReturn:
     """Be the exit handler of a job that was stopped, or died. Signals are blocked when this begins."""
     _be(work, dispatcher, f"exit handler of {work.code.app}", _handled, "handler_error")
+
+
+def report(work: Work, failure: Failure, dispatcher: int) -> NoReturn:
+    """Be the --on-failure hook of a job that has failed. Signals are blocked when this begins."""
+    _be(work, dispatcher, f"on-failure hook of {work.code.app}", lambda work: _reported(work, failure), "hook_error")
 
 
 def _be(work: Work, dispatcher: int, title: str, act: Callable[[Work], int], name: str) -> NoReturn:
@@ -169,6 +175,13 @@ def _handled(work: Work) -> int:
     handler = call.exit_handler or (work.loaded or work.code.load()).exit_handler
     if handler is not None:
         results.finished(handler(*call.args, **call.kwargs, **_message_for(handler, call, work.message)))
+    return 0
+
+
+def _reported(work: Work, failure: Failure) -> int:
+    hook = (work.loaded or work.code.load()).on_failure
+    if hook is not None:
+        results.finished(hook(failure))
     return 0
 
 

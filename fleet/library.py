@@ -19,6 +19,7 @@ from fleet.core import queue as seam
 from fleet.core.arguments import Call, merged, routed, transformed
 from fleet.core.delivery import FIRST_LEASE, Rules, first, polled
 from fleet.core.exits import Policy, Settlement
+from fleet.core.failure import Failure
 from fleet.core.queue import Message, QueueError, Trouble
 from fleet.core.settling import pause_before
 from fleet.delivering import Delivering
@@ -51,7 +52,8 @@ class Dispatcher:
     `wait_time`: of the long poll, 0 for none; left out, the queue's own setting, or 10 where it has none.
     `drain_timeout`: what a running job gets after a signal; 0 interrupts it at once. `exit_timeout`: for one try of the
     exit handler, or from SIGTERM to SIGKILL without one. `retry_delay`: by attempt, for failed messages, the last one
-    repeats; left out, their lease runs out. `dead_letter`: `native` or `direct`.
+    repeats; left out, their lease runs out. `on_failure`: called with a `Failure`, in a process of its own, after a job
+    has failed and before its message is settled; for `exit_timeout` at the most. `dead_letter`: `native` or `direct`.
 
     It may be made before a fork; no call is made before it is needed. One thread at a time.
     """
@@ -67,6 +69,7 @@ class Dispatcher:
         job_timeout: float | None = None,
         retry_delay: Sequence[float] = (),
         dead_letter: str = "native",
+        on_failure: Callable[[Failure], object] | None = None,
         worker_process_name: str | None = None,
     ) -> None:
         _check("visibility_timeout", visibility_timeout, 2, 43_200)
@@ -78,6 +81,10 @@ class Dispatcher:
             _check("retry_delay", delay, 0, 43_200)
         if dead_letter not in ("native", "direct"):
             raise ValueError(f"dead_letter is {dead_letter!r}; it must be native or direct")
+        _check_callable(on_failure=on_failure or str)
+        if on_failure is not None and exit_timeout == 0:
+            raise ValueError("exit_timeout is 0: on_failure would never have time to run")
+        self._on_failure = on_failure
         self._queue, self._name = queue, worker_process_name
         self._queue_name = str(getattr(queue, "name", type(queue).__name__))
         self._wait_time, self._drain_timeout = wait_time, drain_timeout
@@ -86,6 +93,7 @@ class Dispatcher:
             visibility=visibility_timeout,
             exit_timeout=exit_timeout,
             job_timeout=inf if job_timeout is None else job_timeout,
+            on_failure=on_failure is not None,
             kill_on_loss=fifo,
             fifo=fifo,
             policy=Policy(tuple(retry_delay), direct=dead_letter == "direct"),
@@ -195,7 +203,9 @@ class Dispatcher:
                 late = "its transformer took longer than the lease, others may have it by now"
                 self.last = Ending(message, Settlement.LEAVE, why=late)
                 raise DispatcherError(f"message {message.id}: {late}", message=message, settlement=Settlement.LEAVE)
-            delivering = Delivering(working_on(bench, call, name or self._name or _name_of(call.job)), message, before)
+            delivering = Delivering(
+                working_on(bench, call, self._on_failure, name or self._name or _name_of(call.job)), message, before
+            )
             ended = delivering.run()
         self.last = ending(message, ended, delivering.delay)
         return tell(self.last, ended, refusal=delivering.refusal, starved=delivering.starved)

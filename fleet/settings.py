@@ -188,6 +188,9 @@ class Settings:
     transformer: str | None = option(None, _CODE, "message → the job's arguments.", shown="none")
     router: str | None = option(None, _CODE, "message → job and arguments.", shown="none")
     exit_handler: str | None = option(None, _CODE, "Cleans up after a job that was stopped, or died.", shown="none")
+    on_failure: str | None = option(
+        None, _CODE, "Told of a job that failed, timed out or died, before its message is settled.", shown="none"
+    )
     retry_delay: tuple[float, ...] = option(
         None,
         Check(
@@ -374,6 +377,8 @@ def _completed(values: dict[str, Any], app: str, wait_origin: str) -> Settings:
     values["sns_topic"] = values["sns_topic"] or ()
     if values["exit_timeout"] == 0 and (values["exit_handler"] or values["router"]):
         raise SettingsError("--exit-timeout is 0: an exit handler would never have time to run")
+    if values["exit_timeout"] == 0 and values["on_failure"]:
+        raise SettingsError("--exit-timeout is 0: an --on-failure hook would never have time to run")
     if values["router"] and (values["transformer"] or values["exit_handler"]):
         raise SettingsError(
             "--router excludes --transformer and --exit-handler: it returns arguments and _exit_handler"

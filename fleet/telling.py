@@ -64,6 +64,15 @@ class Telling:
         error = {} if exit_.code == 0 else job_errors.told(self._bench.slip, "handler_error")
         self.say(event, handler_pid=handler.pid, exit=processes.phrase(exit_), **error)
 
+    def hook_ended(self, hook: Living, exit_: Exit, *, in_time: bool) -> None:
+        """However it did: that changes nothing of the settlement."""
+        if exit_.code == 0:
+            self.say("hook.ended", hook_pid=hook.pid)
+            return
+        seconds = self._bench.rules.exit_timeout
+        how = processes.phrase(exit_) if in_time else f"{processes.phrase(exit_)}, longer than {seconds:g} s"
+        self.say("hook.failed", hook_pid=hook.pid, exit=how, **job_errors.told(self._bench.slip, "hook_error"))
+
     def letter(self, why: str) -> dict[str, str]:
         """A dead letter's attributes: why, at which attempt, and how the job had ended."""
         return {"FleetDeath": f"{why}; attempt {self._about['attempt']}, {self._certificate}"[:MOST_SAID]}

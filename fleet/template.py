@@ -68,7 +68,7 @@ class Template:
         self._sessions = sqs.Sessions(sqs.address(plan))
         self._sessions.prepare()
         reading = Reading(plan.body, plan.sns_topics, plan.sns_verify)
-        self._code = Code(plan.app, plan.transformer, plan.router, plan.exit_handler, reading)
+        self._code = Code(plan.app, plan.transformer, plan.router, plan.exit_handler, reading, plan.on_failure)
         self._loaded: Loaded | None = None
         self._keep: list[int] = []
 
@@ -206,6 +206,7 @@ def rules(plan: Plan) -> Rules:
         exit_timeout=plan.exit_timeout,
         job_timeout=inf if plan.job_timeout is None else plan.job_timeout,
         handler=plan.exit_handler is not None or plan.router is not None,
+        on_failure=plan.on_failure is not None,
         kill_on_loss=plan.kill_on_lost_lease,
         fifo=plan.queue.endswith(".fifo"),
         policy=Policy(tuple(plan.retry_delay), plan.delete_failed, plan.dead_letter_directly),

@@ -8,6 +8,7 @@ from fleet import app, callables, results
 from fleet.app import AppError
 from fleet.bodies import Reading
 from fleet.callables import Given
+from fleet.core.failure import Failure
 from fleet.core.queue import Message
 
 _X: tuple[object, ...] = (None,)
@@ -23,6 +24,7 @@ class Loaded:
     transformer: Callable[[Message], Any] | None = None
     router: Callable[[Message], Any] | None = None
     exit_handler: Callable[..., object] | None = None
+    on_failure: Callable[[Failure], object] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,7 @@ class Code:
     router: str | None = None
     exit_handler: str | None = None
     reading: Reading = field(default_factory=Reading)
+    on_failure: str | None = None
 
     def load(self) -> Loaded:
         """Import all of it. Raises AppError, also for what is seen not to work."""
@@ -47,8 +50,9 @@ class Code:
             _optional(self.transformer, _ONE, "a transformer", "one argument, the message"),
             _optional(self.router, _ONE, "a router", "one argument, the message"),
             _optional(self.exit_handler, _HANDLED if plain else (), "an exit handler", "the job's argument"),
+            _optional(self.on_failure, _ONE, "an --on-failure hook", "one argument, the failure"),
         )
-        results.prepare(found.job, found.transformer, found.router, found.exit_handler)
+        results.prepare(found.job, found.transformer, found.router, found.exit_handler, found.on_failure)
         return found
 
 

@@ -37,6 +37,12 @@ def test_a_text_that_is_not_utf_8(name: str) -> None:
     str(raised.value).encode()
 
 
+def test_a_hook_has_to_have_time() -> None:
+    with pytest.raises(SettingsError, match="--exit-timeout is 0: an --on-failure hook"):
+        load({"on_failure": "app:told", "exit_timeout": "0"}, {}, None)
+    assert load({}, {"FLEET_ON_FAILURE": "app:told"}, None).settings.on_failure == "app:told"
+
+
 def test_a_path_may_be_any_bytes() -> None:
     assert load({"health_file": "a\udcff"}, {}, None).settings.health_file == "a\udcff"
 

@@ -51,6 +51,7 @@ class Config:
     drain_timeout: float = 30.0
     exit_timeout: float = 30.0
     job_timeout: float = inf
+    on_failure: bool = False  # a hook that may take --exit-timeout once more
     boot_timeout: float = 60.0
     first_lease: float = 20.0
     empty_for: float | None = None  # --until-empty: how long; None: never end by itself
@@ -79,10 +80,11 @@ class Config:
         """The same for a drain that gives running jobs so many seconds.
 
         Its worst case: the last poll brings a message on its last attempt, whose job runs into its time-out, and
-        whose exit handler does so twice.
+        whose exit handler does so twice, and the hook that is told of it once.
         """
         job = max(seconds, self.exit_timeout)
-        return self.wait_time + job + 2 * self.exit_timeout + SETTLE_ALLOWANCE
+        tries = 3 if self.on_failure else 2
+        return self.wait_time + job + tries * self.exit_timeout + SETTLE_ALLOWANCE
 
     @property
     def own_drain(self) -> float:

@@ -4,7 +4,7 @@
     received ──run──▶ RUNNING ──exit──(DOUBTFUL)┴──────────────────────────────────────────┴▶ JUDGING
         │                │ stop                                                           ▲     │
         │                ├── no exit handler ──▶ STOPPING ──exit──────────────────────────┤     │ verdict
-        │                └── exit handler ──▶ FROZEN ──▶ HANDLING ──▶ KILLING ──exit──────┘     │
+        │                └── exit handler ──▶ FROZEN ──▶ HANDLING ──▶ KILLING ──exit──────┘ (REPORTING)
         └──hold──▶ HELD ◀──────────────────────────── release ──────────────────────────────────┤
                     └──free──▶ SETTLING ◀───────────── delete, dead-letter ─────────────────────┤
                                    └──confirmed, or too late──▶ DONE ◀───────── leave ──────────┘
@@ -21,6 +21,8 @@ HANDLING  the exit handler's process runs until `handler_until`. Too late: job a
 KILLING   the handler has ended; the job is being killed.
 JUDGING   nothing of the job exists any more; what the queue's settings say about the message is asked for, again
           and again while the lease lasts.
+REPORTING the job has failed, and the --on-failure hook's process is told so; it runs until `hook_until` and is killed
+          then. The verdict waits for its end.
 HELD      the message is to be released as soon as the master says that no poll of this host can swallow it.
 SETTLING  the request is on its way, and repeated with backoff until the lease ends. A dead-letter is two
           requests: send, and only when that is confirmed delete (`sent`). A release that was not answered may have
@@ -69,8 +71,10 @@ from fleet.core.delivery_events import (
     Freed,
     Frozen,
     HandlerExited,
+    HookExited,
     Kill,
     KillHandler,
+    KillHook,
     Known,
     Leaving,
     NotKnown,
@@ -82,6 +86,7 @@ from fleet.core.delivery_events import (
 )
 from fleet.core.exits import Facts, Settlement, Verdict
 from fleet.core.handling import ended_by_itself, exited, handle, handler_exited, leaving, stop_due, stop_job
+from fleet.core.hook import decide, hook_exited
 from fleet.core.lease import EXTEND_RETRY, checked, extension, kept, third
 from fleet.core.settling import (
     LATE_DELETE,
@@ -118,6 +123,7 @@ __all__ = [
 ]
 
 LATE = "it came too late to be worked on"
+LOST = Verdict(Settlement.LEAVE, "its lease was lost")
 
 
 def run(before: float, luck: float, rules: Rules, *, now: float, attempt: int = 1, stop_at: float = inf) -> Delivery:
@@ -166,6 +172,8 @@ def wakes_at(delivery: Delivery) -> float:
             return min(lease, delivery.handler_until)
         case Phase.JUDGING:
             return min(lease, delivery.ask_at)
+        case Phase.REPORTING:
+            return min(lease, delivery.hook_until)
         case _:
             return lease
 
@@ -190,6 +198,9 @@ def step(delivery: Delivery, event: Event, rules: Rules) -> Step:
             if not delivery.handler_runs:
                 raise Illegal(f"{event}, and no handler runs")
             return handler_exited(delivery, now, how, rules)
+        case HookExited(now):
+            only(delivery, event, Phase.REPORTING)
+            return hook_exited(delivery, now)
         case Known(now, limit, has_dead_letter_queue, after, luck):
             only(delivery, event, Phase.JUDGING)
             delivery, said = checked(delivery, now)
@@ -204,12 +215,12 @@ def step(delivery: Delivery, event: Event, rules: Rules) -> Step:
                 job_timeout=rules.job_timeout,
             )
             delivery = replace(delivery, facts=facts, tries=0)
-            return then(said, enter(delivery, judged(delivery, facts, rules, luck)))
+            return then(said, decide(delivery, judged(delivery, facts, rules, luck), now, rules))
         case NotKnown(now, luck):
             only(delivery, event, Phase.JUDGING)
             delivery, said = checked(delivery, now)
             if delivery.lost:
-                return then(said, left(delivery, "its lease was lost"))
+                return then(said, decide(delivery, LOST, now, rules))
             tries = delivery.tries + 1
             return replace(delivery, tries=tries, ask_at=now + pause_before(tries, luck)), ()
         case Extended(before, now, seconds, luck):
@@ -229,7 +240,7 @@ def step(delivery: Delivery, event: Event, rules: Rules) -> Step:
             only(delivery, event, Phase.HELD)
             delivery, said = checked(delivery, now)
             if delivery.lost or delivery.verdict is None:
-                return then(said, left(delivery, "its lease was lost"))
+                return then(said, left(delivery, LOST.why))
             return replace(delivery, phase=Phase.SETTLING), (Settle(within_limit(delivery, now)),)
         case SettleDone():
             only(delivery, event, Phase.SETTLING)
@@ -256,8 +267,10 @@ def _due(delivery: Delivery, now: float, rules: Rules) -> Step:
     if delivery.phase is Phase.JUDGING and not delivery.lost and now >= delivery.ask_at:
         delivery = replace(delivery, ask_at=inf)
         actions.append(Ask())
-    if delivery.phase in (Phase.HELD, Phase.JUDGING) and delivery.lost:
-        return then(tuple(actions), left(delivery, "its lease was lost"))
+    if delivery.phase is Phase.HELD and delivery.lost:
+        return then(tuple(actions), left(delivery, LOST.why))
+    if delivery.phase is Phase.JUDGING and delivery.lost:
+        return then(tuple(actions), decide(delivery, LOST, now, rules))
     if delivery.phase is Phase.RUNNING and (reason := stop_due(delivery, now, rules)):
         delivery, more = stop_job(delivery, now, reason, rules)
         actions.extend(more)
@@ -269,4 +282,7 @@ def _due(delivery: Delivery, now: float, rules: Rules) -> Step:
     if delivery.phase is Phase.HANDLING and now >= delivery.handler_until:
         delivery = replace(delivery, handler_until=inf)
         actions += [KillHandler(), *(() if delivery.exit else (Kill(),))]
+    if delivery.phase is Phase.REPORTING and now >= delivery.hook_until:
+        delivery = replace(delivery, hook_until=inf)
+        actions.append(KillHook())
     return delivery, tuple(actions)

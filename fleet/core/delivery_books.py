@@ -36,6 +36,7 @@ class Phase(Enum):
     HANDLING = auto()
     KILLING = auto()
     JUDGING = auto()
+    REPORTING = auto()
     HELD = auto()
     SETTLING = auto()
     DONE = auto()
@@ -58,6 +59,7 @@ class Rules:
     exit_timeout: float = 30.0
     job_timeout: float = inf
     handler: bool = False
+    on_failure: bool = False
     kill_on_loss: bool = False
     fifo: bool = False
     policy: Policy = field(default_factory=Policy)
@@ -91,6 +93,7 @@ class Delivery:
     handled: Handled | None = None
     ask_at: float = inf
     facts: Facts | None = None
+    hook_until: float = inf
     verdict: Verdict | None = None
     sent: bool = False
     tries: int = 0

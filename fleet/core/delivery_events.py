@@ -38,6 +38,13 @@ class HandlerExited:
 
 
 @dataclass(frozen=True, slots=True)
+class HookExited:
+    """The --on-failure hook's process is gone, with everything it left behind. How it ended changes nothing."""
+
+    now: float
+
+
+@dataclass(frozen=True, slots=True)
 class Known:
     """What the queue's redrive policy says, and the delay that the job asked for with a Retry (seconds)."""
 
@@ -126,6 +133,7 @@ Event = (
     | NotStarted
     | Frozen
     | HandlerExited
+    | HookExited
     | Known
     | NotKnown
     | Due
@@ -178,6 +186,16 @@ class KillHandler:
 
 
 @dataclass(frozen=True, slots=True)
+class RunHook:
+    """Fork a process for the --on-failure hook."""
+
+
+@dataclass(frozen=True, slots=True)
+class KillHook:
+    """SIGKILL to everything that belongs to the hook."""
+
+
+@dataclass(frozen=True, slots=True)
 class Ask:
     """Read the queue's redrive policy; the answer is Known."""
 
@@ -219,6 +237,8 @@ Action = (
     | Doubt
     | RunHandler
     | KillHandler
+    | RunHook
+    | KillHook
     | Ask
     | Hold
     | Settle

@@ -41,6 +41,7 @@ class Plan:
     transformer: str | None = None
     router: str | None = None
     exit_handler: str | None = None
+    on_failure: str | None = None
     body: str = "text"
     sns_topics: Sequence[str] = ()
     sns_verify: bool = True

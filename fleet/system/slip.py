@@ -31,6 +31,10 @@ class Slip:
         """Before a SIGTERM: a job that has no handlers of its own yet discards the signals that come too early."""
         self._page[-1] = 1
 
+    def withdraw_stop(self) -> None:
+        """The job is gone, and a process that follows it is not meant."""
+        self._page[-1] = 0
+
     @property
     def stop_asked(self) -> bool:
         """Looked at by the job as soon as signals reach it."""

@@ -188,6 +188,29 @@ def plain_handler(*args: object, **kwargs: object) -> None:
     write("handler", "", [list(args), shown])
 
 
+def told(failure: fleet.Failure) -> None:
+    """An --on-failure hook: report what it is told and what is left of the job, then do as told."""
+    mine = [line for line in _trace() if line["message_id"] == failure.message.id and line["what"] == "started"]
+    detail = {
+        "job": [_state(line["pid"]) for line in mine],
+        "outcome": failure.outcome,
+        "exit": [failure.exit.code, failure.exit.signal],
+        "error": [failure.error_type, failure.error, failure.where.rpartition(" in ")[2]],
+        "traceback": failure.traceback.splitlines()[-1:],
+        "attempts": [failure.attempt, failure.last_attempt],
+        "measured": failure.duration > 0 and failure.max_rss_mib > 0,
+        "current": fleet.message() == failure.message,
+    }
+    write("told", failure.message.body, detail)
+    _say_farewell(failure.message.body.partition(" :: ")[2], failure.message)
+    write("listened", failure.message.body)
+
+
+async def told_later(failure: fleet.Failure) -> None:
+    """A hook that is awaited."""
+    told(failure)
+
+
 def _say_farewell(farewell: str, message: fleet.Message) -> None:
     match farewell.split():
         case ["raise"]:

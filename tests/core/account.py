@@ -486,7 +486,8 @@ class Account:
         if self.level == level_before and now + seconds >= self.jobs_until:
             return
         self.jobs_have, self.jobs_until = seconds, now + seconds
-        longest = config.wait_time + max(seconds, config.exit_timeout) + 2 * config.exit_timeout + 10
+        after = (2 + config.on_failure) * config.exit_timeout  # a handler's two tries, and the hook
+        longest = config.wait_time + max(seconds, config.exit_timeout) + after + 10
         self.kill_at = min(self.kill_at, now + longest)
 
     def signalled(self, asked: Level, now: float) -> None:

@@ -31,8 +31,10 @@ from fleet.core.delivery_events import (
     Frozen,
     HandlerExited,
     Hold,
+    HookExited,
     Kill,
     KillHandler,
+    KillHook,
     Known,
     LeaseLost,
     Leaving,
@@ -40,6 +42,7 @@ from fleet.core.delivery_events import (
     NotKnown,
     NotStarted,
     RunHandler,
+    RunHook,
     Settle,
     SettleDone,
     SettleFailed,
@@ -60,6 +63,7 @@ OPTIONS = st.builds(
     exit_timeout=st.sampled_from([0.0, 3.0, 30.0]),
     job_timeout=st.sampled_from([inf, inf, 0.1, 10.0]),
     handler=st.booleans(),
+    on_failure=st.booleans(),
     kill_on_loss=st.booleans(),
     fifo=st.booleans(),
     policy=st.builds(
@@ -76,7 +80,8 @@ FOLLOWING = {
     Phase.FROZEN: {Phase.DOUBTFUL, Phase.HANDLING, *ENDING},
     Phase.HANDLING: {Phase.KILLING, *ENDING},
     Phase.KILLING: ENDING,
-    Phase.JUDGING: ENDING,
+    Phase.JUDGING: {Phase.REPORTING, *ENDING},
+    Phase.REPORTING: ENDING - {Phase.JUDGING},
     Phase.HELD: {Phase.SETTLING, Phase.DONE},
     Phase.SETTLING: {Phase.DONE},
     Phase.DONE: set[Phase](),
@@ -89,10 +94,12 @@ LEGAL: dict[Phase, set[Any]] = {
     Phase.HANDLING: {Exited, HandlerExited},
     Phase.KILLING: {Exited},
     Phase.JUDGING: {Known, NotKnown},
+    Phase.REPORTING: {HookExited},
     Phase.HELD: {Freed},
     Phase.SETTLING: {SettleDone, SettleFailed},
     Phase.DONE: set(),
 }
+LOST = Verdict(Settlement.LEAVE, "its lease was lost")
 FAILURES = (Outcome.FAILED, Outcome.TIMED_OUT, Outcome.SIGNALLED)
 
 
@@ -153,6 +160,8 @@ class DeliveryModel(RuleBasedStateMachine):
         self.handler_tries = 0
         self.handler_until = inf
         self.handled: Handled | None = None
+        self.hook = self.hook_killed = self.hook_ran = False
+        self.hook_until = inf
         self.facts: Facts | None = None
         self.decided: Verdict | None = None
         self.sent = False
@@ -227,6 +236,13 @@ class DeliveryModel(RuleBasedStateMachine):
                 assert not self.handler_killed
                 assert self.now >= self.handler_until
                 self.handler_killed, self.handler_until = True, inf
+            case RunHook():
+                self.run_hook(answer)
+            case KillHook():
+                assert self.hook
+                assert not self.hook_killed
+                assert self.now >= self.hook_until
+                self.hook_killed, self.hook_until = True, inf
             case Hold():
                 assert not self.held
                 assert not self.anything_lives()
@@ -246,7 +262,7 @@ class DeliveryModel(RuleBasedStateMachine):
                 self.ends += 1
 
     def anything_lives(self) -> bool:
-        return self.job or self.handler
+        return self.job or self.handler or self.hook
 
     def extend(self, seconds: int, answer: Answer) -> None:
         """SQS is asked to extend: only while the lease is ours and needed, and never past its limit."""
@@ -272,8 +288,10 @@ class DeliveryModel(RuleBasedStateMachine):
         lost = self.lost or self.now >= self.lease
         if not answer.good:
             self.failures += 1
+            if lost:
+                self.decided = LOST
             self.happens(NotKnown(self.now, answer.luck), answer)
-            assert lost == (self.delivery.phase is Phase.DONE)
+            assert lost == (self.delivery.phase is not Phase.JUDGING)
             return
         self.failures = 0
         room = self.received_at + LONGEST - self.now
@@ -389,6 +407,22 @@ class DeliveryModel(RuleBasedStateMachine):
         if not answer.forks:
             self.handler_dies(Exit(code=1), answer)
 
+    def run_hook(self, answer: Answer) -> None:
+        """Once, for a failure, with nothing of the job left and before anything is settled."""
+        no_letters = self.facts is not None and not self.facts.has_dead_letter_queue
+        assert self.options.on_failure
+        assert not self.hook_ran
+        assert not self.anything_lives()
+        assert self.outcome in FAILURES or (self.outcome is Outcome.REJECTED and no_letters)
+        self.hook = self.hook_ran = True
+        self.hook_until = self.now + self.options.exit_timeout
+        if not answer.forks:
+            self.hook_dies(answer)
+
+    def hook_dies(self, answer: Answer) -> None:
+        self.hook, self.hook_until = False, inf
+        self.happens(HookExited(self.now), answer)
+
     def dies(self, how: Exit, answer: Answer) -> None:
         """The job is gone."""
         by_itself = not self.frozen and self.stopped_at == inf
@@ -460,6 +494,8 @@ class DeliveryModel(RuleBasedStateMachine):
         assert due or (not asked and planned == before)
         if now >= self.doubt_until:
             self.is_clear(None)
+        if before.phase is Phase.JUDGING and (self.lost or now >= self.lease):
+            self.decided = LOST
         self.happens(Due(now), answer)
 
     @precondition(lambda self: self.job)
@@ -471,6 +507,11 @@ class DeliveryModel(RuleBasedStateMachine):
     @rule(how=EXITS, answer=ANSWERS)
     def the_handler_exits(self, how: Exit, answer: Answer) -> None:
         self.handler_dies(how, answer)
+
+    @precondition(lambda self: self.hook)
+    @rule(answer=ANSWERS)
+    def the_hook_exits(self, answer: Answer) -> None:
+        self.hook_dies(answer)
 
     @precondition(lambda self: self.delivery.phase is Phase.RUNNING)
     @rule(answer=ANSWERS)
@@ -505,6 +546,7 @@ class DeliveryModel(RuleBasedStateMachine):
             NotStarted(self.now),
             Frozen(self.now),
             HandlerExited(self.now, GOOD),
+            HookExited(self.now),
             Known(self.now, None, False, None, 0.5),
             NotKnown(self.now, 0.5),
             StopBy(self.now),
@@ -514,7 +556,7 @@ class DeliveryModel(RuleBasedStateMachine):
             SettleFailed(self.now, 0.5),
         ]
         legal = LEGAL[self.delivery.phase]
-        gone = {Exited: not self.job, HandlerExited: not self.handler}
+        gone = {Exited: not self.job, HandlerExited: not self.handler, HookExited: not self.hook}
         wrong = [event for event in events if type(event) not in legal or gone.get(type(event), False)]
         with pytest.raises(Illegal):
             step(self.delivery, data.draw(st.sampled_from(wrong)), self.options)
@@ -555,6 +597,7 @@ class DeliveryModel(RuleBasedStateMachine):
         assert delivery.doubt_until == self.doubt_until
         assert (delivery.doubt_until < inf) == (delivery.phase is Phase.DOUBTFUL)
         assert delivery.handler_until == self.handler_until
+        assert delivery.hook_until == self.hook_until
         assert (delivery.ask_at < inf) == (delivery.phase is Phase.JUDGING) or delivery.phase is Phase.DONE
         assert (delivery.settle_at < inf) == (delivery.phase is Phase.SETTLING)
 
@@ -575,8 +618,14 @@ class DeliveryModel(RuleBasedStateMachine):
                 assert self.job
                 assert self.killed
                 assert not self.handler
+            case Phase.REPORTING:
+                assert self.hook
+                assert not self.job
+                assert not self.handler
             case phase:
                 assert not self.anything_lives()
+                failed = self.outcome in FAILURES and self.options.on_failure
+                assert self.hook_ran or not failed or phase in (Phase.DOUBTFUL, Phase.JUDGING)
                 assert phase is not Phase.HELD or (self.held and not self.freed and not self.lost)
         assert self.ends == (self.delivery.phase is Phase.DONE)
 
@@ -598,14 +647,14 @@ class DeliveryModel(RuleBasedStateMachine):
             assert delivery.settlement is (self.confirmed or Settlement.LEAVE)
             assert delivery.verdict is not None
             assert delivery.verdict.delay == 0 or self.confirmed
-        elif self.anything_lives() or delivery.phase in (Phase.DOUBTFUL, Phase.JUDGING):
+        elif self.job or self.handler or delivery.phase in (Phase.DOUBTFUL, Phase.JUDGING):
             assert delivery.verdict is None
         else:
             assert delivery.verdict == self.decided
 
     def the_tries_are_the_requests_that_failed(self) -> None:
         """But for the last one, after which there was nothing more to try."""
-        over = self.delivery.phase is Phase.DONE
+        over = self.delivery.phase in (Phase.REPORTING, Phase.DONE)
         assert self.delivery.tries in ({self.failures, self.failures - 1} if over else {self.failures})
 
     # It ends.
@@ -629,6 +678,8 @@ class Aftermath:
             self.events.append(Exited(self.now, KILLED))
         if world.handler_killed and world.handler:
             self.events.append(HandlerExited(self.now, KILLED))
+        if world.hook_killed and world.hook:
+            self.events.append(HookExited(self.now))
         if self.delivery.phase is Phase.RUNNING:
             self.events.append(StopBy(self.now))
 
@@ -662,6 +713,8 @@ class Aftermath:
                 return [Exited(self.now, KILLED)]
             case KillHandler():
                 return [HandlerExited(self.now, KILLED)]
+            case KillHook():
+                return [HookExited(self.now)]
             case Ask():
                 return [Known(self.now, 3, True, None, 0.5) if self.sqs_works else NotKnown(self.now, 0.5)]
             case Settle():

@@ -1,5 +1,7 @@
 """How a pool ends: the drain, the release rule, harder stops."""
 
+from dataclasses import replace
+
 from fleet.core.books import Config, Level, Phase
 from fleet.core.events import (
     AskStack,
@@ -300,6 +302,11 @@ def test_what_takes_longer_than_any_stop_may_is_killed() -> None:
 
 def test_a_long_poll_may_take_longer_than_the_drain() -> None:
     assert Config(1, wait_time=20, drain_timeout=0, exit_timeout=0).longest_stop == 30
+
+
+def test_a_hook_may_need_its_time_too() -> None:
+    config = Config(1, wait_time=10, drain_timeout=20, exit_timeout=5)
+    assert replace(config, on_failure=True).longest_stop == config.longest_stop + 5
 
 
 def test_a_harder_stop_does_not_move_the_limit() -> None:

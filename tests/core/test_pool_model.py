@@ -73,6 +73,7 @@ CONFIGS = st.builds(
     drain_timeout=st.sampled_from([0.0, 30.0]),
     exit_timeout=st.sampled_from([0.0, 5.0]),
     job_timeout=st.sampled_from([inf, 10.0, 600.0]),
+    on_failure=st.booleans(),
     boot_timeout=st.sampled_from([5.0, 60.0]),
     empty_for=st.sampled_from([None, 2.0]),
     max_seconds=st.sampled_from([inf, inf, 30.0]),

@@ -348,3 +348,57 @@ def test_no_handler_is_accepted_that_would_have_no_time() -> None:
     with pytest.raises(ValueError, match="exit_timeout is 0"):
         Dispatcher(queue, exit_timeout=0).dispatch(print, exit_handler=print)
     assert not queue.asked("receive")
+
+
+# --on-failure's like.
+
+
+def test_a_failure_is_told_in_a_process_of_its_own_before_the_settlement(words: Words) -> None:
+    queue = MemoryQueue("raise no", limit=1)
+
+    def told(failure: fleet.Failure) -> None:
+        words.say(failure.outcome, failure.error_type, failure.error, failure.last_attempt, os.getpid())
+        again = pickle.loads(pickle.dumps(failure))  # noqa: S301 - our own
+        words.say(again == failure, failure.traceback.splitlines()[-1])
+
+    queue.during["release"] = lambda: words.say("released")
+    with pytest.raises(JobError):
+        Dispatcher(queue, wait_time=0, retry_delay=[5], on_failure=told).dispatch(job)
+    told_of, more, released = words.all()
+    assert told_of[:4] == ["failed", "ValueError", "no", True]
+    assert told_of[4] != os.getpid()
+    assert more == [True, "ValueError: no"]
+    assert released == ["released"]
+
+
+@pytest.mark.parametrize("body", ["fine", "retry 5", "reject no"])
+def test_what_is_no_failure_is_not_told(words: Words, body: str) -> None:
+    dispatched(MemoryQueue(body), on_failure=lambda failure: words.say(failure.outcome))
+    assert not words.all()
+
+
+def test_a_hook_may_be_async_and_its_own_failure_changes_nothing(
+    words: Words, capfd: pytest.CaptureFixture[str]
+) -> None:
+    async def told(failure: fleet.Failure) -> None:
+        words.say(failure.exit.code)
+        raise KeyError("hook")
+
+    queue = MemoryQueue("exit 3")
+    with pytest.raises(JobError) as raised:
+        Dispatcher(queue, wait_time=0, on_failure=told).dispatch(job)
+    assert words.all() == [[3]]
+    assert raised.value.settlement == "left"
+    assert "KeyError: 'hook'" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "text"),
+    [
+        ({"on_failure": "told"}, TypeError, "on_failure is of type str; it must be callable"),
+        ({"on_failure": print, "exit_timeout": 0}, ValueError, "exit_timeout is 0: on_failure would never"),
+    ],
+)
+def test_a_hook_that_cannot_be_is_refused(options: dict[str, Any], error: type[Exception], text: str) -> None:
+    with pytest.raises(error, match=text):
+        Dispatcher(MemoryQueue(), **options)
