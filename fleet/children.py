@@ -8,7 +8,7 @@ import os
 import select
 import signal
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from fleet.core import events
@@ -26,13 +26,17 @@ from fleet.core.messages import (
     Forked,
     Imported,
     Late,
+    NotAllowed,
     NotCounted,
     NotForked,
     Order,
     Plan,
+    Probe,
+    Probed,
     Ready,
     Report,
     Sample,
+    Tell,
     Trying,
     Usable,
     Word,
@@ -177,6 +181,11 @@ class Children:
         )
         return self._helpers[Role.SCOUT].channel.send(order)
 
+    def probe(self, message_id: str, handle: str) -> bool:
+        """Have the scout try to delete a message that is left; whether it will."""
+        scout = self._helpers.get(Role.SCOUT)
+        return scout is None or scout.channel.send(Probe(message_id, handle))
+
     def sample(self) -> None:
         """Have the scout count now."""
         if Role.SCOUT in self._helpers:
@@ -217,7 +226,15 @@ class Children:
         for word in words:
             if isinstance(word, Ready):
                 self._introduced_itself(source, word.pid)
-        return [events.Said(source, word) for word in words if isinstance(word, Report)]
+        return self._said(source, words)
+
+    @staticmethod
+    def _said(slot: int, words: Sequence[Word]) -> list[Event]:
+        """A dispatcher's reports; what it has to tell is told."""
+        for word in words:
+            if isinstance(word, Tell):
+                log.emit(word.event, **word.fields)
+        return [events.Said(slot, word) for word in words if isinstance(word, Report)]
 
     def _introduced_itself(self, slot: int, pid: int) -> None:
         """A dispatcher is ready, perhaps before the template has named it: then its name is no news any more."""
@@ -255,6 +272,10 @@ class Children:
                 return [events.Sampled(Depth(visible, in_flight, delayed))]
             case Executed(order, settlement, message_id, attempt):
                 return [events.WillDone(order, settlement, message_id, attempt)]
+            case NotAllowed(order, why):
+                return [events.WillDenied(order, why)]
+            case Probed(denied):
+                return [events.Probed(denied)]
             case NotCounted(why):
                 log.emit("sample.failed", why=why)
             case Trying():
@@ -319,7 +340,7 @@ class Children:
             processes.bury(death.pid)
         said: list[Event] = [events.Ended(slot)]
         if end := self._channels.pop(slot, None):
-            said += [events.Said(slot, word) for word in end.receive() if isinstance(word, Report)]
+            said += self._said(slot, end.receive())
             self._hang_up(end)
         self._mourned.append(Mourned(slot, death.exit, records))
         return said

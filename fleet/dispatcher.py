@@ -26,6 +26,8 @@ from fleet.system.scoreboard import Board
 from fleet.system.slip import Slip
 from fleet.workbench import Bench
 
+REFUSED = (Trouble.DENIED, Trouble.GONE)  # what no retry heals
+
 
 @dataclass(frozen=True, slots=True)
 class Post:
@@ -85,7 +87,7 @@ class Dispatcher:
             if error.trouble is Trouble.SESSION:
                 self._post.renew()
             self._board.note(state=State.IDLE)
-            self._ears.say(PollFailed(str(error), error.unanswered))
+            self._ears.say(PollFailed(str(error), error.unanswered, error.trouble in REFUSED))
             return
         took = round(now() - before, 4)
         if not messages:

@@ -199,6 +199,9 @@ class Master:
             case events.GiveWill(will):
                 if not self._children.give(will):
                     self._take(events.WillNotTaken(will.number))
+            case events.GiveProbe(message_id, handle):
+                if not self._children.probe(message_id, handle):
+                    self._take(events.ProbeNotTaken())
             case events.Sample():
                 self._children.sample()
             case events.KillHelper(role):

@@ -15,10 +15,11 @@ import setproctitle
 from fleet.core import advice
 from fleet.core.delivery_books import first
 from fleet.core.exit_codes import QUEUE_LATE, QUEUE_UNUSABLE, USAGE
-from fleet.core.messages import Counted, Execute, Failed, Late, NotCounted, Plan, Sample, Trying, Usable
+from fleet.core.messages import Counted, Execute, Failed, Late, NotCounted, Plan, Probe, Sample, Trying, Usable
 from fleet.core.queue import QueueError, Trouble
 from fleet.core.silence import JITTER
 from fleet.executing import executed
+from fleet.probing import probed
 from fleet.system import channel, log, lookup, signals, sqs, stacks
 from fleet.system.channel import Channel
 from fleet.system.clock import now
@@ -115,6 +116,8 @@ def _hung_up(master: Channel, seconds: float, queue: sqs.SqsQueue | None = None,
                 if isinstance(word, Execute) and queue is not None:
                     done = executed(word, queue, first_lease, lambda: master.send(Trying()))
                     master.send(done, wait=True)  # lost, it would leave the order open for ever
+                elif isinstance(word, Probe) and queue is not None:
+                    master.send(probed(word, queue), wait=True)
             if any(isinstance(word, Sample) for word in words):
                 return master.closed
         if master.closed:

@@ -149,7 +149,7 @@ def test_a_poll_is_not_repeated_for_ever(scripted: Scripted) -> None:
 
 def test_nothing_of_a_message_is_told_but_its_id(scripted: Scripted, capfd: pytest.CaptureFixture[str]) -> None:
     scripted.answers |= {"receive": [HEALS, replace(FOUND, body="private")], "release": [HEALS]}
-    log.configure("info", "json")
+    log.configure("debug", "json")
     carry_out(scripted, poll())
     carry_out(scripted, order(RELEASE))
     told = [json.loads(line) for line in capfd.readouterr().err.splitlines()]

@@ -65,6 +65,16 @@ class Config:
     depth_interval: float = 15.0
 
     @property
+    def ends_by_itself(self) -> bool:
+        """Whether somebody waits for its end."""
+        return self.empty_for is not None or self.is_counted
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether it is to do so much, or for so long."""
+        return self.max_jobs is not None or self.max_seconds < inf
+
+    @property
     def bounds(self) -> tuple[int, int] | None:
         """Between what the size may be; None for a pool of fixed size."""
         if self.min_workers is None and self.max_workers is None:
@@ -154,6 +164,26 @@ class Will:
     settlement: Settlement
     given: int = 0
     waiting: bool = False  # given to the present scout
+    denied: bool = False  # its delete is not allowed, and asked for again
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Trouble that no retry heals: since when, and one line for people."""
+
+    since: float
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """The denied delete of a message that is left: tried at growing pauses, to see whether it is allowed again."""
+
+    message_id: str
+    handle: str = field(repr=False)
+    tries: int = 0
+    at: float = 0.0
+    waiting: bool = False  # the present scout tries it
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +225,10 @@ class Pool:
     sampled_received: int = 0  # as `counts.received` was then
     sampled_at: float | None = None
     trouble: str = ""  # what the queue's last failed poll said; empty when it answers
+    refused: Refusal | None = None  # polls; until one is answered
+    denial: Refusal | None = None  # deletes; see denials.py
+    probe: Probe | None = None
+    unconfirmed: int = 0  # messages that are done, and whose deletes nobody has confirmed
     paused: bool = False
     held: bool = False  # the size is an operator's, until `scale auto`
     last_resize: Resize | None = None

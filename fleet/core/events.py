@@ -1,6 +1,6 @@
 """What can happen to the pool, and what the pool can ask for. `pool.py` relates the two."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from fleet.core.books import Level, Role, Will
@@ -147,6 +147,26 @@ class WillNotTaken:
 
 
 @dataclass(frozen=True, slots=True)
+class WillDenied:
+    """The scout is not allowed to delete the message of a dead dispatcher, and tries it again."""
+
+    number: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Probed:
+    """The scout has tried the probe; `denied`: it is still not allowed, or nobody knows."""
+
+    denied: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeNotTaken:
+    """The scout's channel has no room for the probe."""
+
+
+@dataclass(frozen=True, slots=True)
 class Seen:
     """What the scoreboard says: the last beat, and the lease, until when and how long (seconds).
 
@@ -211,6 +231,9 @@ Event = (
     | Measured
     | WillDone
     | WillNotTaken
+    | WillDenied
+    | Probed
+    | ProbeNotTaken
     | Seen
     | StacksAsked
     | StopAsked
@@ -279,6 +302,14 @@ class GiveWill:
 
 
 @dataclass(frozen=True, slots=True)
+class GiveProbe:
+    """Have the scout try once to delete a message that is left."""
+
+    message_id: str
+    handle: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Sample:
     """Have the scout sample the queue's depth now."""
 
@@ -309,6 +340,7 @@ Effect = (
     Spawn
     | SpawnHelper
     | GiveWill
+    | GiveProbe
     | Inspect
     | AskStack
     | TellStack

@@ -27,6 +27,8 @@ def satisfied(pool: Pool, now: float) -> Step:
     most = pool.config.max_jobs
     if pool.phase is not Phase.RUNNING or most is None or pool.counts.received < most or in_hand(pool):
         return pool, ()
+    if pool.denial:  # it heals, or that is the end
+        return pool, ()
     return stop(pool, Level.DRAIN, End(0, f"--max-jobs {most} is reached"), now)
 
 

@@ -2,11 +2,13 @@
 
     master → everyone     Plan, once, first of all
     master → dispatcher   Grant · Drain · Free
-    dispatcher → master   Ready · Received | Empty | PollFailed · Held · Denied · Settled
+    dispatcher → master   Ready · Received | Empty | PollFailed · Held · Settled
+                          Denied · Troubled · Healed · LeaseLost
     master → template     Fork (with the dispatcher's end of its channel)
     template → master     Imported | Failed · Forked | NotForked
-    scout → master        Late · Usable | Failed · Counted | NotCounted · Executed · Trying
-    master → scout        Execute · Sample
+    scout → master        Late · Usable | Failed · Counted | NotCounted · Executed · NotAllowed · Trying · Probed
+    master → scout        Execute · Sample · Probe
+    everyone → master     Tell: a line for the log
 
 A conversation about one message is Grant, Received, (Held, Free,) Settled. A dispatcher that has said nothing
 since its Grant has an open poll. Denied may come before a Settled. With --batch-size there is one Settled for each
@@ -15,6 +17,7 @@ message received.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from fleet.core.exits import Outcome, Settlement
 
@@ -101,11 +104,13 @@ class Empty:
 class PollFailed:
     """The receive call failed; `error` is one line for people, without any body.
 
-    `unanswered`: it was asked, and the server may not know that nobody listens any more.
+    `unanswered`: it was asked, and the server may not know that nobody listens any more. `refused`: it does not heal by
+    itself: receiving is not allowed, or the queue is gone.
     """
 
     error: str
     unanswered: bool = False
+    refused: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,11 +125,41 @@ class Held:
 class Denied:
     """The delete of a message is not allowed, and is asked for again until its Settled: done or not.
 
-    `error` is one line for people, with the permission that is missing. `place`: as in Settled.
+    `error` is one line for people, with the permission that is missing. `place`: as in Settled. `message_id` and
+    `handle`: what to delete, should the dispatcher give it up.
     """
 
     error: str
     place: int = 0
+    message_id: str = ""
+    handle: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Troubled:
+    """A call about a message in hand has failed: the queue does not answer, or not as it should."""
+
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Healed:
+    """Such a call has succeeded again."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseLost:
+    """The lease of a message in hand is over: others may get it too. `place`: as in Settled."""
+
+    place: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Tell:
+    """A line for the log, as an event of its table: the master tells it for all who meet the same trouble."""
+
+    event: str
+    fields: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +168,8 @@ class Settled:
 
     `starved`: the host had no process to give to the job. `lease_lost`: others may have got the message too.
     `hidden_for`: seconds until somebody can receive the message again. `max_rss_mib`: what the job needed.
-    `place`: which of the messages that one poll brought.
+    `place`: which of the messages that one poll brought. `unconfirmed`: it is left because its delete was asked for in
+    vain, by a queue that exists: what is done may be done again.
     """
 
     settlement: Settlement
@@ -145,6 +181,7 @@ class Settled:
     hidden_for: float = 0.0
     max_rss_mib: float | None = None
     place: int = 0
+    unconfirmed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +258,7 @@ class NotCounted:
 
 
 Order = Grant | Drain | Free
-Report = Ready | Received | Empty | PollFailed | Held | Denied | Settled
+Report = Ready | Received | Empty | PollFailed | Held | Denied | Troubled | Healed | LeaseLost | Settled
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +278,14 @@ class Execute:
 
 
 @dataclass(frozen=True, slots=True)
+class Probe:
+    """Try once to delete a message that is left: whether that is allowed."""
+
+    message_id: str
+    handle: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Sample:
     """Count the queue's messages now, not when it is time."""
 
@@ -256,10 +301,25 @@ class Executed:
 
 
 @dataclass(frozen=True, slots=True)
+class NotAllowed:
+    """The delete that was ordered is not allowed; it is tried again. `why` is one line for people."""
+
+    order: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Probed:
+    """What the probe has met: it is still denied, or nobody knows; or it is not."""
+
+    denied: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Trying:
     """A sign of life: what it does has failed, and is tried again."""
 
 
 FromTemplate = Imported | Failed | Forked | NotForked
-FromScout = Late | Usable | Failed | Counted | NotCounted | Executed | Trying
-Word = Plan | Order | Report | Fork | FromTemplate | FromScout | Execute | Sample
+FromScout = Late | Usable | Failed | Counted | NotCounted | Executed | NotAllowed | Probed | Trying
+Word = Plan | Order | Report | Tell | Fork | FromTemplate | FromScout | Execute | Sample | Probe

@@ -36,7 +36,7 @@ and changes nothing.
 from dataclasses import replace
 from typing import assert_never
 
-from fleet.core import emptiness, polling, silence, sizing
+from fleet.core import denials, emptiness, polling, silence, sizing, wills
 from fleet.core.beats import seen
 from fleet.core.books import (
     End,
@@ -67,6 +67,8 @@ from fleet.core.events import (
     Log,
     Measured,
     Paused,
+    Probed,
+    ProbeNotTaken,
     Resized,
     Said,
     Sampled,
@@ -77,6 +79,7 @@ from fleet.core.events import (
     StacksAsked,
     StopAsked,
     Tick,
+    WillDenied,
     WillDone,
     WillNotTaken,
 )
@@ -103,7 +106,7 @@ def step(pool: Pool, event: Event, now: float, luck: float) -> Step:
     if isinstance(event, Said | Died | Sampled) or (isinstance(event, Tick) and pool.phase is Phase.RUNNING):
         pool = sizing.passed(pool, now)
     pool, first = _apply(pool, event, now, luck)
-    if isinstance(event, Heard | Sampled | WillDone) or event == HelperReady(Role.SCOUT):
+    if isinstance(event, Heard | Sampled | WillDone | WillDenied | Probed) or event == HelperReady(Role.SCOUT):
         pool = silence.heard(pool, now)
     pool, then = reconcile(pool, now, judge=isinstance(event, Tick))
     pool, last = sizing.asked(pool, now) if isinstance(event, Said | Tick) else (pool, ())
@@ -166,6 +169,12 @@ def _apply(pool: Pool, event: Event, now: float, luck: float) -> Step:
             return done(pool, event)
         case WillNotTaken(number):
             return not_taken(pool, number), ()
+        case WillDenied(number, why):
+            return wills.denied(pool, number, why, now)
+        case Probed(denied):
+            return denials.probed(pool, denied, now, luck), ()
+        case ProbeNotTaken():
+            return denials.probed(pool, True, now, luck), ()
         case Seen(number):
             return seen(pool, slot_of(pool, number), event, now)
         case StopAsked(level, why, by_signal):

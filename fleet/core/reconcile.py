@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 from math import inf
 
-from fleet.core import batches, emptiness, memory, polling, silence, sizing, slots
+from fleet.core import batches, denials, emptiness, memory, polling, silence, sizing, slots
 from fleet.core.beats import inspected
 from fleet.core.books import End, Helper, Level, Phase, Pool, Role
 from fleet.core.events import AskStack, Effect, Kill, KillHelper, Log, Send, Spawn, SpawnHelper, TellStack, Terminate
-from fleet.core.exit_codes import DONE, ENDED_BADLY
+from fleet.core.exit_codes import DONE, ENDED_BADLY, QUEUE_UNUSABLE, UNCONFIRMED
 from fleet.core.exits import Settlement
 from fleet.core.limits import in_hand, room, satisfied, timed_out
 from fleet.core.messages import Drain, Free, Grant
@@ -39,6 +39,9 @@ def reconcile(pool: Pool, now: float, *, judge: bool = True) -> Step:
         _started,
         timed_out,
         given,
+        denials.allowed,
+        denials.hopeless,
+        denials.asked,
         _emptied,
         satisfied,
         _helpers,
@@ -73,6 +76,7 @@ def _moments(pool: Pool) -> Iterator[float]:
     for helper in (pool.template, pool.scout):
         yield (helper.since + pool.config.boot_timeout if helper.alive and not helper.ready else helper.not_before)
     yield silence.patience(pool)
+    yield from denials.moments(pool)
     for slot in pool.slots:
         yield slot.not_before if slot.state is State.VACANT else _patience(pool, slot)
 
@@ -169,13 +173,15 @@ def _emptied(pool: Pool, now: float) -> Step:
     wanted = pool.config.empty_for
     if pool.phase is not Phase.RUNNING or wanted is None or not emptiness.reached(pool.emptiness, wanted):
         return pool, ()
-    if in_hand(pool):
+    if in_hand(pool) or pool.denial:
         return pool, ()
     return stop(pool, Level.DRAIN, _empty(pool), now)
 
 
 def _empty(pool: Pool) -> End:
     """The end of --until-empty. Said again at the very end: a poll that was open may have brought one more message."""
+    if pool.denial:  # what the last poll brought cannot be deleted
+        return End(QUEUE_UNUSABLE, pool.denial.why, emptied=True)
     bad = pool.counts.ended_badly
     why = "the queue is empty"
     return End(ENDED_BADLY, f"{why}; {bad} ended badly", emptied=True) if bad else End(DONE, why, emptied=True)
@@ -245,7 +251,7 @@ def _sized(pool: Pool, now: float) -> Step:
 
 def _granted(pool: Pool, now: float) -> Step:
     """As many open polls as the evidence allows; a silent poll no longer counts."""
-    if pool.phase is not Phase.RUNNING or pool.paused:
+    if pool.phase is not Phase.RUNNING or pool.paused or pool.denial:
         return pool, ()
     idle = [
         slot
@@ -280,4 +286,6 @@ def _ended(pool: Pool, _: float) -> Step:
     if pool.phase is not Phase.DRAINING or pool.size or pool.wills:
         return pool, ()
     end = _empty(pool) if pool.end and pool.end.emptied else pool.end
+    if end and end.code == DONE and pool.unconfirmed:
+        end = End(UNCONFIRMED, f"{end.why}; {pool.unconfirmed} finished, their deletes not confirmed")
     return replace(pool, phase=Phase.STOPPED, kill_at=inf, end=end), ()

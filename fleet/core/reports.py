@@ -3,10 +3,22 @@
 from dataclasses import replace
 from typing import assert_never
 
-from fleet.core import emptiness, polling, restarts, sizing, slots
-from fleet.core.books import Counts, Illegal, Pool, with_slot
+from fleet.core import denials, emptiness, polling, restarts, sizing, slots
+from fleet.core.books import Counts, Illegal, Phase, Pool, with_slot
 from fleet.core.events import Effect, Log
-from fleet.core.messages import Denied, Empty, Held, PollFailed, Ready, Received, Report, Settled
+from fleet.core.messages import (
+    Denied,
+    Empty,
+    Healed,
+    Held,
+    LeaseLost,
+    PollFailed,
+    Ready,
+    Received,
+    Report,
+    Settled,
+    Troubled,
+)
 from fleet.core.slots import HOLDS_MESSAGE, Slot, State
 from fleet.core.spawning import Spawning
 from fleet.core.wills import booked, stays_open
@@ -30,8 +42,7 @@ def said(pool: Pool, slot: Slot, report: Report, now: float, luck: float) -> Ste
         case Received(took, count):
             _expect(slot, State.POLLING)
             pool = replace(
-                pool,
-                trouble="",
+                _answered(pool),
                 polling=polling.hit(pool.polling, took, pool.size),
                 emptiness=emptiness.received(),
                 counts=replace(counts, received=counts.received + count, polls=counts.polls + 1),
@@ -42,15 +53,16 @@ def said(pool: Pool, slot: Slot, report: Report, now: float, luck: float) -> Ste
             _expect(slot, State.POLLING)
             full = took >= pool.config.wait_time * FULL_LENGTH
             pool = replace(
-                pool,
-                trouble="",
+                _answered(pool),
                 polling=polling.empty(pool.polling, now, took),
                 emptiness=emptiness.polled_empty(pool.emptiness, slot.since, full),
                 counts=replace(counts, polls=counts.polls + 1),
             )
             return with_slot(sizing.polled(pool, None), slots.holds(slot, 0, now)), ()
-        case PollFailed(error, unanswered):
+        case PollFailed(error, unanswered, refused):
             _expect(slot, State.POLLING)
+            if refused:
+                pool = denials.poll_refused(pool, error, now)
             if unanswered:
                 pool = stays_open(pool, slot)
             after = polling.failed(pool.polling, now, luck)
@@ -64,16 +76,33 @@ def said(pool: Pool, slot: Slot, report: Report, now: float, luck: float) -> Ste
             _expect(slot, State.WORKING)
             return with_slot(pool, _watched(pool, slots.to(slot, State.HOLDING, now), now)), ()
         case Denied():
+            _expect_message(slot, report.place)
+            return denials.delete_denied(pool, slot, report, now)
+        case Troubled(error):
             _expect(slot, *HOLDS_MESSAGE)
-            return pool, ()
+            return with_slot(pool, replace(slot, trouble=error)), ()
+        case Healed():
+            _expect(slot, *HOLDS_MESSAGE)
+            return with_slot(pool, replace(slot, trouble="")), ()
+        case LeaseLost(place):
+            _expect_message(slot, place)
+            return with_slot(pool, replace(slot, lost=(*slot.lost, place))), ()
         case Settled():
-            _expect(slot, *HOLDS_MESSAGE)
-            if report.place not in slot.places:
-                raise Illegal(f"slot {slot.number} has no message at {report.place}")
+            _expect_message(slot, report.place)
             pool = sizing.settled(replace(pool, counts=_booked(counts, report)), report)
-            return _settled(with_slot(pool, slots.settled(slot, report.place, now)), slot, report, now, luck)
+            pool = replace(pool, unconfirmed=pool.unconfirmed + report.unconfirmed)
+            pool, effects = denials.settled(pool, slot, report)
+            pool = with_slot(pool, slots.settled(slot, report.place, now))
+            pool, more = _settled(pool, slot, report, now, luck)
+            return pool, (*effects, *more)
         case _:
             assert_never(report)
+
+
+def _answered(pool: Pool) -> Pool:
+    """The queue answers a poll. What nobody has confirmed is done again in the ordinary course, if it must be."""
+    forgotten = pool.phase is Phase.RUNNING and not pool.config.is_counted
+    return replace(pool, trouble="", refused=None, unconfirmed=0 if forgotten else pool.unconfirmed)
 
 
 def _watched(pool: Pool, slot: Slot, now: float) -> Slot:
@@ -97,6 +126,12 @@ def _settled(pool: Pool, slot: Slot, report: Settled, now: float, luck: float) -
 def _expect(slot: Slot, *states: State) -> None:
     if slot.state not in states:
         raise Illegal(f"slot {slot.number} is {slot.state.name}")
+
+
+def _expect_message(slot: Slot, place: int) -> None:
+    _expect(slot, *HOLDS_MESSAGE)
+    if place not in slot.places:
+        raise Illegal(f"slot {slot.number} has no message at {place}")
 
 
 def _booked(counts: Counts, report: Settled) -> Counts:

@@ -9,7 +9,7 @@
 pids are not.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from math import inf
 
@@ -24,6 +24,15 @@ class State(Enum):
     POLLING = auto()
     WORKING = auto()
     HOLDING = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A message in hand whose delete is denied, and is asked for again."""
+
+    place: int
+    message_id: str
+    handle: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +55,9 @@ class Slot:
     deaths: int = 0  # of its dispatchers, since the pool began
     asked: int = 0  # messages that its open poll may bring
     places: tuple[int, ...] = ()  # of the messages that it has in hand
+    denied: tuple[Pending, ...] = ()  # of those, the ones whose delete is denied
+    lost: tuple[int, ...] = ()  # of those, the ones whose lease is lost
+    trouble: str = ""  # what a call about one of them met last, if it met something
 
 
 # A dispatcher with a message in hand, and one that has a process.
@@ -56,6 +68,11 @@ ALIVE = frozenset(State) - {State.VACANT}
 def to(slot: Slot, state: State, now: float) -> Slot:
     """The slot in another state of the same dispatcher."""
     return replace(slot, state=state, since=now, silent_since=inf, look_at=inf, suspected=None)
+
+
+def idle(slot: Slot, now: float) -> Slot:
+    """The slot with nothing in hand."""
+    return replace(to(slot, State.IDLE, now), places=(), denied=(), lost=(), trouble="")
 
 
 def polls(slot: Slot, most: int, now: float) -> Slot:
@@ -72,7 +89,10 @@ def holds(slot: Slot, count: int, now: float) -> Slot:
 def settled(slot: Slot, place: int, now: float) -> Slot:
     """The slot with one message fewer in hand; idle after the last one."""
     rest = tuple(each for each in slot.places if each != place)
-    return replace(slot if rest else to(slot, State.IDLE, now), places=rest)
+    if not rest:
+        return idle(slot, now)
+    denied = tuple(each for each in slot.denied if each.place != place)
+    return replace(slot, places=rest, denied=denied, lost=tuple(each for each in slot.lost if each != place))
 
 
 def leaves(slot: Slot, now: float) -> Slot:

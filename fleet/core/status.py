@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from fleet.core.books import Phase, Pool
-from fleet.core.polling import degraded
+from fleet.core.polling import degraded as failing
 from fleet.core.sizing import job_seconds, passed
 from fleet.core.slots import HOLDS_MESSAGE, Slot, State
 
@@ -47,7 +47,18 @@ def state(pool: Pool) -> str:
         return "draining"
     if pool.paused:
         return "paused"
-    return "degraded" if degraded(pool.polling) else "running"
+    return "degraded" if trouble(pool) else "running"
+
+
+def trouble(pool: Pool) -> str:
+    """What is wrong between the pool and its queue, and what it has cost; empty when nothing is."""
+    troubles = (slot.trouble for slot in pool.slots if slot.trouble)
+    if pool.denial:
+        why = f"{pool.denial.why}; nothing is received until a delete is allowed"
+    else:
+        why = (pool.trouble or "its polls fail") if failing(pool.polling) else next(troubles, "")
+    lost = sum(len(slot.lost) for slot in pool.slots)
+    return why + (f"; {lost} lease{'' if lost == 1 else 's'} lost" if why and lost else "")
 
 
 def reason(pool: Pool) -> str | None:
@@ -58,7 +69,7 @@ def reason(pool: Pool) -> str | None:
         case "paused":
             return "an operator paused it"
         case "degraded":
-            return pool.trouble
+            return trouble(pool)
         case "starting":
             waits = [role for role, helper in (("app", pool.template), ("queue", pool.scout)) if not helper.ready]
             return f"waiting for the {' and the '.join(waits)}"
@@ -88,7 +99,7 @@ def snapshot(identity: Identity, pool: Pool, in_hand: Mapping[int, InHand], now:
         "polling": pool.count(State.POLLING),
         "busy": sum(slot.state in HOLDS_MESSAGE for slot in pool.slots),
         "generation": 1,
-        "counts": {name: getattr(pool.counts, name) for name in COUNTS},
+        "counts": _counts(pool),
         "drain_left": round(max(0.0, pool.jobs_until - now), 3) if pool.phase is Phase.DRAINING else None,
         "polls_left": round(max(0.0, pool.polls_until - now), 3) if pool.phase is Phase.DRAINING else None,
         "depth": _depth(pool, now),
@@ -96,6 +107,12 @@ def snapshot(identity: Identity, pool: Pool, in_hand: Mapping[int, InHand], now:
         "last_resize": resize and {"from": resize.was, "to": resize.to, "reason": resize.reason},
         "dispatchers": [_dispatcher(slot, in_hand.get(slot.number), now) for slot in shown],
     }
+
+
+def _counts(pool: Pool) -> dict[str, int]:
+    """A lease that is lost counts at once, though its message is in hand."""
+    found = {name: getattr(pool.counts, name) for name in COUNTS}
+    return found | {"lease_lost": found["lease_lost"] + sum(len(slot.lost) for slot in pool.slots)}
 
 
 def _depth(pool: Pool, now: float) -> dict[str, Any] | None:

@@ -13,10 +13,11 @@ the scout says something, or its successor is there.
 
 from dataclasses import replace
 
-from fleet.core import emptiness
+from fleet.core import denials, emptiness
 from fleet.core.books import Counts, End, Level, Phase, Pool, Will
 from fleet.core.estates import Estate, settlement
 from fleet.core.events import Died, Effect, GiveWill, Left, Log, WillDone
+from fleet.core.exit_codes import KILLED
 from fleet.core.exits import Settlement
 from fleet.core.slots import HOLDS_MESSAGE, Slot, State
 
@@ -62,19 +63,24 @@ def written(pool: Pool, slot: Slot, death: Died, now: float) -> Step:
                 effects += more
     elif slot.state in HOLDS_MESSAGE:
         known = {each.place: each for each in left}
+        denied = {each.place: each for each in slot.denied}
         for place in slot.places:
             found = known.get(place, Left(place))
-            if found.estate is None:
-                pool = _book(pool, found.settled or Settlement.LEAVE)
-            else:
-                pool, more = _inherited(pool, slot, found.estate, now)
+            if found.estate is not None:
+                pool, more = _inherited(pool, slot, found.estate, now, denied=place in denied)
                 effects += more
+                continue
+            how = found.settled or Settlement.LEAVE
+            if place in denied and how is Settlement.LEAVE:
+                pool, more = denials.given_up(pool, slot.number, denied[place].message_id, denied[place].handle)
+                effects += more
+            pool = _book(pool, how)
     return pool, tuple(effects)
 
 
-def _inherited(pool: Pool, slot: Slot, estate: Estate, now: float) -> Step:
+def _inherited(pool: Pool, slot: Slot, estate: Estate, now: float, *, denied: bool = False) -> Step:
     """A message that a dead dispatcher had in hand."""
-    will = Will(pool.next_will, slot.number, estate, settlement(estate, now))
+    will = Will(pool.next_will, slot.number, estate, settlement(estate, now), denied=denied)
     pool = replace(pool, next_will=pool.next_will + 1)
     if will.settlement is Settlement.LEAVE or pool.level is Level.KILL:
         return _ended(pool, will, Settlement.LEAVE)
@@ -116,13 +122,19 @@ def _ended(pool: Pool, will: Will, how: Settlement) -> Step:
         "why": "its dispatcher died while receiving it" if will.estate.receive_id else "its dispatcher died",
         "delay": will.estate.delay if how is Settlement.RELEASE else 0,
     }
-    return _book(pool, how), (Log(f"message.{how.value}", fields),)
+    effects: tuple[Effect, ...] = (Log(f"message.{how.value}", fields),)
+    if will.denied and how is Settlement.LEAVE:
+        pool, more = denials.given_up(pool, will.slot, will.estate.message_id, will.estate.handle)
+        effects = (*effects, *more)
+    return _book(pool, how, finished=will.settlement is Settlement.DELETE), effects
 
 
-def _book(pool: Pool, how: Settlement) -> Pool:
-    """What is left because everything was killed has a price: exit 7."""
-    if pool.level is Level.KILL and how is Settlement.LEAVE:
-        pool = replace(pool, end=End(7, "killed with work in hand"))
+def _book(pool: Pool, how: Settlement, *, finished: bool = False) -> Pool:
+    """What is left because everything was killed has a price, exit 7; what was finished has a smaller one."""
+    if how is Settlement.LEAVE and finished:
+        pool = replace(pool, unconfirmed=pool.unconfirmed + 1)
+    elif how is Settlement.LEAVE and pool.level is Level.KILL:
+        pool = replace(pool, end=End(KILLED, "killed with work in hand"))
     return replace(pool, counts=booked(pool.counts, how))
 
 
@@ -135,8 +147,19 @@ def not_taken(pool: Pool, number: int) -> Pool:
     return replace(pool, wills=tuple(back), scout=replace(pool.scout, full=True))
 
 
+def denied(pool: Pool, number: int, why: str, now: float) -> Step:
+    """The scout is not allowed to do what it was ordered."""
+    will = next((will for will in pool.wills if will.number == number), None)
+    if will is None:
+        return pool, ()
+    after = replace(will, denied=True)
+    pool = replace(pool, wills=tuple(after if each is will else each for each in pool.wills))
+    return denials.denied(pool, why, now)
+
+
 def orphaned(pool: Pool) -> Pool:
     """The scout is dead: its orders wait for the next one."""
+    pool = denials.unanswered(pool)
     if not pool.wills:
         return pool
     return replace(pool, wills=tuple(replace(will, waiting=False) for will in pool.wills))

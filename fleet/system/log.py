@@ -73,6 +73,12 @@ TABLE: dict[str, Line] = {
     "sample.failed": _same(WARNING, "the queue's counts cannot be read: {why}", "why"),
     "will.failed": _same(WARNING, "message {message_id} of a dead dispatcher not {settlement}: {error}", "error"),
     "poll.failed": _same(WARNING, "{error}; next poll in {retry_in:.1f} s · slot {slot}", "error"),
+    "deletes.denied": _same(WARNING, "{error}: nothing is received until a delete is allowed"),
+    "deletes.allowed": _same(INFO, "deletes are not denied any more: receiving goes on"),
+    "message.deleted_late": _same(INFO, "message {message_id}, which was left, is deleted now"),
+    "message.undeleted": _same(
+        ERROR, "message {message_id} is done and cannot be deleted, it will be done again: {error} · slot {slot}"
+    ),
     "host.starved": _same(WARNING, "this host has no process for a job; next poll in {retry_in:.1f} s · slot {slot}"),
     "dispatcher.spawned": Line(DEBUG, INFO, "dispatcher {pid} spawned · slot {slot}"),
     "dispatcher.ready": Line(DEBUG, INFO, "dispatcher {pid} ready · slot {slot}"),

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from math import inf
 
 from fleet.core import emptiness, memory, polling, restarts, scaling, spawning, workload
-from fleet.core.books import Config, Counts, Level, Phase, Pool, Resize, Role
+from fleet.core.books import Config, Counts, Level, Phase, Pool, Refusal, Resize, Role
 from fleet.core.depth import Depth
 from fleet.core.emptiness import Emptiness
 from fleet.core.estates import Estate
@@ -18,6 +18,7 @@ from fleet.core.events import (
     Effect,
     Ended,
     Event,
+    GiveProbe,
     GiveWill,
     Heard,
     HelperDied,
@@ -29,6 +30,8 @@ from fleet.core.events import (
     Left,
     Measured,
     Paused,
+    Probed,
+    ProbeNotTaken,
     Resized,
     Said,
     Sample,
@@ -44,12 +47,28 @@ from fleet.core.events import (
     TellStack,
     Terminate,
     Tick,
+    WillDenied,
     WillDone,
     WillNotTaken,
 )
 from fleet.core.exits import Exit, Outcome, Settlement
 from fleet.core.memory import Memory
-from fleet.core.messages import Drain, Empty, Free, Grant, Held, PollFailed, Ready, Received, Report, Settled
+from fleet.core.messages import (
+    Denied,
+    Drain,
+    Empty,
+    Free,
+    Grant,
+    Healed,
+    Held,
+    LeaseLost,
+    PollFailed,
+    Ready,
+    Received,
+    Report,
+    Settled,
+    Troubled,
+)
 from fleet.core.polling import QUICK, Polling
 from fleet.core.restarts import Restarts
 from fleet.core.scaling import Bounds, Scene, Sizing
@@ -89,6 +108,9 @@ class Life:
     deaths: int = 0
     asked: int = 0
     places: list[int] = field(default_factory=list)
+    denied: dict[int, Denied] = field(default_factory=dict)
+    lost: list[int] = field(default_factory=list)
+    trouble: str = ""
 
     def becomes(self, state: State, now: float) -> None:
         self.state, self.since = state, now
@@ -116,6 +138,16 @@ class HelperLife:
 
 
 @dataclass
+class Trial:
+    """The probe: between when it may be tried next."""
+
+    message_id: str
+    tries: int = 0
+    at: tuple[float, float] = (0.0, 0.0)
+    waiting: bool = False
+
+
+@dataclass
 class Order:
     """A will that is open."""
 
@@ -125,6 +157,7 @@ class Order:
     settlement: Settlement
     given: int = 0
     waiting: bool = False
+    denied: bool = False
 
     @property
     def is_poll(self) -> bool:
@@ -157,6 +190,10 @@ class Account:
     sampled_at: float | None = None
     sampled_received: int = 0
     trouble: str = ""
+    refused: Refusal | None = None
+    denial: Refusal | None = None
+    probe: Trial | None = None
+    unconfirmed: int = 0
     paused: bool = False
     held: bool = False
     last_resize: Resize | None = None
@@ -192,12 +229,25 @@ class Account:
             if after.level is Level.KILL or order.is_hopeless(now):
                 self.orders.remove(order)
                 if not order.is_poll:
-                    self.is_left(after.level)
+                    self.is_left(after.level, order)
+        if self.denial and not self.probe and not self.is_pending:
+            self.denial = None
         if after.level is Level.KILL:  # a dispatcher that is not there yet is given up
             for life in self.lives:
                 if life.state is State.SPAWNING:
                     life.is_vacant(now)
         self.dead_polls = [until for until in self.dead_polls if until > now]
+
+    @property
+    def is_pending(self) -> bool:
+        """Somebody has a message in hand whose delete is denied."""
+        return any(life.denied for life in self.lives) or any(order.denied for order in self.orders)
+
+    def denies(self, why: str, now: float) -> None:
+        self.denial = self.denial or Refusal(now, why)
+
+    def gives_up(self, message_id: str) -> None:
+        self.probe = self.probe or Trial(message_id)
 
     def count(self, **more: int) -> None:
         self.counts = replace(self.counts, **{name: getattr(self.counts, name) + by for name, by in more.items()})
@@ -209,7 +259,7 @@ class Account:
             self.works(workload.passed(self.sizing.work, self.busy, now, self.config.target_wait))
         if isinstance(event, Tick):
             self.listens(now)
-        if isinstance(event, Heard | Sampled | WillDone) or event == HelperReady(Role.SCOUT):
+        if isinstance(event, Heard | Sampled | WillDone | WillDenied | Probed) or event == HelperReady(Role.SCOUT):
             scout = self.helpers[Role.SCOUT]
             scout.heard, scout.silent_since, scout.full = now, inf, False
         match event:
@@ -261,6 +311,17 @@ class Account:
                         order.given, order.waiting = order.given - 1, False
             case HelperFailed(role) if self.helpers[role].proven or self.level is not None:
                 self.helpers[role].refused = self.helpers[role].alive
+            case WillDenied(number, why):
+                for order in self.orders:
+                    if order.number == number:
+                        order.denied = True
+                        self.denies(why, now)
+            case Probed(denied=False):
+                self.probe = None
+            case Probed() | ProbeNotTaken() if self.probe:
+                least = min(30.0, 2.0**self.probe.tries) / 2
+                self.probe.tries, self.probe.waiting = self.probe.tries + 1, False
+                self.probe.at = (now + least, now + 2 * least)
             case StacksAsked():
                 self.stacks_at = min(self.stacks_at, now + 0.5)
             case Resized(by):
@@ -323,7 +384,7 @@ class Account:
                 life.becomes(State.IDLE, now)
                 self.spawning = Spawning()
             case Received(took, count):
-                self.trouble = ""
+                self.is_answered(before)
                 self.polling = polling.hit(self.polling, took, before.size)
                 self.emptiness = emptiness.received()
                 self.count(received=count, polls=1)
@@ -331,7 +392,7 @@ class Account:
                 self.polled(took)
                 life.becomes(State.WORKING, now)
             case Empty(took):
-                self.trouble = ""
+                self.is_answered(before)
                 self.polled(None)
                 full = took >= self.config.wait_time * FULL_LENGTH
                 self.polling = polling.empty(self.polling, now, took)
@@ -339,7 +400,9 @@ class Account:
                 self.count(polls=1)
                 life.asked = 0
                 life.becomes(State.IDLE, now)
-            case PollFailed(error, unanswered):
+            case PollFailed(error, unanswered, refused):
+                if refused:
+                    self.refused = Refusal(self.refused.since if self.refused else now, error)
                 if unanswered:
                     self.dead_polls.append(life.since + self.config.wait_time + 1)
                 self.trouble = error
@@ -351,7 +414,23 @@ class Account:
                 life.becomes(State.IDLE, now)
             case Held():
                 life.becomes(State.HOLDING, now)
-            case Settled(how, what, _, bad, starved, lease_lost, hidden_for, used, place):
+            case Denied(error, place=place):
+                life.denied[place] = report
+                self.denies(error, now)
+            case Troubled(error):
+                life.trouble = error
+            case Healed():
+                life.trouble = ""
+            case LeaseLost(place):
+                life.lost.append(place)
+            case Settled(how, what, _, bad, starved, lease_lost, hidden_for, used, place, unconfirmed):
+                self.unconfirmed += unconfirmed
+                if how in (Settlement.DELETE, Settlement.DEAD_LETTER) and self.probe:
+                    self.probe.tries, self.probe.at = 0, (0.0, 0.0)
+                elif how not in (Settlement.DELETE, Settlement.DEAD_LETTER) and place in life.denied:
+                    self.gives_up(life.denied[place].message_id)
+                life.denied.pop(place, None)
+                life.lost = [each for each in life.lost if each != place]
                 self.works(workload.finished(self.sizing.work, self.busy, hidden_for))
                 if used is not None:
                     self.memory = memory.ran(self.memory, used)
@@ -365,7 +444,14 @@ class Account:
                     self.count(pauses=1)
                 life.places.remove(place)
                 if not life.places:
+                    life.trouble = ""
                     life.becomes(State.IDLE, now)
+
+    def is_answered(self, before: Pool) -> None:
+        """A poll was; what was not confirmed until then is done again, or was: nobody asks any more."""
+        self.trouble, self.refused = "", None
+        if before.phase is Phase.RUNNING and self.config.max_jobs is None and self.config.max_seconds == inf:
+            self.unconfirmed = 0
 
     def died(self, before: Pool, life: Life, death: Died, now: float, luck: float) -> None:
         if life.state is State.POLLING and death.estate is None:
@@ -383,9 +469,12 @@ class Account:
                 self.emptiness = emptiness.received()
             for place in life.places:
                 (found,) = (each for each in left if each.place == place)
+                denied = life.denied.get(place)
                 if found.estate:
-                    self.inherited(life, found.estate, before.level, now)
+                    self.inherited(life, found.estate, before.level, now, denied=denied is not None)
                 else:
+                    if denied and found.settled in (None, Settlement.LEAVE):
+                        self.gives_up(denied.message_id)
                     self.ended_as(found.settled or Settlement.LEAVE, before.level)
         if death.exit.code == 0:
             life.crashes = 0
@@ -401,14 +490,17 @@ class Account:
         else:
             self.crashed(life, death.cause, now)
 
-    def inherited(self, life: Life, estate: Estate, level: Level | None, now: float) -> None:
+    def inherited(self, life: Life, estate: Estate, level: Level | None, now: float, *, denied: bool = False) -> None:
         """A message whose dispatcher died."""
         number, self.wills = self.wills, self.wills + 1
         slot = self.lives.index(life)
         done = estate.intent is Settlement.DELETE or estate.exit == Exit(code=0)
         untouched = estate.intent is None and (estate.exit is None or estate.exit.signal)
-        if level is not Level.KILL and done:
-            self.orders.append(Order(number, slot, estate, Settlement.DELETE))
+        order = Order(number, slot, estate, Settlement.DELETE, denied=denied)
+        if done and level is Level.KILL:
+            self.is_left(level, order)
+        elif done:
+            self.orders.append(order)
         elif level is not Level.KILL and untouched and estate.lease_until - now > LEASE_FOR_A_RELEASE:
             self.orders.append(Order(number, slot, estate, Settlement.RELEASE))
         else:
@@ -421,17 +513,22 @@ class Account:
         if order.is_poll:
             self.count(received=1)
             self.emptiness = emptiness.received()
-        self.ended_as(how, level)
+        self.ended_as(how, level, order)
 
-    def ended_as(self, how: Settlement, level: Level | None) -> None:
+    def ended_as(self, how: Settlement, level: Level | None, order: Order | None = None) -> None:
         if how is Settlement.LEAVE:
-            self.is_left(level)
+            self.is_left(level, order)
         else:
             self.count(**{BOOKED[how]: 1})
 
-    def is_left(self, level: Level | None) -> None:
+    def is_left(self, level: Level | None, order: Order | None = None) -> None:
+        """Its job may have been done: then only the delete is missing."""
         self.count(left=1)
-        if level is Level.KILL:
+        if order and order.settlement is Settlement.DELETE:
+            self.unconfirmed += 1
+            if order.denied:
+                self.gives_up(order.estate.message_id)
+        elif level is Level.KILL:
             self.code = 7
 
     def crashed(self, life: Life, cause: str, now: float) -> None:
@@ -453,6 +550,8 @@ class Account:
         if role is Role.SCOUT:
             for order in self.orders:
                 order.waiting = False
+            if self.probe:
+                self.probe.waiting = False
 
     # The end.
 
@@ -465,15 +564,22 @@ class Account:
             else:  # as hard as it says, however often
                 self.level, self.code = max(event.level, self.level or event.level), self.code or 0
         if self.level is None and after.level is not None:  # it stops by itself
-            self.level, self.code = Level.DRAIN, self.reason(event)
+            self.level, self.code = Level.DRAIN, self.reason(before, event, now)
         if self.level is not None and self.stopping_since is None:
             self.stopping_since = now
         if before.phase is not Phase.STOPPED:
             self.hurried(level_before, isinstance(event, StopAsked), now)
         if after.level is Level.KILL and now >= self.kill_at:
             self.level = Level.KILL
-        if after.phase is Phase.STOPPED and self.emptied and self.code == 0 and self.counts.ended_badly:
-            self.code = 6  # what the last poll brought
+        if after.phase is Phase.STOPPED and before.phase is not Phase.STOPPED:
+            self.ended()
+
+    def ended(self) -> None:
+        """What the last polls brought has its say about the exit status."""
+        if self.emptied and self.code in (0, 6):
+            self.code = 5 if self.denial else 6 if self.counts.ended_badly else 0
+        if self.code == 0 and self.unconfirmed:
+            self.code = 8
 
     def hurried(self, level_before: Level | None, asked: bool, now: float) -> None:
         """What running jobs have now: what they had, or less if somebody asks for a stop."""
@@ -500,7 +606,12 @@ class Account:
         self.signalled_at, self.level = now, level
         self.code = self.code or 0
 
-    def reason(self, event: Event) -> int:
+    def is_hopeless(self, now: float) -> bool:
+        """It would not end by itself."""
+        waits = self.config.empty_for is not None or self.config.max_jobs is not None or self.config.max_seconds < inf
+        return waits and any(each and now >= each.since + 60 for each in (self.denial, self.refused))
+
+    def reason(self, before: Pool, event: Event, now: float) -> int:
         match event:
             case HelperFailed(role, code) if not self.helpers[role].proven:
                 return code
@@ -508,6 +619,8 @@ class Account:
                 return 4 if role is Role.TEMPLATE else 1
             case Died() if restarts.hopeless(self.restarts, self.desired):
                 return 3
+        if self.is_hopeless(now) and now < before.ends_at:
+            return 5
         emptied = self.config.empty_for is not None and emptiness.reached(self.emptiness, self.config.empty_for)
         self.emptied = emptied
         return 6 if emptied and self.counts.ended_badly else 0
@@ -530,6 +643,8 @@ class Account:
                 if not any(each.waiting for each in self.orders):
                     self.helpers[Role.SCOUT].heard = now
                 order.given, order.waiting = order.given + 1, True
+            case GiveProbe() if self.probe:
+                self.probe.waiting = True
             case Sample():
                 self.sizing = replace(self.sizing, asked=True)
             case TellStack(None):

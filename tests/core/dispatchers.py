@@ -11,17 +11,21 @@ from fleet.core.estates import Estate
 from fleet.core.events import Left
 from fleet.core.exits import Exit, Outcome, Settlement
 from fleet.core.messages import (
+    Denied,
     Drain,
     Empty,
     Free,
     Grant,
+    Healed,
     Held,
+    LeaseLost,
     Order,
     PollFailed,
     Ready,
     Received,
     Report,
     Settled,
+    Troubled,
 )
 
 LEASE = 60.0  # seconds
@@ -50,6 +54,10 @@ class Choice(Enum):
     LEFT = auto()
     BAD = auto()
     SOME = auto()
+    REFUSED = auto()
+    DENIED = auto()
+    TROUBLED = auto()
+    LOST = auto()
 
 
 @dataclass
@@ -99,6 +107,9 @@ class Dispatcher:
     asked: bool = False  # Held was said, and not answered yet
     others: tuple[Left, ...] = ()
     receive_id: str = ""  # of the call that it makes, on a FIFO queue
+    insists: bool = False  # its first message is done, and the delete of it is denied
+    troubled: bool = False  # a call has failed
+    lost: bool = False  # the lease of its first message
 
     def moves(self, choice: Choice, now: float) -> bool:
         """Do what comes next. True when it has ended with status 0."""
@@ -113,6 +124,12 @@ class Dispatcher:
                 return self.begins()
             case Stage.POLLING:
                 self.comes_home(choice, now)
+            case Stage.WORKING | Stage.HOLDING if choice is Choice.TROUBLED:
+                self.troubled = not self.troubled
+                self.says(Troubled("no answer") if self.troubled else Healed())
+            case Stage.WORKING | Stage.HOLDING if choice is Choice.LOST and not self.lost:
+                self.lost = True
+                self.says(LeaseLost(self.places[0]))
             case Stage.WORKING:
                 self.hears()
                 self.finishes(choice)
@@ -133,6 +150,8 @@ class Dispatcher:
             return
         places = self.places if working else list(range(self.most))
         told = (record.intent, record.exit) if working else (None, None)
+        if self.insists:
+            told = (Settlement.DELETE, Exit(code=0))
         left = {place: self._left(place, record.lease, now) for place in places[1:]}
         first = places[0]
         if working and record.settled:
@@ -219,11 +238,11 @@ class Dispatcher:
                 self.stage = Stage.WORKING
                 if late:
                     self.holds()
-            case Choice.FAILED | Choice.CUT:
+            case Choice.FAILED | Choice.CUT | Choice.REFUSED:
                 cut = choice is Choice.CUT
                 if cut:
                     self.cut_until = self.poll_until
-                self.says(PollFailed("no answer", cut))
+                self.says(PollFailed(choice.name, cut, choice is Choice.REFUSED))
                 self.stage = Stage.IDLE
             case _:
                 self.says(Empty(took))
@@ -245,6 +264,15 @@ class Dispatcher:
                 self.asked = True
                 self.says(Held())
         match choice:
+            case Choice.DENIED if self.insists:
+                pass
+            case Choice.LEFT | Choice.FAILED | Choice.BAD | Choice.NOTHING if self.insists:  # for long enough
+                self.settles(Settlement.LEAVE, Outcome.SUCCEEDED, unconfirmed=True)
+            case _ if self.insists:
+                self.settles(Settlement.DELETE, Outcome.SUCCEEDED)
+            case Choice.DENIED:
+                self.insists = True
+                self.says(Denied("denied", self.places[0], f"message of {self.pid}", "handle"))
             case Choice.EMPTY if self.leaving:  # stopped by the drain
                 self.holds()
             case Choice.NOTHING:  # no process to be had for the job
@@ -265,15 +293,26 @@ class Dispatcher:
         elif self.freed:
             self.settles(Settlement.RELEASE, Outcome.INTERRUPTED if choice is Choice.EMPTY else None)
 
-    def settles(self, how: Settlement, what: Outcome | None, *, bad: bool = False, place: int | None = None) -> None:
+    def settles(
+        self,
+        how: Settlement,
+        what: Outcome | None,
+        *,
+        bad: bool = False,
+        place: int | None = None,
+        unconfirmed: bool = False,
+    ) -> None:
         """One message, the first if none is named; the next one runs, or goes back."""
         place = self.places[0] if place is None else place
+        if place == self.places[0]:
+            self.insists = self.lost = False
         self.places.remove(place)
         hidden, used = (20.0 if how is Settlement.LEAVE else 0.0), (100.0 if what else None)
         seconds = 1.0 if what else None
-        self.says(Settled(how, what, seconds, bad, self.starved, hidden_for=hidden, max_rss_mib=used, place=place))
+        self.says(Settled(how, what, seconds, bad, self.starved, False, hidden, used, place, unconfirmed))
         self.starved = False
         if not self.places:
+            self.troubled = False
             self.stage, self.freed, self.asked = Stage.IDLE, False, False
         elif self.leaving:
             waits = not self.freed

@@ -22,6 +22,7 @@ from fleet.core.events import (
     Effect,
     Ended,
     Event,
+    GiveProbe,
     GiveWill,
     Heard,
     HelperDied,
@@ -45,7 +46,23 @@ from fleet.core.events import (
     Tick,
 )
 from fleet.core.exits import Exit, Outcome, Settlement
-from fleet.core.messages import Drain, Empty, Executed, Free, Grant, Held, PollFailed, Ready, Received, Report, Settled
+from fleet.core.messages import (
+    Denied,
+    Drain,
+    Empty,
+    Executed,
+    Free,
+    Grant,
+    Healed,
+    Held,
+    LeaseLost,
+    PollFailed,
+    Ready,
+    Received,
+    Report,
+    Settled,
+    Troubled,
+)
 from fleet.core.pool import Illegal
 from fleet.core.reconcile import reconcile
 from fleet.core.slots import HOLDS_MESSAGE, Slot, State
@@ -99,6 +116,10 @@ HEARD_IN: dict[type[Report], set[State]] = {
     Empty: {State.POLLING},
     PollFailed: {State.POLLING},
     Held: {State.WORKING},
+    Denied: {State.WORKING, State.HOLDING},
+    Troubled: {State.WORKING, State.HOLDING},
+    Healed: {State.WORKING, State.HOLDING},
+    LeaseLost: {State.WORKING, State.HOLDING},
     Settled: {State.WORKING, State.HOLDING},
 }
 
@@ -213,6 +234,17 @@ class PoolModel(RuleBasedStateMachine):
             assert self.world.now < began + LEASE
             self.the_master_wakes(frozenset(), luck)
 
+    @rule(first=st.booleans(), then=st.sampled_from([None, None, Choice.LEFT, Choice.MESSAGE]), luck=LUCK)
+    def a_delete_is_denied(self, first: bool, then: Choice | None, luck: float) -> None:
+        """For good, or until it is allowed; or it is asked for still."""
+        holders = [process for process in self.world.running() if process.stage is Stage.WORKING]
+        if holders:
+            process = holders[0 if first else -1]
+            self.world.dispatcher_moves(process, Choice.DENIED)
+            if then and process.insists:
+                self.world.dispatcher_moves(process, then)
+        self.the_master_wakes(frozenset(), luck)
+
     @rule(good=st.booleans(), luck=LUCK)
     def the_scout_settles(self, good: bool, luck: float) -> None:
         """What it was ordered to, and the master hears of it; or it dies without a word."""
@@ -224,7 +256,7 @@ class PoolModel(RuleBasedStateMachine):
 
     @rule(
         role=st.sampled_from(Role),
-        how=st.sampled_from(["well"] * 5 + ["badly", "cannot", "dies", "tries"]),
+        how=st.sampled_from(["well"] * 5 + ["badly", "cannot", "dies", "tries", "denied", "denied"]),
         depth=DEPTHS,
     )
     def a_helper_moves(self, role: Role, how: str, depth: tuple[int, int, int]) -> None:
@@ -233,12 +265,15 @@ class PoolModel(RuleBasedStateMachine):
             self.world.helper_fails(role)
         elif how == "tries" and role is Role.SCOUT:
             self.world.scout_tries()
+        elif how == "denied" and role is Role.SCOUT:
+            self.world.scout_is_denied()
         elif how == "dies" and helper:
             self.world.dies(helper.pid, Exit(signal=9))
         else:
             self.world.helper_moves(role, good=how == "well")
             self.world.scout_counts(depth)
             self.world.scout_settles(good=how == "well")
+            self.world.scout_probes(denied=how != "well")
 
     # The clock and the operator.
 
@@ -328,6 +363,13 @@ class PoolModel(RuleBasedStateMachine):
                 self.may_be_killed(after.slots[number], after, now)
             case GiveWill(will):
                 self.may_be_given(will, after, now)
+            case GiveProbe(message_id):
+                assert after.phase is Phase.RUNNING
+                assert after.scout.ready
+                assert after.denial
+                assert self.account.probe
+                assert message_id == self.account.probe.message_id
+                assert now >= self.account.probe.at[0]
             case SpawnHelper(role):
                 if after.phase is Phase.DRAINING:
                     assert role is Role.SCOUT
@@ -350,6 +392,7 @@ class PoolModel(RuleBasedStateMachine):
                 assert after.phase is Phase.RUNNING
                 assert 1 <= most <= after.config.batch_size
                 assert not after.paused
+                assert not any((after.denial, self.account.is_pending, self.account.probe))
                 assert slot.state is State.POLLING
                 assert not any((slot.leaving, slot.killed, slot.ended))
                 open_polls = [s for s in after.slots if s.state is State.POLLING and s.silent_since == inf]
@@ -422,7 +465,8 @@ class PoolModel(RuleBasedStateMachine):
         pool = self.world.pool
         wrong: list[Event] = [Ended(len(pool.slots)), Died(-1, Exit(code=0), "exit 0")]
         for slot in pool.slots:
-            reports = (Ready(1), Received(1.0), Empty(1.0), PollFailed(""), Held())
+            reports: tuple[Report, ...] = (Ready(1), Received(1.0), Empty(1.0), PollFailed(""), Held())
+            reports += (Denied(""), Troubled(""), Healed(), LeaseLost())
             settled = Settled(Settlement.DELETE, Outcome.SUCCEEDED, 1.0, False)
             wrong += [
                 Said(slot.number, report) for report in (*reports, settled) if slot.state not in HEARD_IN[type(report)]
@@ -452,6 +496,7 @@ class PoolModel(RuleBasedStateMachine):
         self.the_stop_is_as_hard_as_it_was_asked()
         self.nothing_is_due_before_the_moment_that_was_named()
         self.no_more_is_taken_than_was_wanted()
+        self.nothing_that_ends_by_itself_is_refused_for_ever()
 
     def every_slot_is_as_it_was_told(self) -> None:
         slots = self.world.pool.slots
@@ -464,6 +509,9 @@ class PoolModel(RuleBasedStateMachine):
         for name in ("state", "since", "pid", "born", "leaving", "killed", "ended", "crashes", "deaths", "asked"):
             assert getattr(slot, name) == getattr(life, name), name
         assert list(slot.places) == life.places
+        assert [each.place for each in slot.denied] == list(life.denied)
+        assert (list(slot.lost), slot.trouble) == (life.lost, life.trouble)
+        assert {*life.denied, *slot.lost} <= {*slot.places}
         assert bool(slot.asked) == (slot.state is State.POLLING)
         assert bool(slot.places) == (slot.state in HOLDS_MESSAGE)
         assert life.not_before[0] <= slot.not_before <= life.not_before[1]
@@ -502,7 +550,7 @@ class PoolModel(RuleBasedStateMachine):
         assert pool.next_will == self.account.wills
         assert [will.number for will in pool.wills] == [order.number for order in orders]
         for will, order in zip(pool.wills, orders, strict=True):
-            for name in ("slot", "estate", "settlement", "given", "waiting"):
+            for name in ("slot", "estate", "settlement", "given", "waiting", "denied"):
                 assert getattr(will, name) == getattr(order, name), name
         waiting = [will.number for will in pool.wills if will.waiting]
         assert len(waiting) <= 8
@@ -523,6 +571,12 @@ class PoolModel(RuleBasedStateMachine):
         assert pool.stacks_at == account.stacks_at
         assert (pool.depth, pool.sampled_at) == (account.depth, account.sampled_at)
         assert pool.trouble == account.trouble
+        assert (pool.refused, pool.denial, pool.unconfirmed) == (account.refused, account.denial, account.unconfirmed)
+        assert (pool.probe is None) == (account.probe is None)
+        if pool.probe and account.probe:
+            for name in ("message_id", "tries", "waiting"):
+                assert getattr(pool.probe, name) == getattr(account.probe, name), name
+            assert account.probe.at[0] <= pool.probe.at <= account.probe.at[1]
         assert pool.sampled_received == account.sampled_received
         assert sorted(pool.dead_polls) == sorted(account.dead_polls)
 
@@ -571,13 +625,20 @@ class PoolModel(RuleBasedStateMachine):
             if world.judged <= moment < at:
                 assert reconcile(world.pool, moment) == (world.pool, ())
 
+    def nothing_that_ends_by_itself_is_refused_for_ever(self) -> None:
+        pool = self.world.pool
+        assert pool.denial or not pool.probe
+        if pool.phase is Phase.RUNNING and pool.config.ends_by_itself:
+            assert all(self.world.judged < each.since + 60 for each in (pool.denial, pool.refused) if each)
+
     def no_more_is_taken_than_was_wanted(self) -> None:
         pool, most = self.world.pool, self.world.config.max_jobs
         assert pool.ends_at == self.account.ends_at
         assert pool.phase is not Phase.RUNNING or self.world.judged < pool.ends_at
         if most is not None:
             assert pool.counts.received + sum(slot.asked for slot in pool.slots) <= most
-            assert pool.phase is not Phase.RUNNING or pool.counts.received < most or pool.counts.in_hand > 0
+            waits = pool.counts.received < most or pool.counts.in_hand > 0 or pool.denial
+            assert pool.phase is not Phase.RUNNING or waits
 
     # The end.
 
@@ -595,6 +656,7 @@ class PoolModel(RuleBasedStateMachine):
         assert pool.size == 0
         assert pool.counts.in_hand == 0
         assert not pool.wills
+        assert (pool.end.code == 8) <= (pool.unconfirmed > 0)
         assert pool.depth is None or isinstance(pool.depth, Depth)
 
 

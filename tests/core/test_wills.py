@@ -471,11 +471,12 @@ def test_a_drain_without_orders_needs_no_scout(host: Host) -> None:
 
 
 @pytest.mark.parametrize("waiting", [True, False])
-def test_the_hard_limit_leaves_them(host: Host, waiting: bool) -> None:
-    """A scout that hangs holds up no stop."""
+@pytest.mark.parametrize(("how", "code"), [(Exit(code=0), 8), (None, 7)])
+def test_the_hard_limit_leaves_them(host: Host, waiting: bool, how: Exit | None, code: int) -> None:
+    """A scout that hangs holds up no stop. What was finished is not killed with work in hand, only not confirmed."""
     if not waiting:
         host.take(HelperDied(Role.SCOUT, "SIGKILL"))
-    host.dies(0, how=Exit(code=0))
+    host.dies(0, lease=1000.0, how=how)
     drained(host)
     assert not host.has_stopped()
     assert host.pool.wills[0].waiting is waiting
@@ -484,19 +485,20 @@ def test_the_hard_limit_leaves_them(host: Host, waiting: bool) -> None:
     assert logged(effects) == ["message.left"]
     assert SpawnHelper(Role.SCOUT) not in effects
     assert host.has_stopped()
-    assert (host.pool.end and host.pool.end.code) == 7
+    assert (host.pool.end and host.pool.end.code) == code
     assert host.counts.in_hand == 0
 
 
-def test_what_a_kill_takes_out_of_a_hand_is_left(host: Host) -> None:
+@pytest.mark.parametrize(("how", "code"), [(Exit(code=0), 8), (Exit(code=1), 7), (None, 7)])
+def test_what_a_kill_takes_out_of_a_hand_is_left(host: Host, how: Exit | None, code: int) -> None:
     host.take(StopAsked(Level.DRAIN, "SIGTERM"))
     host.now += 2
     host.take(StopAsked(Level.KILL, "SIGTERM"))
-    assert logged(host.dies(0, how=Exit(code=0))) == ["message.left"]
+    assert logged(host.dies(0, how=how)) == ["message.left"]
     assert host.pool.wills == ()
     host.take(Died(1, KILLED, "SIGKILL"))
     assert host.has_stopped()
-    assert (host.pool.end and host.pool.end.code) == 7
+    assert (host.pool.end and host.pool.end.code) == code
 
 
 @pytest.mark.parametrize(("settled", "code"), [(DELETE, 0), (RELEASE, 0), (None, 7)])

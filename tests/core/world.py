@@ -19,6 +19,7 @@ from fleet.core.events import (
     Effect,
     Ended,
     Event,
+    GiveProbe,
     GiveWill,
     Heard,
     HelperDied,
@@ -29,6 +30,8 @@ from fleet.core.events import (
     Kill,
     KillHelper,
     Log,
+    Probed,
+    ProbeNotTaken,
     Resized,
     Said,
     Sampled,
@@ -43,6 +46,7 @@ from fleet.core.events import (
     TellStack,
     Terminate,
     Tick,
+    WillDenied,
     WillDone,
     WillNotTaken,
 )
@@ -54,12 +58,14 @@ from fleet.core.messages import (
     Forked,
     Grant,
     Imported,
+    NotAllowed,
     NotForked,
     Ready,
     Trying,
     Usable,
     Word,
 )
+from fleet.core.messages import Probed as ProbeTried
 from fleet.core.reconcile import wakes_at
 from fleet.core.slots import State
 from tests.core.dispatchers import Channel, Choice, Dispatcher, Record, Stage
@@ -80,6 +86,7 @@ class Helper:
     asked: list[tuple[int, Channel]] = field(default_factory=list)  # the template's orders
     unnamed: list[Forked] = field(default_factory=list)  # forked, and not said yet
     wills: list[Will] = field(default_factory=list)  # the scout's orders
+    probes: int = 0
 
 
 @dataclass
@@ -194,6 +201,17 @@ class World:
         if scout := self.helper(Role.SCOUT):
             scout.words.append(Trying())
 
+    def scout_is_denied(self) -> None:
+        """The delete that it was ordered to make, and the probe."""
+        if scout := self.helper(Role.SCOUT):
+            scout.words += [NotAllowed(w.number, "denied") for w in scout.wills if w.settlement is Settlement.DELETE]
+            self.scout_probes(denied=True)
+
+    def scout_probes(self, denied: bool) -> None:
+        if (scout := self.helper(Role.SCOUT)) and scout.probes:
+            scout.probes -= 1
+            scout.words.append(ProbeTried(denied))
+
     def scout_settles(self, good: bool) -> None:
         """The oldest order; a scout that died may have done it. Every third poll had brought nothing."""
         if (scout := self.helper(Role.SCOUT)) and scout.wills:
@@ -271,6 +289,10 @@ class World:
                 return [WillDone(number, how, message_id, attempt)]
             case Forked(slot, pid):
                 return self.named(slot, pid)
+            case NotAllowed(number, why):
+                return [WillDenied(number, why)]
+            case ProbeTried(denied):
+                return [Probed(denied)]
             case Trying():
                 return [Heard()]
             case NotForked(slot, why):
@@ -380,6 +402,11 @@ class World:
             case GiveWill(will):
                 if scout := self.helpers.get(Role.SCOUT):
                     scout.wills.append(will)
+            case GiveProbe() if not self.has_room(Role.SCOUT):
+                self.take(ProbeNotTaken())
+            case GiveProbe():
+                if scout := self.helpers.get(Role.SCOUT):
+                    scout.probes += 1
             case AskStack() | TellStack() | Log():
                 pass
 
