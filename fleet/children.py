@@ -269,6 +269,8 @@ class Children:
             case Late(why, left):
                 log.emit("queue.late", why=why, left=left)
             case Counted(visible, in_flight, delayed):
+                seen = {"visible": visible, "in_flight": in_flight, "delayed": delayed}
+                log.emit("queue.sampled", queue=self._plan.queue, **seen)
                 return [events.Sampled(Depth(visible, in_flight, delayed))]
             case Executed(order, settlement, message_id, attempt):
                 return [events.WillDone(order, settlement, message_id, attempt)]

@@ -233,7 +233,8 @@ class Delivering:
                 self._ears.say(Held())
             case on.LeaseLost():
                 self._bench.board.note(lease=0)  # as above, and it has been noticed
-                self._telling.say("lease.lost")
+                goes_on = self._delivery.phase is Phase.RUNNING
+                self._telling.say("lease.lost", then="; the job runs on" if goes_on else "")
             case on.LimitReached(left):
                 self._bench.board.note(lease=0)  # no extend will come, and that is no hang
                 self._telling.say("lease.limit", left=left)

@@ -93,6 +93,7 @@ class Dispatcher:
         if not messages:
             self._board.note(state=State.IDLE)
             self._ears.say(Empty(took))
+            self._tell_poll(took, 0)
             return
         boards = [self._board, *(self._board.of(place) for place in range(1, len(messages)))]
         for message, board in zip(messages, boards, strict=True):
@@ -107,6 +108,7 @@ class Dispatcher:
                 lease=first_lease,
             )
         self._ears.say(Received(took, len(messages)))
+        self._tell_poll(took, len(messages))
         for message in messages:
             log.emit("message.received", slot=self._post.slot, message_id=message.id, attempt=message.attempt)
         if len(messages) == 1:
@@ -114,6 +116,9 @@ class Dispatcher:
         else:
             Batch(self._bench, list(zip(messages, boards, strict=True)), before).run()
             self._board.title("idle")
+
+    def _tell_poll(self, took: float, messages: int) -> None:
+        log.emit("queue.polled", slot=self._post.slot, took=took, messages=messages)
 
     def _messages(self, most: int, first_lease: float, receive_id: str) -> list[Message]:
         """What one receive call brings. Raises QueueError."""

@@ -57,14 +57,8 @@ class Display:
             return
         counts = pool.counts
         log.tell_left_out()
-        log.emit(
-            "drain.finished",
-            received=counts.received,
-            deleted=counts.deleted,
-            released=counts.released,
-            dead_lettered=counts.dead_lettered,
-            left=counts.left,
-        )
+        ledger = summary.ledger(counts)
+        log.emit("drain.finished", **ledger)
         log.emit(
             "master.stopped",
             name=self._plan.name,
@@ -72,6 +66,7 @@ class Display:
             code=end.code,
             seconds=round(now() - self._identity.began, 3),
             jobs=summary.phrase(counts),
+            **ledger,
             **summary.totals(counts),
             dispatcher_deaths=counts.dispatcher_deaths,
         )

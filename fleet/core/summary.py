@@ -14,6 +14,11 @@ WORDS = {
 }
 
 
+def ledger(counts: Counts) -> dict[str, int]:
+    """What became of every message: `received` is the sum of the others when nothing is in hand."""
+    return {name: getattr(counts, name) for name in ("received", "deleted", "released", "dead_lettered", "left")}
+
+
 def totals(counts: Counts) -> dict[str, int]:
     """How many jobs ended how, by the last word of the event that told it."""
     return {outcome.value: getattr(counts, outcome.value) for outcome in Outcome}

@@ -69,6 +69,8 @@ TABLE: dict[str, Line] = {
     "queue.usable": _quiet("queue {queue} answers"),
     "queue.warned": _same(WARNING, "queue {queue}: {why}"),
     "queue.empty": _same(INFO, "the queue looks empty; the pool ends when it stays so for {seconds:g} s"),
+    "queue.sampled": _same(DEBUG, "queue {queue}: about {visible} visible, {in_flight} in flight, {delayed} delayed"),
+    "queue.polled": _same(DEBUG, "poll brought {messages} messages after {took:.2f} s · slot {slot}"),
     "queue.late": _same(WARNING, "{why}; trying again for {left:.0f} s"),
     "sample.failed": _same(WARNING, "the queue's counts cannot be read: {why}", "why"),
     "will.failed": _same(WARNING, "message {message_id} of a dead dispatcher not {settlement}: {error}", "error"),
@@ -120,7 +122,7 @@ TABLE: dict[str, Line] = {
     "handler.not_started": _same(ERROR, "no process to be had for an exit handler: {error}" + _MESSAGE),
     "lease.extended": _quiet("lease extended by {seconds} s" + _MESSAGE),
     "lease.failed": _same(WARNING, "lease not extended: {error}; {left:.0f} s left" + _MESSAGE, "error"),
-    "lease.lost": _same(WARNING, "lease lost; the job runs on, others may get the message too" + _MESSAGE),
+    "lease.lost": _same(WARNING, "lease lost{then}; others may get the message too" + _MESSAGE),
     "policy.unknown": _same(WARNING, "the queue's redrive policy cannot be read yet: {error}" + _MESSAGE, "error"),
     "lease.limit": _same(
         WARNING, "SQS hides no message for longer than 12 hours: the lease ends in {left:.0f} s" + _MESSAGE

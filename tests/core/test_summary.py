@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleet.core.books import Counts
-from fleet.core.summary import phrase, totals
+from fleet.core.summary import ledger, phrase, totals
 
 
 def test_what_happened_is_named_and_counted() -> None:
@@ -31,3 +31,9 @@ def test_every_job_is_in_it_once(counts: Counts) -> None:
     if any(totals(counts).values()):
         numbers = [int(word) for word in phrase(counts).split() if word.isdecimal()]
         assert sum(numbers) == sum(totals(counts).values())
+
+
+def test_the_ledger_is_all_that_became_of_messages() -> None:
+    counts = Counts(received=7, deleted=1, released=2, dead_lettered=1, left=3, succeeded=5)
+    assert ledger(counts) == {"received": 7, "deleted": 1, "released": 2, "dead_lettered": 1, "left": 3}
+    assert counts.in_hand == 0

@@ -60,6 +60,7 @@ def test_a_grant_is_one_poll(world: World, run: Run) -> None:
         "receive 10 20",
         "board state=IDLE",
         "say Empty",
+        "log queue.polled",
         "nothing more",
     ]
     assert world.ears.said[1:] == [Empty(3.0)]
@@ -80,9 +81,10 @@ def test_one_message(world: World, run: Run) -> None:
     world.ends(4.0, GOOD)
     leaves(world, 10.0)
     run()
-    assert world.record[4:8] == [
+    assert world.record[4:9] == [
         "board state=WORKING message_id=message-1 receipt_handle=handle-1 attempt=3 lease_until=22.0 lease=20.0",
         "say Received",
+        "log queue.polled",
         "log message.received",
         "job message-1 below 5",
     ]
@@ -180,13 +182,14 @@ def test_several_messages(world: World, run: Run) -> None:
     run(FIFO)
     assert world.only("receive", "receive_many") == ["receive_many 10 20 3"]
     lease = "lease_until=22.0 lease=20.0"
-    assert world.record[2:11] == [
+    assert world.record[2:12] == [
         "board state=POLLING receive_id= intent= intent_delay=0 exit=None job_pid=0",
         "receive_many 10 20 3",
         f"board state=WORKING message_id=m0 receipt_handle=h0 attempt=1 {lease}",
         f"board1 state=WORKING message_id=m1 receipt_handle=h1 attempt=2 {lease}",
         f"board2 state=WORKING message_id=m2 receipt_handle=h2 attempt=3 {lease}",
         "say Received",
+        "log queue.polled",
         *["log message.received"] * 3,
     ]
     assert world.ears.said[1] == Received(0.0, 3)
@@ -233,6 +236,7 @@ def test_a_message_that_is_not_what_was_sent_is_left_untouched(world: World, run
     assert world.record[3:] == [
         "receive 10 20",
         "say Received",
+        "log queue.polled",
         "log message.received",
         "board cleared left",
         "say Settled",

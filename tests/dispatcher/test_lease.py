@@ -97,7 +97,8 @@ def test_a_lost_lease_is_told_once(world: World) -> None:
     world.queue.fails["extend"] = [Trouble.PASSING] * 99
     world.ends(300.0, GOOD)
     delivery = run(world)
-    assert len(world.told("lease.lost")) == 1
+    (told,) = world.told("lease.lost")
+    assert told["then"] == "; the job runs on"
     assert world.record[world.record.index("log lease.lost") - 1] == "board lease=0", "else its silence were a hang"
     assert delivery.settlement is Settlement.DELETE, "the work is done, whoever else has the message"
 
@@ -166,3 +167,10 @@ def test_the_second_to_die_is_waited_for_exactly(world: World) -> None:
     world.at(5.0, lambda: world.processes[0].let_go())
     run(world)
     assert world.only("log", "a")[1:3] == ["log job.lingers", "a second and a quarter"]
+
+
+def test_a_job_that_is_stopped_with_its_lease_is_not_said_to_run_on(world: World) -> None:
+    world.queue.fails["extend"] = [Trouble.PASSING] * 50
+    run(world, rules=Rules(kill_on_loss=True))
+    (told,) = world.told("lease.lost")
+    assert told["then"] == ""
