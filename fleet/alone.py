@@ -10,7 +10,7 @@ import signal
 import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from math import ceil, inf
 
 from fleet.core.arguments import Call
@@ -27,9 +27,17 @@ from fleet.system.slip import Slip
 from fleet.user_code import Code, Loaded
 from fleet.workbench import Bench
 
-Hook = Callable[[Failure], object]
 EXIT_SIGNALS = (signal.SIGHUP, signal.SIGABRT, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
 SAME = 1.0  # seconds: a second signal within them is the same Ctrl-C, from the terminal and from a supervisor
+
+
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """What is called beside each job: before it, after it, and when it has failed."""
+
+    job_init: Callable[[], object] | None = None
+    job_exit: Callable[[BaseException | None], object] | None = None
+    on_failure: Callable[[Failure], object] | None = None
 
 
 class LoneEars:
@@ -134,9 +142,9 @@ def workbench(queue: Queue, name: str, ears: LoneEars, wait_time: float, rules: 
         oom.close()
 
 
-def working_on(bench: Bench, call: Call, hook: Hook | None, title: str) -> Bench:
-    """The workbench for this call. `hook`: what is told of a failure."""
-    loaded = Loaded(call.job, on_failure=hook)
+def working_on(bench: Bench, call: Call, hooks: Hooks, title: str) -> Bench:
+    """The workbench for this call."""
+    loaded = Loaded(call.job, job_init=hooks.job_init, job_exit=hooks.job_exit, on_failure=hooks.on_failure)
 
     def work(message: Message, slip: Slip) -> Work:
         return Work(Code(title), loaded, bench.plan.queue, 0, message, None, slip, call)

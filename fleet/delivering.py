@@ -21,6 +21,7 @@ from fleet.core.exits import Exit, Facts, Outcome, Settlement, Verdict, ended_ba
 from fleet.core.failure import Failure
 from fleet.core.messages import Held, Settled
 from fleet.core.queue import Message, QueueError, Trouble
+from fleet.returned import Returned, is_done, meant
 from fleet.system import processes
 from fleet.system.clock import now
 from fleet.telling import Telling
@@ -36,6 +37,7 @@ class Delivering:
         self._bench, self._message, self._before = bench, message, before
         self._ears, self._rules, self._queue = bench.ears, bench.rules, bench.queue
         self._telling = Telling(bench, message)
+        self._returned = Returned(bench.slip, bench.rules.exit_timeout)
         self._job: Living | None = None
         self._handler: Living | None = None
         self._hook: Living | None = None
@@ -75,7 +77,7 @@ class Delivering:
 
     def _to_the_end(self) -> Delivery:
         while self._delivery.phase is not Phase.DONE:
-            self._ears.wait(min(core.wakes_at(self._delivery), self._telling.speaks_at))
+            self._ears.wait(min(core.wakes_at(self._delivery), self._telling.speaks_at, self._returned.looks_at))
             self._look()
         self._end()
         return self._delivery
@@ -151,10 +153,13 @@ class Delivering:
         if self._ears.drain is not None and self._delivery.phase is Phase.RUNNING:
             self._step(on.StopBy(now() + self._ears.drain))
             self._ears.drain = None
-        if self._job and (exit_ := self._job.gone(self._but(self._handler), self._seen)):
+        if self._job and (exit_ := self._gone(self._job, self._but(self._handler))):
             self._step(on.Exited(now(), exit_))
         elif self._job and self._job.lingers:
+            self._returned.end()
             self._telling.job_lingers(self._job)
+        elif self._job:
+            self._look_whether_it_has_returned(self._job)
         if self._handler and (exit_ := self._handler.gone(self._but(self._job))):
             self._telling.handler_ended(self._handler, exit_)
             self._step(on.HandlerExited(now(), exit_))
@@ -170,8 +175,29 @@ class Delivering:
     def _leaving(self) -> on.Leaving | None:
         return on.Leaving(now(), self._ears.stopping) if self._ears.leaving else None
 
+    def _gone(self, running: Living, others: tuple[int, ...]) -> Exit | None:
+        """What the job came to, when nothing of it exists any more."""
+        how = running.gone(others, self._seen)
+        if how is None:
+            return None
+        self._returned.end()
+        what = meant(how, self._bench.slip)
+        if what != how:
+            self._telling.job_exit_failed(how, self._returned.cut)
+        return what
+
     def _seen(self, exit_: Exit) -> None:
-        self._bench.board.note(exit=exit_)
+        self._bench.board.note(exit=meant(exit_, self._bench.slip))
+
+    def _look_whether_it_has_returned(self, running: Living) -> None:
+        waits = self._returned.look(now())
+        if waits:
+            self._telling.say("job.waits", job_pid=running.pid, waits=waits)
+            self._bench.board.note(waits=waits)
+            self._bench.board.title(f"job {self._message.id[:CUT_ID]} returned; waits for {waits}")
+        if self._returned.cut:
+            self._returned.end()
+            running.kill(self._but(self._handler))
 
     @staticmethod
     def _but(other: Living | None) -> tuple[int, ...]:
@@ -254,6 +280,7 @@ class Delivering:
             self._step(on.NotStarted(now()))
             return
         self._job = started
+        self._returned.begin(now())
         self._bench.board.note(job_pid=started.pid, job_started_at=started.started)
         self._bench.board.title(f"job {self._message.id[:CUT_ID]}")
         self._telling.say("job.started", job_pid=started.pid)
@@ -268,9 +295,13 @@ class Delivering:
                 running.kill(self._but(self._handler))
             case on.Freeze():
                 running.freeze()
-                if exit_ := running.gone((), self._seen):  # it had finished before
+                if is_done(self._bench.slip):  # but for its --job-exit: there is nothing to clean up
+                    running.kill()
+                if exit_ := self._gone(running, ()):  # it had finished before
                     return on.Exited(now(), exit_)
-                if running.ended:  # the same, but something of it lingers: its end comes with that
+                if running.ended or is_done(
+                    self._bench.slip
+                ):  # the same, but something of it lingers: its end comes with that
                     return None
                 self._telling.say("job.stopping", job_pid=running.pid, why=self._delivery.stop)
                 return on.Frozen(now())

@@ -99,5 +99,6 @@ class Display:
                         record.job_started_at,
                         record.lease_until,
                         bool(record.intent),
+                        record.waits,
                     ),
                 )

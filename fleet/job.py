@@ -1,34 +1,32 @@
-"""Inside the job's process, and the exit handler's: become a process of its own, call user code, exit.
+"""Inside the job's process, and the exit handler's: become a process of its own, call user code, end as programs do.
+
+    own process ──▶ --job-init ──▶ transformer, router ──▶ job ──▶ status ──▶ threads, exit functions, files ──┐
+                                                                              --job-exit ◀────────────────────┘
 
 Runs in the fork child of a dispatcher, from `run` or `handle` on, and never returns. All user code but the app's
-import runs here: job, transformer, router, exit handler. Nothing here talks to the queue or the master.
+import runs here. Nothing here talks to the queue or the master.
 """
 
-import contextlib
 import inspect
 import os
-import signal
-import sys
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import Any, NoReturn
 
-import setproctitle
-
-from fleet import api, bodies, job_errors, results
+from fleet import api, bodies, job_end, job_errors, job_status, outputs, own_process, results
 from fleet.core.arguments import Call, routed, transformed
-from fleet.core.exits import REJECT, RETRY
+from fleet.core.exits import RETRY
 from fleet.core.failure import Failure
 from fleet.core.queue import Message
 from fleet.core.sns import Unusable
-from fleet.system import log, processes, signals, stacks
+from fleet.job_status import FAILED
+from fleet.system import log, processes
+from fleet.system.clock import now
 from fleet.system.slip import Slip
 from fleet.user_code import Code, Loaded
 
-FAILED = 1
 MOST_QUOTED = 1000  # characters of a body that cannot be used
-OOM_SCORE = b"500"  # under memory pressure the kernel ends jobs before dispatchers
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,104 +47,128 @@ class Work:
     call: Call | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What a process of user code is there for. `error` is the name under which its exception is on the slip."""
+
+    title: str
+    act: Callable[[Work, Loaded], None]
+    error: str
+    has_hook: bool
+
+
 def run(work: Work, dispatcher: int) -> NoReturn:
     """Be the job. Signals are blocked when this begins."""
-    _be(work, dispatcher, f"job {work.code.app}", _called, "error")
+    _be(work, dispatcher, Part(f"job {work.code.app}", _called, "error", has_hook=True))
 
 
 def handle(work: Work, dispatcher: int) -> NoReturn:
     """Be the exit handler of a job that was stopped, or died. Signals are blocked when this begins."""
-    _be(work, dispatcher, f"exit handler of {work.code.app}", _handled, "handler_error")
+    _be(work, dispatcher, Part(f"exit handler of {work.code.app}", _handled, "handler_error", has_hook=False))
 
 
 def report(work: Work, failure: Failure, dispatcher: int) -> NoReturn:
     """Be the --on-failure hook of a job that has failed. Signals are blocked when this begins."""
-    _be(work, dispatcher, f"on-failure hook of {work.code.app}", lambda work: _reported(work, failure), "hook_error")
+
+    def act(_work: Work, loaded: Loaded) -> None:
+        if loaded.on_failure is not None:
+            results.finished(loaded.on_failure(failure))
+
+    _be(work, dispatcher, Part(f"on-failure hook of {work.code.app}", act, "hook_error", has_hook=False))
 
 
-def _be(work: Work, dispatcher: int, title: str, act: Callable[[Work], int], name: str) -> NoReturn:
+def _be(work: Work, dispatcher: int, part: Part) -> NoReturn:
     code = FAILED
     try:
-        _become_own_process(work, dispatcher, title)
-        code = _exit_status(work, act, name)
-    except BaseException as error:  # noqa: BLE001 - a fault of ours before user code began; it must not end in silence
-        job_errors.note(work.slip, name, error)
-        if not log.as_json():
-            _complain(f"fleet: the process could not be set up\n{traceback.format_exc()}")
-        _flushed()
+        own_process.become(dispatcher, work.keep_fds)
+        work.slip.own()
+        own_process.introduce(work.message, work.queue, work.slot, part.title)
+        own_process.forget_the_parents(work.keep_fds)
+        own_process.heed_signals(work.slip)
+        code = _live(work, part)
+    except BaseException as error:  # noqa: BLE001 - a fault of ours; it must not end in silence
+        job_errors.note(work.slip, part.error, error)
+        job_status.complain(f"fleet: a fault of its own in a job's process\n{traceback.format_exc()}")
+        outputs.flush(lambda _: None)
     finally:
         processes.end(code)
 
 
-def _become_own_process(work: Work, dispatcher: int, title: str) -> None:
-    """Own session and group, default handlers, no descriptor of fleet's; dies with the dispatcher."""
-    os.setsid()
-    signals.forget_wakeup()
-    processes.default_group_signals()
-    stacks.drop()
-    signals.default_for_jobs()
-    if not processes.die_with_parent(dispatcher, signal.SIGKILL):  # the dispatcher is dead: as if it had been in time
-        processes.kill(os.getpid(), signal.SIGKILL)
-    if work.keep_fds is not None:
-        _close_all_but(work.keep_fds)
-    _offer_to_oom_killer()
-    message = work.message
-    # One by one: update() walks through all subclasses of Mapping, 0.5 ms of page faults in every job.
-    os.environ["FLEET_JOB_QUEUE"] = work.queue
-    os.environ["FLEET_JOB_ID"] = message.id
-    os.environ["FLEET_JOB_ATTEMPT"] = str(message.attempt)
-    os.environ["FLEET_JOB_SLOT"] = str(work.slot)
-    api.begin(message)
-    setproctitle.setproctitle(f"fleet: {title} {message.id} attempt {message.attempt}")
-    _begin_multiprocessing()
-    processes.unblock_signals()
-    if work.slip.stop_asked:  # before our handlers were the defaults: what was sent then may be lost
-        processes.kill(os.getpid(), signal.SIGTERM)
+def _live(work: Work, part: Part) -> int:
+    """User code, and the end of its process. Returns the exit status; a negative one is a signal."""
+    us, loaded, error = os.getpid(), work.loaded, None
+    try:
+        try:
+            loaded = loaded or work.code.load()
+            part.act(work, loaded)
+        finally:
+            results.close()
+    except BaseException as raised:  # noqa: BLE001 - nothing that user code raises may pass this line
+        error = raised
+    code = _status(work, part, error)
+    if not _ended(work, code):
+        code = code or FAILED
+    if part.has_hook and loaded is not None and loaded.job_exit is not None and os.getpid() == us:
+        _last_word(work, loaded.job_exit, code, error)
+    return code
 
 
-def _close_all_but(keep: Sequence[int]) -> None:
-    """Close every descriptor that is not in the sorted `keep`."""
-    low = 0
-    for fd in keep:
-        if low < fd:  # CPython hands an empty range to close_range(2) as "all"
-            os.closerange(low, fd)
-        low = fd + 1
-    os.closerange(low, 1 << 20)
+def _status(work: Work, part: Part, error: BaseException | None) -> int:
+    """What user code came to; what ended it badly is on the slip then."""
+    if isinstance(error, Unusable):
+        _refuse(work, str(error))
+    code = job_status.of(error, work.slip)
+    if error is not None and code > 0 and code != RETRY:
+        job_errors.note(work.slip, part.error, error)
+    return code
 
 
-def _offer_to_oom_killer() -> None:
-    try:  # contextlib.suppress costs as much again as what it would guard, 45 us in every job
-        fd = os.open("/proc/self/oom_score_adj", os.O_WRONLY)
-        os.write(fd, OOM_SCORE)
-        os.close(fd)
-    except OSError:  # not Linux, or /proc is not there
-        pass
+def _ended(work: Work, code: int) -> bool:
+    """What a program's end does. False: something that user code counts on could not be done."""
+    since = now()
+
+    def waits(what: str) -> None:
+        work.slip.write(result=code, waits=what, since=since)
+
+    whole = job_end.finish(waits, _ignored)
+    return outputs.flush(_unwritten) and whole
 
 
-def _begin_multiprocessing() -> None:
-    """What multiprocessing does in a child that it forked itself, if the app uses it."""
-    util = sys.modules.get("multiprocessing.util")
-    if util is not None:
-        vars(sys.modules["multiprocessing.process"])["_children"] = set()  # else its end terminates the parent's
-        util._finalizer_registry.clear()
-        util._run_after_forkers()
+def _last_word(
+    work: Work, hook: Callable[[BaseException | None], object], code: int, error: BaseException | None
+) -> None:
+    """--job-exit. All is done by then, and noted: however this process ends now, that is what its job came to."""
+    work.slip.write(done=code, since=now())
+    try:
+        try:
+            results.finished(hook(error))
+        finally:
+            results.close()
+    except BaseException as failure:  # noqa: BLE001 - it changes nothing
+        told = job_errors.told_of(failure)
+        job_status.complain(job_errors.trace(failure))
+        log.begin()
+        log.emit("job_exit.failed", **_about(work), why=f"{told['error_type']} at {told['where']}", **told)
+    job_end.finish(lambda _: None, _ignored)
+    outputs.flush(_unwritten)
 
 
-def _end_multiprocessing() -> None:
-    """... and at its end: join what is not a daemon, run its exit functions."""
-    util = sys.modules.get("multiprocessing.util")
-    if util is not None:
-        util._exit_function()
+def _ignored(error: BaseException) -> None:
+    job_status.complain(f"Exception ignored at the job's end:\n{job_errors.trace(error)}")
+
+
+def _unwritten(error: BaseException) -> None:
+    job_status.complain(f"fleet: what the job has written could not be written out\n{job_errors.trace(error)}")
 
 
 # User code.
 
 
-def _call(work: Work) -> Call:
+def _call(work: Work, loaded: Loaded) -> Call:
     """Body, router and transformer are read and run here, in the process that their failure may cost."""
     if work.call is not None:
         return work.call
-    loaded, reading = work.loaded or work.code.load(), work.code.reading
+    reading = work.code.reading
     if reading.kind == "sns":
         api.begin_notification(bodies.notification(reading, work.message))
     if loaded.router is not None:
@@ -158,31 +180,24 @@ def _call(work: Work) -> Call:
     return Call(loaded.job, (given,), {}, loaded.exit_handler)
 
 
-def _called(work: Work) -> int:
-    call = _call(work)
+def _called(work: Work, loaded: Loaded) -> None:
+    if loaded.job_init is not None:
+        results.finished(loaded.job_init())
+    call = _call(work, loaded)
     if call.routed:
         work.slip.write(handler=call.exit_handler is not None)
     results.finished(call.job(*call.args, **call.kwargs))
-    return 0
 
 
-def _handled(work: Work) -> int:
+def _handled(work: Work, loaded: Loaded) -> None:
     """The handler gets the job's arguments, and the message if it takes one."""
     try:
-        call = _call(work)
+        call = _call(work, loaded)
     except Unusable:  # the job was never called: there is nothing to clean up after it
-        return 0
-    handler = call.exit_handler or (work.loaded or work.code.load()).exit_handler
+        return
+    handler = call.exit_handler or loaded.exit_handler
     if handler is not None:
         results.finished(handler(*call.args, **call.kwargs, **_message_for(handler, call, work.message)))
-    return 0
-
-
-def _reported(work: Work, failure: Failure) -> int:
-    hook = (work.loaded or work.code.load()).on_failure
-    if hook is not None:
-        results.finished(hook(failure))
-    return 0
 
 
 def _message_for(handler: Callable[..., object], call: Call, message: Message) -> dict[str, Message]:
@@ -199,75 +214,12 @@ def _message_for(handler: Callable[..., object], call: Call, message: Message) -
     return {"message": message} if takes_any and "message" not in call.kwargs and "message" not in taken else {}
 
 
-def _exit_status(work: Work, act: Callable[[Work], int], name: str) -> int:
-    """0 for a return, 75 for Retry, 65 for Reject, SystemExit's own, 1 for any other exception.
-
-    What ends it badly is written on the slip, under that name.
-    """
-    try:
-        try:
-            code = act(work)
-        finally:
-            results.close()
-        _end_multiprocessing()
-    except BaseException as error:  # noqa: BLE001 - nothing that user code raises may pass this line
-        code = _failed(work, error)
-        if code > 0 and code != RETRY:
-            job_errors.note(work.slip, name, error)
-    return code if _flushed() else code or FAILED
-
-
-def _failed(work: Work, error: BaseException) -> int:
-    """The exit status that it means, said as Python says it."""
-    match error:
-        case results.Stopped():
-            return -signal.SIGTERM
-        case SystemExit():
-            return _status(error)
-        case api.Retry():
-            work.slip.write(after=max(0.0, float(error.after)))
-            return RETRY
-        case api.Reject():
-            work.slip.write(reason=str(error)[:500])
-            return REJECT
-        case Unusable():
-            _refuse(work, str(error))
-        case _ if not log.as_json():  # else the event that tells of its end has it
-            _complain(job_errors.trace(error))
-    return FAILED
-
-
 def _refuse(work: Work, why: str) -> None:
     """The body cannot be used. What is in it is for debugging only, and quoted: it may be anybody's."""
-    about = {"slot": work.slot, "message_id": work.message.id, "attempt": work.message.attempt}
     log.begin()
-    log.emit("body.refused", **about, why=why)
-    log.emit("body.quoted", **about, body=ascii(work.message.body[:MOST_QUOTED]))
+    log.emit("body.refused", **_about(work), why=why)
+    log.emit("body.quoted", **_about(work), body=ascii(work.message.body[:MOST_QUOTED]))
 
 
-def _status(leaving: SystemExit) -> int:
-    if leaving.code is None:
-        return 0
-    if isinstance(leaving.code, int):
-        return leaving.code & 0xFF
-    if not log.as_json():
-        _complain(f"{leaving.code}\n")
-    return FAILED
-
-
-def _complain(text: str) -> None:
-    """To standard error, if there is one."""
-    with contextlib.suppress(OSError, ValueError, AttributeError):
-        sys.stderr.write(text)
-
-
-def _flushed() -> bool:
-    """Write out what user code printed. False if it could not be: then it has not done what it thinks."""
-    done = True
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            if not getattr(stream, "closed", stream is None):
-                stream.flush()
-        except (OSError, ValueError):
-            done = stream is sys.stderr and done
-    return done
+def _about(work: Work) -> dict[str, Any]:
+    return {"slot": work.slot, "message_id": work.message.id, "attempt": work.message.attempt}

@@ -6,10 +6,8 @@ anything: the caller decides where they may be shown.
 
 import os
 import traceback
-from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 from fleet.app import AppError
 from fleet.core.sns import Unusable
@@ -21,7 +19,7 @@ NO_FRAME = "its call"  # no code of the app's has run; or the traceback is gone
 _LIBRARY = str(Path(os.__file__).parent)
 _OURS, _LOOP = Path(__file__).parent, Path(_LIBRARY, "asyncio")
 
-Told = Mapping[str, Any]
+OURS = (AppError, Unusable, NotDone)  # none of the app's code has raised
 
 
 def trace(error: BaseException) -> str:
@@ -34,16 +32,26 @@ def trace(error: BaseException) -> str:
         case NotDone():  # none of it has raised
             return f"fleet: {error}\n"
         case _:
-            return "".join(traceback.format_exception(type(error), error, _own(error)))
+            return "".join(traceback.format_exception(type(error), error, own(error)))
 
 
 def note(slip: Slip, name: str, error: BaseException) -> None:
     """Write it on the slip under that name; of a traceback that does not fit, the end."""
-    text = _text(error)[:MOST_MESSAGE]
-    told = {"type": type(error).__name__[:MOST_TYPE], "message": text, "where": _where(error)[:MOST_WHERE]}
-    lines = trace(error)[-MOST_TRACEBACK:]
-    while not slip.write(**{name: told | {"traceback": lines}}) and lines:
+    flat = told_of(error)
+    found = {"type": flat["error_type"], "message": flat["error"], "where": flat["where"]}
+    lines = flat["traceback"]
+    while not slip.write(**{name: found | {"traceback": lines}}) and lines:
         lines = lines[len(lines) // 2 + 1 :]
+
+
+def told_of(error: BaseException) -> dict[str, str]:
+    """The flat fields of an event."""
+    return {
+        "error_type": type(error).__name__[:MOST_TYPE],
+        "error": text(error)[:MOST_MESSAGE],
+        "where": _where(error)[:MOST_WHERE],
+        "traceback": trace(error)[-MOST_TRACEBACK:],
+    }
 
 
 def told(slip: Slip, name: str) -> dict[str, str]:
@@ -64,12 +72,12 @@ def _word(value: object, most: int) -> str:
     return " ".join(str(value).split())[:most]
 
 
-def _own(error: BaseException) -> TracebackType | None:
-    """From the app's first frame on; of what was awaited, the event loop's frames come before it too."""
-    own = error.__traceback__
-    while own is not None and Path(own.tb_frame.f_code.co_filename).parent in (_OURS, _LOOP):
-        own = own.tb_next
-    return own
+def own(error: BaseException) -> TracebackType | None:
+    """The traceback from the app's first frame on; of what was awaited, the event loop's frames come before it too."""
+    found = error.__traceback__
+    while found is not None and Path(found.tb_frame.f_code.co_filename).parent in (_OURS, _LOOP):
+        found = found.tb_next
+    return found
 
 
 def _where(error: BaseException) -> str:
@@ -82,13 +90,13 @@ def _where(error: BaseException) -> str:
         case NotDone():
             return "its end"
     found, innermost = "", NO_FRAME
-    own = _own(error)
-    while own is not None:
-        code = own.tb_frame.f_code
-        innermost = f"{Path(code.co_filename).name}:{own.tb_lineno} in {code.co_name}"
+    frame = own(error)
+    while frame is not None:
+        code = frame.tb_frame.f_code
+        innermost = f"{Path(code.co_filename).name}:{frame.tb_lineno} in {code.co_name}"
         if not _is_librarys(code.co_filename):
             found = innermost
-        own = own.tb_next
+        frame = frame.tb_next
     return found or innermost
 
 
@@ -96,7 +104,8 @@ def _is_librarys(file: str) -> bool:
     return file.startswith((_LIBRARY, "<frozen ")) or "/site-packages/" in file or "/dist-packages/" in file
 
 
-def _text(error: BaseException) -> str:
+def text(error: object) -> str:
+    """As str(), whatever that does."""
     try:
         return str(error)
     except BaseException:  # noqa: BLE001 - it is the app's own code that says what has happened

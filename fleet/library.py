@@ -14,7 +14,7 @@ from math import inf
 from typing import Any
 
 from fleet import api, callables
-from fleet.alone import LoneEars, renew, workbench, working_on
+from fleet.alone import Hooks, LoneEars, renew, workbench, working_on
 from fleet.core import queue as seam
 from fleet.core.arguments import Call, merged, routed, transformed
 from fleet.core.delivery import FIRST_LEASE, Rules, first, polled
@@ -52,8 +52,10 @@ class Dispatcher:
     `wait_time`: of the long poll, 0 for none; left out, the queue's own setting, or 10 where it has none.
     `drain_timeout`: what a running job gets after a signal; 0 interrupts it at once. `exit_timeout`: for one try of the
     exit handler, or from SIGTERM to SIGKILL without one. `retry_delay`: by attempt, for failed messages, the last one
-    repeats; left out, their lease runs out. `on_failure`: called with a `Failure`, in a process of its own, after a job
-    has failed and before its message is settled; for `exit_timeout` at the most. `dead_letter`: `native` or `direct`.
+    repeats; left out, their lease runs out. `dead_letter`: `native` or `direct`. `job_init` is called in each job's
+    process before the job; `job_exit` there when all is done, with its exception or None; `on_failure` with a
+    `Failure`, in a process of its own, after a job has failed and before its message is settled; the last two for
+    `exit_timeout` at the most.
 
     It may be made before a fork; no call is made before it is needed. One thread at a time.
     """
@@ -71,6 +73,8 @@ class Dispatcher:
         dead_letter: str = "native",
         on_failure: Callable[[Failure], object] | None = None,
         worker_process_name: str | None = None,
+        job_init: Callable[[], object] | None = None,
+        job_exit: Callable[[BaseException | None], object] | None = None,
     ) -> None:
         _check("visibility_timeout", visibility_timeout, 2, 43_200)
         _check("wait_time", WAIT_TIME if wait_time is None else wait_time, 0, 20)
@@ -81,10 +85,11 @@ class Dispatcher:
             _check("retry_delay", delay, 0, 43_200)
         if dead_letter not in ("native", "direct"):
             raise ValueError(f"dead_letter is {dead_letter!r}; it must be native or direct")
-        _check_callable(on_failure=on_failure or str)
-        if on_failure is not None and exit_timeout == 0:
-            raise ValueError("exit_timeout is 0: on_failure would never have time to run")
-        self._on_failure = on_failure
+        _check_callable(job_init=job_init or str, job_exit=job_exit or str, on_failure=on_failure or str)
+        for name, hook in (("job_exit", job_exit), ("on_failure", on_failure)):
+            if hook is not None and exit_timeout == 0:
+                raise ValueError(f"exit_timeout is 0: {name} would never have time to run")
+        self._hooks = Hooks(job_init, job_exit, on_failure)
         self._queue, self._name = queue, worker_process_name
         self._queue_name = str(getattr(queue, "name", type(queue).__name__))
         self._wait_time, self._drain_timeout = wait_time, drain_timeout
@@ -203,9 +208,8 @@ class Dispatcher:
                 late = "its transformer took longer than the lease, others may have it by now"
                 self.last = Ending(message, Settlement.LEAVE, why=late)
                 raise DispatcherError(f"message {message.id}: {late}", message=message, settlement=Settlement.LEAVE)
-            delivering = Delivering(
-                working_on(bench, call, self._on_failure, name or self._name or _name_of(call.job)), message, before
-            )
+            title = name or self._name or _name_of(call.job)
+            delivering = Delivering(working_on(bench, call, self._hooks, title), message, before)
             ended = delivering.run()
         self.last = ending(message, ended, delivering.delay)
         return tell(self.last, ended, refusal=delivering.refusal, starved=delivering.starved)

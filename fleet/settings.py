@@ -191,6 +191,12 @@ class Settings:
     on_failure: str | None = option(
         None, _CODE, "Told of a job that failed, timed out or died, before its message is settled.", shown="none"
     )
+    job_init: str | None = option(
+        None, _CODE, "Called in each job's process, before transformer and job.", shown="none"
+    )
+    job_exit: str | None = option(
+        None, _CODE, "Called there when all is done, with the exception or None.", shown="none"
+    )
     retry_delay: tuple[float, ...] = option(
         None,
         Check(
@@ -379,6 +385,8 @@ def _completed(values: dict[str, Any], app: str, wait_origin: str) -> Settings:
         raise SettingsError("--exit-timeout is 0: an exit handler would never have time to run")
     if values["exit_timeout"] == 0 and values["on_failure"]:
         raise SettingsError("--exit-timeout is 0: an --on-failure hook would never have time to run")
+    if values["exit_timeout"] == 0 and values["job_exit"]:
+        raise SettingsError("--exit-timeout is 0: --job-exit would never have time to run")
     if values["router"] and (values["transformer"] or values["exit_handler"]):
         raise SettingsError(
             "--router excludes --transformer and --exit-handler: it returns arguments and _exit_handler"

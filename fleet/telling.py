@@ -58,6 +58,12 @@ class Telling:
             self.speaks_at = inf
             self.say("job.lingers", job_pid=job.pid, left=job.lingers)
 
+    def job_exit_failed(self, how: Exit, cut: bool) -> None:
+        """--job-exit did not come to its end; what its job came to stands."""
+        limit = f"it took longer than the exit time-out, {self._bench.rules.exit_timeout:g} s"
+        why = limit if cut else f"its process ended with {processes.phrase(how)}"
+        self.say("job_exit.failed", why=why)
+
     def handler_ended(self, handler: Living, exit_: Exit) -> None:
         """However it did."""
         event = "handler.ended" if exit_.code == 0 else "handler.failed"

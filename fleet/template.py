@@ -22,7 +22,7 @@ from typing import NoReturn
 
 import setproctitle
 
-from fleet import app, job
+from fleet import app, job, outputs
 from fleet.bodies import Reading
 from fleet.core.delivery import Rules, first
 from fleet.core.exit_codes import APP_UNUSABLE, DONE, FAULT, NOTHING_TO_BE_HAD
@@ -68,7 +68,8 @@ class Template:
         self._sessions = sqs.Sessions(sqs.address(plan))
         self._sessions.prepare()
         reading = Reading(plan.body, plan.sns_topics, plan.sns_verify)
-        self._code = Code(plan.app, plan.transformer, plan.router, plan.exit_handler, reading, plan.on_failure)
+        hooks = (plan.job_init, plan.job_exit)
+        self._code = Code(plan.app, plan.transformer, plan.router, plan.exit_handler, *hooks, reading, plan.on_failure)
         self._loaded: Loaded | None = None
         self._keep: list[int] = []
 
@@ -83,8 +84,10 @@ class Template:
         elif not self._loads_elsewhere():
             return False
         signals.set_aside_the_apps(stacks.show)
+        outputs.take_stock()
         self._keep = sorted(self._inherited | (_descriptors() - before))  # the user's: not one of ours
         _flush_standard_streams()
+        outputs.line_buffer()
         stacks.keep()  # the app may have taken its signal
         gc.collect()
         gc.freeze()

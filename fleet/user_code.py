@@ -13,6 +13,7 @@ from fleet.core.queue import Message
 
 _X: tuple[object, ...] = (None,)
 _ONE: Sequence[Given] = ((_X, {}),)
+_NOTHING: Sequence[Given] = (((), {}),)
 _HANDLED: Sequence[Given] = ((_X, {}), (_X, {"message": None}), (_X, {"queue_message": None}))
 
 
@@ -24,6 +25,8 @@ class Loaded:
     transformer: Callable[[Message], Any] | None = None
     router: Callable[[Message], Any] | None = None
     exit_handler: Callable[..., object] | None = None
+    job_init: Callable[[], object] | None = None
+    job_exit: Callable[[BaseException | None], object] | None = None
     on_failure: Callable[[Failure], object] | None = None
 
 
@@ -35,6 +38,8 @@ class Code:
     transformer: str | None = None
     router: str | None = None
     exit_handler: str | None = None
+    job_init: str | None = None
+    job_exit: str | None = None
     reading: Reading = field(default_factory=Reading)
     on_failure: str | None = None
 
@@ -50,9 +55,11 @@ class Code:
             _optional(self.transformer, _ONE, "a transformer", "one argument, the message"),
             _optional(self.router, _ONE, "a router", "one argument, the message"),
             _optional(self.exit_handler, _HANDLED if plain else (), "an exit handler", "the job's argument"),
+            _optional(self.job_init, _NOTHING, "--job-init", "no argument"),
+            _optional(self.job_exit, _ONE, "--job-exit", "one argument, the exception or None"),
             _optional(self.on_failure, _ONE, "an --on-failure hook", "one argument, the failure"),
         )
-        results.prepare(found.job, found.transformer, found.router, found.exit_handler, found.on_failure)
+        results.prepare(*(getattr(found, each) for each in Loaded.__slots__))
         return found
 
 

@@ -102,6 +102,8 @@ def _plan(chosen: Settings, app: str, queue: str, served: LocalServer | None) ->
         router=chosen.router,
         exit_handler=chosen.exit_handler,
         on_failure=chosen.on_failure,
+        job_init=chosen.job_init,
+        job_exit=chosen.job_exit,
         body=chosen.body,
         sns_topics=chosen.sns_topic,
         sns_verify=chosen.sns_verify,

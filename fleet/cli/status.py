@@ -24,7 +24,7 @@ def status(
     if as_json:
         typer.echo(json.dumps(told))
         return DONE
-    for line in (*_head(told), "", *_dispatchers(told["dispatchers"])):
+    for line in (*_head(told), "", *_dispatchers(told["dispatchers"]), *_returned(told["dispatchers"])):
         typer.echo(printable(line))
     return DONE
 
@@ -80,6 +80,12 @@ def _dispatchers(dispatchers: list[dict[str, Any]]) -> list[str]:
             for title, cell, width in zip(COLUMNS, row, widths, strict=True)
         ).rstrip()
         for row in rows
+    ]
+
+
+def _returned(dispatchers: list[dict[str, Any]]) -> list[str]:
+    return [
+        f"  job of slot {each['slot']} returned; waits for {each['waits']}" for each in dispatchers if each["waits"]
     ]
 
 

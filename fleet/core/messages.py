@@ -45,6 +45,8 @@ class Plan:
     router: str | None = None
     exit_handler: str | None = None
     on_failure: str | None = None
+    job_init: str | None = None
+    job_exit: str | None = None
     body: str = "text"
     sns_topics: Sequence[str] = ()
     sns_verify: bool = True

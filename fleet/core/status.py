@@ -37,6 +37,7 @@ class InHand:
     job_started_at: float
     lease_until: float
     settling: bool
+    waits: str = ""
 
 
 def state(pool: Pool) -> str:
@@ -133,6 +134,7 @@ def _dispatcher(slot: Slot, hand: InHand | None, now: float) -> dict[str, Any]:
         "job_age": round(now - hand.job_started_at, 3) if hand and has_job else None,
         "lease_left": round(hand.lease_until - now, 3) if hand else None,
         "deaths": slot.deaths,
+        "waits": (hand.waits or None) if hand else None,
     }
 
 

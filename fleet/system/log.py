@@ -109,6 +109,8 @@ TABLE: dict[str, Line] = {
     "job.lingers": _same(
         WARNING, "job has ended; process {left} that it left cannot be killed yet, its lease is kept" + _JOB
     ),
+    "job.waits": _same(WARNING, "job returned; waits for {waits}" + _JOB),
+    "job_exit.failed": _same(WARNING, "--job-exit failed, which changes nothing: {why}" + _MESSAGE),
     "handler.started": _same(INFO, "exit handler started, try {tries}, pid {handler_pid}" + _MESSAGE),
     "handler.ended": _same(INFO, "exit handler done, pid {handler_pid}" + _MESSAGE),
     "handler.failed": _same(WARNING, "exit handler failed ({exit}), pid {handler_pid}" + _MESSAGE),

@@ -22,8 +22,9 @@ from fleet.system.clock import now
 
 MOST_SLOTS = 4096
 _BUFFER = 2048  # bytes; SQS's receipt handles are about 400 long
+_MOST_WAITS = 120  # bytes
 _HEAD = struct.Struct("<IIH")  # checksum, sequence, length
-_BODY = struct.Struct("<BiiiIIddddHHH")
+_BODY = struct.Struct("<BiiiIIddddHHHH")
 _NO_EXIT, _BY_SIGNAL = -1, 1000  # how an exit is written: a status, or this and the signal
 _STATES = tuple(State)
 _NUMBERS = {state: number for number, state in enumerate(_STATES)}
@@ -35,7 +36,7 @@ class Record:
 
     Mutable, because it is written five times a job. `exit` is the job's; `intent` the settlement that is about to be
     asked for, empty before that; of an idle dispatcher, what it did with its last message. `receive_id` names the last
-    receive call on a FIFO queue.
+    receive call on a FIFO queue. `waits`: what a job that has returned waits for.
     """
 
     state: State
@@ -52,6 +53,7 @@ class Record:
     intent: str = ""
     intent_delay: int = 0
     exit: Exit | None = None
+    waits: str = ""
 
 
 def create(places: int = 1) -> int:
@@ -71,7 +73,7 @@ class Scoreboard:
     def write(self, slot: int, record: Record, place: int = 0) -> None:
         """Replace the slot's record. One writer a slot."""
         message_id, handle = record.message_id.encode(), record.receipt_handle.encode()
-        receive_id = record.receive_id.encode()
+        receive_id, waits = record.receive_id.encode(), record.waits.encode(errors="replace")[:_MOST_WAITS]
         body = (
             _BODY.pack(
                 _NUMBERS[record.state],
@@ -87,10 +89,12 @@ class Scoreboard:
                 len(message_id),
                 len(handle),
                 len(receive_id),
+                len(waits),
             )
             + message_id
             + handle
             + receive_id
+            + waits
             + record.intent.encode()
         )
         if len(body) > _BUFFER - _HEAD.size:
@@ -157,7 +161,7 @@ class Scoreboard:
             body
         )
         rest = body[_BODY.size :]
-        handle_at, receive_id_at, intent_at = accumulate(lengths)
+        handle_at, receive_id_at, waits_at, intent_at = accumulate(lengths)
         return sequence, Record(
             state=_STATES[number],
             pid=pid,
@@ -171,7 +175,8 @@ class Scoreboard:
             lease=lease,
             message_id=rest[:handle_at].decode(),
             receipt_handle=rest[handle_at:receive_id_at].decode(),
-            receive_id=rest[receive_id_at:intent_at].decode(),
+            receive_id=rest[receive_id_at:waits_at].decode(),
+            waits=rest[waits_at:intent_at].decode(errors="ignore"),
             intent=rest[intent_at:].decode(),
         )
 

@@ -6,6 +6,7 @@ next job. User code gets no descriptor for it.
 
 import json
 import mmap
+import os
 from typing import Any
 
 _SIZE = 16_384  # bytes; only what is written on takes memory
@@ -21,6 +22,11 @@ class Slip:
 
     def __init__(self) -> None:
         self._page = mmap.mmap(-1, _SIZE)
+        self._writer = 0
+
+    def own(self) -> None:
+        """In the process that it is for: what that forks without an exec writes nothing."""
+        self._writer = os.getpid()
 
     def wipe(self) -> None:
         """Nothing is written on it."""
@@ -42,6 +48,8 @@ class Slip:
 
     def write(self, **fields: Any) -> bool:
         """Add to what is written. What does not fit is left out rather than cut: False."""
+        if self._writer not in (0, os.getpid()):
+            return True
         text = json.dumps(self.read() | fields, ensure_ascii=False).encode("utf-8", "surrogatepass")
         if len(text) > _ROOM:
             return False

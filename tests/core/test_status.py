@@ -21,7 +21,7 @@ COUNTS = [
     *("received", "succeeded", "failed", "timed_out", "signalled", "deleted", "released", "dead_lettered", "left"),
     *("lease_lost", "dispatcher_deaths"),
 ]
-DISPATCHER = ["slot", "pid", "state", "job_pid", "message_id", "attempt", "job_age", "lease_left", "deaths"]
+DISPATCHER = ["slot", "pid", "state", "job_pid", "message_id", "attempt", "job_age", "lease_left", "deaths", "waits"]
 
 
 def shown(story: Story, **in_hand: InHand) -> dict[str, Any]:
@@ -78,7 +78,14 @@ def test_a_message_in_hand() -> None:
         "job_age": 2.0,
         "lease_left": 18.0,
         "deaths": 0,
+        "waits": None,
     }
+
+
+def test_what_a_job_that_has_returned_waits_for() -> None:
+    hand = InHand("m1", 2, 99, 10.0, 30.0, settling=False, waits="thread upload")
+    (told,) = shown(working(1, busy=1), s0=hand)["dispatchers"]
+    assert told["waits"] == "thread upload"
 
 
 def test_a_message_before_its_job() -> None:

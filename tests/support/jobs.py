@@ -1,10 +1,12 @@
 """A job's process without a pool: forked from the test, run to its end, and what came of it."""
 
+import faulthandler
 import io
 import os
 import signal
 import sys
 import tempfile
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,6 +85,8 @@ def _speak_to(fd: int, *, json: bool) -> None:
         stream = io.TextIOWrapper(io.BufferedWriter(io.FileIO(number, "w", closefd=False)), encoding="utf-8")
         setattr(sys, name, stream)
         setattr(sys, f"__{name}__", stream)
-    sys.excepthook = sys.__excepthook__
+    sys.excepthook, sys.unraisablehook = sys.__excepthook__, sys.__unraisablehook__
+    threading.excepthook = threading.__excepthook__
+    faulthandler.disable()
     if json:
         log.configure("info", "json")

@@ -28,6 +28,7 @@ FULL = Record(
     message_id="id",
     receipt_handle="handle",
     receive_id="call",
+    waits="thread Zoë",
     intent=Settlement.RELEASE.value,
     intent_delay=7,
     exit=Exit(signal=9),
