@@ -49,13 +49,14 @@ class LoneEars:
 
     orphan = False
 
-    def __init__(self, drain_timeout: float) -> None:
-        self._drain_timeout = drain_timeout
+    def __init__(self, drain_timeout: float, longest_stop: float = inf) -> None:
+        self._drain_timeout, self._longest_stop = drain_timeout, longest_stop
         self._heard_at = inf
         self._free = False
         self._borrowed: Borrowed | None = None
         self.leaving = self.freed = False
         self.drain: float | None = None
+        self.ends_at = inf
         self.poll = select.poll()
 
     def listen(self) -> None:
@@ -105,6 +106,7 @@ class LoneEars:
     def _hear(self) -> None:
         if not self.leaving:
             self.leaving, self.drain, self._heard_at = True, self._drain_timeout, now()
+            self.ends_at = self._heard_at + self._longest_stop
         elif now() - self._heard_at > SAME:
             self.drain = 0.0
 

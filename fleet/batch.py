@@ -13,7 +13,7 @@ from math import inf
 
 from fleet.core.batches import keeps_its_group
 from fleet.core.delivery import LATE
-from fleet.core.messages import Held, Report, Settled
+from fleet.core.messages import Denied, Held, LeaseLost, Report, Settled
 from fleet.core.queue import Message
 from fleet.delivering import Delivering
 from fleet.system.clock import now
@@ -53,6 +53,11 @@ class Seat:
         return self._batch.ears.blind
 
     @property
+    def ends_at(self) -> float:
+        """When whoever is still there is killed."""
+        return self._batch.ears.ends_at
+
+    @property
     def drain(self) -> float | None:
         """Seconds that a running job has, as said last and not acted on yet."""
         return self._batch.drain
@@ -67,7 +72,7 @@ class Seat:
             case Held():
                 self.asks = True
                 self._batch.hold()
-            case Settled():
+            case Settled() | Denied() | LeaseLost():
                 self._batch.ears.say(replace(report, place=self.place))
             case _:
                 self._batch.ears.say(report)

@@ -19,7 +19,7 @@ from fleet.core import delivery_events as on
 from fleet.core.delivery import Delivery, Phase, Rules
 from fleet.core.exits import Exit, Facts, Outcome, Settlement, Verdict, ended_badly
 from fleet.core.failure import Failure
-from fleet.core.messages import Held, Settled
+from fleet.core.messages import Denied, Held, Settled
 from fleet.core.queue import Message, QueueError, Trouble
 from fleet.returned import Returned, is_done, meant
 from fleet.system import processes
@@ -27,6 +27,7 @@ from fleet.system.clock import now
 from fleet.telling import Telling
 from fleet.workbench import Bench, Living
 
+USELESS = (Trouble.GONE, Trouble.MESSAGE, Trouble.FINAL)  # to ask once more
 CUT_ID = 8  # characters of a message id in a title
 
 
@@ -43,6 +44,8 @@ class Delivering:
         self._hook: Living | None = None
         self.starved = False
         self.refusal: QueueError | None = None  # why the last request to settle was not done
+        self._asked: Settlement | None = None  # what was asked for last
+        self._denied = False  # the master was told that the delete is not allowed
         self.delay = 0  # seconds: of the release that was asked for
         self._delivery: Delivery
 
@@ -62,9 +65,10 @@ class Delivering:
         self._start()
         return self._to_the_end()
 
-    def give_back(self, why: str) -> Delivery:
-        """Release the message, untouched."""
-        self._delivery = core.hold(self._before, random.random(), self._rules, attempt=self._message.attempt, why=why)
+    def give_back(self, why: str, delay: int = 0) -> Delivery:
+        """Release the message, untouched, to be seen again in `delay` seconds."""
+        attempt = self._message.attempt
+        self._delivery = core.hold(self._before, random.random(), self._rules, attempt=attempt, why=why, delay=delay)
         self._ears.say(Held())
         return self._to_the_end()
 
@@ -352,7 +356,10 @@ class Delivering:
             self._troubled(error)
             left = self._delivery.lease_until - now()
             self._telling.say("lease.failed", error=str(error), left=left)
-            return on.ExtendFailed(now(), random.random())
+            final = error.trouble in USELESS
+            if final:
+                self._bench.board.note(lease=0)  # no extend will come, and that is no hang
+            return on.ExtendFailed(now(), random.random(), final)
         if now() < self._delivery.lease_until:  # else it is not ours any more, whatever SQS says
             self._bench.board.note(lease_until=before + seconds, lease=seconds)
         self._telling.say("lease.extended", seconds=seconds)
@@ -368,14 +375,19 @@ class Delivering:
         except QueueError as error:
             self._troubled(error)
             self._telling.say("policy.unknown", error=str(error))
-            return on.NotKnown(now(), random.random())
+            gone = error.trouble is Trouble.GONE
+            return on.NotKnown(now(), random.random(), self._wanted_delay(), gone, self._ears.ends_at)
+        return on.Known(now(), limit, limit is not None, self._wanted_delay(), random.random())
+
+    def _wanted_delay(self) -> float | None:
+        """What a Retry asked for."""
         after = self._bench.slip.read().get("after")
-        wanted = float(after) if isinstance(after, int | float) else None
-        return on.Known(now(), limit, limit is not None, wanted, random.random())
+        return float(after) if isinstance(after, int | float) else None
 
     def _settle(self, what: Verdict) -> on.Event:
         """One request. The intent is in the scoreboard first."""
         self._bench.board.note(intent=what.settlement.value, intent_delay=what.delay)
+        self._asked = what.settlement
         before = now()
         try:
             match what.settlement:
@@ -392,11 +404,20 @@ class Delivering:
             self._troubled(error)
             self.refusal = error
             self._telling.say("message.unsettled", settlement=what.settlement.value, error=str(error))
-            final = error.trouble in (Trouble.DENIED, Trouble.GONE, Trouble.MESSAGE, Trouble.FINAL)
+            denied = error.trouble is Trouble.DENIED
+            if denied and what.settlement is Settlement.DELETE and not self._denied:
+                self._denied = True
+                self._ears.say(Denied(str(error), 0, self._message.id, self._message.handle))
             released = error.unanswered and what.settlement is Settlement.RELEASE
-            return on.SettleFailed(now(), random.random(), final, before + self.delay if released else inf)
+            visible_at = before + self.delay if released else inf
+            final = error.trouble in USELESS
+            return on.SettleFailed(now(), random.random(), final, visible_at, denied, self._ears.ends_at)
         self.refusal = None
         return on.SettleDone()
+
+    @property
+    def _delete_failed(self) -> bool:
+        return bool(self._asked is Settlement.DELETE and self.refusal and self.refusal.trouble is not Trouble.GONE)
 
     def _troubled(self, error: QueueError) -> None:
         """A failed credential look-up is remembered by a session for ever; a new one may heal it."""
@@ -423,6 +444,7 @@ class Delivering:
                 delivery.lost,
                 hidden_for=round(max(0.0, rest.get(how, 0.0)), 1),
                 max_rss_mib=used,
+                unconfirmed=how is Settlement.LEAVE and self._delete_failed,
             )
         )
         self._telling.say(f"message.{how.value}", why=why, delay=self.delay)

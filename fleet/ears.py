@@ -15,8 +15,8 @@ class Ears:
     """Flags that the outside world sets, and the wait for it to do so.
 
     `leaving`: take nothing more. `stopping`: nor does anybody else. `orphan`: the master is gone. `drain`: seconds that
-    a running job has, as said last and not acted on yet. `granted`: the master's leave to receive that many messages;
-    `freed`: to release.
+    a running job has, as said last and not acted on yet. `ends_at`: when whoever is still there is killed, because the
+    pool stops (on our clock). `granted`: the master's leave to receive that many messages; `freed`: to release.
     """
 
     def __init__(self, plan: Plan, channel: Channel) -> None:
@@ -24,6 +24,7 @@ class Ears:
         self.leaving = self.stopping = self.orphan = self.freed = False
         self.granted = 0
         self.drain: float | None = None
+        self.ends_at = inf
         self._wakeup = Wakeup([signal.SIGTERM])
         passing = (number for number in signals.HARMLESS if number is not stacks.SHOW)
         for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, *passing):
@@ -64,8 +65,9 @@ class Ears:
             match word:
                 case Grant(most):
                     self.granted = most
-                case Drain(seconds):
+                case Drain(seconds, left):
                     self.leaving, self.stopping, self.drain = True, True, seconds
+                    self.ends_at = now() + left
                 case Free():
                     self.freed = True
                 case _:
@@ -78,6 +80,7 @@ class Ears:
         if not self.orphan:
             self.orphan = self.leaving = self.stopping = True
             self.drain = self._plan.drain_timeout
+            self.ends_at = min(self.ends_at, now() + self._plan.longest_stop)
             self.poll.unregister(self._channel.fileno())
             if self._master >= 0:
                 self.poll.unregister(self._master)

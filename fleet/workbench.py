@@ -23,7 +23,8 @@ class Ears(Protocol):
 
     `leaving`: take nothing more. `stopping`: nor does anybody else, as far as is known. `orphan`: the master is gone.
     `blind`: nobody knows what our siblings poll, so what is released must be hidden until such polls are over. `drain`:
-    seconds that a running job has, as said last and not acted on yet. `freed`: leave to release.
+    seconds that a running job has, as said last and not acted on yet. `ends_at`: when whoever is still there is killed,
+    because all of it stops. `freed`: leave to release.
     """
 
     poll: select.poll
@@ -41,6 +42,9 @@ class Ears(Protocol):
 
     @property
     def blind(self) -> bool: ...
+
+    @property
+    def ends_at(self) -> float: ...
 
     def say(self, report: Report) -> None:
         """To whoever supervises us."""

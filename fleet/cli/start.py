@@ -110,6 +110,7 @@ def _plan(chosen: Settings, app: str, queue: str, served: LocalServer | None) ->
         batch_size=chosen.batch_size,
         retry_delay=chosen.retry_delay,
         delete_failed=chosen.delete_failed,
+        longest_stop=_config(chosen).longest_stop,
         dead_letter_directly=chosen.dead_letter == "direct",
         kill_on_lost_lease=chosen.on_lease_lost == "kill",
         start_timeout=chosen.start_timeout,

@@ -24,9 +24,10 @@ JUDGING   nothing of the job exists any more; what the queue's settings say abou
 REPORTING the job has failed, and the --on-failure hook's process is told so; it runs until `hook_until` and is killed
           then. The verdict waits for its end.
 HELD      the message is to be released as soon as the master says that no poll of this host can swallow it.
-SETTLING  the request is on its way, and repeated with backoff until the lease ends. A dead-letter is two
-          requests: send, and only when that is confirmed delete (`sent`). A release that was not answered may have
-          been done: it is repeated only as long as its delay would still hide the message.
+SETTLING  the request is on its way, and repeated with backoff; insisting.py has the table. A dead-letter is two
+          requests: send, and only when that is confirmed delete (`sent`). A letter that cannot be sent makes a
+          failure of it, which is held. A release that was not answered may have been done: it is repeated only as
+          long as its delay would still hide the message. While a delete is repeated the lease is kept.
 DONE      `verdict` tells what became of the message.
 
 So no message becomes visible while a process that worked on it exists.
@@ -56,6 +57,7 @@ from fleet.core.delivery_books import (
     Rules,
     Step,
     first,
+    insists,
     only,
     polled,
     then,
@@ -84,21 +86,12 @@ from fleet.core.delivery_events import (
     SettleFailed,
     StopBy,
 )
-from fleet.core.exits import Facts, Settlement, Verdict
+from fleet.core.exits import Settlement, Verdict
 from fleet.core.handling import ended_by_itself, exited, handle, handler_exited, leaving, stop_due, stop_job
 from fleet.core.hook import decide, hook_exited
+from fleet.core.insisting import LATE_DELETE, facts_at, not_known, settle_by, try_later
 from fleet.core.lease import EXTEND_RETRY, checked, extension, kept, third
-from fleet.core.settling import (
-    LATE_DELETE,
-    enter,
-    judged,
-    left,
-    pause_before,
-    settle_again,
-    settle_done,
-    try_later,
-    within_limit,
-)
+from fleet.core.settling import LOST, enter, left, settle_again, settle_done, within_limit
 
 __all__ = [
     "EXTEND_RETRY",
@@ -123,7 +116,6 @@ __all__ = [
 ]
 
 LATE = "it came too late to be worked on"
-LOST = Verdict(Settlement.LEAVE, "its lease was lost")
 
 
 def run(before: float, luck: float, rules: Rules, *, now: float, attempt: int = 1, stop_at: float = inf) -> Delivery:
@@ -132,9 +124,9 @@ def run(before: float, luck: float, rules: Rules, *, now: float, attempt: int = 
     return replace(received, phase=Phase.RUNNING, stop_at=stop_at, timeout_at=now + rules.job_timeout)
 
 
-def hold(before: float, luck: float, rules: Rules, *, attempt: int = 1, why: str = LATE) -> Delivery:
-    """A message that goes back, untouched."""
-    late = Verdict(Settlement.RELEASE, why)
+def hold(before: float, luck: float, rules: Rules, *, attempt: int = 1, why: str = LATE, delay: int = 0) -> Delivery:
+    """A message that goes back, untouched, to be seen again in `delay` seconds."""
+    late = Verdict(Settlement.RELEASE, why, delay)
     return replace(_received(before, luck, rules, attempt), verdict=late)
 
 
@@ -158,10 +150,12 @@ def wakes_at(delivery: Delivery) -> float:
     match delivery.phase:
         case Phase.DONE:
             return inf
-        case Phase.SETTLING:
+        case Phase.SETTLING if not insists(delivery):
             return delivery.settle_at
     lease = inf if delivery.lost else min(delivery.extend_at, delivery.lease_until)
     match delivery.phase:
+        case Phase.SETTLING:
+            return min(lease, delivery.settle_at)
         case Phase.RUNNING:
             return min(lease, delivery.stop_at, delivery.timeout_at)
         case Phase.DOUBTFUL:
@@ -204,29 +198,19 @@ def step(delivery: Delivery, event: Event, rules: Rules) -> Step:
         case Known(now, limit, has_dead_letter_queue, after, luck):
             only(delivery, event, Phase.JUDGING)
             delivery, said = checked(delivery, now)
-            facts = Facts(
-                attempt=delivery.attempt,
-                limit=limit,
-                has_dead_letter_queue=has_dead_letter_queue,
-                after=after,
-                lease=rules.visibility,
-                room=delivery.received_at + LONGEST - now,
-                lost=delivery.lost,
-                job_timeout=rules.job_timeout,
-            )
-            delivery = replace(delivery, facts=facts, tries=0)
-            return then(said, decide(delivery, judged(delivery, facts, rules, luck), now, rules))
-        case NotKnown(now, luck):
+            facts = facts_at(delivery, now, rules)
+            facts = replace(facts, limit=limit, has_dead_letter_queue=has_dead_letter_queue, after=after)
+            return then(said, settle_by(delivery, facts, now, rules, luck))
+        case NotKnown(now):
             only(delivery, event, Phase.JUDGING)
             delivery, said = checked(delivery, now)
-            if delivery.lost:
-                return then(said, decide(delivery, LOST, now, rules))
-            tries = delivery.tries + 1
-            return replace(delivery, tries=tries, ask_at=now + pause_before(tries, luck)), ()
+            return then(said, not_known(delivery, event, rules))
         case Extended(before, now, seconds, luck):
             if not kept(delivery) or now >= delivery.lease_until:  # too late: somebody else may have it by now
                 return delivery, ()
             return replace(delivery, lease_until=before + seconds, extend_at=before + third(seconds, luck)), ()
+        case ExtendFailed(final=True):
+            return (replace(delivery, extend_at=inf) if kept(delivery) else delivery), ()
         case ExtendFailed(now, luck):
             pause = max(rules.first_lease, delivery.lease_until - now) * EXTEND_RETRY * (0.5 + luck / 2)
             return (replace(delivery, extend_at=now + pause) if kept(delivery) else delivery), ()
@@ -245,18 +229,16 @@ def step(delivery: Delivery, event: Event, rules: Rules) -> Step:
         case SettleDone():
             only(delivery, event, Phase.SETTLING)
             return settle_done(delivery)
-        case SettleFailed(now, luck, final, visible_at):
+        case SettleFailed(visible_at=visible_at):
             only(delivery, event, Phase.SETTLING)
             delivery = replace(delivery, release_by=min(delivery.release_by, visible_at))
-            return try_later(delivery, now, luck, final, rules)
+            return try_later(delivery, event, rules)
         case _:
             assert_never(event)
 
 
 def _due(delivery: Delivery, now: float, rules: Rules) -> Step:
     """Most urgent first; one call does all that is due."""
-    if delivery.phase is Phase.SETTLING and delivery.settle_at <= now:
-        return settle_again(delivery, now)
     actions: list[Action] = []
     if kept(delivery):
         delivery, said = checked(delivery, now)
@@ -264,6 +246,8 @@ def _due(delivery: Delivery, now: float, rules: Rules) -> Step:
         if not delivery.lost and now >= delivery.extend_at:
             actions.extend(extension(delivery, now, rules))
             delivery = replace(delivery, extend_at=inf)
+    if delivery.phase is Phase.SETTLING and delivery.settle_at <= now:
+        return then(tuple(actions), settle_again(delivery, now))
     if delivery.phase is Phase.JUDGING and not delivery.lost and now >= delivery.ask_at:
         delivery = replace(delivery, ask_at=inf)
         actions.append(Ask())

@@ -98,6 +98,8 @@ class Delivery:
     sent: bool = False
     tries: int = 0
     settle_at: float = inf
+    failing_since: float = inf  # what is asked for at present: the policy, or a delete
+    denied_since: float = inf  # the delete
     release_by: float = inf  # a release may have been done: after that another one could hit a newer owner
 
     @property
@@ -108,8 +110,18 @@ class Delivery:
 
 Step = tuple[Delivery, tuple[Action, ...]]
 
-# The phases in which the lease is extended.
+# The phases in which the lease is extended; while a delete is insisted on it is too.
 KEPT = frozenset(Phase) - {Phase.SETTLING, Phase.DONE}
+
+
+def deletes(delivery: Delivery) -> bool:
+    """Whether what is asked for, or is to be, is the message's delete."""
+    return delivery.sent or delivery.settlement is Settlement.DELETE
+
+
+def insists(delivery: Delivery) -> bool:
+    """Whether a delete has failed, and is asked for again: nobody else should get the message meanwhile."""
+    return delivery.phase is Phase.SETTLING and deletes(delivery) and delivery.failing_since < inf
 
 
 def only(delivery: Delivery, event: Event, *phases: Phase) -> None:

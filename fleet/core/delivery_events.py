@@ -57,10 +57,16 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class NotKnown:
-    """The queue's settings could not be read."""
+    """The queue's settings could not be read: what is known without them is the delay that a Retry asked for.
+
+    `gone`: the queue does not exist. `ends_at`: when whoever is still there is killed, because the pool stops.
+    """
 
     now: float
     luck: float
+    after: float | None = None
+    gone: bool = False
+    ends_at: float = inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +88,11 @@ class Extended:
 
 @dataclass(frozen=True, slots=True)
 class ExtendFailed:
-    """It did not."""
+    """It did not; `final` when asking again cannot help."""
 
     now: float
     luck: float
+    final: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,15 +124,18 @@ class SettleDone:
 
 @dataclass(frozen=True, slots=True)
 class SettleFailed:
-    """It did not; `final` when asking again cannot help.
+    """It did not; `final` when asking again cannot help, `denied` when it is not allowed.
 
     `visible_at`: of a release that was not answered, when others can have the message if it was done all the same.
+    `ends_at`: when whoever is still there is killed, because the pool stops.
     """
 
     now: float
     luck: float
     final: bool = False
     visible_at: float = inf
+    denied: bool = False
+    ends_at: float = inf
 
 
 Event = (

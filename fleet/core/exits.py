@@ -13,7 +13,8 @@
 | others, or with 128 + its number      |             | (delivery.py); else signalled, or failed                |
 | was killed because its lease was lost | stopped     | leave: somebody else may have it                        |
 
-On top of that: --delete-failed deletes what failed, timed out or was signalled. On the last attempt --dead-letter
+On top of that: --delete-failed deletes what failed, timed out or was signalled, and what was rejected where there is
+no dead-letter queue for certain. On the last attempt --dead-letter
 direct dead-letters by hand whatever would be released or left. What follows is never done with a lost lease,
 except delete: the work is done then. Delays end where SQS's limit of 12 hours from the receive does.
 """
@@ -99,6 +100,7 @@ class Facts:
     room: float = 43_200.0
     lost: bool = False
     job_timeout: float = inf
+    unsure: bool = False  # whether there is a dead-letter queue, or one that takes letters: nobody knows, or it did not
 
     @property
     def last(self) -> bool:
@@ -139,7 +141,8 @@ def verdict(what: Outcome, facts: Facts, policy: Policy, luck: float) -> Verdict
     if what is Outcome.SUCCEEDED:
         return Verdict(Settlement.DELETE, because(what, facts))
     failed = what in FAILURES or (what is Outcome.REJECTED and not facts.has_dead_letter_queue)
-    if failed and policy.delete_failed:
+    kept = what is Outcome.REJECTED and facts.unsure  # it was meant for a dead-letter queue, and may be the last copy
+    if failed and policy.delete_failed and not kept:
         return Verdict(Settlement.DELETE, f"{because(what, facts)} (--delete-failed)")
     if facts.lost:
         return Verdict(Settlement.LEAVE, "its lease was lost")
@@ -162,6 +165,11 @@ def verdict(what: Outcome, facts: Facts, policy: Policy, luck: float) -> Verdict
     return _release(why, _retry_delay(facts, policy, luck), facts)
 
 
+def back_off(why: str, facts: Facts, policy: Policy, luck: float) -> Verdict:
+    """For a message that no job could be begun for, and by nobody's wish: as if its job had died."""
+    return _release(why, _crash_delay(facts, policy, luck), facts)
+
+
 def because(what: Outcome, facts: Facts) -> str:
     """How the job ended, as the reason for what becomes of its message."""
     match what:
@@ -174,7 +182,7 @@ def because(what: Outcome, facts: Facts) -> str:
         case Outcome.SIGNALLED:
             return "its job died by a signal"
         case Outcome.REJECTED:
-            return "rejected, and there is no dead-letter queue"
+            return f"rejected, and {'nobody could send it to a' if facts.unsure else 'there is no'} dead-letter queue"
         case Outcome.SUCCEEDED | Outcome.FAILED:
             return f"its job {what.value}"
         case _:

@@ -3,9 +3,10 @@
 from dataclasses import replace
 from math import ceil
 
-from fleet.core.delivery_books import KEPT, LONGEST, Delivery, Rules, Step
+from fleet.core.delivery_books import KEPT, LONGEST, Delivery, Rules, Step, insists
 from fleet.core.delivery_events import Action, Extend, LeaseLost, LimitReached
 
+KEPT_FOR = 300.0  # seconds for which the lease is kept while a delete fails
 EXTEND_RETRY = 1 / 12  # of what is left, at least of the first lease: the pause after a failed extend
 
 
@@ -16,7 +17,7 @@ def third(lease: float, luck: float) -> float:
 
 def kept(delivery: Delivery) -> bool:
     """Whether the lease is ours and still needed."""
-    return delivery.phase in KEPT and not delivery.lost
+    return (delivery.phase in KEPT or insists(delivery)) and not delivery.lost
 
 
 def checked(delivery: Delivery, now: float) -> Step:
@@ -28,6 +29,8 @@ def checked(delivery: Delivery, now: float) -> Step:
 
 def extension(delivery: Delivery, now: float, rules: Rules) -> tuple[Action, ...]:
     """The extend that is due, never past SQS's limit: beyond it SQS refuses, it does not clamp."""
+    if insists(delivery) and now >= delivery.failing_since + KEPT_FOR:
+        return ()
     room = delivery.received_at + LONGEST - now
     seconds = int(min(ceil(rules.visibility), room))
     pointless = room < rules.visibility and now + seconds <= delivery.lease_until + 1  # ever less, near the limit

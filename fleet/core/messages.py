@@ -17,6 +17,7 @@ message received.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any
 
 from fleet.core.exits import Outcome, Settlement
@@ -55,6 +56,7 @@ class Plan:
     delete_failed: bool = False
     dead_letter_directly: bool = False
     kill_on_lost_lease: bool = False
+    longest_stop: float = inf
     start_timeout: float = 30.0
     sample_every: float = 15.0
     log_level: str = "info"
@@ -70,9 +72,10 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class Drain:
-    """Take nothing more; a job that runs has this many seconds left."""
+    """Take nothing more; a job that runs has this many seconds left, and in `left` seconds everybody is killed."""
 
     seconds: float
+    left: float = field(default=inf, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

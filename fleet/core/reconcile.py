@@ -219,7 +219,7 @@ def _drained(pool: Pool, now: float) -> Step:
             effects += [] if slot.killed else [Kill(slot.number)]
         elif not slot.leaving:
             after = slots.leaves(slot, now)
-            effects += [Send(slot.number, Drain(pool.jobs_have)), Terminate(slot.number)]
+            effects += [Send(slot.number, Drain(pool.jobs_have, pool.kill_at - now)), Terminate(slot.number)]
         if after is not slot:
             changed.append(after)
     return _put(pool, changed), tuple(effects)

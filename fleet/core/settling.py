@@ -1,15 +1,15 @@
-"""From the verdict to the confirmed request. Part of `delivery.py`'s machine."""
+"""From the verdict to the confirmed request. Part of `delivery.py`'s machine; what fails is in insisting.py."""
 
 from dataclasses import replace
 from math import inf
 
-from fleet.core.delivery_books import LONGEST, Delivery, Handled, Phase, Rules, Step
+from fleet.core.delivery_books import LONGEST, Delivery, Handled, Phase, Rules, Step, deletes
 from fleet.core.delivery_events import Ask, End, Hold, Settle
 from fleet.core.exits import Facts, Outcome, Policy, Settlement, Verdict, verdict
 
 SETTLE_RETRY_FIRST, SETTLE_RETRY_MOST = 0.1, 5.0  # seconds
+LOST = Verdict(Settlement.LEAVE, "its lease was lost")
 UNKNOWN = "nobody knows whether it was released"
-LATE_DELETE = 300.0  # seconds past the lease for which a standard queue's delete is tried
 
 
 def conclude(delivery: Delivery) -> Step:
@@ -51,7 +51,8 @@ def left(delivery: Delivery, why: str) -> Step:
 def settle_done(delivery: Delivery) -> Step:
     """Confirmed. A dead letter that was sent is deleted next."""
     if delivery.settlement is Settlement.DEAD_LETTER and not delivery.sent:
-        return replace(delivery, sent=True, tries=0), (Settle(_next_request(replace(delivery, sent=True))),)
+        delivery = replace(delivery, sent=True, tries=0)
+        return delivery, (Settle(_next_request(delivery)),)
     return replace(delivery, phase=Phase.DONE), (End(),)
 
 
@@ -68,12 +69,12 @@ def within_limit(delivery: Delivery, now: float) -> Verdict:
 
 
 def settle_again(delivery: Delivery, now: float) -> Step:
-    if delivery.settlement is not Settlement.DELETE and not delivery.sent and now >= _last_moment(delivery):
-        return left(delivery, UNKNOWN if now < delivery.lease_until else "its lease was lost")
+    if not deletes(delivery) and now >= last_moment(delivery):
+        return left(delivery, UNKNOWN if now < delivery.lease_until else LOST.why)
     return replace(delivery, settle_at=inf), (Settle(within_limit(delivery, now)),)
 
 
-def _last_moment(delivery: Delivery) -> float:
+def last_moment(delivery: Delivery) -> float:
     """For what needs a lease."""
     return min(delivery.lease_until, delivery.release_by)
 
@@ -82,18 +83,3 @@ def pause_before(tries: int, luck: float) -> float:
     """Jitter, so that those who failed together do not come back together; never nothing: that would be a hot loop."""
     longest: float = min(SETTLE_RETRY_MOST, SETTLE_RETRY_FIRST * 2 ** min(tries - 1, 16))
     return longest * (0.25 + 0.75 * luck)
-
-
-def try_later(delivery: Delivery, now: float, luck: float, final: bool, rules: Rules) -> Step:
-    """A settlement that failed is asked for again until the lease ends; a standard queue's delete for longer."""
-    tries = delivery.tries + 1
-    pause = min(pause_before(tries, luck), rules.first_lease / 6)  # a beat must come in the last third of a lease
-    deleting = delivery.settlement is Settlement.DELETE or delivery.sent
-    late = LATE_DELETE if deleting and not rules.fifo else 0.0
-    deadline = delivery.lease_until + late if deleting else _last_moment(delivery)
-    if final or now + pause >= deadline:
-        if delivery.release_by < inf:
-            return left(delivery, UNKNOWN)
-        sent = " after it was sent to the dead-letter queue" if delivery.sent else ""
-        return left(delivery, f"the queue did not take the settlement{sent}")
-    return replace(delivery, tries=tries, settle_at=now + pause), ()

@@ -47,13 +47,15 @@ def stop(pool: Pool, level: Level, end: End, now: float, seconds: float | None =
             "waits": _waits(busy, seconds, pool.polls_until - now),
         }
         effects.append(Log("drain.started", fields))
-    effects.extend(Send(slot.number, Drain(seconds)) for slot in pool.slots if slot.leaving and slot.pid is not None)
+    kill_at = min(pool.kill_at, now + pool.config.longest_drain(seconds))
+    word = Drain(seconds, kill_at - now)
+    effects.extend(Send(slot.number, word) for slot in pool.slots if slot.leaving and slot.pid is not None)
     return replace(
         pool,
         phase=Phase.DRAINING,
         level=level,
         end=end,
-        kill_at=min(pool.kill_at, now + pool.config.longest_drain(seconds)),
+        kill_at=kill_at,
         jobs_have=seconds,
         jobs_until=now + seconds,
     ), tuple(effects)

@@ -12,7 +12,7 @@ from typing import Any
 import endings
 from jobs import SHARED, VERBS, die, orphan, write
 
-from fleet.core import delivery, lease, settling
+from fleet.core import delivery, insisting, lease, settling
 from fleet.core.delivery_books import LONGEST
 from fleet.delivering import Delivering
 from fleet.system import memory, processes
@@ -35,12 +35,13 @@ def run_out_of_memory(name: str) -> None:
 
 # Five minutes take less.
 
-settling.LATE_DELETE = float(os.environ.get("LATE_DELETE", settling.LATE_DELETE))
+insisting.LATE_DELETE = float(os.environ.get("LATE_DELETE", insisting.LATE_DELETE))
+lease.KEPT_FOR = float(os.environ.get("KEPT_FOR", lease.KEPT_FOR))
 
 
 # And so do twelve hours.
 
-for module in (delivery, lease, settling):
+for module in (delivery, insisting, lease, settling):
     vars(module)["LONGEST"] = float(os.environ.get("LONGEST", LONGEST))
 
 

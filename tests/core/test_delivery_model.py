@@ -50,6 +50,7 @@ from fleet.core.delivery_events import (
     Terminate,
 )
 from fleet.core.exits import Exit, Facts, Outcome, Policy, Settlement, Stop, Verdict, verdict
+from fleet.core.settling import pause_before
 
 LUCK = st.floats(0, 1, exclude_max=True)
 SHORT = st.floats(0, 5)
@@ -71,6 +72,10 @@ OPTIONS = st.builds(
     ),
 )
 LATE_DELETE = 300.0  # seconds: for which a standard queue takes a delete without a lease
+KEPT_FOR = 300.0  # seconds: for which a lease is kept while a delete fails
+DENIED_FOR = 60.0  # seconds: for which a denied delete is asked for
+POLICY_FOR = 60.0  # seconds: for which the queue's settings are asked for
+LETTER_TRIES = 5  # of a denied letter
 
 ENDING = {Phase.JUDGING, Phase.HELD, Phase.SETTLING, Phase.DONE}
 FOLLOWING = {
@@ -83,7 +88,7 @@ FOLLOWING = {
     Phase.JUDGING: {Phase.REPORTING, *ENDING},
     Phase.REPORTING: ENDING - {Phase.JUDGING},
     Phase.HELD: {Phase.SETTLING, Phase.DONE},
-    Phase.SETTLING: {Phase.DONE},
+    Phase.SETTLING: {Phase.REPORTING, Phase.HELD, Phase.DONE},  # held: a letter that cannot be sent
     Phase.DONE: set[Phase](),
 }
 LEGAL: dict[Phase, set[Any]] = {
@@ -109,6 +114,7 @@ class Answer:
 
     good: bool
     final: bool
+    denied: bool
     unanswered: bool
     took: float
     luck: float
@@ -123,7 +129,8 @@ class Answer:
 ANSWERS = st.builds(
     Answer,
     good=st.booleans(),
-    final=st.booleans(),
+    final=st.sampled_from([False, False, True]),
+    denied=st.booleans(),
     unanswered=st.booleans(),
     took=st.just(0.0) | PAUSES,
     luck=LUCK,
@@ -149,6 +156,9 @@ class DeliveryModel(RuleBasedStateMachine):
         self.attempt = 1
         self.lease = 0.0  # until when SQS has confirmed it
         self.limit_said = self.lost = self.held = self.freed = False
+        self.useless = False  # SQS has refused an extend for good
+        self.ends_at = inf  # when the pool is killed
+        self.failing_since = self.denied_since = inf
         self.stop_at = self.timeout_at = inf
         self.stop: Stop | None = None
         self.stopped_at = inf
@@ -267,13 +277,18 @@ class DeliveryModel(RuleBasedStateMachine):
     def extend(self, seconds: int, answer: Answer) -> None:
         """SQS is asked to extend: only while the lease is ours and needed, and never past its limit."""
         assert not self.lost
+        assert not self.useless
         assert self.lease > self.now
+        if self.delivery.phase is Phase.SETTLING:
+            assert self.deletes()
+            assert self.failing_since <= self.now < self.failing_since + KEPT_FOR
         assert 0 < seconds <= ceil(self.options.visibility)
         assert self.lease < self.now + seconds <= self.received_at + LONGEST
         asked_at = self.now
         self.now += answer.took
         if not answer.good:
-            assert self.happens(ExtendFailed(self.now, answer.luck), answer) == ()
+            self.useless = answer.final
+            assert self.happens(ExtendFailed(self.now, answer.luck, answer.final), answer) == ()
             return
         if self.now < self.lease:
             self.lease = asked_at + seconds
@@ -287,20 +302,32 @@ class DeliveryModel(RuleBasedStateMachine):
         self.now += answer.took
         lost = self.lost or self.now >= self.lease
         if not answer.good:
-            self.failures += 1
-            if lost:
-                self.decided = LOST
-            self.happens(NotKnown(self.now, answer.luck), answer)
-            assert lost == (self.delivery.phase is not Phase.JUDGING)
+            self.is_not_known(answer, lost)
             return
-        self.failures = 0
+        self.is_settled_by(answer.limit, answer, lost)
+        self.happens(Known(self.now, answer.limit, answer.limit is not None, answer.after, answer.luck), answer)
+
+    def is_not_known(self, answer: Answer, lost: bool) -> None:
+        """It is asked for again, and not for ever."""
+        self.failures += 1
+        if lost or answer.final:
+            self.decided = LOST if lost else Verdict(Settlement.LEAVE, "its queue does not exist any more")
+        else:
+            self.failing_since = min(self.failing_since, self.now)
+            again = self.now + pause_before(self.failures, answer.luck)
+            if self.ends_at < inf or again >= self.failing_since + POLICY_FOR:
+                self.is_settled_by(None, answer, lost, unsure=True)
+        event = NotKnown(self.now, answer.luck, answer.after, answer.final, self.ends_at)
+        self.happens(event, answer)
+        assert (self.delivery.phase is Phase.JUDGING) == (self.decided is None)
+
+    def is_settled_by(self, limit: int | None, answer: Answer, lost: bool, *, unsure: bool = False) -> None:
+        self.failures, self.failing_since = 0, inf
         room = self.received_at + LONGEST - self.now
-        has_queue = answer.limit is not None
         options = self.options
         asked, lease, timeout = answer.after, options.visibility, options.job_timeout
-        self.facts = Facts(self.attempt, answer.limit, has_queue, asked, lease, room, lost, timeout)
+        self.facts = Facts(self.attempt, limit, limit is not None, asked, lease, room, lost, timeout, unsure)
         self.decided = self.judged(self.facts, answer.luck)
-        self.happens(Known(self.now, answer.limit, has_queue, answer.after, answer.luck), answer)
 
     def judged(self, facts: Facts, luck: float) -> Verdict:
         assert self.outcome is not None
@@ -328,9 +355,39 @@ class DeliveryModel(RuleBasedStateMachine):
         if request.settlement is not Settlement.RELEASE:
             visible_at = inf
         self.release_by = min(self.release_by, visible_at)
-        self.happens(SettleFailed(self.now, answer.luck, answer.final, visible_at), answer)
-        if answer.final or self.now >= self.lease + late:
-            assert self.delivery.phase is Phase.DONE
+        if request.settlement is Settlement.DELETE:
+            self.failing_since = min(self.failing_since, self.now)
+            self.denied_since = min(self.denied_since, self.now) if answer.denied else self.denied_since
+        until = min(self.lease + late, self.denied_since + DENIED_FOR if answer.denied else inf, self.ends_at)
+        event = SettleFailed(self.now, answer.luck, answer.final, visible_at, answer.denied, self.ends_at)
+        if request.settlement is Settlement.DEAD_LETTER and self.letter_is_given_up(answer, until):
+            self.is_no_letter(answer)
+        self.happens(event, answer)
+        insists = self.delivery.phase is Phase.SETTLING
+        assert not insists or not (answer.final or self.now >= until)
+        if request.settlement is Settlement.DELETE and not answer.final and self.now + 5 < until:
+            assert insists or self.now + 5 + 11 >= self.ends_at, "it was given up too early"
+        if request.settlement is Settlement.DEAD_LETTER:
+            assert not insists or not answer.denied or self.failures < LETTER_TRIES
+
+    def letter_is_given_up(self, answer: Answer, until: float) -> bool:
+        """And there is still time to do something else."""
+        first_lease = self.options.first_lease
+        pause = min(pause_before(self.failures, answer.luck), first_lease / 6)
+        until = min(until, self.ends_at - min(10.0, first_lease / 3) - 1.0)
+        denied = answer.denied and self.failures >= LETTER_TRIES
+        return self.now < self.lease and (answer.final or denied or self.now + pause >= until)
+
+    def is_no_letter(self, answer: Answer) -> None:
+        """It is settled as a failure, and not deleted."""
+        assert self.facts is not None
+        room = self.received_at + LONGEST - self.now
+        self.facts = replace(self.facts, has_dead_letter_queue=False, unsure=True, room=room)
+        self.decided, self.failures = self.judged(self.facts, answer.luck), 0
+        assert self.decided.settlement in (Settlement.RELEASE, Settlement.LEAVE)
+
+    def deletes(self) -> bool:
+        return self.sent or (self.decided is not None and self.decided.settlement is Settlement.DELETE)
 
     def may_be_asked(self, request: Verdict) -> None:
         """Nothing is released or sent without a lease; nothing is deleted but finished work, or by order."""
@@ -533,6 +590,11 @@ class DeliveryModel(RuleBasedStateMachine):
     def the_dispatcher_is_told_to_leave(self, stops: bool, answer: Answer) -> None:
         self.leaves(stops, answer)
 
+    @rule(seconds=PAUSES)
+    def the_pool_stops(self, seconds: float) -> None:
+        """From now on it is known when everybody is killed; what runs is another matter."""
+        self.ends_at = self.now + seconds
+
     @precondition(lambda self: self.delivery.phase is Phase.HELD)
     @rule(answer=ANSWERS)
     def the_master_frees_it(self, answer: Answer) -> None:
@@ -580,13 +642,17 @@ class DeliveryModel(RuleBasedStateMachine):
         assert self.delivery.lease_until == self.lease
         assert self.delivery.lost == self.lost
         assert self.delivery.release_by == self.release_by
+        assert self.delivery.failing_since == self.failing_since
+        assert self.delivery.denied_since == self.denied_since
         assert self.lease <= self.received_at + LONGEST
 
     def extend_at_leaves_time_before_the_end(self) -> None:
         """While the lease is ours, the next try has a time, or it was said that SQS allows no more."""
-        if self.delivery.phase not in KEPT or self.now >= self.lease:
+        insists = self.delivery.phase is Phase.SETTLING and self.deletes() and self.failures > 0
+        if not (self.delivery.phase in KEPT or insists) or self.now >= self.lease:
             return
-        assert self.delivery.extend_at < inf or self.limit_said
+        enough = insists and self.now >= self.failing_since + KEPT_FOR
+        assert self.delivery.extend_at < inf or self.limit_said or self.useless or enough
 
     def the_deadlines_are_those_of_the_phase(self) -> None:
         delivery = self.delivery
@@ -663,16 +729,41 @@ class DeliveryModel(RuleBasedStateMachine):
         """Whatever happened: what is killed dies, the master frees, SQS refuses or confirms; or only time passes."""
         if not hasattr(self, "delivery"):
             return
-        Aftermath(self, master_frees=True, sqs_works=True).ends_within(400)
-        Aftermath(self, master_frees=False, sqs_works=False).ends_within(100_000)  # up to 12 hours of tries
+        Aftermath(self, sqs_works=True).ends_within(400)
+        Aftermath(self, master_frees=False).ends_within(100_000)  # up to 12 hours of tries
+        longest = KEPT_FOR + self.options.visibility + LATE_DELETE
+        for denied in (False, True):  # extends go through, nothing else does
+            started = world_at(self.delivery, self.options)
+            kept = Aftermath(self, extends_work=True, denied=denied)
+            kept.ends_within(100_000)
+            assert kept.now - self.now <= started + longest + POLICY_FOR
+        for extends_work in (False, True):
+            stopped = Aftermath(self, extends_work=extends_work, ends_in=200.0)
+            stopped.ends_within(100_000)
+            assert stopped.now <= self.now + 200.0, "a stop ends whatever SQS says"
+
+
+def world_at(delivery: Delivery, options: Rules) -> float:
+    """What stopping a job and its handlers may take before, and the lease that is left."""
+    return 3 * options.exit_timeout + options.visibility + delivery.lease_until - delivery.received_at
 
 
 class Aftermath:
     """What follows when nobody does more than he must: jobs and handlers end only when they are killed."""
 
-    def __init__(self, world: DeliveryModel, master_frees: bool, sqs_works: bool) -> None:
+    def __init__(
+        self,
+        world: DeliveryModel,
+        *,
+        master_frees: bool = True,
+        sqs_works: bool = False,
+        extends_work: bool = False,
+        denied: bool = False,
+        ends_in: float = inf,
+    ) -> None:
         self.delivery, self.options, self.now = world.delivery, world.options, world.now
         self.master_frees, self.sqs_works = master_frees, sqs_works
+        self.extends_work, self.denied, self.ends_at = extends_work, denied, self.now + ends_in
         self.events: list[Event] = []
         if world.job and (world.killed or self.delivery.phase is Phase.FROZEN):  # it lingers, but not for ever
             self.events.append(Exited(self.now, KILLED))
@@ -705,7 +796,9 @@ class Aftermath:
 
     def follows(self, action: Action) -> list[Event]:
         match action:
-            case Extend():  # a queue that confirms for ever needs twelve hours to end
+            case Extend(seconds) if self.extends_work:
+                return [Extended(self.now, self.now, seconds, 0.5)]
+            case Extend():
                 return [ExtendFailed(self.now, 0.5)]
             case Freeze():
                 return [Frozen(self.now)]
@@ -716,9 +809,11 @@ class Aftermath:
             case KillHook():
                 return [HookExited(self.now)]
             case Ask():
-                return [Known(self.now, 3, True, None, 0.5) if self.sqs_works else NotKnown(self.now, 0.5)]
+                not_known = NotKnown(self.now, 0.5, ends_at=self.ends_at)
+                return [Known(self.now, 3, True, None, 0.5) if self.sqs_works else not_known]
             case Settle():
-                return [SettleDone() if self.sqs_works else SettleFailed(self.now, 0.5)]
+                failed = SettleFailed(self.now, 0.5, denied=self.denied, ends_at=self.ends_at)
+                return [SettleDone() if self.sqs_works else failed]
         return []
 
 

@@ -10,24 +10,37 @@ from hypothesis import strategies as st
 
 from fleet.core.delivery import LONGEST, Phase, Rules
 from fleet.core.delivery_events import (
+    Ask,
     End,
     Exited,
+    Extend,
+    Extended,
+    ExtendFailed,
     Freed,
+    Hold,
     LeaseLost,
+    NotKnown,
     Settle,
     SettleDone,
     SettleFailed,
 )
-from fleet.core.exits import Settlement, Verdict
+from fleet.core.exits import Exit, Facts, Policy, Settlement, Verdict
+from fleet.core.insisting import LATE_DELETE, LETTER_TRIES, POLICY_FOR
+from fleet.core.lease import KEPT_FOR
 from tests.core.deliveries import (
+    BAD,
     DELETE,
     DELETE_SENT,
     GIVE_BACK,
     KILLED,
+    REJECT,
+    RETRY,
+    SEGV,
     SEND,
     Story,
     done,
     held,
+    judging,
     releasing,
     retrying,
     sending,
@@ -37,6 +50,7 @@ from tests.core.deliveries import (
 )
 
 ALMOST_ONE = 0.999999
+UNSENT = "rejected, and nobody could send it to a dead-letter queue"
 
 
 # Release.
@@ -98,15 +112,53 @@ def test_a_letter_that_is_not_sent_is_sent_again_and_nothing_is_deleted() -> Non
     assert story.happens(SettleFailed(3.0, 0.5)) == []
     assert story.at(story.wakes_at) == [SEND]
     assert story.happens(SettleFailed(19.9999, ALMOST_ONE)) == [End()]
-    assert story.delivery.verdict == Verdict(Settlement.LEAVE, "the queue did not take the settlement")
+    assert story.delivery.verdict == Verdict(Settlement.LEAVE, UNSENT)
     assert [action for action in story.asked if isinstance(action, Settle)] == [SEND, SEND]
 
 
-def test_a_letter_that_cannot_be_sent_deletes_nothing() -> None:
+@pytest.mark.parametrize("delete_failed", [False, True])
+def test_a_letter_that_cannot_be_sent_makes_a_failure_of_the_message(delete_failed: bool) -> None:
+    """With the delay of one; and it is not deleted, for it was meant for a dead-letter queue."""
+    rules = Rules(policy=Policy(retry_delay=(100.0,), delete_failed=delete_failed))
+    story = sending(rules)
+    assert story.happens(SettleFailed(3.0, 0.5, final=True)) == [Hold()]
+    assert not story.delivery.sent
+    assert not (story.delivery.facts or Facts()).has_dead_letter_queue
+    assert story.happens(Freed(4.0)) == [Settle(Verdict(Settlement.RELEASE, UNSENT, 100))]
+    assert story.happens(SettleDone()) == [End()]
+    assert story.ended_as(Settlement.RELEASE)
+
+
+def test_its_lease_is_kept_until_it_is_released() -> None:
+    story = sending(Rules(policy=Policy(retry_delay=(100.0,))))
+    story.happens(SettleFailed(19.99, 0.5))
+    assert story.phase is Phase.HELD
+    assert story.at(19.99) == [Extend(60)]
+
+
+def test_without_a_retry_delay_it_is_left() -> None:
     story = sending()
     assert story.happens(SettleFailed(3.0, 0.5, final=True)) == [End()]
-    assert story.ended_as(Settlement.LEAVE)
-    assert not story.delivery.sent
+    assert story.delivery.verdict == Verdict(Settlement.LEAVE, UNSENT)
+
+
+@pytest.mark.parametrize(("how", "direct"), [(BAD, True), (SEGV, True)])
+def test_the_same_where_a_last_attempt_was_to_be_moved_directly(how: Exit, direct: bool) -> None:
+    """SQS itself moves it, at its next receive."""
+    story = judging(Rules(policy=Policy(direct=direct, retry_delay=(100.0,))), how)
+    (send,) = story.known(2.0, limit=1)
+    assert isinstance(send, Settle)
+    assert send.what.settlement is Settlement.DEAD_LETTER
+    assert story.happens(SettleFailed(3.0, 0.5, final=True)) == [Hold()]
+    assert story.delivery.settlement is Settlement.RELEASE
+
+
+def test_a_letter_that_is_not_allowed_is_tried_a_few_times() -> None:
+    story = sending(Rules(policy=Policy(retry_delay=(100.0,))))
+    for _ in range(LETTER_TRIES - 1):
+        assert story.happens(SettleFailed(3.0, 0.5, denied=True)) == []
+        assert story.at(story.wakes_at) == [SEND]
+    assert story.happens(SettleFailed(5.0, 0.5, denied=True)) == [Hold()]
 
 
 def test_a_letter_that_is_not_sent_when_the_lease_has_ended_is_not_sent_any_more() -> None:
@@ -127,12 +179,52 @@ def test_a_letter_that_was_sent_is_not_sent_again() -> None:
     assert story.wakes_at == pytest.approx(4.1)
     assert story.at(story.wakes_at) == [DELETE_SENT]
     story.happens(SettleFailed(30.0, ALMOST_ONE))
-    assert story.at(400.0) == [DELETE_SENT]
+    assert story.at(400.0) == [LeaseLost(), DELETE_SENT]
     assert story.happens(SettleFailed(400.0, 0.0)) == [End()]
     assert story.delivery.verdict == Verdict(
         Settlement.LEAVE, "the queue did not take the settlement after it was sent to the dead-letter queue"
     )
     assert story.delivery.sent
+
+
+# What is done when the queue's settings cannot be read.
+
+
+def test_they_are_asked_for_again_for_a_minute_and_then_it_is_settled_without_them() -> None:
+    story = judging(Rules(policy=Policy(retry_delay=(100.0,))))
+    asked = 1
+    now = 2.0
+    while story.phase is Phase.JUDGING:
+        story.happens(NotKnown(now, ALMOST_ONE))
+        while story.phase is Phase.JUDGING:
+            now = story.wakes_at
+            actions = story.at(now)
+            if Extend(60) in actions:
+                story.extended(now)
+            if Ask() in actions:
+                asked += 1
+                break
+    assert POLICY_FOR - 5.0 <= now - 2.0 < POLICY_FOR
+    assert asked > 10
+    assert story.delivery.settlement is Settlement.RELEASE
+    assert story.delivery.tries == 0
+
+
+@pytest.mark.parametrize(
+    ("how", "settlement", "delay"), [(RETRY, Settlement.RELEASE, 7), (REJECT, Settlement.RELEASE, 100)]
+)
+def test_at_a_stop_it_is_settled_without_them_at_once(how: Exit, settlement: Settlement, delay: int) -> None:
+    """What a Retry asked for is known; a rejected message may have a dead-letter queue, so it is not deleted."""
+    story = judging(Rules(policy=Policy(retry_delay=(100.0,), delete_failed=how is REJECT)), how)
+    assert story.happens(NotKnown(3.0, 0.5, after=7.0, ends_at=50.0)) == [Hold()]
+    assert story.delivery.verdict is not None
+    assert (story.delivery.settlement, story.delivery.verdict.delay) == (settlement, delay)
+
+
+def test_the_settings_of_a_queue_that_is_gone_are_not_asked_for_again() -> None:
+    story = judging(Rules(policy=Policy(retry_delay=(100.0,))))
+    assert story.happens(NotKnown(3.0, 0.5, gone=True)) == [End()]
+    assert story.delivery.verdict == Verdict(Settlement.LEAVE, "its queue does not exist any more")
 
 
 # Settling.
@@ -146,19 +238,25 @@ def test_a_settlement_is_asked_for_once_until_it_is_answered() -> None:
     assert story.ended_as(Settlement.DELETE)
 
 
-def fails_until_the_end(story: Story, request: Settle) -> tuple[float, list[float]]:
-    """Every answer is bad: when the last request was made, and the pauses between them."""
-    now, pauses = 2.0, []
+def fails_until_the_end(
+    story: Story, request: Settle, *, now: float = 2.0, kept_until: float = -inf, denied: bool = False
+) -> tuple[float, list[float]]:
+    """Every answer is bad: when the last request was made, and the pauses. Extends are confirmed until `kept_until`."""
+    last, pauses = now, []
     while story.phase is Phase.SETTLING:
-        story.happens(SettleFailed(now, ALMOST_ONE))
-        if story.phase is Phase.SETTLING:
-            pauses.append(story.wakes_at - now)
+        story.happens(SettleFailed(now, ALMOST_ONE, denied=denied))
+        while story.phase is Phase.SETTLING:
             now = story.wakes_at
-            assert story.at(now) == [request]
-            assert story.wakes_at == inf
+            asked = story.at(now)
+            if Extend(60) in asked:
+                story.happens(Extended(now, now, 60.0, 0.0) if now < kept_until else ExtendFailed(now, 0.0))
+            if request in asked:
+                pauses.append(now - last)
+                last = now
+                break
     assert story.asked[-1] == End()
     assert story.ended_as(Settlement.LEAVE)
-    return now, pauses
+    return last, pauses
 
 
 @pytest.mark.parametrize("begin", [settling, sent, releasing, sending])
@@ -206,7 +304,7 @@ def test_the_last_moment_for_a_settlement(begin: Callable[[], Story], fifo: bool
 def test_the_pause_before_another_settlement_is_bounded(tries: int, luck: float, visibility: float) -> None:
     """Never nothing, which would be a hot loop; never more than a lease has room for."""
     story = settling(Rules(visibility=visibility))
-    story.delivery = replace(story.delivery, tries=tries, lease_until=1000.0)
+    story.delivery = replace(story.delivery, tries=tries, lease_until=1000.0, extend_at=500.0)
     assert story.happens(SettleFailed(3.0, luck)) == []
     assert story.delivery.tries == tries + 1
     assert 3.0 + 0.1 / 4 <= story.wakes_at <= 3.0 + min(5.0, story.rules.first_lease / 6)
@@ -218,6 +316,56 @@ def test_the_pause_grows_to_its_bound(tries: int, luck: float, pause: float) -> 
     story.delivery = replace(story.delivery, tries=tries)
     story.happens(SettleFailed(3.0, luck))
     assert story.wakes_at == pytest.approx(3.0 + pause, rel=1e-4)
+
+
+@pytest.mark.parametrize("begin", [settling, sent])
+def test_while_a_delete_is_insisted_on_nobody_else_gets_the_message(begin: Callable[[], Story]) -> None:
+    """A FIFO queue's, too. For five minutes; then it is asked for until the lease ends, and after."""
+    for fifo in (False, True):
+        story = begin()
+        story.rules = replace(story.rules, fifo=fifo)
+        last, _ = fails_until_the_end(story, DELETE if begin is settling else DELETE_SENT, kept_until=inf)
+        extends = [action for action in story.asked if isinstance(action, Extend)]
+        assert len(extends) > 10
+        assert not fifo or LeaseLost() not in story.asked
+        until = 2.0 + KEPT_FOR + 60.0 + (0.0 if fifo else LATE_DELETE)
+        assert until - 30.0 < last <= until
+
+
+@pytest.mark.parametrize("begin", [settling, sent])
+@pytest.mark.parametrize("fifo", [False, True])
+def test_a_denied_delete_is_insisted_on_for_a_minute_from_its_first_refusal(
+    begin: Callable[[], Story], fifo: bool
+) -> None:
+    story = begin()
+    story.rules = replace(story.rules, fifo=fifo)
+    story.happens(SettleFailed(2.0, 0.0))
+    (request,) = story.at(5.0)
+    assert isinstance(request, Settle)
+    last, pauses = fails_until_the_end(story, request, now=5.0, kept_until=inf, denied=True)
+    assert 65.0 - 5.1 <= last < 65.0
+    assert pauses == pytest.approx(sorted(pauses))
+    assert story.delivery.verdict is not None
+    assert story.delivery.verdict.why.startswith("its delete was not allowed")
+    assert LeaseLost() not in story.asked
+
+
+def test_a_denial_that_passes_is_no_denial_any_more() -> None:
+    """What follows it is repeated for as long as that is."""
+    story = settling()
+    story.happens(SettleFailed(3.0, 0.5, denied=True))
+    assert story.happens(SettleFailed(100.0, 0.5)) == []
+    assert story.happens(SettleFailed(100.0, 0.5, denied=True)) == [End()]
+
+
+@pytest.mark.parametrize("begin", [settling, releasing, sending, sent])
+def test_a_stop_ends_it_in_time_for_the_last_answer(begin: Callable[[], Story]) -> None:
+    """Two time-outs of a call, a sixth of the first lease each, and a second to be gone."""
+    for now, over in ((40.0 - 20 / 3 - 1.1, False), (40.0 - 20 / 3 - 1.0, True)):
+        story = begin()
+        story.delivery = replace(story.delivery, lease_until=100.0)
+        story.happens(SettleFailed(now, 0.0, ends_at=40.0))
+        assert (story.phase is Phase.DONE) == over
 
 
 @pytest.mark.parametrize("begin", [settling, releasing, sending, sent])
@@ -256,11 +404,11 @@ def test_its_delay_would_still_hide_the_message() -> None:
 def test_finished_work_is_deleted_however_late_the_clock() -> None:
     story = settling()
     story.happens(SettleFailed(3.0, 0.5))
-    assert story.at(500.0) == [DELETE]
+    assert story.at(500.0) == [LeaseLost(), DELETE]
 
 
 @pytest.mark.parametrize("begin", [settling, sending, sent, done])
-def test_what_is_being_settled_is_extended_no_more(begin: Callable[[], Story]) -> None:
+def test_what_is_being_settled_is_not_extended_before_its_delete_has_failed(begin: Callable[[], Story]) -> None:
     story = begin()
     assert story.at(7.0) == []
     assert story.at(50.0) == []

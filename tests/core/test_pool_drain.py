@@ -6,6 +6,7 @@ from fleet.core.books import Config, Level, Phase
 from fleet.core.events import (
     AskStack,
     Died,
+    Effect,
     Ended,
     Kill,
     Said,
@@ -197,6 +198,19 @@ def test_nor_does_a_third_one_within_a_second_of_the_second_kill() -> None:
         story.now = at
         story.stop()
         assert story.pool.level is level
+
+
+def test_a_dispatcher_is_told_when_everybody_is_killed() -> None:
+    """So that it gives up in time what it asks for again and again; a harder stop may be sooner over."""
+    story = working(2, 1)
+    longest = story.pool.config.longest_stop
+    assert [word.left for word in drains(story.stop())] == [longest, longest]
+    story.now = 2.0
+    assert [word.left for word in drains(story.stop())] == [story.pool.kill_at - 2.0] * 2
+
+
+def drains(asked: list[Effect]) -> list[Drain]:
+    return [effect.order for effect in asked if isinstance(effect, Send) and isinstance(effect.order, Drain)]
 
 
 def test_a_second_signal_after_a_second_stops_the_jobs() -> None:

@@ -64,6 +64,26 @@ def test_a_failed_extend_is_told_and_tried_again(world: World) -> None:
     assert not world.settled.lease_lost
 
 
+@pytest.mark.parametrize("trouble", [Trouble.MESSAGE, Trouble.GONE])
+def test_an_extend_that_can_never_succeed_is_tried_once(world: World, trouble: Trouble) -> None:
+    """The lease is what it is then; that nothing is extended any more is no hang."""
+    world.queue.fails["extend"] = [trouble]
+    world.ends(30.0, GOOD)
+    run(world)
+    assert world.only("extend") == ["extend message-1 60"]
+    assert len(world.told("lease.failed")) == 1
+    assert world.record[world.record.index("log lease.failed") + 1] == "board lease=0"
+    assert world.told("lease.lost")[0]["then"] == "; the job runs on"
+    assert world.settled.lease_lost
+
+
+def test_one_that_is_denied_is_tried_again(world: World) -> None:
+    world.queue.fails["extend"] = [Trouble.DENIED]
+    world.ends(12.0, GOOD)
+    run(world)
+    assert world.only("extend") == ["extend message-1 60"] * 2
+
+
 def test_credentials_that_have_expired_are_looked_for_again(world: World) -> None:
     world.queue.fails["extend"] = [Trouble.SESSION]
     world.ends(9.0, GOOD)

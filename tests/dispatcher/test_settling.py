@@ -6,9 +6,12 @@ import pytest
 
 from fleet.core.delivery import Rules
 from fleet.core.exits import Exit, Policy, Settlement
+from fleet.core.messages import Denied
 from fleet.core.queue import Trouble
 from tests.dispatcher.conftest import deliver, run
 from tests.support.workbench import BAD, GOOD, HANDLED, MESSAGE, REJECT, RETRY, SEGV, World
+
+DENIED = Denied("delete went wrong", 0, "message-1", "handle-1")
 
 
 def test_the_intent_is_written_before_each_request(world: World) -> None:
@@ -123,7 +126,105 @@ def test_a_request_that_cannot_succeed_is_made_once(world: World, trouble: Troub
     assert one.refusal.trouble is trouble
 
 
-@pytest.mark.parametrize("trouble", [Trouble.PASSING, Trouble.SESSION])
+def test_a_delete_that_is_not_allowed_is_told_to_the_master_once_and_insisted_on(world: World) -> None:
+    """Nobody else gets the message meanwhile, and a minute later it is left."""
+    world.queue.fails["delete"] = [Trouble.DENIED] * 99
+    world.ends(3.0, GOOD)
+    run(world)
+    assert [each for each in world.ears.said if isinstance(each, Denied)] == [DENIED]
+    assert len(world.only("delete")) > 10
+    assert 60.0 - 3.4 < world.time - 3.0 < 60.0
+    assert len(world.only("extend")) >= 2
+    assert not world.settled.lease_lost
+    assert world.settled.settlement is Settlement.LEAVE
+    assert world.settled.unconfirmed
+    assert world.told("message.left")[0]["why"] == "its delete was not allowed"
+
+
+def test_a_permission_that_is_given_is_found(world: World) -> None:
+    world.queue.fails["delete"] = [Trouble.DENIED] * 9
+    world.ends(3.0, GOOD)
+    run(world)
+    assert world.settled.settlement is Settlement.DELETE
+    assert len(world.only("delete")) == 10
+    assert not world.settled.unconfirmed
+
+
+@pytest.mark.parametrize(("trouble", "again"), [(Trouble.GONE, False), (Trouble.MESSAGE, True)])
+def test_what_may_be_done_again_is_told_apart(world: World, trouble: Trouble, again: bool) -> None:
+    """A message of a queue that does not exist any more comes to nobody."""
+    world.queue.fails["delete"] = [trouble]
+    world.ends(3.0, GOOD)
+    run(world)
+    assert world.settled.unconfirmed is again
+
+
+def test_nothing_was_done_that_a_release_could_confirm(world: World) -> None:
+    world.queue.fails["release"] = [Trouble.MESSAGE]
+    world.ends(3.0, RETRY)
+    run(world)
+    assert world.settled.settlement is Settlement.LEAVE
+    assert not world.settled.unconfirmed
+
+
+def test_a_delete_that_fails_is_insisted_on_with_the_lease_kept(world: World) -> None:
+    world.queue.fails["delete"] = [Trouble.PASSING] * 50
+    world.ends(3.0, GOOD)
+    run(world)
+    assert world.time > 50.0
+    assert world.settled.settlement is Settlement.DELETE
+    assert not world.settled.lease_lost
+    assert not [each for each in world.ears.said if isinstance(each, Denied)]
+
+
+def test_a_stop_ends_the_insistence(world: World) -> None:
+    world.queue.fails["delete"] = [Trouble.PASSING] * 99
+    world.at(5.0, lambda: world.ears.drains(0.0, left=40.0))
+    world.ends(3.0, GOOD)
+    run(world)
+    assert 45.0 - 20 / 3 - 1.0 - 3.4 < world.time <= 45.0 - 20 / 3 - 1.0
+    assert world.settled.settlement is Settlement.LEAVE
+
+
+def test_a_letter_is_sent_once_however_often_its_delete_is_refused(world: World) -> None:
+    world.queue.limit = 5
+    world.queue.fails["delete"] = [*[Trouble.DENIED] * 12, *[Trouble.PASSING] * 12]
+    world.ends(3.0, REJECT)
+    run(world)
+    assert world.only("dead_letter") == ["dead_letter message-1"]
+    assert world.settled.settlement is Settlement.DEAD_LETTER
+    assert not world.settled.lease_lost
+    assert DENIED in world.ears.said
+
+
+def test_without_its_dead_letter_queue_a_rejected_message_waits_for_its_retry_delay(world: World) -> None:
+    world.queue.limit = 5
+    world.queue.fails["dead_letter"] = [Trouble.GONE]
+    world.ends(3.0, REJECT)
+    run(world, Rules(policy=Policy(retry_delay=(100.0,), delete_failed=True)))
+    assert world.only("dead_letter", "delete", "release") == ["dead_letter message-1", "release message-1 90"]
+    assert not [each for each in world.ears.said if isinstance(each, Denied)]
+    assert world.settled.bad
+
+
+def test_the_settings_of_a_queue_that_is_gone_are_asked_for_once(world: World) -> None:
+    world.queue.fails["max_receive_count"] = [Trouble.GONE] * 9
+    world.ends(3.0, BAD)
+    run(world)
+    assert world.only("max_receive_count") == ["max_receive_count"]
+    assert world.told("message.left")[0]["why"] == "its queue does not exist any more"
+
+
+def test_a_retry_is_kept_to_also_where_the_settings_cannot_be_read_before_the_end(world: World) -> None:
+    world.queue.fails["max_receive_count"] = [Trouble.PASSING] * 9
+    world.at(2.0, lambda: world.ears.drains(None, left=100.0))
+    world.at(3.0, lambda: world.slip.write(after=7))
+    world.ends(3.0, RETRY)
+    run(world)
+    assert world.only("max_receive_count", "release") == ["max_receive_count", "release message-1 7"]
+
+
+@pytest.mark.parametrize("trouble", [Trouble.PASSING, Trouble.SESSION, Trouble.DENIED])
 def test_the_other_troubles_may_pass(world: World, trouble: Trouble) -> None:
     world.queue.fails["delete"] = [trouble]
     world.ends(3.0, GOOD)

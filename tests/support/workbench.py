@@ -148,6 +148,7 @@ class Ears:
         self.poll = select.poll()
         self.freed = self.leaving = self.stopping = self.orphan = self.blind = False
         self.drain: float | None = None
+        self.ends_at = inf
         self.granted = 0
         self.deaf = False
         self.said: list[Report] = []
@@ -164,9 +165,10 @@ class Ears:
             return
         self._world.pass_until(until)
 
-    def drains(self, seconds: float | None) -> None:
+    def drains(self, seconds: float | None, left: float = inf) -> None:
         """The master has said so."""
         self.leaving, self.stopping, self.drain = True, True, seconds
+        self.ends_at = self._world.time + left
 
     def loses_its_master(self, seconds: float) -> None:
         """As the real ones take it."""
