@@ -15,10 +15,11 @@ from typing import Any
 
 from fleet import api, callables
 from fleet.alone import Hooks, LoneEars, renew, workbench, working_on
+from fleet.core import polling
 from fleet.core import queue as seam
 from fleet.core.arguments import Call, merged, routed, transformed
 from fleet.core.delivery import FIRST_LEASE, Rules, first, polled
-from fleet.core.exits import Policy, Settlement
+from fleet.core.exits import Facts, Policy, Settlement, back_off
 from fleet.core.failure import Failure
 from fleet.core.queue import Message, QueueError, Trouble
 from fleet.core.settling import pause_before
@@ -29,6 +30,7 @@ from fleet.system import log
 from fleet.system.clock import now
 from fleet.system.sqs import Address, Sessions, SqsQueue
 
+SETTLE_ALLOWANCE = 10.0  # seconds: as a pool's stop has for what is to be settled at its end
 WAIT_TIME = 10.0  # seconds of long poll, where nobody says anything else
 
 Transformer = Callable[[Message], Any]
@@ -93,6 +95,7 @@ class Dispatcher:
         self._queue, self._name = queue, worker_process_name
         self._queue_name = str(getattr(queue, "name", type(queue).__name__))
         self._wait_time, self._drain_timeout = wait_time, drain_timeout
+        self._longest_stop = max(drain_timeout, exit_timeout) + 2 * exit_timeout + SETTLE_ALLOWANCE
         fifo = self._queue_name.endswith(".fifo")
         self._rules = Rules(
             visibility=visibility_timeout,
@@ -108,6 +111,7 @@ class Dispatcher:
         self._ears: LoneEars | None = None
         self._exiting = False
         self._failures, self._user = 0, 0
+        self._polling = polling.Polling()
         self.last: Ending | None = None
         self.attempt = 0
 
@@ -136,7 +140,8 @@ class Dispatcher:
         The transformer (default: the body) returns a list or tuple of arguments, a dict of named ones, or the only
         one. True: the job succeeded and the message was deleted. False: there was no message (`last` is None), or it
         was released on purpose or rejected (`last` says which). Raises JobError, DispatcherError, QueueError, and
-        what the transformer raises, TypeError for a name given twice; then the message has been released before.
+        what the transformer raises, TypeError for a name given twice; then the message has been released before, with
+        the delay of a failure (`retry_delay`, else 5 s, twice as long at each attempt, up to the visibility timeout).
         """
 
         _check_callable(job=job, message_transformer=message_transformer or str, exit_handler=exit_handler or str)
@@ -177,7 +182,7 @@ class Dispatcher:
         self.last, self.attempt = None, 0
         if self._exiting:
             return False
-        self._ears = LoneEars(self._drain_timeout)
+        self._ears = LoneEars(self._drain_timeout, self._longest_stop)
         try:
             self._ears.listen()
             return self._one(self._ears, prepare, name, replace(self._rules, first=least))
@@ -201,7 +206,9 @@ class Dispatcher:
                 call = _ends_with(asked)
             except BaseException:  # the caller sees whatever it is; first the message goes back
                 delivering = Delivering(bench, message, before)
-                ended = delivering.give_back("its transformer failed")
+                facts = Facts(attempt=message.attempt, lease=rules.visibility)
+                later = back_off("its transformer failed", facts, rules.policy, random.random())
+                ended = delivering.give_back(later.why, later.delay)
                 self.last = ending(message, ended, delivering.delay)
                 raise
             if now() >= before + rules.first_lease:
@@ -211,6 +218,8 @@ class Dispatcher:
             title = name or self._name or _name_of(call.job)
             delivering = Delivering(working_on(bench, call, self._hooks, title), message, before)
             ended = delivering.run()
+        again = polling.starved(self._polling, now(), random.random())
+        self._polling = again if delivering.starved else polling.fed(self._polling)
         self.last = ending(message, ended, delivering.delay)
         return tell(self.last, ended, refusal=delivering.refusal, starved=delivering.starved)
 
@@ -228,6 +237,8 @@ class Dispatcher:
         if self._user not in (0, os.getpid()):  # connections are not shared with the process that we were forked from
             renew(self._queue)
         self._user = os.getpid()
+        if self._polling.not_before > now():  # this host had no process for a job: whoever asks on burns attempts
+            ears.wait(self._polling.not_before)
         if self._failures:
             ears.wait(now() + pause_before(self._failures, random.random()))
         if ears.leaving:

@@ -15,11 +15,23 @@ import setproctitle
 from fleet.core import advice
 from fleet.core.delivery_books import first
 from fleet.core.exit_codes import QUEUE_LATE, QUEUE_UNUSABLE, USAGE
-from fleet.core.messages import Counted, Execute, Failed, Late, NotCounted, Plan, Probe, Sample, Trying, Usable
+from fleet.core.messages import (
+    Counted,
+    Execute,
+    Executed,
+    Failed,
+    Late,
+    NotCounted,
+    Plan,
+    Probe,
+    Probed,
+    Sample,
+    Trying,
+    Usable,
+)
 from fleet.core.queue import QueueError, Trouble
 from fleet.core.silence import JITTER
-from fleet.executing import executed
-from fleet.probing import probed
+from fleet.executing import Orders
 from fleet.system import channel, log, lookup, signals, sqs, stacks
 from fleet.system.channel import Channel
 from fleet.system.clock import now
@@ -82,16 +94,32 @@ def _usable(plan: Plan, queue: sqs.SqsQueue) -> Usable:
     limit = queue.max_receive_count()
     if trouble := advice.batch_trouble(plan.queue, plan.batch_size, limit):
         raise QueueError(Trouble.USAGE, trouble)
-    found = advice.on_redrive(limit)
+    found = advice.on_redrive(limit) + _on_dead_letters(plan, queue, limit)
     found += advice.on_visibility(plan.visibility)
     found += advice.on_retry_delay(plan.queue, plan.retry_delay)
     found += advice.on_topics(plan.body, plan.sns_topics, verified=plan.sns_verify)
     return Usable(queue.url, found)
 
 
+def _on_dead_letters(plan: Plan, queue: sqs.SqsQueue, limit: int | None) -> list[str]:
+    """Whether there is such a queue. That this cannot be known now holds up no pool."""
+    if limit is None:
+        return []
+    try:
+        queue.find_dead_letters()
+    except QueueError as error:
+        return advice.on_dead_letters(queue.dead_letters_name(), error.trouble, direct=plan.dead_letter_directly)
+    return []
+
+
 def _sample(plan: Plan, master: Channel, queue: sqs.SqsQueue) -> None:
     """Sample, wait about the interval or until the master asks, and again."""
-    first_lease = min(plan.visibility, first(plan.wait_time))
+    # A lost answer would leave its order open for ever.
+    orders = Orders(
+        queue,
+        min(plan.visibility, first(plan.wait_time)),
+        lambda word: master.send(word, wait=isinstance(word, Executed | Probed)),
+    )
     while True:
         try:
             depth = queue.depth()
@@ -100,26 +128,23 @@ def _sample(plan: Plan, master: Channel, queue: sqs.SqsQueue) -> None:
             if error.trouble is Trouble.SESSION:
                 queue.renew()
             master.send(NotCounted(str(error)))
-        if _hung_up(master, plan.sample_every * random.uniform(1 - JITTER, 1 + JITTER), queue, first_lease):
+        if _hung_up(master, plan.sample_every * random.uniform(1 - JITTER, 1 + JITTER), orders):
             return
 
 
-def _hung_up(master: Channel, seconds: float, queue: sqs.SqsQueue | None = None, first_lease: float = 0) -> bool:
+def _hung_up(master: Channel, seconds: float, orders: Orders | None = None) -> bool:
     """Wait that long, doing what the master orders, or until it wants a sample or is gone; whether it is gone."""
     poll = select.poll()
     poll.register(master.fileno(), select.POLLIN)
     deadline = now() + seconds
-    while (left := deadline - now()) > 0:
-        if poll.poll(ceil(left * 1000)):
-            words = master.receive()
+    while now() < deadline:
+        until = min(deadline, orders.wakes_at) if orders else deadline
+        words = master.receive() if poll.poll(max(0, ceil(min(until - now(), seconds) * 1000))) else []
+        if orders:
             for word in words:
-                if isinstance(word, Execute) and queue is not None:
-                    done = executed(word, queue, first_lease, lambda: master.send(Trying()))
-                    master.send(done, wait=True)  # lost, it would leave the order open for ever
-                elif isinstance(word, Probe) and queue is not None:
-                    master.send(probed(word, queue), wait=True)
-            if any(isinstance(word, Sample) for word in words):
-                return master.closed
-        if master.closed:
-            return True
+                if isinstance(word, Execute | Probe):
+                    orders.take(word)
+            orders.work()
+        if master.closed or any(isinstance(word, Sample) for word in words):
+            return master.closed
     return False

@@ -3,13 +3,14 @@
 import itertools
 import json
 from dataclasses import dataclass, field, replace
+from math import inf
 from typing import Any, cast
 
 import pytest
 
 from fleet import executing
 from fleet.core.exits import Settlement
-from fleet.core.messages import Execute, Executed
+from fleet.core.messages import Execute, Executed, NotAllowed
 from fleet.core.queue import Message, QueueError, Trouble
 from fleet.system import log
 from fleet.system.sqs import SqsQueue
@@ -18,6 +19,8 @@ DELETE, RELEASE, _, LEAVE = Settlement
 LEASE = 20.0
 HEALS = QueueError(Trouble.PASSING, "it heals")
 EXPIRED = QueueError(Trouble.SESSION, "it needs a new session")
+DENIED = QueueError(Trouble.DENIED, "denied")
+GONE = QueueError(Trouble.GONE, "there is no such queue")
 USELESS = QueueError(Trouble.MESSAGE, "the handle is no good")
 FOUND = Message("found", "fresh handle", "", 3)
 
@@ -30,6 +33,8 @@ class Scripted:
 
     answers: dict[str, list[Answer]]
     now: float = 100.0
+    name: str = "jobs"
+    denied: list[NotAllowed] = field(default_factory=list)
     calls: list[tuple[Any, ...]] = field(default_factory=list)
     told: list[float] = field(default_factory=list)  # when the master had a sign of life
 
@@ -53,9 +58,6 @@ class Scripted:
     def renew(self) -> None:
         self.calls.append(("renew",))
 
-    def sleep(self, seconds: float) -> None:
-        self.now += seconds
-
     def kinds(self) -> list[str]:
         return [call[0] for call in self.calls]
 
@@ -65,12 +67,29 @@ def scripted(monkeypatch: pytest.MonkeyPatch) -> Scripted:
     """Nothing has been asked."""
     queue = Scripted({})
     monkeypatch.setattr(executing, "now", lambda: queue.now)
-    monkeypatch.setattr("time.sleep", queue.sleep)
     return queue
 
 
-def carry_out(queue: Scripted, order: Execute) -> Executed:
-    return executing.executed(order, cast(SqsQueue, queue), LEASE, lambda: queue.told.append(queue.now))
+def carry_out(queue: Scripted, *orders: Execute) -> Executed:
+    """All of them, whatever time it takes; the last one's answer."""
+    answers: list[Executed] = []
+
+    def say(word: executing.Answer) -> None:
+        if isinstance(word, Executed):
+            answers.append(word)
+        elif isinstance(word, NotAllowed):
+            queue.denied.append(word)
+        else:
+            queue.told.append(queue.now)
+
+    open_ones = executing.Orders(cast(SqsQueue, queue), LEASE, say)
+    for each in orders:
+        open_ones.take(each)
+    while open_ones.wakes_at < inf:
+        queue.now = max(queue.now, open_ones.wakes_at)
+        open_ones.work()
+    assert len(answers) == len(orders)
+    return answers[-1]
 
 
 def order(how: Settlement, lease: float = 60.0) -> Execute:
@@ -87,7 +106,7 @@ def test_a_message_is_deleted_or_released(scripted: Scripted) -> None:
     assert scripted.calls == [("delete", "handle"), ("release", "handle", 4)]
 
 
-def test_a_delete_is_repeated_while_the_lease_lasts(scripted: Scripted) -> None:
+def test_a_delete_is_repeated_while_the_lease_lasts_and_five_minutes_longer(scripted: Scripted) -> None:
     scripted.answers["delete"] = [HEALS, EXPIRED, None]
     assert carry_out(scripted, order(DELETE)).settlement is DELETE
     assert scripted.kinds() == ["delete", "delete", "renew", "delete"]
@@ -98,11 +117,32 @@ def test_a_delete_is_repeated_while_the_lease_lasts(scripted: Scripted) -> None:
     scripted.answers["delete"] = [HEALS]
     assert len(scripted.told) == 11
     assert max(later - sooner for sooner, later in itertools.pairwise(scripted.told)) == 5.0, "never silent for long"
+
+
+@pytest.mark.parametrize(("name", "until"), [("jobs", 460.0), ("jobs.fifo", 160.0)])
+def test_how_long_a_delete_is_repeated(scripted: Scripted, name: str, until: float) -> None:
+    scripted.name = name
+    scripted.answers["delete"] = [HEALS]
     assert carry_out(scripted, order(DELETE, lease=60.0)).settlement is LEAVE
-    assert 155.0 <= scripted.now < 160.0
+    assert until - 5.0 <= scripted.now < until
 
 
-@pytest.mark.parametrize("error", [USELESS, QueueError(Trouble.FINAL, "denied")])
+def test_a_delete_that_is_denied_is_repeated_for_a_minute(scripted: Scripted) -> None:
+    scripted.answers["delete"] = [HEALS, DENIED]
+    assert carry_out(scripted, order(DELETE)).settlement is LEAVE
+    assert 155.0 <= scripted.now < 160.125
+    assert scripted.denied == [NotAllowed(7, "denied")], "the first time"
+    scripted.answers["delete"] = [DENIED, DENIED, None]
+    assert carry_out(scripted, order(DELETE)).settlement is DELETE
+
+
+def test_an_order_does_not_wait_for_another_ones_trouble(scripted: Scripted) -> None:
+    scripted.answers["delete"] = [*[HEALS] * 9, None]
+    carry_out(scripted, order(DELETE), replace(order(RELEASE), order=8))
+    assert scripted.kinds()[:2] == ["delete", "release"]
+
+
+@pytest.mark.parametrize("error", [USELESS, GONE])
 def test_what_cannot_heal_is_left_at_once(scripted: Scripted, error: QueueError) -> None:
     for kind, asked in (("delete", order(DELETE)), ("release", order(RELEASE)), ("receive", poll())):
         scripted.answers[kind] = [error]
@@ -149,7 +189,7 @@ def test_a_poll_is_not_repeated_for_ever(scripted: Scripted) -> None:
 
 def test_nothing_of_a_message_is_told_but_its_id(scripted: Scripted, capfd: pytest.CaptureFixture[str]) -> None:
     scripted.answers |= {"receive": [HEALS, replace(FOUND, body="private")], "release": [HEALS]}
-    log.configure("debug", "json")
+    log.configure("debug", "json")  # where what says the same is told, too
     carry_out(scripted, poll())
     carry_out(scripted, order(RELEASE))
     told = [json.loads(line) for line in capfd.readouterr().err.splitlines()]

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from fleet.core.queue import Trouble
+
 SHORT_LEASE = 10  # seconds: below it is said
 
 
@@ -16,6 +18,15 @@ def on_redrive(max_receive_count: int | None) -> list[str]:
             return ["maxReceiveCount is 2: one interruption and one failure dead-letter a message; 3 or more is safer"]
         case _:
             return []
+
+
+def on_dead_letters(name: str, trouble: Trouble, *, direct: bool) -> list[str]:
+    """What is wrong with a dead-letter queue that was looked up. Few may look: SQS itself moves messages there."""
+    if trouble is Trouble.GONE:
+        return [f"its dead-letter queue {name!r} does not exist: a message that is rejected there counts as failed"]
+    if trouble is Trouble.DENIED and direct:
+        return [f"--dead-letter direct: its dead-letter queue {name!r} may not be looked up (sqs:GetQueueUrl)"]
+    return []
 
 
 def on_visibility(seconds: float) -> list[str]:

@@ -2,7 +2,8 @@
 
 import pytest
 
-from fleet.core.advice import batch_trouble, on_redrive, on_retry_delay, on_topics, on_visibility
+from fleet.core.advice import batch_trouble, on_dead_letters, on_redrive, on_retry_delay, on_topics, on_visibility
+from fleet.core.queue import Trouble
 
 
 @pytest.mark.parametrize(
@@ -21,6 +22,22 @@ def test_a_queue_that_will_hurt_is_named(max_receive_count: int | None, words: s
 @pytest.mark.parametrize("max_receive_count", [3, 4, 10, 1000])
 def test_a_queue_with_retries_needs_no_advice(max_receive_count: int) -> None:
     assert on_redrive(max_receive_count) == []
+
+
+@pytest.mark.parametrize(
+    ("trouble", "direct", "words"),
+    [
+        (Trouble.GONE, False, ["'jobs-dlq' does not exist"]),
+        (Trouble.GONE, True, ["'jobs-dlq' does not exist"]),
+        (Trouble.DENIED, True, ["'jobs-dlq' may not be looked up"]),
+        (Trouble.DENIED, False, []),  # SQS moves messages there itself
+        (Trouble.PASSING, True, []),
+    ],
+)
+def test_a_dead_letter_queue_that_takes_no_letters_is_named(trouble: Trouble, direct: bool, words: list[str]) -> None:
+    lines = on_dead_letters("jobs-dlq", trouble, direct=direct)
+    assert len(lines) == len(words)
+    assert all(word in line for word, line in zip(words, lines, strict=True))
 
 
 @pytest.mark.parametrize(("seconds", "said"), [(2.0, "2:"), (9.9, "9.9:"), (10.0, ""), (60.0, "")])

@@ -67,7 +67,7 @@ def test_names_that_both_give_are_an_error_that_names_them(words: Words, job: Ca
     with pytest.raises(TypeError, match="both the message and the call give a, b") as caught:
         lone.dispatch(job, message_transformer=lambda _: {"b": 1, "a": 2, "c": 3}, a=1, b=2)
     assert [call[0] for call in queue.calls] == ["receive", "release"]
-    assert queue.asked("release") == [("m1", 0)]
+    assert queue.asked("release") == [("m1", 5)]
     assert "secret" not in str(caught.value)
     assert lone.last is not None
     assert lone.last.settlement == "released"
@@ -82,7 +82,26 @@ def test_a_transformer_that_raises_costs_nothing_but_a_release(job: Callable[...
     queue = MemoryQueue("x")
     with pytest.raises(type(error)):
         dispatcher(queue).dispatch(job, message_transformer=transformer)
-    assert queue.asked("release") == [("m1", 0)]
+    assert queue.asked("release") == [("m1", 5)]
+
+
+@pytest.mark.parametrize(
+    ("attempt", "delays", "delay"),
+    [(1, (), 5), (2, (), 10), (3, (), 20), (9, (), 60), (1, (100,), 100), (2, (100, 300), 300)],
+)
+def test_the_message_of_a_transformer_that_raises_comes_back_later_and_later(
+    job: Callable[..., None], monkeypatch: pytest.MonkeyPatch, attempt: int, delays: tuple[float, ...], delay: int
+) -> None:
+    """Or by the delays that are given: a loop around it must not spin."""
+    monkeypatch.setattr("random.random", lambda: 0.5)  # no jitter
+    queue = MemoryQueue("x")
+    queue.attempts["m1"] = attempt - 1
+    lone = Dispatcher(queue, wait_time=0, visibility_timeout=60, retry_delay=delays)
+    with pytest.raises(ZeroDivisionError):
+        lone.dispatch(job, message_transformer=lambda _: 1 // 0)
+    assert queue.asked("release") == [("m1", delay)]
+    assert lone.last is not None
+    assert lone.last.delay == delay
 
 
 @pytest.mark.parametrize(
@@ -137,14 +156,14 @@ def test_what_is_no_route_is_released_and_raised(value: Any, text: str) -> None:
     queue = MemoryQueue("x")
     with pytest.raises(TypeError, match=text):
         dispatcher(queue).dispatch_by_message_attribute(lambda _: value)
-    assert queue.asked("release") == [("m1", 0)]
+    assert queue.asked("release") == [("m1", 5)]
 
 
 def test_a_routers_names_may_not_overlap_either(job: Callable[..., None]) -> None:
     queue = MemoryQueue("x")
     with pytest.raises(TypeError, match="named"):
         dispatcher(queue).dispatch_by_message_attribute(lambda _: {"_job": job, "named": 1}, named=2)
-    assert queue.asked("release") == [("m1", 0)]
+    assert queue.asked("release") == [("m1", 5)]
 
 
 class Worker:

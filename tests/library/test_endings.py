@@ -12,6 +12,7 @@ import pytest
 
 import fleet
 from fleet import Dispatcher, DispatcherError, Ending, Exit, JobError, Message, QueueError, Trouble
+from fleet.core import polling
 from tests.library.conftest import Words
 from tests.support.eventually import let_pass
 from tests.support.memory import MemoryQueue
@@ -206,6 +207,27 @@ def test_no_process_to_be_had_is_a_dispatcher_error(monkeypatch: pytest.MonkeyPa
     assert isinstance(error, DispatcherError)
     assert error.settlement == "released"
     assert queue.asked("release") == [("m1", 0)]
+
+
+def test_a_program_without_a_process_to_give_takes_no_message_for_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each one would lose an attempt for nothing. When a job could be started it is forgotten."""
+    real = os.fork
+
+    def fork() -> int:
+        raise OSError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(polling, "STARVED_FIRST", 0.2)
+    lone = Dispatcher(MemoryQueue("a", "b", "c", "d", limit=None), wait_time=0)
+    monkeypatch.setattr(os, "fork", fork)
+    moments = []
+    for _ in range(3):
+        with pytest.raises(DispatcherError):
+            lone.dispatch(job)
+        moments.append(time.monotonic())
+    assert moments[2] - moments[0] >= (0.2 + 0.4) / 2, "the least of two jittered pauses"
+    monkeypatch.setattr(os, "fork", real)
+    assert lone.dispatch(job)
+    assert lone._polling.starved == 0
 
 
 def test_a_keeper_that_cannot_fork_is_no_process_either(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,7 +23,7 @@ class MemoryQueue:
         self.calls: list[tuple[Any, ...]] = []
         self.during: dict[str, Callable[[], object]] = {}
         self.fails: dict[str, list[QueueError]] = {}
-        self.limit, self._trace, self._attempts = limit, trace, dict[str, int]()
+        self.limit, self._trace, self.attempts = limit, trace, dict[str, int]()
 
     def _called(self, verb: str, *arguments: Any) -> None:
         self.calls.append((verb, *arguments))
@@ -44,7 +44,7 @@ class MemoryQueue:
         if not self.visible:
             return None
         found = self.visible.pop(0)
-        attempt = self._attempts[found.id] = self._attempts.get(found.id, 0) + 1
+        attempt = self.attempts[found.id] = self.attempts.get(found.id, 0) + 1
         message = replace(found, attempt=attempt)
         self.hidden.append(message)
         return message

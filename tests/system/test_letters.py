@@ -115,8 +115,12 @@ def test_a_fifo_letter_keeps_its_group_and_makes_no_second_one() -> None:
     assert letter(fifo=True)["MessageGroupId"] == "id"
 
 
-def test_a_standard_letter_has_no_deduplication() -> None:
-    assert "MessageDeduplicationId" not in letter(system={"MessageGroupId": "fair"})
+def test_a_standard_letter_keeps_its_group_if_it_has_one_and_has_no_deduplication() -> None:
+    """As SQS's own redrive does: the queue may be a fair one."""
+    found = letter(system={"MessageGroupId": "fair"})
+    assert found["MessageGroupId"] == "fair"
+    assert "MessageDeduplicationId" not in found
+    assert "MessageGroupId" not in letter()
 
 
 def test_the_message_itself_is_not_changed() -> None:

@@ -196,10 +196,13 @@ class SqsQueue:
 
     def dead_letter(self, message: Message, attributes: Mapping[str, str]) -> None:
         """See core/queue.py. Raises QueueError also when there is no dead-letter queue."""
-        redrive = self._policy()
-        if redrive is None:
-            raise QueueError(Trouble.FINAL, f"queue {self._sessions.address.name!r} has no dead-letter queue")
-        arn = redrive.dead_letter_arn
+        there, name, url = self.find_dead_letters()
+        letter = dead_letter(message, attributes, fifo=name.endswith(".fifo"))
+        there._call("SendMessage", answers.letter_id, of=name, QueueUrl=url, **letter)
+
+    def find_dead_letters(self) -> tuple["SqsQueue", str, str]:
+        """Where calls to the dead-letter queue are made, its name, its URL. Raises QueueError if there is none."""
+        arn = self._dead_letter_arn()
         region, account, name = answers.place(arn)
         there = self._in(region)
         self._means.beat()
@@ -208,8 +211,17 @@ class SqsQueue:
                 "GetQueueUrl", answers.queue_url, of=name, QueueName=name, QueueOwnerAWSAccountId=account
             )
             self._means.beat()
-        letter = dead_letter(message, attributes, fifo=name.endswith(".fifo"))
-        there._call("SendMessage", answers.letter_id, of=name, QueueUrl=self._dead_letter_urls[arn], **letter)
+        return there, name, self._dead_letter_urls[arn]
+
+    def dead_letters_name(self) -> str:
+        """The name of the dead-letter queue, which need not exist. Raises QueueError if the policy names none."""
+        return answers.place(self._dead_letter_arn())[2]
+
+    def _dead_letter_arn(self) -> str:
+        redrive = self._policy()
+        if redrive is None:
+            raise QueueError(Trouble.FINAL, f"queue {self._sessions.address.name!r} has no dead-letter queue")
+        return redrive.dead_letter_arn
 
     def _in(self, region: str) -> "SqsQueue":
         """Where calls to that region are made: here, or by one of its own."""

@@ -34,8 +34,10 @@ def dead_letter(message: Message, extra: Mapping[str, str], *, fifo: bool) -> di
     letter: dict[str, Any] = {"MessageBody": message.body, "MessageAttributes": attributes}
     if trace := message.system_attributes.get("AWSTraceHeader"):
         letter["MessageSystemAttributes"] = {"AWSTraceHeader": {"DataType": "String", "StringValue": trace}}
+    group = message.system_attributes.get("MessageGroupId", message.id if fifo else "")
+    if group:  # a standard queue's messages may have one, too: who shares it is served fairly
+        letter["MessageGroupId"] = group
     if fifo:
-        letter["MessageGroupId"] = message.system_attributes.get("MessageGroupId", message.id)
         letter["MessageDeduplicationId"] = message.id
     return letter
 

@@ -157,7 +157,7 @@ def test_a_delete_is_repeated_past_the_lease(start: StartPool, home: Home, queue
 def test_a_delete_is_not_repeated_for_ever(
     start: StartPool, ministack_server: Server, proxy: FaultProxy, fifo: bool, late: str
 ) -> None:
-    """The lease is kept for five minutes (here one second); five more past it (here two seconds), none on a FIFO queue."""
+    """The lease is kept for five minutes (here one second); then five more (here two seconds), none on a FIFO queue."""
     queue = LiveQueue.fresh(ministack_server, fifo=fifo)
     group: dict[str, Any] = {"MessageGroupId": "blue", "MessageDeduplicationId": "once"} if fifo else {}
     message_id = queue.send_one("task", **group)
