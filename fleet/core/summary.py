@@ -10,7 +10,7 @@ WORDS = {
     Outcome.SIGNALLED: "died by a signal",
     Outcome.RETRIED: "asked for a retry",
     Outcome.REJECTED: "rejected",
-    Outcome.INTERRUPTED: "stopped by fleet",
+    Outcome.INTERRUPTED: "stopped",
 }
 
 

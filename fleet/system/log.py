@@ -100,7 +100,7 @@ TABLE: dict[str, Line] = {
         blaming="job failed: {error_type} at {where} ({exit}) after {duration:.2f} s" + _COST,
     ),
     "job.signalled": _same(WARNING, "job died by {exit} after {duration:.2f} s" + _COST),
-    "job.stopped": _same(WARNING, "job stopped by fleet ({exit}) after {duration:.2f} s" + _COST),
+    "job.stopped": _same(WARNING, "job stopped ({exit}) after {duration:.2f} s" + _COST),
     "job.retried": _same(INFO, "job asked for a retry after {duration:.2f} s" + _COST),
     "job.rejected": _same(WARNING, "job rejected its message: {reason}" + _COST),
     "job.timed_out": _same(WARNING, "job timed out after {limit:g} s ({exit}, {duration:.2f} s)" + _COST),

@@ -12,8 +12,7 @@ from fleet.core.summary import ledger, phrase, totals
 def test_what_happened_is_named_and_counted() -> None:
     counts = Counts(received=24, succeeded=12, failed=1, timed_out=2, signalled=3, retried=4, rejected=5, stopped=6)
     assert phrase(counts) == (
-        "jobs: 12 succeeded, 4 asked for a retry, 5 rejected, "
-        "1 failed, 2 timed out, 3 died by a signal, 6 stopped by fleet"
+        "jobs: 12 succeeded, 4 asked for a retry, 5 rejected, 1 failed, 2 timed out, 3 died by a signal, 6 stopped"
     )
 
 
