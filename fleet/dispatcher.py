@@ -73,6 +73,7 @@ class Dispatcher:
             if self._ears.granted and not self._ears.leaving:
                 most, self._ears.granted = self._ears.granted, 0
                 self._receive(most)
+        log.tell_left_out()
 
     def _receive(self, most: int) -> None:
         """One long poll, and what it brings."""

@@ -4,10 +4,11 @@ import select
 import signal
 from math import ceil, inf
 
-from fleet.core.messages import Drain, Free, Grant, Plan, Report
-from fleet.system import processes, signals, stacks
+from fleet.core.messages import Drain, Free, Grant, Plan, Report, Tell
+from fleet.system import log, processes, signals, stacks
 from fleet.system.channel import Channel
 from fleet.system.clock import now
+from fleet.system.repeats import Fields
 from fleet.system.signals import Wakeup
 
 
@@ -39,6 +40,7 @@ class Ears:
         except ProcessLookupError:  # it has died since we have asked the kernel to tell us
             self._alone()
         processes.unblock_signals()
+        log.relay(self.tell)
 
     @property
     def blind(self) -> bool:
@@ -48,6 +50,10 @@ class Ears:
     def say(self, report: Report) -> None:
         """To the master."""
         self._channel.send(report)
+
+    def tell(self, event: str, fields: Fields) -> bool:
+        """A line of the log, to be told by the master; whether it will be."""
+        return not self.orphan and self._channel.send(Tell(event, dict(fields)))
 
     def wait(self, until: float) -> None:
         """Until something happens or the moment comes (seconds on our clock); then take in what has been said."""

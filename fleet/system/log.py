@@ -1,16 +1,17 @@
 """Events → lines on standard error. One table phrases them all; code elsewhere names an event and its fields.
 
-Text is for people, JSON (one object a line) for programs: both carry the same event, at the level the table
-says. A line is one write, so lines of different processes never mix. A log that nobody reads holds nobody up: its
-lines are lost, and counted (outlet.py). Trouble that is the same again and again is one line in ten seconds
-(repeats.py); at debug level all of it is told. Nothing here starts a thread or holds a lock, and nothing of it is
-shared with a logging library of the app's: whatever that does to its sinks, handlers and levels, these lines are
-written. Fields never hold message bodies or arguments.
+Text is for people, JSON (one object a line) for programs: both carry the same event, at the level the table says. A
+line is one write, so lines of different processes never mix. A log that nobody reads holds nobody up: its lines are
+lost, and counted (outlet.py). Trouble that is the same again and again is one line in ten seconds (repeats.py), and
+the master tells it for all its dispatchers; at debug level all of it is told. Nothing here starts a thread or holds a
+lock, and nothing of it is shared with a logging library of the app's: whatever that does to its sinks, handlers and
+levels, these lines are written. Fields never hold message bodies or arguments.
 """
 
 import json
 import logging
 import os
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -162,6 +163,7 @@ _before = ""
 _outlet: Outlet | None = None
 _lost = 0  # lines, since the log has had no room
 _repeats = Repeats()
+_relay: Callable[[str, Fields], bool] | None = None
 _program = logging.getLogger("fleet")
 
 
@@ -185,6 +187,12 @@ def begin() -> None:
         _outlet, _lost, _repeats = Outlet(2), 0, Repeats()
 
 
+def relay(elsewhere: Callable[[str, Fields], bool]) -> None:
+    """Have somebody else tell trouble that others of the pool may meet too; what he does not take is told here."""
+    global _relay
+    _relay = elsewhere
+
+
 def emit(event: str, /, **fields: Any) -> None:
     """Log one event of the table, with its fields.
 
@@ -205,14 +213,9 @@ def due(event: str, fields: Fields) -> Fields | None:
     return _repeats.due(event, str(fields[cause]), fields)
 
 
-def left_out() -> list[tuple[str, Fields]]:
-    """What was not told because it said the same, as the last of its events: nothing more will come."""
-    return _repeats.over(all_of_them=True)
-
-
 def tell_left_out() -> None:
-    """At the end."""
-    for event, fields in left_out():
+    """What was not told because it said the same, as the last of its events: nothing more will come."""
+    for event, fields in _repeats.over(all_of_them=True):
         _tell(event, fields)
 
 
@@ -224,7 +227,7 @@ def _tell(event: str, fields: Fields) -> None:
             _program.log(line.text, "%s", sentence, extra={"event": event, "fields": fields})
         return
     level = line.json if _as_json else line.text
-    if level < _threshold:
+    if level < _threshold or (_relay and line.cause and _threshold > DEBUG and _relay(event, fields)):
         return
     if _lost:
         _own_up(_outlet)

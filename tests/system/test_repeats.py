@@ -72,6 +72,33 @@ def test_a_line_may_stand_for_several(clock: list[float], caplog: pytest.LogCapt
 
 
 @pytest.mark.usefixtures("clock")
+@pytest.mark.parametrize("taken", [True, False])
+@pytest.mark.parametrize("level", ["info", "debug"])
+def test_somebody_else_tells_it_for_all(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, level: str, taken: bool
+) -> None:
+    """But not what is this process's alone, and not at debug level, where nothing is left out."""
+    relayed: list[str] = []
+
+    def elsewhere(event: str, _fields: object) -> bool:
+        relayed.append(event)
+        return taken
+
+    for name in ("_outlet", "_threshold", "_as_json", "_relay"):
+        monkeypatch.setattr(log, name, getattr(log, name))
+    log.configure(level, "text")
+    log.relay(elsewhere)
+    for _ in range(3):
+        unsettled("no answer")
+    log.emit("pool.resumed")
+    log.tell_left_out()
+    told = capfd.readouterr().err
+    assert relayed == (["message.unsettled"] * 2 if level == "info" else [])
+    assert told.count("not deleted yet") == (3 if level == "debug" else 0 if taken else 2)
+    assert "resumed" in told
+
+
+@pytest.mark.usefixtures("clock")
 def test_other_events_are_told_however_often(caplog: pytest.LogCaptureFixture) -> None:
     for _ in range(3):
         log.emit("pool.resumed")
