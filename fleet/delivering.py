@@ -19,7 +19,7 @@ from fleet.core import delivery_events as on
 from fleet.core.delivery import Delivery, Phase, Rules
 from fleet.core.exits import Exit, Facts, Outcome, Settlement, Verdict, ended_badly
 from fleet.core.failure import Failure
-from fleet.core.messages import Denied, Held, Settled
+from fleet.core.messages import Denied, Healed, Held, LeaseLost, Settled, Troubled
 from fleet.core.queue import Message, QueueError, Trouble
 from fleet.returned import Returned, is_done, meant
 from fleet.system import processes
@@ -46,6 +46,7 @@ class Delivering:
         self.refusal: QueueError | None = None  # why the last request to settle was not done
         self._asked: Settlement | None = None  # what was asked for last
         self._denied = False  # the master was told that the delete is not allowed
+        self._in_trouble = False  # it was told that the queue does not answer as it should
         self.delay = 0  # seconds: of the release that was asked for
         self._delivery: Delivery
 
@@ -265,6 +266,7 @@ class Delivering:
                 self._bench.board.note(lease=0)  # as above, and it has been noticed
                 goes_on = self._delivery.phase is Phase.RUNNING
                 self._telling.say("lease.lost", then="; the job runs on" if goes_on else "")
+                self._ears.say(LeaseLost())
             case on.LimitReached(left):
                 self._bench.board.note(lease=0)  # no extend will come, and that is no hang
                 self._telling.say("lease.limit", left=left)
@@ -360,6 +362,7 @@ class Delivering:
             if final:
                 self._bench.board.note(lease=0)  # no extend will come, and that is no hang
             return on.ExtendFailed(now(), random.random(), final)
+        self._well()
         if now() < self._delivery.lease_until:  # else it is not ours any more, whatever SQS says
             self._bench.board.note(lease_until=before + seconds, lease=seconds)
         self._telling.say("lease.extended", seconds=seconds)
@@ -413,6 +416,7 @@ class Delivering:
             final = error.trouble in USELESS
             return on.SettleFailed(now(), random.random(), final, visible_at, denied, self._ears.ends_at)
         self.refusal = None
+        self._well()
         return on.SettleDone()
 
     @property
@@ -423,6 +427,15 @@ class Delivering:
         """A failed credential look-up is remembered by a session for ever; a new one may heal it."""
         if error.trouble is Trouble.SESSION:
             self._bench.renew()
+        if not self._in_trouble and error.trouble not in (Trouble.MESSAGE, Trouble.FINAL):
+            self._in_trouble = True
+            self._ears.say(Troubled(str(error)))
+
+    def _well(self) -> None:
+        """A call has succeeded."""
+        if self._in_trouble:
+            self._in_trouble = False
+            self._ears.say(Healed())
 
     def _end(self) -> None:
         """Say what became of the message."""

@@ -33,9 +33,10 @@ def run_out_of_memory(name: str) -> None:
     die(name)
 
 
-# Five minutes take less.
+# Five minutes take less, and so does one.
 
 insisting.LATE_DELETE = float(os.environ.get("LATE_DELETE", insisting.LATE_DELETE))
+insisting.DENIED_FOR = float(os.environ.get("DENIED_FOR", insisting.DENIED_FOR))
 lease.KEPT_FOR = float(os.environ.get("KEPT_FOR", lease.KEPT_FOR))
 
 

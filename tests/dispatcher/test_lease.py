@@ -4,6 +4,7 @@ import pytest
 
 from fleet.core.delivery import Rules
 from fleet.core.exits import Settlement
+from fleet.core.messages import Healed, LeaseLost, Troubled
 from fleet.core.queue import Trouble
 from tests.dispatcher.conftest import run
 from tests.support.workbench import GOOD, HANDLED, RETRY, World
@@ -194,3 +195,29 @@ def test_a_job_that_is_stopped_with_its_lease_is_not_said_to_run_on(world: World
     run(world, rules=Rules(kill_on_loss=True))
     (told,) = world.told("lease.lost")
     assert told["then"] == ""
+
+
+def of_trouble(world: World) -> list[object]:
+    """What the master is told of how the queue answers."""
+    return [each for each in world.ears.said if isinstance(each, Troubled | Healed | LeaseLost)]
+
+
+def test_the_master_is_told_of_trouble_once_and_of_its_end(world: World) -> None:
+    world.queue.fails["extend"] = [Trouble.PASSING, Trouble.SESSION, None, None, Trouble.PASSING, None]
+    world.ends(90.0, GOOD)
+    run(world)
+    assert of_trouble(world) == [Troubled("extend went wrong"), Healed()] * 2
+
+
+def test_the_master_is_told_which_leases_it_costs(world: World) -> None:
+    world.queue.fails["extend"] = [Trouble.PASSING] * 99
+    world.ends(30.0, GOOD)
+    run(world)
+    assert of_trouble(world) == [Troubled("extend went wrong"), LeaseLost(), Healed()], "its delete heals it"
+
+
+def test_what_is_wrong_with_a_handle_alone_is_no_trouble_with_the_queue(world: World) -> None:
+    world.queue.fails["extend"] = [Trouble.MESSAGE]
+    world.ends(12.0, GOOD)
+    run(world)
+    assert of_trouble(world) == []
