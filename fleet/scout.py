@@ -87,7 +87,7 @@ def _found(plan: Plan, master: Channel, queue: sqs.SqsQueue) -> bool:
 
 
 def _usable(plan: Plan, queue: sqs.SqsQueue) -> Usable:
-    if not plan.endpoint_url and (trouble := sqs.region_trouble(queue.region)):
+    if trouble := queue.region_trouble():
         raise QueueError(Trouble.USAGE, trouble)
     if plan.make_queue:
         sqs.make_with_dead_letter_queue(sqs.address(plan))

@@ -16,6 +16,7 @@ from typing import Any
 from fleet.core import variables
 from fleet.core.delivery_books import polled
 from fleet.core.names import RIGHT, is_code, short
+from fleet.core.queue_names import queue_name
 from fleet.core.resizing import MOST
 from fleet.core.sns import TOPIC
 from fleet.system import host
@@ -115,6 +116,7 @@ def _choice(*words: str) -> Check:
 
 
 _TEXT = Check(_text, right="a text that is not empty")
+_QUEUE = Check(lambda value: _text(value).rstrip("/"), bool, "a queue's name, URL or ARN")
 _URL = Check(_text, lambda value: bool(_WEB.match(value)), "a URL that begins with http:// or https://", "URL")
 _CODE = Check(_text, is_code, RIGHT, "MODULE:ATTR")
 _FLAG = Check(_yes, right="true or false")
@@ -140,7 +142,7 @@ def option(
 class Settings:
     """Every option of `fleet start`. Times are seconds."""
 
-    queue: str | None = option(None, _TEXT, "Queue name or URL.", short="-q")
+    queue: str | None = option(None, _QUEUE, "Queue name, URL or ARN.", short="-q")
     local: bool = option(False, _FLAG, "Use the embedded SQS server (extra fleet-sqs[local]).")
     local_port: int = option(9324, _PORT, "The embedded server's port, on loopback.")
     endpoint_url: str | None = option(None, _URL, "SQS endpoint, if not AWS's own.", shown="boto3's")
@@ -376,7 +378,7 @@ def _completed(values: dict[str, Any], app: str, wait_origin: str) -> Settings:
     if values["empty_for"] is None:
         values["empty_for"] = 2.0 if values["local"] else 60.0
     if values["name"] is None:
-        values["name"] = f"{short(app)}@{queue.rstrip('/').rsplit('/', 1)[-1]}" if queue else short(app)
+        values["name"] = f"{short(app)}@{queue_name(queue)}" if queue else short(app)
     if values["on_lease_lost"] is None:
         values["on_lease_lost"] = "kill" if queue and queue.endswith(".fifo") else "continue"
     values["retry_delay"] = values["retry_delay"] or ()

@@ -24,6 +24,7 @@ from fleet.system.sqs.sessions import SHORT_CALL, Address, Line, Sessions, addre
 from fleet.system.sqs.wire import Means
 
 __all__ = [
+    "GROUP",
     "SHORT_CALL",
     "Address",
     "Means",
@@ -31,9 +32,9 @@ __all__ = [
     "SqsQueue",
     "address",
     "make_with_dead_letter_queue",
-    "region_trouble",
 ]
 
+GROUP = "fleet"  # of messages that are sent to a FIFO queue without one
 READ_MARGIN = 10.0  # seconds on top of the wait time
 REMEMBERED = 60.0  # seconds for which a redrive policy is taken as read
 
@@ -51,7 +52,7 @@ class SqsQueue:
     ):
         """The beat of `means` is called between the calls of what takes more than one, too."""
         self._sessions = sessions
-        self._url = url or (sessions.address.queue if sessions.address.is_url else None)
+        self._url = url
         self._wait_time, self._short_call = wait_time, short_call
         self._long: Line | None = None
         self._short: Line | None = None
@@ -66,8 +67,14 @@ class SqsQueue:
     def url(self) -> str:
         """The queue's URL. Raises QueueError when it cannot be found."""
         if self._url is None:
-            self._url = self._call("GetQueueUrl", answers.queue_url, QueueName=self._sessions.address.name)
+            self._url = self._sessions.place.url or self._found()
         return self._url
+
+    def _found(self) -> str:
+        """By its name, in the account that its ARN says, else in our own. Raises QueueError."""
+        place = self._sessions.place
+        owner = {"QueueOwnerAWSAccountId": place.account} if place.account else {}
+        return self._call("GetQueueUrl", answers.queue_url, QueueName=place.name, **owner)
 
     @property
     def name(self) -> str:
@@ -84,8 +91,12 @@ class SqsQueue:
 
     @property
     def region(self) -> str | None:
-        """The region that requests are signed for."""
+        """The region that requests are signed for. Raises QueueError."""
         return self._sessions.region
+
+    def region_trouble(self) -> str | None:
+        """What is wrong with the region's name, if it is one of AWS's that is needed. Raises QueueError."""
+        return None if self._sessions.endpoint_url else region_trouble(self._sessions.region)
 
     def renew(self) -> None:
         """Forget session and lines: a failed credential look-up is remembered by botocore for ever."""
@@ -167,16 +178,25 @@ class SqsQueue:
         """See core/queue.py."""
         self._call("DeleteMessage", answers.nothing, QueueUrl=self.url, ReceiptHandle=message.handle)
 
-    def send(self, bodies: list[str]) -> int:
+    def send(self, bodies: list[str], group: str = "") -> int:
         """Send up to ten messages; returns how many SQS took. Raises QueueError when it refuses any."""
-        entries = [{"Id": str(number), "MessageBody": body} for number, body in enumerate(bodies)]
-        if self.url.endswith(".fifo"):
-            for entry in entries:
-                entry |= {"MessageGroupId": "fleet", "MessageDeduplicationId": uuid.uuid4().hex}
-        sent, refused = self._call("SendMessageBatch", answers.sent, QueueUrl=self.url, Entries=entries)
+        sent, refused = self.hand_in(bodies, group)
         if refused:
-            raise QueueError(Trouble.FINAL, f"queue {self._sessions.address.name!r} refused a message: {refused}")
+            raise QueueError(Trouble.FINAL, f"queue {self.name!r} refused a message: {refused}")
         return sent
+
+    def hand_in(self, bodies: list[str], group: str = "") -> tuple[int, str]:
+        """Send up to ten messages, of this group if one is given: how many SQS took, and why it refused one, if so.
+
+        Raises QueueError. On a FIFO queue, which needs a group, it is GROUP if none is given.
+        """
+        entries = [{"Id": str(number), "MessageBody": body} for number, body in enumerate(bodies)]
+        if self.name.endswith(".fifo"):
+            group = group or GROUP
+            entries = [entry | {"MessageDeduplicationId": uuid.uuid4().hex} for entry in entries]
+        if group:
+            entries = [entry | {"MessageGroupId": group} for entry in entries]
+        return self._call("SendMessageBatch", answers.sent, QueueUrl=self.url, Entries=entries)
 
     def depth(self) -> Depth:
         """See core/queue.py."""
@@ -229,7 +249,7 @@ class SqsQueue:
             return self
         if self._elsewhere is None or self._elsewhere.region != region:
             self._elsewhere = SqsQueue(
-                Sessions(replace(self._sessions.address, region=region)),
+                self._sessions.elsewhere(region),
                 short_call=self._short_call,
                 means=self._means,
             )
@@ -245,7 +265,7 @@ class SqsQueue:
     def create(self, attributes: dict[str, str]) -> None:
         """Make the queue if it is missing; one that is there keeps its attributes."""
         try:
-            self._url = self._call("GetQueueUrl", answers.queue_url, QueueName=self._sessions.address.name)
+            self._url = self._found()
         except QueueError as error:
             if error.trouble is not Trouble.GONE:
                 raise
@@ -268,7 +288,7 @@ class SqsQueue:
             return read(line.call(operation, arguments))
         except Exception as error:  # noqa: BLE001 - classified() knows them all
             address = self._sessions.address
-            raise classified(error, of or address.name, address.endpoint_url, operation) from None
+            raise classified(error, of or address.name, self._sessions.endpoint_url, operation) from None
 
 
 def make_with_dead_letter_queue(address: Address) -> None:

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from fleet.core.depth import Depth
 from fleet.core.queue import Message
+from fleet.system.sqs.errors import cleaned
 
 Answer = TypeVar("Answer")
 
@@ -74,7 +75,8 @@ def messages(answer: Any) -> list[Message]:
 def sent(answer: Any) -> tuple[int, str]:
     """Of SendMessageBatch: how many were taken, and why one was not."""
     refused = answer.get("Failed") or []
-    return len(answer.get("Successful") or []), str(refused[0].get("Code", "no reason")) if refused else ""
+    why = f"{refused[0].get('Code') or 'no reason'} {refused[0].get('Message') or ''}" if refused else ""
+    return len(answer.get("Successful") or []), cleaned(why)
 
 
 def depth(answer: Any) -> Depth:

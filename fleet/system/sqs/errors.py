@@ -73,7 +73,7 @@ def classified(error: Exception, queue: str, endpoint_url: str | None, call: str
             return QueueError(Trouble.USAGE, f"{name}: {error}")
         case e.NoRegionError():
             return QueueError(Trouble.USAGE, f"{name}: no region given; use --region or AWS_DEFAULT_REGION")
-        case e.InvalidRegionError() | e.EndpointProviderError():
+        case e.InvalidRegionError() | e.EndpointProviderError() | e.EndpointVariantError() | e.InvalidConfigError():
             return QueueError(Trouble.USAGE, f"{name}: {error}")
         case e.ProxyConnectionError():  # botocore also says so of a proxy that has passed the request on, and hangs up
             text = f"{name}: {where} cannot be reached ({type(error).__name__})"

@@ -1,48 +1,53 @@
 """Where the queue is, and lines to it: region, credentials, endpoint, time-outs, proxies."""
 
 import difflib
-import re
+import functools
+import os
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from fleet.core.messages import Plan
 from fleet.core.queue import QueueError, Trouble
+from fleet.core.queue_names import queue_name
 from fleet.system.sqs.errors import classified
+from fleet.system.sqs.places import Place, place
 from fleet.system.sqs.proxied import Client
 from fleet.system.sqs.wire import Means, NoKeys, Site, Wire, rehearse
 
 SHORT_CALL = 5.0  # seconds, at most
+FIRST_REGION = "us-east-1"
+FIPS_BEFORE, FIPS_BEHIND = "fips-", "-fips"  # around the names of some regions: botocore takes it for a wish
 KEYS_CALL = 3.0  # seconds: a call for credentials; a dispatcher may have to renew them with a job in hand
-_REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-\d+")
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where the queue is. `queue` is a name or a URL; None for the rest means boto3's own choice."""
+    """Where the queue is. `queue` is a name, a URL or an ARN; None for the rest means that, or boto3's own choice.
+
+    `direct`: no proxy is between us, whatever the environment says.
+    """
 
     queue: str
     region: str | None = None
     endpoint_url: str | None = None
     access_key: str | None = field(default=None, repr=False)
     secret_key: str | None = field(default=None, repr=False)
+    direct: bool = False
 
     @property
     def name(self) -> str:
-        """The queue's name: the URL's last segment."""
-        return self.queue.rstrip("/").rsplit("/", 1)[-1]
-
-    @property
-    def is_url(self) -> bool:
-        """Whether the queue was given as a URL."""
-        return "://" in self.queue
+        """The queue's name: the last part of its URL or ARN."""
+        return queue_name(self.queue)
 
 
 def address(plan: Plan) -> Address:
-    """Where the plan's queue is."""
-    return Address(plan.queue, plan.region, plan.endpoint_url, plan.access_key, plan.secret_key)
+    """Where the plan's queue is. On the embedded server it is the queue of that name, wherever that is else."""
+    local = plan.make_queue
+    queue = queue_name(plan.queue) if local else plan.queue
+    return Address(queue, plan.region, plan.endpoint_url, plan.access_key, plan.secret_key, direct=local)
 
 
 def region_trouble(region: str | None) -> str | None:
@@ -116,21 +121,45 @@ class Sessions:
         """A new session: a failed credential look-up is remembered by the old one for ever."""
         return Sessions(self.address, self._site)
 
+    @functools.cached_property
+    def place(self) -> Place:
+        """Where the queue is, by its name. Raises QueueError for what names none, or contradicts the region given."""
+        partitions = self._session.get_component("data_loader").load_data("partitions")["partitions"]
+        try:
+            found = place(self.address.queue, partitions, ours=self.address.endpoint_url is not None)
+        except ValueError as error:
+            raise QueueError(Trouble.USAGE, f"queue {self.address.queue!r}: {error}") from None
+        given = (self.address.region or "").removeprefix(FIPS_BEFORE).removesuffix(FIPS_BEHIND)
+        if given and found.region and given != found.region:
+            what = "ARN" if found.account else "URL"
+            text = f"queue {self.address.queue!r}: its {what} says region {found.region}, and --region {given}"
+            raise QueueError(Trouble.USAGE, f"{text}; leave --region away, or name the queue that is meant")
+        return found
+
+    @property
+    def endpoint_url(self) -> str | None:
+        """The endpoint that is asked for: by the option, else by the queue's URL; None for botocore's own choice."""
+        return self.address.endpoint_url or self.place.endpoint_url
+
+    def elsewhere(self, region: str) -> "Sessions":
+        """For another region: at an SQS server of one's own the endpoint is the same, at AWS it is that region's."""
+        own = self.place.endpoint_url if self.place.region is None else None
+        endpoint_url = self.address.endpoint_url or own
+        return Sessions(replace(self.address, queue=self.place.name, region=region, endpoint_url=endpoint_url))
+
     @property
     def region(self) -> str | None:
-        """The region: as given, as boto3 finds it, as the queue's URL says. Raises QueueError."""
+        """The region: as given, as the queue's URL or ARN says, as boto3 finds it. Raises QueueError."""
         from botocore.exceptions import BotoCoreError
 
         try:
-            region: str | None = self.address.region or self._session.get_config_variable("region")
+            region = self.address.region or self.place.region or self._session.get_config_variable("region")
         except BotoCoreError as error:
             raise classified(error, self.address.name, self.address.endpoint_url) from None
-        if not region and self.address.is_url:
-            found = _REGION.search(self.address.queue)
-            region = found and found.group()
-        if not region and self.address.endpoint_url:
-            region = "us-east-1"  # an endpoint of one's own needs a name to sign with, no more
-        return region
+        if region:
+            return str(region)
+        # An endpoint of one's own needs a name to sign with, no more; queue.amazonaws.com is in the first region.
+        return FIRST_REGION if self.endpoint_url or self.place.url else None
 
     def line(self, read_timeout: float, connect_timeout: float = SHORT_CALL, means: Means | None = None) -> Line:
         """A line of its own, with one connection, made at the first call. Raises QueueError."""
@@ -142,22 +171,31 @@ class Sessions:
         except ValueError as error:  # not a URL
             raise QueueError(Trouble.USAGE, f"queue {self.address.name!r}: {error}") from None
         except Exception as error:  # noqa: BLE001 - botocore has no common base for what can be wrong here
-            raise classified(error, self.address.name, self.address.endpoint_url) from None
+            raise classified(error, self.address.name, self.endpoint_url) from None
 
     def _found(self) -> Site:
-        """Where botocore would send requests: its rules for regions, partitions and endpoints are its own."""
+        """Where botocore would send requests: its rules for regions, partitions and endpoints are its own.
+
+        A client's `meta.endpoint_url` is by older rules, which it uses no more: for ISO regions it is another one.
+        What it does use can be seen of a URL that it signs.
+        """
         from botocore.utils import get_environ_proxies
 
         client = self._client(1, 1, aws_access_key_id="none", aws_secret_access_key="none")  # noqa: S106 - asks nobody
-        url = client.meta.endpoint_url
-        proxy = get_environ_proxies(url).get(urlsplit(url).scheme)
-        return Site(url, client.meta.region_name, self._trust() if url.startswith("https:") else None, bool(proxy))
+        parts = urlsplit(client.generate_presigned_url("list_queues"))
+        url = f"{parts.scheme}://{parts.netloc}{parts.path}"
+        proxied = not self.address.direct and bool(get_environ_proxies(url).get(parts.scheme))
+        return Site(url, client.meta.region_name, self._trust() if parts.scheme == "https" else None, proxied)
 
     def _trust(self) -> ssl.SSLContext:
-        """AWS_CA_BUNDLE or the profile's ca_bundle, else the authorities that botocore trusts."""
+        """AWS_CA_BUNDLE or the profile's ca_bundle, REQUESTS_CA_BUNDLE, else the authorities that botocore trusts.
+
+        As boto3; but a variable that is empty is none, and not leave to trust everybody, as it was to older ones.
+        """
         from botocore.httpsession import get_cert_path
 
-        bundle = self._session.get_config_variable("ca_bundle") or get_cert_path(True)
+        bundle = self._session.get_config_variable("ca_bundle") or os.environ.get("REQUESTS_CA_BUNDLE")
+        bundle = bundle or get_cert_path(True)
         try:
             return ssl.create_default_context(cafile=bundle)
         except OSError as error:  # ssl's own errors are such, too
@@ -187,5 +225,5 @@ class Sessions:
             user_agent_extra="fleet",
         )
         return self._session.create_client(
-            "sqs", region_name=self.region, endpoint_url=self.address.endpoint_url, config=config, **keys
+            "sqs", region_name=self.region, endpoint_url=self.endpoint_url, config=config, **keys
         )

@@ -1,0 +1,15 @@
+"""How a queue is named: by its name, its URL or its ARN."""
+
+ARN = "arn:"
+
+
+def is_url(queue: str) -> bool:
+    """Whether it is a URL."""
+    return "://" in queue
+
+
+def queue_name(queue: str) -> str:
+    """The queue's own name: the last part of its URL or ARN."""
+    if is_url(queue):
+        return queue.partition("://")[2].partition("/")[2].rstrip("/").rpartition("/")[2]
+    return queue.rpartition(":")[2] if queue.startswith(ARN) else queue
