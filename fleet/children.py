@@ -91,6 +91,7 @@ class Children:
         self._before = frozenset(processes.children())  # not ours to judge
         self._mark = uuid.uuid4().hex  # on all that descends from our helpers
         self._queue_url = plan.queue
+        self.dead_letters = ""  # the name of the dead-letter queue, if there is one
         self.trace = ""  # the app's own traceback, if its import raised
 
     # Dispatchers.
@@ -257,8 +258,8 @@ class Children:
                 for why in warnings:
                     log.emit("template.warned", why=why)
                 return [events.HelperReady(role)]
-            case Usable(url, advice):
-                self._queue_url = url
+            case Usable(url, advice, dead_letters):
+                self._queue_url, self.dead_letters = url, dead_letters
                 log.emit("queue.usable", queue=self._plan.queue)
                 for why in advice:
                     log.emit("queue.warned", queue=self._plan.queue, why=why)

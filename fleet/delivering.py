@@ -17,7 +17,7 @@ from fleet import job, job_errors
 from fleet.core import delivery as core
 from fleet.core import delivery_events as on
 from fleet.core.delivery import Delivery, Phase, Rules
-from fleet.core.exits import Exit, Facts, Outcome, Settlement, Verdict, ended_badly
+from fleet.core.exits import Exit, Facts, Outcome, Settlement, Verdict, ended_badly, is_redriven
 from fleet.core.failure import Failure
 from fleet.core.messages import Denied, Healed, Held, LeaseLost, Settled, Troubled
 from fleet.core.queue import Message, QueueError, Trouble
@@ -458,6 +458,7 @@ class Delivering:
                 hidden_for=round(max(0.0, rest.get(how, 0.0)), 1),
                 max_rss_mib=used,
                 unconfirmed=how is Settlement.LEAVE and self._delete_failed,
+                redriven=is_redriven(how, facts),
             )
         )
         self._telling.say(f"message.{how.value}", why=why, delay=self.delay)

@@ -51,14 +51,14 @@ class Display:
             longest_stop=pool.config.longest_stop,
         )
 
-    def ended(self, pool: Pool, end: End) -> None:
-        """The ledger, and why it ended."""
+    def ended(self, pool: Pool, end: End, dead_letters: str) -> None:
+        """The ledger, and why it ended. `dead_letters`: the name of the dead-letter queue, empty if not known."""
         if end.code in STILLBORN and not self._began:
             return
         counts = pool.counts
         log.tell_left_out()
         ledger = summary.ledger(counts)
-        log.emit("drain.finished", **ledger)
+        log.emit("drain.finished", **ledger, redriven=summary.redriven(counts, dead_letters))
         log.emit(
             "master.stopped",
             name=self._plan.name,

@@ -84,7 +84,7 @@ class Master:
             self._children.dismiss_helpers()
         self._health.tell(self._pool, last=True)
         end = self._pool.end or End(1, "the pool ended without a reason")
-        self._display.ended(self._pool, end)
+        self._display.ended(self._pool, end, self._children.dead_letters)
         return end, self._children.trace
 
     # Wait.

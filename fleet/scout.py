@@ -98,7 +98,7 @@ def _usable(plan: Plan, queue: sqs.SqsQueue) -> Usable:
     found += advice.on_visibility(plan.visibility)
     found += advice.on_retry_delay(plan.queue, plan.retry_delay)
     found += advice.on_topics(plan.body, plan.sns_topics, verified=plan.sns_verify)
-    return Usable(queue.url, found)
+    return Usable(queue.url, found, "" if limit is None else queue.dead_letters_name())
 
 
 def _on_dead_letters(plan: Plan, queue: sqs.SqsQueue, limit: int | None) -> list[str]:

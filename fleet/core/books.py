@@ -111,6 +111,8 @@ class Counts:
     released: int = 0
     dead_lettered: int = 0
     left: int = 0
+    left_last: int = 0  # of the left, and of the released, on their last attempt: the queue dead-letters them
+    released_last: int = 0
     succeeded: int = 0
     retried: int = 0
     rejected: int = 0

@@ -204,6 +204,11 @@ def _crash_delay(facts: Facts, policy: Policy, luck: float) -> float:
     return float(min(facts.lease, CRASH_DELAY * 2 ** min(facts.attempt - 1, 16)))
 
 
+def is_redriven(settlement: Settlement, facts: Facts) -> bool:
+    """Whether the queue itself moves the message to its dead-letter queue when it is received next."""
+    return settlement in (Settlement.LEAVE, Settlement.RELEASE) and facts.last and facts.has_dead_letter_queue
+
+
 def ended_badly(what: Outcome | None, settlement: Settlement, facts: Facts) -> bool:
     """Whether this message came to a bad end here (exit 6 of --until-empty)."""
     if settlement is Settlement.DEAD_LETTER or what is Outcome.REJECTED:

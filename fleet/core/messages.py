@@ -174,7 +174,8 @@ class Settled:
     `starved`: the host had no process to give to the job. `lease_lost`: others may have got the message too.
     `hidden_for`: seconds until somebody can receive the message again. `max_rss_mib`: what the job needed.
     `place`: which of the messages that one poll brought. `unconfirmed`: it is left because its delete was asked for in
-    vain, by a queue that exists: what is done may be done again.
+    vain, by a queue that exists: what is done may be done again. `redriven`: the queue itself dead-letters it at
+    its next receive.
     """
 
     settlement: Settlement
@@ -187,6 +188,7 @@ class Settled:
     max_rss_mib: float | None = None
     place: int = 0
     unconfirmed: bool = False
+    redriven: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,10 +242,14 @@ class Late:
 
 @dataclass(frozen=True, slots=True)
 class Usable:
-    """The queue answers; `advice` is what its settings will make people suffer from."""
+    """The queue answers; `advice` is what its settings will make people suffer from.
+
+    `dead_letters`: the name of its dead-letter queue, empty without one.
+    """
 
     url: str
     advice: list[str]
+    dead_letters: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from typing import assert_never
 from fleet.core import denials, emptiness, polling, restarts, sizing, slots
 from fleet.core.books import Counts, Illegal, Phase, Pool, with_slot
 from fleet.core.events import Effect, Log
+from fleet.core.exits import Settlement
 from fleet.core.messages import (
     Denied,
     Empty,
@@ -136,6 +137,9 @@ def _expect_message(slot: Slot, place: int) -> None:
 
 def _booked(counts: Counts, report: Settled) -> Counts:
     counts = booked(counts, report.settlement)
+    if report.redriven:
+        name = "left_last" if report.settlement is Settlement.LEAVE else "released_last"
+        counts = replace(counts, **{name: getattr(counts, name) + 1})
     if report.outcome is not None:
         counts = replace(counts, **{report.outcome.value: getattr(counts, report.outcome.value) + 1})
     return replace(

@@ -19,6 +19,16 @@ def ledger(counts: Counts) -> dict[str, int]:
     return {name: getattr(counts, name) for name in ("received", "deleted", "released", "dead_lettered", "left")}
 
 
+def redriven(counts: Counts, dead_letters: str) -> str:
+    """Of what is not settled for good: how many the queue itself moves to that dead-letter queue."""
+    many = counts.left_last + counts.released_last
+    if not many:
+        return ""
+    which = "of them" if not counts.released_last else "of these and of the released"
+    verb = "goes" if many == 1 else "go"
+    return f" ({many} {which} {verb} to {dead_letters or 'the dead-letter queue'})"
+
+
 def totals(counts: Counts) -> dict[str, int]:
     """How many jobs ended how, by the last word of the event that told it."""
     return {outcome.value: getattr(counts, outcome.value) for outcome in Outcome}

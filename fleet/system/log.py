@@ -151,7 +151,8 @@ TABLE: dict[str, Line] = {
     "drain.started": _same(INFO, "stopping ({how}): {why}; {waits}"),
     "drain.finished": _same(
         INFO,
-        "received {received} = deleted {deleted} + released {released} + dead-lettered {dead_lettered} + left {left}",
+        "received {received} = deleted {deleted} + released {released} + dead-lettered {dead_lettered} + left {left}"
+        "{redriven}",
     ),
 }
 

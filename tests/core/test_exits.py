@@ -18,6 +18,7 @@ from fleet.core.exits import (
     Verdict,
     ended_badly,
     from_siginfo,
+    is_redriven,
     outcome,
     stopped_from_outside,
     verdict,
@@ -360,3 +361,12 @@ def test_the_words_of_the_log() -> None:
     words = ["succeeded", "retried", "rejected", "failed", "timed_out", "signalled", "stopped"]
     assert [what.value for what in Outcome] == words
     assert [how.value for how in Settlement] == ["deleted", "released", "dead_lettered", "left"]
+
+
+@pytest.mark.parametrize("settlement", Settlement)
+@pytest.mark.parametrize("attempt", [2, 3])
+@pytest.mark.parametrize("limit", [None, 3])
+def test_what_the_queue_dead_letters_itself(settlement: Settlement, attempt: int, limit: int | None) -> None:
+    facts = Facts(attempt=attempt, limit=limit, has_dead_letter_queue=limit is not None)
+    still_there = settlement in (Settlement.LEAVE, Settlement.RELEASE)
+    assert is_redriven(settlement, facts) is (still_there and limit == 3 and attempt == 3)

@@ -2,11 +2,12 @@
 
 from dataclasses import fields
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from fleet.core.books import Counts
-from fleet.core.summary import ledger, phrase, totals
+from fleet.core.summary import ledger, phrase, redriven, totals
 
 
 def test_what_happened_is_named_and_counted() -> None:
@@ -36,3 +37,17 @@ def test_the_ledger_is_all_that_became_of_messages() -> None:
     counts = Counts(received=7, deleted=1, released=2, dead_lettered=1, left=3, succeeded=5)
     assert ledger(counts) == {"received": 7, "deleted": 1, "released": 2, "dead_lettered": 1, "left": 3}
     assert counts.in_hand == 0
+
+
+@pytest.mark.parametrize(
+    ("counts", "said"),
+    [
+        (Counts(left=3), ""),
+        (Counts(left=3, left_last=1), " (1 of them goes to jobs-dlq)"),
+        (Counts(left=3, left_last=3), " (3 of them go to jobs-dlq)"),
+        (Counts(left=3, released=2, left_last=1, released_last=1), " (2 of these and of the released go to jobs-dlq)"),
+    ],
+)
+def test_where_the_left_go(counts: Counts, said: str) -> None:
+    assert redriven(counts, "jobs-dlq") == said
+    assert redriven(counts, "") == said.replace("jobs-dlq", "the dead-letter queue")

@@ -297,6 +297,12 @@ def test_a_message_that_ended_badly_is_told_at_the_end(start: StartPool, queue: 
     queue.send("attempts fail x/task", "attempts retry 0/task")
     pool = start("--retry-delay", "0", *UNTIL_EMPTY, app=APP, expected=LOUD)
     assert pool.wait(60) == 0
+    last = LiveQueue.fresh(queue.server, limit=1)
+    last.send("fail x", "task")
+    pool = start(*UNTIL_EMPTY, "--visibility-timeout", "2", queue=last, app=APP, expected=BAD)
+    assert pool.wait(60) == 6
+    ledger = f"received 2 = deleted 1 + released 0 + dead-lettered 0 + left 1 (1 of them goes to {last.name}-dlq)"
+    assert [event["message"] for event in pool.events("drain.finished")] == [ledger]
     queue.send("fail x")
     pool = start("--delete-failed", *UNTIL_EMPTY, app=APP, expected=BAD)
     assert pool.wait(60) == 6
