@@ -125,9 +125,11 @@ def _status(work: Work, part: Part, error: BaseException | None) -> int:
 
 def _ended(work: Work, code: int) -> bool:
     """What a program's end does. False: something that user code counts on could not be done."""
-    since = now()
+    since = 0.0
 
     def waits(what: str) -> None:
+        nonlocal since
+        since = since or now()
         work.slip.write(result=code, waits=what, since=since)
 
     whole = job_end.finish(waits, _ignored)

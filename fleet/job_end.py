@@ -4,7 +4,7 @@ In CPython's order (Py_FinalizeEx), the same from 3.11 to 3.14: first what has b
 workers of concurrent.futures end there), then every thread that is no daemon, then the exit functions, then files.
 The interpreter itself is not torn down: most of it is memory that a job shares with its dispatcher.
 
-What was registered or buffered before the fork is not the job's: `begin` forgets it, `finish` does the standard
+What was registered or buffered before the fork is not the job's: `forget` takes it away, `finish` does the standard
 library's own part of it.
 """
 
@@ -23,10 +23,10 @@ Ignored = Callable[[BaseException], None]
 
 _loaded_before: frozenset[str] = frozenset()
 _kept: list[object] = []
-_OF_THE_LIBRARY = ("logging", "multiprocessing.util")  # their own exit functions, in the order of their registration
+_OF_THE_LIBRARY = ("logging", "multiprocessing.util")  # have registered exit functions of their own
 
 
-def begin() -> None:
+def forget() -> None:
     """In a fork child, before user code: nothing that others have registered is this process's to do."""
     global _loaded_before
     _loaded_before = frozenset(name for name in _OF_THE_LIBRARY if name in sys.modules)
@@ -35,8 +35,16 @@ def begin() -> None:
     _kept.append(finalize._registry)  # not given up: what only it holds would be finalized here and now
     finalize._registry, finalize._registered_with_atexit = {}, False
     _forget_records()
-    _begin_multiprocessing()
     pools.begin()
+
+
+def begin() -> None:
+    """In a process of user code: what multiprocessing does in a child that it forked itself, if the app uses it."""
+    util = sys.modules.get("multiprocessing.util")
+    if util is not None:
+        vars(sys.modules["multiprocessing.process"])["_children"] = set()  # else its end terminates the parent's
+        util._finalizer_registry.clear()
+        util._run_after_forkers()
 
 
 def finish(note: Note, ignored: Ignored) -> bool:
@@ -60,15 +68,6 @@ def _forget_records() -> None:
             handler.buffer = []
 
 
-def _begin_multiprocessing() -> None:
-    """What multiprocessing does in a child that it forked itself, if the app uses it."""
-    util = sys.modules.get("multiprocessing.util")
-    if util is not None:
-        vars(sys.modules["multiprocessing.process"])["_children"] = set()  # else its end terminates the parent's
-        util._finalizer_registry.clear()
-        util._run_after_forkers()
-
-
 # Threads.
 
 
@@ -76,6 +75,8 @@ def _end_threads(note: Note, ignored: Ignored) -> bool:
     """As threading._shutdown, which does not say what it waits for."""
     threading: Any = sys.modules.get("threading")
     if threading is None:
+        return True
+    if len(threading._active) == 1 and not threading._threading_atexits:
         return True
     if len(threading._active) > 1:
         note(_named("thread", _left(threading)))  # before the first that may wait
@@ -113,10 +114,12 @@ def _run_exit_functions(note: Note, ignored: Ignored) -> None:
     elif atexit._ncallbacks():
         note("its exit functions")
     atexit._run_exitfuncs()
-    for name in reversed(_OF_THE_LIBRARY):
-        if name in _loaded_before:
-            module: Any = sys.modules[name]
-            _done(module.shutdown if name == "logging" else module._exit_function, ignored)
+    if "multiprocessing.util" in _loaded_before:
+        _done(vars(sys.modules["multiprocessing.util"])["_exit_function"], ignored)
+    if "logging" in _loaded_before:
+        logging: Any = sys.modules["logging"]
+        if len(logging._handlerList) > 1:  # the first one is nobody's: it writes what finds no handler
+            _done(logging.shutdown, ignored)
 
 
 def _done(call: Callable[[], object], ignored: Ignored) -> bool:

@@ -10,13 +10,13 @@ import gc
 import os
 import stat
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from typing import Any
 
 _BUFFERED = (_io.BufferedWriter, _io.BufferedRandom, _io.BufferedRWPair)
 
 _inherited: list[Any] = []  # files that the app has opened at its import
-_known: frozenset[int] = frozenset()  # descriptors that were open before user code began
+_known: Collection[int] = ()  # descriptors that were open before user code began
 
 
 def take_stock() -> None:
@@ -28,11 +28,10 @@ def take_stock() -> None:
             _inherited.append(file)
 
 
-def begin(kept: Iterable[int] | None) -> None:
+def begin(kept: Collection[int] | None) -> None:
     """In a fork child, before user code. `kept`: what is open; None: look."""
     global _known
-    _known = frozenset(filter(_is_open, _open_descriptors()) if kept is None else kept)
-    line_buffer()
+    _known = list(filter(_is_open, _open_descriptors())) if kept is None else kept
 
 
 def line_buffer() -> None:

@@ -40,9 +40,15 @@ def introduce(message: Message, queue: str, slot: int, title: str) -> None:
 
 
 def forget_the_parents(keep_fds: Sequence[int] | None) -> None:
-    """What was registered, buffered or drawn before the fork is not this process's."""
-    job_end.begin()
+    """What was registered, buffered or drawn before the fork is not this process's.
+
+    A pool's dispatcher, which runs no user code, has done what can be done once: it would cost every job page faults.
+    """
+    if keep_fds is None:
+        job_end.forget()
+        outputs.line_buffer()
     outputs.begin(keep_fds)
+    job_end.begin()
     randomness.reseed()
 
 

@@ -22,7 +22,7 @@ from typing import NoReturn
 
 import setproctitle
 
-from fleet import app, job, outputs
+from fleet import app, job, job_end, outputs
 from fleet.bodies import Reading
 from fleet.core.delivery import Rules, first
 from fleet.core.exit_codes import APP_UNUSABLE, DONE, FAULT, NOTHING_TO_BE_HAD
@@ -176,6 +176,7 @@ class Template:
                 stacks.keep()
                 log.begin()
                 processes.become_subreaper()
+                job_end.forget()
                 Dispatcher(self._post(request, end)).run()
             code = DONE
         except OSError as error:

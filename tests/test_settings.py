@@ -43,6 +43,15 @@ def test_a_hook_has_to_have_time() -> None:
     assert load({}, {"FLEET_ON_FAILURE": "app:told"}, None).settings.on_failure == "app:told"
 
 
+def test_hooks_of_the_jobs_process() -> None:
+    with pytest.raises(SettingsError, match="--exit-timeout is 0: --job-exit"):
+        load({"job_exit": "app:end", "exit_timeout": "0"}, {}, None)
+    settings = load({"job_exit": "app:end"}, {"FLEET_JOB_INIT": "app:begin"}, None).settings
+    assert (settings.job_init, settings.job_exit) == ("app:begin", "app:end")
+    with pytest.raises(SettingsError, match="--job-init is 'begin'"):
+        load({"job_init": "begin"}, {}, None)
+
+
 def test_a_path_may_be_any_bytes() -> None:
     assert load({"health_file": "a\udcff"}, {}, None).settings.health_file == "a\udcff"
 

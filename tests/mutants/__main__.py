@@ -63,6 +63,9 @@ IN_MEMORY: dict[str, tuple[str, ...]] = {
     "dispatcher": ("tests/dispatcher",),
     "batch": ("tests/dispatcher",),
     "telling": ("tests/dispatcher",),
+    "returned": ("tests/dispatcher",),
+    "callables": ("tests/test_callables.py",),
+    "job_errors": ("tests/test_job_errors.py",),
 }
 IN_PROCESSES: dict[str, tuple[str, ...]] = dict.fromkeys(
     ("delivering", "dispatcher", "batch", "telling", "running", "job"),
