@@ -1,6 +1,8 @@
 """What all tests share: surroundings, SQS servers, queues on them, a limit on every test's time; that nothing stays."""
 
+import atexit
 import faulthandler
+import shutil
 import signal
 import tempfile
 from collections.abc import Generator, Iterator
@@ -27,9 +29,9 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", f"needs(what): of the machine: {', '.join(needs.NEEDS)}; without it a test is skipped"
     )
-    home = tempfile.TemporaryDirectory(prefix="fleet-tests-", ignore_cleanup_errors=True)
-    config.add_cleanup(home.cleanup)
-    inherited.put_away(Path(home.name))
+    home = tempfile.mkdtemp(prefix="fleet-tests-")
+    atexit.register(shutil.rmtree, home, ignore_errors=True)  # a worker of xdist ends without pytest's own clean-up
+    inherited.put_away(Path(home))
     signal.signal(signal.SIGTERM, _interrupt)
 
 
