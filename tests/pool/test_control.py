@@ -112,9 +112,9 @@ def test_a_client_that_does_not_read_its_answer(start: StartPool, home: Home, qu
     """Larger than the socket takes at once: the rest waits for the client, and nobody waits for the rest."""
     pool = start(workers=1)
     pool.wait_ready(1)
+    run_fleet(home, "scale", "400")
+    eventually(lambda: status(home)["desired"] == 400)
     with connect(socket_of(home)) as lazy:
-        run_fleet(home, "scale", "400")
-        eventually(lambda: status(home)["desired"] == 400)
         lazy.sendall(b'{"command": "status"}\n')
         queue.send("task")
         pool.wait_event("message.deleted")

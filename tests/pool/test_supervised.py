@@ -5,19 +5,22 @@ import signal
 import socket
 import subprocess
 import sys
-from pathlib import Path
 
 from tests.support.pool import APPS, Home, Launch, StartPool
 from tests.support.servers import LiveQueue
+
+LONGEST = 107  # bytes of a socket's address
 
 
 class Manager:
     """A service manager's end of NOTIFY_SOCKET."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, home: Home) -> None:
+        self.address = str(home.directory / "notify")
+        if len(os.fsencode(self.address)) > LONGEST:  # then as those do whose sockets are in no directory
+            self.address = f"@fleet-{home.mark}"
         self.end = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self.end.bind(str(path))
+        self.end.bind(self.address.replace("@fleet", "\0fleet"))
         self.end.settimeout(30)
         self.heard: list[dict[str, str]] = []
 
@@ -30,10 +33,10 @@ class Manager:
 
 
 def test_a_service_manager_is_told(start: StartPool, home: Home, queue: LiveQueue) -> None:
-    manager = Manager(home.directory / "notify")
+    manager = Manager(home)
     gate = home.gate("g")
     queue.send("hold g", "describe")
-    pool = start(workers=2, NOTIFY_SOCKET=str(manager.path), WATCHDOG_USEC="2000000")
+    pool = start(workers=2, NOTIFY_SOCKET=manager.address, WATCHDOG_USEC="2000000")
     assert int(manager.wait("EXTEND_TIMEOUT_USEC")["EXTEND_TIMEOUT_USEC"]) > 60_000_000
     manager.wait("READY", "1")
     home.trace.wait("started", 2)
@@ -52,11 +55,11 @@ def test_a_service_manager_is_told_how_long_the_pools_own_end_may_take(
     start: StartPool, home: Home, queue: LiveQueue
 ) -> None:
     """It counts from STOPPING=1; a stop that somebody asks for meanwhile is shorter."""
-    manager = Manager(home.directory / "notify")
+    manager = Manager(home)
     home.gate("never")
     queue.send("hold never")
     options = ("--max-seconds", "0.5", "--job-timeout", "600", "--drain-timeout", "0")
-    pool = start(*options, workers=1, NOTIFY_SOCKET=str(manager.path))
+    pool = start(*options, workers=1, NOTIFY_SOCKET=manager.address)
     home.trace.wait("started")
     assert int(manager.wait("STOPPING", "1")["EXTEND_TIMEOUT_USEC"]) > 600_000_000
     manager.heard.clear()
@@ -67,9 +70,9 @@ def test_a_service_manager_is_told_how_long_the_pools_own_end_may_take(
 
 
 def test_jobs_do_not_know_the_service_manager(start: StartPool, home: Home, queue: LiveQueue) -> None:
-    manager = Manager(home.directory / "notify")
+    manager = Manager(home)
     queue.send("environ")
-    start(workers=1, app="jobs:environ", NOTIFY_SOCKET=str(manager.path), WATCHDOG_USEC="60000000")
+    start(workers=1, app="jobs:environ", NOTIFY_SOCKET=manager.address, WATCHDOG_USEC="60000000")
     (line,) = home.trace.wait("environ")
     assert not {"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"} & set(line.detail)  # type: ignore[call-overload]
     manager.end.close()
@@ -82,8 +85,8 @@ def test_a_service_manager_that_is_gone_hurts_nobody(start: StartPool, home: Hom
 
 
 def test_a_watchdog_that_is_for_somebody_else(start: StartPool, home: Home) -> None:
-    manager = Manager(home.directory / "notify")
-    pool = start(workers=1, NOTIFY_SOCKET=str(manager.path), WATCHDOG_USEC="1000", WATCHDOG_PID="1")
+    manager = Manager(home)
+    pool = start(workers=1, NOTIFY_SOCKET=manager.address, WATCHDOG_USEC="1000", WATCHDOG_PID="1")
     pool.wait_ready(1)
     manager.wait("READY")
     pool.terminate()
