@@ -11,6 +11,8 @@ from types import FrameType
 
 import pytest
 
+from fleet.system import log
+from fleet.system.repeats import Repeats
 from tests.support import inherited, needs
 from tests.support.processes import children, end_families
 from tests.support.proxy import FaultProxy
@@ -88,6 +90,14 @@ def no_child_is_left() -> Iterator[None]:
     left = children() - before - RUNNING
     end_families(left)
     assert not left, f"children left behind: {left}"
+
+
+@pytest.fixture(autouse=True)
+def own_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test makes of this process's log, and what the log has said of late, is not the next one's."""
+    for name in ("_threshold", "_as_json", "_before", "_outlet", "_lost"):
+        monkeypatch.setattr(log, name, getattr(log, name))
+    monkeypatch.setattr(log, "_repeats", Repeats())
 
 
 @pytest.fixture(scope="session")

@@ -194,6 +194,7 @@ def small_memory(home: Home) -> Iterator[Path]:  # noqa: ARG001  # the group is 
         yield path
 
 
+@pytest.mark.needs("memory")
 def test_without_memory_for_one_more_job_no_message_is_taken(
     small_memory: Path, start: StartPool, home: Home, queue: LiveQueue
 ) -> None:
