@@ -2,7 +2,7 @@
 
     heard ── first of its cause, or the first after EVERY seconds ──▶ told, with the number left out since
        └──── else ──▶ left out, and counted
-    over ──── what was left out more than EVERY seconds ago, and nothing has come since
+    over ──── what was left out, EVERY seconds after the last line, though nothing has come since: a line too
 
 A cause is any text; two lines of the same cause say the same to a reader, whichever message they are about.
 """
@@ -34,12 +34,13 @@ def heard(causes: Causes, cause: str, now: float, times: int = 1) -> tuple[Cause
 
 
 def over(causes: Causes, now: float) -> tuple[Causes, list[tuple[str, int]]]:
-    """Forget causes whose time is over; returns those of which lines were left out, and how many."""
+    """Causes whose time is over, and how many lines of them were left out: told now; without any, forgotten."""
     old = {cause: known for cause, known in causes.items() if now >= known.told_at + EVERY}
     if not old:
         return causes, []
+    due = [(cause, known.left_out) for cause, known in old.items() if known.left_out]
     rest = {cause: known for cause, known in causes.items() if cause not in old}
-    return rest, [(cause, known.left_out) for cause, known in old.items() if known.left_out]
+    return rest | {cause: Heard(now) for cause, _ in due}, due
 
 
 def all_over(causes: Causes) -> list[tuple[str, int]]:

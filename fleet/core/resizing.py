@@ -57,4 +57,5 @@ def paused(pool: Pool, wanted: bool) -> Step:
     """Receive nothing more, or go on. What is in hand is finished either way."""
     if wanted is pool.paused:
         return pool, ()
-    return replace(pool, paused=wanted), (Log("pool.paused" if wanted else "pool.resumed", {}),)
+    # What was refused may be allowed meanwhile, and no poll would tell.
+    return replace(pool, paused=wanted, refused=None), (Log("pool.paused" if wanted else "pool.resumed", {}),)

@@ -335,8 +335,8 @@ class Account:
                 if to is not None and least <= to <= most:
                     self.held = True
                     self.wants(to, "an operator asked for it")
-            case Paused(wanted):
-                self.paused = wanted
+            case Paused(wanted) if wanted is not self.paused:
+                self.paused, self.refused = wanted, None
 
     def listens(self, now: float) -> None:
         """For the scout: it samples, unless it has orders or a queue to find; then it says each time that it tries."""

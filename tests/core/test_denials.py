@@ -8,7 +8,18 @@ import pytest
 from fleet.core import status
 from fleet.core.books import Phase, Role
 from fleet.core.estates import Estate
-from fleet.core.events import Died, Effect, GiveProbe, GiveWill, HelperDied, HelperReady, Probed, WillDenied, WillDone
+from fleet.core.events import (
+    Died,
+    Effect,
+    GiveProbe,
+    GiveWill,
+    HelperDied,
+    HelperReady,
+    Paused,
+    Probed,
+    WillDenied,
+    WillDone,
+)
 from fleet.core.exits import Exit, Outcome, Settlement
 from fleet.core.messages import Denied, Empty, Healed, LeaseLost, PollFailed, Received, Settled, Troubled
 from tests.core.story import DONE, FAILED, GRANT, KILLED, RELEASED, Story, running, sends, working
@@ -79,6 +90,20 @@ def test_a_poll_that_is_answered_starts_the_minute_anew(answer: Empty | Received
     story.says(poller(story), answer)
     story.tick(70.0)
     assert story.is_in(Phase.RUNNING)
+
+
+def test_a_pause_starts_the_minute_anew() -> None:
+    """Nothing is polled, so nobody knows whether it is refused still."""
+    story = running(2, max_jobs=100)
+    refused(story, 20.0)
+    story.happens(Paused(True))
+    story.tick(100.0)
+    story.happens(Paused(False))
+    assert story.is_in(Phase.RUNNING)
+    refused(story, 159.0)
+    assert story.is_in(Phase.RUNNING)
+    refused(story, 190.0)
+    assert story.code == 5
 
 
 def test_passing_trouble_in_between_heals_nothing() -> None:

@@ -31,8 +31,11 @@ def test_what_was_left_out_is_told_when_its_time_is_over_though_nothing_comes() 
     causes, _ = heard({}, "no answer", 100.0)
     causes, _ = heard(causes, "no answer", 101.0, 2)
     assert over(causes, 109.0) == (causes, [])
-    assert over(causes, 110.0) == ({}, [("no answer", 2)])
     assert all_over(causes) == [("no answer", 2)]
+    causes, due = over(causes, 110.0)
+    assert due == [("no answer", 2)]
+    assert heard(causes, "no answer", 119.0)[1] is None, "that was a line too"
+    assert over(causes, 120.0) == ({}, [])
 
 
 @given(LINES)
@@ -56,13 +59,18 @@ def test_every_line_is_told_or_counted_and_no_cause_is_told_twice_in_its_time(
 
 
 @given(LINES)
-def test_what_is_over_is_told_once(lines: list[tuple[str, float, int]]) -> None:
+def test_what_is_over_is_told_once_and_is_a_line_like_the_others(lines: list[tuple[str, float, int]]) -> None:
     causes: Causes = {}
     now, came, told = 0.0, 0, 0
+    last: dict[str, float] = {}
     for cause, pause, times in lines:
         now += pause
         came += times
-        causes, old = over(causes, now)
         causes, before = heard(causes, cause, now, times)
-        told += sum(more for _, more in old) + (0 if before is None else before + 1)
+        causes, old = over(causes, now)
+        due = [*old, *([] if before is None else [(cause, before + 1)])]
+        for each, count in due:
+            told += count
+            assert now >= last.get(each, -EVERY) + EVERY
+            last[each] = now
     assert told + sum(more for _, more in all_over(causes)) == came

@@ -111,6 +111,24 @@ def test_a_run_that_ends_by_itself_gives_denied_deletes_up(
     assert len(home.trace.bodies("done")) <= 2, "none is done again"
 
 
+@pytest.mark.parametrize("options", [(), ("--until-empty",), ("--batch-size", "3")])
+def test_a_stop_meanwhile(
+    start: StartPool, home: Home, queue: LiveQueue, proxy: FaultProxy, options: tuple[str, ...]
+) -> None:
+    """It is waited for no longer than a stop may take, and what is left is said: as yet nobody has given up."""
+    queue.send("task", "task")
+    refuse(proxy, "DeleteMessage", DENIED)
+    left = Expected(exit=8, errors=frozenset({"message.undeleted"}))
+    pool = start(*SHORT, *options, endpoint=proxy.endpoint, expected=left)
+    pool.wait_event("deletes.denied")
+    pool.wait_event("job.succeeded", count=1 if options[:1] == ("--batch-size",) else 2)
+    pool.terminate()
+    assert pool.wait(60) == 8
+    assert "not confirmed" in pool.events("master.stopped")[0]["message"]
+    assert not pool.events("dispatcher.hung")
+    assert len(home.trace.bodies("done")) <= 2
+
+
 def test_a_dispatcher_that_dies_with_a_denied_delete_changes_nothing(
     start: StartPool, home: Home, queue: LiveQueue, proxy: FaultProxy
 ) -> None:
