@@ -48,8 +48,13 @@ from fleet.system.clock import now
 from fleet.system.scoreboard import Record, Scoreboard
 
 MOST_EXITS = 256
+MOST_SAID = 300  # characters of an odd word in the log
 TO_DIE = 1.0  # seconds: what killed processes may take to be gone
 MODULES = {Role.TEMPLATE: "fleet.template", Role.SCOUT: "fleet.scout"}
+
+
+class Odd(Exception):
+    """A child has said what cannot be."""
 
 
 @dataclass(slots=True)
@@ -85,6 +90,7 @@ class Children:
         self._introduced: set[int] = set()  # pids that the template has still to name
         self._unnamed: dict[int, processes.Death] = {}  # ended before the template named them
         self._exits: dict[int, Exit] = {}  # of children that were not ours to start: jobs of dead dispatchers
+        self._distrusted: set[int | Role] = set()  # who said what makes no sense, and is killed for it
         self._mourned: list[Mourned] = []  # deaths that are no news until all that the dead have left is gone
         processes.become_subreaper()
         self._widowed = False  # a helper has died, and what it left is not gone yet
@@ -115,18 +121,41 @@ class Children:
     def forget(self, slot: int) -> None:
         """The slot is vacant: hang up on whoever had it."""
         self._asked.discard(slot)
+        self._distrusted.discard(slot)
         if end := self._channels.pop(slot, None):
             self._hang_up(end)
 
     def send(self, slot: int, order: Order) -> None:
-        """Say something to the slot's dispatcher."""
-        if slot in self._channels:
-            self._channels[slot].send(order)
+        """Say something to the slot's dispatcher. One that has no room for it has not listened for long."""
+        if slot in self._channels and not self._channels[slot].send(order):
+            self.distrust(slot, "it takes no orders")
 
     def signal(self, pid: int | None, number: int) -> None:
         """Send a signal to a dispatcher that is still ours."""
         if pid in self._pids:
             processes.kill(pid, number)
+
+    def distrust(self, source: int | Role, why: str) -> None:
+        """One that says what makes no sense is not listened to any more, and killed. Its death is a death like others.
+
+        Whatever it had in hand is settled by its record on the scoreboard.
+        """
+        if source in self._distrusted:
+            return
+        if isinstance(source, Role):
+            log.emit("helper.failed", role=source.value, why=why[:MOST_SAID])
+            end = self._helpers[source].channel if source in self._helpers else None
+            self.kill_helper(source)
+        else:
+            log.emit("dispatcher.failed", slot=source, error=why[:MOST_SAID])
+            end = self._channels.get(source)
+            for pid, slot in self._pids.items():
+                if slot == source:
+                    processes.kill(pid, signal.SIGKILL)
+        if end is not None:
+            self._distrusted.add(source)
+            self._unlisten(end.fileno())
+            end.mute()
 
     # Stacks.
 
@@ -163,6 +192,7 @@ class Children:
         finally:
             theirs.close()
         ours.send(self._plan)
+        self._distrusted.discard(role)
         self._helpers[role] = Helper(pid, ours)
         self._listen(ours, role)
 
@@ -204,12 +234,38 @@ class Children:
         """
         for helper in self._helpers.values():
             helper.channel.close()
-            processes.kill(helper.pid, signal.SIGKILL)
-            processes.await_child(helper.pid)
+            if processes.is_child(helper.pid):
+                processes.kill(helper.pid, signal.SIGKILL)
+                processes.await_end(helper.pid, TO_DIE)
         self._helpers.clear()
         deadline = now() + TO_DIE
         while (left := processes.sweep({*self._pids, *self._before}, ours=self._is_ours)) and now() < deadline:
             processes.await_end(left[0], deadline - now())
+
+    def hang_up_on_all(self) -> None:
+        """Dispatchers then do as after our death: they finish what they have, and leave. The helpers are of no use."""
+        for slot in list(self._channels):
+            self.forget(slot)
+        for pid in self._pids:  # as the kernel would: who is stopped wakes up
+            processes.kill(pid, signal.SIGCONT)
+        for helper in self._helpers.values():
+            helper.channel.close()
+            processes.kill(helper.pid, signal.SIGKILL)
+        self._helpers.clear()
+
+    def left(self) -> bool:
+        """Reap and sweep, without any news; whether there is still a dispatcher."""
+        while death := processes.dead_child():
+            processes.bury(death.pid)
+            self._pids.pop(death.pid, None)
+        processes.sweep({*self._pids, *self._before}, ours=self._is_ours)
+        return bool(self._pids)
+
+    def kill_all(self) -> None:
+        """SIGKILL to every dispatcher; `dismiss_helpers` waits for them."""
+        for pid in self._pids:
+            processes.kill(pid, signal.SIGKILL)
+        self._pids.clear()
 
     # What they say.
 
@@ -222,27 +278,55 @@ class Children:
         words = end.receive()
         if end.closed:
             self._unlisten(fd)
-        if isinstance(source, Role):
-            return [event for word in words for event in self._helper_said(source, word)]
-        for word in words:
-            if isinstance(word, Ready):
-                self._introduced_itself(source, word.pid)
-        return self._said(source, words)
+        happened = self._taken_in(source, words)
+        if end.garbled:
+            self.distrust(source, f"it said what is no word: {end.garbled}")
+        return happened
 
-    @staticmethod
-    def _said(slot: int, words: Sequence[Word]) -> list[Event]:
-        """A dispatcher's reports; what it has to tell is told."""
-        for word in words:
-            if isinstance(word, Tell):
-                log.emit(word.event, **word.fields)
-        return [events.Said(slot, word) for word in words if isinstance(word, Report)]
+    def _taken_in(self, source: int | Role, words: Sequence[Word], *, ended: bool = False) -> list[Event]:
+        """What words mean, up to one that cannot be. `ended`: they were said by one that has gone meanwhile."""
+        happened: list[Event] = []
+        try:
+            for word in words:
+                if isinstance(source, Role):
+                    happened += self._helper_said(source, word)
+                else:
+                    happened += self._dispatcher_said(source, word, ended)
+        except Odd as error:
+            self.distrust(source, f"it said what cannot be: {error}")
+        return happened
+
+    def _dispatcher_said(self, slot: int, word: Word, ended: bool) -> list[Event]:
+        match word:
+            case Tell(event, fields):
+                try:
+                    log.emit(event, **fields)
+                except Exception as error:  # noqa: BLE001 - an event or a field that there is not
+                    raise Odd(f"{event}: {type(error).__name__}: {error}") from None
+                return []
+            case Ready(pid) if not ended:
+                self._introduced_itself(slot, pid)
+                if death := self._unnamed.pop(pid, None):  # and it is dead already
+                    return [events.Said(slot, word), *self._ended(death)]
+        if not isinstance(word, Report):
+            raise Odd(f"a dispatcher's {type(word).__name__}")
+        return [events.Said(slot, word)]
 
     def _introduced_itself(self, slot: int, pid: int) -> None:
         """A dispatcher is ready, perhaps before the template has named it: then its name is no news any more."""
-        self._pids[pid] = slot
         if slot in self._asked:
+            self._check_new(pid)
+            self._pids[pid] = slot
             self._asked.discard(slot)
             self._introduced.add(pid)
+        elif self._pids.get(pid) != slot:
+            raise Odd(f"pid {pid} is not that of slot {slot}")
+
+    def _check_new(self, pid: int) -> None:
+        """A pid that we are told must be a child's of ours that nobody has told us yet. Raises Odd."""
+        others = {*self._pids, *(helper.pid for helper in self._helpers.values()), *self._before}
+        if pid in others or not (pid in self._unnamed or processes.is_child(pid)):
+            raise Odd(f"pid {pid} is no new dispatcher's")
 
     def _helper_said(self, role: Role, word: Word) -> list[Event]:
         match word:
@@ -284,7 +368,7 @@ class Children:
             case Trying():
                 pass
             case _:
-                raise ValueError(f"the {role.value} said {type(word).__name__}")
+                raise Odd(f"the {role.value}'s {type(word).__name__}")
         return [events.Heard()]
 
     def _named(self, slot: int, pid: int) -> list[Event]:
@@ -292,11 +376,17 @@ class Children:
         if pid in self._introduced:
             self._introduced.discard(pid)
             return []
+        if slot not in self._channels:  # given up meanwhile: it sees that its channel is closed
+            self._unnamed.pop(pid, None)
+            return []
+        if slot not in self._asked:
+            raise Odd(f"slot {slot} was not asked for")
+        self._check_new(pid)
         self._asked.discard(slot)
         death = self._unnamed.pop(pid, None)
-        if slot not in self._channels:  # given up meanwhile: it sees that its channel is closed
-            return []
         self._pids[pid] = slot
+        if slot in self._distrusted:  # it has said too much before it was named
+            processes.kill(pid, signal.SIGKILL)
         return [events.Spawned(slot, pid), *(self._ended(death) if death else [])]
 
     # Deaths.
@@ -323,7 +413,7 @@ class Children:
 
     def _helper_ended(self, role: Role, death: processes.Death) -> list[Event]:
         end = self._helpers[role].channel
-        said = [event for word in end.receive() for event in self._helper_said(role, word)]
+        said = self._taken_in(role, end.receive())
         self._hang_up(end)
         del self._helpers[role]
         self._widowed = True
@@ -343,7 +433,7 @@ class Children:
             processes.bury(death.pid)
         said: list[Event] = [events.Ended(slot)]
         if end := self._channels.pop(slot, None):
-            said += self._said(slot, end.receive())
+            said += self._taken_in(slot, end.receive(), ended=True)
             self._hang_up(end)
         self._mourned.append(Mourned(slot, death.exit, records))
         return said
@@ -424,3 +514,18 @@ class Children:
     def _hang_up(self, end: Channel) -> None:
         self._unlisten(end.fileno())
         end.close()
+
+
+def teller(event: Event) -> int | Role | None:
+    """Whose word it is: a slot's, a helper's, or nobody's."""
+    match event:
+        case events.Said(slot):
+            return slot
+        case events.HelperReady(role) | events.HelperFailed(role):
+            return role
+        case events.Heard() | events.Sampled() | events.WillDone():
+            return Role.SCOUT
+        case events.Spawned():
+            return Role.TEMPLATE
+        case _:
+            return None

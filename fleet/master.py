@@ -12,7 +12,7 @@ import socket
 from math import ceil, inf
 from typing import assert_never
 
-from fleet.children import Children
+from fleet.children import Children, teller
 from fleet.control import Control
 from fleet.core import books, events, pool, requests
 from fleet.core.books import Config, End, Level, Phase
@@ -22,6 +22,7 @@ from fleet.core.reconcile import wakes_at
 from fleet.core.requests import Request
 from fleet.core.slots import HOLDS_MESSAGE, State
 from fleet.display import Display
+from fleet.failing import Failing, attempted
 from fleet.health import HealthFile
 from fleet.supervised import Supervised
 from fleet.system import log, memory, scoreboard, signals, stacks
@@ -78,10 +79,13 @@ class Master:
                 self._listen()
                 self._supervised.tell(self._pool)
                 self._health.tell(self._pool)
+        except Exception as error:  # noqa: BLE001 - whatever it is: nobody may be left behind
+            acts = Failing(self._wakeup, self._control, self._children, self._supervised)
+            return acts.end(error, now() + self._pool.config.longest_stop), ""
         finally:
             signals.ignore_for_good()
-            self._control.close()
-            self._children.dismiss_helpers()
+            attempted(self._control.close)
+            attempted(self._children.dismiss_helpers)
         self._health.tell(self._pool, last=True)
         end = self._pool.end or End(1, "the pool ended without a reason")
         self._display.ended(self._pool, end, self._children.dead_letters)
@@ -153,7 +157,14 @@ class Master:
         moment = now()
         if isinstance(event, events.Tick):
             self._judged = moment
-        before, (self._pool, effects) = self._pool, pool.step(self._pool, event, moment, random.random())
+        before = self._pool
+        try:
+            self._pool, effects = pool.step(before, event, moment, random.random())
+        except Exception as error:  # the books are as they were: what a child's word cannot do is its own fault
+            if (source := teller(event)) is None:
+                raise
+            self._children.distrust(source, f"it said what cannot be: {event}: {type(error).__name__}: {error}")
+            return
         if before.phase is Phase.BOOTING and self._pool.phase is Phase.RUNNING:
             self._display.started(self._pool)
         if before.slots is not self._pool.slots:

@@ -46,6 +46,15 @@ class Supervised:
             self._drawn_at = moment
             self._draw(progress.draining(pool, moment))
 
+    def failing(self, seconds: float) -> None:
+        """The pool stops for a fault of its own, which takes so long at most."""
+        self._notifier.say(STOPPING=1, EXTEND_TIMEOUT_USEC=_microseconds(seconds + MARGIN))
+
+    def lives(self) -> None:
+        """The master is still there."""
+        if self._notifier.watchdog:
+            self._notifier.say(WATCHDOG=1)
+
     def _notify(self, pool: Pool, moment: float) -> None:
         if self._notifier.watchdog and moment >= self._alive_at + self._notifier.watchdog / 2:
             self._alive_at = moment

@@ -1,20 +1,37 @@
 """Carries words (core/messages.py) between two processes of a pool: a SOCK_SEQPACKET pair.
 
-One packet is one word: a JSON list of the class's name and its fields. Both ends are fleet's own and run no
-user code beside it, so a malformed packet is a fault of fleet and raises.
+One packet is one word: a JSON list of the class's name and its fields. Both ends are fleet's own, but the template
+and the dispatchers have imported the app, which may have changed what they say: a packet is taken for a word only if
+its fields are of the right types.
 """
 
+import contextlib
 import json
 import socket
 import struct
 from dataclasses import fields
-from typing import get_args
+from types import UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from fleet.core import messages
 from fleet.core.exits import Outcome, Settlement
 from fleet.core.messages import Word
 
+
+class Garbled(Exception):
+    """What came is no word."""
+
+
+def _types(hint: Any) -> tuple[type, ...]:
+    """What a field of that type may be after JSON."""
+    if get_origin(hint) in (Union, UnionType):
+        return tuple(each for part in get_args(hint) for each in _types(part))
+    kind = get_origin(hint) or hint
+    return (int, float) if kind is float else (kind,)
+
+
 _KINDS = {kind.__name__: (kind, tuple(field.name for field in fields(kind))) for kind in get_args(Word)}
+_TYPES = {kind: tuple(map(_types, get_type_hints(kind).values())) for kind, _ in _KINDS.values()}
 _LARGEST = 65_536
 _ONE_FD = socket.CMSG_LEN(struct.calcsize("i"))
 
@@ -44,6 +61,7 @@ class Channel:
     def __init__(self, end: socket.socket) -> None:
         self._socket = end
         self.closed = False
+        self.garbled = ""  # the last packet that was no word, and why not
         self.fds: list[int] = []  # those that came with words, oldest first
 
     def fileno(self) -> int:
@@ -54,6 +72,12 @@ class Channel:
         """Hang up."""
         self.closed = True
         self._socket.close()
+
+    def mute(self) -> None:
+        """Neither hear nor say anything more; the descriptor stays ours until `close`."""
+        self.closed = True
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
 
     def send(self, word: Word, fd: int | None = None, *, wait: bool = False) -> bool:
         """Say something; False when there is no room for it, and it is not said. Waits for room only if told to.
@@ -76,10 +100,14 @@ class Channel:
         return True
 
     def receive(self) -> list[Word]:
-        """Everything that has been said since the last call. Never waits."""
+        """Everything that has been said since the last call, or up to what is `garbled`. Never waits."""
         heard: list[Word] = []
         while not self.closed:
-            word = self._next(socket.MSG_DONTWAIT)
+            try:
+                word = self._next(socket.MSG_DONTWAIT)
+            except Garbled as error:
+                self.garbled = str(error)
+                break
             if word is None:
                 break
             heard.append(word)
@@ -105,6 +133,18 @@ class Channel:
 
 
 def _decoded(packet: bytes) -> Word:
+    """Raises Garbled."""
+    try:
+        word = _built(packet)
+        for field, types in zip(_KINDS[type(word).__name__][1], _TYPES[type(word)], strict=True):
+            if not isinstance(getattr(word, field), types):
+                raise TypeError(f"{field} is {getattr(word, field)!r}")
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise Garbled(f"{packet[:80]!r} ({type(error).__name__}: {str(error)[:80]})") from None
+    return word
+
+
+def _built(packet: bytes) -> Word:
     name, *values = json.loads(packet)
     match name:
         case "Settled":

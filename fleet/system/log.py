@@ -60,7 +60,7 @@ TABLE: dict[str, Line] = {
     ),
     "settings.warned": _same(WARNING, "{why}"),
     "master.stopped": _same(INFO, "pool {name} stopped after {seconds:.1f} s: {why}; {jobs}"),
-    "master.failed": _same(ERROR, "a fault of fleet itself, the pool stops: {error}"),
+    "master.failed": _same(ERROR, "a fault of fleet itself, the pool stops: {error} ({where})\n{traceback}"),
     "template.ready": _quiet("the app is imported ({seconds:.2f} s)"),
     "template.warned": _same(WARNING, "the app will not survive a fork well: {why}"),
     "spawn.failed": _same(WARNING, "no {who} could be started: {why}; next try in {retry_in:.1f} s"),

@@ -264,6 +264,15 @@ def bury_if_dead(pidfd: int) -> None:
         os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG)
 
 
+def is_child(pid: int) -> bool:
+    """Whether it is ours to wait for, alive or dead."""
+    try:
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except (OSError, OverflowError):  # nobody's, or no pid at all
+        return False
+    return pid > 0
+
+
 def has_children() -> bool:
     """Whether there is any child, alive or dead: one system call."""
     try:

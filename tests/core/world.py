@@ -264,13 +264,17 @@ class World:
     def heard(self, slot: int) -> list[Event]:
         channel = self.channels[slot]
         words, channel.words = channel.words, []
+        happened: list[Event] = []
         for word in words:
+            happened.append(Said(slot, word))
             if isinstance(word, Ready):
                 self.pids[word.pid] = slot
                 if slot in self.asked:
                     self.asked.discard(slot)
                     self.introduced.add(word.pid)
-        return [Said(slot, word) for word in words]
+                if how := self.unnamed.pop(word.pid, None):  # it is dead already
+                    happened += self.ended(word.pid, how)
+        return happened
 
     def helper_heard(self, role: Role) -> list[Event]:
         helper = self.helpers[role]

@@ -1,11 +1,14 @@
 """What two processes of a pool say to each other, as packets."""
 
+import json
 from collections.abc import Iterator
+from dataclasses import astuple, fields
+from typing import Any, get_args
 
 import pytest
 
-from fleet.core.exits import Settlement
-from fleet.core.messages import Execute, Word
+from fleet.core.exits import Outcome, Settlement
+from fleet.core.messages import Execute, Ready, Word
 from fleet.core.wills import AT_ONCE
 from fleet.system import channel
 from fleet.system.channel import Channel
@@ -35,6 +38,73 @@ def test_what_there_is_no_room_for_is_not_said(ends: tuple[Channel, Channel]) ->
     assert count > 2 * AT_ONCE
     assert len(ends[1].receive()) == count
     assert ends[0].send(LONG)
+
+
+ODD = (
+    b"rubbish",
+    b"\xff\xfe",
+    b"[]",
+    b"{}",
+    b"7",
+    b'"Ready"',
+    b'["Ready"]',
+    b'["Ready", 1, 2]',
+    b'["Ready", "1"]',
+    b'["Ready", null]',
+    b'["ready", 1]',
+    b'[["Ready"], 1]',
+    b'["Received", {}, 1]',
+    b'["Settled", "eaten", null, null, false]',
+    b'["Settled", "deleted", "", null, false]',
+    b'["Settled", "deleted", null, null, false, false, false, 0.0, null, "0"]',
+    b'["Counted", 1.5, 0, 0]',
+    b'["Ready", 1',
+    b"[" * 50_000,
+    b'["PollFailed", "' + b"x" * 100_000 + b'"]',
+)
+
+
+@pytest.mark.parametrize("packet", ODD, ids=lambda packet: packet[:20].decode(errors="replace"))
+def test_what_is_no_word_raises_nothing_and_is_told(ends: tuple[Channel, Channel], packet: bytes) -> None:
+    """What came before is heard; what comes after it, if anybody still wants to hear."""
+    ours, theirs = ends
+    ours.send(Ready(1))
+    ours._socket.send(packet)
+    ours.send(Ready(2))
+    assert theirs.receive() == [Ready(1)]
+    assert theirs.garbled
+    assert len(theirs.garbled) < 500
+    assert theirs.receive() == [Ready(2)]
+
+
+def test_one_that_is_muted_says_and_hears_nothing(ends: tuple[Channel, Channel]) -> None:
+    ours, theirs = ends
+    ours.send(Ready(1))
+    theirs.mute()
+    assert theirs.receive() == []
+    assert theirs.send(Ready(2))
+    assert ours.receive() == []
+    assert ours.closed
+
+
+def test_every_word_comes_as_it_was_said(ends: tuple[Channel, Channel]) -> None:
+    for kind in get_args(Word):
+        word = kind(*(EXAMPLES[field.type] for field in fields(kind) if field.default is field.default_factory))
+        assert ends[0].send(word)
+        (heard,) = ends[1].receive()
+        assert json.dumps(astuple(heard)) == json.dumps(astuple(word))  # a tuple comes as a list
+        assert type(heard) is kind
+
+
+EXAMPLES: dict[Any, object] = {
+    int: 1,
+    float: 2,
+    str: "s",
+    bool: True,
+    list[str]: ["a", "b"],
+    Settlement: Settlement.LEAVE,
+}
+EXAMPLES |= {dict[str, Any]: {"a": 1}, Outcome | None: Outcome.FAILED, float | None: 1.5}
 
 
 def test_who_is_gone_takes_everything(ends: tuple[Channel, Channel]) -> None:
