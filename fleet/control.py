@@ -37,12 +37,35 @@ class Client:
 class Control:
     """The listening socket and its clients, in the master's poll."""
 
-    def __init__(self, listener: socket.socket, poll: select.poll, answered: Answer) -> None:
-        """`answered` gives the line for a request; it may raise BadRequest."""
-        self._listener, self._poll, self._answered = listener, poll, answered
+    def __init__(
+        self, listener: socket.socket, held: socket.socket | None, poll: select.poll, answered: Answer
+    ) -> None:
+        """`answered` gives the line for a request; it may raise BadRequest.
+
+        `held`: the socket that holds the pool's name. Who connects to it asks for nothing: `on_knock` is called, then
+        it is hung up on.
+        """
+        self._listener, self._held, self._poll, self._answered = listener, held, poll, answered
+        self.on_knock: Callable[[], None] = lambda: None
         self._clients: dict[int, Client] = {}  # by descriptor, oldest first
         self._hears_at = -inf
-        poll.register(listener.fileno(), select.POLLIN)
+        self._hear_again()
+
+    def _listeners(self) -> list[socket.socket]:
+        return [self._listener] if self._held is None else [self._listener, self._held]
+
+    def _hear_again(self) -> None:
+        self._hears_at = -inf
+        for each in self._listeners():
+            self._poll.register(each.fileno(), select.POLLIN)
+
+    def replace_listener(self, listener: socket.socket) -> None:
+        """From now on clients come by this one."""
+        if self._hears_at == -inf:
+            self._poll.unregister(self._listener.fileno())
+            self._poll.register(listener.fileno(), select.POLLIN)
+        self._listener.close()
+        self._listener = listener
 
     def wakes_at(self) -> float:
         """The next moment at which time alone changes something, or infinity."""
@@ -51,11 +74,13 @@ class Control:
 
     def owns(self, fd: int) -> bool:
         """Whether the descriptor is ours to look at."""
-        return fd == self._listener.fileno() or fd in self._clients
+        return fd in self._clients or any(fd == each.fileno() for each in self._listeners())
 
     def look(self, fd: int) -> None:
         """Something has happened on a descriptor of ours."""
-        if fd == self._listener.fileno():
+        if self._held is not None and fd == self._held.fileno():
+            self._knocked(self._held)
+        elif fd == self._listener.fileno():
             self._accept()
         elif client := self._clients.get(fd):
             self._serve(client)
@@ -66,32 +91,45 @@ class Control:
         for client in [client for client in self._clients.values() if client.until <= moment]:
             self._hang_up(client)
         if self._hears_at != -inf and moment >= self._hears_at:
-            self._hears_at = -inf
-            self._poll.register(self._listener.fileno(), select.POLLIN)
+            self._hear_again()
 
     def close(self) -> None:
         """Hang up on all, and on the name."""
         for client in list(self._clients.values()):
             self._hang_up(client)
-        self._listener.close()
+        for each in self._listeners():
+            each.close()
 
     def _accept(self) -> None:
-        try:
-            end, _ = self._listener.accept()
-        except (BlockingIOError, ConnectionError):  # gone before we came
-            return
-        except OSError:  # no descriptor to be had: asking again at once would be a hot loop
-            self._hears_at = now() + DEAF
-            self._poll.unregister(self._listener.fileno())
-            return
-        end.setblocking(False)
-        if not _is_ours(end):
-            end.close()
+        end = self._accepted(self._listener)
+        if end is None:
             return
         if len(self._clients) >= MOST_CLIENTS:
             self._hang_up(next(iter(self._clients.values())))
         self._clients[end.fileno()] = Client(end, now() + PATIENCE)
         self._poll.register(end.fileno(), select.POLLIN)
+
+    def _knocked(self, held: socket.socket) -> None:
+        if end := self._accepted(held):
+            with end:
+                self.on_knock()
+
+    def _accepted(self, listener: socket.socket) -> socket.socket | None:
+        """The connection, if it is one of ours."""
+        try:
+            end, _ = listener.accept()
+        except (BlockingIOError, ConnectionError):  # gone before we came
+            return None
+        except OSError:  # no descriptor to be had: asking again at once would be a hot loop
+            self._hears_at = now() + DEAF
+            for each in self._listeners():
+                self._poll.unregister(each.fileno())
+            return None
+        end.setblocking(False)
+        if not _is_ours(end):
+            end.close()
+            return None
+        return end
 
     def _serve(self, client: Client) -> None:
         try:

@@ -10,6 +10,7 @@ import select
 import signal
 import socket
 from math import ceil, inf
+from pathlib import Path
 from typing import assert_never
 
 from fleet.children import Children, teller
@@ -24,9 +25,11 @@ from fleet.core.slots import HOLDS_MESSAGE, State
 from fleet.display import Display
 from fleet.failing import Failing, attempted
 from fleet.health import HealthFile
+from fleet.presence import Presence
 from fleet.supervised import Supervised
 from fleet.system import log, memory, scoreboard, signals, stacks
 from fleet.system.clock import now
+from fleet.system.rendezvous import Claim
 from fleet.system.scoreboard import Scoreboard
 from fleet.system.signals import Wakeup
 
@@ -42,8 +45,10 @@ class Master:
         plan: Plan,
         config: Config,
         listener: socket.socket,
+        ours: Claim,
         health: HealthFile,
         passed_fds: tuple[int, ...] = (),
+        others: tuple[Path, ...] = (),
     ) -> None:
         self._judged = now()
         self._pool = books.new(config)
@@ -60,7 +65,8 @@ class Master:
         self._supervised = Supervised(max(config.boot_timeout, plan.start_timeout))
         self._health = health
         self._asked: list[int] = []  # descriptors of the control socket on which something has happened
-        self._control = Control(listener, self._poll, self._answered)
+        self._control = Control(listener, ours.held, self._poll, self._answered)
+        self._presence = Presence(ours, self._control, others)
         self._memory = memory.Gauge()
         self._at_terminal = os.isatty(0)  # one that has hung up says that it is none
         self._children = Children(plan, self._poll, self._board, board_fd, passed_fds)
@@ -77,6 +83,7 @@ class Master:
                 for event in self._children.swept():
                     self._take(event)
                 self._listen()
+                self._presence.tend()
                 self._supervised.tell(self._pool)
                 self._health.tell(self._pool)
         except Exception as error:  # noqa: BLE001 - whatever it is: nobody may be left behind
@@ -96,7 +103,8 @@ class Master:
     def _wait(self) -> list[Event]:
         """Until something happens, or the next known deadline; a Tick comes last, when one has passed."""
         until = wakes_at(self._pool, self._judged)
-        beside = (self._control.wakes_at(), self._supervised.wakes_at(self._pool), self._health.wakes_at())
+        seen = (self._supervised.wakes_at(self._pool), self._health.wakes_at())
+        beside = (self._control.wakes_at(), self._presence.wakes_at(), *seen)
         wake = min(until, *beside)
         timeout = None if wake == inf else max(0, ceil((wake - now()) * 1000))
         happened: list[Event] = []

@@ -19,6 +19,7 @@ from fleet.core.names import malformed
 from fleet.settings import Settings, body_trouble, environment, warnings
 from fleet.system import log, processes, rendezvous
 from fleet.system.local import LocalServer
+from fleet.system.rendezvous import Claim
 
 
 @cli.command()
@@ -45,21 +46,23 @@ def start(
     log.configure(chosen.log_level, chosen.log_format)
     for why in warnings(environment()):
         log.emit("settings.warned", why=why)
-    listener = _listener(chosen)
+    ours, listener = _found_by(chosen)
     served = embedded(chosen) if chosen.local else None
     setproctitle.setproctitle(f"fleet: master {chosen.name}")
     from fleet.health import HealthFile
     from fleet.master import Master
 
-    passed = (served.lock_fd,) if served else ()
+    passed, others = ((served.lock_fd,), (served.lock,)) if served else ((), ())
     health = HealthFile(chosen.health_file)
-    end, trace = Master(_plan(chosen, app, queue, served), _config(chosen), listener, health, passed).run()
+    end, trace = Master(
+        _plan(chosen, app, queue, served), _config(chosen), listener, ours, health, passed, others
+    ).run()
     if end.code in (DONE, ENDED_BADLY, KILLED, UNCONFIRMED):
         return end.code
     raise Failure(end.code, end.why, trace)
 
 
-def _listener(chosen: Settings) -> socket.socket:
+def _found_by(chosen: Settings) -> tuple[Claim, socket.socket]:
     """The pool's name is ours until this process ends, and its clients find us."""
     name = chosen.name
     try:

@@ -72,11 +72,12 @@ class PortTaken(LocalError):
 class LocalServer:
     """A running server, and the right to it.
 
-    `lock_fd` is the shared lock, close-on-exec: the server stays while a copy of it is open anywhere.
+    `lock_fd` is the shared lock on `lock`, close-on-exec: the server stays while a copy of it is open anywhere.
     `started` says that this call started the server, `pid` is then its process: a child of the caller.
     """
 
     endpoint_url: str
+    lock: Path
     lock_fd: int
     started: bool
     pid: int | None
@@ -108,7 +109,7 @@ def use(port: int, state_dir: Path, runtime_dir: Path, timeout: float) -> LocalS
     except BaseException:  # whatever it is, Ctrl-C too, it goes on; only the lock must not be kept
         os.close(lock_fd)
         raise
-    return LocalServer(f"http://{HOST}:{port}", lock_fd, started=pid is not None, pid=pid)
+    return LocalServer(f"http://{HOST}:{port}", lock, lock_fd, started=pid is not None, pid=pid)
 
 
 def answering(port: int) -> str | None:

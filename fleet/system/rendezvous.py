@@ -2,6 +2,9 @@
 
 Whoever holds the lock is the pool; a socket whose lock nobody holds is what a killed master left. The lock's file says
 where the socket is. A path too long for a socket's address is reached through its directory's descriptor.
+
+Both may be removed by a clean-up while the pool runs: the name is also held as an abstract socket (abstract.py), and
+presence.py has the files made again.
 """
 
 import contextlib
@@ -14,10 +17,11 @@ import stat
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 from pathlib import Path
 
+from fleet.system import abstract
 from fleet.system.host import runtime_directory
 
 LONGEST = 60  # characters of a file's name; with its digest and what stands before it it fits a socket's address
@@ -38,8 +42,11 @@ class Claim:
     """A name that is ours: the lock's descriptor and file, and where the control socket shall be."""
 
     fd: int
+    name: str
     lock: Path
     control: Path
+    held: socket.socket | None = None
+    bound: tuple[int, int] | None = None  # device and inode of the control socket
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,28 +73,84 @@ def claim(name: str, control: str | None = None) -> Claim:
     """
     directory = runtime_directory()
     path = Path.cwd() / control if control else directory / f"{file_name(name)}.sock"
-    lock = directory / f"{file_name(name)}.lock"
-    fd = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except (BlockingIOError, PermissionError):
-        pid = _holder(fd)
+        held = abstract.hold(abstract.address(directory, file_name(name)))
+    except abstract.Held as error:
+        raise Taken(str(error)) from None
+    try:
+        return _locked(Claim(-1, name, directory / f"{file_name(name)}.lock", path, held))
+    except BaseException:  # whatever it is, it goes on; only the name must not be kept
+        if held is not None:
+            held.close()
+        raise
+
+
+def locked_again(ours: Claim) -> Claim:
+    """The lock's file made anew, when it was removed. Raises Taken, OSError; then nothing has changed."""
+    runtime_directory()
+    anew = _locked(ours)
+    os.close(ours.fd)
+    return anew
+
+
+def _locked(ours: Claim) -> Claim:
+    fd = os.open(ours.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
+    try:
+        try:
+            fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError):
+            raise Taken(str(_holder(fd) or "unknown")) from None
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, f"{os.getpid()}\n{ours.name}\n{ours.control}\n".encode(errors="surrogateescape"), 0)
+    except BaseException:  # as above
         os.close(fd)
-        raise Taken(str(pid or "unknown")) from None
-    os.ftruncate(fd, 0)
-    os.pwrite(fd, f"{os.getpid()}\n{name}\n{path}\n".encode(errors="surrogateescape"), 0)
-    return Claim(fd, lock, path)
+        raise
+    return replace(ours, fd=fd)
+
+
+def is_locked(ours: Claim) -> bool:
+    """Whether our lock's file is still where others look for it."""
+    try:
+        there = ours.lock.stat()
+    except OSError:
+        return False
+    return os.path.samestat(there, os.fstat(ours.fd))
+
+
+def is_bound(ours: Claim) -> bool:
+    """Whether our control socket is still where others look for it."""
+    try:
+        there = ours.control.lstat()
+    except OSError:
+        return False
+    return (there.st_dev, there.st_ino) == ours.bound
 
 
 def pools(own: Path | None = None) -> list[Place]:
-    """The pools that run here, by name, but for that of our own lock. Raises OSError without a runtime directory."""
+    """The pools that run here, by name, but for that of our own lock. Raises OSError without a runtime directory.
+
+    Those whose files are gone have them made again for it.
+    """
+    directory = runtime_directory()
+    found = _pools(directory, own)
+    names = {file_name(place.name) for place in found}
+    if abstract.ask_hidden(directory, names if own is None else {*names, own.stem}):
+        found = _pools(directory, own)
+    return found
+
+
+def _pools(directory: Path, own: Path | None) -> list[Place]:
     found = []
-    for path in sorted(set(runtime_directory().glob("*.lock")) - {own}):
-        with contextlib.suppress(OSError, ValueError), path.open("rb") as file:
+    for path in sorted(set(directory.glob("*.lock")) - {own}):
+        with contextlib.suppress(OSError, ValueError), open(path, "rb", opener=_without_waiting) as file:
             if pid := _holder(file.fileno()):
                 _, name, control, *_ = file.read(8192).decode(errors="surrogateescape").split("\n")
                 found.append(Place(name, pid, Path(control)))
     return found
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)
 
 
 def _holder(fd: int) -> int | None:
@@ -97,7 +160,7 @@ def _holder(fd: int) -> int | None:
     return None if kind == fcntl.F_UNLCK else pid
 
 
-def listen(ours: Claim) -> socket.socket:
+def listen(ours: Claim) -> tuple[Claim, socket.socket]:
     """The listening socket of a name that is ours, mode 0600. Raises NotOurs, OSError."""
     path = ours.control
     with contextlib.suppress(FileNotFoundError):
@@ -112,12 +175,13 @@ def listen(ours: Claim) -> socket.socket:
         with _address(path) as address:
             listener.bind(address)
         listener.listen(BACKLOG)
+        made = path.lstat()
     except BaseException:  # whatever it is, it goes on; only the socket must not be left open
         listener.close()
         raise
     finally:
         os.umask(before)
-    return listener
+    return replace(ours, bound=(made.st_dev, made.st_ino)), listener
 
 
 def connect(path: Path, timeout: float) -> socket.socket:
