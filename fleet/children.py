@@ -10,6 +10,7 @@ import signal
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 
 from fleet.core import events
 from fleet.core.books import Role, Will
@@ -42,13 +43,14 @@ from fleet.core.messages import (
     Word,
 )
 from fleet.core.slots import State
-from fleet.system import channel, log, processes, stacks
+from fleet.system import channel, log, processes, stacks, trackers
 from fleet.system.channel import Channel
 from fleet.system.clock import now
 from fleet.system.scoreboard import Record, Scoreboard
 
 MOST_EXITS = 256
 MOST_SAID = 300  # characters of an odd word in the log
+TURN = 0.1  # seconds between two looks at what does not die
 TO_DIE = 1.0  # seconds: what killed processes may take to be gone
 MODULES = {Role.TEMPLATE: "fleet.template", Role.SCOUT: "fleet.scout"}
 
@@ -94,6 +96,9 @@ class Children:
         self._mourned: list[Mourned] = []  # deaths that are no news until all that the dead have left is gone
         processes.become_subreaper()
         self._widowed = False  # a helper has died, and what it left is not gone yet
+        self._spared: set[int] = set()  # trackers that are not waited for any more; they end with their last user
+        self._spares_until = inf
+        self._has_trackers: bool | None = None  # among what we have adopted; None: not looked yet
         self._before = frozenset(processes.children())  # not ours to judge
         self._mark = uuid.uuid4().hex  # on all that descends from our helpers
         self._queue_url = plan.queue
@@ -238,9 +243,16 @@ class Children:
                 processes.kill(helper.pid, signal.SIGKILL)
                 processes.await_end(helper.pid, TO_DIE)
         self._helpers.clear()
-        deadline = now() + TO_DIE
-        while (left := processes.sweep({*self._pids, *self._before}, ours=self._is_ours)) and now() < deadline:
-            processes.await_end(left[0], deadline - now())
+        until = now() + TO_DIE
+
+        def is_spared(pid: int) -> bool:
+            return now() < until and trackers.is_tracker(pid)
+
+        def left() -> list[int]:
+            return processes.sweep({*self._pids, *self._before}, ours=self._is_ours, spared=is_spared)
+
+        while (rest := left()) and now() < until + TO_DIE:
+            processes.await_end(rest[0], max(until, now() + TURN) - now())
 
     def hang_up_on_all(self) -> None:
         """Dispatchers then do as after our death: they finish what they have, and leave. The helpers are of no use."""
@@ -258,7 +270,7 @@ class Children:
         while death := processes.dead_child():
             processes.bury(death.pid)
             self._pids.pop(death.pid, None)
-        processes.sweep({*self._pids, *self._before}, ours=self._is_ours)
+        processes.sweep({*self._pids, *self._before}, ours=self._is_ours, spared=trackers.is_tracker)
         return bool(self._pids)
 
     def kill_all(self) -> None:
@@ -394,7 +406,9 @@ class Children:
     def reaped(self) -> list[Event]:
         """Every child that has ended; signals merge, so until none is left."""
         found: list[Event] = []
+        self._has_trackers = None
         while death := processes.dead_child():
+            self._spared.discard(death.pid)
             if death.pid in self._pids:
                 found += self._ended(death)
                 continue
@@ -428,7 +442,7 @@ class Children:
         records = self._board.batch(slot)
         for record in records.values():
             if record.job_pid:
-                processes.kill_group(record.job_pid, signal.SIGKILL)
+                self._end_job(record.job_pid)
         if processes.dead_child(death.pid):
             processes.bury(death.pid)
         said: list[Event] = [events.Ended(slot)]
@@ -438,6 +452,20 @@ class Children:
         self._mourned.append(Mourned(slot, death.exit, records))
         return said
 
+    def _end_job(self, pid: int) -> None:
+        """It dies with its dispatcher; its group dies at once, unless there is a tracker (looked for once for all)."""
+        if self._has_trackers is None:
+            self._has_trackers = bool(trackers.among(processes.strangers(self._known())))
+        if not self._has_trackers:
+            processes.kill_group(pid, signal.SIGKILL)
+
+    def _known(self) -> set[int]:
+        return {*self._pids, *(helper.pid for helper in self._helpers.values()), *self._before, *self._spared}
+
+    def wakes_at(self) -> float:
+        """When to sweep again although nothing has happened."""
+        return self._spares_until
+
     def swept(self) -> list[Event]:
         """Kill what the dead have left to us; dispatchers' deaths, once nothing of it is there any more.
 
@@ -446,10 +474,16 @@ class Children:
         """
         if not (self._mourned or self._widowed) or self._asked:
             return []
-        known = {*self._pids, *(helper.pid for helper in self._helpers.values()), *self._before}
-        if processes.sweep(known, self._reaped_stranger, self._is_ours):
-            return []
-        self._widowed = False
+        left = processes.sweep(self._known(), self._reaped_stranger, self._is_ours, trackers.is_tracker)
+        if left:
+            if not all(trackers.is_tracker(pid) for pid in left):
+                return []
+            if self._spares_until == inf:
+                self._spares_until = now() + trackers.GRACE
+            if now() < self._spares_until:
+                return []
+            self._spared.update(left)
+        self._widowed, self._spares_until = False, inf
         news: list[Event] = [self._died(each) for each in self._mourned]
         self._mourned = []
         self._exits = self._exits_to_come() if self._exits else {}

@@ -82,7 +82,9 @@ class Delivering:
 
     def _to_the_end(self) -> Delivery:
         while self._delivery.phase is not Phase.DONE:
-            self._ears.wait(min(core.wakes_at(self._delivery), self._telling.speaks_at, self._returned.looks_at))
+            moments = (core.wakes_at(self._delivery), self._telling.speaks_at, self._returned.looks_at)
+            due = [running.due for running in (self._job, self._handler, self._hook) if running]
+            self._ears.wait(min(*moments, *due))
             self._look()
         self._end()
         return self._delivery

@@ -16,13 +16,13 @@ import select
 import signal
 import sys
 from collections.abc import Callable, Iterable
-from math import ceil
+from math import ceil, inf
 from typing import NoReturn
 
 import setproctitle
 
 from fleet.core.exits import Exit
-from fleet.system import processes, signals
+from fleet.system import processes, signals, trackers
 from fleet.system.clock import now
 from fleet.system.slip import Slip
 from fleet.workbench import Act
@@ -99,6 +99,7 @@ class Kept:
         self.pid, self.started = 0, started
         self.seconds = 0.0
         self.usage = processes.Usage(0, 0)
+        self.due = inf
         self._keeper, self._note, self._poll = keeper, note, poll
         self.over = False
         self.pidfd = processes.open_pidfd(keeper)
@@ -227,12 +228,22 @@ def _watch(job: int, note: Slip, program: int) -> None:
             processes.bury(death.pid)  # an orphan of the job's
         elif signal.sigwait(_HEARD) != signal.SIGCHLD and (note.stop_asked or os.getppid() != program):
             processes.kill(job, signal.SIGKILL)  # it may not lead its group yet
-            processes.kill_group(job, signal.SIGKILL)
+            trackers.kill_group(job, processes.children())
     ended = (death.exit.code, death.exit.signal)
     note.write(ended=ended)
-    processes.kill_group(job, signal.SIGKILL)
-    while left := processes.sweep((job,)):
-        note.write(ended=ended, lingers=left[0])
-        signal.sigwait(_HEARD)
+    trackers.kill_group(job, processes.strangers((job,)))
+    until = now() + trackers.GRACE
+
+    def is_spared(pid: int) -> bool:
+        return now() < until and trackers.is_tracker(pid)
+
+    while left := processes.sweep((job,), spared=is_spared):
+        lingering = [pid for pid in left if not is_spared(pid)]
+        if lingering:
+            note.write(ended=ended, lingers=lingering[0])
+        if len(lingering) == len(left):
+            signal.sigwait(_HEARD)
+        else:
+            signal.sigtimedwait(_HEARD, max(0.0, until - now()))
     usage = processes.bury(job)
     note.write(ended=ended, usage=(usage.cpu_seconds, usage.max_rss_mib))

@@ -103,7 +103,7 @@ class Master:
     def _wait(self) -> list[Event]:
         """Until something happens, or the next known deadline; a Tick comes last, when one has passed."""
         until = wakes_at(self._pool, self._judged)
-        seen = (self._supervised.wakes_at(self._pool), self._health.wakes_at())
+        seen = (self._supervised.wakes_at(self._pool), self._health.wakes_at(), self._children.wakes_at())
         beside = (self._control.wakes_at(), self._presence.wakes_at(), *seen)
         wake = min(until, *beside)
         timeout = None if wake == inf else max(0, ceil((wake - now()) * 1000))

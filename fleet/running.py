@@ -4,10 +4,11 @@ import os
 import select
 import signal
 from collections.abc import Callable, Iterable
+from math import inf
 from typing import NoReturn
 
 from fleet.core.exits import Exit
-from fleet.system import processes, signals
+from fleet.system import processes, signals, trackers
 from fleet.system.clock import now
 
 
@@ -30,6 +31,8 @@ class Running:
         self._exit: Exit | None = None
         self._over = False
         self._left = 0
+        self._spares_until = -inf
+        self.due = inf
         self._poll = poll
         self._watched = self._watch(pid)
 
@@ -73,11 +76,16 @@ class Running:
         self._signal_all(signal.SIGKILL, others)
 
     def _signal_all(self, number: int, others: Iterable[int]) -> None:
-        """The group at once, then all below it, in sessions of their own too, until there is nobody new."""
+        """The group at once, then all below it, in sessions of their own too, until there is nobody new.
+
+        What is to be killed and is a tracker has its time when the process has ended.
+        """
+        trackers_of = trackers.among({self.pid, *self._adopted(others)}) if number == signal.SIGKILL else set()
         if not self.ended:  # it may not lead its group yet
             processes.kill(self.pid, number)
-        processes.kill_group(self.pid, number)
-        met: set[int] = {self.pid, *others}
+        if not trackers_of:
+            processes.kill_group(self.pid, number)
+        met: set[int] = {self.pid, *others, *trackers_of}
         while new := {*processes.descendants(self.pid), *self._adopted(others)} - met:
             for pid in new:
                 processes.kill(pid, number)
@@ -100,14 +108,21 @@ class Running:
                 return None
             self.seconds = now() - self.started
             self._exit = death.exit
-            processes.kill_group(self.pid, signal.SIGKILL)
+            if rest := processes.strangers({self.pid, *others}):
+                self._spares_until = now() + trackers.GRACE
+            trackers.kill_group(self.pid, rest)
             seen(death.exit)
             self.usage = processes.bury(self.pid)
         self._unwatch()  # a descriptor of one that is gone is ready for ever: whoever waits would never wait again
-        left = processes.sweep(others) if processes.has_children() else []
+        left = processes.sweep(others, spared=self._is_spared) if processes.has_children() else []
         if left:  # not dead yet, in uninterruptible sleep, or another user's by now: woken up again when it is gone
-            self._left = left[0]
-            self._watched = self._watch(self._left)
+            lingering = [pid for pid in left if not self._is_spared(pid)]
+            self._left = lingering[0] if lingering else 0
+            self._watched = self._watch(self._left or left[0])
+            self.due = self._spares_until if len(lingering) < len(left) else inf
             return None
-        self._over, self._left = True, 0
+        self._over, self._left, self.due = True, 0, inf
         return self._exit
+
+    def _is_spared(self, pid: int) -> bool:
+        return now() < self._spares_until and trackers.is_tracker(pid)

@@ -70,12 +70,16 @@ class Board(Protocol):
 
 
 class Living(Protocol):
-    """A process of user code and all that is left of it. `others` are what must be left alone."""
+    """A process of user code and all that is left of it. `others` are what must be left alone.
+
+    `due`: when `gone` is to be asked although nothing has happened (seconds on our clock), or infinity.
+    """
 
     pid: int
     started: float
     seconds: float
     usage: Usage
+    due: float
 
     @property
     def ended(self) -> bool:

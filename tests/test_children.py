@@ -4,6 +4,7 @@ import os
 import select
 import signal
 from collections.abc import Callable, Iterator
+from math import inf
 from typing import Any
 
 import pytest
@@ -27,7 +28,7 @@ def test_a_job_is_swept_before_its_dispatchers_death_is_noticed(monkeypatch: pyt
     """Its exit is kept until then: the work is done, and must not be given back. Nobody else's is kept."""
     found = [Death(OTHERS_JOB, DONE), Death(NOBODYS, DONE)]
 
-    def sweep(_known: set[int], reaped: Callable[[Death], None], _ours: Any) -> list[int]:
+    def sweep(_known: set[int], reaped: Callable[[Death], None], _ours: Any, _spared: Any) -> list[int]:
         while found:
             reaped(found.pop())
         return []
@@ -38,6 +39,7 @@ def test_a_job_is_swept_before_its_dispatchers_death_is_noticed(monkeypatch: pyt
     children = object.__new__(Children)  # not the real one's, which would make this process a subreaper
     children._helpers, children._asked, children._before, children._exits = {}, set(), frozenset(), {}
     children._board, children._widowed = board, False
+    children._spared, children._spares_until = set(), inf
     children._pids = {201: 1}
     children._mourned = [Mourned(0, KILLED, {})]
     assert [event.slot for event in children.swept() if isinstance(event, Died)] == [0]
@@ -69,7 +71,7 @@ def _asking(monkeypatch: pytest.MonkeyPatch, pids: set[int], ends: list[Channel]
     children = object.__new__(Children)  # not the real one's, which would make this process a subreaper
     children._asked, children._introduced, children._pids = {0, 1}, set(), {}
     children._helpers, children._before, children._unnamed = {}, frozenset({1}), {}
-    children._distrusted = set()
+    children._distrusted, children._spared, children._has_trackers = set(), set(), None
     children._channels = dict(enumerate(ends))
     children._poll, children._sources, children._mourned = select.poll(), {}, []
     children._board = Scoreboard(scoreboard.create())

@@ -353,12 +353,23 @@ def carries(pid: int, mark: str) -> bool:
         return False
 
 
+def strangers(keep: Iterable[int]) -> list[int]:
+    """Our children but those; none where the kernel has no list of them: to look at all processes costs too much."""
+    if _children_fd < 0:
+        return []
+    kept = frozenset(keep)
+    return [pid for pid in children() if pid not in kept]
+
+
 def sweep(
     keep: Iterable[int] = (),
     reaped: Callable[[Death], None] = lambda _: None,
     ours: Callable[[int], bool] = lambda _: True,
+    spared: Callable[[int], bool] = lambda _: False,
 ) -> list[int]:
     """Kill and reap every child that is not in `keep` and is `ours`; returns those that are not gone yet. Never waits.
+
+    Those that are `spared` are only continued, should somebody have stopped them, and reaped.
 
     What a killed child leaves behind becomes our child in turn, so sweep until it returns nothing.
     """
@@ -366,7 +377,7 @@ def sweep(
     while strangers := [pid for pid in children() if pid not in kept and ours(pid)]:
         gone = 0
         for pid in strangers:
-            kill(pid, signal.SIGKILL)
+            kill(pid, signal.SIGCONT if spared(pid) else signal.SIGKILL)
             if death := dead_child(pid):
                 bury(pid)
                 reaped(death)

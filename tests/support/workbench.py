@@ -278,7 +278,7 @@ class Process:
     def __init__(self, world: World, pid: int, started: float) -> None:
         self._world = world
         self.pid, self.started = pid, started
-        self.seconds, self.usage = 0.0, Usage(0, 0)
+        self.seconds, self.usage, self.due = 0.0, Usage(0, 0), inf
         self.mortal, self.leaves = True, False
         self.before_freeze: Exit | None = None  # it had ended so when it was to be frozen
         self._exit: Exit | None = None
