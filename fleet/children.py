@@ -32,11 +32,13 @@ from fleet.core.messages import (
     NotForked,
     Order,
     Plan,
+    PollFailed,
     Probe,
     Probed,
     Ready,
     Report,
     Sample,
+    Served,
     Tell,
     Trying,
     Usable,
@@ -320,6 +322,8 @@ class Children:
                 self._introduced_itself(slot, pid)
                 if death := self._unnamed.pop(pid, None):  # and it is dead already
                     return [events.Said(slot, word), *self._ended(death)]
+        if isinstance(word, PollFailed) and self._plan.local_port is not None:
+            self.sample()  # the scout looks after the embedded server
         if not isinstance(word, Report):
             raise Odd(f"a dispatcher's {type(word).__name__}")
         return [events.Said(slot, word)]
@@ -375,6 +379,9 @@ class Children:
                 return [events.WillDenied(order, why)]
             case Probed(denied):
                 return [events.Probed(denied)]
+            case Served(pid):
+                self._before |= {pid}  # ours to adopt when the scout dies, not to end: others may use it too
+                log.emit("local.restarted", pid=pid)
             case NotCounted(why):
                 log.emit("sample.failed", why=why)
             case Trying():
@@ -409,6 +416,7 @@ class Children:
         self._has_trackers = None
         while death := processes.dead_child():
             self._spared.discard(death.pid)
+            self._before -= {death.pid}
             if death.pid in self._pids:
                 found += self._ended(death)
                 continue
@@ -557,7 +565,7 @@ def teller(event: Event) -> int | Role | None:
             return slot
         case events.HelperReady(role) | events.HelperFailed(role):
             return role
-        case events.Heard() | events.Sampled() | events.WillDone():
+        case events.Heard() | events.Sampled() | events.WillDone() | events.WillDenied() | events.Probed():
             return Role.SCOUT
         case events.Spawned():
             return Role.TEMPLATE

@@ -26,16 +26,18 @@ from fleet.core.messages import (
     Probe,
     Probed,
     Sample,
+    Served,
     Trying,
     Usable,
 )
 from fleet.core.queue import QueueError, Trouble
 from fleet.core.silence import JITTER
 from fleet.executing import Orders
-from fleet.system import channel, log, lookup, signals, sqs, stacks
+from fleet.system import channel, host, log, lookup, signals, sqs, stacks
 from fleet.system.channel import Channel
 from fleet.system.clock import now
 
+SERVED_WITHIN = 15.0  # seconds for the embedded server to answer
 RETRY = 1.0  # seconds between two tries of a queue that is late
 
 
@@ -82,6 +84,7 @@ def _found(plan: Plan, master: Channel, queue: sqs.SqsQueue) -> bool:
                 master.send(Late(said, round(left, 1)))
             else:
                 master.send(Trying())
+            _serve_again(plan, master, error)
         if _hung_up(master, min(RETRY, max(0.05, left))):
             return False
 
@@ -128,8 +131,25 @@ def _sample(plan: Plan, master: Channel, queue: sqs.SqsQueue) -> None:
             if error.trouble is Trouble.SESSION:
                 queue.renew()
             master.send(NotCounted(str(error)))
+            _serve_again(plan, master, error)
         if _hung_up(master, plan.sample_every * random.uniform(1 - JITTER, 1 + JITTER), orders):
             return
+
+
+def _serve_again(plan: Plan, master: Channel, error: QueueError) -> None:
+    """The embedded server may have been killed: start it again, and have the queue on it."""
+    if plan.local_port is None or error.trouble not in (Trouble.PASSING, Trouble.GONE):
+        return
+    from fleet.system import local  # it imports what nobody else here needs
+
+    try:
+        served = local.use(plan.local_port, host.state_directory(), host.runtime_directory(), SERVED_WITHIN)
+        os.close(served.lock_fd)  # the master's is what keeps it
+        if served.pid is not None:
+            master.send(Served(served.pid), wait=True)  # before it could be taken for something that we have left
+        sqs.make_with_dead_letter_queue(sqs.address(plan))
+    except (local.LocalError, QueueError, OSError):  # said by the sample that has failed; the next one tries again
+        return
 
 
 def _hung_up(master: Channel, seconds: float, orders: Orders | None = None) -> bool:

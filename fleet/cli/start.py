@@ -95,6 +95,7 @@ def _plan(chosen: Settings, app: str, queue: str, served: LocalServer | None) ->
         access_key=LOCAL_KEY if served else None,
         secret_key=LOCAL_KEY if served else None,
         make_queue=served is not None,
+        local_port=chosen.local_port if served else None,
         preload=chosen.preload,
         visibility=chosen.visibility_timeout,
         wait_time=chosen.wait_time,

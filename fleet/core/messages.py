@@ -36,6 +36,7 @@ class Plan:
     access_key: str | None = field(default=None, repr=False)
     secret_key: str | None = field(default=None, repr=False)
     make_queue: bool = False
+    local_port: int | None = None  # of the embedded server, if that is used
     preload: bool = True
     visibility: float = 60.0
     wait_time: float = 10.0
@@ -268,6 +269,13 @@ class NotCounted:
     why: str
 
 
+@dataclass(frozen=True, slots=True)
+class Served:
+    """The embedded server was gone, and is started again as this process."""
+
+    pid: int
+
+
 Order = Grant | Drain | Free
 Report = Ready | Received | Empty | PollFailed | Held | Denied | Troubled | Healed | LeaseLost | Settled
 
@@ -332,5 +340,5 @@ class Trying:
 
 
 FromTemplate = Imported | Failed | Forked | NotForked
-FromScout = Late | Usable | Failed | Counted | NotCounted | Executed | NotAllowed | Probed | Trying
+FromScout = Late | Usable | Failed | Counted | NotCounted | Executed | NotAllowed | Probed | Served | Trying
 Word = Plan | Order | Report | Tell | Fork | FromTemplate | FromScout | Execute | Sample | Probe

@@ -147,6 +147,9 @@ TABLE: dict[str, Line] = {
     "pool.slots": _same(INFO, "{table}"),
     "log.lost": _same(WARNING, "nobody read this log for a while; lines lost by process {pid}: {lines}"),
     "reload.missing": _same(WARNING, "HUP: a reload is not available yet; stop and start the pool"),
+    "local.restarted": _same(
+        WARNING, "the embedded SQS server was killed and is started again, pid {pid}; what was in it is lost"
+    ),
     "control.restored": _same(WARNING, "what commands find this pool by was removed, and is made again: {path}"),
     "control.lost": _same(
         WARNING, "commands cannot find this pool: {path} was removed and cannot be made again: {error}"

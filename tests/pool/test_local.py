@@ -2,6 +2,8 @@
 
 import http.server
 import json
+import os
+import signal
 import socket
 import threading
 from collections.abc import Iterator
@@ -10,8 +12,12 @@ import pytest
 
 from tests.support.eventually import eventually
 from tests.support.pool import QUIET, Expected, Home, Launch, Pool, run_fleet
+from tests.support.processes import is_alive
 from tests.support.servers import connect, free_port
 
+KILLED = Expected(
+    errors=frozenset({"message.unsettled"}), kills=frozenset({"helper.died", "dispatcher.died", "message.left"})
+)
 FOREGROUND = Expected(noise=True, ledger=False)
 
 
@@ -131,6 +137,50 @@ def test_fleet_local_keeps_a_server_until_it_is_told_to_end(local: Local, launch
     server.terminate()
     assert server.wait() == 0
     home.wait_empty()
+
+
+def kill_server(home: Home) -> None:
+    (server,) = (process for process in home.processes() if process.title.startswith("fleet: local"))
+    os.kill(server.pid, signal.SIGKILL)
+    eventually(lambda: not is_alive(server.pid), what="the server is gone")
+
+
+def test_a_server_that_is_killed_is_started_again(local: Local, home: Home) -> None:
+    """Not with the scout that has started it, nor before the pool; twice, because then it is not the master's child."""
+    pool = local.start(expected=KILLED)
+    pool.wait_ready(2)
+    for count in (1, 2):
+        kill_server(home)
+        pool.wait_event("local.restarted", count=count)
+        local.send(f"task {count}")
+        pool.wait_event("message.deleted", count=count)
+    (scout,) = pool.titled("fleet: scout")
+    os.kill(scout.pid, signal.SIGKILL)
+    os.kill(pool.dispatcher(0), signal.SIGKILL)
+    pool.wait_event("queue.usable", count=2)
+    pool.wait_event("dispatcher.ready", count=2, slot=0)
+    assert local.servers() == 1
+    local.send("task 3")
+    pool.wait_event("message.deleted", count=3)
+    pool.terminate()
+    assert pool.wait() == 0
+    home.wait_empty()
+    assert not local.listens()
+
+
+def test_two_pools_start_it_again_once(local: Local, home: Home) -> None:
+    pools = [local.start("--name", name, expected=KILLED) for name in ("first", "second")]
+    for pool in pools:
+        pool.wait_ready(2)
+    kill_server(home)
+    eventually(lambda: any(pool.events("local.restarted") for pool in pools), what="it is started again")
+    local.send("task")
+    eventually(lambda: home.trace.bodies("done") == ["task"], what="it is done")
+    assert local.servers() == 1
+    pools[0].terminate()
+    assert pools[0].wait() == 0
+    local.send("another")
+    eventually(lambda: len(home.trace.bodies("done")) == 2, what="the other one is done too")
 
 
 def test_send_takes_lines(local: Local, home: Home) -> None:
