@@ -42,8 +42,8 @@ def said(pool: Pool, slot: Slot, report: Report, now: float, luck: float) -> Ste
             return with_slot(pool, ready), (*first, Log("dispatcher.ready", who))
         case Received(took, count):
             _expect(slot, State.POLLING)
-            if not 0 < count <= slot.asked:
-                raise Illegal(f"slot {slot.number} has received {count} messages and was to ask for {slot.asked}")
+            if not 0 < count <= pool.config.batch_size:
+                raise Illegal(f"slot {slot.number} has received {count} messages")
             pool = replace(
                 _answered(pool),
                 polling=polling.hit(pool.polling, took, pool.size),
