@@ -74,6 +74,8 @@ class Seat:
                 self._batch.hold()
             case Settled() | Denied() | LeaseLost():
                 self._batch.ears.say(replace(report, place=self.place))
+                if isinstance(report, Denied):
+                    self._batch.spare()
             case _:
                 self._batch.ears.say(report)
 
@@ -156,6 +158,12 @@ class Batch:
             if seat.delivering.look_after():
                 self._waiting.remove(seat)
                 self._ended(seat)
+
+    def spare(self) -> None:
+        """Deletes are denied: what were done now would be done again. A release costs nothing but on a last attempt."""
+        for seat in self._waiting:
+            if not seat.asks and not seat.delivering.last_attempt:
+                self._let_go(seat, "deletes are not allowed")
 
     def _leave(self) -> None:
         """The pool stops: nothing is begun but what a release would dead-letter, and that while there is time."""

@@ -6,8 +6,8 @@ from dataclasses import replace
 from fleet.batch import Batch
 from fleet.core.delivery import Rules
 from fleet.core.exits import Exit, Settlement
-from fleet.core.messages import Held, Settled
-from fleet.core.queue import Message
+from fleet.core.messages import Denied, Held, Settled
+from fleet.core.queue import Message, Trouble
 from tests.support.workbench import BAD, GOOD, MESSAGE, PLAN, RETRY, World
 
 FIFO = Rules(fifo=True)
@@ -39,6 +39,18 @@ def test_they_run_one_after_another(world: World) -> None:
     assert world.only("job", "delete") == ["job m0 below 5", "delete m0", "job m1 below 5", "delete m1"]
     assert settlements(world) == dict.fromkeys(range(2), Settlement.DELETE)
     assert not [report for report in world.ears.said if isinstance(report, Held)]
+
+
+def test_those_behind_a_delete_that_is_denied_go_back_unworked(world: World) -> None:
+    """They would be done, and done again. One on its last attempt is kept: its release would dead-letter it."""
+    world.queue.limit = 3
+    world.queue.fails["delete"] = [Trouble.DENIED] * 9
+    world.ends(3.0, GOOD, process=0)
+    world.ends(30.0, GOOD, process=1)
+    run(world, [*messages(2), replace(MESSAGE, id="last", attempt=3)])
+    assert world.only("job", "release") == ["job m0 below 5", "release m1 0", "job last below 5"]
+    assert settlements(world) == {0: Settlement.DELETE, 1: Settlement.RELEASE, 2: Settlement.DELETE}
+    assert [report.place for report in world.ears.said if isinstance(report, Denied)] == [0]
 
 
 def test_each_writes_its_own_line_of_the_scoreboard(world: World) -> None:

@@ -159,6 +159,10 @@ class LiveQueue:
         answer = self._client.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])
         return dict(answer["Attributes"])
 
+    def delete_dead_letters(self) -> None:
+        """Delete the dead-letter queue; the redrive policy names it all the same."""
+        self._client.delete_queue(QueueUrl=self.dead_letter_url)
+
     def send(self, *bodies: str) -> list[str]:
         """Send one message a body and return their ids, in the same order."""
         ids: list[str] = []

@@ -359,6 +359,29 @@ def test_credentials_that_expire_are_renewed(queue: Open, endpoint: Endpoint, tm
     assert len(set(tokens)) == 2
 
 
+@pytest.mark.parametrize("through", ["our own line", "botocore's client"])
+def test_a_credential_process_that_fails_is_no_refusal_of_sqss(
+    queue: Open, endpoint: Endpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, through: str
+) -> None:
+    """Its own words are told, and it heals with a new session."""
+    script = tmp_path / "keys"
+    script.write_text("#!/bin/sh\necho 'the vault is sealed' >&2\nexit 1\n")
+    script.chmod(0o700)
+    (tmp_path / "config").write_text(f"[default]\ncredential_process = {script}\n")
+    if through == "botocore's client":
+        monkeypatch.setenv("HTTP_PROXY", endpoint.url)
+    target = queue(endpoint.url, keys=False)
+    with pytest.raises(QueueError, match=r"no AWS credentials.*the vault is sealed") as caught:
+        target.delete(Message("m", "h", ""))
+    assert caught.value.trouble is Trouble.SESSION
+    assert not caught.value.unanswered
+    assert endpoint.asked == []
+    script.write_text("""#!/bin/sh\necho '{"Version":1,"AccessKeyId":"k","SecretAccessKey":"s"}'\n""")
+    target.renew()
+    target.delete(Message("m", "h", ""))
+    assert len(endpoint.asked) == 1
+
+
 def test_a_token_service_that_does_not_answer_is_asked_once(
     queue: Open, endpoint: Endpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -265,15 +265,17 @@ def test_a_drain_waits_for_an_open_order(start: StartPool, home: Home, queue: Li
 
 
 def test_a_drain_does_not_wait_for_ever(start: StartPool, home: Home, queue: LiveQueue, proxy: FaultProxy) -> None:
-    """What the queue does not take is counted as left."""
+    """What the queue does not take until the end of the stop is counted as left; it was finished."""
     proxy.fail("DeleteMessage", times=1000)
     queue.send("before the delete :: task")
-    pool = start("--visibility-timeout", "4", app=APP, workers=1, endpoint=proxy.endpoint, expected=KILLED)
+    options = ("--visibility-timeout", "4", "--drain-timeout", "0", "--exit-timeout", "0")
+    unconfirmed = replace(KILLED, exit=8)
+    pool = start(*options, app=APP, workers=1, endpoint=proxy.endpoint, expected=unconfirmed)
     (line,) = home.trace.wait("halted")
     os.kill(line.pid, signal.SIGKILL)
     pool.wait_event("will.failed")
     pool.terminate()
-    assert pool.wait() == 0
+    assert pool.wait() == 8
     assert pool.ledger()["left"] == 1
 
 

@@ -56,7 +56,7 @@ CALLS = {
     "delete": Call("DeleteMessage", "task", DELETED, UNSETTLED, LEFT),
     "release": Call(CHANGE, "attempts retry 0/task", RELEASED, UNSETTLED, LEFT),
     "attributes": Call("GetQueueAttributes", "attempts retry 0/task", RELEASED, "policy.unknown", RELEASED, True, 2),
-    "address": Call("GetQueueUrl", REJECT, LETTER, UNSETTLED, LEFT, True, 1),
+    "address": Call("GetQueueUrl", REJECT, LETTER, UNSETTLED, LEFT, True, 2),
     "letter": Call("SendMessage", REJECT, LETTER, UNSETTLED, LEFT, read=True),
     "letter's delete": Call("DeleteMessage", REJECT, LETTER, UNSETTLED, LEFT),
     "release of a stopped job": Call(

@@ -143,7 +143,8 @@ def test_a_delete_is_repeated_past_the_lease(start: StartPool, home: Home, queue
     """On a standard queue: the work is done, though the server shows the message to everybody again."""
     (message_id,) = queue.send("task")
     proxy.fail("DeleteMessage", times=1000)
-    pool = start("--visibility-timeout", "2", app=APP, workers=1, endpoint=proxy.endpoint)
+    options = ("--visibility-timeout", "2")
+    pool = start(*options, app="tampered:job", workers=1, endpoint=proxy.endpoint, expected=LOUD, KEPT_FOR="0")
     pool.wait_event("message.unsettled")
     queue.wait_depth(visible=1)
     proxy.wait_count("DeleteMessage", proxy.count("DeleteMessage") + 2)
@@ -178,10 +179,12 @@ def test_a_delete_is_not_repeated_for_ever(
 def test_a_delete_with_a_handle_that_is_no_good_is_not(start: StartPool, queue: LiveQueue, proxy: FaultProxy) -> None:
     (message_id,) = queue.send("task")
     proxy.fail("DeleteMessage", times=1000, status=400, code="ReceiptHandleIsInvalid")
-    pool = start(app=APP, endpoint=proxy.endpoint, workers=1)
+    pool = start("--visibility-timeout", "2", app=APP, endpoint=proxy.endpoint, workers=1, expected=LOUD)
     (left,) = pool.wait_event("message.left")
     assert left["message_id"] == message_id
     assert proxy.count("DeleteMessage") == 1
+    proxy.heal("DeleteMessage")
+    pool.wait_event("message.deleted", message_id=message_id, attempt=2)
 
 
 def test_a_release_is_repeated_as_long_as_its_delay_hides_the_message(
