@@ -5,15 +5,13 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-import setproctitle
-
 from fleet.core import status, summary
 from fleet.core.books import End, Phase, Pool
 from fleet.core.exit_codes import APP_UNUSABLE, QUEUE_LATE, QUEUE_UNUSABLE, USAGE
 from fleet.core.messages import Plan
 from fleet.core.slots import HOLDS_MESSAGE, State
 from fleet.core.status import Identity, InHand
-from fleet.system import log
+from fleet.system import log, titles
 from fleet.system.clock import now
 from fleet.system.scoreboard import Scoreboard
 
@@ -37,7 +35,7 @@ class Display:
         title = f"fleet: master {self._plan.name} [{busy}/{pool.desired} busy]{state}"
         if title != self._title:
             self._title = title
-            setproctitle.setproctitle(title)
+            titles.show(title)
 
     def started(self, pool: Pool) -> None:
         """Both helpers are there."""

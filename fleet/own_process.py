@@ -4,11 +4,9 @@ import os
 import signal
 from collections.abc import Sequence
 
-import setproctitle
-
 from fleet import api, job_end, outputs, randomness
 from fleet.core.queue import Message
-from fleet.system import processes, signals, stacks
+from fleet.system import processes, signals, stacks, titles
 from fleet.system.slip import Slip
 
 OOM_SCORE = b"500"  # under memory pressure the kernel ends jobs before dispatchers
@@ -36,7 +34,7 @@ def introduce(message: Message, queue: str, slot: int, title: str) -> None:
     os.environ["FLEET_JOB_ATTEMPT"] = str(message.attempt)
     os.environ["FLEET_JOB_SLOT"] = str(slot)
     api.begin(message)
-    setproctitle.setproctitle(f"fleet: {title} {message.id} attempt {message.attempt}")
+    titles.show(f"fleet: {title} {message.id} attempt {message.attempt}")
 
 
 def forget_the_parents(keep_fds: Sequence[int] | None) -> None:

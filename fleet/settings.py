@@ -116,7 +116,12 @@ def _choice(*words: str) -> Check:
 
 
 _TEXT = Check(_text, right="a text that is not empty")
-_QUEUE = Check(lambda value: _text(value).rstrip("/"), bool, "a queue's name, URL or ARN")
+_QUEUE = Check(
+    lambda value: _text(value).rstrip("/"),
+    lambda value: bool(value) and value.isprintable(),
+    "a queue's name, URL or ARN, without control characters",
+)
+_NAME = Check(_text, str.isprintable, "a text without control characters, line ends and marks of direction")
 _URL = Check(_text, lambda value: bool(_WEB.match(value)), "a URL that begins with http:// or https://", "URL")
 _CODE = Check(_text, is_code, RIGHT, "MODULE:ATTR")
 _FLAG = Check(_yes, right="true or false")
@@ -250,7 +255,7 @@ class Settings:
     preload: bool = option(True, _FLAG, "Import the app once, or in every job.")
     boot_timeout: float = option(60.0, _seconds(0.1), "Time for the app's import, and for a dispatcher to be ready.")
     start_timeout: float = option(30.0, _seconds(0), "How long a failing queue is retried at start.")
-    name: str = option(None, _TEXT, "Names the pool: title, lock, logs.", shown="app@queue")
+    name: str = option(None, _NAME, "Names the pool: title, lock, logs.", shown="app@queue")
     control: str | None = option(
         None, Check(_path, right="a path"), "Path of the control socket.", shown="in the runtime directory"
     )
@@ -379,6 +384,8 @@ def _completed(values: dict[str, Any], app: str, wait_origin: str) -> Settings:
         values["empty_for"] = 2.0 if values["local"] else 60.0
     if values["name"] is None:
         values["name"] = f"{short(app)}@{queue_name(queue)}" if queue else short(app)
+    if not values["name"].isprintable():
+        raise SettingsError(f"the pool's name would be {values['name']!r}; give it another one with --name")
     if values["on_lease_lost"] is None:
         values["on_lease_lost"] = "kill" if queue and queue.endswith(".fifo") else "continue"
     values["retry_delay"] = values["retry_delay"] or ()

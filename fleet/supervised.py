@@ -9,6 +9,7 @@ from math import inf
 
 from fleet.core import progress
 from fleet.core.books import Phase, Pool
+from fleet.core.plain import one_line
 from fleet.system import log
 from fleet.system.clock import now
 from fleet.system.notify import MICROSECONDS, Notifier
@@ -68,13 +69,13 @@ class Supervised:
         text = progress.draining(pool, moment) or progress.line(pool)
         if text != self._status and moment >= self._status_at + EVERY:
             self._status, self._status_at = text, moment
-            self._notifier.say(STATUS=log.printable(text))
+            self._notifier.say(STATUS=one_line(text))
 
     def _draw(self, text: str) -> None:
         """One line that the next one, or the next line of the log, overwrites."""
         if text or self._drawn:
             with contextlib.suppress(OSError):
-                self._outlet.put((log.FRESH_LINE + text).encode(), patience=0)
+                self._outlet.put((log.FRESH_LINE + one_line(text)).encode(), patience=0)
         self._drawn = text
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from fleet import certificate, job_errors
 from fleet.core.delivery import Delivery
 from fleet.core.exits import Exit, Outcome
+from fleet.core.plain import one_line
 from fleet.core.queue import Message
 from fleet.system import log, processes
 from fleet.system.clock import now
@@ -81,4 +82,5 @@ class Telling:
 
     def letter(self, why: str) -> dict[str, str]:
         """A dead letter's attributes: why, at which attempt, and how the job had ended."""
-        return {"FleetDeath": f"{why}; attempt {self._about['attempt']}, {self._certificate}"[:MOST_SAID]}
+        said = one_line(f"{why}; attempt {self._about['attempt']}, {self._certificate}")
+        return {"FleetDeath": said[:MOST_SAID]}

@@ -20,8 +20,6 @@ from math import inf
 from pathlib import Path
 from typing import NoReturn
 
-import setproctitle
-
 from fleet import app, job, job_end, outputs
 from fleet.bodies import Reading
 from fleet.core.delivery import Rules, first
@@ -30,7 +28,7 @@ from fleet.core.exits import Policy
 from fleet.core.messages import Failed, Fork, Forked, Imported, NotForked, Plan
 from fleet.core.queue import Message
 from fleet.dispatcher import Dispatcher, Post
-from fleet.system import channel, log, lookup, processes, signals, sqs, stacks
+from fleet.system import channel, log, lookup, processes, signals, sqs, stacks, titles
 from fleet.system.channel import Channel
 from fleet.system.scoreboard import Board, Scoreboard
 from fleet.system.slip import Slip
@@ -53,7 +51,7 @@ def main(arguments: Sequence[str]) -> None:
     if not isinstance(plan, Plan):
         return
     log.configure(plan.log_level, plan.log_format)
-    setproctitle.setproctitle(f"fleet: template {plan.app}")
+    titles.show(f"fleet: template {plan.app}")
     stacks.keep()
     template = Template(plan, master, Scoreboard(board), inherited)
     if template.prepare():

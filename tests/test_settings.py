@@ -37,6 +37,18 @@ def test_a_text_that_is_not_utf_8(name: str) -> None:
     str(raised.value).encode()
 
 
+@pytest.mark.parametrize("text", ["a\nb", "a\x1b[2Jb", "a\u202eb", "a\u200bb", "a\x7fb", "a\u2028b", "a\x85b"])
+def test_a_name_that_is_not_plain(text: str) -> None:
+    """It stands in titles, in the log, and in a lock's file."""
+    for given in ({"name": text}, {"queue": text}):
+        with pytest.raises(SettingsError, match="without control characters") as raised:
+            load(given, {}, None)
+        assert str(raised.value).isprintable()
+    with pytest.raises(SettingsError, match="give it another one with --name"):
+        load({"queue": "jobs"}, {}, None, app=f"{text}.py:job")
+    assert load({"name": "jobs"}, {}, None, app=f"{text}.py:job").settings.name == "jobs"
+
+
 def test_a_hook_has_to_have_time() -> None:
     with pytest.raises(SettingsError, match="--exit-timeout is 0: an --on-failure hook"):
         load({"on_failure": "app:told", "exit_timeout": "0"}, {}, None)

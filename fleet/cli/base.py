@@ -9,6 +9,7 @@ import typer
 
 from fleet import settings
 from fleet.core.exit_codes import USAGE
+from fleet.core.plain import one_line
 from fleet.settings import Loaded, Settings, SettingsError
 
 NO = 1
@@ -83,6 +84,11 @@ def load(given: dict[str, Any], app: str = "") -> Loaded:
         return settings.load(given, settings.environment(), config, app)
     except SettingsError as error:
         raise Failure(USAGE, str(error)) from None
+
+
+def say(text: str) -> None:
+    """One line on standard output."""
+    typer.echo(one_line(text))
 
 
 def queue_of(chosen: Settings) -> str:

@@ -1,14 +1,15 @@
 """`fleet config`."""
 
-import json
 from dataclasses import fields
 from typing import Annotated, Any
 
 import typer
 
-from fleet.cli.base import cli, load, with_options
+from fleet.cli.base import cli, load, say, with_options
 from fleet.core.exit_codes import DONE
+from fleet.core.plain import dumped, one_line
 from fleet.settings import Settings, environment, warnings
+from fleet.system import host
 
 
 @cli.command()
@@ -21,12 +22,12 @@ def config(
     """Print every option's value and where it came from."""
     loaded = load(given, app)
     for why in warnings(environment()):
-        typer.echo(f"fleet: {why}", err=True)
+        host.complain(f"fleet: {one_line(why)}\n")
     rows = [(each.name, getattr(loaded.settings, each.name), loaded.origins[each.name]) for each in fields(Settings)]
     if as_json:
-        typer.echo(json.dumps({name: {"value": value, "origin": origin} for name, value, origin in rows}, indent=2))
+        typer.echo(dumped({name: {"value": value, "origin": origin} for name, value, origin in rows}, indent=2))
         return DONE
     width = max(len(name) for name, _, _ in rows)
     for name, value, origin in rows:
-        typer.echo(f"{name:<{width}}  {'' if value is None else value!s:<24}  {origin}")
+        say(f"{name:<{width}}  {'' if value is None else value!s:<24}  {origin}")
     return DONE

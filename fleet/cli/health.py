@@ -14,6 +14,7 @@ from typing import NoReturn
 
 from fleet.core import probe
 from fleet.core.exit_codes import DONE, NO, USAGE
+from fleet.core.plain import one_line
 from fleet.system.host import complain
 
 LARGEST = 65_536  # bytes; a health file has about 400
@@ -29,7 +30,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _refuse(why: str) -> NoReturn:
-    complain(f"fleet: {why} (fleet health --help)\n")
+    complain(f"fleet: {one_line(why)} (fleet health --help)\n")
     raise SystemExit(USAGE)
 
 
@@ -99,5 +100,5 @@ def _read(path: str) -> str:
 
 
 def _no(path: str, why: str) -> int:
-    complain(f"fleet: health file {path}: {why}\n")
+    complain(f"fleet: health file {one_line(path)}: {one_line(why)}\n")
     return NO

@@ -11,7 +11,8 @@ import typer
 from fleet.cli import config, health, operate, send, serve, simulate, start, status
 from fleet.cli.base import Failure, cli
 from fleet.core.exit_codes import DONE, FAULT, USAGE
-from fleet.system import host, log
+from fleet.core.plain import one_line
+from fleet.system import host
 from fleet.version import VERSION
 
 COMMANDS = (start, status, operate, send, serve, config, simulate)  # importing them has registered them
@@ -34,7 +35,7 @@ def main() -> NoReturn:
     try:
         code = cli(prog_name="fleet", standalone_mode=False)
     except Failure as failure:
-        host.complain(f"{failure.trace}fleet: {log.printable(str(failure))}\n")
+        host.complain(f"{failure.trace}fleet: {one_line(str(failure))}\n")
         code = failure.code
     except typer.TyperException as error:
         host.complain(_misused(error))
@@ -58,7 +59,7 @@ def _misused(error: typer.TyperException) -> str:
     if len(sys.argv) == 1:
         return f"{error.format_message()}\n"
     context = getattr(error, "ctx", None)
-    return f"fleet: {error.format_message()} ({context.command_path if context else 'fleet'} --help)\n"
+    return f"fleet: {one_line(error.format_message())} ({context.command_path if context else 'fleet'} --help)\n"
 
 
 @cli.callback(invoke_without_command=True)

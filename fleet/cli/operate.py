@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from fleet.cli.base import Failure, cli
+from fleet.cli.base import Failure, cli, say
 from fleet.cli.client import ask, await_end, found
 from fleet.core.exit_codes import DONE, USAGE
 from fleet.core.progress import waiting
@@ -45,7 +45,7 @@ def resume(name: Name = None) -> int:
 
 def _said(name: str | None, command: str, **fields: object) -> int:
     place = found(name)
-    typer.echo(f"{place.name}: {ask(place, command, **fields)['said']}")
+    say(f"{place.name}: {ask(place, command, **fields)['said']}")
     return DONE
 
 
@@ -57,11 +57,11 @@ def stop(
 ) -> int:
     """Drain a running pool, and wait until it has gone."""
     place = found(name)
-    typer.echo(f"{place.name}: {ask(place, 'stop', now=now)['said']}")
+    say(f"{place.name}: {ask(place, 'stop', now=now)['said']}")
     sys.stdout.flush()
     if wait:
         _watch(place)
-        typer.echo(f"{place.name}: gone")
+        say(f"{place.name}: gone")
     return DONE
 
 

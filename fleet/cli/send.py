@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from fleet.cli.base import LOCAL_KEY, LOCAL_REGION, Failure, cli, load, queue_of, with_options
+from fleet.cli.base import LOCAL_KEY, LOCAL_REGION, Failure, cli, load, queue_of, say, with_options
 from fleet.core.exit_codes import DONE, QUEUE_UNUSABLE, USAGE
 from fleet.core.queue import QueueError, Trouble
 from fleet.core.queue_names import queue_name
@@ -67,9 +67,7 @@ def send(
     except Unsendable as error:
         raise Failure(USAGE, f"{error}{_before(sent)}") from None
     fifo = address.name.endswith(".fifo") and not group
-    typer.echo(
-        f"{sent} sent to {address.name}" + (f", all in group {sqs.GROUP} (--group)" if fifo and sent > 1 else "")
-    )
+    say(f"{sent} sent to {address.name}" + (f", all in group {sqs.GROUP} (--group)" if fifo and sent > 1 else ""))
     return DONE
 
 

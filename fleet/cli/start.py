@@ -6,7 +6,6 @@ import socket
 from math import inf
 from typing import Annotated, Any
 
-import setproctitle
 import typer
 
 from fleet.cli.base import LOCAL_KEY, LOCAL_REGION, Failure, cli, load, queue_of, with_options
@@ -17,7 +16,7 @@ from fleet.core.exit_codes import DONE, ENDED_BADLY, KILLED, UNCONFIRMED, USAGE
 from fleet.core.messages import Plan
 from fleet.core.names import malformed
 from fleet.settings import Settings, body_trouble, environment, warnings
-from fleet.system import log, processes, rendezvous
+from fleet.system import log, processes, rendezvous, titles
 from fleet.system.local import LocalServer
 from fleet.system.rendezvous import Claim
 
@@ -48,7 +47,7 @@ def start(
         log.emit("settings.warned", why=why)
     ours, listener = _found_by(chosen)
     served = embedded(chosen) if chosen.local else None
-    setproctitle.setproctitle(f"fleet: master {chosen.name}")
+    titles.show(f"fleet: master {chosen.name}")
     from fleet.health import HealthFile
     from fleet.master import Master
 

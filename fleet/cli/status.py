@@ -1,15 +1,14 @@
 """`fleet status`."""
 
-import json
 from typing import Annotated, Any
 
 import typer
 
-from fleet.cli.base import cli
+from fleet.cli.base import cli, say
 from fleet.cli.client import ask, found
 from fleet.cli.operate import Name
 from fleet.core.exit_codes import DONE
-from fleet.system.log import printable
+from fleet.core.plain import dumped
 
 CUT_ID = 8  # characters of a message's id, as in the process's title
 
@@ -22,10 +21,10 @@ def status(
     """Tell what a running pool does and why."""
     told = ask(found(name), "status")["status"]
     if as_json:
-        typer.echo(json.dumps(told))
+        typer.echo(dumped(told))
         return DONE
     for line in (*_head(told), "", *_dispatchers(told["dispatchers"]), *_returned(told["dispatchers"])):
-        typer.echo(printable(line))
+        say(line)
     return DONE
 
 

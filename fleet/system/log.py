@@ -8,13 +8,13 @@ lock, and nothing of it is shared with a logging library of the app's: whatever 
 levels, these lines are written. Fields never hold message bodies or arguments.
 """
 
-import json
 import logging
 import os
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+from fleet.core.plain import block, dumped, one_line
 from fleet.system.outlet import Outlet
 from fleet.system.repeats import Fields, Repeats
 
@@ -27,7 +27,7 @@ class Line(NamedTuple):
     """How an event reads: its level in text and in JSON, and its sentence.
 
     `cause`: the field that says what the trouble is, of an event that may come again and again for one cause.
-    `blaming`: the sentence where an exception is known.
+    `blaming`: the sentence where an exception is known. `block`: the field whose lines come below it.
     """
 
     text: int
@@ -35,10 +35,14 @@ class Line(NamedTuple):
     sentence: str
     cause: str = ""
     blaming: str = ""
+    block: str = ""
 
     def read(self, fields: Fields) -> str:
-        """The sentence, with the fields in it."""
-        return (self.blaming if self.blaming and "error_type" in fields else self.sentence).format_map(fields)
+        """The sentence, with the fields in it, whatever is in them: one line, and what is below it."""
+        sentence = self.blaming if self.blaming and "error_type" in fields else self.sentence
+        more = f" ({fields['more']} more like it)" if "more" in fields else ""
+        below = block(str(fields[self.block])) if self.block else ""
+        return one_line(sentence.format_map(fields) + more) + below
 
 
 def _same(level: int, sentence: str, cause: str = "") -> Line:
@@ -64,7 +68,7 @@ TABLE: dict[str, Line] = {
     "template.ready": _quiet("the app is imported ({seconds:.2f} s)"),
     "template.warned": _same(WARNING, "the app will not survive a fork well: {why}"),
     "spawn.failed": _same(WARNING, "no {who} could be started: {why}; next try in {retry_in:.1f} s"),
-    "process.stack": _same(WARNING, "stack of {who}, pid {pid}:\n{stack}"),
+    "process.stack": Line(WARNING, WARNING, "stack of {who}, pid {pid}:", block="stack"),
     "helper.died": _same(WARNING, "the {role} died ({cause}); it is started again"),
     "helper.failed": _same(WARNING, "the {role} cannot do its part: {why}"),
     "queue.usable": _quiet("queue {queue} answers"),
@@ -144,7 +148,7 @@ TABLE: dict[str, Line] = {
         "a job needs {job_mib:.0f} MiB, {floor_mib:.0f} MiB stay free",
     ),
     "memory.enough": _same(INFO, "there is memory for one more job again"),
-    "pool.slots": _same(INFO, "{table}"),
+    "pool.slots": Line(INFO, INFO, "the slots:", block="table"),
     "log.lost": _same(WARNING, "nobody read this log for a while; lines lost by process {pid}: {lines}"),
     "reload.missing": _same(WARNING, "HUP: a reload is not available yet; stop and start the pool"),
     "local.restarted": _same(
@@ -231,7 +235,7 @@ def _tell(event: str, fields: Fields) -> None:
     line = TABLE[event]
     if _outlet is None:
         if _program.isEnabledFor(line.text):
-            sentence = _sentence(line, fields)
+            sentence = line.read(fields)
             _program.log(line.text, "%s", sentence, extra={"event": event, "fields": fields})
         return
     level = line.json if _as_json else line.text
@@ -239,7 +243,7 @@ def _tell(event: str, fields: Fields) -> None:
         return
     if _lost:
         _own_up(_outlet)
-    sentence = _sentence(line, fields)
+    sentence = line.read(fields)
     now = datetime.now(UTC)
     if _as_json:
         head = {
@@ -248,20 +252,10 @@ def _tell(event: str, fields: Fields) -> None:
             "event": event,
             "message": sentence,
         }
-        text = json.dumps({**head, **fields}, default=str)
+        text = dumped({**head, **fields})
     else:
         text = f"{now.astimezone():%H:%M:%S} {_NAMES[level]:<7} {sentence}"
     _write(_outlet, text + "\n")
-
-
-def _sentence(line: Line, fields: Fields) -> str:
-    more = f" ({fields['more']} more like it)" if "more" in fields else ""
-    return printable(line.read(fields) + more)
-
-
-def printable(text: str) -> str:
-    """The text without anything that a terminal would act on; line ends stay."""
-    return "".join(char if char.isprintable() or char == "\n" else f"\\x{ord(char):02x}" for char in text)
 
 
 def _own_up(outlet: Outlet) -> None:

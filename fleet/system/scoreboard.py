@@ -14,10 +14,9 @@ import zlib
 from dataclasses import dataclass, replace
 from itertools import accumulate
 
-import setproctitle
-
 from fleet.core.exits import Exit
 from fleet.core.slots import State
+from fleet.system import titles
 from fleet.system.clock import now
 
 MOST_SLOTS = 4096
@@ -222,4 +221,4 @@ class Board:
 
     def title(self, what: str) -> None:
         """What `ps` shows."""
-        setproctitle.setproctitle(f"fleet: dispatcher {self._slot} {what}")
+        titles.show(f"fleet: dispatcher {self._slot} {what}")

@@ -28,6 +28,42 @@ def test_text(capfd: pytest.CaptureFixture[str]) -> None:
     assert found[2] == "no\\x1b[31m processes"
 
 
+FORGED = "x\n14:03:11 info    all is well\r\x1b[2K\x9b\u2028\u202e\x7f"
+
+
+@pytest.mark.parametrize("event", sorted(log.TABLE))
+def test_no_field_of_any_event_makes_a_line_of_its_own(event: str) -> None:
+    """Whatever user code, a queue or an endpoint has put into it."""
+
+    class Anything(dict[str, object]):
+        def __missing__(self, _name: str) -> object:
+            return Hostile()
+
+    class Hostile:
+        def __format__(self, _how: str) -> str:
+            return FORGED
+
+        def __str__(self) -> str:
+            return FORGED
+
+    line = log.TABLE[event]
+    said = line.read(Anything({line.block: FORGED} if line.block else {}))
+    first, *below = said.split("\n")
+    assert first.isprintable()
+    assert all(each.startswith("    ") and each.isprintable() for each in below)
+    assert bool(below) == bool(line.block)
+
+
+def test_as_json_the_fields_are_the_data(capfd: pytest.CaptureFixture[str]) -> None:
+    log.configure("info", "json")
+    log.emit("spawn.failed", who="scout", why=FORGED, retry_in=0.5)
+    (line,) = capfd.readouterr().err.split("\n")[:-1]
+    assert line.isprintable()
+    found = json.loads(line)
+    assert found["why"] == FORGED
+    assert found["message"].isprintable()
+
+
 def test_json(capfd: pytest.CaptureFixture[str]) -> None:
     log.configure("info", "json")
     log.emit("spawn.failed", who="scout", why="é <level> {braces}", retry_in=0.5)

@@ -1,0 +1,10 @@
+"""What `ps` shows of a process."""
+
+import setproctitle
+
+from fleet.core.plain import one_line
+
+
+def show(title: str) -> None:
+    """From now on."""
+    setproctitle.setproctitle(one_line(title))
