@@ -21,7 +21,7 @@ from fleet.core.exit_codes import KILLED
 from fleet.core.exits import Settlement
 from fleet.core.slots import HOLDS_MESSAGE, Slot, State
 
-AT_ONCE = 8  # orders that the scout has not answered
+AT_ONCE = 32  # orders that the scout has not answered; some of them it may try for minutes, beside others
 DEAD_POLL_MARGIN = 1.0  # seconds: by then the server has ended a long poll whose client is gone
 BOOKS = {
     Settlement.DELETE: "deleted",

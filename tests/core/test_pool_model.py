@@ -66,6 +66,7 @@ from fleet.core.messages import (
 from fleet.core.pool import Illegal
 from fleet.core.reconcile import reconcile
 from fleet.core.slots import HOLDS_MESSAGE, Slot, State
+from fleet.core.wills import AT_ONCE
 from tests.core.account import Account, HelperLife, Life
 from tests.core.dispatchers import LEASE, Choice, Record, Stage
 from tests.core.world import World
@@ -553,9 +554,9 @@ class PoolModel(RuleBasedStateMachine):
             for name in ("slot", "estate", "settlement", "given", "waiting", "denied"):
                 assert getattr(will, name) == getattr(order, name), name
         waiting = [will.number for will in pool.wills if will.waiting]
-        assert len(waiting) <= 8
+        assert len(waiting) <= AT_ONCE
         if pool.scout.ready and not pool.scout.full and not pool.dead_polls and pool.phase is Phase.RUNNING:
-            assert len(waiting) == min(8, len(pool.wills))
+            assert len(waiting) == min(AT_ONCE, len(pool.wills))
         if scout := self.world.helper(Role.SCOUT):  # what waits for an answer has been given, and will have one
             answered = [word.order for word in scout.words if isinstance(word, Executed)]
             assert set(waiting) <= {*(will.number for will in scout.wills), *answered}
