@@ -1,6 +1,7 @@
 """--body: what of a message the job is called with. Runs in the job's process: a hostile body costs that job only."""
 
 import json
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,11 +13,12 @@ from fleet.core.sns import Notification, Unusable
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How bodies are read: --body, --sns-topic, --sns-verify."""
+    """How bodies are read: --body, --sns-topic, --sns-verify, --sns-max-age (seconds)."""
 
     kind: str = "text"
     topics: Sequence[str] = ()
     verify: bool = True
+    max_age: float | None = None
 
     def prepare(self) -> None:
         """Before the fork: load what reading needs, so that no job has to."""
@@ -36,12 +38,14 @@ def argument(reading: Reading, message: Message) -> Any:
 
 
 def notification(reading: Reading, message: Message) -> Notification:
-    """What SNS has delivered, of the right topic and with a good signature. Raises Unusable."""
+    """What SNS has delivered, of the right topic, with a good signature and not too old. Raises Unusable."""
     found = sns.notification(message.body, reading.topics, verified=reading.verify)
     if reading.verify:
         from fleet.system import signatures
 
         signatures.check(sns.signature(message.body))
+    if reading.max_age is not None:
+        sns.check_age(found, time.time(), reading.max_age)
     return found
 
 

@@ -192,6 +192,9 @@ class Settings:
         many=True,
     )
     sns_verify: bool = option(True, _FLAG, "With --body sns: refuse what SNS has not signed (extra fleet-sqs[sns]).")
+    sns_max_age: float = option(
+        None, _seconds(1), "With --body sns: refuse what SNS was given longer ago.", shown="none"
+    )
     transformer: str | None = option(None, _CODE, "message → the job's arguments.", shown="none")
     router: str | None = option(None, _CODE, "message → job and arguments.", shown="none")
     exit_handler: str | None = option(None, _CODE, "Cleans up after a job that was stopped, or died.", shown="none")
@@ -416,6 +419,10 @@ def body_trouble(chosen: Settings) -> str | None:
         return "--sns-topic needs --body sns"
     if chosen.body != "sns" and not chosen.sns_verify:
         return "--no-sns-verify needs --body sns"
+    if chosen.body != "sns" and chosen.sns_max_age is not None:
+        return "--sns-max-age needs --body sns"
+    if chosen.sns_max_age is not None and not chosen.sns_verify:
+        return "--sns-max-age and --no-sns-verify exclude each other: only a signature makes a timestamp true"
     return None
 
 

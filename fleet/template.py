@@ -65,7 +65,7 @@ class Template:
         self._plan, self._master, self._scoreboard, self._inherited = plan, master, scoreboard, inherited
         self._sessions = sqs.Sessions(sqs.address(plan))
         self._sessions.prepare()
-        reading = Reading(plan.body, plan.sns_topics, plan.sns_verify)
+        reading = Reading(plan.body, plan.sns_topics, plan.sns_verify, plan.sns_max_age)
         hooks = (plan.job_init, plan.job_exit)
         self._code = Code(plan.app, plan.transformer, plan.router, plan.exit_handler, *hooks, reading, plan.on_failure)
         self._loaded: Loaded | None = None

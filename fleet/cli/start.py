@@ -110,6 +110,7 @@ def _plan(chosen: Settings, app: str, queue: str, served: LocalServer | None) ->
         body=chosen.body,
         sns_topics=chosen.sns_topic,
         sns_verify=chosen.sns_verify,
+        sns_max_age=chosen.sns_max_age,
         batch_size=chosen.batch_size,
         retry_delay=chosen.retry_delay,
         delete_failed=chosen.delete_failed,

@@ -52,6 +52,7 @@ class Plan:
     body: str = "text"
     sns_topics: Sequence[str] = ()
     sns_verify: bool = True
+    sns_max_age: float | None = None
     batch_size: int = 1
     retry_delay: Sequence[float] = ()
     delete_failed: bool = False

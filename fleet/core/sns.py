@@ -9,13 +9,28 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 NOTIFICATION = "Notification"
 TYPES = (NOTIFICATION, "SubscriptionConfirmation", "UnsubscribeConfirmation")
 ENVELOPE = ("Type", "MessageId", "TopicArn", "Message", "Timestamp")
 TOPIC = re.compile(r"arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]{1,256}(\.fifo)?")
-CERTIFICATE = re.compile(r"https://sns\.[a-z0-9-]+\.amazonaws\.com(\.cn)?/[A-Za-z0-9_.-]+\.pem")
+
+# Regions as AWS names them, each in the domain of its own partition: `sns.s3.amazonaws.com` is whoever has a bucket
+# `sns`, and `sns.execute-api…` may be anybody too. A test holds the table against botocore's.
+_WHERE = r"(central|north|south|(north|south)?(east|west))-[1-9]\d?"
+_HOSTS = (
+    (rf"(af|ap|ca|eu|il|me|mx|sa|us|us-gov)-{_WHERE}", "amazonaws.com"),
+    (rf"cn-{_WHERE}", "amazonaws.com.cn"),
+    (rf"eusc-de-{_WHERE}", "amazonaws.eu"),
+    (rf"us-iso-{_WHERE}", "c2s.ic.gov"),
+    (rf"us-isob-{_WHERE}", "sc2s.sgov.gov"),
+    (rf"eu-isoe-{_WHERE}", "cloud.adc-e.uk"),
+    (rf"us-isof-{_WHERE}", "csp.hci.ic.gov"),
+)
+_HOST = "|".join(rf"{region}\.{re.escape(domain)}" for region, domain in _HOSTS)
+CERTIFICATE = re.compile(rf"https://sns\.({_HOST})/[A-Za-z0-9_.-]+\.pem", re.ASCII)
 
 
 class Unusable(Exception):
@@ -91,6 +106,21 @@ def signature(body: str) -> Signature:
     if not CERTIFICATE.fullmatch(certificate):
         raise Unusable("its signing certificate is not at https://sns.REGION.amazonaws.com, and was not fetched")
     return Signature(signed_text(found), version, value, certificate)
+
+
+def check_age(found: Notification, now: float, most: float) -> None:
+    """Raises Unusable for what SNS was given more than `most` seconds before `now` (seconds since the epoch).
+
+    It goes by the signed timestamp: without a good signature it means nothing.
+    """
+    try:
+        sent = datetime.fromisoformat(found.timestamp or "")
+    except ValueError:
+        sent = None
+    if sent is None or sent.tzinfo is None:
+        raise Unusable("its SNS timestamp cannot be read, and --sns-max-age goes by it")
+    if (age := now - sent.timestamp()) > most:
+        raise Unusable(f"SNS was given it {age:.0f} s ago, longer than --sns-max-age, {most:g} s")
 
 
 def signed_text(envelope: Mapping[str, Any]) -> str:

@@ -2,10 +2,13 @@
 
 A certificate is fetched over HTTPS from SNS's own host (core/sns.py has looked at its URL; a redirect is not
 followed), and kept for a day in the runtime directory: jobs are short-lived, and each of them is a new process.
+That it came from there is what makes it SNS's: its chain, its names and its revocation are not looked at, only its
+dates and the size of its key.
 """
 
 import base64
 import contextlib
+import datetime as dt
 import hashlib
 import time
 import urllib.error
@@ -25,6 +28,7 @@ from fleet.system import files, host
 FETCH_TIMEOUT = 5.0  # seconds
 LARGEST = 65_536  # bytes; a certificate has about 2,000
 KEPT = 86_400.0  # seconds
+SMALLEST = 2048  # bits of a key
 HASHES: dict[str, type[hashes.HashAlgorithm]] = {"1": hashes.SHA1, "2": hashes.SHA256}  # by SignatureVersion
 
 
@@ -33,6 +37,10 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
     def redirect_request(self, *_: Any, **__: Any) -> None:
         """None: the redirect is an error."""
+
+
+class _NoGood(ValueError):
+    """The text goes on after "its signing certificate"."""
 
 
 def check(signature: Signature) -> None:
@@ -54,6 +62,8 @@ def _key(url: str) -> rsa.RSAPublicKey:
     found = _fetched(url)
     try:
         key = _public(found)
+    except _NoGood as error:
+        raise Unusable(f"its signing certificate {error}") from None
     except ValueError:
         raise Unusable("what is at its signing certificate's URL is not an RSA certificate") from None
     if path is not None:
@@ -63,11 +73,18 @@ def _key(url: str) -> rsa.RSAPublicKey:
 
 
 def _public(certificate: bytes) -> rsa.RSAPublicKey:
-    """Raises ValueError."""
+    """Raises ValueError; _NoGood, which is one, for a certificate that must not be believed."""
     (found,) = x509.load_pem_x509_certificates(certificate)
     key = found.public_key()
     if not isinstance(key, rsa.RSAPublicKey):
         raise ValueError
+    if key.key_size < SMALLEST:
+        raise _NoGood(f"has a key of {key.key_size} bits, fewer than {SMALLEST}")
+    now = dt.datetime.now(dt.UTC)
+    if now < found.not_valid_before_utc:
+        raise _NoGood(f"is good from {found.not_valid_before_utc:%Y-%m-%d %H:%M} UTC on only")
+    if now > found.not_valid_after_utc:
+        raise _NoGood(f"was good until {found.not_valid_after_utc:%Y-%m-%d %H:%M} UTC only")
     return key
 
 

@@ -2,6 +2,7 @@
 
 import json
 
+import botocore.session
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -127,6 +128,21 @@ def test_an_unknown_version(version: str) -> None:
         (CERTIFICATE_URL, True),
         ("https://sns.cn-north-1.amazonaws.com.cn/SimpleNotificationService-0f.pem", True),
         ("https://sns.us-gov-west-1.amazonaws.com/SimpleNotificationService-0f.pem", True),
+        ("https://sns.s3.amazonaws.com/a.pem", False),
+        ("https://sns.s3-us-west-2.amazonaws.com/a.pem", False),
+        ("https://sns.execute-api.amazonaws.com/a.pem", False),
+        ("https://sns.execute-api.us-east-1.amazonaws.com/a.pem", False),
+        ("https://sns.--.amazonaws.com/a.pem", False),
+        ("https://sns.us-nowhere-1.amazonaws.com/a.pem", False),
+        ("https://sns.us-east-.amazonaws.com/a.pem", False),
+        ("https://sns.us-east-0.amazonaws.com/a.pem", False),
+        ("https://sns.us-east-\u0661.amazonaws.com/a.pem", False),
+        ("https://sns.aws-global.amazonaws.com/a.pem", False),
+        ("https://sns.US-EAST-1.amazonaws.com/a.pem", False),
+        ("https://sns.us-east-1.amazonaws.com.cn/a.pem", False),
+        ("https://sns.cn-north-1.amazonaws.com/a.pem", False),
+        ("https://sns.us-iso-east-1.amazonaws.com/a.pem", False),
+        ("https://sns.us-iso-east-1xc2s.ic.gov/a.pem", False),
         ("http://sns.us-east-1.amazonaws.com/a.pem", False),
         ("https://sns.us-east-1.amazonaws.com.evil.org/a.pem", False),
         ("https://sns.us-east-1.amazonaws.com@evil.org/a.pem", False),
@@ -150,3 +166,39 @@ def test_a_certificate_is_at_snss_own_host(url: str, good: bool) -> None:
     else:
         with pytest.raises(Unusable, match="not fetched"):
             sns.signature(body)
+
+
+def test_a_certificate_may_be_at_the_host_of_every_region_and_in_its_partitions_domain_only() -> None:
+    partitions = botocore.session.Session().get_component("data_loader").load_data("partitions")["partitions"]
+    domains = {each["outputs"]["dnsSuffix"] for each in partitions}
+    regions = [
+        (region, each["outputs"]["dnsSuffix"])
+        for each in partitions
+        for region in each["regions"]
+        if not region.endswith("-global")
+    ]
+    assert len(regions) > 40
+    for region, domain in regions:
+        for each in domains:
+            good = sns.CERTIFICATE.fullmatch(f"https://sns.{region}.{each}/a.pem")
+            assert bool(good) == (each == domain), (region, each)
+
+
+SENT = 1_769_860_800.0  # the envelope's timestamp
+
+
+@pytest.mark.parametrize("age", [-60.0, 0.0, 60.0])
+def test_what_is_young_enough(age: float) -> None:
+    sns.check_age(sns.notification(dumped("text"), [], verified=True), SENT + age, 60.0)
+
+
+def test_what_is_too_old() -> None:
+    with pytest.raises(Unusable, match="61 s ago, longer than --sns-max-age, 60 s"):
+        sns.check_age(sns.notification(dumped("text"), [], verified=True), SENT + 61, 60.0)
+
+
+@pytest.mark.parametrize("timestamp", ["", "yesterday", "2026-01-31T12:00:00.000", "2026-01-31", "99999-01-01T00:00Z"])
+def test_a_timestamp_that_says_nothing(timestamp: str) -> None:
+    found = sns.notification(dumped("text", Timestamp=timestamp), [], verified=True)
+    with pytest.raises(Unusable, match="cannot be read"):
+        sns.check_age(found, SENT, 1e9)

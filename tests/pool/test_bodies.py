@@ -201,6 +201,8 @@ def test_without_preload_too(start: StartPool, home: Home, queue: LiveQueue, sns
         (("--body", "json", "--router", "a:b"), "--router"),
         (("--sns-topic", TOPIC), "--body sns"),
         (("--no-sns-verify",), "--body sns"),
+        (("--sns-max-age", "60"), "--sns-max-age needs --body sns"),
+        (("--body", "sns", "--sns-max-age", "60", "--no-sns-verify"), "exclude each other"),
         (("--body", "sns", "--sns-topic", "mail"), "arn:aws:sns"),
         (("--body", "sns", "--sns-topic", f"{TOPIC},"), "arn:aws:sns"),
     ],

@@ -47,9 +47,10 @@ class Signer:
     certificate: bytes
 
     @classmethod
-    def new(cls) -> "Signer":
-        key = rsa.generate_private_key(65537, 2048)
-        return cls(key, _pem(_certificate(key, "sns.amazonaws.com", key, "sns.amazonaws.com")))
+    def new(cls, bits: int = 2048, days: tuple[float, float] = (-1, 1)) -> "Signer":
+        """`days`: from when until when its certificate is good, from now on."""
+        key = rsa.generate_private_key(65537, bits)
+        return cls(key, _pem(_certificate(key, "sns.amazonaws.com", key, "sns.amazonaws.com", days=days)))
 
     def signed(self, found: dict[str, object], version: str = "1", url: str = CERTIFICATE_URL) -> str:
         """The envelope as it lies in the queue."""
@@ -60,18 +61,23 @@ class Signer:
 
 
 def _certificate(
-    key: rsa.RSAPrivateKey, name: str, by: rsa.RSAPrivateKey, by_name: str, ca: bool = False
+    key: rsa.RSAPrivateKey,
+    name: str,
+    by: rsa.RSAPrivateKey,
+    by_name: str,
+    ca: bool = False,
+    days: tuple[float, float] = (-1, 1),
 ) -> x509.Certificate:
     now = dt.datetime.now(dt.UTC)
-    day = dt.timedelta(days=1)
+    begin, end = (now + dt.timedelta(days=each) for each in days)
     builder = (
         x509.CertificateBuilder()
         .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]))
         .issuer_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, by_name)]))
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - day)
-        .not_valid_after(now + day)
+        .not_valid_before(begin)
+        .not_valid_after(end)
         .add_extension(x509.BasicConstraints(ca, None), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(by.public_key()), critical=False)

@@ -4,11 +4,14 @@ import json
 import os
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from fleet.bodies import Reading, notification
 from fleet.core import sns
+from fleet.core.queue import Message
 from fleet.core.sns import Unusable
 from fleet.system import signatures
 from tests.support.sns import CERTIFICATE_URL, HOST, OTHER_TOPIC, Host, Signer, envelope, sns_host
@@ -64,6 +67,49 @@ def test_what_was_changed_is_not_what_was_signed(changed: dict[str, str]) -> Non
 def test_somebody_elses_signature() -> None:
     with pytest.raises(Unusable, match="not good"):
         check(Signer.new().signed(envelope("text")))
+
+
+@pytest.mark.parametrize(
+    ("signer", "why"),
+    [
+        (Signer.new(days=(1, 2)), "is good from .* UTC on only"),
+        (Signer.new(days=(-2, -1)), "was good until .* UTC only"),
+        (Signer.new(bits=1024), "has a key of 1024 bits, fewer than 2048"),
+    ],
+    ids=["not yet", "no more", "small"],
+)
+def test_a_certificate_that_must_not_be_believed(host: Host, tmp_path: Path, signer: Signer, why: str) -> None:
+    """It is not kept either."""
+    host.answer = signer.certificate
+    with pytest.raises(Unusable, match=f"its signing certificate {why}"):
+        check(signer.signed(envelope("text")))
+    assert not [*(tmp_path / "fleet" / "certificates").iterdir()]
+
+
+def test_one_that_was_kept_and_is_not_good_any_more_is_fetched_again(host: Host, tmp_path: Path) -> None:
+    body = SIGNER.signed(envelope("text"))
+    check(body)
+    (kept,) = (tmp_path / "fleet" / "certificates").iterdir()
+    kept.write_bytes(Signer.new(days=(-2, -1)).certificate)
+    check(body)
+    assert len(host.paths) == 2
+
+
+@pytest.mark.usefixtures("host")
+def test_what_is_too_old_is_refused_after_its_signature_is_found_good() -> None:
+    reading = Reading("sns", max_age=3600.0)
+    now = datetime.now(UTC)
+    for age, good in ((60, True), (7200, False)):
+        found = envelope("text", Timestamp=(now - timedelta(seconds=age)).isoformat())
+        message = Message("id", "handle", SIGNER.signed(found))
+        if good:
+            assert notification(reading, message).message == "text"
+        else:
+            with pytest.raises(Unusable, match="--sns-max-age"):
+                notification(reading, message)
+            with pytest.raises(Unusable, match="not good"):
+                notification(reading, Message("id", "handle", Signer.new().signed(found)))
+            assert notification(Reading("sns"), message).message == "text"
 
 
 def test_a_certificate_is_fetched_once_a_day(host: Host, tmp_path: Path) -> None:
