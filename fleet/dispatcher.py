@@ -88,7 +88,8 @@ class Dispatcher:
             if error.trouble is Trouble.SESSION:
                 self._post.renew()
             self._board.note(state=State.IDLE)
-            self._ears.say(PollFailed(str(error), error.unanswered, error.trouble in REFUSED))
+            refused, took = error.trouble in REFUSED, round(now() - before, 3)
+            self._ears.say(PollFailed(str(error), error.unanswered, refused, error.answered, took))
             return
         took = round(now() - before, 4)
         if not messages:
@@ -123,7 +124,7 @@ class Dispatcher:
 
     def _messages(self, most: int, first_lease: float, receive_id: str) -> list[Message]:
         """What one receive call brings. Raises QueueError."""
-        wait = self._post.plan.wait_time
+        wait = min(self._post.plan.wait_time, self._ears.longest)
         if most > 1:
             return self._queue.receive_many(wait, first_lease, most)
         message = self._queue.receive(wait, first_lease, receive_id)

@@ -17,13 +17,14 @@ class Ears:
 
     `leaving`: take nothing more. `stopping`: nor does anybody else. `orphan`: the master is gone. `drain`: seconds that
     a running job has, as said last and not acted on yet. `ends_at`: when whoever is still there is killed, because the
-    pool stops (on our clock). `granted`: the master's leave to receive that many messages; `freed`: to release.
+    pool stops (on our clock). `granted`: the master's leave to receive that many messages, in a poll of `longest`
+    seconds at the most; `freed`: to release.
     """
 
     def __init__(self, plan: Plan, channel: Channel) -> None:
         self._plan, self._channel = plan, channel
         self.leaving = self.stopping = self.orphan = self.freed = False
-        self.granted = 0
+        self.granted, self.longest = 0, inf
         self.drain: float | None = None
         self.ends_at = inf
         self._wakeup = Wakeup([signal.SIGTERM])
@@ -69,8 +70,8 @@ class Ears:
     def _hear(self) -> None:
         for word in self._channel.receive():
             match word:
-                case Grant(most):
-                    self.granted = most
+                case Grant(most, longest):
+                    self.granted, self.longest = most, longest
                 case Drain(seconds, left):
                     self.leaving, self.stopping, self.drain = True, True, seconds
                     self.ends_at = now() + left

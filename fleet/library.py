@@ -15,7 +15,7 @@ from typing import Any
 
 from fleet import api, callables
 from fleet.alone import Hooks, LoneEars, renew, workbench, working_on
-from fleet.core import polling
+from fleet.core import cuts, polling
 from fleet.core import queue as seam
 from fleet.core.arguments import Call, merged, routed, transformed
 from fleet.core.delivery import FIRST_LEASE, Rules, first, polled
@@ -111,7 +111,7 @@ class Dispatcher:
         self._ears: LoneEars | None = None
         self._exiting = False
         self._failures, self._user = 0, 0
-        self._polling = polling.Polling()
+        self._polling, self._cuts = polling.Polling(), cuts.Cuts()
         self.last: Ending | None = None
         self.attempt = 0
 
@@ -244,19 +244,32 @@ class Dispatcher:
         if ears.leaving:
             return now(), None
         before = now()
+        wait = cuts.length(self._cuts, before, wait_time)
+        self._cuts = cuts.asked(self._cuts, before)
         try:
-            message = self._queue.receive(wait_time, lease)
+            message = self._queue.receive(wait, lease)
         except QueueError as error:
             self._failures += 1
+            if error.unanswered:
+                self._measured(cuts.cut(self._cuts, now(), now() - before, wait_time), wait_time)
             if error.trouble is Trouble.SESSION:
                 renew(self._queue)
             raise
         self._failures = 0
+        self._measured(cuts.came_home(self._cuts, now() - before), wait_time)
         if message:
             log.emit("message.received", slot=0, message_id=message.id, attempt=message.attempt)
             if message.unusable:
                 raise self._left(message)
         return before, message
+
+    def _measured(self, after: cuts.Cuts, wait_time: float) -> None:
+        """What a poll's age says of how long polls may be."""
+        if after.longest < self._cuts.longest:
+            log.emit("poll.shortened", age=round(after.age, 1), seconds=int(after.longest))
+        elif after.longest > self._cuts.longest:
+            log.emit("poll.lengthened", seconds=wait_time)
+        self._cuts = after
 
     def _left(self, message: Message) -> QueueError:
         """Of a message that must not be worked on."""

@@ -67,9 +67,10 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """Leave to make one receive call, for up to `most` messages."""
+    """Leave to make one receive call, for up to `most` messages, of `longest` seconds at the most."""
 
     most: int = 1
+    longest: float = inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,12 +113,15 @@ class PollFailed:
     """The receive call failed; `error` is one line for people, without any body.
 
     `unanswered`: it was asked, and the server may not know that nobody listens any more. `refused`: it does not heal by
-    itself: receiving is not allowed, or the queue is gone.
+    itself: receiving is not allowed, or the queue is gone. `answered`: somebody said no.
+    `took`: seconds until it failed.
     """
 
     error: str
     unanswered: bool = False
     refused: bool = False
+    answered: bool = True
+    took: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

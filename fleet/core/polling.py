@@ -8,6 +8,11 @@
     a depth sample above zero         at least that many, up to the size
     a failed poll                     one, and nobody asks again before a backoff with full jitter
 
+The backoff grows to half a minute when an answer asked for it: a throttle, a fault of the service, a refusal. Where no
+answer came it stays within five seconds, because such a try costs no more than itself, and a link that is back should
+not wait. Any other call that SQS answers ends it: what was a silence of everything is over, what was said of polls
+may still hold for some seconds. Polls that are cut at the same age are cuts.py's.
+
 A host that has no process to give (`starved`) takes one message at a time, with a growing pause, until a job could
 be started again: each try costs a message one of its attempts.
 
@@ -15,36 +20,57 @@ An empty answer that came early (`--wait-time 0`, or a server that does not do l
 for the rest of a second, so that an empty queue never costs more than about one request a second.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from math import inf
+
+from fleet.core import cuts
+from fleet.core.cuts import Cuts
 
 GROWTH = 4
 QUICK = 1.0  # seconds: a hit faster than this says there is a backlog
 SHORTEST_EMPTY = 1.0  # seconds between the polls of an empty queue, at least
 BACKOFF_FIRST, BACKOFF_MOST = 0.5, 30.0  # seconds
+UNANSWERED_MOST = 5.0  # seconds
+AFTER_SILENCE, AFTER_ANSWER = 1.0, 5.0  # seconds from a failure on, if another call is answered
 STARVED_FIRST = 2.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
 class Polling:
-    """The polls allowed, and what failed: polls in a row, messages in a row for which no job could be forked."""
+    """The polls allowed, and what failed: polls in a row, messages in a row for which no job could be forked.
+
+    `free_at`: from when on an answer to another call ends the backoff.
+    """
 
     allowed: int = 1
     failures: int = 0
     starved: int = 0
     not_before: float = 0.0
+    free_at: float = 0.0
+    cuts: Cuts = field(default_factory=Cuts)
 
 
 def hit(polling: Polling, took: float, size: int) -> Polling:
     """A poll brought a message after `took` seconds."""
     more = polling.allowed * GROWTH if took < QUICK and not polling.starved else polling.allowed
-    return Polling(allowed=max(1, min(more, size)), starved=polling.starved, not_before=_pause(polling))
+    return Polling(
+        allowed=max(1, min(more, size)),
+        starved=polling.starved,
+        not_before=_pause(polling),
+        cuts=cuts.came_home(polling.cuts, took),
+    )
 
 
 def empty(polling: Polling, now: float, took: float) -> Polling:
     """A poll came home with nothing."""
     pause = max(0.0, SHORTEST_EMPTY - took)
     until = max(_pause(polling), now + pause) if pause else _pause(polling)
-    return Polling(allowed=max(1, polling.allowed // 2), starved=polling.starved, not_before=until)
+    return Polling(
+        allowed=max(1, polling.allowed // 2),
+        starved=polling.starved,
+        not_before=until,
+        cuts=cuts.came_home(polling.cuts, took),
+    )
 
 
 def _pause(polling: Polling) -> float:
@@ -52,24 +78,42 @@ def _pause(polling: Polling) -> float:
     return polling.not_before if polling.starved else 0.0
 
 
-def failed(polling: Polling, now: float, luck: float) -> Polling:
-    """The receive call failed: the whole pool backs off, not one dispatcher.
+def failed(polling: Polling, now: float, luck: float, *, answered: bool = True) -> Polling:
+    """The receive call failed: the whole pool backs off, not one dispatcher. `answered`: somebody said no.
 
     Polls that fail while it does are of the same trouble and say nothing new.
     """
     if polling.failures and now < polling.not_before:
         return polling
     failures = polling.failures + 1
-    most = min(BACKOFF_MOST, BACKOFF_FIRST * 2 ** min(failures - 1, 16))
-    until = max(polling.not_before, now + luck * most)
-    return Polling(failures=failures, starved=polling.starved, not_before=until)
+    longest = BACKOFF_MOST if answered else UNANSWERED_MOST
+    most = min(longest, BACKOFF_FIRST * 2 ** min(failures - 1, 16))
+    return Polling(
+        failures=failures,
+        starved=polling.starved,
+        not_before=max(polling.not_before, now + luck * most),
+        free_at=now + (AFTER_ANSWER if answered else AFTER_SILENCE),
+        cuts=polling.cuts,
+    )
+
+
+def cut(polling: Polling, now: float, took: float, wait: float) -> Polling:
+    """A poll was asked for and cut off: whatever the backoff says, its age is news."""
+    return replace(polling, cuts=cuts.cut(polling.cuts, now, took, wait))
+
+
+def answered(polling: Polling) -> Polling:
+    """A call that is no poll was answered: a backoff lasts no longer than it must."""
+    if not polling.failures or polling.starved:
+        return polling
+    return replace(polling, not_before=min(polling.not_before, polling.free_at))
 
 
 def starved(polling: Polling, now: float, luck: float) -> Polling:
     """A message came, and the host had no process to give to its job."""
     count = polling.starved + 1
     pause = min(BACKOFF_MOST, STARVED_FIRST * 2 ** min(count - 1, 16)) * (0.5 + luck / 2)
-    return Polling(failures=polling.failures, starved=count, not_before=max(polling.not_before, now + pause))
+    return replace(polling, allowed=1, starved=count, not_before=max(polling.not_before, now + pause))
 
 
 def fed(polling: Polling) -> Polling:
@@ -89,6 +133,16 @@ def grants(polling: Polling, now: float, idle: int, open_polls: int) -> int:
     if now < polling.not_before:
         return 0
     return max(0, min(idle, polling.allowed - open_polls))
+
+
+def longest(polling: Polling, now: float) -> float:
+    """How many seconds the next poll may last at the most; infinity where nothing cuts it."""
+    return cuts.length(polling.cuts, now, inf)
+
+
+def asked(polling: Polling, now: float) -> Polling:
+    """A grant was given."""
+    return replace(polling, cuts=cuts.asked(polling.cuts, now)) if now >= polling.cuts.again_at else polling
 
 
 def degraded(polling: Polling) -> bool:

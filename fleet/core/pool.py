@@ -155,7 +155,7 @@ def _apply(pool: Pool, event: Event, now: float, luck: float) -> Step:
                 depth=depth,
                 sampled_at=now,
                 sampled_received=pool.counts.received,
-                polling=polling.sampled(pool.polling, depth.visible, pool.size),
+                polling=polling.sampled(polling.answered(pool.polling), depth.visible, pool.size),
                 emptiness=emptiness.sampled(before, now, depth.total),
             )
             pool, effects = sizing.sampled(pool, now, luck)

@@ -41,12 +41,13 @@ class QueueError(Exception):
     """A call to the queue failed; the text is one line for people and holds no message body.
 
     `unanswered`: it was asked, and no answer came; whether it is done, or is still being done, nobody knows.
+    `answered`: somebody said no, if not SQS then a gateway on the way; False where nobody did, or could.
     `message`, `exit` and `settlement` are set by `Dispatcher`, where the call was about a message.
     """
 
-    def __init__(self, trouble: Trouble, text: str, *, unanswered: bool = False) -> None:
+    def __init__(self, trouble: Trouble, text: str, *, unanswered: bool = False, answered: bool = True) -> None:
         super().__init__(text)
-        self.trouble, self.unanswered = trouble, unanswered
+        self.trouble, self.unanswered, self.answered = trouble, unanswered, answered
         self.message: Message | None = None
         self.exit: Exit | None = None
         self.settlement: Settlement | None = None

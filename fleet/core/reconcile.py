@@ -263,11 +263,14 @@ def _granted(pool: Pool, now: float) -> Step:
     open_polls = sum(slot.state is State.POLLING and slot.silent_since == inf for slot in pool.slots)
     left, most = room(pool), batches.share(pool)
     asking: list[Slot] = []
+    told: list[Effect] = []
     for slot in idle[: polling.grants(pool.polling, now, len(idle), open_polls)][: sizing.room(pool)]:
         if left > 0:
             asking.append(slots.polls(slot, int(min(most, left)), now))
+            told.append(Send(slot.number, Grant(asking[-1].asked, polling.longest(pool.polling, now))))
+            pool = replace(pool, polling=polling.asked(pool.polling, now))
             left -= most
-    return _put(pool, asking), tuple(Send(slot.number, Grant(slot.asked)) for slot in asking)
+    return _put(pool, asking), tuple(told)
 
 
 def _freed(pool: Pool, now: float) -> Step:

@@ -20,6 +20,7 @@ from fleet.core.messages import (
     Settled,
     Troubled,
 )
+from fleet.core.polling import Polling
 from fleet.core.slots import HOLDS_MESSAGE, Slot, State
 from fleet.core.spawning import Spawning
 from fleet.core.wills import booked, stays_open
@@ -44,6 +45,7 @@ def said(pool: Pool, slot: Slot, report: Report, now: float, luck: float) -> Ste
             _expect(slot, State.POLLING)
             if not 0 < count <= pool.config.batch_size:
                 raise Illegal(f"slot {slot.number} has received {count} messages")
+            before = pool.polling
             pool = replace(
                 _answered(pool),
                 polling=polling.hit(pool.polling, took, pool.size),
@@ -51,30 +53,35 @@ def said(pool: Pool, slot: Slot, report: Report, now: float, luck: float) -> Ste
                 counts=replace(counts, received=counts.received + count, polls=counts.polls + 1),
             )
             pool = sizing.polled(pool, took)
-            return with_slot(pool, _watched(pool, slots.holds(slot, count, now), now)), ()
+            held = with_slot(pool, _watched(pool, slots.holds(slot, count, now), now))
+            return held, _length_told(before, pool)
         case Empty(took):
             _expect(slot, State.POLLING)
-            full = took >= pool.config.wait_time * FULL_LENGTH
+            full = took >= min(pool.config.wait_time, pool.polling.cuts.longest) * FULL_LENGTH
+            before = pool.polling
             pool = replace(
                 _answered(pool),
                 polling=polling.empty(pool.polling, now, took),
                 emptiness=emptiness.polled_empty(pool.emptiness, slot.since, full),
                 counts=replace(counts, polls=counts.polls + 1),
             )
-            return with_slot(sizing.polled(pool, None), slots.holds(slot, 0, now)), ()
-        case PollFailed(error, unanswered, refused):
+            return with_slot(sizing.polled(pool, None), slots.holds(slot, 0, now)), _length_told(before, pool)
+        case PollFailed(error, unanswered, refused, answered, took):
             _expect(slot, State.POLLING)
             if refused:
                 pool = denials.poll_refused(pool, error, now)
             if unanswered:
                 pool = stays_open(pool, slot)
-            after = polling.failed(pool.polling, now, luck)
+            before = pool.polling
+            after = polling.failed(before, now, luck, answered=answered)
             fields = {"slot": slot.number, "error": error, "failures": after.failures}
-            paused = counts.pauses + (after is not pool.polling)
+            paused = counts.pauses + (after is not before)
+            after = polling.cut(after, now, took, pool.config.wait_time) if unanswered else after
             pool = replace(pool, counts=replace(counts, polls=counts.polls + 1, pauses=paused))
             pool = sizing.polled(replace(pool, polling=after, trouble=error), None)
             failed = with_slot(pool, slots.holds(slot, 0, now))
-            return failed, (Log("poll.failed", fields | {"retry_in": round(after.not_before - now, 3)}),)
+            told = Log("poll.failed", fields | {"retry_in": round(after.not_before - now, 3)})
+            return failed, (told, *_length_told(before, pool))
         case Held():
             _expect(slot, State.WORKING)
             return with_slot(pool, _watched(pool, slots.to(slot, State.HOLDING, now), now)), ()
@@ -86,6 +93,7 @@ def said(pool: Pool, slot: Slot, report: Report, now: float, luck: float) -> Ste
             return with_slot(pool, replace(slot, trouble=error)), ()
         case Healed():
             _expect(slot, *HOLDS_MESSAGE)
+            pool = replace(pool, polling=polling.answered(pool.polling))
             return with_slot(pool, replace(slot, trouble="")), ()
         case LeaseLost(place):
             _expect_message(slot, place)
@@ -94,6 +102,8 @@ def said(pool: Pool, slot: Slot, report: Report, now: float, luck: float) -> Ste
             _expect_message(slot, report.place)
             pool = sizing.settled(replace(pool, counts=_booked(counts, report)), report)
             pool = replace(pool, unconfirmed=pool.unconfirmed + report.unconfirmed)
+            if report.settlement is not Settlement.LEAVE:
+                pool = replace(pool, polling=polling.answered(pool.polling))
             pool, effects = denials.settled(pool, slot, report)
             pool = with_slot(pool, slots.settled(slot, report.place, now))
             pool, more = _settled(pool, slot, report, now, luck)
@@ -106,6 +116,14 @@ def _answered(pool: Pool) -> Pool:
     """The queue answers a poll. What nobody has confirmed is done again in the ordinary course, if it must be."""
     forgotten = pool.phase is Phase.RUNNING and not pool.config.is_counted
     return replace(pool, trouble="", refused=None, unconfirmed=0 if forgotten else pool.unconfirmed)
+
+
+def _length_told(before: Polling, pool: Pool) -> tuple[Effect, ...]:
+    """How long polls may be, when that has changed."""
+    was, cuts = before.cuts.longest, pool.polling.cuts
+    if cuts.longest < was:
+        return (Log("poll.shortened", {"age": round(cuts.age, 1), "seconds": int(cuts.longest)}),)
+    return (Log("poll.lengthened", {"seconds": pool.config.wait_time}),) if cuts.longest > was else ()
 
 
 def _watched(pool: Pool, slot: Slot, now: float) -> Slot:

@@ -13,7 +13,7 @@ the scout says something, or its successor is there.
 
 from dataclasses import replace
 
-from fleet.core import denials, emptiness
+from fleet.core import denials, emptiness, polling
 from fleet.core.books import Counts, End, Level, Phase, Pool, Will
 from fleet.core.estates import Estate, settlement
 from fleet.core.events import Died, Effect, GiveWill, Left, Log, WillDone
@@ -106,6 +106,8 @@ def done(pool: Pool, answer: WillDone) -> Step:
     if will is None:
         return pool, ()
     pool = replace(pool, wills=tuple(each for each in pool.wills if each is not will))
+    if answer.settlement is not Settlement.LEAVE:
+        pool = replace(pool, polling=polling.answered(pool.polling))
     if will.estate.receive_id:
         if not answer.message_id:  # the poll had brought nothing
             return pool, ()

@@ -79,6 +79,12 @@ TABLE: dict[str, Line] = {
     "queue.late": _same(WARNING, "{why}; trying again for {left:.0f} s"),
     "sample.failed": _same(WARNING, "the queue's counts cannot be read: {why}", "why"),
     "will.failed": _same(WARNING, "message {message_id} of a dead dispatcher not {settlement}: {error}", "error"),
+    "poll.shortened": _same(
+        WARNING,
+        "polls get no answer when they are {age:g} s old, something between this host and SQS cuts them: they are "
+        "{seconds} s long now, and a longer one is tried every ten minutes",
+    ),
+    "poll.lengthened": _same(INFO, "polls are not cut any more: they are {seconds:g} s long again"),
     "poll.failed": _same(WARNING, "{error}; next poll in {retry_in:.1f} s · slot {slot}", "error"),
     "deletes.denied": _same(WARNING, "{error}: nothing is received until a delete is allowed"),
     "deletes.allowed": _same(INFO, "deletes are not denied any more: receiving goes on"),

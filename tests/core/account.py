@@ -288,6 +288,7 @@ class Account:
             case HelperDied(role):
                 self.helper_died(role, now)
             case Sampled(depth):
+                self.polling = polling.answered(self.polling)
                 self.depth, self.sampled_at, self.sampled_received = depth, now, before.counts.received
                 self.polling = polling.sampled(self.polling, depth.visible, before.size)
                 self.emptiness = emptiness.sampled(self.emptiness, now, depth.total)
@@ -302,6 +303,8 @@ class Account:
                 for order in self.orders:
                     if order.number == number:
                         self.orders.remove(order)
+                        if how is not Settlement.LEAVE:
+                            self.polling = polling.answered(self.polling)
                         self.answered(order, how, message_id, before.level)
                         break
             case WillNotTaken(number):
@@ -394,13 +397,13 @@ class Account:
             case Empty(took):
                 self.is_answered(before)
                 self.polled(None)
-                full = took >= self.config.wait_time * FULL_LENGTH
+                full = took >= min(self.config.wait_time, self.polling.cuts.longest) * FULL_LENGTH
                 self.polling = polling.empty(self.polling, now, took)
                 self.emptiness = emptiness.polled_empty(self.emptiness, life.since, full)
                 self.count(polls=1)
                 life.asked = 0
                 life.becomes(State.IDLE, now)
-            case PollFailed(error, unanswered, refused):
+            case PollFailed(error, unanswered, refused, answered, took):
                 if refused:
                     self.refused = Refusal(self.refused.since if self.refused else now, error)
                 if unanswered:
@@ -408,7 +411,9 @@ class Account:
                 self.trouble = error
                 self.polled(None)
                 backed_off = self.polling.failures > 0 and now < self.polling.not_before
-                self.polling = polling.failed(self.polling, now, luck)
+                self.polling = polling.failed(self.polling, now, luck, answered=answered)
+                if unanswered:
+                    self.polling = polling.cut(self.polling, now, took, self.config.wait_time)
                 self.count(polls=1, pauses=int(not backed_off))
                 life.asked = 0
                 life.becomes(State.IDLE, now)
@@ -421,10 +426,13 @@ class Account:
                 life.trouble = error
             case Healed():
                 life.trouble = ""
+                self.polling = polling.answered(self.polling)
             case LeaseLost(place):
                 life.lost.append(place)
             case Settled(how, what, _, bad, starved, lease_lost, hidden_for, used, place, unconfirmed):
                 self.unconfirmed += unconfirmed
+                if how is not Settlement.LEAVE:
+                    self.polling = polling.answered(self.polling)
                 if how in (Settlement.DELETE, Settlement.DEAD_LETTER) and self.probe:
                     self.probe.tries, self.probe.at = 0, (0.0, 0.0)
                 elif how not in (Settlement.DELETE, Settlement.DEAD_LETTER) and place in life.denied:
@@ -656,7 +664,9 @@ class Account:
                     life.becomes(State.IDLE, now)
             case Kill(slot):
                 self.lives[slot].killed = True
-            case Send(slot, Grant(most)):
+            case Send(slot, Grant(most, longest)):
+                assert longest == (inf if now >= self.polling.cuts.again_at else self.polling.cuts.longest)
+                self.polling = polling.asked(self.polling, now)
                 self.lives[slot].becomes(State.POLLING, now)
                 self.lives[slot].asked = most
             case Send(slot, Free()):

@@ -49,6 +49,7 @@ class Choice(Enum):
     NOTHING = auto()
     FAILED = auto()
     CUT = auto()
+    UNREACHABLE = auto()
     MESSAGE = auto()
     LAST_ATTEMPT = auto()
     LEFT = auto()
@@ -211,9 +212,9 @@ class Dispatcher:
         self.leaving = self.leaving or self.channel.hung_up
         self.freed = self.freed or self.channel.hung_up  # alone, it waits for nobody
 
-    def granted(self, now: float, most: int) -> None:
+    def granted(self, now: float, most: int, longest: float) -> None:
         """The master's grant is in the channel."""
-        self.granted_at, self.most = now, most
+        self.granted_at, self.most, self.polls_for = now, most, min(self.wait_time, longest)
 
     def begins(self) -> bool:
         """Leave, or poll. The poll starts within the books' margin of the grant."""
@@ -221,12 +222,12 @@ class Dispatcher:
             self.stage = Stage.GONE
             return True
         if self.granted_at is not None:
-            self.stage, self.poll_until = Stage.POLLING, self.granted_at + self.wait_time
+            self.stage, self.poll_until = Stage.POLLING, self.granted_at + self.polls_for
             self.granted_at = None
         return False
 
     def comes_home(self, choice: Choice, now: float) -> None:
-        took = max(0.0, now - (self.poll_until - self.wait_time))
+        took = max(0.0, now - (self.poll_until - self.polls_for))
         match choice:
             case Choice.MESSAGE | Choice.LAST_ATTEMPT | Choice.SOME:
                 count = (self.most + 1) // 2 if choice is Choice.SOME else self.most
@@ -238,11 +239,12 @@ class Dispatcher:
                 self.stage = Stage.WORKING
                 if late:
                     self.holds()
-            case Choice.FAILED | Choice.CUT | Choice.REFUSED:
+            case Choice.FAILED | Choice.CUT | Choice.REFUSED | Choice.UNREACHABLE:
                 cut = choice is Choice.CUT
                 if cut:
                     self.cut_until = self.poll_until
-                self.says(PollFailed(choice.name, cut, choice is Choice.REFUSED))
+                answered = choice in (Choice.FAILED, Choice.REFUSED)
+                self.says(PollFailed(choice.name, cut, choice is Choice.REFUSED, answered, took))
                 self.stage = Stage.IDLE
             case _:
                 self.says(Empty(took))

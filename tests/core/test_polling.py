@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from math import inf
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from fleet.core import polling
+from fleet.core.cuts import Cuts
 from fleet.core.polling import BACKOFF_MOST, QUICK, SHORTEST_EMPTY, Polling
 
 LUCK = st.floats(0, 1, exclude_max=True)
@@ -71,7 +73,44 @@ def test_a_failed_poll_leaves_one_poll_after_a_backoff() -> None:
 def test_the_backoff_doubles_up_to_half_a_minute(before: int, most: float) -> None:
     for luck in (0.0, 0.25, 0.5):
         after = polling.failed(Polling(failures=before), 100.0, luck)
-        assert after == Polling(failures=before + 1, not_before=100.0 + luck * most)
+        assert after == Polling(failures=before + 1, not_before=100.0 + luck * most, free_at=105.0)
+
+
+@pytest.mark.parametrize(("before", "most"), [(0, 0.5), (1, 1.0), (3, 4.0), (4, 5.0), (999, 5.0)])
+def test_where_nobody_answers_the_next_try_is_within_five_seconds(before: int, most: float) -> None:
+    after = polling.failed(Polling(failures=before), 100.0, 0.5, answered=False)
+    assert after == Polling(failures=before + 1, not_before=100.0 + 0.5 * most, free_at=101.0)
+
+
+def test_an_answer_to_another_call_ends_the_pause() -> None:
+    """Not at once where polls themselves were refused: a throttle is of one kind of call."""
+    silent = polling.failed(Polling(failures=8), 100.0, 0.99, answered=False)
+    assert polling.answered(silent).not_before == 101.0
+    throttled = polling.failed(Polling(failures=8), 100.0, 0.99)
+    assert polling.answered(throttled).not_before == 105.0
+    assert polling.answered(throttled).failures == 9
+    soon = polling.failed(Polling(), 100.0, 0.1)
+    assert polling.answered(soon) == soon
+
+
+def test_it_does_not_end_other_pauses() -> None:
+    pausing = Polling(not_before=99.0)
+    assert polling.answered(pausing) == pausing
+    assert polling.answered(STARVING) == STARVING
+    assert polling.answered(replace(STARVING, failures=1)) == replace(STARVING, failures=1)
+
+
+def test_what_is_known_of_cuts_outlives_every_answer_that_does_not_contradict() -> None:
+    known = Cuts(5.0, 100.0, 4.0, 700.0, 5.9)
+    state = Polling(cuts=known)
+    assert polling.hit(state, 0.1, 8).cuts == known
+    assert polling.empty(state, 100.0, 4.0).cuts == known
+    assert polling.failed(state, 100.0, 0.5).cuts == known
+    assert polling.starved(state, 100.0, 0.5).cuts == known
+    assert polling.sampled(state, 100, 8).cuts == known
+    assert polling.empty(state, 100.0, 10.0).cuts == Cuts()
+    assert (polling.longest(state, 100.0), polling.longest(state, 700.0)) == (4.0, inf)
+    assert polling.longest(polling.asked(state, 700.0), 700.0) == 4.0
 
 
 def test_polls_that_fail_while_the_pool_backs_off_say_nothing_new() -> None:
@@ -82,7 +121,8 @@ def test_polls_that_fail_while_the_pool_backs_off_say_nothing_new() -> None:
 
 
 def test_a_failure_during_a_mere_pause_is_one() -> None:
-    assert polling.failed(Polling(not_before=100.5), 100.0, 0.5) == Polling(failures=1, not_before=100.5)
+    after = Polling(failures=1, not_before=100.5, free_at=105.0)
+    assert polling.failed(Polling(not_before=100.5), 100.0, 0.5) == after
 
 
 @given(POLLINGS, MOMENTS, LUCK)
@@ -137,7 +177,7 @@ def test_a_starved_host_takes_one_message_at_a_time_whatever_comes() -> None:
     assert polling.hit(STARVING, 0.1, 8) == STARVING
     assert polling.empty(STARVING, 100.0, 10.0) == replace(STARVING, allowed=1)
     assert polling.empty(STARVING, 100.5, 0.0) == replace(STARVING, allowed=1, not_before=101.5)
-    assert polling.failed(STARVING, 100.0, 0.0) == replace(STARVING, allowed=1, failures=1)
+    assert polling.failed(STARVING, 100.0, 0.0) == replace(STARVING, allowed=1, failures=1, free_at=105.0)
     assert polling.sampled(STARVING, 1000, 8) == STARVING
 
 

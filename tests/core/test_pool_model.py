@@ -389,7 +389,8 @@ class PoolModel(RuleBasedStateMachine):
     def may_be_sent(self, slot: Slot, order: Grant | Drain | Free, after: Pool, now: float) -> None:
         assert slot.state is not State.VACANT
         match order:
-            case Grant(most):
+            case Grant(most, longest):
+                assert longest >= 0
                 assert after.phase is Phase.RUNNING
                 assert 1 <= most <= after.config.batch_size
                 assert not after.paused

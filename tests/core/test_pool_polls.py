@@ -1,5 +1,11 @@
 """Who polls: grants, what raises and lowers them, and polls that never come home."""
 
+from collections.abc import Callable
+from math import inf
+
+import pytest
+
+from fleet.core.books import Phase
 from fleet.core.events import (
     AskStack,
     Kill,
@@ -7,7 +13,8 @@ from fleet.core.events import (
     Spawn,
     TellStack,
 )
-from fleet.core.messages import Empty, Held, PollFailed, Received
+from fleet.core.exits import Settlement
+from fleet.core.messages import Empty, Grant, Healed, Held, PollFailed, Received, Settled, Troubled
 from fleet.core.slots import State
 from tests.core.story import (
     DONE,
@@ -15,11 +22,13 @@ from tests.core.story import (
     GRANT,
     RELEASED,
     STARVED,
+    Story,
     running,
     sends,
     working,
 )
 
+LEFT = Settled(Settlement.LEAVE, None, None, bad=False)
 IDLE, POLLING, WORKING = State.IDLE, State.POLLING, State.WORKING
 
 
@@ -131,6 +140,74 @@ def test_a_late_message_is_no_sign_of_famine() -> None:
     story.says(0, RELEASED)
     assert story.pool.polling.starved == 0
     assert "host.starved" not in story.events()
+
+
+# Polls that are cut at one age, and silences.
+
+
+def cut(took: float) -> PollFailed:
+    return PollFailed("no answer", unanswered=True, answered=False, took=took)
+
+
+def test_after_two_cuts_at_the_same_age_polls_are_shorter_and_it_is_said_once() -> None:
+    story = running(2)
+    for _ in range(2):
+        story.now += 5.0
+        story.says(0, cut(5.0))
+        grant = story.tick(story.wakes_at())
+    assert grant == [Send(0, Grant(1, 4.0))]
+    assert story.log("poll.shortened").fields == {"age": 5.0, "seconds": 4}
+    story.now += 4.0
+    assert story.says(0, Empty(4.0)) == [Send(0, Grant(1, 4.0))]
+    assert story.events().count("poll.shortened") == 1
+    assert story.pool.polling.failures == 0
+    story.now += 600.0
+    assert story.says(0, Empty(4.0)) == [Send(0, GRANT)]
+    story.now += 10.0
+    story.says(0, Empty(10.0))
+    assert story.log("poll.lengthened").fields == {"seconds": 10.0}
+    assert story.pool.polling.cuts.longest == inf
+
+
+def test_a_shorter_poll_that_is_empty_proves_that_the_queue_is() -> None:
+    """--until-empty: it was open as long as it was to be."""
+    story = running(1, empty_for=5.0)
+    for _ in range(2):
+        story.now += 5.0
+        story.says(0, cut(5.0))
+        story.tick(story.wakes_at())
+    story.sample(0)
+    story.now += 4.0
+    story.says(0, Empty(4.0))
+    story.now += 6.0
+    story.sample(0)
+    assert story.pool.phase is Phase.DRAINING
+
+
+@pytest.mark.parametrize(
+    ("answer", "again"),
+    [
+        (lambda story: story.sample(0), 1.0),
+        (lambda story: story.says(1, DONE), 1.0),
+        (lambda story: story.says(1, RELEASED), 1.0),
+        (lambda story: (story.says(1, Troubled("x")), story.says(1, Healed())), 1.0),
+        (lambda story: story.says(1, LEFT), 3.0),
+        (lambda story: story.says(1, Troubled("x")), 3.0),
+    ],
+)
+def test_any_call_that_is_answered_ends_the_pause(answer: Callable[[Story], object], again: float) -> None:
+    story = running(2)
+    story.luck = 0.6
+    story.says(0, Received(0.1))
+    story.says(1, Received(0.1))
+    story.says(0, DONE)
+    for _ in range(5):
+        story.now += 10.0
+        story.tick()
+        story.says(0, PollFailed("cannot be reached", answered=False))
+    assert story.pool.polling.not_before == story.now + 3.0
+    answer(story)
+    assert story.pool.polling.not_before == story.now + again
 
 
 # A poll that never comes home.

@@ -378,7 +378,7 @@ class World:
                     channel.orders.append(order)
                     assert len(channel.orders) <= 8, "more than a dispatcher's channel need hold"
                 if isinstance(order, Grant) and (process := self.at(slot)):
-                    process.granted(self.now, order.most)
+                    process.granted(self.now, order.most, order.longest)
             case Spawn(slot) if self.starving:
                 self.take(SpawnFailed(slot, "no descriptor"))
             case SpawnHelper(role) if self.starving:

@@ -10,7 +10,7 @@ from fleet import dispatcher, running
 from fleet.core.delivery import Rules
 from fleet.core.exits import Settlement
 from fleet.core.messages import Empty, Plan, PollFailed, Ready, Received
-from fleet.core.queue import Message, Trouble
+from fleet.core.queue import Message, QueueError, Trouble
 from fleet.dispatcher import Dispatcher, Post
 from tests.support.workbench import GOOD, MESSAGE, PLAN, World
 
@@ -247,3 +247,26 @@ def test_a_message_that_is_not_what_was_sent_is_left_untouched(world: World, run
     assert not world.settled.bad
     assert world.settled.hidden_for == 20.0
     assert world.told("message.left")[0]["why"] == "its body is not what was sent (MD5OfBody)"
+
+
+def test_a_poll_is_as_long_as_the_grant_allows_and_its_end_is_told_with_its_age(world: World, run: Run) -> None:
+    world.ears.longest = 4.0
+    world.queue.fails["receive"] = [Trouble.PASSING]
+    world.queue.unanswered, world.queue.takes = True, 3.5
+    grants(world, 2.0)
+    grants(world, 9.0, most=3)
+    leaves(world, 20.0)
+    run()
+    assert world.only("receive", "receive_many") == ["receive 4 20", "receive_many 4 20 3"]
+    assert world.ears.said[1] == PollFailed("receive went wrong", unanswered=True, took=3.5)
+
+
+def test_nobody_to_ask_is_told_as_that(world: World, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def receive(*_: object) -> None:
+        raise QueueError(Trouble.PASSING, "cannot be reached", answered=False)
+
+    monkeypatch.setattr(world.queue, "receive", receive)
+    grants(world, 2.0)
+    leaves(world, 10.0)
+    run()
+    assert world.ears.said[1:] == [PollFailed("cannot be reached", answered=False)]

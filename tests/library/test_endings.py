@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import fleet
-from fleet import Dispatcher, DispatcherError, Ending, Exit, JobError, Message, QueueError, Trouble
+from fleet import Dispatcher, DispatcherError, Ending, Exit, JobError, Message, QueueError, Trouble, library
 from fleet.core import polling
 from tests.library.conftest import Words
 from tests.support.eventually import let_pass
@@ -164,6 +164,24 @@ def test_a_receive_that_fails_is_a_queue_error_and_the_next_one_waits() -> None:
     assert lone.last is None
     assert moments[2] - moments[0] >= (0.1 + 0.2) / 4, "the least of two jittered pauses"
     assert lone.dispatch(job)
+
+
+def test_polls_that_are_cut_at_one_age_are_shorter(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The clock is the test's: every poll takes six seconds of it, and two are cut."""
+    clock = [0.0]
+    monkeypatch.setattr(library, "now", lambda: clock[0])
+    queue = MemoryQueue()
+    queue.fails["receive"] = [QueueError(Trouble.PASSING, "no answer", unanswered=True)] * 2
+    lone = Dispatcher(queue, wait_time=10)
+    for _ in range(2):
+        queue.during["receive"] = lambda: clock.__setitem__(0, clock[0] + 6.0)
+        with pytest.raises(QueueError, match="no answer"):
+            lone.dispatch(job)
+    assert not lone.dispatch(job)
+    assert [wait for wait, _ in queue.asked("receive")] == [10, 10, 4]
+    assert "polls get no answer when they are 6 s old" in caplog.text
 
 
 def test_a_message_that_is_not_what_was_sent_is_a_queue_error() -> None:

@@ -149,7 +149,7 @@ class Ears:
         self.freed = self.leaving = self.stopping = self.orphan = self.blind = False
         self.drain: float | None = None
         self.ends_at = inf
-        self.granted = 0
+        self.granted, self.longest = 0, inf
         self.deaf = False
         self.said: list[Report] = []
         self._held = False

@@ -237,7 +237,6 @@ def test_a_connection_that_the_server_closed_is_made_anew(queue: Open, endpoint:
         (403, {"x-amzn-query-error": "OverLimit;Sender"}, b"{}", Trouble.PASSING, "OverLimit"),
         (400, {}, b'{"__type": "x#RequestAbortedException"}', Trouble.PASSING, "RequestAborted"),
         (408, {}, b'{"__type": "x#RequestTimeoutException"}', Trouble.PASSING, "RequestTimeout"),
-        (408, {}, b"", Trouble.PASSING, "408"),
         (418, {}, b"\xff\xfe", Trouble.PASSING, "418"),
         (418, {}, b'{"__type": "x#Teapot"}', Trouble.PASSING, "Teapot"),
         (200, {}, b"not json", Trouble.PASSING, "no usable answer"),
@@ -256,6 +255,25 @@ def test_an_answer_that_is_an_error(
 
 
 @pytest.mark.parametrize("through", ["our own line", "botocore's client"])
+@pytest.mark.parametrize("status", [408, 502, 504])
+def test_a_gateway_that_waits_no_longer_has_passed_the_call_on(
+    queue: Open, endpoint: Endpoint, through: str, status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQS does not know that nobody listens. Its own error of that status is its answer."""
+    endpoint.status, endpoint.text = status, b"<html>"
+    if through == "botocore's client":
+        monkeypatch.setenv("HTTP_PROXY", endpoint.url)
+    target = queue(endpoint.url)
+    with pytest.raises(QueueError, match=str(status)) as caught:
+        target.receive(0, 20)
+    assert (caught.value.unanswered, caught.value.answered) == (True, True)
+    endpoint.answer({"__type": "x#InternalError"})
+    with pytest.raises(QueueError, match="InternalError") as caught:
+        target.receive(0, 20)
+    assert (caught.value.unanswered, caught.value.answered) == (False, True)
+
+
+@pytest.mark.parametrize("through", ["our own line", "botocore's client"])
 def test_a_call_that_was_cut_may_be_going_on(
     queue: Open, endpoint: Endpoint, through: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -265,7 +283,7 @@ def test_a_call_that_was_cut_may_be_going_on(
     with pytest.raises(QueueError, match=r"no usable answer|ProxyConnectionError") as caught:
         queue(endpoint.url).receive(0, 20)
     assert caught.value.trouble is Trouble.PASSING
-    assert caught.value.unanswered
+    assert (caught.value.unanswered, caught.value.answered) == (True, False)
     assert len(endpoint.asked) == 1
 
 
@@ -276,7 +294,7 @@ def test_nobody_there(queue: Open) -> None:
         with pytest.raises(QueueError, match="cannot be reached") as caught:
             target.delete(Message("m", "h", ""))
     assert caught.value.trouble is Trouble.PASSING
-    assert not caught.value.unanswered
+    assert (caught.value.unanswered, caught.value.answered) == (False, False)
 
 
 def test_one_of_several_addresses_that_answers(endpoint: Endpoint) -> None:

@@ -18,6 +18,7 @@ import re
 from fleet.core.queue import QueueError, Trouble
 from fleet.system.sqs.wire import NoAnswer, NoKeys, Refused, Unreachable
 
+GAVE_UP = (408, 502, 504)  # of a gateway: it has passed the call on, and whether that is done nobody knows
 MOST_SAID = 300  # characters of what a service says
 
 _RETRYABLE = re.compile(
@@ -50,9 +51,11 @@ def classified(error: Exception, queue: str, endpoint_url: str | None, call: str
         case Refused(code=code, status=status, said=said):
             return _refusal(code, status, said, name, call)
         case Unreachable():
-            return QueueError(Trouble.PASSING, f"{name}: {where} cannot be reached ({error})")
+            return QueueError(Trouble.PASSING, f"{name}: {where} cannot be reached ({error})", answered=False)
         case NoAnswer():
-            return QueueError(Trouble.PASSING, f"{name}: no usable answer from {where} ({error})", unanswered=True)
+            return QueueError(
+                Trouble.PASSING, f"{name}: no usable answer from {where} ({error})", unanswered=True, answered=False
+            )
         case NoKeys():
             return _without_keys(error.__cause__, name)
         case e.ClientError() if error.operation_name == call:
@@ -77,12 +80,13 @@ def classified(error: Exception, queue: str, endpoint_url: str | None, call: str
             return QueueError(Trouble.USAGE, f"{name}: {error}")
         case e.ProxyConnectionError():  # botocore also says so of a proxy that has passed the request on, and hangs up
             text = f"{name}: {where} cannot be reached ({type(error).__name__})"
-            return QueueError(Trouble.PASSING, text, unanswered=True)
+            return QueueError(Trouble.PASSING, text, unanswered=True, answered=False)
         case e.EndpointConnectionError() | e.ConnectTimeoutError() | e.SSLError():
-            return QueueError(Trouble.PASSING, f"{name}: {where} cannot be reached ({type(error).__name__})")
+            text = f"{name}: {where} cannot be reached ({type(error).__name__})"
+            return QueueError(Trouble.PASSING, text, answered=False)
         case e.HTTPClientError():
             text = f"{name}: no usable answer from {where} ({type(error).__name__})"
-            return QueueError(Trouble.PASSING, text, unanswered=True)
+            return QueueError(Trouble.PASSING, text, unanswered=True, answered=False)
         case ResponseParserError():
             return QueueError(Trouble.PASSING, f"{name}: no usable answer from {where} ({type(error).__name__})")
         case KeyError() | TypeError() | ValueError() | AttributeError():  # an answer that is not what SQS answers
@@ -99,11 +103,11 @@ def _without_keys(error: BaseException | None, name: str) -> QueueError:
         case e.ProfileNotFound() | e.ConfigParseError() | e.ConfigNotFound():
             return QueueError(Trouble.USAGE, f"{name}: {error}")
         case e.NoCredentialsError():
-            return QueueError(
-                Trouble.SESSION, f"{name}: no AWS credentials found (environment, profile or instance role)"
-            )
+            text = f"{name}: no AWS credentials found (environment, profile or instance role)"
+            return QueueError(Trouble.SESSION, text, answered=False)
         case _:
-            return QueueError(Trouble.SESSION, f"{name}: no AWS credentials: {cleaned(str(error))}")
+            text = f"{name}: no AWS credentials: {cleaned(str(error))}"
+            return QueueError(Trouble.SESSION, text, answered=False)
 
 
 def _refusal(code: str, status: int, said: str, name: str, call: str) -> QueueError:
@@ -112,6 +116,9 @@ def _refusal(code: str, status: int, said: str, name: str, call: str) -> QueueEr
         return QueueError(Trouble.GONE, f"{name} does not exist; create it, or check --queue and --region")
     if _CREDENTIALS.search(code):
         return QueueError(Trouble.SESSION, f"{name}: SQS does not accept the credentials ({code})")
+    if (not code or code.isdigit()) and status in GAVE_UP:
+        text = f"{name}: {status}, from something between this host and SQS that waited no longer"
+        return QueueError(Trouble.PASSING, text, unanswered=True)
     if _RETRYABLE.search(code) or status >= 500 or status in (408, 429):
         return QueueError(Trouble.PASSING, f"{name}: SQS answers {code or status}")
     if not code or code.isdigit():  # botocore's client puts the status there
