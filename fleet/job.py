@@ -106,7 +106,7 @@ def _live(work: Work, part: Part) -> int:
     except BaseException as raised:  # noqa: BLE001 - nothing that user code raises may pass this line
         error = raised
     code = _status(work, part, error)
-    if not _ended(work, code):
+    if not _ended(work, part, code):
         code = code or FAILED
     if part.has_hook and loaded is not None and loaded.job_exit is not None and os.getpid() == us:
         _last_word(work, loaded.job_exit, code, error)
@@ -123,7 +123,7 @@ def _status(work: Work, part: Part, error: BaseException | None) -> int:
     return code
 
 
-def _ended(work: Work, code: int) -> bool:
+def _ended(work: Work, part: Part, code: int) -> bool:
     """What a program's end does. False: something that user code counts on could not be done."""
     since = 0.0
 
@@ -132,8 +132,13 @@ def _ended(work: Work, code: int) -> bool:
         since = since or now()
         work.slip.write(result=code, waits=what, since=since)
 
-    whole = job_end.finish(waits, _ignored)
-    return outputs.flush(_unwritten) and whole
+    def unwritten(error: BaseException) -> None:
+        job_status.complain(f"fleet: what was written could not be written out\n{job_errors.trace(error)}")
+        if code == 0:
+            job_errors.note(work.slip, part.error, error)
+
+    whole = job_end.finish(waits, lambda error: _ignored(work, error))
+    return outputs.flush(unwritten) and whole
 
 
 def _last_word(
@@ -151,16 +156,15 @@ def _last_word(
         job_status.complain(job_errors.trace(failure))
         log.begin()
         log.emit("job_exit.failed", **_about(work), why=f"{told['error_type']} at {told['where']}", **told)
-    job_end.finish(lambda _: None, _ignored)
-    outputs.flush(_unwritten)
+    job_end.finish(lambda _: None, lambda raised: _ignored(work, raised))
+    outputs.flush(lambda raised: _ignored(work, raised))
 
 
-def _ignored(error: BaseException) -> None:
-    job_status.complain(f"Exception ignored at the job's end:\n{job_errors.trace(error)}")
-
-
-def _unwritten(error: BaseException) -> None:
-    job_status.complain(f"fleet: what the job has written could not be written out\n{job_errors.trace(error)}")
+def _ignored(work: Work, error: BaseException) -> None:
+    """As Python does, with a word."""
+    job_status.complain(job_errors.trace(error))
+    log.begin()
+    log.emit("job.ignored", **_about(work), **job_errors.told_of(error))
 
 
 # User code.

@@ -2,6 +2,7 @@
 
 import atexit
 import concurrent.futures
+import json
 import logging
 import logging.handlers
 import multiprocessing
@@ -331,6 +332,18 @@ def test_a_handler_that_ends_the_wait_does_not_make_a_success_of_it() -> None:
     eventually(lambda: forked.slip.read().get("waits") == "thread endless", what="named")
     forked.send(signal.SIGTERM)
     assert forked.end() == FAILED
+
+
+def test_in_a_log_of_objects_what_is_ignored_is_one() -> None:
+    class Handler(logging.Handler):
+        def close(self) -> None:
+            raise KeyError(5)
+
+    handlers: list[logging.Handler] = []
+    ended, said = jobs.run(lambda _: handlers.append(Handler()), json=True)
+    (event,) = map(json.loads, said.splitlines())
+    assert ended == DONE
+    assert (event["event"], event["error_type"], event["message_id"]) == ("job.ignored", "KeyError", "message-1")
 
 
 def test_a_job_with_nothing_to_wait_for_writes_nothing() -> None:

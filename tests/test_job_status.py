@@ -235,6 +235,7 @@ def test_what_cannot_be_written_out_is_a_failure() -> None:
         kept.append(open("/dev/full", "w"))  # noqa: PTH123, SIM115
         kept[0].write("work")
 
-    ended, said = jobs.run(job)
-    assert ended == FAILED
-    assert "No space left on device" in said
+    forked = jobs.fork(job)
+    forked.wait_said("No space left on device")
+    assert forked.end() == FAILED
+    assert forked.slip.read()["error"]["type"] == "OSError"

@@ -121,6 +121,7 @@ TABLE: dict[str, Line] = {
         WARNING, "job has ended; process {left} that it left cannot be killed yet, its lease is kept" + _JOB
     ),
     "job.waits": _same(WARNING, "job returned; waits for {waits}" + _JOB),
+    "job.ignored": _same(WARNING, "an exception at the job's end is ignored: {error_type} at {where}" + _MESSAGE),
     "job_exit.failed": _same(WARNING, "--job-exit failed, which changes nothing: {why}" + _MESSAGE),
     "handler.started": _same(INFO, "exit handler started, try {tries}, pid {handler_pid}" + _MESSAGE),
     "handler.ended": _same(INFO, "exit handler done, pid {handler_pid}" + _MESSAGE),
