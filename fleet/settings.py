@@ -16,13 +16,14 @@ from typing import Any
 from fleet.core import variables
 from fleet.core.delivery_books import polled
 from fleet.core.names import RIGHT, is_code, short
-from fleet.core.queue_names import queue_name
+from fleet.core.queue_names import is_url, queue_name
 from fleet.core.resizing import MOST
 from fleet.core.sns import TOPIC
-from fleet.system import host
+from fleet.system import files, host
 from fleet.system.log import LEVELS
 
 FILE = "fleet.toml"
+LARGEST_FILE = 1 << 20  # bytes
 LONGEST_VISIBILITY = 43_200
 LOCAL_WAIT = 2.0  # seconds: the default long poll with --local
 PLACES = ("command line", "environment", "")  # where a value may come from, the nearest first; else a file
@@ -280,11 +281,13 @@ class Loaded:
 
     settings: Settings
     origins: Mapping[str, str]
+    ignored: str = ""  # why the file of this directory is not read
+    endpoint: str = ""  # where that file sends what we say to SQS, credentials included
 
 
 def load(command_line: Mapping[str, Any], environment: Mapping[str, str], config: str | None, app: str = "") -> Loaded:
     """Merge and check. `command_line` holds None for what was not given. Raises SettingsError."""
-    file, file_name = _file(config or environment.get("FLEET_CONFIG"))
+    file, file_name, ignored = _file(config or environment.get("FLEET_CONFIG"))
     values: dict[str, Any] = {}
     automatic = False
     origins: dict[str, str] = {}
@@ -304,7 +307,16 @@ def load(command_line: Mapping[str, Any], environment: Mapping[str, str], config
     _loudness(values, origins)
     _sizes(values, automatic)
     _polls(values, origins)
-    return Loaded(_completed(values, app, origins["wait_time"]), origins)
+    completed = _completed(values, app, origins["wait_time"])
+    return Loaded(completed, origins, ignored, _endpoint(completed, origins))
+
+
+def _endpoint(chosen: Settings, origins: Mapping[str, str]) -> str:
+    """What the file of the current directory says of where requests go; whoever starts us there may not know."""
+    if origins["endpoint_url"] == FILE:
+        return chosen.endpoint_url or ""
+    by_url = origins["queue"] == FILE and is_url(chosen.queue or "") and not chosen.local and not chosen.endpoint_url
+    return (chosen.queue or "") if by_url else ""
 
 
 def _loudness(values: dict[str, Any], origins: dict[str, str]) -> None:
@@ -346,13 +358,17 @@ def _polls(values: dict[str, Any], origins: dict[str, str]) -> None:
         origins["wait_time"] = f"two thirds of --visibility-timeout, {values['visibility_timeout']:g}"
 
 
-def _file(given: str | None) -> tuple[dict[str, Any], str]:
+def _file(given: str | None) -> tuple[dict[str, Any], str, str]:
+    """The keys, the file's name, and why it is ignored. The file of the current directory may be anybody's."""
     path = Path(given or FILE)
     try:
-        read = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = path.read_bytes() if given else files.read_trusted(path, LARGEST_FILE)
+        read = tomllib.loads(content.decode())
+    except files.Distrusted as error:
+        return {}, "", f"{FILE} in this directory is ignored: {error.strerror}; --config {FILE} takes it all the same"
     except FileNotFoundError:
         if given is None:
-            return {}, ""
+            return {}, "", ""
         raise SettingsError(f"--config: there is no file {given}") from None
     except (OSError, ValueError, RecursionError) as error:  # not UTF-8, not TOML, a number too long, brackets too deep
         raise SettingsError(f"{path}: {error}") from None
@@ -364,7 +380,7 @@ def _file(given: str | None) -> tuple[dict[str, Any], str]:
             close = difflib.get_close_matches(key, known, n=1)
             hint = f"; did you mean {close[0]}?" if close else f"; known are {', '.join(known)}"
             raise SettingsError(f"{path}: unknown key {key}{hint}")
-    return read, str(path)
+    return read, str(path), ""
 
 
 def _checked(check: Check, raw: Any, flag: str, origin: str) -> Any:

@@ -11,6 +11,7 @@ from fleet import settings
 from fleet.core.exit_codes import USAGE
 from fleet.core.plain import one_line
 from fleet.settings import Loaded, Settings, SettingsError
+from fleet.system import host
 
 NO = 1
 LOCAL_REGION, LOCAL_KEY = "us-east-1", "fleet"  # what the embedded server is spoken to with
@@ -84,6 +85,21 @@ def load(given: dict[str, Any], app: str = "") -> Loaded:
         return settings.load(given, settings.environment(), config, app)
     except SettingsError as error:
         raise Failure(USAGE, str(error)) from None
+
+
+def load_aloud(given: dict[str, Any], app: str = "") -> Loaded:
+    """As `load`, for a command without a log: what is to be known of the file goes to standard error."""
+    loaded = load(given, app)
+    if loaded.ignored:
+        complain(loaded.ignored)
+    if loaded.endpoint:
+        complain(f"{settings.FILE} in this directory says where requests go: {loaded.endpoint}")
+    return loaded
+
+
+def complain(text: str) -> None:
+    """One line on standard error."""
+    host.complain(f"fleet: {one_line(text)}\n")
 
 
 def say(text: str) -> None:

@@ -5,11 +5,10 @@ from typing import Annotated, Any
 
 import typer
 
-from fleet.cli.base import cli, load, say, with_options
+from fleet.cli.base import cli, complain, load_aloud, say, with_options
 from fleet.core.exit_codes import DONE
-from fleet.core.plain import dumped, one_line
+from fleet.core.plain import dumped
 from fleet.settings import Settings, environment, warnings
-from fleet.system import host
 
 
 @cli.command()
@@ -20,9 +19,9 @@ def config(
     **given: Any,
 ) -> int:
     """Print every option's value and where it came from."""
-    loaded = load(given, app)
+    loaded = load_aloud(given, app)
     for why in warnings(environment()):
-        host.complain(f"fleet: {one_line(why)}\n")
+        complain(why)
     rows = [(each.name, getattr(loaded.settings, each.name), loaded.origins[each.name]) for each in fields(Settings)]
     if as_json:
         typer.echo(dumped({name: {"value": value, "origin": origin} for name, value, origin in rows}, indent=2))

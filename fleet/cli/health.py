@@ -75,14 +75,17 @@ def _seconds(text: str) -> float:
 
 
 def _from_file(config: str | None) -> str | None:
-    """The option in fleet.toml, if there is such a file."""
+    """The option in fleet.toml, if there is such a file, and it is not somebody else's."""
     if config is None and not os.path.exists("fleet.toml"):  # noqa: PTH110 - pathlib costs as much as all the rest
         return None
     import tomllib
+    from pathlib import Path
+
+    from fleet.system import files
 
     try:
-        with open(config or "fleet.toml", "rb") as file:  # noqa: PTH123 - as above
-            found = tomllib.load(file).get("health_file")
+        content = Path(config).read_bytes() if config else files.read_trusted(Path("fleet.toml"), LARGEST)
+        found = tomllib.loads(content.decode()).get("health_file")
     except (OSError, ValueError, RecursionError) as error:
         _refuse(f"{config or 'fleet.toml'}: {error}")
     return found if isinstance(found, str) else None

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from fleet.cli.base import LOCAL_KEY, LOCAL_REGION, Failure, cli, load, queue_of, say, with_options
+from fleet.cli.base import LOCAL_KEY, LOCAL_REGION, Failure, cli, load_aloud, queue_of, say, with_options
 from fleet.core.exit_codes import DONE, QUEUE_UNUSABLE, USAGE
 from fleet.core.queue import QueueError, Trouble
 from fleet.core.queue_names import queue_name
@@ -45,7 +45,7 @@ def send(
     """Send messages to a queue and say how many."""
     from fleet.system import sqs
 
-    chosen = load(given).settings
+    chosen = load_aloud(given).settings
     queue = queue_of(chosen)
     wanted = _wanted(bodies or [], file or [], group)
     address = sqs.Address(queue, chosen.region, chosen.endpoint_url)

@@ -6,7 +6,7 @@ from typing import Any
 
 import typer
 
-from fleet.cli.base import LOCAL_TIMEOUT, Failure, cli, load, with_options
+from fleet.cli.base import LOCAL_TIMEOUT, Failure, cli, load_aloud, with_options
 from fleet.core.exit_codes import DONE, QUEUE_UNUSABLE, USAGE
 from fleet.settings import Settings
 from fleet.system import host
@@ -17,7 +17,7 @@ from fleet.system.local import LocalError, LocalServer, LocalServerFailed, use
 @with_options("local_port", "log_level", "log_format")
 def local_server(**given: Any) -> int:
     """Run the embedded SQS server until Ctrl-C; it stays a while longer if a pool still uses it."""
-    chosen = load(given).settings
+    chosen = load_aloud(given).settings
     waited_for = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT}
     signal.pthread_sigmask(signal.SIG_BLOCK, waited_for)
     served = embedded(chosen)

@@ -15,7 +15,7 @@ from fleet.core.delivery_books import first
 from fleet.core.exit_codes import DONE, ENDED_BADLY, KILLED, UNCONFIRMED, USAGE
 from fleet.core.messages import Plan
 from fleet.core.names import malformed
-from fleet.settings import Settings, body_trouble, environment, warnings
+from fleet.settings import FILE, Settings, body_trouble, environment, warnings
 from fleet.system import log, processes, rendezvous, titles
 from fleet.system.local import LocalServer
 from fleet.system.rendezvous import Claim
@@ -30,6 +30,9 @@ def start(
     """Run a pool until it is told to stop. Exit status: README, "Exit status"."""
     loaded = load(given, app)
     chosen = loaded.settings
+    log.configure(chosen.log_level, chosen.log_format)
+    if loaded.ignored:
+        log.emit("settings.warned", why=loaded.ignored)
     if trouble := malformed(app):
         raise Failure(USAGE, trouble)
     queue = queue_of(chosen)
@@ -42,7 +45,8 @@ def start(
         )
     if not processes.LINUX:
         raise Failure(USAGE, "fleet start needs Linux: it supervises with pidfds, subreapers and parent-death signals")
-    log.configure(chosen.log_level, chosen.log_format)
+    if loaded.endpoint:
+        log.emit("settings.endpoint", file=FILE, endpoint=loaded.endpoint)
     for why in warnings(environment()):
         log.emit("settings.warned", why=why)
     ours, listener = _found_by(chosen)

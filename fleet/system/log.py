@@ -63,6 +63,7 @@ TABLE: dict[str, Line] = {
         "pool {name}: {app} on queue {queue}, workers: {workers}; a stop takes at most {longest_stop:g} s",
     ),
     "settings.warned": _same(WARNING, "{why}"),
+    "settings.endpoint": _same(INFO, "{file} in this directory says where requests go: {endpoint}"),
     "master.stopped": _same(INFO, "pool {name} stopped after {seconds:.1f} s: {why}; {jobs}"),
     "master.failed": _same(ERROR, "a fault of fleet itself, the pool stops: {error} ({where})\n{traceback}"),
     "template.ready": _quiet("the app is imported ({seconds:.2f} s)"),

@@ -202,7 +202,7 @@ def test_without_preload_too(start: StartPool, home: Home, queue: LiveQueue, sns
         (("--sns-topic", TOPIC), "--body sns"),
         (("--no-sns-verify",), "--body sns"),
         (("--sns-max-age", "60"), "--sns-max-age needs --body sns"),
-        (("--body", "sns", "--sns-max-age", "60", "--no-sns-verify"), "exclude each other"),
+        (("--sns-max-age", "60", "--body", "sns", "--no-sns-verify"), "exclude each other"),
         (("--body", "sns", "--sns-topic", "mail"), "arn:aws:sns"),
         (("--body", "sns", "--sns-topic", f"{TOPIC},"), "arn:aws:sns"),
     ],
