@@ -267,14 +267,14 @@ def test_a_transformer_that_must_be_awaited_is_refused_under_a_running_loop(job:
             dispatcher(queue).dispatch(job, message_transformer=awaited)
 
     asyncio.run(program())
-    assert queue.asked("release") == [("m1", 0)]
+    assert queue.asked("release") == [("m1", 5)]
 
 
 def test_a_transformer_that_gives_back_a_generator_is_an_error(job: Callable[..., None]) -> None:
     queue = MemoryQueue("x")
     with pytest.raises(NotDone, match="gave back a generator"):
         dispatcher(queue).dispatch(job, message_transformer=lambda message: (each for each in message.body))
-    assert queue.asked("release") == [("m1", 0)]
+    assert queue.asked("release") == [("m1", 5)]
 
 
 def generates(*_given: Any) -> Iterator[int]:

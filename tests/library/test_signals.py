@@ -311,6 +311,21 @@ def test_a_signal_while_it_settles_ends_the_program_after_that(run: Run) -> None
     assert program.calls("delete") == [["m1"], ["m1"]]
 
 
+def test_a_signal_ends_what_is_asked_for_again_and_again(run: Run) -> None:
+    """After the longest that a stop can take here: ten seconds, less than a call and a second."""
+    program = run(
+        """
+        jobs = queue("a")
+        jobs.fails["delete"] = [fleet.QueueError(fleet.Trouble.PASSING, "no answer")] * 999
+        jobs.during["delete"] = lambda: os.kill(os.getpid(), signal.SIGTERM)
+        fleet.Dispatcher(jobs, wait_time=0, drain_timeout=0, exit_timeout=0).dispatch(lambda body: word("ran"))
+        """
+    )
+    assert program.wait() == -signal.SIGTERM, program.errors()
+    assert len(program.calls("delete")) > 2
+    assert "message left to its lease: the queue did not take the settlement" in program.errors()
+
+
 def test_a_job_that_had_finished_when_the_signal_came_is_deleted(run: Run, home: Home) -> None:
     """Program A surrendered or dead-lettered it. The program is stopped meanwhile, so both reach it at once."""
     gate = home.gate("end")
