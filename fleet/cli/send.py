@@ -4,6 +4,7 @@ import io
 import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -55,12 +56,13 @@ def send(
             url = _answering(chosen.local_port)
             address = sqs.Address(queue_name(queue), LOCAL_REGION, url, LOCAL_KEY, LOCAL_KEY, direct=True)
             sqs.make_with_dead_letter_queue(address)
-        target = sqs.SqsQueue(sqs.Sessions(address))
-        for batch in _batches(wanted):
-            taken, refused = target.hand_in(batch, group or "")
-            sent += taken
-            if refused:
-                raise Failure(QUEUE_UNUSABLE, f"queue {address.name!r} refused a message: {refused}{_before(sent)}")
+        with closing(sqs.SqsQueue(sqs.Sessions(address))) as target:
+            for batch in _batches(wanted):
+                taken, refused = target.hand_in(batch, group or "")
+                sent += taken
+                if refused:
+                    said = f"queue {address.name!r} refused a message: {refused}{_before(sent)}"
+                    raise Failure(QUEUE_UNUSABLE, said)
     except QueueError as error:
         code = USAGE if error.trouble is Trouble.USAGE else QUEUE_UNUSABLE
         raise Failure(code, f"{error}" + _before(sent)) from None

@@ -82,6 +82,15 @@ def test_a_queue_has_its_dead_letter_queue(local: Local) -> None:
     assert int(policy["maxReceiveCount"]) == 3
 
 
+def test_the_commands_leave_nothing_open(local: Local, home: Home) -> None:
+    """Python in development mode tells of each file and connection that is given up without being closed."""
+    local.start().wait_ready(2)
+    strict = home.environment(PYTHONDEVMODE="1", PYTHONWARNINGS="error")
+    for command in (("send", *local.options, "task"), ("status",), ("scale", "1"), ("config",), ("stop",)):
+        ended = run_fleet(home, *command, env=strict)
+        assert (ended.status, ended.errors) == (0, ""), command
+
+
 def test_messages_survive_an_orderly_stop(local: Local, home: Home) -> None:
     server = local.start()
     server.wait_ready(2)

@@ -297,6 +297,15 @@ def test_nobody_there(queue: Open) -> None:
     assert (caught.value.unanswered, caught.value.answered) == (False, False)
 
 
+def test_a_name_that_nobody_knows(endpoint: Endpoint, queue: Open) -> None:
+    def look_up(*_: object) -> Addresses:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    target = SqsQueue(queue(endpoint.url)._sessions, endpoint.url + "/1/jobs", means=Means(look_up))
+    with pytest.raises(QueueError, match=r"cannot be reached \(its name cannot be looked up\)"):
+        target.delete(Message("m", "h", ""))
+
+
 def test_one_of_several_addresses_that_answers(endpoint: Endpoint) -> None:
     """Each step of making a connection is followed by a beat."""
     said: list[str] = []

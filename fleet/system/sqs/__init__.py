@@ -10,6 +10,7 @@ import math
 import os
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
@@ -296,8 +297,8 @@ def make_with_dead_letter_queue(address: Address) -> None:
     fifo = address.name.endswith(".fifo")
     base = address.name.removesuffix(".fifo")
     kind = {"FifoQueue": "true", "ContentBasedDeduplication": "true"} if fifo else {}
-    dead_letters = SqsQueue(Sessions(replace(address, queue=f"{base}-dlq{'.fifo' if fifo else ''}")))
-    dead_letters.create(kind)
-    arn = dead_letters.arn()
-    policy = json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": "3"})
-    SqsQueue(Sessions(address)).create(kind | {"RedrivePolicy": policy})
+    letters = replace(address, queue=f"{base}-dlq{'.fifo' if fifo else ''}")
+    with closing(SqsQueue(Sessions(letters))) as dead_letters, closing(SqsQueue(Sessions(address))) as queue:
+        dead_letters.create(kind)
+        policy = json.dumps({"deadLetterTargetArn": dead_letters.arn(), "maxReceiveCount": "3"})
+        queue.create(kind | {"RedrivePolicy": policy})

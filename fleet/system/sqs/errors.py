@@ -75,7 +75,9 @@ def classified(error: Exception, queue: str, endpoint_url: str | None, call: str
         case e.ProfileNotFound() | e.ConfigParseError() | e.ConfigNotFound():
             return QueueError(Trouble.USAGE, f"{name}: {error}")
         case e.NoRegionError():
-            return QueueError(Trouble.USAGE, f"{name}: no region given; use --region or AWS_DEFAULT_REGION")
+            return QueueError(
+                Trouble.USAGE, f"{name}: no region given: AWS_DEFAULT_REGION, --region, or region= of Queue.open"
+            )
         case e.InvalidRegionError() | e.EndpointProviderError() | e.EndpointVariantError() | e.InvalidConfigError():
             return QueueError(Trouble.USAGE, f"{name}: {error}")
         case e.ProxyConnectionError():  # botocore also says so of a proxy that has passed the request on, and hangs up
@@ -113,7 +115,7 @@ def _without_keys(error: BaseException | None, name: str) -> QueueError:
 def _refusal(code: str, status: int, said: str, name: str, call: str) -> QueueError:
     """The answer was no. One that names no error is not SQS's: a proxy's or a gateway's between us, and may pass."""
     if _GONE.search(code):
-        return QueueError(Trouble.GONE, f"{name} does not exist; create it, or check --queue and --region")
+        return QueueError(Trouble.GONE, f"{name} does not exist; create it, or check its name and the region")
     if _CREDENTIALS.search(code):
         return QueueError(Trouble.SESSION, f"{name}: SQS does not accept the credentials ({code})")
     if (not code or code.isdigit()) and status in GAVE_UP:

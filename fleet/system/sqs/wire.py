@@ -157,7 +157,8 @@ class Wire:
         try:
             made = _Stream(self._made())
         except (OSError, UnicodeError) as error:  # also: no such host, no trust in its certificate
-            raise Unreachable(type(error).__name__) from error
+            unknown = isinstance(error, socket.gaierror)
+            raise Unreachable("its name cannot be looked up" if unknown else type(error).__name__) from error
         self._connection.sock = cast(Any, made)
         return made
 
