@@ -17,6 +17,7 @@ from fleet.core.books import Role, Will
 from fleet.core.depth import Depth
 from fleet.core.estates import Estate
 from fleet.core.events import Event
+from fleet.core.exit_codes import APP_UNUSABLE, CUT_OFF
 from fleet.core.exits import Exit, Settlement
 from fleet.core.messages import (
     Counted,
@@ -442,6 +443,9 @@ class Children:
         if role is Role.TEMPLATE:
             self._asked.clear()
             self._introduced.clear()
+        if role is Role.TEMPLATE and death.exit.code == CUT_OFF:
+            why = f"{self._plan.app}: its import closes descriptors that are not its own (--no-preload)"
+            said.append(events.HelperFailed(role, APP_UNUSABLE, why))
         return [*said, events.HelperDied(role, processes.phrase(death.exit))]
 
     def _ended(self, death: processes.Death) -> list[Event]:

@@ -34,7 +34,7 @@ class Work:
     """What a job process needs to know.
 
     `call`: what to call, if that is known already; else the code says. `keep_fds`, sorted: the descriptors that stay
-    open, None for all.
+    open, None for all. `as_imported`: puts the process into the state in which the import has left it.
     """
 
     code: Code
@@ -45,6 +45,7 @@ class Work:
     keep_fds: Sequence[int] | None
     slip: Slip
     call: Call | None = None
+    as_imported: Callable[[], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,8 @@ def _be(work: Work, dispatcher: int, part: Part) -> NoReturn:
     try:
         own_process.become(dispatcher, work.keep_fds)
         work.slip.own()
+        if work.as_imported is not None:
+            work.as_imported()
         own_process.introduce(work.message, work.queue, work.slot, part.title)
         own_process.forget_the_parents(work.keep_fds)
         own_process.heed_signals(work.slip)
@@ -154,7 +157,7 @@ def _last_word(
     except BaseException as failure:  # noqa: BLE001 - it changes nothing
         told = job_errors.told_of(failure)
         job_status.complain(job_errors.trace(failure))
-        log.begin()
+        log.begin(2)
         log.emit("job_exit.failed", **_about(work), why=f"{told['error_type']} at {told['where']}", **told)
     job_end.finish(lambda _: None, lambda raised: _ignored(work, raised))
     outputs.flush(lambda raised: _ignored(work, raised))
@@ -222,7 +225,7 @@ def _message_for(handler: Callable[..., object], call: Call, message: Message) -
 
 def _refuse(work: Work, why: str) -> None:
     """The body cannot be used. What is in it is for debugging only, and quoted: it may be anybody's."""
-    log.begin()
+    log.begin(2)
     log.emit("body.refused", **_about(work), why=why)
     log.emit("body.quoted", **_about(work), body=ascii(work.message.body[:MOST_QUOTED]))
 

@@ -17,19 +17,20 @@ import sys
 import time
 from collections.abc import Sequence
 from math import inf
-from pathlib import Path
 from typing import NoReturn
 
 from fleet import app, job, job_end, outputs
 from fleet.bodies import Reading
 from fleet.core.delivery import Rules, first
-from fleet.core.exit_codes import APP_UNUSABLE, DONE, FAULT, NOTHING_TO_BE_HAD
+from fleet.core.exit_codes import APP_UNUSABLE, CUT_OFF, DONE, FAULT, LOADED, NOTHING_TO_BE_HAD
 from fleet.core.exits import Policy
 from fleet.core.messages import Failed, Fork, Forked, Imported, NotForked, Plan
 from fleet.core.queue import Message
 from fleet.dispatcher import Dispatcher, Post
-from fleet.system import channel, log, lookup, processes, signals, sqs, stacks, titles
+from fleet.importing import Before, Left
+from fleet.system import channel, descriptors, log, lookup, processes, signals, sqs, stacks, titles
 from fleet.system.channel import Channel
+from fleet.system.descriptors import StandardDescriptors
 from fleet.system.scoreboard import Board, Scoreboard
 from fleet.system.slip import Slip
 from fleet.user_code import Code, Loaded
@@ -44,16 +45,19 @@ def main(arguments: Sequence[str]) -> None:
     control, board = (int(number) for number in arguments[:2])
     ours = {int(number) for number in arguments}
     master = channel.adopt(control)
-    inherited = _descriptors() - ours
+    inherited = descriptors.opened() - ours
     for fd in ours:
         os.set_inheritable(fd, False)
     plan = master.wait()
     if not isinstance(plan, Plan):
         return
-    log.configure(plan.log_level, plan.log_format)
+    standard = StandardDescriptors()
+    log.configure(plan.log_level, plan.log_format, standard.error)
     titles.show(f"fleet: template {plan.app}")
+    sys.argv[:] = [plan.app.rpartition(":")[0]]  # what an app finds that parses arguments: none
+    outputs.line_buffer()  # what an import prints before it ends the process, or hangs, is not lost
     stacks.keep()
-    template = Template(plan, master, Scoreboard(board), inherited)
+    template = Template(plan, master, Scoreboard(board), inherited, standard)
     if template.prepare():
         template.serve()
 
@@ -61,44 +65,89 @@ def main(arguments: Sequence[str]) -> None:
 class Template:
     """The app in memory, and the loop that forks from it."""
 
-    def __init__(self, plan: Plan, master: Channel, scoreboard: Scoreboard, inherited: set[int]) -> None:
-        self._plan, self._master, self._scoreboard, self._inherited = plan, master, scoreboard, inherited
+    def __init__(
+        self,
+        plan: Plan,
+        master: Channel,
+        scoreboard: Scoreboard,
+        inherited: set[int],
+        standard: StandardDescriptors,
+    ) -> None:
+        self._plan, self._master, self._scoreboard = plan, master, scoreboard
+        self._inherited, self._standard = inherited, standard
         self._sessions = sqs.Sessions(sqs.address(plan))
         self._sessions.prepare()
         reading = Reading(plan.body, plan.sns_topics, plan.sns_verify, plan.sns_max_age)
         hooks = (plan.job_init, plan.job_exit)
         self._code = Code(plan.app, plan.transformer, plan.router, plan.exit_handler, *hooks, reading, plan.on_failure)
         self._loaded: Loaded | None = None
-        self._keep: list[int] = []
+        self._left: Left | None = None
+        self._dangers: list[str] = []
+        self._keep = sorted(inherited)
 
     def prepare(self) -> bool:
         """Import the app and freeze what is in memory. False when there is nothing to serve."""
         began = time.monotonic()
         self._code.reading.prepare()
-        before = _descriptors()
-        if self._plan.preload:
-            if not self._load():
-                return False
-        elif not self._loads_elsewhere():
+        if not (self._import() if self._plan.preload else self._loads_elsewhere()):
             return False
-        signals.set_aside_the_apps(stacks.show)
-        outputs.take_stock()
-        self._keep = sorted(self._inherited | (_descriptors() - before))  # the user's: not one of ours
-        _flush_standard_streams()
-        outputs.line_buffer()
         stacks.keep()  # the app may have taken its signal
         gc.collect()
         gc.freeze()
-        self._master.send(Imported(round(time.monotonic() - began, 3), _dangers()))
+        self._master.send(Imported(round(time.monotonic() - began, 3), self._dangers))
         return True
 
-    def _load(self) -> bool:
+    def _import(self) -> bool:
+        """Here. Whatever it does, this process is fleet's again when it is judged."""
+        before = Before(self._standard, self._inherited)
+        failed: app.AppError | None = None
         try:
             self._loaded = self._code.load()
         except app.AppError as error:
-            why, trace = channel.shortened(str(error), MOST_WHY), channel.shortened(error.trace, MOST_TRACE, end=True)
-            self._master.send(Failed(APP_UNUSABLE, why, trace))
-            return False
+            failed = error
+        except BaseException as error:  # noqa: BLE001 - a tracer of its own that raises, after the import
+            failed = app.AppError(f"{self._plan.app}: loading it failed: {type(error).__name__}: {error}")
+        _flush_standard_streams()
+        try:
+            left = before.put_back()
+        except BaseException:  # noqa: BLE001 - the same; the interpreter has switched it off by now
+            left = before.put_back()
+        signals.set_aside_the_apps(stacks.show)
+        return self._is_good(before, failed) and self._take(before, left)
+
+    def _is_good(self, before: Before, failed: app.AppError | None) -> bool:
+        """Whether jobs can be made of what has been imported; else the master is told why not."""
+        if before.went_on_in_a_child:
+            self._fail("its import forks and goes on in the child, as a daemon does: fleet keeps the processes itself")
+            processes.leave(FAULT)
+        if lost := before.lost():
+            if self._master.fileno() in lost:
+                processes.leave(CUT_OFF)
+            return self._fail("its import closes descriptors that are not its own (--no-preload)")
+        if failed:
+            return self._fail(str(failed), failed.trace, named=True)
+        if trouble := before.trouble():
+            return self._fail(trouble)
+        return processes.die_with_parent(self._plan.master, processes.KILL)  # giving up root has undone that
+
+    def _take(self, before: Before, left: Left) -> bool:
+        """What jobs will find: files, descriptors, the state of the process."""
+        outputs.take_stock()
+        self._left, self._dangers = left, before.dangers()
+        self._keep = sorted({*self._inherited, *before.opened, *(fd for fd, _ in left.standard)})  # not one of ours
+        return True
+
+    def _fail(self, why: str, trace: str = "", *, named: bool = False) -> bool:
+        """Tell the master that there is nothing to serve, and why."""
+        text = channel.shortened(why if named else f"{self._plan.app}: {why}", MOST_WHY)
+        self._master.send(Failed(APP_UNUSABLE, text, channel.shortened(trace, MOST_TRACE, end=True)))
+        return False
+
+    def _load(self) -> bool:
+        try:
+            self._code.load()
+        except app.AppError as error:
+            return self._fail(str(error), error.trace, named=True)
         return True
 
     def _loads_elsewhere(self) -> bool:
@@ -109,14 +158,19 @@ class Template:
             good = False
             try:
                 processes.unblock_signals()
+                stacks.keep()
                 good = processes.die_with_parent(us, processes.KILL) and self._load()
+                _flush_standard_streams()
             finally:
-                processes.leave(0 if good else 1)
+                processes.leave(LOADED if good else APP_UNUSABLE)
         status = processes.await_child(child)
         if status < 0:
-            how = processes.signal_name(-status)
-            self._master.send(Failed(APP_UNUSABLE, f"importing {self._plan.app} died: {how}"))
-        return status == 0
+            self._fail(f"importing {self._plan.app} died: {processes.signal_name(-status)}", named=True)
+        elif status not in (LOADED, APP_UNUSABLE):  # it has not said itself what is wrong
+            self._fail(
+                f"its import ends the process (exit {status}), or forks and goes on in the child, as a daemon does"
+            )
+        return status == LOADED
 
     def serve(self) -> None:
         """One fork a request, until the master hangs up."""
@@ -194,8 +248,11 @@ class Template:
         means = sqs.Means(lookup.in_time, board.note)
         queue = sqs.SqsQueue(self._sessions, request.queue_url, plan.wait_time, short_call, means)
 
+        as_imported = None if self._left is None else self._left.redo
+
         def work(message: Message, slip: Slip) -> job.Work:
-            return job.Work(self._code, self._loaded, plan.queue, slot, message, self._keep, slip)
+            code, loaded = self._code, self._loaded
+            return job.Work(code, loaded, plan.queue, slot, message, self._keep, slip, as_imported=as_imported)
 
         return Post(plan, rules(plan), slot, channel.adopt(end), board, queue, queue.renew, work)
 
@@ -229,29 +286,11 @@ def _await_death(pid: int) -> None:
 
 def _flush_standard_streams() -> None:
     """What the app has printed must not be printed again by every fork; nor fail in each when the disk is full."""
-    for name, stream in (("stdout", sys.stdout), ("stderr", sys.stderr)):
-        if getattr(stream, "closed", stream is None):  # as the app wants it
-            continue
+    for name in ("stdout", "stderr"):
         try:
-            stream.flush()
-        except (OSError, ValueError):
-            setattr(sys, name, open(stream.fileno(), "w", closefd=False, buffering=1))  # noqa: SIM115
-
-
-def _descriptors() -> set[int]:
-    """The open ones."""
-    found = set()
-    for entry in list(Path("/proc/self/fd").iterdir()):
-        with contextlib.suppress(OSError):  # the listing's own descriptor is closed by now
-            os.fstat(int(entry.name))
-            found.add(int(entry.name))
-    return found
-
-
-def _dangers() -> list[str]:
-    """What the app has made at import that does not survive a fork."""
-    found = []
-    threads = len(list(Path("/proc/self/task").iterdir()))
-    if threads > 1:
-        found.append(f"threads started at import: {threads - 1}; its jobs will be without (--no-preload)")
-    return found
+            stream = getattr(sys, name)
+            if not getattr(stream, "closed", stream is None):  # else as the app wants it
+                stream.flush()
+        except BaseException:  # noqa: BLE001 - it may be the app's own
+            with contextlib.suppress(Exception):
+                setattr(sys, name, open(stream.fileno(), "w", closefd=False, buffering=1))  # noqa: SIM115

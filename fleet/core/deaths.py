@@ -85,15 +85,20 @@ def helper_died(pool: Pool, role: Role, cause: str, now: float, luck: float) -> 
     if old.proven or pool.end is not None:
         return pool, (log,)
     if role is Role.TEMPLATE:
-        seconds = f"{pool.config.boot_timeout:g}"
-        how = (
-            f"was not imported within {seconds} s (--boot-timeout)"
-            if old.killed
-            else f"died while it was imported: {cause}"
-        )
+        how = _not_loaded(pool, cause, killed=old.killed)
         pool, effects = stop(pool, Level.DRAIN, End(APP_UNUSABLE, f"the app {how}"), now)
         return pool, (log, *effects)
     if crashes >= SCOUT_TRIES:
         pool, effects = stop(pool, Level.DRAIN, End(FAULT, f"the scout cannot be kept alive: {cause}"), now)
         return pool, (log, *effects)
     return pool, (log,)
+
+
+def _not_loaded(pool: Pool, cause: str, *, killed: bool) -> str:
+    """What became of the first import, for people."""
+    if killed:
+        return f"was not imported within {pool.config.boot_timeout:g} s, and fleet has killed it (--boot-timeout)"
+    if cause.startswith("exit"):
+        how = "by os._exit, or by a fork whose parent leaves, as a daemon does"
+        return f"ended its process while it was imported ({cause}): {how}"
+    return f"died while it was imported: {cause}"

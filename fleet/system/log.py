@@ -181,18 +181,20 @@ _threshold = INFO
 _as_json = False
 _before = ""
 _outlet: Outlet | None = None
+_fd = 2
+_fd = 2
 _lost = 0  # lines, since the log has had no room
 _repeats = Repeats()
 _relay: Callable[[str, Fields], bool] | None = None
 _program = logging.getLogger("fleet")
 
 
-def configure(level: str, form: str) -> None:
-    """Set the level (`debug` … `error`) and the form (`text` or `json`) for this process and its forks."""
-    global _threshold, _as_json, _before, _outlet
-    _threshold, _as_json = LEVELS[level], form == "json"
-    _before = FRESH_LINE if os.isatty(2) else ""
-    _outlet = Outlet(2)
+def configure(level: str, form: str, fd: int = 2) -> None:
+    """Set the level (`debug` … `error`), the form (`text` or `json`) and where to, for this process and its forks."""
+    global _threshold, _as_json, _before, _outlet, _fd
+    _threshold, _as_json, _fd = LEVELS[level], form == "json", fd
+    _before = FRESH_LINE if os.isatty(fd) else ""
+    _outlet = Outlet(fd)
 
 
 def as_json() -> bool:
@@ -200,11 +202,11 @@ def as_json() -> bool:
     return _as_json and _outlet is not None
 
 
-def begin() -> None:
-    """In a fork child, before it writes: what its parent has lost is its parent's to tell."""
+def begin(fd: int | None = None) -> None:
+    """In a fork child, before it writes: what its parent has lost is its parent's to tell. `fd`: if not the same."""
     global _outlet, _lost, _repeats
     if _outlet is not None:
-        _outlet, _lost, _repeats = Outlet(2), 0, Repeats()
+        _outlet, _lost, _repeats = Outlet(_fd if fd is None else fd), 0, Repeats()
 
 
 def relay(elsewhere: Callable[[str, Fields], bool]) -> None:

@@ -15,7 +15,7 @@ GROUP = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
 # What means something to the master, or to nobody, and would end or stop a process that does not expect it.
 HARMLESS = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM, signal.SIGTTIN, signal.SIGTTOU)
 
-_the_apps: dict[signal.Signals, object] = {}  # handlers that the app has set at its import
+_the_apps: dict[int, Any] = {}  # handlers that the app has set at its import
 
 
 def nothing(_number: int, _frame: FrameType | None) -> None:
@@ -166,15 +166,20 @@ def set_aside_the_apps(*ours: object) -> None:
     if handler not in (_signal.SIG_IGN, None):
         _the_apps[signal.SIGPIPE] = handler
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    for other in range(1, signal.NSIG):
+        handler = _signal.getsignal(other)
+        if callable(handler) and handler not in (nothing, *ours):
+            _the_apps[other] = handler
+            _signal.signal(other, _signal.SIG_DFL)
 
 
 def default_for_jobs() -> None:
     """In a fork child that runs user code: the defaults, or what the app has set itself."""
     for number in HARMLESS:
-        if _signal.getsignal(number) is not None:
-            _signal.signal(number, _the_apps.get(number, _signal.SIG_DFL))
-    if signal.SIGPIPE in _the_apps:
-        _signal.signal(signal.SIGPIPE, _the_apps[signal.SIGPIPE])
+        if number not in _the_apps and _signal.getsignal(number) is not None:
+            _signal.signal(number, _signal.SIG_DFL)
+    for other, handler in _the_apps.items():
+        _signal.signal(other, handler)
 
 
 def heed_children() -> None:

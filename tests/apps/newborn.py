@@ -22,6 +22,12 @@ def _waits_before(step: str, original: Callable[..., Any]) -> Callable[..., Any]
     return waiting
 
 
-os.setsid = _waits_before("session", os.setsid)
+def _in_each_fork() -> None:
+    """Not at the import: what that replaces of the standard library is put back."""
+    os.setsid = _waits_before("session", setsid)
+
+
+setsid = os.setsid
+os.register_at_fork(after_in_child=_in_each_fork)
 processes.default_group_signals = _waits_before("handlers", processes.default_group_signals)
 processes.unblock_signals = _waits_before("signals", processes.unblock_signals)

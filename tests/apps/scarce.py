@@ -2,18 +2,22 @@
 
 import errno
 import os
+import signal
+from collections.abc import Iterable
 
 from jobs import SHARED, job
 
-fork = os.fork
+from fleet.system import processes
+
+fork_blocked = processes.fork_blocked
 
 
-def scarce_fork() -> int:
+def scarce_fork(held_back: Iterable[signal.Signals] = processes.HELD_BACK) -> int:
     if (SHARED / "scarce").exists():
         raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
-    return fork()
+    return fork_blocked(held_back)
 
 
-os.fork = scarce_fork
+processes.fork_blocked = scarce_fork
 
 __all__ = ["job"]

@@ -1,0 +1,98 @@
+"""Open descriptors: which there are, whether they are still the same, and what a socket is connected to."""
+
+import contextlib
+import fcntl
+import os
+import socket
+import stat
+from pathlib import Path
+
+Identity = tuple[int, int]
+STANDARD = (0, 1, 2)
+HIGH = 64  # out of the way of what counts from the lowest number on
+
+
+def opened() -> set[int]:
+    """The open ones."""
+    return set(identities())
+
+
+def identities() -> dict[int, Identity]:
+    """The open ones, and which file each is: one that was closed and opened again is another."""
+    found = {}
+    for entry in [*Path("/proc/self/fd").iterdir()]:
+        if which := identity(int(entry.name)):  # the listing's own descriptor is closed by now
+            found[int(entry.name)] = which
+    return found
+
+
+def identity(fd: int) -> Identity | None:
+    """Which file it is; None if it is closed."""
+    try:
+        status = os.fstat(fd)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def duplicate(fd: int) -> int:
+    """A number of our own for the same open file. Raises OSError."""
+    return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, HIGH)
+
+
+def have_standard() -> None:
+    """Open what is closed of 0, 1 and 2 on nothing: else what is opened next is taken for a standard stream."""
+    for fd in STANDARD:
+        if identity(fd) is None:
+            null = os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
+            os.set_inheritable(null, True)
+
+
+class StandardDescriptors:
+    """0, 1 and 2 as they are now, by numbers of our own."""
+
+    def __init__(self) -> None:
+        self._before = [(fd, identity(fd), duplicate(fd)) for fd in STANDARD]
+
+    @property
+    def error(self) -> int:
+        """Standard error, for the log: nobody else knows the number."""
+        return self._before[2][2]
+
+    def put_back(self) -> list[tuple[int, int]]:
+        """Have them as they were; returns, for jobs, what an import had made of them: a descriptor and its number."""
+        have_standard()  # those that are closed are open on nothing in jobs, so that no number has two meanings
+        found = []
+        for fd, which, ours in self._before:
+            if identity(fd) != which:
+                found.append((duplicate(fd), fd))
+                os.dup2(ours, fd)
+        return found
+
+
+def redo(changed: list[tuple[int, int]]) -> None:
+    """In a job: have them as the import has left them."""
+    for theirs, fd in changed:
+        os.dup2(theirs, fd)
+
+
+def connected_to(fd: int) -> str | None:
+    """Where a socket's answers come from: host and port, or a path. None for what is none, or is not connected.
+
+    Not of datagrams, which are mostly sent and forgotten (statsd).
+    """
+    with contextlib.suppress(OSError):
+        if stat.S_ISSOCK(os.fstat(fd).st_mode):
+            with socket.socket(fileno=os.dup(fd)) as end:
+                if end.type != socket.SOCK_DGRAM:
+                    return _place(end.getpeername())
+    return None
+
+
+def _place(peer: object) -> str | None:
+    if isinstance(peer, tuple):
+        host, port = peer[:2]
+        return f"[{host}]:{port}" if ":" in str(host) else f"{host}:{port}"
+    if isinstance(peer, bytes):  # a name without a file
+        return "@" + peer[1:].decode(errors="replace")
+    return str(peer) or None  # a pair's ends have no name

@@ -1,0 +1,177 @@
+"""What belongs to the process and to no name: limits, directory, masks, timers, what the interpreter is set to.
+
+One table of how each is read and how it is set. An import may set any of them; the processes of fleet go on as they
+were, and jobs have what the import has left.
+"""
+
+import _locale
+import contextlib
+import ctypes
+import faulthandler
+import gc
+import os
+import resource
+import signal
+import socket
+import sys
+import warnings
+from collections.abc import Callable
+from math import inf
+from pathlib import Path
+from typing import Any, NamedTuple
+
+_PR_GET_DUMPABLE, _PR_SET_DUMPABLE, _PR_SET_CHILD_SUBREAPER, _PR_GET_CHILD_SUBREAPER = 3, 4, 36, 37
+_libc = ctypes.CDLL(None, use_errno=True)
+_PAGE, _MIB = os.sysconf("SC_PAGE_SIZE"), 1 << 20
+
+LIMITS: dict[str, float] = {  # and the least that a dispatcher can work with; of memory, beyond what is in use
+    "RLIMIT_NOFILE": 256,
+    "RLIMIT_NPROC": 1024,
+    "RLIMIT_AS": 256 * _MIB,
+    "RLIMIT_DATA": 256 * _MIB,
+    "RLIMIT_STACK": _MIB,
+    "RLIMIT_CPU": inf,  # a dispatcher lives as long as the pool
+    "RLIMIT_FSIZE": inf,  # the log may be a file
+}
+
+
+class Setting(NamedTuple):
+    """`for_jobs`: they get what the import has set. Not what a fork's child has not, nor what jobs are promised."""
+
+    read: Callable[[], Any]
+    put: Callable[[Any], object]
+    for_jobs: bool = True
+
+
+Changes = list[tuple[Callable[[Any], object], Any]]
+"""What a job has to set, and to what."""
+
+
+class ProcessState:
+    """All of it as it is now."""
+
+    def __init__(self) -> None:
+        self._before = [(setting, setting.read()) for setting in _settings()]
+        self._hard = {name: _hard(name) for name in LIMITS}
+
+    def put_back(self) -> Changes:
+        """Have everything as it was; returns what the import had made of it. What cannot be put back: `trouble`."""
+        faulthandler.cancel_dump_traceback_later()
+        signal.set_wakeup_fd(-1)
+        found: Changes = []
+        for setting, ours in self._before:
+            theirs = setting.read()
+            if theirs != ours:
+                with contextlib.suppress(OSError):
+                    setting.put(ours)
+                if setting.for_jobs:
+                    found.append((setting.put, theirs))
+        return found
+
+    def trouble(self) -> str:
+        """A limit that has been lowered for good, and to less than fleet's own processes can work with; or nothing."""
+        for name, least in LIMITS.items():
+            enough = least + _in_use() if name in ("RLIMIT_AS", "RLIMIT_DATA") else least
+            if (hard := _hard(name)) < min(self._hard[name], enough):
+                return f"it lowers {name} to {hard:g} for good, and fleet's own processes cannot work within that"
+        return ""
+
+
+def redo(changes: Changes) -> None:
+    """In a job: have everything as the import has left it."""
+    for put, theirs in changes:
+        put(theirs)
+
+
+def _settings() -> list[Setting]:
+    lists: list[list[Any]] = [sys.path, sys.argv, sys.meta_path, sys.path_hooks, warnings.filters, gc.callbacks]  # type: ignore[list-item]
+    return [
+        *(_limit(getattr(resource, name)) for name in LIMITS),
+        Setting(_dumpable, lambda wanted: _libc.prctl(_PR_SET_DUMPABLE, wanted, 0, 0, 0)),
+        Setting(_is_subreaper, lambda wanted: _libc.prctl(_PR_SET_CHILD_SUBREAPER, wanted, 0, 0, 0), for_jobs=False),
+        *(_timer(which) for which in (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)),
+        Setting(_blocked, lambda wanted: signal.pthread_sigmask(signal.SIG_SETMASK, wanted), for_jobs=False),
+        Setting(_here, _go),
+        Setting(_umask, os.umask),
+        *(_contents(each) for each in lists),
+        Setting(socket.getdefaulttimeout, socket.setdefaulttimeout),
+        Setting(lambda: _locale.setlocale(_locale.LC_ALL), lambda wanted: _locale.setlocale(_locale.LC_ALL, wanted)),
+        Setting(sys.getrecursionlimit, _recurse),
+        Setting(sys.getswitchinterval, sys.setswitchinterval),
+        Setting(gc.isenabled, lambda wanted: gc.enable() if wanted else gc.disable()),
+        Setting(gc.get_debug, gc.set_debug),
+        Setting(gc.get_threshold, lambda wanted: gc.set_threshold(*wanted)),
+        Setting(sys.getprofile, sys.setprofile),
+        Setting(sys.gettrace, sys.settrace),
+    ]
+
+
+def _contents(found: list[Any]) -> Setting:
+    def put(wanted: list[Any]) -> None:
+        found[:] = wanted
+
+    return Setting(lambda: [*found], put)
+
+
+def _limit(what: int) -> Setting:
+    def put(wanted: tuple[int, int]) -> None:
+        try:
+            resource.setrlimit(what, wanted)
+        except (ValueError, OSError):  # it has been lowered for good: as much as there is
+            hard = resource.getrlimit(what)[1]
+            resource.setrlimit(what, (hard, hard))
+
+    return Setting(lambda: resource.getrlimit(what), put)
+
+
+def _timer(which: int) -> Setting:
+    return Setting(lambda: signal.getitimer(which), lambda wanted: signal.setitimer(which, *wanted), for_jobs=False)
+
+
+def _hard(name: str) -> float:
+    hard = resource.getrlimit(getattr(resource, name))[1]
+    return inf if hard == resource.RLIM_INFINITY else hard
+
+
+def _in_use() -> int:
+    """Bytes of address space."""
+    return int(Path("/proc/self/statm").read_text().split()[0]) * _PAGE
+
+
+def _dumpable() -> int:
+    """0 after an import that has given up root: then not even our own /proc is ours."""
+    found: int = _libc.prctl(_PR_GET_DUMPABLE, 0, 0, 0, 0)
+    return found
+
+
+def _is_subreaper() -> int:
+    found = ctypes.c_int(0)
+    _libc.prctl(_PR_GET_CHILD_SUBREAPER, ctypes.byref(found), 0, 0, 0)
+    return found.value
+
+
+def _blocked() -> set[int]:
+    return {int(each) for each in signal.pthread_sigmask(signal.SIG_BLOCK, ())}
+
+
+def _here() -> str | None:
+    try:
+        return os.getcwd()
+    except OSError:  # it has been removed
+        return None
+
+
+def _go(where: str | None) -> None:
+    if where is not None:
+        os.chdir(where)
+
+
+def _umask() -> int:
+    found = os.umask(0o077)
+    os.umask(found)
+    return found
+
+
+def _recurse(limit: int) -> None:
+    with contextlib.suppress(RecursionError):  # we are deeper than that already: then it stays as it is
+        sys.setrecursionlimit(limit)
