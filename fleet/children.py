@@ -167,24 +167,31 @@ class Children:
 
     # Stacks.
 
-    def ask_stacks(self, pid: int | None) -> None:
-        """Of a dispatcher that seems to hang; or of everybody."""
-        for each, _ in self._stacked(pid):
+    def ask_stacks(self, who: int | Role | None) -> None:
+        """Of a dispatcher that seems to hang, by its pid, or of a helper; or of everybody."""
+        for each, _ in self._stacked(who):
             stacks.forget(each)
-            processes.kill(each, stacks.SHOW if pid is None else stacks.INSIST)
+            if who is None:
+                processes.kill(each, stacks.SHOW)
+            elif stacks.are_kept(each):  # else it would die of the question, and of nothing that anybody knows
+                processes.kill(each, stacks.INSIST)
 
-    def tell_stacks(self, pid: int | None) -> None:
+    def tell_stacks(self, who: int | Role | None) -> None:
         """What they have written, and ours too if it is everybody's."""
-        ours = [(os.getpid(), "the master")] if pid is None else []
-        for each, who in [*ours, *self._stacked(pid)]:
+        ours = [(os.getpid(), "the master")] if who is None else []
+        for each, name in [*ours, *self._stacked(who)]:
             silent = "nothing: it is stopped" if processes.is_stopped(each) else "nothing written in time"
-            log.emit("process.stack", who=who, pid=each, stack=stacks.read(each) or silent)
+            log.emit("process.stack", who=name, pid=each, stack=stacks.read(each) or silent)
             stacks.forget(each)
 
-    def _stacked(self, pid: int | None) -> list[tuple[int, str]]:
-        helpers = [] if pid else [(helper.pid, f"the {role.value}") for role, helper in self._helpers.items()]
-        slots = sorted((slot, each) for each, slot in self._pids.items() if pid in (None, each))
-        return [*helpers, *((each, f"dispatcher {slot}") for slot, each in slots)]
+    def _stacked(self, who: int | Role | None) -> list[tuple[int, str]]:
+        """Pids and names. Of a helper also those below it that write stacks: a trial import is such a process."""
+        found = [(each.pid, f"the {role.value}") for role, each in self._helpers.items() if who in (None, role)]
+        if isinstance(who, Role):
+            below = [each for pid, _ in found for each in processes.descendants(pid) if stacks.are_kept(each)]
+            return [*found, *((each, f"a process of the {who.value}") for each in below)]
+        slots = sorted((slot, each) for each, slot in self._pids.items() if who in (None, each))
+        return [*found, *((each, f"dispatcher {slot}") for slot, each in slots)]
 
     # Helpers.
 

@@ -212,9 +212,9 @@ class Master:
                     in_hand = bool(record.message_id)
                     self._take(events.Seen(slot, record.beat, record.lease_until, record.lease, in_hand))
             case events.AskStack(who):
-                self._children.ask_stacks(None if who is None else self._pool.slots[who].pid)
+                self._children.ask_stacks(self._pool.slots[who].pid if isinstance(who, int) else who)
             case events.TellStack(who):
-                self._children.tell_stacks(None if who is None else self._pool.slots[who].pid)
+                self._children.tell_stacks(self._pool.slots[who].pid if isinstance(who, int) else who)
             case events.GiveWill(will):
                 if not self._children.give(will):
                     self._take(events.WillNotTaken(will.number))

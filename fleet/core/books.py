@@ -15,6 +15,7 @@ from fleet.core.scaling import Sizing
 from fleet.core.slots import ALIVE, Slot, State
 from fleet.core.spawning import Spawning
 
+STACK_TIME = 0.5  # seconds: who has not written its stack by then is stopped, or cannot be scheduled
 SETTLE_ALLOWANCE = 10.0  # seconds: what the settling at the end of a stop may take
 
 
@@ -138,6 +139,7 @@ class Helper:
 
     Of the scout: `heard` is when it said something last, or was given something to do; `silent_since` when it was
     asked for a word; `full` that its channel has had no room since. `refused`: it says that it cannot do its part.
+    Of the template: `silent_since` is when it was asked for its stack, because the app was not imported in time.
     """
 
     alive: bool = False

@@ -97,7 +97,8 @@ def helper_died(pool: Pool, role: Role, cause: str, now: float, luck: float) -> 
 def _not_loaded(pool: Pool, cause: str, *, killed: bool) -> str:
     """What became of the first import, for people."""
     if killed:
-        return f"was not imported within {pool.config.boot_timeout:g} s, and fleet has killed it (--boot-timeout)"
+        limit = f"{pool.config.boot_timeout:g} s (--boot-timeout)"
+        return f"was not imported within {limit}: fleet has killed it, and process.stack in the log says where it was"
     if cause.startswith("exit"):
         how = "by os._exit, or by a fork whose parent leaves, as a daemon does"
         return f"ended its process while it was imported ({cause}): {how}"

@@ -282,16 +282,16 @@ class Inspect:
 
 @dataclass(frozen=True, slots=True)
 class AskStack:
-    """Have the dispatcher of a slot write its stack, or (None) every process of the pool's own."""
+    """Have the dispatcher of a slot write its stack, or a helper, or (None) every process of the pool's own."""
 
-    slot: int | None
+    who: int | Role | None
 
 
 @dataclass(frozen=True, slots=True)
 class TellStack:
     """Put what it has written, or they have, into the log."""
 
-    slot: int | None
+    who: int | Role | None
 
 
 @dataclass(frozen=True, slots=True)

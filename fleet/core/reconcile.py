@@ -10,7 +10,7 @@ from math import inf
 
 from fleet.core import batches, denials, emptiness, memory, polling, silence, sizing, slots
 from fleet.core.beats import inspected
-from fleet.core.books import End, Helper, Level, Phase, Pool, Role
+from fleet.core.books import STACK_TIME, End, Helper, Level, Phase, Pool, Role
 from fleet.core.events import AskStack, Effect, Kill, KillHelper, Log, Send, Spawn, SpawnHelper, TellStack, Terminate
 from fleet.core.exit_codes import DONE, ENDED_BADLY, QUEUE_UNUSABLE, UNCONFIRMED
 from fleet.core.exits import Settlement
@@ -73,8 +73,8 @@ def _moments(pool: Pool) -> Iterator[float]:
     yield pool.polling.not_before
     yield from pool.dead_polls
     yield from (will.estate.last_moment for will in pool.wills if will.settlement is Settlement.RELEASE)
-    for helper in (pool.template, pool.scout):
-        yield (helper.since + pool.config.boot_timeout if helper.alive and not helper.ready else helper.not_before)
+    yield _imported_by(pool) if pool.template.alive and not pool.template.ready else pool.template.not_before
+    yield inf if pool.scout.alive else pool.scout.not_before
     yield silence.patience(pool)
     yield from denials.moments(pool)
     for slot in pool.slots:
@@ -140,11 +140,24 @@ def _overdue(pool: Pool, now: float) -> Step:
 
 
 def _late(pool: Pool, now: float) -> Step:
-    """A template that does not get the app imported. The scout's patience with the queue is its own."""
+    """A template that does not get the app imported: asked where it hangs, then killed.
+
+    The scout's patience with the queue is its own.
+    """
     template = pool.template
-    if not template.alive or template.ready or template.killed or now < template.since + pool.config.boot_timeout:
+    if not template.alive or template.ready or template.killed or now < _imported_by(pool):
         return pool, ()
-    return replace(pool, template=replace(template, killed=True)), (KillHelper(Role.TEMPLATE),)
+    if template.silent_since == inf:
+        return replace(pool, template=replace(template, silent_since=now)), (AskStack(Role.TEMPLATE),)
+    killed = replace(pool, template=replace(template, killed=True))
+    return killed, (TellStack(Role.TEMPLATE), KillHelper(Role.TEMPLATE))
+
+
+def _imported_by(pool: Pool) -> float:
+    """Until when the template may be at its import, or write its stack."""
+    template = pool.template
+    until = template.since + pool.config.boot_timeout
+    return until if template.silent_since == inf else template.silent_since + STACK_TIME
 
 
 def _overstayed(pool: Pool, now: float) -> Step:

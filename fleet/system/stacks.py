@@ -66,6 +66,14 @@ def read(pid: int) -> str:
         return ""
 
 
+def are_kept(pid: int) -> bool:
+    """Whether the process writes its stack when it is asked to."""
+    try:
+        return bool(_path(pid))
+    except OSError:
+        return False
+
+
 def _path(pid: int) -> Path:
     """Raises FileNotFoundError."""
     for entry in Path(f"/proc/{pid}/fd").iterdir():

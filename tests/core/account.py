@@ -14,6 +14,7 @@ from fleet.core.depth import Depth
 from fleet.core.emptiness import Emptiness
 from fleet.core.estates import Estate
 from fleet.core.events import (
+    AskStack,
     Died,
     Effect,
     Ended,
@@ -642,6 +643,8 @@ class Account:
                 self.helpers[role] = HelperLife(
                     alive=True, proven=old.proven, since=now, crashes=old.crashes, heard=now
                 )
+            case AskStack(Role() as role):
+                self.helpers[role].silent_since = now
             case KillHelper(role):
                 self.helpers[role].killed = True
             case Spawn(slot):

@@ -4,6 +4,7 @@ import pytest
 
 from fleet.core.books import Config, Phase, Role
 from fleet.core.events import (
+    AskStack,
     HelperDied,
     HelperFailed,
     HelperReady,
@@ -13,6 +14,7 @@ from fleet.core.events import (
     Spawn,
     Spawned,
     SpawnHelper,
+    TellStack,
 )
 from fleet.core.messages import Ready
 from fleet.core.slots import State
@@ -108,11 +110,30 @@ def test_an_import_that_takes_too_long_is_exit_4() -> None:
     story.tick()
     assert story.wakes_at() == 5.0
     assert story.tick(4.999) == []
-    assert story.tick(5.0) == [KillHelper(Role.TEMPLATE)]
+    assert story.tick(5.0) == [AskStack(Role.TEMPLATE)]
+    assert story.wakes_at() == 5.5
+    assert story.tick(5.499) == []
+    assert story.tick(5.5) == [TellStack(Role.TEMPLATE), KillHelper(Role.TEMPLATE)]
     assert story.tick(6.0) == []
     assert story.happens(HelperDied(Role.TEMPLATE, "SIGKILL")) == []
     assert (story.phase, story.code) == (Phase.STOPPED, 4)
-    assert story.why == "the app was not imported within 5 s (--boot-timeout)"
+    assert "was not imported within 5 s (--boot-timeout): fleet has killed it" in story.why
+
+
+def test_an_import_that_is_done_while_its_stack_is_asked_for_is_not_killed() -> None:
+    story = Story(Config(workers=1, boot_timeout=5))
+    story.tick()
+    assert story.tick(5.0) == [AskStack(Role.TEMPLATE)]
+    story.happens(HelperReady(Role.TEMPLATE))
+    assert story.tick(6.0) == []
+
+
+def test_an_import_that_ends_its_process_is_said_to_do_so() -> None:
+    story = Story(Config(workers=1))
+    story.tick()
+    story.happens(HelperDied(Role.TEMPLATE, "exit 0"))
+    assert (story.phase, story.code) == (Phase.STOPPED, 4)
+    assert "ended its process while it was imported (exit 0)" in story.why
 
 
 def test_a_template_that_dies_at_the_import_is_exit_4() -> None:

@@ -381,10 +381,17 @@ class PoolModel(RuleBasedStateMachine):
                 assert now >= after.spawning.not_before
             case KillHelper(Role.SCOUT):
                 assert now >= self.account.helpers[Role.SCOUT].silent_since + 40
+            case KillHelper(Role.TEMPLATE) if not after.template.ready:
+                assert now >= after.template.silent_since + 0.5
             case AskStack(int(number)):
                 assert after.slots[number].suspected is not None or after.slots[number].silent_since < inf
             case TellStack(int(number)):
                 assert after.slots[number].killed
+            case AskStack(Role()):
+                assert not after.template.ready
+                assert now >= after.template.since + after.config.boot_timeout
+            case TellStack(Role()):
+                assert after.template.killed
 
     def may_be_sent(self, slot: Slot, order: Grant | Drain | Free, after: Pool, now: float) -> None:
         assert slot.state is not State.VACANT

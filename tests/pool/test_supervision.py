@@ -70,6 +70,18 @@ def test_an_app_that_is_not_imported_in_time_is_the_end(start: StartPool, home: 
     assert pool.wait() == 4
     (line,) = pool.noise
     assert "--boot-timeout" in line
+    assert "fleet has killed it" in line
+
+
+@pytest.mark.parametrize(
+    ("preload", "who"), [("--preload", "the template"), ("--no-preload", "a process of the template")]
+)
+def test_where_an_import_hangs_is_told(start: StartPool, home: Home, preload: str, who: str) -> None:
+    home.gate("import")
+    pool = start("--boot-timeout", "6", preload, app="slow:job", expected=TOO_LATE)
+    home.trace.wait("importing")
+    assert pool.wait() == 4
+    assert "in pass_gate" in pool.events("process.stack", who=who)[0]["stack"]
 
 
 def test_a_new_master_of_the_same_name_works_beside_the_old_ones_last_job(
