@@ -9,10 +9,12 @@ pid and group cannot be reused while the group is killed.
 import _signal  # what `signal` wraps: it makes enums of all it returns, 0.15 ms of page faults in every job
 import contextlib
 import ctypes
+import json
 import os
 import resource  # os.wait4 imports it, and may find no descriptor to do so when it is called
 import select
 import signal
+import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -38,7 +40,8 @@ MARK = "FLEET_POOL_MARK"
 HELD_BACK = (*GROUP, *HARMLESS, signal.SIGCHLD)
 _children_fd = -1
 _START = """
-import sys; sys.path.append(sys.argv[1]); import importlib; importlib.import_module(sys.argv[2]).main(sys.argv[3:])
+import json, sys; sys.path[:] = json.loads(sys.argv[1])
+import importlib; importlib.import_module(sys.argv[2]).main(sys.argv[3:])
 """
 
 
@@ -167,8 +170,7 @@ def spawn_program(module: str, arguments: Iterable[str], fds: Iterable[int], mar
     It begins with the signals ignored that a group may get, dies with us, and reads an empty standard input. Returns
     its pid. Raises OSError when there is no process to be had.
     """
-    root = str(Path(__file__).resolve().parents[2])
-    command = [sys.executable, "-P", "-c", _START, root, module, *arguments]
+    command = [sys.executable, *_flags(), "-P", "-c", _START, json.dumps(_path()), module, *arguments]
     inherited = list(fds)
     us = os.getpid()
     pid = fork_blocked()
@@ -189,6 +191,31 @@ def spawn_program(module: str, arguments: Iterable[str], fds: Iterable[int], mar
         os.execve(sys.executable, command, os.environ | {MARK: mark})
     finally:
         os._exit(127)
+
+
+def _flags() -> list[str]:
+    """The interpreter's flags, as a helper is to have them. -u is in none of Python's own lists of them."""
+    flags: list[str] = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
+    return [*flags, *(["-u"] if getattr(sys.stdout, "write_through", False) else [])]
+
+
+def _path() -> list[str]:
+    """Where modules are looked for: as here, since a launcher may have changed it (zipapp, pex).
+
+    But not in the script's or the current directory: a module there (`queue.py`) would hide one that fleet needs.
+    """
+    path, script = [*sys.path], os.path.dirname(os.path.realpath(sys.argv[0] or "."))  # noqa: PTH120 - "" stays ""
+    if not sys.flags.safe_path and path and path[0] in ("", _here(), script):
+        path = path[1:]
+    root = str(Path(__file__).resolve().parents[2])
+    return path if root in path else [*path, root]
+
+
+def _here() -> str | None:
+    try:
+        return os.getcwd()
+    except FileNotFoundError:
+        return None
 
 
 def kill(pid: int, number: int) -> None:
