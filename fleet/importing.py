@@ -94,6 +94,7 @@ def _silence() -> Change:
     """No logger logs in fleet's own processes: botocore's would run the app's handlers, with a lease to be kept."""
     logger = logging.Logger
     change = Change(
+        vars(logger),
         lambda name, value: setattr(logger, name, value),
         lambda name: delattr(logger, name),
         "isEnabledFor",

@@ -10,6 +10,7 @@ is remembered: who replaces a function of fleet's means it.
 import os
 import sys
 import time
+import weakref
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass
 from types import ModuleType
@@ -25,6 +26,7 @@ _HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: of the others no attribute can be se
 class Change:
     """One name, in both states. MISSING: it is not there."""
 
+    names: Mapping[str, Any]
     put: Callable[[str, Any], object]
     drop: Callable[[str], object]
     name: str
@@ -39,7 +41,10 @@ class Change:
             self.put(self.name, self.ours)
 
     def redo(self) -> None:
-        """As the import has left it."""
+        """As the import has left it; but what fleet itself has set meanwhile (pools.py) stays."""
+        now = self.names.get(self.name, MISSING)
+        if now is not self.ours and not (isinstance(now, str) and now == self.ours):
+            return
         if self.theirs is MISSING:
             self.drop(self.name)
         else:
@@ -59,11 +64,11 @@ class _Space:
         for name, ours in self.before.items():
             theirs = self.names.get(name, MISSING)
             if theirs is not ours and not (self.texts and theirs == ours):
-                yield Change(self.put, self.drop, name, ours, theirs)
+                yield Change(self.names, self.put, self.drop, name, ours, theirs)
         if self.additions:
             for name, theirs in self.names.items():
                 if name not in self.before and name not in _MADE_WHEN_ASKED_FOR:
-                    yield Change(self.put, self.drop, name, MISSING, theirs)
+                    yield Change(self.names, self.put, self.drop, name, MISSING, theirs)
 
 
 class Namespaces:
@@ -126,6 +131,8 @@ def _class(cls: type) -> _Space:
 
 
 def _can_be_changed(cls: type) -> bool:
+    if cls is weakref.finalize:  # its own books; fleet begins new ones for jobs (job_end.py)
+        return False
     return bool(cls.__flags__ & _HEAP_TYPE) and cls.__module__.partition(".")[0] != _OWN
 
 

@@ -14,7 +14,6 @@ from fleet.core.events import (
     Ended,
     HelperDied,
     Kill,
-    KillHelper,
     Send,
     StopAsked,
     Terminate,
@@ -56,7 +55,7 @@ def test_the_time_counts_from_when_the_pool_is_ready() -> None:
     """An import may take long; and a pool that is not ready yet has time-outs of its own."""
     story = Story(Config(1, max_seconds=5.0))
     story.tick(0.0)
-    assert story.tick(60.0) == [KillHelper(Role.TEMPLATE)]
+    assert story.tick(60.0) == [AskStack(Role.TEMPLATE)]
     story = Story(Config(1, max_seconds=5.0))
     story.tick(0.0)
     story.now = 6.0

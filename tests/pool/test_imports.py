@@ -6,6 +6,7 @@ goes on; jobs are as the import has left them.
 
 import json
 import re
+from pathlib import Path
 from textwrap import dedent
 
 import pytest
@@ -278,3 +279,25 @@ def test_what_does_no_harm_is_not(start: StartPool, home: Home, queue: LiveQueue
     running = pool(start, home, HARMLESS[name])
     assert running.wait() == 0
     assert not running.events("template.warned")
+
+
+FILES = """
+    import tempfile, weakref
+    ours = tempfile.TemporaryDirectory()
+    def job(body):
+        global theirs
+        theirs = tempfile.TemporaryDirectory()
+        fd = _open(_path, _appending)
+        _write(fd, theirs.name.encode() + b'\\n')
+        _close(fd)
+    """
+
+
+def test_what_a_job_registers_is_its_own_also_after_an_import_that_registered_something(
+    start: StartPool, home: Home, queue: LiveQueue
+) -> None:
+    queue.send("one", "two")
+    assert pool(start, home, FILES).wait() == 0
+    made = (home.directory / "done").read_text().splitlines()
+    assert len(made) == 2
+    assert not any(Path(each).exists() for each in made)
