@@ -385,8 +385,8 @@ class Children:
                 return [events.WillDone(order, settlement, message_id, attempt)]
             case NotAllowed(order, why):
                 return [events.WillDenied(order, why)]
-            case Probed(denied):
-                return [events.Probed(denied)]
+            case Probed(denied, deleted):
+                return [events.Probed(denied, deleted)]
             case Served(pid):
                 self._before |= {pid}  # ours to adopt when the scout dies, not to end: others may use it too
                 log.emit("local.restarted", pid=pid)

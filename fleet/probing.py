@@ -17,4 +17,4 @@ def probed(probe: Probe, queue: SqsQueue) -> Probed:
             queue.renew()
         return Probed(error.trouble in ASKED_AGAIN)
     log.emit("message.deleted_late", message_id=probe.message_id)
-    return Probed(denied=False)
+    return Probed(denied=False, deleted=True)

@@ -46,7 +46,7 @@ def test_only_an_answer_that_does_not_deny_ends_it(
     told: list[str] = []
     monkeypatch.setattr(log, "emit", lambda event, **_: told.append(event))
     queue = Scripted(answer)
-    assert probed(Probe("id", "handle"), cast(Any, queue)) == Probed(denied)
+    assert probed(Probe("id", "handle"), cast(Any, queue)) == Probed(denied, deleted=answer is None)
     assert queue.deleted == [("id", "handle")]
     assert queue.renewed == (answer is Trouble.SESSION)
     assert told == (["message.deleted_late"] if answer is None else [])

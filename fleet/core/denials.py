@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from fleet.core.books import End, Level, Phase, Pool, Probe, Refusal, with_slot
-from fleet.core.events import Effect, GiveProbe, Log
+from fleet.core.events import Effect, GiveProbe, Log, Probed
 from fleet.core.exit_codes import QUEUE_UNUSABLE
 from fleet.core.exits import Settlement
 from fleet.core.messages import Denied, Settled
@@ -70,11 +70,13 @@ def given_up(pool: Pool, slot: int, message_id: str, handle: str) -> Step:
     return replace(pool, probe=pool.probe or Probe(message_id, handle)), (said,)
 
 
-def probed(pool: Pool, denied: bool, now: float, luck: float) -> Pool:
+def probed(pool: Pool, answer: Probed, now: float, luck: float) -> Pool:
     """The scout has tried the probe; or could not be asked to, which is as good as denied."""
     probe = pool.probe
-    if probe is None or not denied:
-        return replace(pool, probe=None)
+    if probe is None:
+        return pool
+    if not answer.denied:
+        return replace(pool, probe=None, unconfirmed=max(0, pool.unconfirmed - answer.deleted))
     pause = min(PROBE_MOST, PROBE_FIRST * 2 ** min(probe.tries, 16)) * (0.5 + luck / 2)
     return replace(pool, probe=replace(probe, tries=probe.tries + 1, at=now + pause, waiting=False))
 

@@ -156,9 +156,10 @@ class WillDenied:
 
 @dataclass(frozen=True, slots=True)
 class Probed:
-    """The scout has tried the probe; `denied`: it is still not allowed, or nobody knows."""
+    """The scout has tried the probe; `denied`: it is still not allowed, or nobody knows. `deleted`: the message is."""
 
     denied: bool
+    deleted: bool = False
 
 
 @dataclass(frozen=True, slots=True)

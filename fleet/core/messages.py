@@ -334,9 +334,10 @@ class NotAllowed:
 
 @dataclass(frozen=True, slots=True)
 class Probed:
-    """What the probe has met: it is still denied, or nobody knows; or it is not."""
+    """What the probe has met: it is still denied, or nobody knows; or it is not. `deleted`: the message is."""
 
     denied: bool
+    deleted: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -170,10 +170,10 @@ def _apply(pool: Pool, event: Event, now: float, luck: float) -> Step:
             return not_taken(pool, number), ()
         case WillDenied(number, why):
             return wills.denied(pool, number, why, now)
-        case Probed(denied):
-            return denials.probed(pool, denied, now, luck), ()
+        case Probed():
+            return denials.probed(pool, event, now, luck), ()
         case ProbeNotTaken():
-            return denials.probed(pool, True, now, luck), ()
+            return denials.probed(pool, Probed(denied=True), now, luck), ()
         case Seen(number):
             return seen(pool, slot_of(pool, number), event, now)
         case StopAsked(level, why, by_signal):

@@ -74,7 +74,7 @@ def written(pool: Pool, slot: Slot, death: Died, now: float) -> Step:
             if place in denied and how is Settlement.LEAVE:
                 pool, more = denials.given_up(pool, slot.number, denied[place].message_id, denied[place].handle)
                 effects += more
-            pool = _book(pool, how)
+            pool = _book(pool, how, finished=place in denied)
     return pool, tuple(effects)
 
 

@@ -320,7 +320,8 @@ class Account:
                     if order.number == number:
                         order.denied = True
                         self.denies(why, now)
-            case Probed(denied=False):
+            case Probed(denied=False, deleted=deleted):
+                self.unconfirmed -= bool(deleted and self.probe and self.unconfirmed)
                 self.probe = None
             case Probed() | ProbeNotTaken() if self.probe:
                 least = min(30.0, 2.0**self.probe.tries) / 2
@@ -484,6 +485,9 @@ class Account:
                 else:
                     if denied and found.settled in (None, Settlement.LEAVE):
                         self.gives_up(denied.message_id)
+                        self.unconfirmed += 1
+                        self.count(left=1)
+                        continue
                     self.ended_as(found.settled or Settlement.LEAVE, before.level)
         if death.exit.code == 0:
             life.crashes = 0

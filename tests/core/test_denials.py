@@ -174,6 +174,16 @@ def test_one_that_is_given_up_is_left_and_told_and_goes_on_as_the_probe() -> Non
     assert story.pool.counts.deleted == 0
 
 
+@pytest.mark.parametrize(("deleted", "code"), [(True, 0), (False, 8)])
+def test_a_message_that_is_deleted_late_is_confirmed(deleted: bool, code: int) -> None:
+    """One whose handle is no good any more is not."""
+    story = denied_for_good(max_jobs=100)
+    story.happens(Probed(denied=False, deleted=deleted))
+    story.stop()
+    leave(story)
+    assert story.code == code
+
+
 def test_one_probe_is_enough_and_a_confirmed_delete_has_it_tried_at_once() -> None:
     story = working(4, 3)
     for slot in (0, 1):

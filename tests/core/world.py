@@ -210,7 +210,7 @@ class World:
     def scout_probes(self, denied: bool) -> None:
         if (scout := self.helper(Role.SCOUT)) and scout.probes:
             scout.probes -= 1
-            scout.words.append(ProbeTried(denied))
+            scout.words.append(ProbeTried(denied, deleted=not denied and scout.pid % 2 == 0))
 
     def scout_settles(self, good: bool) -> None:
         """The oldest order; a scout that died may have done it. Every third poll had brought nothing."""
@@ -295,8 +295,8 @@ class World:
                 return self.named(slot, pid)
             case NotAllowed(number, why):
                 return [WillDenied(number, why)]
-            case ProbeTried(denied):
-                return [Probed(denied)]
+            case ProbeTried(denied, deleted):
+                return [Probed(denied, deleted)]
             case Trying():
                 return [Heard()]
             case NotForked(slot, why):
