@@ -270,3 +270,18 @@ def test_a_directory_that_cannot_be_made(home: Home, variable: str, command: tup
     assert ended.status == USAGE
     assert "/proc/nowhere" in ended.error_line
     assert variable in ended.error_line
+
+
+def test_a_profile_that_asks_for_a_code(home: Home, queue: LiveQueue, tmp_path: Path) -> None:
+    """Once, in one line, and at nobody's terminal."""
+    (tmp_path / "config").write_text(
+        "[default]\nrole_arn = arn:aws:iam::123456789012:role/jobs\nsource_profile = me\n"
+        "mfa_serial = arn:aws:iam::123456789012:mfa/me\n"
+        "[profile me]\naws_access_key_id = key\naws_secret_access_key = secret\n"
+    )
+    env = home.environment(AWS_CONFIG_FILE=str(tmp_path / "config"), HOME=str(tmp_path))
+    del env["AWS_ACCESS_KEY_ID"], env["AWS_SECRET_ACCESS_KEY"]
+    ended = run_fleet(home, "start", *on(queue), "jobs:job", env=env)
+    assert ended.status == USAGE
+    assert "needs a code of an MFA device" in ended.error_line
+    home.wait_empty()

@@ -6,8 +6,9 @@ import pytest
 from botocore import exceptions as botocore
 
 from fleet.core.queue import QueueError, Trouble
+from fleet.system.sqs import keys, words
 from fleet.system.sqs.errors import classified
-from fleet.system.sqs.wire import NoKeys, Refused
+from fleet.system.sqs.wire import Refused
 
 PASSING, SESSION, DENIED, GONE, MESSAGE = (
     Trouble.PASSING,
@@ -38,7 +39,7 @@ SAID_BY_SQS = [
     ("AccessDeniedException", 400, "", DENIED, "the role needs sqs:DeleteMessage"),
     ("AccessDenied", 403, NO_KEY, DENIED, "the role needs kms:Decrypt"),
     ("KMS.AccessDeniedException", 400, NO_KEY, DENIED, "the role needs kms:Decrypt"),
-    ("KmsDisabled", 400, "key 1 is\ndisabled", DENIED, "KMS key cannot be used: key 1 is disabled"),
+    ("KmsDisabled", 400, "key 1 is\ndisabled", DENIED, "KMS key cannot be used: key 1 is disabled$"),
     ("KmsInvalidState", 400, "", DENIED, "KMS key cannot be used"),
     ("KmsThrottled", 400, "", PASSING, "KmsThrottled"),
     ("AuthFailure", 401, "", DENIED, "denied"),
@@ -54,6 +55,33 @@ SAID_BY_SQS = [
     ("InvalidClientTokenId", 403, "", SESSION, "InvalidClientTokenId"),
     ("SignatureDoesNotMatch", 403, "", SESSION, "SignatureDoesNotMatch"),
     ("RequestExpired", 400, "", SESSION, "RequestExpired"),
+    # Whatever it is, the call and the service's own words are named.
+    (
+        "ThrottlingException",
+        400,
+        "Rate exceeded",
+        PASSING,
+        "SQS answers ThrottlingException to sqs:DeleteMessage: Rate",
+    ),
+    ("InternalError", 500, "Try again", PASSING, "SQS answers InternalError to sqs:DeleteMessage: Try again$"),
+    (
+        "InvalidClientTokenId",
+        403,
+        "No\x1b[2J such",
+        SESSION,
+        r"for sqs:DeleteMessage \(InvalidClientTokenId: No \[2J such\)$",
+    ),
+    (
+        "InvalidParameterValue",
+        400,
+        OTHER,
+        PASSING,
+        r"SQS refuses sqs:DeleteMessage \(InvalidParameterValue: Value 50000",
+    ),
+    ("ReceiptHandleIsInvalid", 404, "It is not", MESSAGE, r"sqs:DeleteMessage is refused \(ReceiptHandleIsInvalid: It"),
+    ("AccessDenied", 403, NOT_ALLOWED, DENIED, "needs sqs:DeleteMessage: User: arn:aws:sts::1:assumed-role/x/y is not"),
+    ("AccessDenied", 403, "explicit deny", DENIED, r"the role needs sqs:DeleteMessage: explicit deny$"),
+    ("Some\nthing\0" + "x" * 999, 400, "", PASSING, "Some thing x{50}"),
 ]
 
 
@@ -89,10 +117,10 @@ CHAIN: list[tuple[Exception, str]] = [
     (answered("AccessDenied", 403, "Not authorized", "AssumeRole"), "AssumeRole"),
     (answered("NonExistentQueue", 400, "it says so", "AssumeRole"), "AssumeRole"),
     (botocore.CredentialRetrievalError(provider="container-role", error_msg="500"), "container-role"),
-    (botocore.CredentialRetrievalError(provider="custom-process", error_msg="no\x1b[1m luck"), "no .1m luck"),
-    (botocore.TokenRetrievalError(provider="sso", error_msg="Token has expired and refresh failed"), "expired"),
+    (botocore.CredentialRetrievalError(provider="custom-process", error_msg="no\x1b[1m luck"), r"no \[1m luck"),
+    (botocore.TokenRetrievalError(provider="sso", error_msg="Token has expired"), "renewed; run aws sso login"),
     (botocore.UnauthorizedSSOTokenError(), "SSO"),
-    (botocore.SSOTokenLoadError(error_msg="none"), "none"),
+    (botocore.SSOTokenLoadError(error_msg="none"), "there is none; run aws sso login"),
     (botocore.MetadataRetrievalError(error_msg="received 404"), "404"),
     (botocore.ConnectTimeoutError(endpoint_url="http://169.254.170.2/"), "169.254.170.2"),
     (FileNotFoundError(2, "No such file", "/var/run/token"), "/var/run/token"),
@@ -102,9 +130,7 @@ CHAIN: list[tuple[Exception, str]] = [
 
 @pytest.mark.parametrize(("error", "text"), CHAIN)
 def test_whatever_the_credential_chain_raises_is_not_sqss_answer(error: Exception, text: str) -> None:
-    without = NoKeys()
-    without.__cause__ = error
-    meant = meaning(without)
+    meant = keys.trouble(error, "queue 'jobs'")
     assert meant.trouble is SESSION
     assert not meant.unanswered
     with pytest.raises(QueueError, match=f"no AWS credentials.*{text}"):
@@ -119,10 +145,58 @@ def test_nor_in_the_midst_of_botocores_own_call(error: Exception) -> None:
 
 
 def test_a_profile_that_does_not_exist_is_a_matter_of_configuration() -> None:
-    without = NoKeys()
-    without.__cause__ = botocore.ProfileNotFound(profile="none")
-    assert meaning(without).trouble is Trouble.USAGE
+    assert keys.trouble(botocore.ProfileNotFound(profile="none"), "queue 'jobs'").trouble is Trouble.USAGE
 
 
 def test_what_a_service_says_is_bounded() -> None:
     assert len(str(meaning(refused("KmsDisabled", 400, "x" * 10_000)))) < 500
+
+
+def test_what_differs_from_call_to_call_is_left_out() -> None:
+    """The log tells the same trouble once in a while, by its text."""
+    texts = {
+        str(
+            meaning(
+                refused("X", 400, f"Request {which} at 20261130T0542{number}Z failed. Encoded failure message: {code}")
+            )
+        )
+        for which, number, code in (
+            ("0a1b2c3d-0a1b-0a1b-0a1b-0a1b2c3d4e5f", 10, "a" * 400),
+            ("1a1b2c3d-0a1b-0a1b-0a1b-0a1b2c3d4e5f", 11, "b" * 400),
+        )
+    }
+    assert len(texts) == 1
+
+
+@pytest.mark.parametrize("through", ["our own line", "botocore's client"])
+@pytest.mark.parametrize(
+    ("off", "said"),
+    [
+        (0, ""),
+        (90, ""),
+        (7 * 60, "; this host's clock is 7 min fast"),
+        (-20 * 60, "; this host's clock is 20 min slow"),
+        (5 * 3600, "; this host's clock is 5 h fast"),
+        (-9 * 86_400, "; this host's clock is 9 d slow"),
+    ],
+)
+def test_a_clock_that_is_off_is_said_and_by_how_much(
+    monkeypatch: pytest.MonkeyPatch, through: str, off: float, said: str
+) -> None:
+    """By the answer's Date."""
+    monkeypatch.setattr("fleet.system.sqs.words.time.time", lambda: 1_764_481_500.0 + off)
+    date, code, text = (
+        "Sun, 30 Nov 2025 05:45:00 GMT",
+        "InvalidSignatureException",
+        "Signature expired: 20251130T054500Z",
+    )
+    error: Exception = Refused(code, 403, text, date)
+    if through == "botocore's client":
+        error = answered(code, 403, text, "DeleteMessage")
+        error.response["ResponseMetadata"]["HTTPHeaders"] = {"date": date}  # type: ignore[attr-defined]
+    assert str(meaning(error)).endswith(f"({code}: Signature expired: …){said}")
+
+
+@pytest.mark.parametrize("date", ["", "yesterday", "Sun, 99 Nov 2025 05:45:00 GMT", "\0"])
+def test_a_date_that_is_none_says_nothing(date: str) -> None:
+    assert words.behind(date) == ""

@@ -174,6 +174,14 @@ def test_what_names_no_queue_is_said_in_one_line(queue: str, said: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_a_configuration_that_cannot_be_read_is_said_wherever_it_is_met_first(tmp_path: Path) -> None:
+    (tmp_path / "config").write_text("[default\n")
+    for ask in (lambda made: made.place, lambda made: made.region, lambda made: made.endpoint_url, site):
+        with pytest.raises(QueueError) as caught:
+            ask(at(f"https://sqs.eu-west-1.amazonaws.com/{ACCOUNT}/jobs"))
+        assert caught.value.trouble is Trouble.USAGE
+
+
 # ARNs, and queues of others.
 
 

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from fleet.core.depth import Depth
 from fleet.core.queue import Message
-from fleet.system.sqs.errors import cleaned
+from fleet.system.sqs.words import cleaned
 
 Answer = TypeVar("Answer")
 

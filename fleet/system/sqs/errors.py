@@ -16,10 +16,11 @@
 import re
 
 from fleet.core.queue import QueueError, Trouble
-from fleet.system.sqs.wire import NoAnswer, NoKeys, Refused, Unreachable
+from fleet.system.sqs import keys
+from fleet.system.sqs.wire import NoAnswer, Refused, Unreachable
+from fleet.system.sqs.words import behind, cleaned
 
 GAVE_UP = (408, 502, 504)  # of a gateway: it has passed the call on, and whether that is done nobody knows
-MOST_SAID = 300  # characters of what a service says
 
 _RETRYABLE = re.compile(
     r"Throttl|TooManyRequests|RequestLimit|OverLimit|SlowDown|ServiceUnavailable|Internal|RequestTimeout|RequestAborted",
@@ -48,30 +49,30 @@ def classified(error: Exception, queue: str, endpoint_url: str | None, call: str
     match error:
         case QueueError():
             return error
-        case Refused(code=code, status=status, said=said):
-            return _refusal(code, status, said, name, call)
+        case Refused(code=code, status=status, said=said, date=date):
+            return _refusal(code, status, said, date, name, call)
         case Unreachable():
             return QueueError(Trouble.PASSING, f"{name}: {where} cannot be reached ({error})", answered=False)
         case NoAnswer():
             return QueueError(
                 Trouble.PASSING, f"{name}: no usable answer from {where} ({error})", unanswered=True, answered=False
             )
-        case NoKeys():
-            return _without_keys(error.__cause__, name)
         case e.ClientError() if error.operation_name == call:
-            said = error.response.get("Error", {})
-            status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-            return _refusal(str(said.get("Code", "")), status, str(said.get("Message", "")), name, call)
-        case e.ClientError():  # a call that is not ours: the credential chain's
-            return _without_keys(error, name)
+            said, about = error.response.get("Error", {}), error.response.get("ResponseMetadata", {})
+            code, words = str(said.get("Code", "")), str(said.get("Message", ""))
+            date = str(about.get("HTTPHeaders", {}).get("date", ""))
+            return _refusal(code, int(about.get("HTTPStatusCode", 0)), words, date, name, call)
         case (
-            e.NoCredentialsError()
+            e.ClientError()  # of a call that is not ours: the credential chain's
+            | keys.CodeNeeded()
+            | e.NoCredentialsError()
             | e.PartialCredentialsError()
             | e.CredentialRetrievalError()
             | e.TokenRetrievalError()
             | e.SSOError()
+            | e.RefreshWithMFAUnsupportedError()
         ):
-            return _without_keys(error, name)
+            return keys.trouble(error, name)
         case e.ProfileNotFound() | e.ConfigParseError() | e.ConfigNotFound():
             return QueueError(Trouble.USAGE, f"{name}: {error}")
         case e.NoRegionError():
@@ -97,39 +98,28 @@ def classified(error: Exception, queue: str, endpoint_url: str | None, call: str
             return QueueError(Trouble.PASSING, f"{name}: {type(error).__name__}")
 
 
-def _without_keys(error: BaseException | None, name: str) -> QueueError:
-    """There is nothing to sign with: a file, a process, a service on the way to the credentials said no."""
-    from botocore import exceptions as e
-
-    match error:
-        case e.ProfileNotFound() | e.ConfigParseError() | e.ConfigNotFound():
-            return QueueError(Trouble.USAGE, f"{name}: {error}")
-        case e.NoCredentialsError():
-            text = f"{name}: no AWS credentials found (environment, profile or instance role)"
-            return QueueError(Trouble.SESSION, text, answered=False)
-        case _:
-            text = f"{name}: no AWS credentials: {cleaned(str(error))}"
-            return QueueError(Trouble.SESSION, text, answered=False)
-
-
-def _refusal(code: str, status: int, said: str, name: str, call: str) -> QueueError:
+def _refusal(code: str, status: int, said: str, date: str, name: str, call: str) -> QueueError:
     """The answer was no. One that names no error is not SQS's: a proxy's or a gateway's between us, and may pass."""
+    code, words = cleaned(code), f": {cleaned(said)}" if said.strip() else ""
+    asked = f"sqs:{call}" if call else "the call"
     if _GONE.search(code):
         return QueueError(Trouble.GONE, f"{name} does not exist; create it, or check its name and the region")
     if _CREDENTIALS.search(code):
-        return QueueError(Trouble.SESSION, f"{name}: SQS does not accept the credentials ({code})")
+        return QueueError(
+            Trouble.SESSION, f"{name}: SQS does not accept the credentials for {asked} ({code}{words}){behind(date)}"
+        )
     if (not code or code.isdigit()) and status in GAVE_UP:
         text = f"{name}: {status}, from something between this host and SQS that waited no longer"
         return QueueError(Trouble.PASSING, text, unanswered=True)
     if _RETRYABLE.search(code) or status >= 500 or status in (408, 429):
-        return QueueError(Trouble.PASSING, f"{name}: SQS answers {code or status}")
+        return QueueError(Trouble.PASSING, f"{name}: SQS answers {code or status} to {asked}{words}")
     if not code or code.isdigit():  # botocore's client puts the status there
         return QueueError(Trouble.PASSING, f"{name}: {status}, from something that is not SQS")
     if _HANDLE.search(code) or (code == "InvalidParameterValue" and _HANDLE_SAID.search(said)):
-        return QueueError(Trouble.MESSAGE, f"{name}: {code}")
+        return QueueError(Trouble.MESSAGE, f"{name}: {asked} is refused ({code}{words})")
     if _DENIED.search(code) or _KMS.search(code) or status == 403:
-        return QueueError(Trouble.DENIED, f"{name}: access denied ({code}); {_needed(code, said, call)}")
-    return QueueError(Trouble.PASSING, f"{name}: SQS refuses the call ({code or status})")
+        return QueueError(Trouble.DENIED, f"{name}: access denied ({code}); {_needed(code, said, call)}{words}")
+    return QueueError(Trouble.PASSING, f"{name}: SQS refuses {asked} ({code or status}{words})")
 
 
 def _needed(code: str, said: str, call: str) -> str:
@@ -138,10 +128,5 @@ def _needed(code: str, said: str, call: str) -> str:
         needed = found.group(1)
         return f"the role needs {f'sqs:{call}' if needed.lower() == f'sqs:{call}'.lower() else needed}"
     if _KMS.search(code):
-        return f"the queue's KMS key cannot be used: {cleaned(said)}" if said else "the queue's KMS key cannot be used"
+        return "the queue's KMS key cannot be used"
     return f"the role needs sqs:{call or 'ReceiveMessage and more'}"
-
-
-def cleaned(text: str) -> str:
-    """One line of a service's own words: bounded, without control characters."""
-    return " ".join("".join(each if each.isprintable() else " " for each in text).split())[:MOST_SAID]

@@ -12,10 +12,11 @@ from urllib.parse import urlsplit
 from fleet.core.messages import Plan
 from fleet.core.queue import QueueError, Trouble
 from fleet.core.queue_names import queue_name
+from fleet.system.sqs import keys
 from fleet.system.sqs.errors import classified
 from fleet.system.sqs.places import Place, place
 from fleet.system.sqs.proxied import Client
-from fleet.system.sqs.wire import Means, NoKeys, Site, Wire, rehearse
+from fleet.system.sqs.wire import Means, Site, Wire, rehearse
 
 SHORT_CALL = 5.0  # seconds, at most
 FIRST_REGION = "us-east-1"
@@ -92,7 +93,7 @@ class Sessions:
         import botocore.session
         from botocore.config import Config
 
-        self.address, self._site = address, site
+        self.address, self._site, self._prepared = address, site, False
         self._config = Config
         self._session = botocore.session.Session()
         # For the clients that it makes to get credentials: its own patience is 60 s, five times over.
@@ -111,7 +112,7 @@ class Sessions:
 
         try:
             self.line(1, 1)
-            self._session.get_component("credential_provider")
+            self._prepare_chain()
         except (QueueError, BotoCoreError):
             return
         if self._site:
@@ -124,9 +125,13 @@ class Sessions:
     @functools.cached_property
     def place(self) -> Place:
         """Where the queue is, by its name. Raises QueueError for what names none, or contradicts the region given."""
-        partitions = self._session.get_component("data_loader").load_data("partitions")["partitions"]
+        from botocore.exceptions import BotoCoreError
+
         try:
+            partitions = self._session.get_component("data_loader").load_data("partitions")["partitions"]
             found = place(self.address.queue, partitions, ours=self.address.endpoint_url is not None)
+        except BotoCoreError as error:  # where its data lies may be configured
+            raise classified(error, self.address.name, self.address.endpoint_url) from None
         except ValueError as error:
             raise QueueError(Trouble.USAGE, f"queue {self.address.queue!r}: {error}") from None
         given = (self.address.region or "").removeprefix(FIPS_BEFORE).removesuffix(FIPS_BEHIND)
@@ -203,18 +208,28 @@ class Sessions:
             raise QueueError(Trouble.USAGE, text) from None
 
     def _keys(self) -> Any:
-        """The credentials as they are now; those that expire are renewed by botocore in time. Raises NoKeys."""
+        """The credentials as they are now; those that expire are renewed by botocore in time. Raises QueueError."""
         from botocore.exceptions import NoCredentialsError
 
         try:
+            self._prepare_chain()
             credentials = self._session.get_credentials()
             if credentials is None:
                 raise NoCredentialsError
             return credentials.get_frozen_credentials()
-        except Exception as error:  # files, processes and services of all kinds stand behind it
-            raise NoKeys from error
+        except Exception as error:  # noqa: BLE001 - files, processes and services of all kinds stand behind it
+            name, program = f"queue {self.address.name!r}", keys.process_of(self._session)
+            raise keys.trouble(error, name, self._session.profile, program) from None
 
-    def _client(self, read_timeout: float, connect_timeout: float, **keys: str) -> Any:
+    def _prepare_chain(self) -> None:
+        """Once; who has been given keys needs none."""
+        if not self._prepared and not self.address.access_key:
+            keys.prepare(self._session)
+        self._prepared = True
+
+    def _client(self, read_timeout: float, connect_timeout: float, **given: str) -> Any:
+        if not given:  # it looks for credentials
+            self._prepare_chain()
         config = self._config(
             read_timeout=read_timeout,
             connect_timeout=connect_timeout,
@@ -225,5 +240,5 @@ class Sessions:
             user_agent_extra="fleet",
         )
         return self._session.create_client(
-            "sqs", region_name=self.region, endpoint_url=self.endpoint_url, config=config, **keys
+            "sqs", region_name=self.region, endpoint_url=self.endpoint_url, config=config, **given
         )

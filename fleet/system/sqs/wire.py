@@ -39,16 +39,12 @@ class NoAnswer(Exception):
     """The request went out, and no whole answer came."""
 
 
-class NoKeys(Exception):
-    """There are no credentials to sign with, for the reason that is its cause; nothing was sent."""
-
-
 class Refused(Exception):
-    """SQS answered with an error: its code, empty if it names none, the HTTP status, and its own words."""
+    """SQS answered with an error: its code, empty if it names none, the HTTP status, its own words, and its clock."""
 
-    def __init__(self, code: str, status: int, said: str = "") -> None:
+    def __init__(self, code: str, status: int, said: str = "", date: str = "") -> None:
         super().__init__(code, status)
-        self.code, self.status, self.said = code, status, said
+        self.code, self.status, self.said, self.date = code, status, said, date
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +79,7 @@ class Wire:
         connect_timeout: float,
         means: Means | None = None,
     ) -> None:
-        """`keys` returns botocore's credentials as they are now, or raises NoKeys."""
+        """`keys` returns botocore's credentials as they are now, or raises QueueError."""
         parts = urlsplit(site.url)
         self._site, self._keys, self._means = site, keys, means or Means()
         self._read_timeout, self._connect_timeout = read_timeout, connect_timeout
@@ -106,7 +102,7 @@ class Wire:
         return () if self._connection.sock is None else (self._connection.sock.fileno(),)
 
     def call(self, operation: str, arguments: Mapping[str, Any]) -> Any:
-        """The answer's members. Raises Unreachable, NoAnswer, NoKeys, Refused, and what the JSON reader raises."""
+        """The answer's members. Raises Unreachable, NoAnswer, Refused, and what `keys` and the JSON reader raise."""
         body = json.dumps(arguments, default=_plain).encode()
         before = now()
         headers = self._signed(operation, body)
@@ -299,7 +295,7 @@ def _members(answer: http.client.HTTPResponse, text: bytes) -> dict[str, Any]:
     """Raises Refused, or ValueError for what is no answer of SQS's."""
     if answer.status != http.HTTPStatus.OK:
         code, said = _refusal(answer, text)
-        raise Refused(code, answer.status, said)
+        raise Refused(code, answer.status, said, answer.headers.get("date", ""))
     try:
         found = json.loads(text) if text else {}
     except RecursionError:
