@@ -17,8 +17,11 @@ import json, os, pathlib, sys
 parsed = __import__('argparse').ArgumentParser().parse_args()
 def job(body):
     found = {name: getattr(sys.flags, name) for name in ('optimize', 'dev_mode', 'isolated', 'no_site', 'safe_path')}
+    found |= {'errors': [os.readlink(f'/proc/{pid}/fd/2') for pid in (os.getpid(), os.getppid(), master())]}
     found |= {'argv': sys.argv, 'warn': sys.warnoptions, 'through': sys.__stdout__.write_through, 'fleet': fleet()}
     pathlib.Path(os.environ['POOL_TEST_DIR'], 'found').write_text(json.dumps(found))
+def master():
+    return int(pathlib.Path(f'/proc/{os.getppid()}/stat').read_text().rpartition(') ')[2].split()[1])
 def fleet():
     import fleet.template
     return fleet.template.__file__
@@ -86,3 +89,9 @@ def test_an_archive(home: Home, queue: LiveQueue) -> None:
         packed.writestr("__main__.py", "from fleet.__main__ import main\nmain()\n")
     there = found(home, queue, str(archive), PYTHONPATH="")
     assert there["fleet"] == str(archive / "fleet" / "template.py")
+
+
+def test_closed_standard_descriptors(home: Home, queue: LiveQueue) -> None:
+    """What is opened first must not be taken for standard error."""
+    start = f"import os; os.closerange(0, 3); {START}"
+    assert found(home, queue, "-P", "-c", start)["errors"] == ["/dev/null"] * 3
