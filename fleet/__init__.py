@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from fleet.core.exits import Exit, Outcome, Settlement
     from fleet.core.failure import Failure
     from fleet.core.queue import Message, QueueError, Trouble
+    from fleet.core.reasons import Reason
     from fleet.core.sns import Notification
     from fleet.endings import DispatcherError, Ending, JobError
     from fleet.library import Dispatcher, Queue
@@ -24,6 +25,7 @@ __all__ = [
     "Outcome",
     "Queue",
     "QueueError",
+    "Reason",
     "Reject",
     "Retry",
     "Settlement",
@@ -45,6 +47,7 @@ _HOME = {
     "Outcome": "fleet.core.exits",
     "Queue": "fleet.library",
     "QueueError": "fleet.core.queue",
+    "Reason": "fleet.core.reasons",
     "Reject": "fleet.api",
     "Retry": "fleet.api",
     "Settlement": "fleet.core.exits",

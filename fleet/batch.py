@@ -12,12 +12,17 @@ from dataclasses import replace
 from math import inf
 
 from fleet.core.batches import keeps_its_group
-from fleet.core.delivery import LATE
+from fleet.core.delivery import LATE, NO_PROCESS
+from fleet.core.exits import Settlement, Verdict
 from fleet.core.messages import Denied, Held, LeaseLost, Report, Settled
 from fleet.core.queue import Message
+from fleet.core.reasons import Reason
 from fleet.delivering import Delivering
 from fleet.system.clock import now
 from fleet.workbench import Bench, Board
+
+DENIED = Verdict(Settlement.RELEASE, "deletes are not allowed", reason=Reason.DELETE_DENIED)
+BEFORE_IT = Verdict(Settlement.RELEASE, "a message of its group goes back before it", reason=Reason.GROUP_WAITS)
 
 
 class Seat:
@@ -163,7 +168,7 @@ class Batch:
         """Deletes are denied: what were done now would be done again. A release costs nothing but on a last attempt."""
         for seat in self._waiting:
             if not seat.asks and not seat.delivering.last_attempt:
-                self._let_go(seat, "deletes are not allowed")
+                self._let_go(seat, DENIED)
 
     def _leave(self) -> None:
         """The pool stops: nothing is begun but what a release would dead-letter, and that while there is time."""
@@ -177,13 +182,13 @@ class Batch:
         """What the end of one means for those behind it."""
         if ended.delivering.starved:
             for seat in self._waiting:
-                self._let_go(seat, "this host had no process for it")
+                self._let_go(seat, NO_PROCESS)
         if self._fifo and not keeps_its_group(ended.delivering.settlement):
             self._hold_up(ended)
 
-    def _let_go(self, seat: Seat, why: str) -> None:
+    def _let_go(self, seat: Seat, back: Verdict) -> None:
         if not seat.asks:
-            seat.delivering.let_go(why)
+            seat.delivering.let_go(back)
             if self._fifo:
                 self._hold_up(seat)
 
@@ -191,4 +196,4 @@ class Batch:
         """FIFO: no message of the group may run before one that goes back. An unusable one may not tell its group."""
         for seat in self._waiting:
             if seat.place > before.place and before.group in (seat.group, ""):
-                self._let_go(seat, "a message of its group goes back before it")
+                self._let_go(seat, BEFORE_IT)

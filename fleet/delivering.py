@@ -66,10 +66,10 @@ class Delivering:
         self._start()
         return self._to_the_end()
 
-    def give_back(self, why: str, delay: int = 0) -> Delivery:
-        """Release the message, untouched, to be seen again in `delay` seconds."""
+    def give_back(self, back: Verdict) -> Delivery:
+        """Release the message, untouched."""
         attempt = self._message.attempt
-        self._delivery = core.hold(self._before, random.random(), self._rules, attempt=attempt, why=why, delay=delay)
+        self._delivery = core.hold(self._before, random.random(), self._rules, attempt=attempt, back=back)
         self._ears.say(Held())
         return self._to_the_end()
 
@@ -107,9 +107,9 @@ class Delivering:
         self._end()
         return True
 
-    def let_go(self, why: str) -> None:
+    def let_go(self, back: Verdict) -> None:
         """It will not be run: it is released as soon as the master allows it."""
-        self._delivery = replace(self._delivery, verdict=Verdict(Settlement.RELEASE, why))
+        self._delivery = replace(self._delivery, verdict=back)
         self._ears.say(Held())
 
     def take_turn(self, stop_at: float) -> None:

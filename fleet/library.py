@@ -22,6 +22,7 @@ from fleet.core.delivery import FIRST_LEASE, Rules, first, polled
 from fleet.core.exits import Facts, Policy, Settlement, back_off
 from fleet.core.failure import Failure
 from fleet.core.queue import Message, QueueError, Trouble
+from fleet.core.reasons import Reason
 from fleet.core.settling import pause_before
 from fleet.delivering import Delivering
 from fleet.endings import DispatcherError, Ending, ending, tell
@@ -207,14 +208,21 @@ class Dispatcher:
             except BaseException:  # the caller sees whatever it is; first the message goes back
                 delivering = Delivering(bench, message, before)
                 facts = Facts(attempt=message.attempt, lease=rules.visibility)
-                later = back_off("its transformer failed", facts, rules.policy, random.random())
-                ended = delivering.give_back(later.why, later.delay)
+                later = back_off(
+                    "its transformer failed", Reason.TRANSFORMER_FAILED, facts, rules.policy, random.random()
+                )
+                ended = delivering.give_back(later)
                 self.last = ending(message, ended, delivering.delay)
                 raise
             if now() >= before + rules.first_lease:
                 late = "its transformer took longer than the lease, others may have it by now"
-                self.last = Ending(message, Settlement.LEAVE, why=late)
-                raise DispatcherError(f"message {message.id}: {late}", message=message, settlement=Settlement.LEAVE)
+                self.last = Ending(message, Settlement.LEAVE, why=late, reason=Reason.TRANSFORMER_LATE)
+                raise DispatcherError(
+                    f"message {message.id}: {late}",
+                    message=message,
+                    settlement=Settlement.LEAVE,
+                    reason=Reason.TRANSFORMER_LATE,
+                )
             title = name or self._name or _name_of(call.job)
             delivering = Delivering(working_on(bench, call, self._hooks, title), message, before)
             ended = delivering.run()
@@ -275,9 +283,9 @@ class Dispatcher:
         """Of a message that must not be worked on."""
         why = message.unusable
         log.emit("message.left", slot=0, message_id=message.id, attempt=message.attempt, why=why)
-        self.attempt, self.last = message.attempt, Ending(message, Settlement.LEAVE, why=why)
+        self.attempt, self.last = message.attempt, Ending(message, Settlement.LEAVE, why=why, reason=Reason.UNUSABLE)
         error = QueueError(Trouble.MESSAGE, f"message {message.id} was left to its lease: {why}")
-        error.message, error.settlement = message, Settlement.LEAVE
+        error.message, error.settlement, error.reason = message, Settlement.LEAVE, Reason.UNUSABLE
         return error
 
 

@@ -86,12 +86,13 @@ from fleet.core.delivery_events import (
     SettleFailed,
     StopBy,
 )
-from fleet.core.exits import Settlement, Verdict
+from fleet.core.exits import LOST, Settlement, Verdict
 from fleet.core.handling import ended_by_itself, exited, handle, handler_exited, leaving, stop_due, stop_job
 from fleet.core.hook import decide, hook_exited
 from fleet.core.insisting import LATE_DELETE, facts_at, not_known, settle_by, try_later
 from fleet.core.lease import EXTEND_RETRY, checked, extension, kept, third
-from fleet.core.settling import LOST, enter, left, settle_again, settle_done, within_limit
+from fleet.core.reasons import Reason
+from fleet.core.settling import enter, left, lost, settle_again, settle_done, within_limit
 
 __all__ = [
     "EXTEND_RETRY",
@@ -100,6 +101,7 @@ __all__ = [
     "LATE",
     "LATE_DELETE",
     "LONGEST",
+    "NO_PROCESS",
     "Delivery",
     "Handled",
     "Illegal",
@@ -115,7 +117,8 @@ __all__ = [
     "wakes_at",
 ]
 
-LATE = "it came too late to be worked on"
+LATE = Verdict(Settlement.RELEASE, "it came too late to be worked on", reason=Reason.TOO_LATE)
+NO_PROCESS = Verdict(Settlement.RELEASE, "this host had no process for it", reason=Reason.NO_PROCESS)
 
 
 def run(before: float, luck: float, rules: Rules, *, now: float, attempt: int = 1, stop_at: float = inf) -> Delivery:
@@ -124,15 +127,14 @@ def run(before: float, luck: float, rules: Rules, *, now: float, attempt: int = 
     return replace(received, phase=Phase.RUNNING, stop_at=stop_at, timeout_at=now + rules.job_timeout)
 
 
-def hold(before: float, luck: float, rules: Rules, *, attempt: int = 1, why: str = LATE, delay: int = 0) -> Delivery:
-    """A message that goes back, untouched, to be seen again in `delay` seconds."""
-    late = Verdict(Settlement.RELEASE, why, delay)
-    return replace(_received(before, luck, rules, attempt), verdict=late)
+def hold(before: float, luck: float, rules: Rules, *, attempt: int = 1, back: Verdict = LATE) -> Delivery:
+    """A message that goes back, untouched: `back` is the release."""
+    return replace(_received(before, luck, rules, attempt), verdict=back)
 
 
 def untouched(before: float, luck: float, rules: Rules, *, attempt: int, why: str) -> Delivery:
     """A message that must not be worked on: it has ended, and its lease runs out."""
-    return left(_received(before, luck, rules, attempt), why)[0]
+    return left(_received(before, luck, rules, attempt), why, Reason.UNUSABLE)[0]
 
 
 def begin(delivery: Delivery, now: float, rules: Rules, stop_at: float = inf) -> Delivery:
@@ -183,7 +185,7 @@ def step(delivery: Delivery, event: Event, rules: Rules) -> Step:
             only(delivery, event, Phase.RUNNING)
             delivery, said = checked(delivery, now)
             how_to = Settlement.LEAVE if delivery.lost else Settlement.RELEASE
-            return then(said, enter(delivery, Verdict(how_to, "this host had no process for it")))
+            return then(said, enter(delivery, replace(NO_PROCESS, settlement=how_to)))
         case Frozen(now):
             only(delivery, event, Phase.FROZEN)
             return handle(delivery, now, rules)
@@ -224,7 +226,7 @@ def step(delivery: Delivery, event: Event, rules: Rules) -> Step:
             only(delivery, event, Phase.HELD)
             delivery, said = checked(delivery, now)
             if delivery.lost or delivery.verdict is None:
-                return then(said, left(delivery, LOST.why))
+                return then(said, lost(delivery))
             return replace(delivery, phase=Phase.SETTLING), (Settle(within_limit(delivery, now)),)
         case SettleDone():
             only(delivery, event, Phase.SETTLING)
@@ -252,7 +254,7 @@ def _due(delivery: Delivery, now: float, rules: Rules) -> Step:
         delivery = replace(delivery, ask_at=inf)
         actions.append(Ask())
     if delivery.phase is Phase.HELD and delivery.lost:
-        return then(tuple(actions), left(delivery, LOST.why))
+        return then(tuple(actions), lost(delivery))
     if delivery.phase is Phase.JUDGING and delivery.lost:
         return then(tuple(actions), decide(delivery, LOST, now, rules))
     if delivery.phase is Phase.RUNNING and (reason := stop_due(delivery, now, rules)):

@@ -19,10 +19,12 @@ direct dead-letters by hand whatever would be released or left. What follows is 
 except delete: the work is done then. Delays end where SQS's limit of 12 hours from the receive does.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from math import inf
 from typing import assert_never
+
+from fleet.core.reasons import Reason
 
 CLD_EXITED = 1  # si_code of waitid(2): left by itself; si_status is its exit status
 # CLD_KILLED = 2 and CLD_DUMPED = 3: si_status is the signal
@@ -110,11 +112,26 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What to do with the message, in how many seconds it may be seen again, and why (a phrase for people)."""
+    """What to do with the message, in how many seconds it may be seen again, and why.
+
+    `why` is a phrase for people, `reason` the same for programs; nothing is decided by either.
+    """
 
     settlement: Settlement
     why: str
     delay: int = 0
+    reason: Reason = field(default=Reason.UNKNOWN, compare=False)
+
+
+LOST = Verdict(Settlement.LEAVE, "its lease was lost", reason=Reason.LEASE_LOST)
+REASONS = {
+    Outcome.SUCCEEDED: Reason.SUCCEEDED,
+    Outcome.RETRIED: Reason.RETRIED,
+    Outcome.FAILED: Reason.FAILED,
+    Outcome.TIMED_OUT: Reason.TIMED_OUT,
+    Outcome.SIGNALLED: Reason.SIGNALLED,
+    Outcome.INTERRUPTED: Reason.INTERRUPTED,
+}
 
 
 def from_siginfo(si_code: int, si_status: int) -> Exit:
@@ -139,35 +156,37 @@ def outcome(how: Exit, stop: Stop | None = None) -> Outcome:
 def verdict(what: Outcome, facts: Facts, policy: Policy, luck: float) -> Verdict:
     """What to do with the message, by the table above. `luck` in [0, 1) for the jitter of a retry delay."""
     if what is Outcome.SUCCEEDED:
-        return Verdict(Settlement.DELETE, because(what, facts))
+        return Verdict(Settlement.DELETE, because(what, facts), reason=Reason.SUCCEEDED)
+    reason = _reason(what, facts)
     failed = what in FAILURES or (what is Outcome.REJECTED and not facts.has_dead_letter_queue)
     kept = what is Outcome.REJECTED and facts.unsure  # it was meant for a dead-letter queue, and may be the last copy
     if failed and policy.delete_failed and not kept:
-        return Verdict(Settlement.DELETE, f"{because(what, facts)} (--delete-failed)")
+        return Verdict(Settlement.DELETE, f"{because(what, facts)} (--delete-failed)", reason=reason)
     if facts.lost:
-        return Verdict(Settlement.LEAVE, "its lease was lost")
+        return LOST
     if what is Outcome.REJECTED and facts.has_dead_letter_queue:
-        return Verdict(Settlement.DEAD_LETTER, "its job rejected it")
+        return Verdict(Settlement.DEAD_LETTER, "its job rejected it", reason=Reason.REJECTED)
     if facts.last and policy.direct and facts.has_dead_letter_queue:
-        return Verdict(Settlement.DEAD_LETTER, f"{because(what, facts)} on its last attempt (--dead-letter direct)")
+        last = f"{because(what, facts)} on its last attempt (--dead-letter direct)"
+        return Verdict(Settlement.DEAD_LETTER, last, reason=reason)
     why = because(what, facts)
     match what:
         case Outcome.INTERRUPTED:
-            return Verdict(Settlement.RELEASE, why)
+            return Verdict(Settlement.RELEASE, why, reason=reason)
         case Outcome.RETRIED:
-            return _release(why, facts.after or 0.0, facts)
+            return _release(why, reason, facts.after or 0.0, facts)
         case Outcome.SIGNALLED:
-            return _release(why, _crash_delay(facts, policy, luck), facts)
+            return _release(why, reason, _crash_delay(facts, policy, luck), facts)
     if facts.last:
         why += " on its last attempt"
     if not policy.retry_delay:
-        return Verdict(Settlement.LEAVE, why)
-    return _release(why, _retry_delay(facts, policy, luck), facts)
+        return Verdict(Settlement.LEAVE, why, reason=reason)
+    return _release(why, reason, _retry_delay(facts, policy, luck), facts)
 
 
-def back_off(why: str, facts: Facts, policy: Policy, luck: float) -> Verdict:
+def back_off(why: str, reason: Reason, facts: Facts, policy: Policy, luck: float) -> Verdict:
     """For a message that no job could be begun for, and by nobody's wish: as if its job had died."""
-    return _release(why, _crash_delay(facts, policy, luck), facts)
+    return _release(why, reason, _crash_delay(facts, policy, luck), facts)
 
 
 def because(what: Outcome, facts: Facts) -> str:
@@ -189,8 +208,16 @@ def because(what: Outcome, facts: Facts) -> str:
             assert_never(what)
 
 
-def _release(why: str, delay: float, facts: Facts) -> Verdict:
-    return Verdict(Settlement.RELEASE, why, int(max(0.0, min(round(min(delay, facts.room)), facts.room))))
+def _reason(what: Outcome, facts: Facts) -> Reason:
+    """The same for programs, of a job that has not succeeded and whose message is not sent as it wishes."""
+    if what is Outcome.REJECTED:
+        return Reason.LETTER_NOT_SENT if facts.unsure else Reason.NO_DEAD_LETTER_QUEUE
+    return REASONS[what]
+
+
+def _release(why: str, reason: Reason, delay: float, facts: Facts) -> Verdict:
+    seconds = int(max(0.0, min(round(min(delay, facts.room)), facts.room)))
+    return Verdict(Settlement.RELEASE, why, seconds, reason)
 
 
 def _retry_delay(facts: Facts, policy: Policy, luck: float) -> float:

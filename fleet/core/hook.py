@@ -11,7 +11,7 @@ from fleet.core.delivery_books import Delivery, Phase, Rules, Step, then
 from fleet.core.delivery_events import RunHook
 from fleet.core.exits import FAILURES, Outcome, Settlement, Verdict
 from fleet.core.lease import checked
-from fleet.core.settling import enter, left
+from fleet.core.settling import enter, lost
 
 
 def decide(delivery: Delivery, verdict: Verdict, now: float, rules: Rules) -> Step:
@@ -28,7 +28,7 @@ def hook_exited(delivery: Delivery, now: float) -> Step:
     delivery, said = checked(replace(delivery, hook_until=inf), now)
     verdict = delivery.verdict or Verdict(Settlement.LEAVE, "")
     if delivery.lost and verdict.settlement in (Settlement.RELEASE, Settlement.DEAD_LETTER):
-        return then(said, left(delivery, "its lease was lost"))
+        return then(said, lost(delivery))
     return then(said, enter(delivery, verdict))
 
 

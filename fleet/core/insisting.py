@@ -20,10 +20,12 @@ from math import inf
 
 from fleet.core.delivery_books import LONGEST, Delivery, Rules, Step, deletes
 from fleet.core.delivery_events import NotKnown, SettleFailed
-from fleet.core.exits import Facts, Outcome, Settlement, Verdict
+from fleet.core.exits import LOST, Facts, Outcome, Settlement, Verdict
 from fleet.core.hook import decide
-from fleet.core.settling import LOST, UNKNOWN, enter, judged, last_moment, left, pause_before
+from fleet.core.reasons import Reason
+from fleet.core.settling import enter, judged, last_moment, left, maybe_released, pause_before
 
+GONE = Verdict(Settlement.LEAVE, "its queue does not exist any more", reason=Reason.QUEUE_GONE)
 LATE_DELETE = 300.0  # seconds past the lease for which a standard queue's delete is tried
 DENIED_FOR = 60.0  # seconds for which a delete that is not allowed is tried
 LETTER_TRIES = 5  # of a letter that is not allowed
@@ -55,7 +57,7 @@ def not_known(delivery: Delivery, event: NotKnown, rules: Rules) -> Step:
     if delivery.lost:
         return decide(delivery, LOST, now, rules)
     if event.gone:
-        return decide(delivery, Verdict(Settlement.LEAVE, "its queue does not exist any more"), now, rules)
+        return decide(delivery, GONE, now, rules)
     delivery = replace(delivery, tries=delivery.tries + 1, failing_since=min(delivery.failing_since, now))
     pause = pause_before(delivery.tries, event.luck)
     if event.ends_at < inf or now + pause >= delivery.failing_since + POLICY_FOR:
@@ -106,8 +108,8 @@ def _given_up(delivery: Delivery, event: SettleFailed, rules: Rules) -> Step:
         delivery = replace(delivery, facts=facts, tries=0)  # its failure has been told
         return enter(delivery, judged(delivery, facts, rules, event.luck))
     if delivery.release_by < inf:
-        return left(delivery, UNKNOWN)
-    what = (
-        "its delete was not allowed" if deletes(delivery) and event.denied else "the queue did not take the settlement"
-    )
-    return left(delivery, what + (" after it was sent to the dead-letter queue" if delivery.sent else ""))
+        return maybe_released(delivery)
+    denied = deletes(delivery) and event.denied
+    what = "its delete was not allowed" if denied else "the queue did not take the settlement"
+    reason = Reason.DELETE_DENIED if denied else Reason.NOT_SETTLED
+    return left(delivery, what + (" after it was sent to the dead-letter queue" if delivery.sent else ""), reason)

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from fleet.core.depth import Depth
 from fleet.core.exits import Exit, Settlement
+from fleet.core.reasons import Reason
 
 
 class Trouble(Enum):
@@ -42,7 +43,7 @@ class QueueError(Exception):
 
     `unanswered`: it was asked, and no answer came; whether it is done, or is still being done, nobody knows.
     `answered`: somebody said no, if not SQS then a gateway on the way; False where nobody did, or could.
-    `message`, `exit` and `settlement` are set by `Dispatcher`, where the call was about a message.
+    `message`, `exit`, `settlement` and `reason` are set by `Dispatcher`, where the call was about a message.
     """
 
     def __init__(self, trouble: Trouble, text: str, *, unanswered: bool = False, answered: bool = True) -> None:
@@ -51,6 +52,7 @@ class QueueError(Exception):
         self.message: Message | None = None
         self.exit: Exit | None = None
         self.settlement: Settlement | None = None
+        self.reason: Reason | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
         """It pickles."""

@@ -5,10 +5,10 @@ from math import inf
 
 from fleet.core.delivery_books import LONGEST, Delivery, Handled, Phase, Rules, Step, deletes
 from fleet.core.delivery_events import Ask, End, Hold, Settle
-from fleet.core.exits import Facts, Outcome, Policy, Settlement, Verdict, verdict
+from fleet.core.exits import LOST, Facts, Outcome, Policy, Settlement, Verdict, verdict
+from fleet.core.reasons import Reason
 
 SETTLE_RETRY_FIRST, SETTLE_RETRY_MOST = 0.1, 5.0  # seconds
-LOST = Verdict(Settlement.LEAVE, "its lease was lost")
 UNKNOWN = "nobody knows whether it was released"
 
 
@@ -22,11 +22,11 @@ def conclude(delivery: Delivery) -> Step:
 def judged(delivery: Delivery, facts: Facts, rules: Rules, luck: float) -> Verdict:
     """The verdict of exits.py, unless the exit handler has failed."""
     if delivery.outcome is None:
-        return Verdict(Settlement.LEAVE, "nobody knows how its job ended")
+        return Verdict(Settlement.LEAVE, "nobody knows how its job ended", reason=Reason.UNKNOWN)
     if delivery.handled is Handled.TIMED_OUT_TWICE and facts.has_dead_letter_queue and not facts.lost:
-        return Verdict(Settlement.DEAD_LETTER, "its exit handler timed out twice")
+        return Verdict(Settlement.DEAD_LETTER, "its exit handler timed out twice", reason=Reason.HANDLER_FAILED)
     if delivery.handled in (Handled.FAILED, Handled.TIMED_OUT_TWICE):
-        return Verdict(Settlement.LEAVE, "its exit handler failed")
+        return Verdict(Settlement.LEAVE, "its exit handler failed", reason=Reason.HANDLER_FAILED)
     return verdict(delivery.outcome, facts, rules.policy, luck)
 
 
@@ -42,10 +42,20 @@ def enter(delivery: Delivery, decided: Verdict) -> Step:
             return replace(delivery, phase=Phase.SETTLING), (Settle(decided),)
 
 
-def left(delivery: Delivery, why: str) -> Step:
+def left(delivery: Delivery, why: str, reason: Reason) -> Step:
     """The lease runs out, and SQS does the rest."""
-    left = Verdict(Settlement.LEAVE, why)
+    left = Verdict(Settlement.LEAVE, why, reason=reason)
     return replace(delivery, phase=Phase.DONE, verdict=left, settle_at=inf), (End(),)
+
+
+def lost(delivery: Delivery) -> Step:
+    """Others may have it by now."""
+    return left(delivery, LOST.why, LOST.reason)
+
+
+def maybe_released(delivery: Delivery) -> Step:
+    """Others may have it by now, too."""
+    return left(delivery, UNKNOWN, Reason.MAYBE_RELEASED)
 
 
 def settle_done(delivery: Delivery) -> Step:
@@ -58,7 +68,7 @@ def settle_done(delivery: Delivery) -> Step:
 
 def _next_request(delivery: Delivery) -> Verdict:
     if delivery.sent:
-        return Verdict(Settlement.DELETE, "it was sent to the dead-letter queue")
+        return Verdict(Settlement.DELETE, "it was sent to the dead-letter queue", reason=Reason.REJECTED)
     return delivery.verdict or Verdict(Settlement.LEAVE, "")
 
 
@@ -70,7 +80,7 @@ def within_limit(delivery: Delivery, now: float) -> Verdict:
 
 def settle_again(delivery: Delivery, now: float) -> Step:
     if not deletes(delivery) and now >= last_moment(delivery):
-        return left(delivery, UNKNOWN if now < delivery.lease_until else LOST.why)
+        return maybe_released(delivery) if now < delivery.lease_until else lost(delivery)
     return replace(delivery, settle_at=inf), (Settle(within_limit(delivery, now)),)
 
 

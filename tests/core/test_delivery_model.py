@@ -51,6 +51,7 @@ from fleet.core.delivery_events import (
 )
 from fleet.core.exits import Exit, Facts, Outcome, Policy, Settlement, Stop, Verdict, verdict
 from fleet.core.settling import pause_before
+from tests.core.test_reasons import reason_of
 
 LUCK = st.floats(0, 1, exclude_max=True)
 SHORT = st.floats(0, 5)
@@ -713,6 +714,7 @@ class DeliveryModel(RuleBasedStateMachine):
             assert delivery.settlement is (self.confirmed or Settlement.LEAVE)
             assert delivery.verdict is not None
             assert delivery.verdict.delay == 0 or self.confirmed
+            assert delivery.verdict.reason is reason_of(delivery.verdict.why)
         elif self.job or self.handler or delivery.phase in (Phase.DOUBTFUL, Phase.JUDGING):
             assert delivery.verdict is None
         else:

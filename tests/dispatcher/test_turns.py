@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from fleet.core.delivery import Rules
-from fleet.core.exits import Exit, Outcome, Settlement
+from fleet.core.exits import Exit, Outcome, Settlement, Verdict
 from fleet.core.messages import Held
 from fleet.core.queue import Trouble
 from tests.dispatcher.conftest import deliver, run
@@ -128,7 +128,7 @@ def test_without_a_limit_no_attempt_is_the_last(world: World) -> None:
 def test_one_that_is_let_go_waits_for_leave(world: World) -> None:
     one = deliver(world)
     one.park()
-    one.let_go("its group goes back")
+    one.let_go(Verdict(Settlement.RELEASE, "its group goes back"))
     assert isinstance(world.ears.said[-1], Held)
     assert not one.look_after()
     world.ears.freed = True

@@ -5,13 +5,14 @@ import os
 import pickle
 import signal
 import time
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 import fleet
-from fleet import Dispatcher, DispatcherError, Ending, Exit, JobError, Message, QueueError, Trouble, library
+from fleet import Dispatcher, DispatcherError, Ending, Exit, JobError, Message, QueueError, Reason, Trouble, library
 from fleet.core import polling
 from tests.library.conftest import Words
 from tests.support.eventually import let_pass
@@ -48,10 +49,11 @@ def raised(queue: MemoryQueue, **options: Any) -> JobError | DispatcherError | Q
         lone.dispatch(job)
     assert isinstance(caught.value, JobError | DispatcherError | QueueError)
     assert lone.last is not None
-    assert (lone.last.message, lone.last.exit, lone.last.settlement) == (
+    assert (lone.last.message, lone.last.exit, lone.last.settlement, lone.last.reason) == (
         caught.value.message,
         caught.value.exit,
         caught.value.settlement,
+        caught.value.reason,
     )
     return caught.value
 
@@ -112,6 +114,26 @@ def test_a_job_that_failed_is_a_job_error(body: str, words: str, how: Exit, sett
     assert "message m1, attempt 1" in str(error)
     assert "secret" not in str(error)
     assert (error.exit, error.settlement) == (how, settlement)
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ("return", Reason.SUCCEEDED),
+        ("retry 5", Reason.RETRIED),
+        ("reject no", Reason.REJECTED),
+        ("raise no", Reason.FAILED),
+        ("exit 3", Reason.FAILED),
+        (f"kill {int(signal.SIGKILL)}", Reason.SIGNALLED),
+        ("hang", Reason.TIMED_OUT),
+    ],
+)
+def test_every_ending_has_a_reason_for_programs(body: str, reason: Reason) -> None:
+    lone = Dispatcher(MemoryQueue(body, limit=3), wait_time=0, job_timeout=0.2 if body == "hang" else None)
+    with suppress(JobError):  # `raised` compares its reason with the ending's
+        lone.dispatch(job)
+    assert lone.last
+    assert lone.last.reason is reason
 
 
 def test_a_failure_can_have_a_delay() -> None:
@@ -195,6 +217,7 @@ def test_a_message_that_is_not_what_was_sent_is_a_queue_error() -> None:
     assert caught.value.message is not None
     assert lone.last is not None
     assert (lone.last.settlement, lone.last.why) == ("left", "its body is not what was sent")
+    assert lone.last.reason is Reason.UNUSABLE
     assert [call[0] for call in queue.calls] == ["receive"]
 
 
@@ -260,6 +283,7 @@ def test_a_keeper_that_cannot_fork_is_no_process_either(monkeypatch: pytest.Monk
     queue = MemoryQueue("fine")
     error = raised(queue)
     assert isinstance(error, DispatcherError)
+    assert error.reason is Reason.NO_PROCESS
     assert "no process" in str(error)
     assert queue.asked("release") == [("m1", 0)]
 
@@ -275,7 +299,7 @@ def test_a_transformer_that_outlasts_the_lease_loses_the_message(words: Words) -
 
     with pytest.raises(DispatcherError, match="longer than the lease") as caught:
         lone.dispatch(words.say, message_transformer=slow)
-    assert caught.value.settlement == "left"
+    assert (caught.value.settlement, caught.value.reason) == ("left", Reason.TRANSFORMER_LATE)
     assert [call[0] for call in queue.calls] == ["receive"]
     assert not words.all()
 
