@@ -30,6 +30,7 @@ from fleet.results import finished_here
 from fleet.system import log
 from fleet.system.clock import now
 from fleet.system.sqs import Address, Sessions, SqsQueue
+from fleet.system.sqs import lent as lending
 
 SETTLE_ALLOWANCE = 10.0  # seconds: as a pool's stop has for what is to be settled at its end
 WAIT_TIME = 10.0  # seconds of long poll, where nobody says anything else
@@ -44,9 +45,24 @@ class Queue(seam.Queue):
     """
 
     @staticmethod
-    def open(name_or_url: str, *, region: str | None = None, endpoint_url: str | None = None) -> SqsQueue:
-        """An SQS queue. Nothing is asked of SQS before the first call; None is boto3's own choice."""
-        return SqsQueue(Sessions(Address(name_or_url, region, endpoint_url)))
+    def open(
+        name_or_url: str, *, region: str | None = None, endpoint_url: str | None = None, session: Any = None
+    ) -> SqsQueue:
+        """An SQS queue. Nothing is asked of SQS before the first call; None is boto3's own choice.
+
+        `session`: a boto3 session, whose credentials, region and profile are used. Raises TypeError for what is none.
+        """
+        lent = None if session is None else lending.of_session(session)
+        return SqsQueue(Sessions(Address(name_or_url, region, endpoint_url), lent=lent))
+
+    @staticmethod
+    def wrap(resource: Any) -> SqsQueue:
+        """The queue that a boto3 Queue resource stands for, with its credentials, region and endpoint.
+
+        Time-outs, retries and proxies are fleet's own, not those of its client. Raises TypeError for what is none.
+        """
+        lent, url, endpoint_url = lending.of_queue(resource)
+        return SqsQueue(Sessions(Address(url, endpoint_url=endpoint_url), lent=lent))
 
 
 class Dispatcher:

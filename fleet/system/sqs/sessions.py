@@ -14,6 +14,7 @@ from fleet.core.queue import QueueError, Trouble
 from fleet.core.queue_names import queue_name
 from fleet.system.sqs import keys
 from fleet.system.sqs.errors import classified
+from fleet.system.sqs.lent import Lent
 from fleet.system.sqs.places import Place, place
 from fleet.system.sqs.proxied import Client
 from fleet.system.sqs.wire import Means, Site, Wire, rehearse
@@ -89,18 +90,21 @@ class Line(Protocol):
 class Sessions:
     """Makes lines to one address. Holds data files and what follows from them; no connection, no credentials."""
 
-    def __init__(self, address: Address, site: Site | None = None) -> None:
+    def __init__(self, address: Address, site: Site | None = None, lent: Lent | None = None) -> None:
         import botocore.session
         from botocore.config import Config
 
-        self.address, self._site, self._prepared = address, site, False
+        self.address, self._site, self._prepared = address, site, lent is not None
         self._config = Config
-        self._session = botocore.session.Session()
+        self._lent = lent
+        self._session = botocore.session.Session(profile=lent and lent.profile)
         # For the clients that it makes to get credentials: its own patience is 60 s, five times over.
         once = Config(connect_timeout=KEYS_CALL, read_timeout=KEYS_CALL, retries={"total_max_attempts": 1})
         self._session.set_default_client_config(once)
         if address.access_key:
             self._session.set_credentials(address.access_key, address.secret_key)
+        elif lent:
+            self._session.register_component("credential_provider", lent)
 
     def prepare(self) -> None:
         """Before a fork: load what all children need. What is wrong is said when it is needed.
@@ -120,7 +124,7 @@ class Sessions:
 
     def renewed(self) -> "Sessions":
         """A new session: a failed credential look-up is remembered by the old one for ever."""
-        return Sessions(self.address, self._site)
+        return Sessions(self.address, self._site, self._lent)
 
     @functools.cached_property
     def place(self) -> Place:
@@ -150,7 +154,8 @@ class Sessions:
         """For another region: at an SQS server of one's own the endpoint is the same, at AWS it is that region's."""
         own = self.place.endpoint_url if self.place.region is None else None
         endpoint_url = self.address.endpoint_url or own
-        return Sessions(replace(self.address, queue=self.place.name, region=region, endpoint_url=endpoint_url))
+        address = replace(self.address, queue=self.place.name, region=region, endpoint_url=endpoint_url)
+        return Sessions(address, lent=self._lent)
 
     @property
     def region(self) -> str | None:
@@ -158,7 +163,8 @@ class Sessions:
         from botocore.exceptions import BotoCoreError
 
         try:
-            region = self.address.region or self.place.region or self._session.get_config_variable("region")
+            region = self.address.region or self.place.region or (self._lent and self._lent.region)
+            region = region or self._session.get_config_variable("region")
         except BotoCoreError as error:
             raise classified(error, self.address.name, self.address.endpoint_url) from None
         if region:
