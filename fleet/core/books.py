@@ -15,7 +15,6 @@ from fleet.core.scaling import Sizing
 from fleet.core.slots import ALIVE, Slot, State
 from fleet.core.spawning import Spawning
 
-STACK_TIME = 0.5  # seconds: who has not written its stack by then is stopped, or cannot be scheduled
 SETTLE_ALLOWANCE = 10.0  # seconds: what the settling at the end of a stop may take
 
 

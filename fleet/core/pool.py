@@ -39,7 +39,6 @@ from typing import assert_never
 from fleet.core import denials, emptiness, polling, silence, sizing, wills
 from fleet.core.beats import seen
 from fleet.core.books import (
-    STACK_TIME,
     End,
     Helper,
     Illegal,
@@ -93,6 +92,8 @@ from fleet.core.stopping import stop, stop_asked
 from fleet.core.wills import done, not_taken
 
 __all__ = ["Illegal", "Step", "step"]
+
+STACK_TIME = 0.5  # seconds: who has not written its stack by then is stopped, or cannot be scheduled
 
 Step = tuple[Pool, tuple[Effect, ...]]
 

@@ -10,7 +10,7 @@ from math import inf
 
 from fleet.core import batches, denials, emptiness, memory, polling, silence, sizing, slots
 from fleet.core.beats import inspected
-from fleet.core.books import STACK_TIME, End, Helper, Level, Phase, Pool, Role
+from fleet.core.books import End, Helper, Level, Phase, Pool, Role
 from fleet.core.events import AskStack, Effect, Kill, KillHelper, Log, Send, Spawn, SpawnHelper, TellStack, Terminate
 from fleet.core.exit_codes import DONE, ENDED_BADLY, QUEUE_UNUSABLE, UNCONFIRMED
 from fleet.core.exits import Settlement
@@ -21,6 +21,7 @@ from fleet.core.stopping import stop
 from fleet.core.wills import given
 
 POLL_MARGIN = 12.0  # seconds: a poll may take its wait time and the client's read timeout (10 s) on top
+IMPORT_STACK_TIME = 2.0  # seconds for a late template to write its stack: no lease waits for it
 SPAWNS_AT_ONCE = 16  # orders to the template that are not answered yet: more may not fit into its channel
 POLL_GRACE = 10.0  # seconds: how long after that a silent dispatcher is left alone
 LEAVE_GRACE = 10.0  # seconds: an idle dispatcher that was told to leave is gone in milliseconds
@@ -157,7 +158,7 @@ def _imported_by(pool: Pool) -> float:
     """Until when the template may be at its import, or write its stack."""
     template = pool.template
     until = template.since + pool.config.boot_timeout
-    return until if template.silent_since == inf else template.silent_since + STACK_TIME
+    return until if template.silent_since == inf else template.silent_since + IMPORT_STACK_TIME
 
 
 def _overstayed(pool: Pool, now: float) -> Step:

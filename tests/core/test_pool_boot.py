@@ -111,10 +111,10 @@ def test_an_import_that_takes_too_long_is_exit_4() -> None:
     assert story.wakes_at() == 5.0
     assert story.tick(4.999) == []
     assert story.tick(5.0) == [AskStack(Role.TEMPLATE)]
-    assert story.wakes_at() == 5.5
-    assert story.tick(5.499) == []
-    assert story.tick(5.5) == [TellStack(Role.TEMPLATE), KillHelper(Role.TEMPLATE)]
-    assert story.tick(6.0) == []
+    assert story.wakes_at() == 7.0
+    assert story.tick(6.999) == []
+    assert story.tick(7.0) == [TellStack(Role.TEMPLATE), KillHelper(Role.TEMPLATE)]
+    assert story.tick(8.0) == []
     assert story.happens(HelperDied(Role.TEMPLATE, "SIGKILL")) == []
     assert (story.phase, story.code) == (Phase.STOPPED, 4)
     assert "was not imported within 5 s (--boot-timeout): fleet has killed it" in story.why
@@ -125,7 +125,7 @@ def test_an_import_that_is_done_while_its_stack_is_asked_for_is_not_killed() -> 
     story.tick()
     assert story.tick(5.0) == [AskStack(Role.TEMPLATE)]
     story.happens(HelperReady(Role.TEMPLATE))
-    assert story.tick(6.0) == []
+    assert story.tick(9.0) == []
 
 
 def test_an_import_that_ends_its_process_is_said_to_do_so() -> None:

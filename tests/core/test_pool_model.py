@@ -382,7 +382,7 @@ class PoolModel(RuleBasedStateMachine):
             case KillHelper(Role.SCOUT):
                 assert now >= self.account.helpers[Role.SCOUT].silent_since + 40
             case KillHelper(Role.TEMPLATE) if not after.template.ready:
-                assert now >= after.template.silent_since + 0.5
+                assert now >= after.template.silent_since + 2.0
             case AskStack(int(number)):
                 assert after.slots[number].suspected is not None or after.slots[number].silent_since < inf
             case TellStack(int(number)):
