@@ -298,6 +298,28 @@ def _respawn(tree: Tree, event: dict[str, int]) -> float:
     return (ready_at - killed) * 1000
 
 
+def clients(endpoint: Endpoint) -> list[Figure]:
+    """CPU per job that makes a boto3 client, beside one that finds it made at import; `cpu` says how. 2 workers."""
+    apps = {"noop": "apps:noop"} | {name: f"clients:{name}" for name in ("made", "made_again", "unused")}
+    jobs: dict[str, list[float]] = {name: [] for name in apps}
+    for _ in range(ROUNDS):
+        for name, app in apps.items():
+            few, many = (_cost(endpoint, app, count) for count in (BLOCK // 20, BLOCK // 4))
+            jobs[name].append((many - few).cpu * 1000 / (BLOCK // 4 - BLOCK // 20))
+    return [
+        Figure("CPU per job, a client made in it", "ms", jobs["made"], jobs["noop"]),
+        Figure("CPU per job, the same of the import's session", "ms", jobs["made_again"], jobs["noop"]),
+        Figure("CPU per job, a client made at import, unused", "ms", jobs["unused"], jobs["noop"]),
+    ]
+
+
+def _cost(endpoint: Endpoint, app: str, count: int) -> Cost:
+    """Of a whole pool that does so many jobs."""
+    with fleet(endpoint, 2, app) as tree:
+        all_at_once(endpoint, count)
+        return tree.end(endpoint, signal.SIGTERM)
+
+
 MEASURES: dict[str, Callable[[Endpoint], list[Figure]]] = {
     "cpu": cpu,
     "latency": latency,
@@ -305,4 +327,5 @@ MEASURES: dict[str, Callable[[Endpoint], list[Figure]]] = {
     "exit": exit_to_delete,
     "idle": idle,
     "ready": ready,
+    "clients": clients,
 }
