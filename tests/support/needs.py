@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable
+from pathlib import Path
 
 from tests.support import cgroups
 
@@ -41,10 +42,24 @@ def _controller(name: str) -> Callable[[], str]:
     return lambda: "" if cgroups.usable(name) else f"needs the {name} controller of cgroup v1, and to be root"
 
 
+def postgres_programs() -> Path | None:
+    """Where PostgreSQL's server lies; Debian has no link to it on PATH."""
+    link = shutil.which("initdb")
+    places = [Path(link).resolve().parent] if link else sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+    return next((place for place in places if (place / "initdb").exists() and (place / "psql").exists()), None)
+
+
+def _postgres() -> str:
+    if postgres_programs() is None:
+        return "needs PostgreSQL's programs"
+    return _runs(*SOMEBODY) if os.geteuid() == 0 else ""
+
+
 NEEDS: dict[str, Callable[[], str]] = {
     "root": _root,
     "another user": lambda: _root() or _runs(*SOMEBODY),
     "pid namespace": lambda: _runs(*CONTAINER),
     "freezer": _controller("freezer"),
     "memory": _controller("memory"),
+    "postgres": _postgres,
 }
