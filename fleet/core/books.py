@@ -200,11 +200,15 @@ class Resize:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """Why the pool ends and with which exit status. `emptied`: because of --until-empty."""
+    """Why the pool ends and with which exit status.
+
+    `emptied`: because of --until-empty. `counted`: because of --max-jobs or --max-seconds.
+    """
 
     code: int
     why: str
     emptied: bool = field(default=False, compare=False)
+    counted: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ def timed_out(pool: Pool, now: float) -> Step:
     config = pool.config
     if pool.phase is not Phase.RUNNING or now < pool.ends_at:
         return pool, ()
-    return stop(pool, Level.DRAIN, End(0, f"--max-seconds {config.max_seconds:g} is over"), now, config.own_drain)
+    return stop(pool, Level.DRAIN, _reached(f"--max-seconds {config.max_seconds:g} is over"), now, config.own_drain)
 
 
 def satisfied(pool: Pool, now: float) -> Step:
@@ -29,7 +29,11 @@ def satisfied(pool: Pool, now: float) -> Step:
         return pool, ()
     if pool.denial:  # it heals, or that is the end
         return pool, ()
-    return stop(pool, Level.DRAIN, End(0, f"--max-jobs {most} is reached"), now)
+    return stop(pool, Level.DRAIN, _reached(f"--max-jobs {most} is reached"), now)
+
+
+def _reached(why: str) -> End:
+    return End(0, why, counted=True)
 
 
 def in_hand(pool: Pool) -> bool:

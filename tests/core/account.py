@@ -212,6 +212,7 @@ class Account:
     stopping_since: float | None = None
     code: int | None = None
     emptied: bool = False  # why it stops
+    counted: bool = False
     stacks_at: float = inf
 
     def follow(
@@ -591,6 +592,8 @@ class Account:
         """What the last polls brought has its say about the exit status."""
         if self.emptied and self.code in (0, 6):
             self.code = 5 if self.denial else 6 if self.counts.ended_badly else 0
+        if self.counted and self.code == 0 and self.denial:
+            self.code = 5
         if self.code == 0 and self.unconfirmed:
             self.code = 8
 
@@ -635,7 +638,7 @@ class Account:
         if self.is_hopeless(now) and now < before.ends_at:
             return 5
         emptied = self.config.empty_for is not None and emptiness.reached(self.emptiness, self.config.empty_for)
-        self.emptied = emptied
+        self.emptied, self.counted = emptied, not emptied
         return 6 if emptied and self.counts.ended_badly else 0
 
     # What was asked.

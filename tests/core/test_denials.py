@@ -260,6 +260,26 @@ def test_the_last_job_s_denied_delete_is_waited_for() -> None:
     assert story.is_in(Phase.DRAINING)
 
 
+def test_the_end_of_max_seconds_does_not_hide_a_denied_delete() -> None:
+    """It comes within the minute: what is denied by its end stays so."""
+    story = working(2, 1, max_seconds=20.0)
+    story.says(0, DENIED)
+    story.tick(20.0)
+    assert story.is_in(Phase.DRAINING)
+    story.says(0, replace(GIVEN_UP, bad=True))
+    leave(story)
+    assert (story.code, story.why) == (5, DENIED.error)
+
+
+def test_one_that_is_allowed_after_the_end_of_max_seconds_is_no_trouble() -> None:
+    story = working(2, 1, max_seconds=20.0)
+    story.says(0, DENIED)
+    story.tick(20.0)
+    story.says(0, DONE)
+    leave(story)
+    assert story.code == 0
+
+
 def leave(story: Story) -> None:
     """Everybody does, when they are told to."""
     for slot in story.pool.slots:

@@ -95,7 +95,10 @@ def test_a_pool_that_serves_leaves_the_message_and_goes_on_probing(
     assert queue.depth() == EMPTY
 
 
-@pytest.mark.parametrize("bound", [("--until-empty",), ("--max-jobs", "50"), ("--max-seconds", "100")])
+BOUNDS = [("--until-empty",), ("--max-jobs", "50"), ("--max-seconds", "100"), ("--max-seconds", "2")]
+
+
+@pytest.mark.parametrize("bound", BOUNDS, ids=["-".join(bound) for bound in BOUNDS])
 def test_a_run_that_ends_by_itself_gives_denied_deletes_up(
     launch: Launch, home: Home, queue: LiveQueue, proxy: FaultProxy, bound: tuple[str, ...]
 ) -> None:
