@@ -85,7 +85,7 @@ def test_nothing_outlives_a_test(home: Home, test: str, plugins: tuple[str, ...]
         command,
         cwd=REPOSITORY,
         env=home.environment(PYTEST_LEFT=str(left)),
-        timeout=PATIENCE,
+        timeout=3 * PATIENCE,  # a run of pytest, with a server and a pool
         capture_output=True,
         text=True,
         check=False,
