@@ -18,6 +18,8 @@ def download(*args, **kwargs):
     word("download", list(args), kwargs)
     if args == ("bad",):
         raise ValueError
+    if args == ("killed",):
+        os.kill(os.getpid(), signal.SIGKILL)
     if args == ("long",):
         pass_gate("never")
 job = download
@@ -78,6 +80,12 @@ VALIDATION = Case((message("v"),), (["validate", "v", False],))
 HANDLER = Case(
     (message("long"),), (["download", ["long"], {}], ["forgotten", "long", True]), Depth(1, 0, 0), ends=False
 )
+SIGNALLED = Case(
+    (message("killed"), message("bad")),
+    (["download", ["killed"], {}], ["download", ["bad"], {}], ["failed", 1]),
+    Depth(0, 2, 0),
+    ends=False,
+)
 GUIDE = "docs/from-sqsworkdispatcher.md"
 CASES: list[tuple[str, Case]] = [
     (f"{GUIDE} old loop", LOOP),
@@ -90,6 +98,7 @@ CASES: list[tuple[str, Case]] = [
     (f"{GUIDE} new router", VALIDATION),
     (f"{GUIDE} old handler", HANDLER),
     (f"{GUIDE} new handler", HANDLER),
+    (f"{GUIDE} new signalled", SIGNALLED),
     (f"{GUIDE} new endings", Case((message("early"),), (), Depth(0, 1, 0))),
     (f"{GUIDE} new endings", Case((message("nonsense"),), ())),
     (f"{GUIDE} new endings", Case((message("fine"),), ())),

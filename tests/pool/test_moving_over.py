@@ -25,6 +25,7 @@ BLOCK = re.compile(r"<!-- (old|new): (\S+) -->\n```(\w+)\n(.*?)```", re.DOTALL)
 SIGNER = Signer.new()
 DJANGO = {
     "django/__init__.py": "def setup(): pass\n",
+    "django/db.py": "class connections:\n    close_all = staticmethod(lambda: None)\n",
     "emails/__init__.py": "",
     "emails/views.py": """
 import time

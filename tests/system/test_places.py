@@ -291,7 +291,7 @@ def test_the_endpoint_is_that_of_botocores_rules_in_every_region(
 ) -> None:
     """By the rules themselves; where botocore's client does not get as far as that, neither do we."""
     shared = botocore.session.Session()
-    monkeypatch.setattr(botocore.session, "Session", lambda: shared)  # its files are read once
+    monkeypatch.setattr(botocore.session, "Session", lambda **_: shared)  # its files are read once
     monkeypatch.setattr(Sessions, "_trust", lambda _: None)  # nor are those of authorities
     monkeypatch.setenv("AWS_USE_FIPS_ENDPOINT", str(fips))
     monkeypatch.setenv("AWS_USE_DUALSTACK_ENDPOINT", str(dual))
