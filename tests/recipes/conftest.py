@@ -20,17 +20,19 @@ def handle(body):
         raise ValueError("a broken thing")
     if body == "crash":
         os.kill(os.getpid(), signal.SIGSEGV)
+    if body == "hang":
+        signal.pause()
 '''
 
-Cook = Callable[..., Pool]
+StartRecipe = Callable[..., Pool]
 
 
 @pytest.fixture
-def cook(home: Home, start: StartPool) -> Cook:
+def start_recipe(home: Home, start: StartPool) -> StartRecipe:
     """A function that starts a pool with a recipe of the page; `without` names options that are left out."""
     (home.directory / "pipeline.py").write_text(PIPELINE)
 
-    def cook(
+    def start_recipe(
         name: str, *options: str, without: str = "", workers: int = 2, expected: Expected = QUIET, **env: str
     ) -> Pool:
         recipe = recipes()[name]
@@ -42,7 +44,7 @@ def cook(home: Home, start: StartPool) -> Cook:
         env["PYTHONPATH"] = f"{REPOSITORY}:{home.directory}"
         return start(*given, *options, app=recipe.app, workers=workers, expected=expected, **env)
 
-    return cook
+    return start_recipe
 
 
 @pytest.fixture

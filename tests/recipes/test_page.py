@@ -13,7 +13,7 @@ def test_every_snippet_is_a_recipe_and_has_a_test() -> None:
     text = PAGE.read_text(encoding="utf-8")
     assert text.count("```python") == len(recipes())
     tests = "\n".join(file.read_text(encoding="utf-8") for file in HERE.glob("test_*.py"))
-    assert set(recipes()) == set(re.findall(r'cook\(\s*"(\w+)"', tests))
+    assert set(recipes()) == set(re.findall(r'start_recipe\(\s*"(\w+)"', tests))
 
 
 def test_every_recipe_is_python() -> None:
