@@ -425,6 +425,12 @@ class Delivering:
     def _delete_failed(self) -> bool:
         return bool(self._asked is Settlement.DELETE and self.refusal and self.refusal.trouble is not Trouble.GONE)
 
+    @property
+    def _gone_queue(self) -> str:
+        """What was said of the queue, if it does not exist any more. A letter's refusal is about another one."""
+        gone = self.refusal is not None and self.refusal.trouble is Trouble.GONE
+        return str(self.refusal) if gone and self._asked is not Settlement.DEAD_LETTER else ""
+
     def _troubled(self, error: QueueError) -> None:
         """A failed credential look-up is remembered by a session for ever; a new one may heal it."""
         if error.trouble is Trouble.SESSION:
@@ -461,6 +467,7 @@ class Delivering:
                 max_rss_mib=used,
                 unconfirmed=how is Settlement.LEAVE and self._delete_failed,
                 redriven=is_redriven(how, facts),
+                gone=self._gone_queue if how is Settlement.LEAVE else "",
             )
         )
         self._telling.say(f"message.{how.value}", why=why, delay=self.delay)

@@ -234,6 +234,7 @@ class Pool:
     trouble: str = ""  # what the queue's last failed poll said; empty when it answers
     refused: Refusal | None = None  # polls; until one is answered
     denial: Refusal | None = None  # deletes; see denials.py
+    gone: str = ""  # the queue, as a message in hand has met it; until a poll is answered
     probe: Probe | None = None
     unconfirmed: int = 0  # messages that are done, and whose deletes nobody has confirmed
     paused: bool = False

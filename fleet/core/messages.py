@@ -181,7 +181,7 @@ class Settled:
     `hidden_for`: seconds until somebody can receive the message again. `max_rss_mib`: what the job needed.
     `place`: which of the messages that one poll brought. `unconfirmed`: it is left because its delete was asked for in
     vain, by a queue that exists: what is done may be done again. `redriven`: the queue itself dead-letters it at
-    its next receive.
+    its next receive. `gone`: it is left because its queue does not exist any more; what was said of that.
     """
 
     settlement: Settlement
@@ -195,6 +195,7 @@ class Settled:
     place: int = 0
     unconfirmed: bool = False
     redriven: bool = False
+    gone: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -303,8 +303,8 @@ def _ended(pool: Pool, _: float) -> Step:
     if pool.phase is not Phase.DRAINING or pool.size or pool.wills:
         return pool, ()
     end = _empty(pool) if pool.end and pool.end.emptied else pool.end
-    if end and end.counted and pool.denial:  # it ends by itself in the midst of it: to start it anew is to do it again
-        end = End(QUEUE_UNUSABLE, pool.denial.why)
+    if end and end.counted and (why := pool.denial.why if pool.denial else pool.gone):
+        end = End(QUEUE_UNUSABLE, why)  # it ends by itself in the midst of it, and to start it anew does not help
     if end and end.code == DONE and pool.unconfirmed:
         end = End(UNCONFIRMED, f"{end.why}; {pool.unconfirmed} finished, their deletes not confirmed")
     return replace(pool, phase=Phase.STOPPED, kill_at=inf, end=end), ()

@@ -101,7 +101,7 @@ def said(pool: Pool, slot: Slot, report: Report, now: float, luck: float) -> Ste
         case Settled():
             _expect_message(slot, report.place)
             pool = sizing.settled(replace(pool, counts=_booked(counts, report)), report)
-            pool = replace(pool, unconfirmed=pool.unconfirmed + report.unconfirmed)
+            pool = replace(pool, unconfirmed=pool.unconfirmed + report.unconfirmed, gone=report.gone or pool.gone)
             if report.settlement is not Settlement.LEAVE:
                 pool = replace(pool, polling=polling.answered(pool.polling))
             pool, effects = denials.settled(pool, slot, report)
@@ -115,7 +115,7 @@ def said(pool: Pool, slot: Slot, report: Report, now: float, luck: float) -> Ste
 def _answered(pool: Pool) -> Pool:
     """The queue answers a poll. What nobody has confirmed is done again in the ordinary course, if it must be."""
     forgotten = pool.phase is Phase.RUNNING and not pool.config.is_counted
-    return replace(pool, trouble="", refused=None, unconfirmed=0 if forgotten else pool.unconfirmed)
+    return replace(pool, trouble="", refused=None, gone="", unconfirmed=0 if forgotten else pool.unconfirmed)
 
 
 def _length_told(before: Polling, pool: Pool) -> tuple[Effect, ...]:

@@ -195,6 +195,7 @@ class Account:
     denial: Refusal | None = None
     probe: Trial | None = None
     unconfirmed: int = 0
+    gone: str = ""
     paused: bool = False
     held: bool = False
     last_resize: Resize | None = None
@@ -432,8 +433,9 @@ class Account:
                 self.polling = polling.answered(self.polling)
             case LeaseLost(place):
                 life.lost.append(place)
-            case Settled(how, what, _, bad, starved, lease_lost, hidden_for, used, place, unconfirmed):
+            case Settled(how, what, _, bad, starved, lease_lost, hidden_for, used, place, unconfirmed, gone=gone):
                 self.unconfirmed += unconfirmed
+                self.gone = gone or self.gone
                 if how is not Settlement.LEAVE:
                     self.polling = polling.answered(self.polling)
                 if how in (Settlement.DELETE, Settlement.DEAD_LETTER) and self.probe:
@@ -460,7 +462,7 @@ class Account:
 
     def is_answered(self, before: Pool) -> None:
         """A poll was; what was not confirmed until then is done again, or was: nobody asks any more."""
-        self.trouble, self.refused = "", None
+        self.trouble, self.refused, self.gone = "", None, ""
         if before.phase is Phase.RUNNING and self.config.max_jobs is None and self.config.max_seconds == inf:
             self.unconfirmed = 0
 
@@ -592,7 +594,7 @@ class Account:
         """What the last polls brought has its say about the exit status."""
         if self.emptied and self.code in (0, 6):
             self.code = 5 if self.denial else 6 if self.counts.ended_badly else 0
-        if self.counted and self.code == 0 and self.denial:
+        if self.counted and self.code == 0 and (self.denial or self.gone):
             self.code = 5
         if self.code == 0 and self.unconfirmed:
             self.code = 8

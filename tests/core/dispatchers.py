@@ -286,6 +286,8 @@ class Dispatcher:
                 self.settles(Settlement.LEAVE, Outcome.SIGNALLED, bad=True)
             case Choice.LEFT:
                 self.settles(Settlement.LEAVE, Outcome.SUCCEEDED)
+            case Choice.REFUSED:
+                self.settles(Settlement.LEAVE, Outcome.SUCCEEDED, gone="there is no queue")
             case _:
                 self.settles(Settlement.DELETE, Outcome.SUCCEEDED)
 
@@ -303,6 +305,7 @@ class Dispatcher:
         bad: bool = False,
         place: int | None = None,
         unconfirmed: bool = False,
+        gone: str = "",
     ) -> None:
         """One message, the first if none is named; the next one runs, or goes back."""
         place = self.places[0] if place is None else place
@@ -311,7 +314,7 @@ class Dispatcher:
         self.places.remove(place)
         hidden, used = (20.0 if how is Settlement.LEAVE else 0.0), (100.0 if what else None)
         seconds = 1.0 if what else None
-        self.says(Settled(how, what, seconds, bad, self.starved, False, hidden, used, place, unconfirmed))
+        self.says(Settled(how, what, seconds, bad, self.starved, False, hidden, used, place, unconfirmed, gone=gone))
         self.starved = False
         if not self.places:
             self.troubled = False

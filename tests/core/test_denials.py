@@ -280,6 +280,33 @@ def test_one_that_is_allowed_after_the_end_of_max_seconds_is_no_trouble() -> Non
     assert story.code == 0
 
 
+LEFT_WITHOUT_QUEUE = Settled(Settlement.LEAVE, Outcome.SUCCEEDED, 1.0, bad=False, gone=GONE.error)
+
+
+@pytest.mark.parametrize(("bound", "code"), [({"max_jobs": 1}, 5), ({"max_seconds": 20.0}, 5), ({}, 0)])
+def test_the_last_delete_may_race_the_end_of_the_queue(bound: dict[str, float], code: int) -> None:
+    """Who asked for one job is told that there is no queue any more; a stop has what it wanted."""
+    story = working(2, 1, **bound)
+    story.says(0, LEFT_WITHOUT_QUEUE)
+    story.tick(20.0)
+    if not bound:
+        story.stop()
+    for slot in story.pool.slots:
+        if slot.asked:
+            story.says(slot.number, GONE)
+    leave(story)
+    assert story.code == code
+
+
+def test_a_queue_that_answers_a_poll_is_there_again() -> None:
+    story = working(2, 1, max_seconds=20.0)
+    story.says(0, LEFT_WITHOUT_QUEUE)
+    story.says(poller(story), Empty(10.0))
+    story.tick(20.0)
+    leave(story)
+    assert story.code == 0
+
+
 def leave(story: Story) -> None:
     """Everybody does, when they are told to."""
     for slot in story.pool.slots:

@@ -581,6 +581,7 @@ class PoolModel(RuleBasedStateMachine):
         assert (pool.depth, pool.sampled_at) == (account.depth, account.sampled_at)
         assert pool.trouble == account.trouble
         assert (pool.refused, pool.denial, pool.unconfirmed) == (account.refused, account.denial, account.unconfirmed)
+        assert pool.gone == account.gone
         assert (pool.probe is None) == (account.probe is None)
         if pool.probe and account.probe:
             for name in ("message_id", "tries", "waiting"):

@@ -157,6 +157,7 @@ def test_what_may_be_done_again_is_told_apart(world: World, trouble: Trouble, ag
     world.ends(3.0, GOOD)
     run(world)
     assert world.settled.unconfirmed is again
+    assert bool(world.settled.gone) is not again
 
 
 def test_nothing_was_done_that_a_release_could_confirm(world: World) -> None:
@@ -205,6 +206,15 @@ def test_without_its_dead_letter_queue_a_rejected_message_waits_for_its_retry_de
     assert world.only("dead_letter", "delete", "release") == ["dead_letter message-1", "release message-1 90"]
     assert not [each for each in world.ears.said if isinstance(each, Denied)]
     assert world.settled.bad
+
+
+def test_a_dead_letter_queue_that_is_gone_is_not_the_queue_itself(world: World) -> None:
+    world.queue.limit = 5
+    world.queue.fails["dead_letter"] = [Trouble.GONE]
+    world.ends(3.0, REJECT)
+    run(world)
+    assert world.settled.settlement is Settlement.LEAVE
+    assert not world.settled.gone
 
 
 def test_the_settings_of_a_queue_that_is_gone_are_asked_for_once(world: World) -> None:

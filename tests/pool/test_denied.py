@@ -194,6 +194,16 @@ def test_a_queue_that_is_deleted_with_a_job_in_hand(
     assert pool.ledger()["left"] == 2
 
 
+def test_the_last_delete_of_a_counted_run_races_the_end_of_the_queue(
+    start: StartPool, queue: LiveQueue, proxy: FaultProxy
+) -> None:
+    queue.send("task")
+    refuse(proxy, "DeleteMessage", GONE)
+    pool = start("--max-jobs", "1", endpoint=proxy.endpoint, expected=Expected(exit=5, noise=True))
+    assert pool.wait() == 5
+    assert "does not exist" in the_line(pool)
+
+
 # Deletes that nobody confirms
 
 
