@@ -109,8 +109,15 @@ class Template:
             failed = app.AppError(f"{self._plan.app}: loading it failed: {type(error).__name__}: {error}")
         _flush_standard_streams()
         try:
+            return self._judge(before, failed)
+        except BaseException as error:  # noqa: BLE001 - no /proc any more (chroot), a hook of the app's that raises
+            what = f"{type(error).__name__}: {error}"
+            return self._fail(f"what its import leaves is no process that fleet can work in: {what} (--no-preload)")
+
+    def _judge(self, before: Before, failed: app.AppError | None) -> bool:
+        try:
             left = before.put_back()
-        except BaseException:  # noqa: BLE001 - the same; the interpreter has switched it off by now
+        except BaseException:  # noqa: BLE001 - a tracer, as above; the interpreter has switched it off by now
             left = before.put_back()
         signals.set_aside_the_apps(stacks.show)
         return self._is_good(before, failed) and self._take(before, left)
@@ -236,7 +243,7 @@ class Template:
             log.emit(
                 "dispatcher.failed" if code == FAULT else "dispatcher.starved", slot=request.slot, error=f"{error}"
             )
-        except Exception as error:  # noqa: BLE001 - a fault of ours: said, and the slot starts afresh
+        except BaseException as error:  # noqa: BLE001 - a fault of ours, or a hook of the app's: said, then it starts afresh
             log.emit("dispatcher.failed", slot=request.slot, error=f"{type(error).__name__}: {error}")
         finally:
             processes.leave(code)

@@ -101,9 +101,14 @@ def _settings() -> list[Setting]:
         Setting(gc.isenabled, lambda wanted: gc.enable() if wanted else gc.disable()),
         Setting(gc.get_debug, gc.set_debug),
         Setting(gc.get_threshold, lambda wanted: gc.set_threshold(*wanted)),
-        Setting(sys.getprofile, sys.setprofile),
-        Setting(sys.gettrace, sys.settrace),
+        Setting(sys.getprofile, _put_hook(sys.setprofile)),
+        Setting(sys.gettrace, _put_hook(sys.settrace)),
     ]
+
+
+def _put_hook(put: Callable[[Any], object]) -> Callable[[Any], object]:
+    """One that is made in C (cProfile's, until Python 3.11) is read as an object that cannot be set again."""
+    return lambda wanted: put(wanted if callable(wanted) else None)
 
 
 def _contents(found: list[Any]) -> Setting:

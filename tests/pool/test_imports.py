@@ -45,6 +45,7 @@ IMMUNE = {
     "small files": "import resource as r; r.setrlimit(r.RLIMIT_FSIZE, (65536, r.getrlimit(r.RLIMIT_FSIZE)[1]))",
     "no core": "import resource as r; r.setrlimit(r.RLIMIT_CORE, (0, 0))",
     "trace": "import sys; sys.settrace(lambda *_: None); sys.setprofile(lambda *_: None)",
+    "profiler": "import cProfile; profile = cProfile.Profile(); profile.enable()",
     "collector": "import gc; gc.disable(); gc.set_debug(gc.DEBUG_LEAK); gc.set_threshold(1); gc.callbacks.append(exit)",
     "switching": "import sys; sys.setswitchinterval(60)",
     "builtins": "import builtins; replace(builtins, 'open', 'len', 'print', 'isinstance', 'getattr', 'sorted', 'min')",
@@ -184,6 +185,15 @@ def test_an_app_is_refused_by_name(start: StartPool, home: Home, name: str) -> N
     assert running.noise[-1].startswith("fleet: ")
     assert said in running.noise[-1], running.noise
     assert running.output() == ("good bye\n" if "bye" in before else "")
+
+
+@pytest.mark.needs("root")
+def test_an_import_that_leaves_no_process_to_work_in_is_refused_too(start: StartPool, home: Home) -> None:
+    """Whatever fails when it is judged: here there is no /proc any more."""
+    running = pool(start, home, "import os; os.chroot(os.environ['POOL_TEST_DIR']); os.chdir('/')", expected=NONE)
+    assert running.wait() == 4
+    assert "no process that fleet can work in: FileNotFoundError" in running.noise[-1], running.noise
+    assert "Traceback" not in "\n".join(running.noise)
 
 
 @pytest.mark.parametrize("name", ["a daemon", "an end", "a bad end", "a crash"])
