@@ -17,6 +17,7 @@ from fleet.children import Children
 from fleet.control import Control
 from fleet.core.books import End
 from fleet.core.exit_codes import FAULT
+from fleet.core.plain import one_line
 from fleet.supervised import Supervised
 from fleet.system import host, log
 from fleet.system.clock import now
@@ -68,7 +69,7 @@ def told(error: Exception, text: str) -> None:
     try:
         log.emit("master.failed", error_type=type(error).__name__, error=text, where=where, traceback=trace)
     except Exception:  # noqa: BLE001 - the log may be what is wrong
-        host.complain(f"fleet: a fault of fleet itself, the pool stops: {text} ({where})\n{trace}")
+        host.complain(f"fleet: a fault of fleet itself, the pool stops: {one_line(text)} ({where})\n{trace}")
 
 
 def attempted(act: Callable[[], object]) -> None:
@@ -76,4 +77,4 @@ def attempted(act: Callable[[], object]) -> None:
     try:
         act()
     except Exception as error:  # noqa: BLE001 - as the name says
-        host.complain(f"fleet: a fault at the end, too: {type(error).__name__}: {error}\n")
+        host.complain(f"fleet: a fault at the end, too: {type(error).__name__}: {one_line(str(error))}\n")
