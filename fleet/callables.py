@@ -19,7 +19,10 @@ def lazy(call: Callable[..., Any]) -> str | None:
         inner = type(inner).__call__
     if inspect.isasyncgenfunction(inner):
         return "an async generator function"
-    return "a generator function" if inspect.isgeneratorfunction(inner) else None
+    if not inspect.isgeneratorfunction(inner):
+        return None
+    flags = getattr(getattr(inner, "__code__", None), "co_flags", 0)
+    return None if flags & inspect.CO_ITERABLE_COROUTINE else "a generator function"  # types.coroutine: awaited
 
 
 def misfit(call: Callable[..., Any], ways: Sequence[Given]) -> str | None:

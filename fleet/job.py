@@ -73,7 +73,7 @@ def report(work: Work, failure: Failure, dispatcher: int) -> NoReturn:
 
     def act(_work: Work, loaded: Loaded) -> None:
         if loaded.on_failure is not None:
-            results.finished(loaded.on_failure(failure))
+            results.all_finished(loaded.on_failure(failure))
 
     _be(work, dispatcher, Part(f"on-failure hook of {work.code.app}", act, "hook_error", has_hook=False))
 
@@ -121,7 +121,7 @@ def _status(work: Work, part: Part, error: BaseException | None) -> int:
     if isinstance(error, Unusable):
         _refuse(work, str(error))
     code = job_status.of(error, work.slip)
-    if error is not None and code > 0 and code != RETRY:
+    if error is not None and code not in (0, RETRY) and not isinstance(error, results.Stopped):
         job_errors.note(work.slip, part.error, error)
     return code
 
@@ -151,7 +151,7 @@ def _last_word(
     work.slip.write(done=code, since=now())
     try:
         try:
-            results.finished(hook(error))
+            results.all_finished(hook(error))
         finally:
             results.close()
     except BaseException as failure:  # noqa: BLE001 - it changes nothing
@@ -190,23 +190,25 @@ def _call(work: Work, loaded: Loaded) -> Call:
 
 
 def _called(work: Work, loaded: Loaded) -> None:
-    if loaded.job_init is not None:
-        results.finished(loaded.job_init())
-    call = _call(work, loaded)
+    with job_status.not_called_yet():
+        if loaded.job_init is not None:
+            results.all_finished(loaded.job_init())
+        call = _call(work, loaded)
     if call.routed:
         work.slip.write(handler=call.exit_handler is not None)
-    results.finished(call.job(*call.args, **call.kwargs))
+    results.all_finished(call.job(*call.args, **call.kwargs))
 
 
 def _handled(work: Work, loaded: Loaded) -> None:
     """The handler gets the job's arguments, and the message if it takes one."""
     try:
-        call = _call(work, loaded)
+        with job_status.not_called_yet():
+            call = _call(work, loaded)
     except Unusable:  # the job was never called: there is nothing to clean up after it
         return
     handler = call.exit_handler or loaded.exit_handler
     if handler is not None:
-        results.finished(handler(*call.args, **call.kwargs, **_message_for(handler, call, work.message)))
+        results.all_finished(handler(*call.args, **call.kwargs, **_message_for(handler, call, work.message)))
 
 
 def _message_for(handler: Callable[..., object], call: Call, message: Message) -> dict[str, Message]:

@@ -87,6 +87,8 @@ def _where(error: BaseException) -> str:
             return _where(error.__context__)
         case Unusable():
             return "its body"
+        case NotDone() if error.__cause__ is not None:
+            return _where(error.__cause__)
         case NotDone():
             return "its end"
     found, innermost = "", NO_FRAME

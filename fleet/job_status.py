@@ -8,6 +8,7 @@
 | SystemExit                        | as CPython ends: the low byte, 255 for what fits into no C long, 1  |
 |                                   | for a text; what CPython would cut to 0 is 255: nobody meant success |
 | what SIGTERM cancelled            | none: it ends by that signal (-15)                                  |
+| KeyboardInterrupt                 | none, as CPython: it ends by SIGINT (-2)                            |
 | anything else                     | 1                                                                   |
 """
 
@@ -15,6 +16,7 @@ import contextlib
 import signal
 import sys
 import traceback
+from collections.abc import Iterator
 
 from fleet import api, job_errors, results
 from fleet.core.exits import REJECT, RETRY
@@ -41,8 +43,22 @@ def of(error: BaseException | None, slip: Slip) -> int:
         case api.Reject():
             slip.write(reason=job_errors.text(error)[:MOST_REASON])
             return REJECT
+        case KeyboardInterrupt():
+            _say(error)
+            return -signal.SIGINT
     _say(error)
     return FAILED
+
+
+@contextlib.contextmanager
+def not_called_yet() -> Iterator[None]:
+    """What leaves with 0 here has not done the job: taken for a success its message would be deleted."""
+    try:
+        yield
+    except SystemExit as left:
+        if _leaving(left) == 0:
+            raise results.NotDone("it left with exit status 0 before it was called") from left
+        raise
 
 
 def complain(text: str) -> None:
@@ -77,7 +93,7 @@ def _after(error: api.Retry) -> float:
 
 def _say(error: BaseException) -> None:
     """By the app's own sys.excepthook if it has set one, as Python does at a program's end."""
-    hook = sys.excepthook
+    hook = getattr(sys, "excepthook", sys.__excepthook__)  # an app may have deleted it
     if hook is sys.__excepthook__ or isinstance(error, job_errors.OURS):
         complain(job_errors.trace(error))
         return

@@ -4,15 +4,21 @@ Taken for a success such a result would delete a message that nobody has worked 
 of user code (--job-init, transformer, job) shares one event loop, so that what the one opens there the other can use.
 """
 
+import contextlib
 import inspect
+import itertools
 import signal
 import sys
 import types
 from collections.abc import Callable, Coroutine
-from itertools import starmap
 from typing import Any
 
-_LAZY = (types.GeneratorType, types.AsyncGeneratorType, map, filter, starmap)
+_LAZY = (types.GeneratorType, types.AsyncGeneratorType, map, filter, itertools.starmap)
+_OVER_LAZY = (  # may be over one of these: good as an argument, which the job will take apart
+    *(zip, enumerate, itertools.chain, itertools.islice, itertools.accumulate, itertools.zip_longest),
+    *(itertools.takewhile, itertools.dropwhile, itertools.filterfalse),
+)
+MOST_MEMBERS = 1000  # of a result, that are looked at
 
 _runner: Any = None
 
@@ -34,6 +40,20 @@ def prepare(*calls: object) -> None:
 def finished(value: Any) -> Any:
     """In a process of user code: the result itself. Raises NotDone, Stopped, and what the awaited code raises."""
     return _finished(value, _run)
+
+
+def all_finished(value: Any) -> None:
+    """The same of a result that nobody uses: nor may what it holds wait for somebody. Raises as `finished`."""
+    value = finished(value)
+    if isinstance(value, _OVER_LAZY):
+        raise NotDone(_lazy(value))
+    if isinstance(value, dict):
+        value = value.values()
+    elif not isinstance(value, list | tuple | set):
+        return
+    for each in itertools.islice(value, MOST_MEMBERS):
+        if why := _left_undone(each):
+            raise NotDone(f"in what it gave back: {why}")
 
 
 def finished_here(value: Any) -> Any:
@@ -119,13 +139,31 @@ def _run_beside(awaitable: Any) -> Any:
 def _not_done(value: object) -> str | None:
     """What it is and why it will not do; None for what is done. Raises what a Future that is done has to raise."""
     if isinstance(value, _LAZY):
-        kind = type(value).__name__.replace("_", " ")
-        return f"it gave back a {kind}, whose code has not run: return what it makes, as in list(…)"
+        return _lazy(value)
     if _is_future(value) or _is_a(value, "concurrent.futures", "Future"):
         return _of_future(value)
     for module, name, not_done in _STAND_INS:
         if _is_a(value, module, name):
             return not_done(value)
+    return None
+
+
+def _lazy(value: object) -> str:
+    kind = type(value).__name__.replace("_", " ")
+    return f"it gave back a {kind}, whose code has not run: return what it makes, as in list(…)"
+
+
+def _left_undone(value: Any) -> str | None:
+    """Of a member of a result. What has failed is the app's to look at; an executor's work is done at the job's end."""
+    if value is None or _is_a(value, "concurrent.futures", "Future"):
+        return None
+    if inspect.iscoroutine(value):
+        never = inspect.getcoroutinestate(value) == inspect.CORO_CREATED
+        return "a coroutine that was never awaited" if never else None
+    if _is_future(value):
+        return None if value.done() else "a task that is not done, and is cancelled: await it"
+    with contextlib.suppress(Exception):
+        return _not_done(value)
     return None
 
 
@@ -159,6 +197,15 @@ def _of_program(value: Any) -> str | None:
     return running if value.poll() is None else None
 
 
+def _of_async_program(value: Any) -> str | None:
+    running = "it gave back a program that still runs, and what a job leaves is killed: wait for it"
+    return running if value.returncode is None else None
+
+
+def _of_context(_value: Any) -> str:
+    return "it gave back a context manager that nobody has entered, so its code has not run"
+
+
 def _of_thread(value: Any) -> str | None:
     if value.ident is None:
         return "it gave back a thread that was never started"
@@ -179,7 +226,9 @@ _STAND_INS: tuple[tuple[str, str, Callable[[Any], str | None]], ...] = (
     ("multiprocessing.pool", "ApplyResult", _of_async_result),
     ("multiprocessing.pool", "IMapIterator", lambda _: "it gave back an iterator over a pool's results: take them"),
     ("gevent", "Greenlet", _of_async_result),
+    ("contextlib", "_GeneratorContextManagerBase", _of_context),
     ("subprocess", "Popen", _of_program),
+    ("asyncio.subprocess", "Process", _of_async_program),
     ("threading", "Thread", _of_thread),
     ("multiprocessing.process", "BaseProcess", _of_process),
 )

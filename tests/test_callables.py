@@ -3,7 +3,8 @@
 import functools
 import json
 import operator
-from collections.abc import AsyncIterator, Callable, Iterator
+import types
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 from unittest.mock import MagicMock
@@ -23,6 +24,11 @@ def generates(_body: object) -> Iterator[int]:
 
 async def generates_async(_body: object) -> AsyncIterator[int]:
     yield 1
+
+
+@types.coroutine
+def awaits_as_of_old(_body: object) -> Generator[None, None, None]:
+    yield
 
 
 async def awaits(_body: object) -> None:
@@ -105,7 +111,18 @@ def test_generators(call: Callable[..., Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    "call", [plain, awaits, Works, Works().plain, wraps(generates), print, MagicMock(), functools.partial(plain)]
+    "call",
+    [
+        plain,
+        awaits,
+        awaits_as_of_old,
+        Works,
+        Works().plain,
+        wraps(generates),
+        print,
+        MagicMock(),
+        functools.partial(plain),
+    ],
 )
 def test_no_generators(call: Callable[..., Any]) -> None:
     assert callables.lazy(call) is None

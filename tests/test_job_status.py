@@ -4,6 +4,7 @@ import enum
 import os
 import random
 import sys
+import threading
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -73,6 +74,26 @@ def test_statuses_are_cpythons(error: SystemExit, status: int) -> None:
         raise error
 
     assert jobs.run(job)[0] == Exit(code=status)
+
+
+def test_an_interrupt_ends_by_its_signal_as_in_cpython() -> None:
+    def job(_body: str) -> None:
+        raise KeyboardInterrupt
+
+    forked = jobs.fork(job)
+    forked.wait_said("KeyboardInterrupt")
+    assert forked.end() == Exit(signal=2)
+    assert forked.slip.read()["error"]["type"] == "KeyboardInterrupt"
+
+
+def test_an_excepthook_that_is_not_there_costs_nothing_of_the_end() -> None:
+    def job(_body: str) -> None:
+        threading.Thread(target=lambda: os.write(1, b"the thread is done\n")).start()
+        del sys.excepthook
+        raise KeyError(5)
+
+    ended, said = jobs.run(job)
+    assert (ended, "the thread is done" in said, "fault of its own" in said) == (FAILED, True, False)
 
 
 def test_a_text_is_printed_and_noted() -> None:

@@ -2,7 +2,9 @@
 
 import asyncio
 import concurrent.futures
+import contextlib
 import functools
+import itertools
 import multiprocessing.pool
 import signal
 import subprocess
@@ -211,6 +213,11 @@ def never(_body: object) -> None:
         lambda body: threading.Thread(target=never, args=(body,)),
         lambda body: multiprocessing.Process(target=never, args=(body,)),
         lambda _body: subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"]),
+        contextlib.contextmanager(generates),
+        contextlib.asynccontextmanager(generates_async),
+        lambda body: itertools.chain(generates(body), [body]),
+        lambda body: zip(generates(body), [1], strict=True),
+        lambda body: itertools.takewhile(never, [body]),
     ],
 )
 def test_what_is_not_done_is_a_failure_that_says_so(call: Callable[[str], Any]) -> None:
@@ -219,6 +226,51 @@ def test_what_is_not_done_is_a_failure_that_says_so(call: Callable[[str], Any]) 
     assert said.startswith("fleet: it gave back ")
     assert "ran" not in said.split()
     assert said.count("\n") == 1
+
+
+async def _starts_a_program(_body: str) -> Any:
+    return await asyncio.create_subprocess_exec(sys.executable, "-c", "import signal; signal.pause()")
+
+
+async def _leaves_a_task(body: str) -> Any:
+    return {"task": asyncio.create_task(a_job(body))}
+
+
+@pytest.mark.parametrize(
+    ("call", "what"),
+    [
+        (_starts_a_program, "a program that still runs"),
+        (_leaves_a_task, "a task that is not done"),
+        (lambda body: [a_job(body)], "a coroutine that was never awaited"),
+        (lambda body: ({}, generates(body)), "a generator"),
+        (lambda body: [threading.Thread(target=never, args=(body,))], "a thread that was never started"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:coroutine:RuntimeWarning")
+def test_nor_may_what_it_holds_wait_for_somebody(call: Callable[[str], Any], what: str) -> None:
+    how, said = jobs.run(call)
+    assert (how, what in said, "ran" in said) == (FAILED, True, False)
+
+
+def test_what_is_done_or_will_be_may_be_held() -> None:
+    async def job(body: str) -> list[Any]:
+        task = asyncio.create_task(a_job(body))
+        await task
+        failed = asyncio.get_running_loop().create_future()
+        failed.set_exception(KeyError(5))
+        return [task, failed, concurrent.futures.Future(), None, 5, "a", iter([])]
+
+    how, said = jobs.run(job)
+    assert (how, "ran with some body" in said) == (DONE, True)
+
+
+@pytest.mark.parametrize("what", ["job_init", "transformer", "router"])
+def test_what_leaves_with_0_before_the_job_has_not_done_it(what: str) -> None:
+    more: dict[str, Any] = {what: lambda *_given: sys.exit(0)}
+    forked = jobs.fork(never, **more)
+    assert forked.end() == FAILED
+    assert "before it was called" in forked.slip.read()["error"]["message"]
+    assert "test_results.py" in forked.slip.read()["error"]["where"]
 
 
 @pytest.mark.parametrize("what", ["transformer", "router", "exit_handler"])
