@@ -31,6 +31,7 @@ class _Open:
     order: Execute
     due: float = -inf
     pause: float = PAUSE_FIRST
+    failing_since: float = inf
     denied_since: float = inf
 
 
@@ -68,6 +69,7 @@ class Orders:
             return self._done(order)
         except QueueError as error:
             self._failed(order, error)
+            each.failing_since = min(each.failing_since, now())
             if error.trouble is Trouble.DENIED and each.denied_since == inf:
                 each.denied_since = now()
                 word = NotAllowed(order.order, str(error)) if order.settlement is Settlement.DELETE else word
@@ -84,7 +86,8 @@ class Orders:
         if order.settlement is not Settlement.DELETE:
             return -inf
         denied_since = each.denied_since if error.trouble is Trouble.DENIED else inf
-        return delete_until(order.lease_until, self._queue.name.endswith(".fifo"), denied_since)
+        fifo = self._queue.name.endswith(".fifo")
+        return delete_until(order.lease_until, fifo, each.failing_since, denied_since)
 
     def _done(self, order: Execute) -> Executed:
         """One try. Raises QueueError."""

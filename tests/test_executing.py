@@ -119,11 +119,13 @@ def test_a_delete_is_repeated_while_the_lease_lasts_and_five_minutes_longer(scri
     assert max(later - sooner for sooner, later in itertools.pairwise(scripted.told)) == 5.0, "never silent for long"
 
 
-@pytest.mark.parametrize(("name", "until"), [("jobs", 460.0), ("jobs.fifo", 160.0)])
-def test_how_long_a_delete_is_repeated(scripted: Scripted, name: str, until: float) -> None:
+@pytest.mark.parametrize(
+    ("name", "lease", "until"), [("jobs", 60.0, 460.0), ("jobs", -1000.0, 400.0), ("jobs.fifo", 60.0, 160.0)]
+)
+def test_how_long_a_delete_is_repeated(scripted: Scripted, name: str, lease: float, until: float) -> None:
     scripted.name = name
     scripted.answers["delete"] = [HEALS]
-    assert carry_out(scripted, order(DELETE, lease=60.0)).settlement is LEAVE
+    assert carry_out(scripted, order(DELETE, lease=lease)).settlement is LEAVE
     assert until - 5.0 <= scripted.now < until
 
 

@@ -89,12 +89,17 @@ def _deadline(delivery: Delivery, event: SettleFailed, rules: Rules) -> float:
     """Until when it is asked for again, if nothing else ends it."""
     if not deletes(delivery):
         return last_moment(delivery)
-    return delete_until(delivery.lease_until, rules.fifo, delivery.denied_since if event.denied else inf)
+    denied_since = delivery.denied_since if event.denied else inf
+    return delete_until(delivery.lease_until, rules.fifo, delivery.failing_since, denied_since)
 
 
-def delete_until(lease_until: float, fifo: bool, denied_since: float = inf) -> float:
-    """Until when a delete is asked for again; `denied_since`: when it was first denied, if it is."""
-    return min(lease_until + (0.0 if fifo else LATE_DELETE), denied_since + DENIED_FOR)
+def delete_until(lease_until: float, fifo: bool, failing_since: float, denied_since: float = inf) -> float:
+    """Until when a delete is asked for again; `denied_since`: when it was first denied, if it is.
+
+    A job may outlive its lease by hours, and its delete is worth as much then.
+    """
+    until = lease_until if fifo else max(lease_until, failing_since) + LATE_DELETE
+    return min(until, denied_since + DENIED_FOR)
 
 
 def _given_up(delivery: Delivery, event: SettleFailed, rules: Rules) -> Step:

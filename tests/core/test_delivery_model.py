@@ -359,7 +359,8 @@ class DeliveryModel(RuleBasedStateMachine):
         if request.settlement is Settlement.DELETE:
             self.failing_since = min(self.failing_since, self.now)
             self.denied_since = min(self.denied_since, self.now) if answer.denied else self.denied_since
-        until = min(self.lease + late, self.denied_since + DENIED_FOR if answer.denied else inf, self.ends_at)
+        ends = max(self.lease, self.failing_since) + late if late else self.lease
+        until = min(ends, self.denied_since + DENIED_FOR if answer.denied else inf, self.ends_at)
         event = SettleFailed(self.now, answer.luck, answer.final, visible_at, answer.denied, self.ends_at)
         if request.settlement is Settlement.DEAD_LETTER and self.letter_is_given_up(answer, until):
             self.is_no_letter(answer)

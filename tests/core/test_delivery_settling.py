@@ -296,6 +296,7 @@ def test_the_last_moment_for_a_settlement(begin: Callable[[], Story], fifo: bool
     for now, over in ((end - 0.1, False), (end - 0.01, True), (end, True)):
         story = begin()
         story.rules = replace(story.rules, fifo=fifo)
+        story.delivery = replace(story.delivery, failing_since=2.0)
         story.happens(SettleFailed(now, 0.0))
         assert (story.phase is Phase.DONE) == over
 

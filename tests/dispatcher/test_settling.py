@@ -178,6 +178,16 @@ def test_a_delete_that_fails_is_insisted_on_with_the_lease_kept(world: World) ->
     assert not [each for each in world.ears.said if isinstance(each, Denied)]
 
 
+@pytest.mark.parametrize("trouble", [Trouble.PASSING, Trouble.DENIED])
+def test_a_delete_is_insisted_on_long_after_its_lease_was_lost(world: World, trouble: Trouble) -> None:
+    world.queue.fails["extend"] = [Trouble.PASSING] * 99
+    world.queue.fails["delete"] = [trouble] * 9
+    world.ends(1000.0, GOOD)
+    run(world)
+    assert world.settled.lease_lost
+    assert world.settled.settlement is Settlement.DELETE
+
+
 def test_a_stop_ends_the_insistence(world: World) -> None:
     world.queue.fails["delete"] = [Trouble.PASSING] * 99
     world.at(5.0, lambda: world.ears.drains(0.0, left=40.0))
