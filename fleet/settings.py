@@ -307,7 +307,7 @@ def load(command_line: Mapping[str, Any], environment: Mapping[str, str], config
     _loudness(values, origins)
     _sizes(values, automatic)
     _polls(values, origins)
-    completed = _completed(values, app, origins["wait_time"])
+    completed = _completed(values, app)
     return Loaded(completed, origins, ignored, _endpoint(completed, origins))
 
 
@@ -352,6 +352,8 @@ def _sizes(values: dict[str, Any], automatic: bool) -> None:
 
 def _polls(values: dict[str, Any], origins: dict[str, str]) -> None:
     """A poll as long as the lease would bring messages whose lease, which counts from before it, is over."""
+    if values["local"] and origins["wait_time"] == "default":  # nothing is billed there, and Ctrl-C need not wait long
+        values["wait_time"] = LOCAL_WAIT
     most = polled(values["wait_time"], values["visibility_timeout"])
     if most < values["wait_time"]:
         values["wait_time"] = most
@@ -394,11 +396,9 @@ def _checked(check: Check, raw: Any, flag: str, origin: str) -> Any:
     return value
 
 
-def _completed(values: dict[str, Any], app: str, wait_origin: str) -> Settings:
+def _completed(values: dict[str, Any], app: str) -> Settings:
     """Fill in the defaults that depend on other values."""
     queue = values["queue"]
-    if values["local"] and wait_origin == "default":  # nothing is billed there, and a Ctrl-C need not wait for it
-        values["wait_time"] = min(values["wait_time"], LOCAL_WAIT)
     if values["empty_for"] is None:
         values["empty_for"] = 2.0 if values["local"] else 60.0
     if values["name"] is None:

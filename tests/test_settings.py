@@ -75,7 +75,14 @@ def test_a_kubernetes_service_is_no_port() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "wait"), [({}, 10.0), ({"local": True}, 2.0), ({"local": True, "wait_time": "7"}, 7.0)]
+    ("given", "wait"),
+    [
+        ({}, 10.0),
+        ({"local": True}, 2.0),
+        ({"local": True, "wait_time": "7"}, 7.0),
+        ({"local": True, "visibility_timeout": "10"}, 2.0),
+        ({"local": True, "visibility_timeout": "2"}, 1.0),
+    ],
 )
 def test_the_embedded_server_is_polled_more_often(given: dict[str, object], wait: float) -> None:
     assert load(given, {}, None).settings.wait_time == wait
