@@ -81,7 +81,8 @@ def reason(pool: Pool) -> str | None:
 def snapshot(identity: Identity, pool: Pool, in_hand: Mapping[int, InHand], now: float) -> dict[str, Any]:
     """The whole object. Ages and what is left of leases in seconds."""
     least, most = pool.config.bounds or (pool.desired, pool.desired)
-    shown = [slot for slot in pool.slots if slot.number < pool.desired or slot.state is not State.VACANT]
+    wanted = 0 if pool.level is not None else pool.desired  # a pool that stops starts none again
+    shown = [slot for slot in pool.slots if slot.number < wanted or slot.state is not State.VACANT]
     resize, seconds = pool.last_resize, job_seconds(passed(pool, now))  # the books are of the last event
     return {
         "name": identity.name,

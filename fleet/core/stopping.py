@@ -1,7 +1,7 @@
 """How a pool comes to its end: the levels of a stop. Part of `pool.py`'s machine."""
 
 from dataclasses import replace
-from math import inf
+from math import ceil, inf
 
 from fleet.core.books import End, Level, Phase, Pool
 from fleet.core.events import Effect, Log, Send
@@ -44,7 +44,7 @@ def stop(pool: Pool, level: Level, end: End, now: float, seconds: float | None =
             "busy": busy,
             "polling": pool.count(State.POLLING),
             "seconds": seconds,
-            "waits": _waits(busy, seconds, pool.polls_until - now),
+            "waits": _waits(pool, level, busy, seconds, pool.polls_until - now),
         }
         effects.append(Log("drain.started", fields))
     kill_at = min(pool.kill_at, now + pool.config.longest_drain(seconds))
@@ -61,11 +61,16 @@ def stop(pool: Pool, level: Level, end: End, now: float, seconds: float | None =
     ), tuple(effects)
 
 
-def _waits(busy: int, seconds: float, polls_left: float) -> str:
+def _waits(pool: Pool, level: Level, busy: int, seconds: float, polls_left: float) -> str:
     """What the end waits for, and how long at most."""
+    jobs = f"{busy} job{'' if busy == 1 else 's'}"
+    if level is Level.KILL:
+        return f"kills {jobs}" if busy else "kills what is there"
     parts = []
-    if busy:
-        parts.append(f"{busy} job{'' if busy == 1 else 's'} ({seconds:g} s at most)")
+    if busy and level is Level.NOW:
+        parts.append(f"{jobs} to stop (--exit-timeout {pool.config.exit_timeout:g} s)")
+    elif busy:
+        parts.append(f"{jobs} ({seconds:g} s at most)")
     if polls_left > -inf:
-        parts.append(f"open polls ({max(0.0, polls_left):.0f} s at most)")
+        parts.append(f"open polls ({max(0, ceil(polls_left))} s at most)")
     return "waits for " + " and ".join(parts) if parts else "nothing is in hand"

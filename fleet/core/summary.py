@@ -38,6 +38,6 @@ def phrase(counts: Counts) -> str:
     """The same for people: what never happened is left out, but for successes."""
     found = totals(counts)
     if not any(found.values()):
-        return "no job ran"
+        return "no job ended" if counts.received else "no job ran"  # one that was killed may have begun
     said = [f"{found[each.value]} {WORDS[each]}" for each in Outcome if found[each.value] or each is Outcome.SUCCEEDED]
     return "jobs: " + ", ".join(said)

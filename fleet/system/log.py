@@ -74,7 +74,9 @@ TABLE: dict[str, Line] = {
     "helper.failed": _same(WARNING, "the {role} cannot do its part: {why}"),
     "queue.usable": _quiet("queue {queue} answers"),
     "queue.warned": _same(WARNING, "queue {queue}: {why}"),
-    "queue.empty": _same(INFO, "the queue looks empty; the pool ends when it stays so for {seconds:g} s"),
+    "queue.empty": _same(
+        INFO, "the queue looks empty; the pool ends when it stays so for {seconds:g} s and a whole poll"
+    ),
     "queue.sampled": _same(DEBUG, "queue {queue}: about {visible} visible, {in_flight} in flight, {delayed} delayed"),
     "queue.polled": _same(DEBUG, "poll brought {messages} messages after {took:.2f} s · slot {slot}"),
     "queue.late": _same(WARNING, "{why}; trying again for {left:.0f} s"),

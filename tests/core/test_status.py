@@ -123,6 +123,14 @@ def test_slots_that_are_not_wanted_any_more_are_not_shown() -> None:
     assert [each["slot"] for each in shown(story)["dispatchers"]] == [0]
 
 
+def test_a_slot_whose_dispatcher_has_left_for_good_does_not_start() -> None:
+    story = working(2, busy=1)
+    story.stop()
+    story.says(1, Empty(1.0))
+    story.dies(1)
+    assert [each["slot"] for each in shown(story)["dispatchers"]] == [0]
+
+
 def test_deaths_are_counted_by_slot() -> None:
     story = running(2)
     story.dies(1)
@@ -252,6 +260,22 @@ def test_the_first_line_of_a_drain_says_what_it_waits_for() -> None:
     paused.happens(Paused(True))
     paused.says(0, Empty(10.0))
     assert waits(paused) == "nothing is in hand"
+
+
+def test_a_harder_stop_does_not_say_that_it_waits_no_time() -> None:
+    story = working(2, busy=2, exit_timeout=25, drain_timeout=30)
+    said = []
+    for story.now in (0.0, 2.0, 4.0):
+        story.stop()
+        said.append(next(each for each in reversed(story.logged) if each.event == "drain.started").fields["waits"])
+    assert said == ["waits for 2 jobs (30 s at most)", "waits for 2 jobs to stop (--exit-timeout 25 s)", "kills 2 jobs"]
+
+
+def test_what_is_left_of_a_poll_is_not_rounded_to_nothing() -> None:
+    story = running(1)
+    story.now = 9.8
+    story.stop()
+    assert story.logged[-1].fields["waits"] == "waits for open polls (1 s at most)"
 
 
 def test_a_pool_that_ends_when_the_queue_is_empty_says_that_it_waits_for_it() -> None:

@@ -20,7 +20,8 @@ def test_what_happened_is_named_and_counted() -> None:
 def test_what_did_not_happen_is_not() -> None:
     assert phrase(Counts(received=3, succeeded=3)) == "jobs: 3 succeeded"
     assert phrase(Counts(received=3, failed=3)) == "jobs: 0 succeeded, 3 failed"
-    assert phrase(Counts(received=3, released=3)) == "no job ran"
+    assert phrase(Counts()) == "no job ran"
+    assert phrase(Counts(received=3, left=3)) == "no job ended", "a job that was killed ran"
 
 
 @given(st.builds(Counts, **{field.name: st.integers(0, 3) for field in fields(Counts)}))
