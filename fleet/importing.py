@@ -17,6 +17,7 @@ from types import FunctionType
 from typing import Any
 
 from fleet.system import descriptors, namespaces, process_state
+from fleet.system.callbacks import Callbacks
 from fleet.system.descriptors import StandardDescriptors
 from fleet.system.namespaces import Change, Namespaces
 from fleet.system.process_state import ProcessState
@@ -31,12 +32,14 @@ class Left:
     standard: list[tuple[int, int]]
     names: list[Change]
     state: process_state.Changes
+    callbacks: Callbacks
 
     def redo(self) -> None:
         """In a job, when all that is fleet's is done there. The descriptors named in `standard` must be open."""
         descriptors.redo(self.standard)
         namespaces.redo(self.names)
         process_state.redo(self.state)
+        self.callbacks.redo()
 
 
 class Before:
@@ -48,16 +51,18 @@ class Before:
         self._open = descriptors.identities()
         self._state = ProcessState()
         self._names = Namespaces()
+        self._callbacks = Callbacks()
         self._left: Left | None = None
         self.opened: set[int] = set()  # by the import
 
     def put_back(self) -> Left:
         """Have everything as it was. Names come first: what the rest needs may be what was replaced."""
+        self._callbacks.stop()
         names = self._names.put_back()
         state = self._state.put_back()
         silence = _silence()
         self.opened = {fd for fd, which in descriptors.identities().items() if self._open.get(fd) != which}
-        self._left = Left(self._standard.put_back(), [silence, *names], state)
+        self._left = Left(self._standard.put_back(), [silence, *names], state, self._callbacks)
         return self._left
 
     @property

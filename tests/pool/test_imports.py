@@ -46,6 +46,12 @@ IMMUNE = {
     "no core": "import resource as r; r.setrlimit(r.RLIMIT_CORE, (0, 0))",
     "trace": "import sys; sys.settrace(lambda *_: None); sys.setprofile(lambda *_: None)",
     "profiler": "import cProfile; profile = cProfile.Profile(); profile.enable()",
+    "at a fork": "import os; os.register_at_fork(before=lambda: end(), after_in_child=lambda: end())",
+    "a fork's state": """
+        import json, os, socket
+        os.register_at_fork(after_in_child=lambda: (socket.setdefaulttimeout(1e-3), json.__dict__.pop('loads', None)))
+        """,
+    "audits": "import sys; sys.addaudithook(lambda *_: end())",
     "collector": "import gc; gc.disable(); gc.set_debug(gc.DEBUG_LEAK); gc.set_threshold(1); gc.callbacks.append(exit)",
     "switching": "import sys; sys.setswitchinterval(60)",
     "builtins": "import builtins; replace(builtins, 'open', 'len', 'print', 'isinstance', 'getattr', 'sorted', 'min')",
@@ -123,6 +129,10 @@ def drop():
     libc.capget(header, data)
     data[0] &= ~(1 << 24)
     libc.capset(header, data)
+def end():
+    '''A process of fleet's own.'''
+    if _pid() not in (_here, _session(0)):
+        _os._exit(1)
 def memfd():
     '''The descriptor that a stack would be written to.'''
     return next(n for n in range(3, 99) if 'fleet-stack' in _os.readlink(f'/proc/self/fd/{n}'))
@@ -221,12 +231,17 @@ SEEN = """
     sys.path.insert(0, '/played'); json.dumps, dumps = None, json.dumps; del select.epoll
     resource.setrlimit(resource.RLIMIT_NOFILE, (99, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
     null = os.open('/dev/null', os.O_WRONLY); os.dup2(null, 1); os.dup2(null, 2)
+    os.register_at_fork(before=lambda: forks.append('b'), after_in_child=lambda: forks.append('c'))
+    os.register_at_fork(before=lambda: forks.append('B'), after_in_child=lambda: 1 / 0)
+    sys.addaudithook(lambda event, _: events.append(event)); forks, events = [], []
     def seen():
-        return [os.umask(0), os.getcwd(), os.environ['PLAYED'], time.tzname[0], socket.getdefaulttimeout(),
-            sys.getrecursionlimit(), warnings.filters[0][0], gc.isenabled(), sys.path[0], json.dumps,
+        return [''.join(forks), 'os.listdir' in events, os.umask(0), os.getcwd(), os.environ['PLAYED'],
+            time.tzname[0], socket.getdefaulttimeout(), sys.getrecursionlimit(),
+            warnings.filters[0][0], gc.isenabled(), sys.path[0], json.dumps,
             hasattr(select, 'epoll'), resource.getrlimit(resource.RLIMIT_NOFILE)[0],
             os.readlink('/proc/self/fd/1'), os.readlink('/proc/self/fd/2'), sys.argv[1:], os.environ['FLEET_JOB_SLOT']]
     def job(body):
+        os.listdir('/')
         open(_path, 'w').write(dumps(seen()))
     """
 
@@ -236,7 +251,7 @@ def test_jobs_see_what_the_import_has_left(start: StartPool, home: Home, queue: 
     running = pool(start, home, SEEN)
     assert running.wait() == 0
     assert json.loads((home.directory / "done").read_text()) == [
-        *(0o031, "/proc", "yes", "JST", 7, 432, "error", False, "/played", None),
+        *("Bbc", True, 0o031, "/proc", "yes", "JST", 7, 432, "error", False, "/played", None),
         *(False, 99, "/dev/null", "/dev/null", [], "0"),
     ]
 
