@@ -89,19 +89,22 @@ def _is_awaitable(value: object) -> bool:
 
 
 def _run(awaitable: Any) -> Any:
-    """SIGTERM cancels it. A loop that is blocked, or code that catches the cancellation, goes on as a job may."""
+    """SIGTERM cancels it. A loop that is blocked, or code that catches the cancellation, goes on as a job may.
+
+    Only the first one does: a stop of everything may send one before fleet does, and `finally` blocks must not be cut.
+    """
     global _runner
     import asyncio
 
-    told = False
+    told, before = False, signal.getsignal(signal.SIGTERM)
 
     async def main() -> Any:
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
 
         def stop() -> None:
             nonlocal told
-            told = True
-            if task is not None:
+            if not told and task is not None:
+                told = True
                 task.cancel()
 
         loop.add_signal_handler(signal.SIGTERM, stop)
@@ -115,9 +118,18 @@ def _run(awaitable: Any) -> Any:
     try:
         return _runner.run(main())
     except asyncio.CancelledError:
-        if told:
-            raise Stopped from None
-        raise
+        if not told:
+            raise
+        signal.signal(signal.SIGTERM, _ignored)  # the tasks that are left have clean-up too
+        close()
+        raise Stopped from None
+    finally:
+        if before is not None:  # else it is nobody's of Python's
+            signal.signal(signal.SIGTERM, before)
+
+
+def _ignored(_number: int, _frame: object) -> None:
+    """A signal that says nothing new."""
 
 
 def _run_beside(awaitable: Any) -> Any:

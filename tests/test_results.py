@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -148,6 +149,49 @@ def test_sigterm_cancels_and_after_its_clean_up_the_job_ends_by_it() -> None:
     forked.wait_said("cleaned up")
     assert forked.end() == TERM
     assert "error" not in forked.slip.read()
+
+
+@pytest.mark.parametrize("where", ["the job", "a task that is left"])
+def test_a_second_sigterm_does_not_cut_the_clean_up(where: str, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+
+    async def work() -> None:
+        try:
+            say("waiting")
+            await asyncio.sleep(1000)
+        finally:
+            say("cleaning")
+            while not gate.exists():
+                await asyncio.sleep(0.001)
+            say("cleaned up")
+
+    async def job(_body: str) -> None:
+        if where == "the job":
+            await work()
+        task = asyncio.create_task(work())
+        await asyncio.shield(task)
+
+    forked = jobs.fork(job)
+    forked.wait_said("waiting")
+    forked.send(signal.SIGTERM)
+    forked.wait_said("cleaning")
+    forked.send(signal.SIGTERM)
+    gate.touch()
+    forked.wait_said("cleaned up")
+    assert forked.end() == TERM
+
+
+def test_a_handler_that_the_app_has_set_before_is_there_again_after() -> None:
+    def init() -> None:
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(7))
+
+    async def transformer(message: Message) -> str:
+        return message.body
+
+    def job(_body: str) -> None:
+        signal.raise_signal(signal.SIGTERM)
+
+    assert jobs.run(job, job_init=init, transformer=transformer)[0] == Exit(code=7)
 
 
 def test_one_that_catches_the_cancellation_has_succeeded() -> None:
