@@ -189,7 +189,7 @@ class Delivering:
             return None
         self._returned.end()
         what = meant(how, self._bench.slip)
-        if what != how:
+        if what != how and is_done(self._bench.slip):
             self._telling.job_exit_failed(how, self._returned.cut)
         return what
 

@@ -121,6 +121,8 @@ def _status(work: Work, part: Part, error: BaseException | None) -> int:
     if isinstance(error, Unusable):
         _refuse(work, str(error))
     code = job_status.of(error, work.slip)
+    if code and part.has_hook:  # an exit function that calls os._exit(0) does not make a success of it
+        work.slip.write(failed=code)
     if error is not None and code not in (0, RETRY) and not isinstance(error, results.Stopped):
         job_errors.note(work.slip, part.error, error)
     return code

@@ -1,7 +1,8 @@
 """A job whose code has returned while its process is still there: what it waits for, and what it has come to.
 
 It says so on the slip: `waits` and since when; and `done`, when all is done but --job-exit. From then on its
-status is what it has noted, however its process ends: the hook changes nothing.
+status is what it has noted, however its process ends: the hook changes nothing. `failed`: its code has not ended well,
+and no exit function that leaves with 0 changes that.
 """
 
 from math import inf
@@ -62,11 +63,11 @@ def is_done(slip: Slip) -> bool:
 
 def meant(how: Exit, slip: Slip) -> Exit:
     """What the job came to; `how` is how its process ended."""
-    return _noted(slip) or how
+    return _noted(slip) or (_noted(slip, "failed") if how.code == 0 else None) or how
 
 
-def _noted(slip: Slip) -> Exit | None:
-    code = slip.read().get("done")
+def _noted(slip: Slip, name: str = "done") -> Exit | None:
+    code = slip.read().get(name)
     if not isinstance(code, int) or isinstance(code, bool):
         return None
     return Exit(code=code) if code >= 0 else Exit(signal=-code)

@@ -22,6 +22,7 @@ import pytest
 
 from fleet import Reject, Retry
 from fleet.core.exits import Exit
+from fleet.returned import meant
 from tests.support import jobs
 from tests.support.eventually import eventually
 
@@ -69,6 +70,17 @@ WAYS: list[tuple[Callable[[], object], Exit]] = [
 
 def _raise(error: Exception) -> None:
     raise error
+
+
+@pytest.mark.parametrize(("leave", "how"), WAYS)
+def test_what_the_code_came_to_is_noted_before_exit_functions_run(leave: Callable[[], object], how: Exit) -> None:
+    def job(_body: str) -> None:
+        atexit.register(os._exit, 0)
+        leave()
+
+    forked = jobs.fork(job)
+    assert forked.end() == DONE
+    assert meant(DONE, forked.slip) == how
 
 
 @pytest.mark.parametrize(("leave", "how"), WAYS)

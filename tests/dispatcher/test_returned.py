@@ -52,6 +52,14 @@ def test_something_else_to_wait_for_is_news_again(world: World) -> None:
     assert [each["waits"] for each in world.told("job.waits")] == ["thread upload", "its exit functions"]
 
 
+def test_no_exit_function_makes_a_success_of_a_failure(world: World) -> None:
+    writes(world, 2.0, failed=1)
+    world.ends(9.0, GOOD)
+    run(world)
+    assert world.told("job.failed")
+    assert not world.told("message.deleted")
+
+
 @pytest.mark.parametrize("since", [None, "then", True, []])
 def test_rubbish_is_nothing(world: World, since: object) -> None:
     writes(world, 2.0, waits="thread upload", since=since, done="0")
