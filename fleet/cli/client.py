@@ -12,7 +12,12 @@ from fleet.system import processes, rendezvous
 from fleet.system.rendezvous import Place
 
 PATIENCE = 10.0  # seconds for an answer
+GOING = 5.0  # seconds for the end of a pool that hears nobody any more
 LARGEST_PIECE = 65_536
+
+
+class Gone(Failure):
+    """The pool has ended before it could answer."""
 
 
 def found(name: str | None) -> Place:
@@ -33,12 +38,17 @@ def found(name: str | None) -> Place:
 
 
 def ask(place: Place, command: str, **fields: Any) -> dict[str, Any]:
-    """What the pool answers. Raises Failure when it refuses, or does not answer."""
+    """What the pool answers. Raises Failure when it refuses, or does not answer; Gone when it has ended meanwhile.
+
+    A master closes its socket before it ends, and holds its name until then.
+    """
     try:
         found = json.loads(_exchange(place, answer(command=command, **fields)))
     except TimeoutError:
         raise Failure(NO, f"pool {place.name} (pid {place.pid}) does not answer within {PATIENCE:g} s") from None
     except (OSError, ValueError) as error:
+        if await_end(place.pid, GOING):
+            raise Gone(NO, f"pool {place.name} (pid {place.pid}) has just ended") from None
         raise Failure(NO, f"pool {place.name} (pid {place.pid}) cannot be asked: {error or 'no answer'}") from None
     if not isinstance(found, dict) or not found.get("ok"):
         raise Failure(USAGE, f"pool {place.name}: {found.get('error') if isinstance(found, dict) else found}")

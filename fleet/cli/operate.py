@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from fleet.cli.base import Failure, cli, say
-from fleet.cli.client import ask, await_end, found
+from fleet.cli.client import Gone, ask, await_end, found
 from fleet.core.exit_codes import DONE, USAGE
 from fleet.core.progress import waiting
 from fleet.core.requests import AUTO
@@ -57,11 +57,15 @@ def stop(
 ) -> int:
     """Drain a running pool, and wait until it has gone."""
     place = found(name)
-    say(f"{place.name}: {ask(place, 'stop', now=now)['said']}")
-    sys.stdout.flush()
-    if wait:
+    try:
+        say(f"{place.name}: {ask(place, 'stop', now=now)['said']}")
+        sys.stdout.flush()
+        if not wait:
+            return DONE
         _watch(place)
-        say(f"{place.name}: gone")
+    except Gone:  # it was about to
+        pass
+    say(f"{place.name}: gone")
     return DONE
 
 
