@@ -13,12 +13,13 @@ import time
 import weakref
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass
-from types import ModuleType
-from typing import Any
+from types import CodeType, FunctionType, ModuleType
+from typing import Any, NamedTuple
 
 MISSING: Any = object()
 _OWN = __name__.partition(".")[0]
 _MADE_WHEN_ASKED_FOR = ("__annotations__", "__annotations_cache__", "__signature__")
+_put_inside: Callable[[Any, str, Any], None] = FunctionType.__setattr__
 _HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: of the others no attribute can be set
 
 
@@ -71,6 +72,37 @@ class _Space:
                     yield Change(self.names, self.put, self.drop, name, MISSING, theirs)
 
 
+class _Inside(NamedTuple):
+    """What a function is made of: who instruments it may put another code into it, and leave the name alone."""
+
+    function: Any
+    code: CodeType
+    defaults: tuple[Any, ...] | None
+    by_name: dict[str, Any] | None
+
+    def changes(self) -> Iterator[Change]:
+        function = self.function
+        if function.__code__ is not self.code:
+            yield self._change("__code__", self.code, function.__code__)
+        if function.__defaults__ is not self.defaults:
+            yield self._change("__defaults__", self.defaults, function.__defaults__)
+        if function.__kwdefaults__ != self.by_name:
+            yield self._change("__kwdefaults__", self.by_name, function.__kwdefaults__)
+
+    def _change(self, name: str, ours: Any, theirs: Any) -> Change:
+        now = {name: ours}  # as it will be
+
+        def put(what: str, value: Any) -> None:
+            _put_inside(self.function, what, value)
+
+        return Change(now, put, lambda _: None, name, ours, theirs)
+
+
+def _inside(function: Any) -> _Inside:
+    by_name = function.__kwdefaults__
+    return _Inside(function, function.__code__, function.__defaults__, by_name and {**by_name})
+
+
 class Namespaces:
     """All names as they are now. About 33,000 of them, 30 ms and a MiB: forget it when it has done its work."""
 
@@ -84,12 +116,19 @@ class Namespaces:
                 if isinstance(value, type) and id(value) not in seen and _can_be_changed(value):
                     seen.add(id(value))
                     self._spaces.append(_class(value))
+        self._functions = [_inside(each) for each in self._found().values()]
         self._environment = _mapping(os.environ, texts=True)
+
+    def _found(self) -> dict[int, FunctionType]:
+        """Those of modules and classes, once each."""
+        values = (value for space in self._spaces for value in space.before.values())
+        return {id(each): each for each in values if type(each) is FunctionType and not _is_own(each)}
 
     def put_back(self) -> list[Change]:
         """Have everything as it was; returns what was not. The environment comes last: it is under a name, too."""
         found: list[Change] = []
-        for space in self._spaces:
+        spaces: list[_Inside | _Space] = [*self._functions, *self._spaces]  # functions first: what follows may use them
+        for space in spaces:
             for change in [*space.changes()]:
                 change.undo()
                 found += (change,)
@@ -134,6 +173,10 @@ def _can_be_changed(cls: type) -> bool:
     if cls is weakref.finalize:  # its own books; fleet begins new ones for jobs (job_end.py)
         return False
     return bool(cls.__flags__ & _HEAP_TYPE) and cls.__module__.partition(".")[0] != _OWN
+
+
+def _is_own(function: FunctionType) -> bool:
+    return str(function.__module__).partition(".")[0] == _OWN
 
 
 def _is_from_elsewhere(value: object) -> bool:

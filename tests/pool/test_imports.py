@@ -21,6 +21,12 @@ IMMUNE = {
     "socket time-out": "import socket; socket.setdefaulttimeout(0.001)",
     "select": "import select; del select.epoll, select.poll",
     "json": "import json; json.loads = json.dumps = None; json.JSONDecoder.decode = None",
+    "json in place": """
+        import json
+        def refuse(*_, **__): raise ValueError
+        json.loads.__code__ = json.decoder.JSONDecoder.decode.__code__ = refuse.__code__
+        json.dumps.__kwdefaults__['indent'] = 4
+        """,
     "struct": "import struct; struct.pack = struct.unpack = None",
     "recursion": "import sys; sys.setrecursionlimit(60)",
     "umask": "import os; os.umask(0o777)",
