@@ -27,7 +27,11 @@ def _answer_quickly(arguments: list[str]) -> None:
     if arguments[:1] == ["--version"]:
         from fleet.version import VERSION
 
-        sys.stdout.write(f"fleet {VERSION}\n")
+        try:
+            sys.stdout.write(f"fleet {VERSION}\n")
+            sys.stdout.flush()
+        except OSError:  # no place for it: the whole program says so
+            return
         sys.exit(0)
     if arguments[:1] in (["health"], ["check"]):
         from fleet.cli.health import run

@@ -12,7 +12,7 @@ from fleet.cli import config, health, operate, send, serve, simulate, start, sta
 from fleet.cli.base import Failure, cli
 from fleet.core.exit_codes import DONE, FAULT, USAGE
 from fleet.core.plain import one_line
-from fleet.system import host
+from fleet.system import host, log
 from fleet.version import VERSION
 
 COMMANDS = (start, status, operate, send, serve, config, simulate)  # importing them has registered them
@@ -35,10 +35,13 @@ def main() -> NoReturn:
     try:
         code = cli(prog_name="fleet", standalone_mode=False)
     except Failure as failure:
-        host.complain(f"{failure.trace}fleet: {one_line(str(failure))}\n")
+        _complain(str(failure), failure.code, failure.trace)
         code = failure.code
     except typer.TyperException as error:
-        host.complain(_misused(error))
+        if _wants_objects():
+            _complain(error.format_message(), USAGE)
+        else:
+            host.complain(_misused(error))
         code = USAGE
     except (typer.Abort, KeyboardInterrupt):
         code = 128 + signal.SIGINT
@@ -52,6 +55,26 @@ def main() -> NoReturn:
         host.complain(f"fleet: what it has to say has no place: {error.strerror}\n")
         code = FAULT
     sys.exit(code or 0)
+
+
+def _complain(why: str, code: int, trace: str = "") -> None:
+    """Why the command ends: one line; an object where the log is one of objects."""
+    if _wants_objects():
+        if not log.as_json():
+            log.configure("info", "json")
+        log.emit("start.failed", error=why, code=code, traceback=trace)
+    else:
+        host.complain(f"{trace}fleet: {one_line(why)}\n")
+
+
+def _wants_objects() -> bool:
+    """Whether this is a pool whose log is read by a program, also when its other settings were not understood."""
+    words = sys.argv[1:]
+    if log.as_json() or words[:1] != ["start"]:
+        return log.as_json()
+    given = [words[place + 1 : place + 2] for place, word in enumerate(words) if word == "--log-format"]
+    given += [[word.removeprefix("--log-format=")] for word in words if word.startswith("--log-format=")]
+    return ["json"] in given or (not given and os.environ.get("FLEET_LOG_FORMAT") == "json")
 
 
 def _misused(error: typer.TyperException) -> str:

@@ -65,6 +65,7 @@ TABLE: dict[str, Line] = {
     "settings.warned": _same(WARNING, "{why}"),
     "settings.endpoint": _same(INFO, "{file} in this directory says where requests go: {endpoint}"),
     "master.stopped": _same(INFO, "pool {name} stopped after {seconds:.1f} s: {why}; {jobs}"),
+    "start.failed": _same(ERROR, "{error}"),
     "master.failed": _same(ERROR, "a fault of fleet itself, the pool stops: {error} ({where})\n{traceback}"),
     "template.ready": _quiet("the app is imported ({seconds:.2f} s)"),
     "template.warned": _same(WARNING, "the app will not survive a fork well: {why}"),

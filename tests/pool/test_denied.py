@@ -39,10 +39,8 @@ def bounded(launch: Launch, queue: LiveQueue, proxy: FaultProxy, *options: str, 
 
 
 def the_line(pool: Pool) -> str:
-    """What is said beside the log."""
-    pool.wait_log_end()
-    (line,) = pool.noise
-    return line
+    """What is said at the end."""
+    return pool.refusal()
 
 
 # Deletes that are denied

@@ -55,7 +55,7 @@ def test_a_ctrl_c_while_the_program_itself_is_imported(home: Home) -> None:
     (stand_in / "typer.py").write_text("import jobs; jobs.write('importing', ''); jobs.pass_gate('import')\n")
     home.gate("import")  # never opened
     process = subprocess.Popen(
-        [sys.executable, "-m", "fleet", "--version"],
+        [sys.executable, "-m", "fleet", "status"],
         cwd=APPS,
         env=home.environment() | {"PYTHONPATH": f"{stand_in}:{REPOSITORY}:{APPS}"},
         stderr=subprocess.PIPE,

@@ -1,5 +1,6 @@
 """Bad input: an exit status that says which kind, and one line that says what, and what would be right."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -285,3 +286,21 @@ def test_a_profile_that_asks_for_a_code(home: Home, queue: LiveQueue, tmp_path: 
     assert ended.status == USAGE
     assert "needs a code of an MFA device" in ended.error_line
     home.wait_empty()
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "said"),
+    [
+        (("--log-format", "json", "no_such_app:job"), 2, "no queue given"),
+        (("--log-format=json", "-q", "jobs", "--workers", "many", "jobs:job"), 2, "--workers"),
+        (("--log-format", "json", "-q", "jobs"), 2, "APP"),
+        (("--log-format", "json", "-q", "jobs", "--endpoint-url", "http://127.0.0.1:9", "broken:job"), 4, "broken"),
+    ],
+)
+def test_in_a_log_of_objects_the_refusal_is_one_too(home: Home, options: tuple[str, ...], code: int, said: str) -> None:
+    ended = run_fleet(home, "start", *options)
+    assert ended.status == code
+    *_, last = (json.loads(line) for line in ended.errors.splitlines())
+    assert (last["event"], last["level"], last["code"]) == ("start.failed", "error", code)
+    assert said in last["error"]
+    assert bool(last["traceback"]) is (code == 4)

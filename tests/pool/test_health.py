@@ -208,3 +208,10 @@ def test_what_must_be_quick_imports_nothing_big(arguments: tuple[str, ...]) -> N
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = set(ended.stdout.split())
     assert not loaded & {"typer", "rich", "botocore", "loguru", "asyncio", "fleet.settings", "fleet.core.pool"}
+
+
+def test_a_probe_whose_output_has_no_place_answers_all_the_same(home: Home, path: Path) -> None:
+    path.write_text(json.dumps({"timestamp": datetime.now(UTC).isoformat()}))
+    with Path("/dev/full").open("w") as full:
+        asked = [sys.executable, "-m", "fleet", "health", "--health-file", str(path)]
+        assert subprocess.run(asked, stdout=full, env=home.environment(), check=False).returncode == 0

@@ -198,8 +198,7 @@ def test_an_app_is_refused_by_name(start: StartPool, home: Home, name: str) -> N
     before, said = REFUSED[name]
     running = pool(start, home, before, expected=NONE)
     assert running.wait() == 4
-    assert running.noise[-1].startswith("fleet: ")
-    assert said in running.noise[-1], running.noise
+    assert said in running.refusal()
     assert running.output() == ("good bye\n" if "bye" in before else "")
 
 
@@ -208,7 +207,7 @@ def test_an_import_that_leaves_no_process_to_work_in_is_refused_too(start: Start
     """Whatever fails when it is judged: here there is no /proc any more."""
     running = pool(start, home, "import os; os.chroot(os.environ['POOL_TEST_DIR']); os.chdir('/')", expected=NONE)
     assert running.wait() == 4
-    assert "no process that fleet can work in: FileNotFoundError" in running.noise[-1], running.noise
+    assert "no process that fleet can work in: FileNotFoundError" in running.refusal()
     assert "Traceback" not in "\n".join(running.noise)
 
 
@@ -217,7 +216,7 @@ def test_and_where_the_import_is_only_tried(start: StartPool, home: Home, name: 
     """An import that ends the process with 0 is none that has succeeded."""
     running = pool(start, home, REFUSED[name][0], "--no-preload", expected=NONE)
     assert running.wait() == 4
-    assert "import" in running.noise[-1], running.noise
+    assert "import" in running.refusal()
     assert running.output() == ("good bye\n" if "bye" in REFUSED[name][0] else "")
 
 

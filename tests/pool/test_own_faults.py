@@ -54,7 +54,7 @@ def test_no_second_fault_keeps_anybody(launch: Launch, home: Home, queue: LiveQu
     pool.send(signal.SIGUSR1)
     assert pool.wait() == 1
     home.wait_empty()
-    assert any("a fault of fleet itself" in line for line in pool.noise)
+    assert "a fault of fleet itself" in pool.refusal()
 
 
 def test_a_stopped_dispatcher_is_woken_up_for_it(launch: Launch, home: Home, queue: LiveQueue) -> None:

@@ -48,7 +48,7 @@ def test_a_second_pool_of_its_name_is_refused_all_the_same(start: StartPool, hom
     remove(home.directory / "run" / "fleet", what)
     second = start(workers=1, expected=REFUSED)
     assert second.wait() == 2
-    assert any(f"already runs here (pid {first.pid})" in line for line in second.noise)
+    assert f"already runs here (pid {first.pid})" in second.refusal()
 
 
 def test_even_while_the_first_one_is_stopped(start: StartPool, home: Home) -> None:

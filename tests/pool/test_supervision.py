@@ -68,7 +68,7 @@ def test_an_app_that_is_not_imported_in_time_is_the_end(start: StartPool, home: 
     home.gate("import")
     pool = start("--boot-timeout", "1", app="slow:job", expected=TOO_LATE)
     assert pool.wait() == 4
-    (line,) = pool.noise
+    line = pool.refusal()
     assert "--boot-timeout" in line
     assert "fleet has killed it" in line
 

@@ -228,6 +228,12 @@ class Pool:
         shown = [json.dumps(event) for event in self.events_so_far[-lines:]]
         return "\n".join([*shown, *self.noise[-lines:]])
 
+    def refusal(self) -> str:
+        """Why the command ended, once its log has: the one line that says it."""
+        self.wait_log_end()
+        (told,) = self.events("start.failed")
+        return str(told["error"])
+
     def output(self) -> str:
         """Return what has come on standard output."""
         return self._output.read_text()
