@@ -71,7 +71,7 @@ OPTIONS = st.builds(
     policy=st.builds(
         Policy, retry_delay=st.sampled_from([(), (10.0, 60_000.0)]), delete_failed=st.booleans(), direct=st.booleans()
     ),
-)
+).filter(lambda rules: rules.exit_timeout > 0 or not (rules.handler or rules.on_failure))  # that is refused
 LATE_DELETE = 300.0  # seconds: for which a standard queue takes a delete without a lease
 KEPT_FOR = 300.0  # seconds: for which a lease is kept while a delete fails
 DENIED_FOR = 60.0  # seconds: for which a denied delete is asked for
