@@ -16,6 +16,7 @@ from fleet.workbench import Bench, Living
 
 TO_DIE = 1.0  # seconds: what a killed process may take to be gone
 GOOD = (Outcome.SUCCEEDED, Outcome.RETRIED)
+NO_REASON = "it gave no reason"  # as with exit status 65
 MOST_SAID = 500  # characters of a reason that user code gives, and of a dead letter's attribute
 
 
@@ -46,10 +47,11 @@ class Telling:
         memory_ran_out = delivery.exit.signal == signal.SIGKILL and grew(self._oom_before, self._bench.oom.look())
         found = certificate.of(job, delivery, memory_ran_out)
         self._certificate = certificate.phrase(found)
-        reason = self._bench.slip.read().get("reason") if delivery.outcome is Outcome.REJECTED else None
+        rejected = delivery.outcome is Outcome.REJECTED
+        reason = (self._bench.slip.read().get("reason") or NO_REASON) if rejected else ""
         error = {} if delivery.outcome in GOOD else job_errors.told(self._bench.slip, "error")
         limit = {"limit": self._bench.rules.job_timeout} if delivery.outcome is Outcome.TIMED_OUT else {}
-        self.say(f"job.{delivery.outcome.value}", **found, **limit, **error, reason=str(reason or "")[:MOST_SAID])
+        self.say(f"job.{delivery.outcome.value}", **found, **limit, **error, reason=str(reason)[:MOST_SAID])
 
     def job_lingers(self, job: Living) -> None:
         """Once, and not of what only takes its time to die."""

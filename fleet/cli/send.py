@@ -135,7 +135,7 @@ def _read(path: str) -> str:
 def _check(body: str, what: str) -> None:
     """By SQS's rules, which servers beside it may not have. Raises Unsendable."""
     if not body:
-        raise Unsendable(f"{what} is empty; SQS takes no empty messages")
+        raise Unsendable(f"{what} is empty; SQS takes no empty text")
     if found := _FORBIDDEN.search(body):
         if 0xDC80 <= (code := ord(found.group())) <= 0xDCFF:  # how Python passes on a byte that it cannot read
             raise Unsendable(f"{what} is not text: it holds the byte 0x{code - 0xDC00:02x}")

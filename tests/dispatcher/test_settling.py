@@ -294,6 +294,13 @@ def test_a_reason_that_goes_on_and_on_is_cut(world: World) -> None:
     assert len(world.told("job.rejected")[0]["reason"]) == 500
 
 
+def test_a_rejection_without_a_reason_says_so(world: World) -> None:
+    """As an exit status of 65 is one."""
+    world.ends(3.0, REJECT)
+    run(world)
+    assert world.told("job.rejected")[0]["reason"] == "it gave no reason"
+
+
 def test_only_a_rejection_has_a_reason(world: World) -> None:
     world.at(3.0, lambda: world.slip.write(reason="said before it failed"))
     world.ends(3.0, BAD)

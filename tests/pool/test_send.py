@@ -42,7 +42,7 @@ def test_input_that_is_not_text(home: Home, queue: LiveQueue) -> None:
     ("given", "read", "said"),
     [
         ([b"good", b"b\xff"], b"", "message 2 is not text: it holds the byte 0xff"),
-        ([b""], b"", "message 1 is empty; SQS takes no empty messages"),
+        ([b""], b"", "message 1 is empty; SQS takes no empty text"),
         ([b"good", b""], b"", "message 2 is empty"),
         ([b"a\x1bb"], b"", "message 1 holds the character U+001B, which SQS does not take"),
         (["\ufffe".encode()], b"", "message 1 holds the character U+FFFE"),
