@@ -182,7 +182,7 @@ def test_it_is_not_asked_where_there_is_none(start: StartPool, home: Home, queue
     for message_id in (gentle, deaf):
         (ended,) = pool.events("job.timed_out", message_id=message_id)
         assert ended["exit"] == "SIGKILL"
-        assert ended["duration"] >= 2
+        assert ended["duration"] > 1.5, "both time-outs; the first counts from just before the fork"
     lines: list[Line] = home.trace.lines()
     assert not any(is_alive(line.pid) for line in lines)
 
