@@ -50,7 +50,7 @@ def test_one_that_is_listed_is_not_asked(directory: Path) -> None:
             held.accept()
 
 
-@pytest.mark.skipif(os.getuid() != 0, reason="needs another user")
+@pytest.mark.needs("root")
 def test_a_stranger_that_sits_on_the_name_keeps_nobody_out(directory: Path) -> None:
     where = abstract.address(directory, "jobs")
     program = (
