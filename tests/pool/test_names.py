@@ -1,6 +1,8 @@
 """A pool's name is its own as long as its master lives."""
 
+from tests.support.eventually import eventually
 from tests.support.pool import Home, StartPool, run_fleet
+from tests.support.processes import is_alive
 from tests.support.servers import LiveQueue
 
 
@@ -48,9 +50,11 @@ def test_a_name_is_free_again_when_the_master_was_killed(start: StartPool, home:
     queue.send("hold g")
     first = start()
     home.trace.wait("started")
+    dispatchers = [each.pid for each in first.titled("fleet: dispatcher")]
     first.kill_master()
     second = start()
     second.wait_ready(2)
     gate.open()
+    eventually(lambda: not any(map(is_alive, dispatchers)), what="an open poll of theirs would take the next one")
     queue.send("task")
     second.wait_event("message.deleted")
