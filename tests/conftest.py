@@ -1,12 +1,9 @@
 """What all tests share: surroundings, SQS servers, queues on them, a limit on every test's time; that nothing stays."""
 
-import atexit
 import faulthandler
-import shutil
+import os
 import signal
-import tempfile
 from collections.abc import Generator, Iterator
-from pathlib import Path
 from types import FrameType
 
 import pytest
@@ -31,9 +28,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", f"needs(what): of the machine: {', '.join(needs.NEEDS)}; without it a test is skipped"
     )
-    home = tempfile.mkdtemp(prefix="fleet-tests-")
-    atexit.register(shutil.rmtree, home, ignore_errors=True)  # a worker of xdist ends without pytest's own clean-up
-    inherited.put_away(Path(home))
+    inherited.put_away()
     signal.signal(signal.SIGTERM, _interrupt)
 
 
@@ -80,6 +75,12 @@ def pytest_runtest_call() -> Generator[None, object, object]:
 def pytest_runtest_teardown() -> Generator[None, object, object]:
     """Limit the fixtures' end."""
     return (yield from _limited())
+
+
+@pytest.fixture(scope="session", autouse=True)
+def empty_home(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Where the user's own may have a configuration of AWS's."""
+    os.environ["HOME"] = str(tmp_path_factory.mktemp("home"))
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,6 @@ import os
 import resource
 import signal
 import time
-from pathlib import Path
 from types import FrameType
 
 PROGRAMS = ("PATH", "LD_LIBRARY_PATH")
@@ -28,12 +27,11 @@ def for_programs() -> dict[str, str]:
     return {name: os.environ[name] for name in PROGRAMS if name in os.environ}
 
 
-def put_away(home: Path) -> None:
-    """Make this process, and so all that it starts, what it is wherever the tests are run. `home` is an empty one."""
+def put_away() -> None:
+    """Make this process, and so all that it starts, what it is wherever the tests are run; HOME is not set then."""
     for name in list(os.environ):
         if name not in (*PROGRAMS, *RUN) and not name.startswith(RUN_PREFIX):
             del os.environ[name]
-    os.environ["HOME"] = str(home)  # the user's may have a configuration of AWS's
     time.tzset()
     os.umask(0o022)
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))  # many jobs crash

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -27,6 +28,16 @@ CREDENTIALS = {
 }
 
 MAX_RECEIVE_COUNT = 3
+
+MODULE = """
+import os, runpy, signal, sys
+from fleet.system import processes
+parent, module, *sys.argv[1:] = sys.argv[1:]
+if not processes.die_with_parent(int(parent), signal.SIGKILL):
+    sys.exit("nobody is there any more who would use it")
+runpy.run_module(module, run_name="__main__", alter_sys=True)
+"""
+"""Runs a module that ends with its parent, which may be killed before it ends anything: a worker of xdist often is."""
 
 RUNNING: set[int] = set()
 """The pids of the servers whose block has not ended."""
@@ -73,7 +84,7 @@ def environment(directory: Path, **more: str) -> dict[str, str]:
 def ministack(directory: Path, port: int | None = None) -> Iterator[Server]:
     """Run ministack, its files in `directory`, until the block ends."""
     port = port or free_port()
-    command = [sys.executable, "-m", "ministack"]
+    command = ["ministack"]
     settings = {
         "BIND_HOST": "127.0.0.1",
         "GATEWAY_PORT": str(port),
@@ -88,7 +99,7 @@ def ministack(directory: Path, port: int | None = None) -> Iterator[Server]:
 def moto(directory: Path) -> Iterator[Server]:
     """Run moto's server, its files in `directory`, until the block ends."""
     port = free_port()
-    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    command = ["moto.server", "-H", "127.0.0.1", "-p", str(port)]
     with _running(command, environment(directory), directory, port) as server:
         yield server
 
@@ -96,7 +107,8 @@ def moto(directory: Path) -> Iterator[Server]:
 @contextlib.contextmanager
 def _running(command: list[str], env: dict[str, str], directory: Path, port: int) -> Iterator[Server]:
     with (directory / "server.log").open("wb") as log:
-        process = subprocess.Popen(command, env=env, cwd=directory, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+        program = [sys.executable, "-c", MODULE, str(os.getpid()), *command]
+        process = subprocess.Popen(program, env=env, cwd=directory, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
     RUNNING.add(process.pid)
     client = connect(f"http://127.0.0.1:{port}")
     try:
