@@ -3,7 +3,7 @@
 Told by the files "hold-import" and "hold-birth".
 """
 
-import os
+import posix
 
 from jobs import SHARED, job, pass_gate, write
 
@@ -24,7 +24,9 @@ def after_a_fork() -> None:
         wait("birth")
 
 
-os.register_at_fork(after_in_child=after_a_fork)
+posix.register_at_fork(  # not os: what that is given at an import acts in jobs only
+    after_in_child=after_a_fork
+)
 wait("import")
 
 __all__ = ["job"]

@@ -1,6 +1,7 @@
 """An app whose import leaves a hook that hangs the first dispatcher that forks a job: a hang that no job can heal."""
 
 import os
+import posix
 from pathlib import Path
 
 from jobs import SHARED, job, pass_gate, write
@@ -22,6 +23,8 @@ def _is_dispatcher() -> bool:
     return Path("/proc/self/cmdline").read_text().startswith("fleet: dispatcher")
 
 
-os.register_at_fork(after_in_parent=hang_once)
+posix.register_at_fork(  # not os: what that is given at an import acts in jobs only
+    after_in_parent=hang_once
+)
 
 __all__ = ["job"]

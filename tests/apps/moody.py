@@ -1,6 +1,6 @@
 """An app whose import, or whose template's forks, go wrong when the file "mood" says so."""
 
-import os
+import posix
 
 from jobs import SHARED, job, pass_gate, write
 
@@ -32,6 +32,8 @@ match mood():
     case "hang":
         hang()
 
-os.register_at_fork(after_in_child=after_a_fork)
+posix.register_at_fork(  # not os: what that is given at an import acts in jobs only
+    after_in_child=after_a_fork
+)
 
 __all__ = ["job"]

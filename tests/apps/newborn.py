@@ -1,6 +1,7 @@
 """An app whose jobs wait at a chosen step of their birth: a stop that comes then must not be lost."""
 
 import os
+import posix
 from collections.abc import Callable
 from typing import Any
 
@@ -28,6 +29,8 @@ def _in_each_fork() -> None:
 
 
 setsid = os.setsid
-os.register_at_fork(after_in_child=_in_each_fork)
+posix.register_at_fork(  # not os: what that is given at an import acts in jobs only
+    after_in_child=_in_each_fork
+)
 processes.default_group_signals = _waits_before("handlers", processes.default_group_signals)
 processes.unblock_signals = _waits_before("signals", processes.unblock_signals)
