@@ -307,9 +307,7 @@ class Delivering:
                     running.kill()
                 if exit_ := self._gone(running, ()):  # it had finished before
                     return on.Exited(now(), exit_)
-                if running.ended or is_done(
-                    self._bench.slip
-                ):  # the same, but something of it lingers: its end comes with that
+                if running.ended or is_done(self._bench.slip):  # the same, but something of it is still there
                     return None
                 self._telling.say("job.stopping", job_pid=running.pid, why=self._delivery.stop)
                 return on.Frozen(now())

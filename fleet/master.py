@@ -18,6 +18,7 @@ from fleet.control import Control
 from fleet.core import books, events, pool, requests
 from fleet.core.books import Config, End, Level, Phase
 from fleet.core.events import Effect, Event
+from fleet.core.exit_codes import FAULT
 from fleet.core.messages import Plan
 from fleet.core.reconcile import wakes_at
 from fleet.core.requests import Request
@@ -52,10 +53,8 @@ class Master:
     ) -> None:
         self._judged = now()
         self._pool = books.new(config)
-        ignored = (
-            {signal.SIGHUP} if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else set()
-        )  # nohup(1) has done so
-        self._wakeup = Wakeup(number for number in CAUGHT if number not in ignored)
+        hears_hup = signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN  # nohup(1) ignores it
+        self._wakeup = Wakeup(number for number in CAUGHT if hears_hup or number is not signal.SIGHUP)
         stacks.keep()
         self._poll = select.poll()
         self._poll.register(self._wakeup.fileno(), select.POLLIN)
@@ -94,7 +93,7 @@ class Master:
             attempted(self._control.close)
             attempted(self._children.dismiss_helpers)
         self._health.tell(self._pool, last=True)
-        end = self._pool.end or End(1, "the pool ended without a reason")
+        end = self._pool.end or End(FAULT, "the pool ended without a reason")
         self._display.ended(self._pool, end, self._children.dead_letters)
         return end, self._children.trace
 

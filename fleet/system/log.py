@@ -185,7 +185,6 @@ _as_json = False
 _before = ""
 _outlet: Outlet | None = None
 _fd = 2
-_fd = 2
 _lost = 0  # lines, since the log has had no room
 _repeats = Repeats()
 _relay: Callable[[str, Fields], bool] | None = None
@@ -207,7 +206,8 @@ def as_json() -> bool:
 
 def begin(fd: int | None = None) -> None:
     """In a fork child, before it writes: what its parent has lost is its parent's to tell. `fd`: if not the same."""
-    global _outlet, _lost, _repeats
+    global _outlet, _lost, _repeats, _relay
+    _relay = None  # it goes through the parent's channel
     if _outlet is not None:
         _outlet, _lost, _repeats = Outlet(_fd if fd is None else fd), 0, Repeats()
 
