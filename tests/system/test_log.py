@@ -15,7 +15,7 @@ from fleet.system import log
 @pytest.fixture(autouse=True)
 def unconfigured(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a test configures ends with it."""
-    for name in ("_threshold", "_as_json", "_before", "_outlet", "_lost", "_repeats"):
+    for name in ("_threshold", "_as_json", "_before", "_outlet", "_lost", "_repeats", "_relay"):
         monkeypatch.setattr(log, name, getattr(log, name))
 
 
@@ -113,3 +113,22 @@ def test_no_process_of_a_pool_imports_it(module: str) -> None:
     assert (
         subprocess.run([sys.executable, "-c", text], cwd=directory, env=dict(os.environ), check=False).returncode == 0
     )
+
+
+def test_a_forked_child_tells_what_it_has_to_itself(capfd: pytest.CaptureFixture[str]) -> None:
+    """Its parent's way to somebody who tells it is not its own."""
+    taken: list[str] = []
+    log.configure("info", "text")
+
+    def take(event: str, _: object) -> bool:
+        taken.append(event)
+        return True
+
+    log.relay(take)
+    trouble = {"settlement": "deleted", "error": "503", "slot": 0, "message_id": "m", "attempt": 1}
+    log.emit("message.unsettled", **trouble)
+    assert (taken, capfd.readouterr().err) == (["message.unsettled"], "")
+    log.begin()
+    log.emit("message.unsettled", **trouble)
+    assert taken == ["message.unsettled"]
+    assert "message not deleted yet: 503" in capfd.readouterr().err
