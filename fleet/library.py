@@ -112,7 +112,8 @@ class Dispatcher:
         self._queue, self._name = queue, worker_process_name
         self._queue_name = str(getattr(queue, "name", type(queue).__name__))
         self._wait_time, self._drain_timeout = wait_time, drain_timeout
-        self._longest_stop = max(drain_timeout, exit_timeout) + 2 * exit_timeout + SETTLE_ALLOWANCE
+        tries = 2 if on_failure is None else 3  # of what may run when the job is over
+        self._longest_stop = max(drain_timeout, exit_timeout) + tries * exit_timeout + SETTLE_ALLOWANCE
         fifo = self._queue_name.endswith(".fifo")
         self._rules = Rules(
             visibility=visibility_timeout,
