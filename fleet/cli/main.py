@@ -21,7 +21,7 @@ HELP_ORDER = ("start", "status", "scale", "pause", "resume", "stop", "send", "lo
 
 @cli.command(name="health", add_help_option=False, context_settings={"ignore_unknown_options": True})
 def _health(arguments: Annotated[list[str] | None, typer.Argument()] = None) -> int:
-    """Tell whether a pool lives, by its health file: a container's liveness probe."""
+    """Tell whether a pool lives: a container's liveness probe."""
     return health.run(arguments or [])  # __main__.py has seen to it before typer was imported; this is for the help
 
 

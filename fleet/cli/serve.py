@@ -16,7 +16,10 @@ from fleet.system.local import LocalError, LocalServer, LocalServerFailed, use
 @cli.command(name="local")
 @with_options("local_port", "log_level", "log_format")
 def local_server(**given: Any) -> int:
-    """Run the embedded SQS server until Ctrl-C; it stays a while longer if a pool still uses it."""
+    """Run the embedded SQS server until Ctrl-C.
+
+    It stays a while longer if a pool still uses it.
+    """
     chosen = load_aloud(given).settings
     waited_for = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT}
     signal.pthread_sigmask(signal.SIG_BLOCK, waited_for)

@@ -51,7 +51,7 @@ def simulate(
     png: Annotated[Path | None, typer.Option(help="Draw one trace as a picture (extra fleet-sqs[plot]).")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One object a line.")] = False,
 ) -> int:
-    """Try the sizing rule on a trace of arrivals, without processes or a queue."""
+    """Try the sizing rule on a trace of arrivals."""
     if not min_workers <= workers <= max_workers:
         raise Failure(USAGE, f"--workers {workers} must lie between {min_workers} and {max_workers}")
     _check_finite(job_seconds=job_seconds, job_variation=job_variation, rate=rate, target_wait=target_wait)

@@ -163,3 +163,10 @@ def test_pools_are_addressed_by_their_names(start: StartPool, home: Home) -> Non
     told = run_fleet(home, "status", "three")
     assert told.status == 1
     assert "one, two" in told.error_line
+
+
+def test_the_list_of_commands_fits_a_terminal(home: Home) -> None:
+    """No summary is cut."""
+    listed = run_fleet(home, "--help", env=home.environment(COLUMNS="80")).output
+    assert "..." not in listed.partition("Commands:")[2]
+    assert max(map(len, listed.splitlines())) <= 80
