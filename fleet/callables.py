@@ -7,6 +7,8 @@ from typing import Any
 
 _HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: a class that was made by a class statement
 
+NO_SELF = "invalid method signature"  # CPython's word for a method without any parameter
+
 Given = tuple[tuple[object, ...], dict[str, object]]
 
 
@@ -36,8 +38,8 @@ def misfit(call: Callable[..., Any], ways: Sequence[Given]) -> str | None:
         return None
     try:
         signature = inspect.signature(call, follow_wrapped=False)
-    except Exception:  # noqa: BLE001 - none to be had; it may be made by the app's own code
-        return None
+    except Exception as error:  # noqa: BLE001 - none to be had; it may be made by the app's own code
+        return "it takes no argument, not even self" if str(error) == NO_SELF else None
     why = ""
     for args, named in ways:
         try:

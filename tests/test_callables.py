@@ -66,6 +66,9 @@ class Works:
     def plain(self, body: object) -> object:
         return body
 
+    def without_self() -> None:  # type: ignore[misc]
+        """Forgotten."""
+
     @staticmethod
     def static(body: object) -> Iterator[object]:
         yield body
@@ -73,6 +76,9 @@ class Works:
     @classmethod
     def of_class(cls, body: object) -> object:
         return body
+
+
+WITHOUT_SELF: Callable[..., Any] = vars(Works)["without_self"].__get__(Works())
 
 
 def wraps(call: Callable[..., Any]) -> Callable[..., Any]:
@@ -130,7 +136,17 @@ def test_no_generators(call: Callable[..., Any]) -> None:
 
 @pytest.mark.parametrize(
     "call",
-    [nothing, two, named, Works.method, functools.partial(plain, 1), functools.partial(two, 1, 2), lambda: None],
+    [
+        nothing,
+        two,
+        named,
+        Works.method,
+        WITHOUT_SELF,
+        functools.partial(WITHOUT_SELF),
+        functools.partial(plain, 1),
+        functools.partial(two, 1, 2),
+        lambda: None,
+    ],
 )
 def test_what_cannot_be_called_with_one_argument(call: Callable[..., Any]) -> None:
     assert callables.misfit(call, ONE)
