@@ -119,7 +119,7 @@ def hopeless(pool: Pool, now: float) -> Step:
     for refusal in (pool.denial, pool.refused):
         if refusal is not None and now >= refusal.since + GIVE_UP:
             why = f"{refusal.why} (for {GIVE_UP:g} s)"
-            return stop(pool, Level.DRAIN, End(QUEUE_UNUSABLE, why), now)
+            return stop(pool, Level.DRAIN, End(QUEUE_UNUSABLE, why), now, pool.config.own_drain)
     return pool, ()
 
 
