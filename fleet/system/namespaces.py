@@ -3,10 +3,11 @@
 An import may replace or delete what everybody looks up by name (`json.loads`, `time.time`, `select.epoll`, a builtin,
 a method of `http.client`), on purpose or by instrumenting it. The processes of fleet are to have the original.
 
-What an import adds to a module is left alone. Of fleet's own modules only what they have from elsewhere
-is remembered: who replaces a function of fleet's means it.
+Of instances only the two that json works with are looked into. What an import adds to a module is left alone. Of
+fleet's own modules only what they have from elsewhere is remembered: who replaces a function of fleet's means it.
 """
 
+import json
 import os
 import sys
 import time
@@ -19,6 +20,7 @@ from typing import Any, NamedTuple
 MISSING: Any = object()
 _OWN = __name__.partition(".")[0]
 _MADE_WHEN_ASKED_FOR = ("__annotations__", "__annotations_cache__", "__signature__")
+_USED_BY_JSON = ("_default_encoder", "_default_decoder")
 _put_inside: Callable[[Any, str, Any], None] = FunctionType.__setattr__
 _HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: of the others no attribute can be set
 
@@ -116,8 +118,9 @@ class Namespaces:
                 if isinstance(value, type) and id(value) not in seen and _can_be_changed(value):
                     seen.add(id(value))
                     self._spaces.append(_class(value))
+        self._spaces += [_mapping(vars(vars(json)[name]), additions=True) for name in _USED_BY_JSON]
         self._functions = [_inside(each) for each in self._found().values()]
-        self._environment = _mapping(os.environ, texts=True)
+        self._environment = _mapping(os.environ, texts=True, additions=True)
 
     def _found(self) -> dict[int, FunctionType]:
         """Those of modules and classes, once each."""
@@ -147,8 +150,8 @@ def redo(changes: list[Change]) -> None:
             time.tzset()
 
 
-def _mapping(names: MutableMapping[str, Any], *, texts: bool = False) -> _Space:
-    return _Space(names, dict(names), names.__setitem__, names.__delitem__, texts, additions=texts)
+def _mapping(names: MutableMapping[str, Any], *, texts: bool = False, additions: bool = False) -> _Space:
+    return _Space(names, dict(names), names.__setitem__, names.__delitem__, texts, additions)
 
 
 def _module(module: ModuleType) -> _Space:

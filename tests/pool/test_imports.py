@@ -27,6 +27,10 @@ IMMUNE = {
         json.loads.__code__ = json.decoder.JSONDecoder.decode.__code__ = refuse.__code__
         json.dumps.__kwdefaults__['indent'] = 4
         """,
+    "json's own objects": """
+        import json
+        json._default_encoder.item_separator, json._default_decoder.parse_float = ';', None
+        """,
     "struct": "import struct; struct.pack = struct.unpack = None",
     "recursion": "import sys; sys.setrecursionlimit(60)",
     "umask": "import os; os.umask(0o777)",
