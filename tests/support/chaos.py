@@ -39,8 +39,10 @@ WORK = (
 HARMLESS = ("USR1", "USR2", "ALRM", "WINCH", "CONT", "CHLD", "PIPE", "TTIN", "TTOU", "HUP")
 ACTIONS = ("ReceiveMessage", "DeleteMessage", "ChangeMessageVisibility", "GetQueueAttributes")
 # How a pool may end: drained; killed by its third signal; unable to keep its dispatchers alive; its template killed
-# before it ever came up; unable to find the queue; or by what was sent to it, before it had handlers or for good.
-ENDS = {0, 3, 4, 5, 7, -signal.SIGKILL}
+# before it ever came up; unable to find the queue; drained while the queue's answers to deletes did not arrive (the
+# ledger must tell of them); or by what was sent to it, before it had handlers or for good.
+UNCONFIRMED = 8
+ENDS = {0, 3, 4, 5, 7, UNCONFIRMED, -signal.SIGKILL}
 EARLY_ENDS = {130, *(-signal.Signals[f"SIG{name}"] for name in ("TERM", "INT", "QUIT", "HUP", "USR1", "USR2", "ALRM"))}
 PACKAGE = Path(fleet.__file__).resolve().parent
 FAULTS = ("dispatcher.failed", "master.failed")
@@ -352,7 +354,9 @@ class Chaos:
                 self._wrong(f"pool {self._pools}: a traceback of fleet's: {line}")
         if told := pool.events("drain.finished"):
             self._balance(told[-1])
-        elif code in (0, 3, 7):
+            if code == UNCONFIRMED and not told[-1]["left"]:
+                self._wrong(f"pool {self._pools} ended with status {code} and left nothing: {told[-1]}")
+        elif code in (0, 3, 7, UNCONFIRMED):
             self._wrong(f"pool {self._pools} ended with status {code} and told no ledger:\n{pool.log()}")
 
     def _balance(self, ledger: Event) -> None:
