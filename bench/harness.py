@@ -94,7 +94,11 @@ class Tree:
         self.log = directory / "log"
         self.stamps = directory / "stamps"
         environment = {
-            **{name: value for name, value in os.environ.items() if not name.startswith(("FLEET_", "AWS_"))},
+            **{
+                name: value
+                for name, value in os.environ.items()
+                if not name.startswith(("FLEET_", "AWS_"))
+            },
             "AWS_ACCESS_KEY_ID": "bench",
             "AWS_SECRET_ACCESS_KEY": "bench",
             "AWS_DEFAULT_REGION": "us-east-1",
@@ -104,14 +108,22 @@ class Tree:
         }
         command = [sys.executable, "-m", *arguments]
         with self.log.open("wb") as log:
-            self.process = subprocess.Popen(command, cwd=directory, env=environment, stdout=log, stderr=log)
+            self.process = subprocess.Popen(
+                command, cwd=directory, env=environment, stdout=log, stderr=log
+            )
         self.pid = self.process.pid
 
     def events(self, name: str) -> list[dict[str, Any]]:
         """The events of that name so far, of a pool with a JSON log; their time in seconds since the epoch."""
         lines = self.log.read_text().split("\n")[:-1]
-        events = [json.loads(line) for line in lines if f'"{name}"' in line and line.startswith("{")]
-        return [{**e, "time": datetime.fromisoformat(e["time"]).timestamp()} for e in events if e["event"] == name]
+        events = [
+            json.loads(line) for line in lines if f'"{name}"' in line and line.startswith("{")
+        ]
+        return [
+            {**e, "time": datetime.fromisoformat(e["time"]).timestamp()}
+            for e in events
+            if e["event"] == name
+        ]
 
     def await_events(self, name: str, count: int) -> list[dict[str, Any]]:
         """At least so many events of that name, in the order of their times."""
@@ -140,7 +152,9 @@ class Tree:
         _, status, usage = os.wait4(self.pid, 0)
         self.process.returncode = os.waitstatus_to_exitcode(status)
         if status:
-            raise BenchError(f"it ended with status {self.process.returncode}: {self.log.read_text()[-2000:]}")
+            raise BenchError(
+                f"it ended with status {self.process.returncode}: {self.log.read_text()[-2000:]}"
+            )
         return Cost(usage.ru_utime + usage.ru_stime, usage.ru_minflt)
 
 
@@ -162,7 +176,9 @@ def fleet(endpoint: Endpoint, workers: int, app: str = "noop", *options: str) ->
 
 
 @contextmanager
-def floor(endpoint: Endpoint, workers: int, app: str = "noop", kind: str = "boto3-fork") -> Iterator[Tree]:
+def floor(
+    endpoint: Endpoint, workers: int, app: str = "noop", kind: str = "boto3-fork"
+) -> Iterator[Tree]:
     """The bare loops, from an empty queue on until each has its poll open."""
     where = ["--endpoint-url", endpoint.url, "--workers", str(workers)]
     with _tree(endpoint, ["bench.floors", kind, *where, "--app", app], workers) as tree:
@@ -172,7 +188,9 @@ def floor(endpoint: Endpoint, workers: int, app: str = "noop", kind: str = "boto
 @contextmanager
 def forks(endpoint: Endpoint, workers: int, count: int) -> Iterator[Tree]:
     """So many bare forks in all, without a queue."""
-    with _tree(endpoint, ["bench.floors", "fork", "--workers", str(workers), "--count", str(count)], 0) as tree:
+    with _tree(
+        endpoint, ["bench.floors", "fork", "--workers", str(workers), "--count", str(count)], 0
+    ) as tree:
         yield tree
 
 
@@ -182,9 +200,16 @@ def _tree(endpoint: Endpoint, command: Sequence[str], polls: int) -> Iterator[Tr
     with TemporaryDirectory(prefix="fleet-bench-") as directory:
         tree = Tree(command, Path(directory))
         try:
-            await_true(lambda: endpoint.call("GET", "/stats")["open_polls"] >= polls or tree.process.poll(), "a poll")
+            await_true(
+                lambda: (
+                    endpoint.call("GET", "/stats")["open_polls"] >= polls or tree.process.poll()
+                ),
+                "a poll",
+            )
             if tree.process.returncode is not None:
-                raise BenchError(f"`{' '.join(command)}` ended at its start: {tree.log.read_text()[-2000:]}")
+                raise BenchError(
+                    f"`{' '.join(command)}` ended at its start: {tree.log.read_text()[-2000:]}"
+                )
             yield tree
         finally:
             if tree.process.returncode is None:
@@ -214,9 +239,14 @@ class Activity:
 
 def activity(pid: int, *, whole_tree: bool) -> Activity:
     """Of a process, or of it and all its descendants that live now. /proc/PID/stat counts hundredths; schedstat ns."""
-    pids = [pid, *(child.pid for child in psutil.Process(pid).children(recursive=True))] if whole_tree else [pid]
+    pids = (
+        [pid, *(child.pid for child in psutil.Process(pid).children(recursive=True))]
+        if whole_tree
+        else [pid]
+    )
     cpu = sum(int(Path(f"/proc/{each}/schedstat").read_text().split()[0]) for each in pids)
     statuses = [Path(f"/proc/{each}/status").read_text() for each in pids]
     return Activity(
-        cpu / 1e9, sum(int(status.split("\nvoluntary_ctxt_switches:")[1].split()[0]) for status in statuses)
+        cpu / 1e9,
+        sum(int(status.split("\nvoluntary_ctxt_switches:")[1].split()[0]) for status in statuses),
     )

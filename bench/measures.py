@@ -50,7 +50,11 @@ class Figure:
     @property
     def ratios(self) -> list[float]:
         """Round by round: what else the host did in a round met both sides."""
-        return [ours / theirs for ours, theirs in zip(self.values, self.floor, strict=True)] if self.comparable else []
+        return (
+            [ours / theirs for ours, theirs in zip(self.values, self.floor, strict=True)]
+            if self.comparable
+            else []
+        )
 
     @property
     def comparable(self) -> bool:
@@ -91,7 +95,12 @@ def cpu(endpoint: Endpoint) -> list[Figure]:
         calls = jobs_alone([(floor, other, "noop", "boto3")])[0]
     figures = [
         Figure(
-            "CPU per no-op job, 8 workers", "ms", _column("cpu", pool), _column("cpu", loop), bar=1.3, bar_of_ratio=True
+            "CPU per no-op job, 8 workers",
+            "ms",
+            _column("cpu", pool),
+            _column("cpu", loop),
+            bar=1.3,
+            bar_of_ratio=True,
         ),
         Figure("page faults per no-op job", "", _column("faults", pool), _column("faults", loop)),
         Figure("jobs per second, 8 workers", "/s", _column("rate", pool), _column("rate", loop)),
@@ -112,13 +121,19 @@ def jobs_alone(sides: Sequence[Side]) -> list[dict[str, float]]:
     few, many = _in_turn(sides, FEW), _in_turn(sides, MANY)
     jobs = (MANY - FEW) * BLOCK
     costs = [(long.cost - short.cost, long.rate) for short, long in zip(few, many, strict=True)]
-    return [{"cpu": cost.cpu * 1000 / jobs, "faults": cost.faults / jobs, "rate": rate} for cost, rate in costs]
+    return [
+        {"cpu": cost.cpu * 1000 / jobs, "faults": cost.faults / jobs, "rate": rate}
+        for cost, rate in costs
+    ]
 
 
 def _in_turn(sides: Sequence[Side], blocks: int) -> list[Run]:
     """Run all sides at once, each working through so many blocks of messages while the others idle."""
     with ExitStack() as stack:
-        trees = [stack.enter_context(start(endpoint, 8, *arguments)) for start, endpoint, *arguments in sides]
+        trees = [
+            stack.enter_context(start(endpoint, 8, *arguments))
+            for start, endpoint, *arguments in sides
+        ]
         for block in range(1, blocks + 1):
             for _, endpoint, *_ in sides:
                 endpoint.fill(BLOCK)
@@ -133,7 +148,9 @@ def _in_turn(sides: Sequence[Side], blocks: int) -> list[Run]:
 def _rate(messages: Sequence[Mapping[str, int]]) -> float:
     """Jobs per second while there were any; the median of the blocks."""
     blocks = [messages[at : at + BLOCK] for at in range(0, len(messages), BLOCK)]
-    took = [max(m["deleted"] for m in block) - min(m["received"] for m in block) for block in blocks]
+    took = [
+        max(m["deleted"] for m in block) - min(m["received"] for m in block) for block in blocks
+    ]
     return BLOCK * 1e9 / statistics.median(took)
 
 
@@ -159,9 +176,17 @@ def latency(endpoint: Endpoint) -> list[Figure]:
             tree.end(endpoint, signal.SIGTERM if start is fleet else None)
     return [
         Figure(
-            "send to start, idle, median", "ms", [statistics.median(times[fleet])], [statistics.median(times[floor])]
+            "send to start, idle, median",
+            "ms",
+            [statistics.median(times[fleet])],
+            [statistics.median(times[floor])],
         ),
-        Figure("send to start, idle, p95", "ms", [percentile(times[fleet], 0.95)], [percentile(times[floor], 0.95)]),
+        Figure(
+            "send to start, idle, p95",
+            "ms",
+            [percentile(times[fleet], 0.95)],
+            [percentile(times[floor], 0.95)],
+        ),
     ]
 
 
@@ -184,7 +209,9 @@ def start(endpoint: Endpoint) -> list[Figure]:
             job.append(_median_of(tree, "job"))
             bare.append(_median_of(tree, "bare"))
             tree.end(endpoint, signal.SIGTERM)
-    return [Figure("fork to the job's first line, median", "ms", job, bare, bar=1.5, bar_of_ratio=True)]
+    return [
+        Figure("fork to the job's first line, median", "ms", job, bare, bar=1.5, bar_of_ratio=True)
+    ]
 
 
 def _median_of(tree: Tree, kind: str) -> float:
@@ -213,7 +240,9 @@ def exit_to_delete(endpoint: Endpoint) -> list[Figure]:
         for which, share in (("median", 0.5), ("p99", 0.99)):
             ours, theirs = ([percentile(times[start], share)] for start in (fleet, floor))
             limit = bar if which == "median" else None
-            figures.append(Figure(f"job's end to delete, {name}, {which}", "ms", ours, theirs, bar=limit))
+            figures.append(
+                Figure(f"job's end to delete, {name}, {which}", "ms", ours, theirs, bar=limit)
+            )
     return figures
 
 
@@ -251,17 +280,42 @@ def idle(endpoint: Endpoint) -> list[Figure]:
             time.sleep(20.0)
             master, whole = (activity(tree.pid, whole_tree=w) - before[w] for w in (False, True))
             took = time.monotonic() - began
-            calls = {name: (n - before_calls.get(name, 0)) * 60 / took for name, n in _requests(endpoint).items()}
+            calls = {
+                name: (n - before_calls.get(name, 0)) * 60 / took
+                for name, n in _requests(endpoint).items()
+            }
             tree.end(endpoint, signal.SIGTERM)
         name = _workers(workers)
         if workers > 1:
-            figures.append(Figure(f"idle master's share of a core, {name}", "%", [master.cpu / took * 100], bar=0.2))
-            figures.append(Figure(f"idle master's wake-ups per minute, {name}", "", [master.wakeups * 60 / took]))
-            figures.append(Figure(f"idle tree's share of a core, {name}", "%", [whole.cpu / took * 100]))
+            figures.append(
+                Figure(
+                    f"idle master's share of a core, {name}",
+                    "%",
+                    [master.cpu / took * 100],
+                    bar=0.2,
+                )
+            )
+            figures.append(
+                Figure(
+                    f"idle master's wake-ups per minute, {name}", "", [master.wakeups * 60 / took]
+                )
+            )
+            figures.append(
+                Figure(f"idle tree's share of a core, {name}", "%", [whole.cpu / took * 100])
+            )
         figures.append(
-            Figure(f"idle receive calls per minute, {name}", "", [calls["ReceiveMessage"]], [workers * 60 / WAIT_TIME])
+            Figure(
+                f"idle receive calls per minute, {name}",
+                "",
+                [calls["ReceiveMessage"]],
+                [workers * 60 / WAIT_TIME],
+            )
         )
-        figures.append(Figure(f"idle depth samples per minute, {name}", "", [calls.get("GetQueueAttributes", 0.0)]))
+        figures.append(
+            Figure(
+                f"idle depth samples per minute, {name}", "", [calls.get("GetQueueAttributes", 0.0)]
+            )
+        )
     return figures
 
 
@@ -300,7 +354,9 @@ def _respawn(tree: Tree, event: dict[str, int]) -> float:
 
 def clients(endpoint: Endpoint) -> list[Figure]:
     """CPU per job that makes a boto3 client, beside one that finds it made at import; `cpu` says how. 2 workers."""
-    apps = {"noop": "apps:noop"} | {name: f"clients:{name}" for name in ("made", "made_again", "unused")}
+    apps = {"noop": "apps:noop"} | {
+        name: f"clients:{name}" for name in ("made", "made_again", "unused")
+    }
     jobs: dict[str, list[float]] = {name: [] for name in apps}
     for _ in range(ROUNDS):
         for name, app in apps.items():
@@ -308,7 +364,9 @@ def clients(endpoint: Endpoint) -> list[Figure]:
             jobs[name].append((many - few).cpu * 1000 / (BLOCK // 4 - BLOCK // 20))
     return [
         Figure("CPU per job, a client made in it", "ms", jobs["made"], jobs["noop"]),
-        Figure("CPU per job, the same of the import's session", "ms", jobs["made_again"], jobs["noop"]),
+        Figure(
+            "CPU per job, the same of the import's session", "ms", jobs["made_again"], jobs["noop"]
+        ),
         Figure("CPU per job, a client made at import, unused", "ms", jobs["unused"], jobs["noop"]),
     ]
 

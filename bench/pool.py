@@ -11,7 +11,17 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 
-from bench.harness import ROOT, WAIT_TIME, BenchError, Endpoint, Tree, activity, await_true, fleet, floor
+from bench.harness import (
+    ROOT,
+    WAIT_TIME,
+    BenchError,
+    Endpoint,
+    Tree,
+    activity,
+    await_true,
+    fleet,
+    floor,
+)
 from bench.measures import ROUNDS, Figure
 
 JSON_LOG = ("--log-format", "json")
@@ -31,9 +41,18 @@ def respawn(endpoint: Endpoint) -> list[Figure]:
                 known = len(tree.events("dispatcher.ready"))
                 killed = time.time()
                 os.kill(event["pid"], signal.SIGKILL)
-                times.append((tree.await_events("dispatcher.ready", known + 1)[-1]["time"] - killed) * 1000)
+                times.append(
+                    (tree.await_events("dispatcher.ready", known + 1)[-1]["time"] - killed) * 1000
+                )
             tree.end(endpoint, signal.SIGTERM)
-    return [Figure("killed worker's successor ready, 8 workers, median", "ms", [statistics.median(times)], bar=50.0)]
+    return [
+        Figure(
+            "killed worker's successor ready, 8 workers, median",
+            "ms",
+            [statistics.median(times)],
+            bar=50.0,
+        )
+    ]
 
 
 def handback(endpoint: Endpoint) -> list[Figure]:
@@ -55,7 +74,14 @@ def handback(endpoint: Endpoint) -> list[Figure]:
                 times.append((endpoint.messages()[0]["released"] - killed) / 1e6)
             tree.await_events("job.started", 7)
             tree.end(endpoint, signal.SIGTERM)
-    return [Figure("killed worker's message visible again, median", "ms", [statistics.median(times)], bar=1000.0)]
+    return [
+        Figure(
+            "killed worker's message visible again, median",
+            "ms",
+            [statistics.median(times)],
+            bar=1000.0,
+        )
+    ]
 
 
 def _parent(pid: int) -> int:
@@ -79,7 +105,12 @@ def drain(endpoint: Endpoint) -> list[Figure]:
             await_true(lambda: endpoint.call("GET", "/stats")["open_polls"] == 0, "no poll")
             quiet.append(_end(tree))
     return [
-        Figure(f"idle pool of 64 drained, a poll of {WAIT_TIME} s open", "s", polling, bar=WAIT_TIME + 1.0),
+        Figure(
+            f"idle pool of 64 drained, a poll of {WAIT_TIME} s open",
+            "s",
+            polling,
+            bar=WAIT_TIME + 1.0,
+        ),
         Figure("idle pool of 64 drained, no poll open", "s", quiet, bar=1.0),
     ]
 
@@ -89,7 +120,9 @@ def _end(tree: Tree) -> float:
     began = time.monotonic()
     tree.process.send_signal(signal.SIGTERM)
     if tree.process.wait(60):
-        raise BenchError(f"it ended with status {tree.process.returncode}: {tree.log.read_text()[-2000:]}")
+        raise BenchError(
+            f"it ended with status {tree.process.returncode}: {tree.log.read_text()[-2000:]}"
+        )
     return time.monotonic() - began
 
 
@@ -97,7 +130,11 @@ def _fleet(tree: Tree, *command: str) -> None:
     """One of fleet's commands, for the only pool that runs in the tree's directories."""
     environment = {**os.environ, "XDG_RUNTIME_DIR": str(tree.log.parent), "PYTHONPATH": str(ROOT)}
     subprocess.run(
-        [sys.executable, "-m", "fleet", *command], env=environment, cwd=tree.log.parent, capture_output=True, check=True
+        [sys.executable, "-m", "fleet", *command],
+        env=environment,
+        cwd=tree.log.parent,
+        capture_output=True,
+        check=True,
     )
 
 

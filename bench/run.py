@@ -37,7 +37,9 @@ def main() -> int:
                 broken = True
     Console(width=None if sys.stdout.isatty() else 132).print(_table(figures, host))
     if options.json:
-        options.json.write_text(json.dumps({"host": host, "figures": [_plain(f) for f in figures]}, indent=1))
+        options.json.write_text(
+            json.dumps({"host": host, "figures": [_plain(f) for f in figures]}, indent=1)
+        )
     return int(broken or any(figure.met is False for figure in figures))
 
 

@@ -178,7 +178,10 @@ class StandIn:
     def get_queue_attributes(self, _connection: "Connection", request: JSON, _now: int) -> JSON:
         name = request["QueueUrl"].rpartition("/")[2]
         counts = self.queue.counts()
-        redrive = {"deadLetterTargetArn": f"arn:aws:sqs:us-east-1:000000000000:{name}-dlq", "maxReceiveCount": 1000}
+        redrive = {
+            "deadLetterTargetArn": f"arn:aws:sqs:us-east-1:000000000000:{name}-dlq",
+            "maxReceiveCount": 1000,
+        }
         attributes = {
             "QueueArn": f"arn:aws:sqs:us-east-1:000000000000:{name}",
             "ApproximateNumberOfMessages": str(counts["visible"]),
@@ -226,7 +229,10 @@ class StandIn:
         return {"MessageId": message.id, "MD5OfMessageBody": message.md5}
 
     def send_message_batch(self, connection: "Connection", request: JSON, now: int) -> JSON:
-        sent = [{"Id": entry["Id"], **self.send_message(connection, entry, now)} for entry in request["Entries"]]
+        sent = [
+            {"Id": entry["Id"], **self.send_message(connection, entry, now)}
+            for entry in request["Entries"]
+        ]
         return {"Successful": sent, "Failed": []}
 
     def message_of(self, request: JSON) -> Message:
@@ -235,7 +241,9 @@ class StandIn:
     # Long polls and hidden messages.
 
     def serve_polls(self, now: int) -> None:
-        while self.polls and (taken := self.queue.take(self.polls[0].limit, self.polls[0].seconds, now)):
+        while self.polls and (
+            taken := self.queue.take(self.polls[0].limit, self.polls[0].seconds, now)
+        ):
             self.close_poll(self.polls[0], {"Messages": [message.answer() for message in taken]})
             self.watch_returns()
 
@@ -265,7 +273,9 @@ class StandIn:
         if self.return_timer:
             self.return_timer.cancel()
         self.returns_at = at
-        self.return_timer = self.loop.call_later(max(0.0, (at - time.monotonic_ns()) / 1e9), self.bring_back)
+        self.return_timer = self.loop.call_later(
+            max(0.0, (at - time.monotonic_ns()) / 1e9), self.bring_back
+        )
 
     def bring_back(self) -> None:
         self.return_timer = None
@@ -297,7 +307,11 @@ class StandIn:
             case "GET", "/messages":
                 fields = ("body", "sent", "received", "released", "deleted", "receives")
                 everything = self.queue.messages.values()
-                return {"messages": [{name: getattr(message, name) for name in fields} for message in everything]}
+                return {
+                    "messages": [
+                        {name: getattr(message, name) for name in fields} for message in everything
+                    ]
+                }
         return self.stats()
 
     def stats(self) -> JSON:
@@ -308,7 +322,11 @@ class StandIn:
         if not self.waiting:
             return
         reached = {"deleted": self.queue.deleted, "polls": len(self.polls)}
-        met = [e for e in self.waiting if all(reached[name] >= int(value) for name, value in e[1].items())]
+        met = [
+            e
+            for e in self.waiting
+            if all(reached[name] >= int(value) for name, value in e[1].items())
+        ]
         self.waiting = [entry for entry in self.waiting if entry not in met]
         for connection, _ in met:
             connection.answer(self.stats())
@@ -338,7 +356,10 @@ class Connection(asyncio.Protocol):
         if not end:
             return
         request_line, _, lines = head.decode("latin-1").partition("\r\n")
-        headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines.split("\r\n"))}
+        headers = {
+            name.lower(): value
+            for name, _, value in (line.partition(": ") for line in lines.split("\r\n"))
+        }
         length = int(headers.get("content-length", 0))
         if len(rest) < length:
             return
@@ -354,7 +375,10 @@ class Connection(asyncio.Protocol):
             self.standin.requests[action] += 1
             answer = self.standin.actions[action](self, json.loads(body), now)
         else:
-            self.answer({"__type": "com.amazonaws.sqs#UnsupportedOperation", "message": action}, "400 Bad Request")
+            self.answer(
+                {"__type": "com.amazonaws.sqs#UnsupportedOperation", "message": action},
+                "400 Bad Request",
+            )
             return
         if answer is not None:
             self.answer(answer)

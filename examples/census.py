@@ -86,19 +86,30 @@ def sources(limit: int | None) -> list[Path]:
     for path in python_files(LIBRARY):
         (made_to_fail if is_bad_on_purpose(path) else rest).append(path)
     if len(made_to_fail) + len(rest) < ENOUGH:
-        print(f"{LIBRARY} has fewer than {ENOUGH} files: those of {PACKAGES} are added", file=sys.stderr)
+        print(
+            f"{LIBRARY} has fewer than {ENOUGH} files: those of {PACKAGES} are added",
+            file=sys.stderr,
+        )
         rest += python_files(PACKAGES)
     if limit is not None:
         made_to_fail = made_to_fail[:limit]
         room = limit - len(made_to_fail)
-        rest = [rest[number * len(rest) // room] for number in range(min(room, len(rest)))] if room else []
+        rest = (
+            [rest[number * len(rest) // room] for number in range(min(room, len(rest)))]
+            if room
+            else []
+        )
     return made_to_fail + rest
 
 
 def python_files(root: Path) -> list[Path]:
     """Python files under a directory, without the packages installed below it."""
     installed = {"site-packages", "dist-packages"}
-    return [path for path in sorted(root.rglob("*.py")) if not installed & set(path.relative_to(root).parts)]
+    return [
+        path
+        for path in sorted(root.rglob("*.py"))
+        if not installed & set(path.relative_to(root).parts)
+    ]
 
 
 def is_bad_on_purpose(path: Path) -> bool:
@@ -126,7 +137,9 @@ def report() -> Table:
 
 def main() -> None:
     """The command line: what to send, and what came of it."""
-    parser = argparse.ArgumentParser(prog="python -m examples.census", description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m examples.census", description=__doc__.partition("\n")[0]
+    )
     commands = parser.add_subparsers(dest="command", required=True)
     lister = commands.add_parser("list", help="print the files to count, one path a line")
     lister.add_argument("--limit", type=int, help="at most this many, those that fail included")

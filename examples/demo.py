@@ -94,7 +94,9 @@ def demonstrate(run: Run, limit: int) -> int:
     run.total = len(paths)
     with embedded_server(run):
         with files.open() as lines:
-            command = fleet(run, "send", "--local", "--queue", QUEUE, shown=f"< {files.relative_to(ROOT)}")
+            command = fleet(
+                run, "send", "--local", "--queue", QUEUE, shown=f"< {files.relative_to(ROOT)}"
+            )
             subprocess.run(command, stdin=lines, env=environment(), check=True)
         status = work(run)
         if status in (0, ENDED_BADLY) and not run.interrupted:
@@ -104,7 +106,9 @@ def demonstrate(run: Run, limit: int) -> int:
 
 def environment() -> dict[str, str]:
     """What the commands run with: settings and state of this run, none of the user's."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("FLEET_", "AWS_"))}
+    kept = {
+        name: value for name, value in os.environ.items() if not name.startswith(("FLEET_", "AWS_"))
+    }
     own = {
         "FLEET_REGION": REGION,
         "AWS_ACCESS_KEY_ID": "any",  # the embedded server checks none
@@ -131,7 +135,11 @@ def embedded_server(run: Run) -> Iterator[None]:
     command = fleet(run, "local", shown="&")
     with (HOME / "local.log").open("wb") as log:
         server = subprocess.Popen(
-            command, env=environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
+            command,
+            env=environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
         )
     try:
         wait_until_it_listens(run.port, server)
@@ -145,7 +153,10 @@ def wait_until_it_listens(port: int, server: "subprocess.Popen[bytes]") -> None:
     """Raises SystemExit if it does not."""
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
-        with contextlib.suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port)):
+        with (
+            contextlib.suppress(ConnectionRefusedError),
+            socket.create_connection(("127.0.0.1", port)),
+        ):
             return
         with contextlib.suppress(subprocess.TimeoutExpired):
             server.wait(LOOK_EVERY)
@@ -159,7 +170,9 @@ def work(run: Run) -> int:
     options = ("--workers", str(WORKERS), "--until-empty", *times)
     command = fleet(run, "start", "--local", "--queue", QUEUE, *options, "examples.census:job")
     with LOG.open("wb") as log:
-        pool = subprocess.Popen(command, cwd=ROOT, env=environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        pool = subprocess.Popen(
+            command, cwd=ROOT, env=environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log
+        )
     run.started = time.monotonic()
     try:
         with progress(run) as show:
@@ -234,7 +247,9 @@ def dead_letters(run: Run) -> list[str]:
     found: list[str] = []
     with contextlib.closing(client):
         url = client.get_queue_url(QueueName=f"{QUEUE}-dlq")["QueueUrl"]
-        while messages := client.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
+        while messages := client.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get(
+            "Messages"
+        ):
             found += [message["Body"] for message in messages]
     return sorted(found)
 
@@ -249,7 +264,9 @@ def summary(run: Run, status: int) -> int:
     if ledger:
         say(f"[bold]Ledger of the pool:[/bold] {ledger.group()}", soft_wrap=True)
     if run.interrupted:
-        say(f"Stopped after {run.counted} of {run.total} files; the pool ended with exit status {status}.")
+        say(
+            f"Stopped after {run.counted} of {run.total} files; the pool ended with exit status {status}."
+        )
         return INTERRUPTED
     if status != ENDED_BADLY or run.counted + len(run.dead) != run.total:
         say(
@@ -258,7 +275,9 @@ def summary(run: Run, status: int) -> int:
         )
         say(*log.splitlines()[-10:], sep="\n", markup=False, soft_wrap=True)
         return 1
-    say(f"[bold]{len(run.dead)} messages[/bold] failed on every attempt and ended in the queue {QUEUE}-dlq:")
+    say(
+        f"[bold]{len(run.dead)} messages[/bold] failed on every attempt and ended in the queue {QUEUE}-dlq:"
+    )
     for path in run.dead:
         say(f"  {short(path)}", markup=False, soft_wrap=True)
     say(
@@ -266,7 +285,9 @@ def summary(run: Run, status: int) -> int:
         f"[bold]{run.counted / run.last_success:.0f} jobs a second[/bold]. "
         f"With the retries of the rest, {LEASE} s apart, the pool took {run.elapsed:.1f} s."
     )
-    say(f"Exit status {status}, as it should be: the queue is empty, and some messages failed for good.")
+    say(
+        f"Exit status {status}, as it should be: the queue is empty, and some messages failed for good."
+    )
     return 0
 
 

@@ -38,7 +38,12 @@ def download(directory: Path, job_id: int, query: str) -> None:
 def clean_up(directory: Path, job_id: int, query: str, message: Message) -> None:
     """The job was stopped, or died: forget what it had written."""
     (directory / f"{job_id}.partial").unlink(missing_ok=True)
-    log.warning("download %s (message %s, %d characters of query) cleaned up", job_id, message.id, len(query))
+    log.warning(
+        "download %s (message %s, %d characters of query) cleaned up",
+        job_id,
+        message.id,
+        len(query),
+    )
 
 
 def main(urgent: str, normal: str, directory: Path) -> None:

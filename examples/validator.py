@@ -53,7 +53,9 @@ class Validator:
         working.open("x").close()
         return working
 
-    def mark_as_stopped(self, name: str, is_retry: bool, source: Path, queue_message: Message) -> None:
+    def mark_as_stopped(
+        self, name: str, is_retry: bool, source: Path, queue_message: Message
+    ) -> None:
         """The job was stopped, or died."""
         text = f"message {queue_message.id} of {source.name}, retry: {is_retry}\n"
         (self._directory / f"{name}.stopped").write_text(text)

@@ -3,14 +3,14 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fleet.api import Reject, Retry, message, notification
-    from fleet.core.exits import Exit, Outcome, Settlement
     from fleet.core.failure import Failure
+    from fleet.core.outcomes import Exit, Outcome, Settlement
     from fleet.core.queue import Message, QueueError, Trouble
     from fleet.core.reasons import Reason
     from fleet.core.sns import Notification
-    from fleet.endings import DispatcherError, Ending, JobError
-    from fleet.library import Dispatcher, Queue
+    from fleet.job.api import Reject, Retry, message, notification
+    from fleet.library.dispatcher import Dispatcher, Queue
+    from fleet.library.results import DispatcherError, Ending, JobError
     from fleet.version import VERSION as __version__  # noqa: N811 - what every package calls it
 
 __all__ = [
@@ -36,24 +36,24 @@ __all__ = [
 ]
 
 _HOME = {
-    "Dispatcher": "fleet.library",
-    "DispatcherError": "fleet.endings",
-    "Ending": "fleet.endings",
-    "Exit": "fleet.core.exits",
+    "Dispatcher": "fleet.library.dispatcher",
+    "DispatcherError": "fleet.library.results",
+    "Ending": "fleet.library.results",
+    "Exit": "fleet.core.outcomes",
     "Failure": "fleet.core.failure",
-    "JobError": "fleet.endings",
+    "JobError": "fleet.library.results",
     "Message": "fleet.core.queue",
     "Notification": "fleet.core.sns",
-    "Outcome": "fleet.core.exits",
-    "Queue": "fleet.library",
+    "Outcome": "fleet.core.outcomes",
+    "Queue": "fleet.library.dispatcher",
     "QueueError": "fleet.core.queue",
     "Reason": "fleet.core.reasons",
-    "Reject": "fleet.api",
-    "Retry": "fleet.api",
-    "Settlement": "fleet.core.exits",
+    "Reject": "fleet.job.api",
+    "Retry": "fleet.job.api",
+    "Settlement": "fleet.core.outcomes",
     "Trouble": "fleet.core.queue",
-    "message": "fleet.api",
-    "notification": "fleet.api",
+    "message": "fleet.job.api",
+    "notification": "fleet.job.api",
 }
 
 

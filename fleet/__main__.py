@@ -11,7 +11,9 @@ from typing import NoReturn
 
 def main() -> NoReturn:
     """Import the rest, and run it."""
-    caught = signal.getsignal(signal.SIGINT) is signal.default_int_handler  # else a shell has it ignored
+    caught = (
+        signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    )  # else a shell has it ignored
     if caught:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     _answer_quickly(sys.argv[1:])

@@ -9,7 +9,7 @@ from types import FrameType
 import pytest
 
 from fleet.system import log
-from fleet.system.repeats import Repeats
+from fleet.system.log_repeats import Repeats
 from tests.support import inherited, needs
 from tests.support.processes import children, end_families
 from tests.support.proxy import FaultProxy
@@ -26,7 +26,8 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Put away what is the caller's. End on SIGTERM as on Ctrl-C, so that fixtures still end what they have started."""
     config.addinivalue_line(
-        "markers", f"needs(what): of the machine: {', '.join(needs.NEEDS)}; without it a test is skipped"
+        "markers",
+        f"needs(what): of the machine: {', '.join(needs.NEEDS)}; without it a test is skipped",
     )
     inherited.put_away()
     signal.signal(signal.SIGTERM, _interrupt)
@@ -35,7 +36,9 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip what this machine, or this user, cannot do."""
     for item in items:
-        for reason in [needs.missing(what) for mark in item.iter_markers("needs") for what in mark.args]:
+        for reason in [
+            needs.missing(what) for mark in item.iter_markers("needs") for what in mark.args
+        ]:
             if reason:
                 item.add_marker(pytest.mark.skip(reason=reason))
 

@@ -7,10 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
-from fleet import settings
 from fleet.core.exit_codes import USAGE
-from fleet.core.plain import one_line
-from fleet.settings import Loaded, Settings, SettingsError
+from fleet.core.plain_text import one_line
+from fleet.options import settings
+from fleet.options.settings import Loaded, Settings, SettingsError
 from fleet.system import host
 
 NO = 1
@@ -43,14 +43,21 @@ def _option(each: Any) -> Any:
     is_flag = each.type is bool
     flags = [f"--{name}/--no-{name}" if is_flag and each.default else f"--{name}"]
     short = each.metadata["short"]
-    default = each.metadata["shown"] or ("on" if is_flag and each.default else "off" if is_flag else each.default)
+    default = each.metadata["shown"] or (
+        "on" if is_flag and each.default else "off" if is_flag else each.default
+    )
     shown = f"{default:g}" if isinstance(default, float) else str(default)
     text = each.metadata["help"] + (f" [{shown}]" if default is not None else "")
     kind: Any = bool if is_flag else list[str] if each.metadata["many"] else str
     metavar = None if is_flag else each.metadata["check"].metavar
-    option = typer.Option(*flags, *([short] if short else []), help=text, show_default=False, metavar=metavar)
+    option = typer.Option(
+        *flags, *([short] if short else []), help=text, show_default=False, metavar=metavar
+    )
     return inspect.Parameter(
-        each.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind | None, option]
+        each.name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=None,
+        annotation=Annotated[kind | None, option],
     )
 
 
@@ -61,7 +68,10 @@ def with_options(*names: str) -> Callable[[Callable[..., int]], Callable[..., in
         own = inspect.signature(command)
         given = [_option(each) for each in fields(Settings) if not names or each.name in names]
         config = typer.Option(
-            "--config", help="Options as a TOML file. [fleet.toml if there]", show_default=False, metavar="FILE"
+            "--config",
+            help="Options as a TOML file. [fleet.toml if there]",
+            show_default=False,
+            metavar="FILE",
         )
         given.append(
             inspect.Parameter(
@@ -71,7 +81,11 @@ def with_options(*names: str) -> Callable[[Callable[..., int]], Callable[..., in
                 annotation=Annotated[str | None, config],
             )
         )
-        kept = [each for each in own.parameters.values() if each.kind is not inspect.Parameter.VAR_KEYWORD]
+        kept = [
+            each
+            for each in own.parameters.values()
+            if each.kind is not inspect.Parameter.VAR_KEYWORD
+        ]
         command.__signature__ = own.replace(parameters=[*kept, *given])  # type: ignore[attr-defined]
         return command
 

@@ -6,10 +6,11 @@ import select
 from typing import Any
 
 from fleet.cli.base import NO, Failure
+from fleet.core.control import answer
 from fleet.core.exit_codes import USAGE
-from fleet.core.requests import answer
-from fleet.system import processes, rendezvous
-from fleet.system.rendezvous import Place
+from fleet.ipc import pool_socket
+from fleet.ipc.pool_socket import Place
+from fleet.system import processes
 
 PATIENCE = 10.0  # seconds for an answer
 GOING = 5.0  # seconds for the end of a pool that hears nobody any more
@@ -23,9 +24,11 @@ class Gone(Failure):
 def found(name: str | None) -> Place:
     """The pool of that name, or the only one that runs here. Raises Failure."""
     try:
-        places = rendezvous.pools()
+        places = pool_socket.pools()
     except OSError as error:
-        raise Failure(USAGE, f"the runtime directory cannot be read: {error}; XDG_RUNTIME_DIR names it") from None
+        raise Failure(
+            USAGE, f"the runtime directory cannot be read: {error}; XDG_RUNTIME_DIR names it"
+        ) from None
     named = [place for place in places if name in (None, place.name)]
     if len(named) == 1:
         return named[0]
@@ -34,7 +37,9 @@ def found(name: str | None) -> Place:
         raise Failure(USAGE, f"several pools run here, name one: {listed}")
     if name is None:
         raise Failure(NO, "no pool runs here (for this user)")
-    raise Failure(NO, f"no pool named {name!r} runs here" + (f"; there are {listed}" if listed else ""))
+    raise Failure(
+        NO, f"no pool named {name!r} runs here" + (f"; there are {listed}" if listed else "")
+    )
 
 
 def ask(place: Place, command: str, **fields: Any) -> dict[str, Any]:
@@ -45,19 +50,25 @@ def ask(place: Place, command: str, **fields: Any) -> dict[str, Any]:
     try:
         found = json.loads(_exchange(place, answer(command=command, **fields)))
     except TimeoutError:
-        raise Failure(NO, f"pool {place.name} (pid {place.pid}) does not answer within {PATIENCE:g} s") from None
+        raise Failure(
+            NO, f"pool {place.name} (pid {place.pid}) does not answer within {PATIENCE:g} s"
+        ) from None
     except (OSError, ValueError) as error:
         if await_end(place.pid, GOING):
             raise Gone(NO, f"pool {place.name} (pid {place.pid}) has just ended") from None
-        raise Failure(NO, f"pool {place.name} (pid {place.pid}) cannot be asked: {error or 'no answer'}") from None
+        raise Failure(
+            NO, f"pool {place.name} (pid {place.pid}) cannot be asked: {error or 'no answer'}"
+        ) from None
     if not isinstance(found, dict) or not found.get("ok"):
-        raise Failure(USAGE, f"pool {place.name}: {found.get('error') if isinstance(found, dict) else found}")
+        raise Failure(
+            USAGE, f"pool {place.name}: {found.get('error') if isinstance(found, dict) else found}"
+        )
     return found
 
 
 def _exchange(place: Place, line: bytes) -> bytes:
     heard = b""
-    with rendezvous.connect(place.control, PATIENCE) as end:
+    with pool_socket.connect(place.control, PATIENCE) as end:
         end.sendall(line)
         while piece := end.recv(LARGEST_PIECE):
             heard += piece

@@ -7,8 +7,8 @@ import typer
 
 from fleet.cli.base import cli, complain, load_aloud, say, with_options
 from fleet.core.exit_codes import DONE
-from fleet.core.plain import dumped
-from fleet.settings import Settings, environment, warnings
+from fleet.core.plain_text import dumped
+from fleet.options.settings import Settings, environment, warnings
 
 
 @cli.command()
@@ -22,9 +22,16 @@ def config(
     loaded = load_aloud(given, app)
     for why in warnings(environment()):
         complain(why)
-    rows = [(each.name, getattr(loaded.settings, each.name), loaded.origins[each.name]) for each in fields(Settings)]
+    rows = [
+        (each.name, getattr(loaded.settings, each.name), loaded.origins[each.name])
+        for each in fields(Settings)
+    ]
     if as_json:
-        typer.echo(dumped({name: {"value": value, "origin": origin} for name, value, origin in rows}, indent=2))
+        typer.echo(
+            dumped(
+                {name: {"value": value, "origin": origin} for name, value, origin in rows}, indent=2
+            )
+        )
         return DONE
     width = max(len(name) for name, _, _ in rows)
     for name, value, origin in rows:

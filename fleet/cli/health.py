@@ -13,9 +13,9 @@ from collections.abc import Mapping, Sequence
 from math import inf
 from typing import NoReturn
 
-from fleet.core import probe
 from fleet.core.exit_codes import DONE, NO, USAGE
-from fleet.core.plain import one_line
+from fleet.core.plain_text import one_line
+from fleet.core.view import probe
 from fleet.system.host import complain
 
 LARGEST = 65_536  # bytes; a health file has about 400
@@ -38,7 +38,9 @@ def _refuse(why: str) -> NoReturn:
 def run(arguments: Sequence[str], environment: Mapping[str, str] = os.environ) -> int:
     """The exit status. Raises SystemExit for bad usage."""
     given = _parser().parse_args(arguments)
-    path = given.health_file if given.health_file is not None else environment.get("FLEET_HEALTH_FILE")
+    path = (
+        given.health_file if given.health_file is not None else environment.get("FLEET_HEALTH_FILE")
+    )
     path = _from_file(given.config or environment.get("FLEET_CONFIG")) if path is None else path
     if not path or "\0" in path:
         _refuse("nothing to look at; give --health-file PATH, as fleet start was given it")
@@ -65,9 +67,17 @@ def _tell(text: str) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="fleet health", description=(__doc__ or "").splitlines()[0], epilog=EXITS)
-    parser.add_argument("--health-file", metavar="PATH", help="as fleet start has it [FLEET_HEALTH_FILE, fleet.toml]")
-    parser.add_argument("--max-age", metavar="SECONDS", help=f"how old it may be [FLEET_MAX_AGE, {MAX_AGE:g}]")
-    parser.add_argument("--config", metavar="FILE", help="options as a TOML file [fleet.toml if there]")
+    parser.add_argument(
+        "--health-file",
+        metavar="PATH",
+        help="as fleet start has it [FLEET_HEALTH_FILE, fleet.toml]",
+    )
+    parser.add_argument(
+        "--max-age", metavar="SECONDS", help=f"how old it may be [FLEET_MAX_AGE, {MAX_AGE:g}]"
+    )
+    parser.add_argument(
+        "--config", metavar="FILE", help="options as a TOML file [fleet.toml if there]"
+    )
     parser.add_argument("-v", "--verbose", action="store_true", help="print the file as well")
     return parser
 
@@ -92,7 +102,9 @@ def _from_file(config: str | None) -> str | None:
     from fleet.system import files
 
     try:
-        content = Path(config).read_bytes() if config else files.read_trusted(Path("fleet.toml"), LARGEST)
+        content = (
+            Path(config).read_bytes() if config else files.read_trusted(Path("fleet.toml"), LARGEST)
+        )
         found = tomllib.loads(content.decode()).get("health_file")
     except (OSError, ValueError, RecursionError) as error:
         _refuse(f"{config or 'fleet.toml'}: {error}")

@@ -11,21 +11,47 @@ import typer
 from fleet.cli import config, health, operate, send, serve, simulate, start, status
 from fleet.cli.base import Failure, cli
 from fleet.core.exit_codes import DONE, FAULT, USAGE
-from fleet.core.plain import one_line
+from fleet.core.plain_text import one_line
 from fleet.system import host, log
 from fleet.version import VERSION
 
-COMMANDS = (start, status, operate, send, serve, config, simulate)  # importing them has registered them
-HELP_ORDER = ("start", "status", "scale", "pause", "resume", "stop", "send", "local", "health", "config", "simulate")
+COMMANDS = (
+    start,
+    status,
+    operate,
+    send,
+    serve,
+    config,
+    simulate,
+)  # importing them has registered them
+HELP_ORDER = (
+    "start",
+    "status",
+    "scale",
+    "pause",
+    "resume",
+    "stop",
+    "send",
+    "local",
+    "health",
+    "config",
+    "simulate",
+)
 
 
-@cli.command(name="health", add_help_option=False, context_settings={"ignore_unknown_options": True})
+@cli.command(
+    name="health", add_help_option=False, context_settings={"ignore_unknown_options": True}
+)
 def _health(arguments: Annotated[list[str] | None, typer.Argument()] = None) -> int:
     """Tell whether a pool lives: a container's liveness probe."""
-    return health.run(arguments or [])  # __main__.py has seen to it before typer was imported; this is for the help
+    return health.run(
+        arguments or []
+    )  # __main__.py has seen to it before typer was imported; this is for the help
 
 
-cli.registered_commands.sort(key=lambda each: HELP_ORDER.index(each.name or getattr(each.callback, "__name__", "")))
+cli.registered_commands.sort(
+    key=lambda each: HELP_ORDER.index(each.name or getattr(each.callback, "__name__", ""))
+)
 
 
 def main() -> NoReturn:
@@ -51,7 +77,9 @@ def main() -> NoReturn:
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is left in the buffer has no place either
+        os.dup2(
+            os.open(os.devnull, os.O_WRONLY), 1
+        )  # what is left in the buffer has no place either
         host.complain(f"fleet: what it has to say has no place: {error.strerror}\n")
         code = FAULT
     sys.exit(code or 0)
@@ -72,8 +100,12 @@ def _wants_objects() -> bool:
     words = sys.argv[1:]
     if log.as_json() or words[:1] != ["start"]:
         return log.as_json()
-    given = [words[place + 1 : place + 2] for place, word in enumerate(words) if word == "--log-format"]
-    given += [[word.removeprefix("--log-format=")] for word in words if word.startswith("--log-format=")]
+    given = [
+        words[place + 1 : place + 2] for place, word in enumerate(words) if word == "--log-format"
+    ]
+    given += [
+        [word.removeprefix("--log-format=")] for word in words if word.startswith("--log-format=")
+    ]
     return ["json"] in given or (not given and os.environ.get("FLEET_LOG_FORMAT") == "json")
 
 

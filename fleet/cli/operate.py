@@ -8,26 +8,31 @@ import typer
 
 from fleet.cli.base import Failure, cli, say
 from fleet.cli.client import Gone, ask, await_end, found
+from fleet.core.control import AUTO
 from fleet.core.exit_codes import DONE, USAGE
-from fleet.core.progress import waiting
-from fleet.core.requests import AUTO
-from fleet.core.resizing import MOST
+from fleet.core.pool.resizing import MOST
+from fleet.core.view.progress import waiting
+from fleet.ipc.pool_socket import Place
 from fleet.system.log import FRESH_LINE
-from fleet.system.rendezvous import Place
 
-Name = Annotated[str | None, typer.Argument(help="The pool; not needed if only one runs here.", metavar="NAME")]
+Name = Annotated[
+    str | None, typer.Argument(help="The pool; not needed if only one runs here.", metavar="NAME")
+]
 DIGITS = 9  # what is longer is no size, and perhaps more than Python makes a number of
 EVERY = 1.0  # seconds between two looks at a pool that drains, on a terminal
 
 
 @cli.command()
 def scale(
-    size: Annotated[str, typer.Argument(help="How many dispatchers, or auto.", metavar="N|auto")], name: Name = None
+    size: Annotated[str, typer.Argument(help="How many dispatchers, or auto.", metavar="N|auto")],
+    name: Name = None,
 ) -> int:
     """Set the size of a running pool."""
     if size != AUTO and not (size.isdecimal() and len(size) <= DIGITS):
         shown = size if len(size) <= DIGITS else f"{size[:DIGITS]}…"
-        raise Failure(USAGE, f"the size is {shown!r}; it must be auto or a number of at most {MOST}")
+        raise Failure(
+            USAGE, f"the size is {shown!r}; it must be auto or a number of at most {MOST}"
+        )
     return _said(name, "scale", to=size if size == AUTO else int(size))
 
 
@@ -53,7 +58,9 @@ def _said(name: str | None, command: str, **fields: object) -> int:
 def stop(
     name: Name = None,
     now: Annotated[bool, typer.Option("--now", help="Stop running jobs at once.")] = False,
-    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Return when the pool has gone.")] = True,
+    wait: Annotated[
+        bool, typer.Option("--wait/--no-wait", help="Return when the pool has gone.")
+    ] = True,
 ) -> int:
     """Drain a running pool, and wait until it has gone."""
     place = found(name)

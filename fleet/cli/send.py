@@ -10,14 +10,25 @@ from typing import Annotated, Any
 
 import typer
 
-from fleet.cli.base import LOCAL_KEY, LOCAL_REGION, Failure, cli, load_aloud, queue_of, say, with_options
+from fleet.cli.base import (
+    LOCAL_KEY,
+    LOCAL_REGION,
+    Failure,
+    cli,
+    load_aloud,
+    queue_of,
+    say,
+    with_options,
+)
 from fleet.core.exit_codes import DONE, QUEUE_UNUSABLE, USAGE
 from fleet.core.queue import QueueError, Trouble
 from fleet.core.queue_names import queue_name
-from fleet.system import local
+from fleet.sqs import local_server
 
 BATCH, LARGEST = 10, 1_048_576  # messages and bytes a request
-_FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # of SendMessage's documentation
+_FORBIDDEN = re.compile(
+    "[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
+)  # of SendMessage's documentation
 
 
 @cli.command()
@@ -25,12 +36,17 @@ _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 def send(
     bodies: Annotated[
         list[str] | None,
-        typer.Argument(help="One message each; without, and without --file: lines of standard input.", metavar="BODY"),
+        typer.Argument(
+            help="One message each; without, and without --file: lines of standard input.",
+            metavar="BODY",
+        ),
     ] = None,
     file: Annotated[
         list[str] | None,
         typer.Option(
-            "--file", help="A whole file as one message, - for standard input; more than once.", metavar="PATH"
+            "--file",
+            help="A whole file as one message, - for standard input; more than once.",
+            metavar="PATH",
         ),
     ] = None,
     group: Annotated[
@@ -44,19 +60,21 @@ def send(
     **given: Any,
 ) -> int:
     """Send messages to a queue and say how many."""
-    from fleet.system import sqs
+    from fleet.sqs import queue as sqs_queue
 
     chosen = load_aloud(given).settings
     queue = queue_of(chosen)
     wanted = _wanted(bodies or [], file or [], group)
-    address = sqs.Address(queue, chosen.region, chosen.endpoint_url)
+    address = sqs_queue.Address(queue, chosen.region, chosen.endpoint_url)
     sent = 0
     try:
         if chosen.local:
             url = _answering(chosen.local_port)
-            address = sqs.Address(queue_name(queue), LOCAL_REGION, url, LOCAL_KEY, LOCAL_KEY, direct=True)
-            sqs.make_with_dead_letter_queue(address)
-        with closing(sqs.SqsQueue(sqs.Sessions(address))) as target:
+            address = sqs_queue.Address(
+                queue_name(queue), LOCAL_REGION, url, LOCAL_KEY, LOCAL_KEY, direct=True
+            )
+            sqs_queue.make_with_dead_letter_queue(address)
+        with closing(sqs_queue.SqsQueue(sqs_queue.Sessions(address))) as target:
             for batch in _batches(wanted):
                 taken, refused = target.hand_in(batch, group or "")
                 sent += taken
@@ -69,7 +87,10 @@ def send(
     except Unsendable as error:
         raise Failure(USAGE, f"{error}{_before(sent)}") from None
     fifo = address.name.endswith(".fifo") and not group
-    say(f"{sent} sent to {address.name}" + (f", all in group {sqs.GROUP} (--group)" if fifo and sent > 1 else ""))
+    say(
+        f"{sent} sent to {address.name}"
+        + (f", all in group {sqs_queue.GROUP} (--group)" if fifo and sent > 1 else "")
+    )
     return DONE
 
 
@@ -101,7 +122,9 @@ def _lines() -> Iterator[str]:
                 _check(body, f"line {number} of standard input")
                 yield body
     except UnicodeDecodeError as error:
-        raise Unsendable(f"standard input is not text after line {number}: {error.encoding} cannot read it") from None
+        raise Unsendable(
+            f"standard input is not text after line {number}: {error.encoding} cannot read it"
+        ) from None
 
 
 def _standard_input() -> io.TextIOWrapper:
@@ -125,7 +148,9 @@ def _read(path: str) -> str:
     except UnicodeDecodeError as error:
         raise Unsendable(f"{name} is not text: byte {error.start} is not UTF-8") from None
     except (OSError, ValueError) as error:  # a NUL in its name is a ValueError
-        raise Unsendable(f"{name} cannot be read: {getattr(error, 'strerror', None) or error}") from None
+        raise Unsendable(
+            f"{name} cannot be read: {getattr(error, 'strerror', None) or error}"
+        ) from None
     if len(data) > LARGEST:
         raise Unsendable(f"{name} is longer than 1 MiB, the most that SQS takes")
     _check(body, name)
@@ -137,7 +162,9 @@ def _check(body: str, what: str) -> None:
     if not body:
         raise Unsendable(f"{what} is empty; SQS takes no empty text")
     if found := _FORBIDDEN.search(body):
-        if 0xDC80 <= (code := ord(found.group())) <= 0xDCFF:  # how Python passes on a byte that it cannot read
+        if (
+            0xDC80 <= (code := ord(found.group())) <= 0xDCFF
+        ):  # how Python passes on a byte that it cannot read
             raise Unsendable(f"{what} is not text: it holds the byte 0x{code - 0xDC00:02x}")
         raise Unsendable(f"{what} holds the character U+{code:04X}, which SQS does not take")
 
@@ -149,11 +176,14 @@ def _before(sent: int) -> str:
 def _answering(port: int) -> str:
     """The embedded server's URL. Unlike `start`, `send` does not start one: it would leave at once again."""
     try:
-        url = local.answering(port)
-    except local.LocalError as error:
+        url = local_server.answering(port)
+    except local_server.LocalError as error:
         raise Failure(USAGE, str(error)) from None
     if url is None:
-        raise Failure(QUEUE_UNUSABLE, f"no SQS server answers on 127.0.0.1:{port}; run fleet local in another terminal")
+        raise Failure(
+            QUEUE_UNUSABLE,
+            f"no SQS server answers on 127.0.0.1:{port}; run fleet local in another terminal",
+        )
     return url
 
 

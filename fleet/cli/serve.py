@@ -8,9 +8,9 @@ import typer
 
 from fleet.cli.base import LOCAL_TIMEOUT, Failure, cli, load_aloud, with_options
 from fleet.core.exit_codes import DONE, QUEUE_UNUSABLE, USAGE
-from fleet.settings import Settings
+from fleet.options.settings import Settings
+from fleet.sqs.local_server import LocalError, LocalServer, LocalServerFailed, use
 from fleet.system import host
-from fleet.system.local import LocalError, LocalServer, LocalServerFailed, use
 
 
 @cli.command(name="local")
@@ -37,7 +37,9 @@ def embedded(chosen: Settings) -> LocalServer:
     Raises Failure.
     """
     try:
-        return use(chosen.local_port, host.state_directory(), host.runtime_directory(), LOCAL_TIMEOUT)
+        return use(
+            chosen.local_port, host.state_directory(), host.runtime_directory(), LOCAL_TIMEOUT
+        )
     except LocalServerFailed as error:
         raise Failure(QUEUE_UNUSABLE, str(error)) from None
     except LocalError as error:

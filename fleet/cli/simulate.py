@@ -10,7 +10,7 @@ import typer
 
 from fleet.cli.base import Failure, cli
 from fleet.core.exit_codes import DONE, USAGE
-from fleet.core.scaling import Bounds
+from fleet.core.sizing.rule import Bounds
 from fleet.simulate import optimum, picture, tables, traces
 from fleet.simulate.optimum import Optimum
 from fleet.simulate.results import Result
@@ -28,36 +28,64 @@ SHAPE_WORDS = "; ".join(f"{name} ({shape.words})" for name, shape in SHAPES.item
 @cli.command()
 def simulate(
     what: Annotated[
-        list[str] | None, typer.Argument(help=f"A CSV file (second,arrivals), {ALL}, or shapes: {SHAPE_WORDS}.")
+        list[str] | None,
+        typer.Argument(help=f"A CSV file (second,arrivals), {ALL}, or shapes: {SHAPE_WORDS}."),
     ] = None,
     policy: Annotated[
         list[str] | None,
-        typer.Option("--policy", "-p", help=f"{', '.join(POLICIES)} or {ALL}; may be repeated. [fleet]"),
+        typer.Option(
+            "--policy", "-p", help=f"{', '.join(POLICIES)} or {ALL}; may be repeated. [fleet]"
+        ),
     ] = None,
-    hosts: Annotated[int, typer.Option(min=1, help="Hosts on the queue; others' policies know one.")] = 1,
-    workers: Annotated[int, typer.Option("--workers", "-w", min=1, help="What each host starts with.")] = 1,
+    hosts: Annotated[
+        int, typer.Option(min=1, help="Hosts on the queue; others' policies know one.")
+    ] = 1,
+    workers: Annotated[
+        int, typer.Option("--workers", "-w", min=1, help="What each host starts with.")
+    ] = 1,
     min_workers: Annotated[int, typer.Option(min=1, help="The fewest on a host.")] = 1,
     max_workers: Annotated[int, typer.Option(min=1, help="The most on a host.")] = 64,
-    target_wait: Annotated[float, typer.Option(min=0.1, help="How long a message may wait, seconds.")] = 60.0,
-    shrink_after: Annotated[float, typer.Option(min=0.0, help="How long a smaller need must last, seconds.")] = 300.0,
-    depth_interval: Annotated[float, typer.Option(min=0.1, help="Between samples, seconds.")] = 15.0,
+    target_wait: Annotated[
+        float, typer.Option(min=0.1, help="How long a message may wait, seconds.")
+    ] = 60.0,
+    shrink_after: Annotated[
+        float, typer.Option(min=0.0, help="How long a smaller need must last, seconds.")
+    ] = 300.0,
+    depth_interval: Annotated[
+        float, typer.Option(min=0.1, help="Between samples, seconds.")
+    ] = 15.0,
     wait_time: Annotated[float, typer.Option(min=0.0, max=20.0, help="Long poll, seconds.")] = 10.0,
     visibility_timeout: Annotated[float, typer.Option(min=2.0, help="The lease, seconds.")] = 60.0,
-    job_seconds: Annotated[float, typer.Option(min=0.001, help="What a job takes on average.")] = 2.0,
-    job_variation: Annotated[float, typer.Option(min=0.0, help="Its standard deviation, in parts of that.")] = 1.0,
-    rate: Annotated[float, typer.Option(min=0.0, help="Times as many messages as the shape says.")] = 1.0,
+    job_seconds: Annotated[
+        float, typer.Option(min=0.001, help="What a job takes on average.")
+    ] = 2.0,
+    job_variation: Annotated[
+        float, typer.Option(min=0.0, help="Its standard deviation, in parts of that.")
+    ] = 1.0,
+    rate: Annotated[
+        float, typer.Option(min=0.0, help="Times as many messages as the shape says.")
+    ] = 1.0,
     seed: Annotated[int, typer.Option(help="The same seed is the same run.")] = 1,
     plot: Annotated[bool, typer.Option(help="Draw curves with characters.")] = True,
-    png: Annotated[Path | None, typer.Option(help="Draw one trace as a picture (extra fleet-sqs[plot]).")] = None,
+    png: Annotated[
+        Path | None, typer.Option(help="Draw one trace as a picture (extra fleet-sqs[plot]).")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One object a line.")] = False,
 ) -> int:
     """Try the sizing rule on a trace of arrivals."""
     if not min_workers <= workers <= max_workers:
-        raise Failure(USAGE, f"--workers {workers} must lie between {min_workers} and {max_workers}")
-    _check_finite(job_seconds=job_seconds, job_variation=job_variation, rate=rate, target_wait=target_wait)
+        raise Failure(
+            USAGE, f"--workers {workers} must lie between {min_workers} and {max_workers}"
+        )
+    _check_finite(
+        job_seconds=job_seconds, job_variation=job_variation, rate=rate, target_wait=target_wait
+    )
     found, chosen = _traces(what or ["steady"], seed, rate), _policies(policy or ["fleet"])
     if hosts > 1 and set(chosen) - MANY_HOSTS:
-        raise Failure(USAGE, f"--hosts: only the policies {', '.join(sorted(MANY_HOSTS))} know more than one host")
+        raise Failure(
+            USAGE,
+            f"--hosts: only the policies {', '.join(sorted(MANY_HOSTS))} know more than one host",
+        )
     if png and len(found) > 1:
         raise Failure(USAGE, "--png draws one trace")
     base = Scenario(
@@ -90,20 +118,26 @@ def simulate(
 def _check_finite(**given: float) -> None:
     for name, value in given.items():
         if not isfinite(value):
-            raise Failure(USAGE, f"--{name.replace('_', '-')} is {value}; it must be a finite number")
+            raise Failure(
+                USAGE, f"--{name.replace('_', '-')} is {value}; it must be a finite number"
+            )
 
 
 def _tried(scenario: Scenario, policies: list[str]) -> tuple[Optimum, list[Result]]:
     """Every policy on the same messages."""
     load = Load.of(scenario)
-    return optimum.of(scenario, load), [World(scenario, load, POLICIES[name](scenario)).run() for name in policies]
+    return optimum.of(scenario, load), [
+        World(scenario, load, POLICIES[name](scenario)).run() for name in policies
+    ]
 
 
 def _traces(names: list[str], seed: int, rate: float) -> list[Trace]:
     found = []
     for name in list(SHAPES) if names == [ALL] else names:
         try:
-            found.append(traces.built_in(name, seed, rate) if name in SHAPES else traces.read(Path(name)))
+            found.append(
+                traces.built_in(name, seed, rate) if name in SHAPES else traces.read(Path(name))
+            )
         except TraceError as error:
             raise Failure(USAGE, f"{error}; a shape is one of {', '.join(SHAPES)}") from None
     return found
@@ -113,7 +147,9 @@ def _policies(names: list[str]) -> list[str]:
     chosen = list(POLICIES) if names == [ALL] else names
     for name in chosen:
         if name not in POLICIES:
-            raise Failure(USAGE, f"--policy {name}: it must be one of {', '.join(POLICIES)} or {ALL}")
+            raise Failure(
+                USAGE, f"--policy {name}: it must be one of {', '.join(POLICIES)} or {ALL}"
+            )
     return chosen
 
 

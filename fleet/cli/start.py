@@ -10,21 +10,25 @@ import typer
 
 from fleet.cli.base import LOCAL_KEY, LOCAL_REGION, Failure, cli, load, queue_of, with_options
 from fleet.cli.serve import embedded
-from fleet.core.books import Config
-from fleet.core.delivery_books import first
+from fleet.core.code_names import malformed
+from fleet.core.delivery.state import first
 from fleet.core.exit_codes import DONE, ENDED_BADLY, KILLED, UNCONFIRMED, USAGE
-from fleet.core.messages import Plan
-from fleet.core.names import malformed
-from fleet.settings import FILE, Settings, body_trouble, environment, warnings
-from fleet.system import log, processes, rendezvous, titles
-from fleet.system.local import LocalServer
-from fleet.system.rendezvous import Claim
+from fleet.core.pool.state import Config
+from fleet.core.protocol import Plan
+from fleet.ipc import pool_socket
+from fleet.ipc.pool_socket import Claim
+from fleet.options.settings import FILE, Settings, body_trouble, environment, warnings
+from fleet.sqs.local_server import LocalServer
+from fleet.system import log, processes, titles
 
 
 @cli.command()
 @with_options()
 def start(
-    app: Annotated[str, typer.Argument(help="The job: module:attribute, or path/file.py:attribute.", metavar="APP")],
+    app: Annotated[
+        str,
+        typer.Argument(help="The job: module:attribute, or path/file.py:attribute.", metavar="APP"),
+    ],
     **given: Any,
 ) -> int:
     """Run a pool until it is told to stop. Exit status: README, "Exit status"."""
@@ -38,13 +42,20 @@ def start(
     queue = queue_of(chosen)
     if trouble := body_trouble(chosen):
         raise Failure(USAGE, trouble)
-    if chosen.body == "sns" and chosen.sns_verify and importlib.util.find_spec("cryptography") is None:
+    if (
+        chosen.body == "sns"
+        and chosen.sns_verify
+        and importlib.util.find_spec("cryptography") is None
+    ):
         raise Failure(
             USAGE,
             "--body sns verifies signatures: pip install 'fleet-sqs[sns]', or trust the queue with --no-sns-verify",
         )
     if not processes.LINUX:
-        raise Failure(USAGE, "fleet start needs Linux: it supervises with pidfds, subreapers and parent-death signals")
+        raise Failure(
+            USAGE,
+            "fleet start needs Linux: it supervises with pidfds, subreapers and parent-death signals",
+        )
     if loaded.endpoint:
         log.emit("settings.endpoint", file=FILE, endpoint=loaded.endpoint)
     for why in warnings(environment()):
@@ -52,8 +63,8 @@ def start(
     ours, listener = _found_by(chosen)
     served = embedded(chosen) if chosen.local else None
     titles.show(f"fleet: master {chosen.name}")
-    from fleet.health import HealthFile
-    from fleet.master import Master
+    from fleet.master.health_file import HealthFile
+    from fleet.master.loop import Master
 
     passed, others = ((served.lock_fd,), (served.lock,)) if served else ((), ())
     health = HealthFile(chosen.health_file)
@@ -69,21 +80,25 @@ def _found_by(chosen: Settings) -> tuple[Claim, socket.socket]:
     """The pool's name is ours until this process ends, and its clients find us."""
     name = chosen.name
     try:
-        ours = rendezvous.claim(name, chosen.control)
-    except rendezvous.Taken as taken:
+        ours = pool_socket.claim(name, chosen.control)
+    except pool_socket.Taken as taken:
         raise Failure(
-            USAGE, f"a pool named {name!r} already runs here (pid {taken}); give this one another --name"
+            USAGE,
+            f"a pool named {name!r} already runs here (pid {taken}); give this one another --name",
         ) from None
     except OSError as error:
         raise Failure(
-            USAGE, f"the lock of pool {name!r} cannot be taken: {error}; XDG_RUNTIME_DIR names its place"
+            USAGE,
+            f"the lock of pool {name!r} cannot be taken: {error}; XDG_RUNTIME_DIR names its place",
         ) from None
     try:
-        return rendezvous.listen(ours)
-    except rendezvous.NotOurs as error:
+        return pool_socket.listen(ours)
+    except pool_socket.NotOurs as error:
         raise Failure(USAGE, f"{error}; give this pool another --control") from None
     except OSError as error:
-        raise Failure(USAGE, f"the control socket {ours.control} cannot be had: {error.strerror or error}") from None
+        raise Failure(
+            USAGE, f"the control socket {ours.control} cannot be had: {error.strerror or error}"
+        ) from None
 
 
 def _plan(chosen: Settings, app: str, queue: str, served: LocalServer | None) -> Plan:
@@ -130,7 +145,11 @@ def _plan(chosen: Settings, app: str, queue: str, served: LocalServer | None) ->
 
 def _sample_every(chosen: Settings) -> float:
     """The depth interval; --until-empty needs samples more often than it waits."""
-    return min(chosen.depth_interval, chosen.empty_for / 2) if chosen.until_empty else chosen.depth_interval
+    return (
+        min(chosen.depth_interval, chosen.empty_for / 2)
+        if chosen.until_empty
+        else chosen.depth_interval
+    )
 
 
 def _config(chosen: Settings) -> Config:

@@ -8,7 +8,7 @@ from fleet.cli.base import cli, say
 from fleet.cli.client import ask, found
 from fleet.cli.operate import Name
 from fleet.core.exit_codes import DONE
-from fleet.core.plain import dumped
+from fleet.core.plain_text import dumped
 
 CUT_ID = 8  # characters of a message's id, as in the process's title
 
@@ -16,14 +16,21 @@ CUT_ID = 8  # characters of a message's id, as in the process's title
 @cli.command()
 def status(
     name: Name = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One object; docs/operating.md lists its keys.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One object; docs/operating.md lists its keys.")
+    ] = False,
 ) -> int:
     """Tell what a running pool does and why."""
     told = ask(found(name), "status")["status"]
     if as_json:
         typer.echo(dumped(told))
         return DONE
-    for line in (*_head(told), "", *_dispatchers(told["dispatchers"]), *_returned(told["dispatchers"])):
+    for line in (
+        *_head(told),
+        "",
+        *_dispatchers(told["dispatchers"]),
+        *_returned(told["dispatchers"]),
+    ):
         say(line)
     return DONE
 
@@ -32,7 +39,9 @@ def _head(told: dict[str, Any]) -> list[str]:
     counts, depth, resize = told["counts"], told["depth"], told["last_resize"]
     why = f": {told['reason']}" if told["reason"] else ""
     bounds = f", {told['min']} to {told['max']}" if told["min"] != told["max"] else ""
-    in_hand = counts["received"] - sum(counts[each] for each in ("deleted", "released", "dead_lettered", "left"))
+    in_hand = counts["received"] - sum(
+        counts[each] for each in ("deleted", "released", "dead_lettered", "left")
+    )
     busy = f"{told['busy']} busy, {told['polling']} polling, {told['idle']} idle"
     lines = [
         f"{told['name']}  {told['state']}{why}",
@@ -84,7 +93,9 @@ def _dispatchers(dispatchers: list[dict[str, Any]]) -> list[str]:
 
 def _returned(dispatchers: list[dict[str, Any]]) -> list[str]:
     return [
-        f"  job of slot {each['slot']} returned; waits for {each['waits']}" for each in dispatchers if each["waits"]
+        f"  job of slot {each['slot']} returned; waits for {each['waits']}"
+        for each in dispatchers
+        if each["waits"]
     ]
 
 
@@ -110,7 +121,11 @@ def duration(seconds: float) -> str:
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"
-    for size, unit, below, small in ((86_400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
+    for size, unit, below, small in (
+        (86_400, "d", 3600, "h"),
+        (3600, "h", 60, "min"),
+        (60, "min", 1, "s"),
+    ):
         if whole >= size:
             rest = whole % size // below
             return f"{whole // size} {unit}" + (f" {rest} {small}" if rest else "")

@@ -37,7 +37,9 @@ def transformed(value: Any) -> Given:
     return (value,), {}
 
 
-def merged(args: Sequence[Any], named: Mapping[str, Any], extra: Sequence[Any], more: Mapping[str, Any]) -> Given:
+def merged(
+    args: Sequence[Any], named: Mapping[str, Any], extra: Sequence[Any], more: Mapping[str, Any]
+) -> Given:
     """The message's arguments, then the extra ones. Raises TypeError when both name the same."""
     both = sorted(str(name) for name in named.keys() & more.keys())
     if both:
@@ -52,7 +54,9 @@ def routed(value: Any) -> Call:
     handler = value.get(EXIT_HANDLER)
     if handler is not None and not callable(handler):
         raise TypeError(f"a router's {EXIT_HANDLER!r} must be callable")
-    named = {name: each for name, each in value.items() if name not in (JOB, EXIT_HANDLER, JOB_ARGS)}
+    named = {
+        name: each for name, each in value.items() if name not in (JOB, EXIT_HANDLER, JOB_ARGS)
+    }
     given = value.get(JOB_ARGS, ())
     args = tuple(given) if isinstance(given, list | tuple) else (given,)
     return Call(value[JOB], args, named, handler, routed=True)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from fleet.core.exits import Exit, Outcome
+from fleet.core.outcomes import Exit, Outcome
 from fleet.core.queue import Message
 
 

@@ -23,8 +23,8 @@ for the rest of a second, so that an empty queue never costs more than about one
 from dataclasses import dataclass, field, replace
 from math import inf
 
-from fleet.core import cuts
-from fleet.core.cuts import Cuts
+from fleet.core import poll_cuts
+from fleet.core.poll_cuts import Cuts
 
 GROWTH = 4
 QUICK = 1.0  # seconds: a hit faster than this says there is a backlog
@@ -57,7 +57,7 @@ def hit(polling: Polling, took: float, size: int) -> Polling:
         allowed=max(1, min(more, size)),
         starved=polling.starved,
         not_before=_pause(polling),
-        cuts=cuts.came_home(polling.cuts, took),
+        cuts=poll_cuts.came_home(polling.cuts, took),
     )
 
 
@@ -69,7 +69,7 @@ def empty(polling: Polling, now: float, took: float) -> Polling:
         allowed=max(1, polling.allowed // 2),
         starved=polling.starved,
         not_before=until,
-        cuts=cuts.came_home(polling.cuts, took),
+        cuts=poll_cuts.came_home(polling.cuts, took),
     )
 
 
@@ -78,7 +78,7 @@ def _pause(polling: Polling) -> float:
     return polling.not_before if polling.starved else 0.0
 
 
-def failed(polling: Polling, now: float, luck: float, *, answered: bool = True) -> Polling:
+def failed(polling: Polling, now: float, jitter: float, *, answered: bool = True) -> Polling:
     """The receive call failed: the whole pool backs off, not one dispatcher. `answered`: somebody said no.
 
     Polls that fail while it does are of the same trouble and say nothing new.
@@ -91,7 +91,7 @@ def failed(polling: Polling, now: float, luck: float, *, answered: bool = True) 
     return Polling(
         failures=failures,
         starved=polling.starved,
-        not_before=max(polling.not_before, now + luck * most),
+        not_before=max(polling.not_before, now + jitter * most),
         free_at=now + (AFTER_ANSWER if answered else AFTER_SILENCE),
         cuts=polling.cuts,
     )
@@ -99,7 +99,7 @@ def failed(polling: Polling, now: float, luck: float, *, answered: bool = True) 
 
 def cut(polling: Polling, now: float, took: float, wait: float) -> Polling:
     """A poll was asked for and cut off: whatever the backoff says, its age is news."""
-    return replace(polling, cuts=cuts.cut(polling.cuts, now, took, wait))
+    return replace(polling, cuts=poll_cuts.cut(polling.cuts, now, took, wait))
 
 
 def answered(polling: Polling) -> Polling:
@@ -109,11 +109,13 @@ def answered(polling: Polling) -> Polling:
     return replace(polling, not_before=min(polling.not_before, polling.free_at))
 
 
-def starved(polling: Polling, now: float, luck: float) -> Polling:
+def starved(polling: Polling, now: float, jitter: float) -> Polling:
     """A message came, and the host had no process to give to its job."""
     count = polling.starved + 1
-    pause = min(BACKOFF_MOST, STARVED_FIRST * 2 ** min(count - 1, 16)) * (0.5 + luck / 2)
-    return replace(polling, allowed=1, starved=count, not_before=max(polling.not_before, now + pause))
+    pause = min(BACKOFF_MOST, STARVED_FIRST * 2 ** min(count - 1, 16)) * (0.5 + jitter / 2)
+    return replace(
+        polling, allowed=1, starved=count, not_before=max(polling.not_before, now + pause)
+    )
 
 
 def fed(polling: Polling) -> Polling:
@@ -137,12 +139,16 @@ def grants(polling: Polling, now: float, idle: int, open_polls: int) -> int:
 
 def longest(polling: Polling, now: float) -> float:
     """How many seconds the next poll may last at the most; infinity where nothing cuts it."""
-    return cuts.length(polling.cuts, now, inf)
+    return poll_cuts.length(polling.cuts, now, inf)
 
 
 def asked(polling: Polling, now: float) -> Polling:
     """A grant was given."""
-    return replace(polling, cuts=cuts.asked(polling.cuts, now)) if now >= polling.cuts.again_at else polling
+    return (
+        replace(polling, cuts=poll_cuts.asked(polling.cuts, now))
+        if now >= polling.cuts.again_at
+        else polling
+    )
 
 
 def degraded(polling: Polling) -> bool:

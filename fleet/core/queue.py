@@ -6,7 +6,7 @@ from enum import Enum, auto
 from typing import Any, Protocol
 
 from fleet.core.depth import Depth
-from fleet.core.exits import Exit, Settlement
+from fleet.core.outcomes import Exit, Settlement
 from fleet.core.reasons import Reason
 
 
@@ -18,7 +18,9 @@ class Trouble(Enum):
     DENIED = auto()  # heals when somebody gives a permission: the text names it
     GONE = auto()  # the queue does not exist
     MESSAGE = auto()  # this message only: its handle is no good any more
-    FINAL = auto()  # cannot heal, and is nothing of the above: there is no dead-letter queue, a body is refused
+    FINAL = (
+        auto()
+    )  # cannot heal, and is nothing of the above: there is no dead-letter queue, a body is refused
     USAGE = auto()  # cannot heal, and it was the command that asked for it: no such region
 
 
@@ -46,7 +48,9 @@ class QueueError(Exception):
     `message`, `exit`, `settlement` and `reason` are set by `Dispatcher`, where the call was about a message.
     """
 
-    def __init__(self, trouble: Trouble, text: str, *, unanswered: bool = False, answered: bool = True) -> None:
+    def __init__(
+        self, trouble: Trouble, text: str, *, unanswered: bool = False, answered: bool = True
+    ) -> None:
         super().__init__(text)
         self.trouble, self.unanswered, self.answered = trouble, unanswered, answered
         self.message: Message | None = None

@@ -80,31 +80,43 @@ def notification(body: str, topics: Sequence[str], *, verified: bool) -> Notific
     found = opened(body)
     if found is None:
         if verified:
-            raise Unusable("it is not in an SNS envelope: a raw delivery has no signature (--no-sns-verify takes it)")
+            raise Unusable(
+                "it is not in an SNS envelope: a raw delivery has no signature (--no-sns-verify takes it)"
+            )
         if topics:
-            raise Unusable("it is not in an SNS envelope: a raw delivery does not say its topic (--sns-topic)")
+            raise Unusable(
+                "it is not in an SNS envelope: a raw delivery does not say its topic (--sns-topic)"
+            )
         return Notification(body)
     if found["Type"] != NOTIFICATION:
         raise Unusable(f"it is SNS's {found['Type']}, not a notification")
     subject = found.get("Subject")
     lines = [found["MessageId"], found["Timestamp"], "" if subject is None else subject]
-    if not all(isinstance(line, str) and "\n" not in line for line in lines) or not TOPIC.fullmatch(found["TopicArn"]):
+    if not all(isinstance(line, str) and "\n" not in line for line in lines) or not TOPIC.fullmatch(
+        found["TopicArn"]
+    ):
         raise Unusable("its SNS envelope is malformed")
     if topics and found["TopicArn"] not in topics:
         raise Unusable("its SNS topic is not one of --sns-topic")
-    return Notification(found["Message"], subject, found["TopicArn"], found["MessageId"], found["Timestamp"])
+    return Notification(
+        found["Message"], subject, found["TopicArn"], found["MessageId"], found["Timestamp"]
+    )
 
 
 def signature(body: str) -> Signature:
     """The signature on a notification's envelope. Raises Unusable when there is none that could be good."""
     found = opened(body) or {}
-    version, value, certificate = (found.get(name) for name in ("SignatureVersion", "Signature", "SigningCertURL"))
+    version, value, certificate = (
+        found.get(name) for name in ("SignatureVersion", "Signature", "SigningCertURL")
+    )
     if not (isinstance(version, str) and isinstance(value, str) and isinstance(certificate, str)):
         raise Unusable("it has no SNS signature")
     if version not in ("1", "2"):
         raise Unusable("its SNS signature is of an unknown version")
     if not CERTIFICATE.fullmatch(certificate):
-        raise Unusable("its signing certificate is not at https://sns.REGION.amazonaws.com, and was not fetched")
+        raise Unusable(
+            "its signing certificate is not at https://sns.REGION.amazonaws.com, and was not fetched"
+        )
     return Signature(signed_text(found), version, value, certificate)
 
 

@@ -8,13 +8,17 @@ PREFIX = "FLEET_"
 OTHERS = ("FLEET_CONFIG", "FLEET_MAX_AGE", "FLEET_POOL_MARK")  # read elsewhere
 OF_JOBS = "FLEET_JOB_"  # in a job's environment, and in that of a pool that a job starts
 # What Kubernetes sets in every container for a service that is called fleet, or fleet-something.
-_SERVICE = re.compile(r"_SERVICE_(HOST|PORT(_\w+)?)$|_PORT(_\d+_(TCP|UDP|SCTP)(_(PORT|PROTO|ADDR))?)?$")
+_SERVICE = re.compile(
+    r"_SERVICE_(HOST|PORT(_\w+)?)$|_PORT(_\d+_(TCP|UDP|SCTP)(_(PORT|PROTO|ADDR))?)?$"
+)
 _ADDRESS = re.compile(r"(tcp|udp|sctp)://", re.IGNORECASE)
 
 
 def is_kubernetes(name: str, value: str) -> bool:
     """Whether it is a service's address and no option: a service `fleet-local` makes `FLEET_LOCAL_PORT=tcp://…`."""
-    return bool(_SERVICE.search(name) and (_ADDRESS.match(value) or not name.endswith("LOCAL_PORT")))
+    return bool(
+        _SERVICE.search(name) and (_ADDRESS.match(value) or not name.endswith("LOCAL_PORT"))
+    )
 
 
 def unknown(environment: Mapping[str, str], options: Iterable[str]) -> list[str]:
@@ -23,7 +27,12 @@ def unknown(environment: Mapping[str, str], options: Iterable[str]) -> list[str]
     endings = [each.removeprefix(PREFIX) for each in known]
     found = []
     for name, value in sorted(environment.items()):
-        if not name.startswith(PREFIX) or name in known or name.startswith(OF_JOBS) or is_kubernetes(name, value):
+        if (
+            not name.startswith(PREFIX)
+            or name in known
+            or name.startswith(OF_JOBS)
+            or is_kubernetes(name, value)
+        ):
             continue
         close = difflib.get_close_matches(name.removeprefix(PREFIX), endings, n=1)
         hint = f"did you mean {PREFIX}{close[0]}?" if close else "fleet config lists them"

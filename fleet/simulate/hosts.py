@@ -2,10 +2,11 @@
 
 from dataclasses import replace
 
-from fleet.core import polling, scaling, workload
+from fleet.core import polling
 from fleet.core.depth import Depth
 from fleet.core.polling import QUICK, Polling
-from fleet.core.scaling import SOONEST, Bounds, Scene, Sizing
+from fleet.core.sizing import rule, workload
+from fleet.core.sizing.rule import SOONEST, Bounds, Scene, Sizing
 
 
 class Poll:
@@ -57,7 +58,7 @@ class Host:
         if not self.lone_polls:
             self.passed(now)
             self.polling = polling.hit(self.polling, took, self.size)
-            self.sizing = scaling.polled(self.sizing, took)
+            self.sizing = rule.polled(self.sizing, took)
         self.busy += 1
 
     def came_home(self, now: float, took: float) -> None:
@@ -65,13 +66,15 @@ class Host:
         self.idle += 1
         if not self.lone_polls:
             self.polling = polling.empty(self.polling, now, took)
-            self.sizing = scaling.polled(self.sizing, None)
+            self.sizing = rule.polled(self.sizing, None)
 
     def settled(self, now: float, hidden_for: float) -> None:
         """A job has ended; its message is deleted, or hidden for a while."""
         if not self.lone_polls:
             self.passed(now)
-            self.sizing = replace(self.sizing, work=workload.finished(self.sizing.work, self.busy, hidden_for))
+            self.sizing = replace(
+                self.sizing, work=workload.finished(self.sizing.work, self.busy, hidden_for)
+            )
         self.busy -= 1
         self.idle += 1
 
@@ -101,7 +104,12 @@ class Host:
 
     def wants_sample(self, now: float) -> bool:
         """Whether the scout is to sample now; most of the time it is clear at first sight that not."""
-        if self.lone_polls or self.idle or self.polls or now - self.sizing.sampled_at < SOONEST * self.bounds.interval:
+        if (
+            self.lone_polls
+            or self.idle
+            or self.polls
+            or now - self.sizing.sampled_at < SOONEST * self.bounds.interval
+        ):
             return False
         self.passed(now)
-        return scaling.wants_sample(self.sizing, self.depth, self.scene(now), self.bounds, now)
+        return rule.wants_sample(self.sizing, self.depth, self.scene(now), self.bounds, now)

@@ -27,7 +27,9 @@ def of(scenario: Scenario, load: Load) -> Optimum:
     """For all hosts together."""
     deliveries = _deliveries(scenario, load)
     fewest = scenario.bounds.least * scenario.hosts
-    return Optimum(_worker_seconds(scenario, fewest, deliveries), max(fewest, _most(scenario, deliveries)))
+    return Optimum(
+        _worker_seconds(scenario, fewest, deliveries), max(fewest, _most(scenario, deliveries))
+    )
 
 
 def _worker_seconds(scenario: Scenario, fewest: int, deliveries: Deliveries) -> float:
@@ -75,6 +77,8 @@ def _deliveries(scenario: Scenario, load: Load) -> Deliveries:
         found.append((came, seconds + LATENCY))
         if message in load.failing:
             pause = seconds + LATENCY + hidden_after(seconds, scenario.visibility)
-            found += [(came + again * pause, seconds + LATENCY) for again in range(1, scenario.receives)]
+            found += [
+                (came + again * pause, seconds + LATENCY) for again in range(1, scenario.receives)
+            ]
     found.sort()
     return found

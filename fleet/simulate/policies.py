@@ -1,4 +1,4 @@
-"""Who decides the size: fleet's own rule out of core/scaling.py, the one it began as, or always the most.
+"""Who decides the size: fleet's own rule out of core/sizing/rule.py, the one it began as, or always the most.
 
 rivals.py has the others.
 """
@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 from math import ceil
 from typing import Protocol
 
-from fleet.core import polling, scaling, workload
+from fleet.core import polling
 from fleet.core.depth import Depth
-from fleet.core.scaling import GROWTH
+from fleet.core.sizing import rule, workload
+from fleet.core.sizing.rule import GROWTH
 from fleet.simulate.hosts import Host
 from fleet.simulate.scenario import Scenario
 
@@ -23,7 +24,7 @@ class Glance:
     host: Host
     depth: Depth
     now: float
-    luck: float
+    jitter: float
 
 
 class Policy(Protocol):
@@ -40,7 +41,7 @@ class Policy(Protocol):
 
 
 class Fleet:
-    """core/scaling.py, as the pool asks it."""
+    """core/sizing/rule.py, as the pool asks it."""
 
     name = "fleet"
     jitter = JITTER
@@ -50,13 +51,13 @@ class Fleet:
         self.every, self.start = scenario.bounds.interval, scenario.start
 
     def size(self, seen: Glance) -> int:
-        """One sample, as core/pool.py takes it."""
+        """One sample, as core/pool/machine.py takes it."""
         host = seen.host
         host.polling = polling.sampled(host.polling, seen.depth.visible, host.size)
         host.passed(seen.now)
         host.depth = seen.depth
-        host.sizing, size = scaling.decide(
-            host.sizing, seen.depth, host.scene(seen.now), host.bounds, seen.now, seen.luck
+        host.sizing, size = rule.decide(
+            host.sizing, seen.depth, host.scene(seen.now), host.bounds, seen.now, seen.jitter
         )
         return size
 
@@ -101,7 +102,9 @@ class Sum:
         tight = not scene.spare and host.sizing.quick is not False
         need = scene.busy + (self._backlog(host, seen.depth) if tight else 0)
         kept = self._needs.get(host, [(now, scene.desired)])
-        self._needs[host] = [(at, was) for at, was in kept if at > now - bounds.shrink_after] + [(now, need)]
+        self._needs[host] = [(at, was) for at, was in kept if at > now - bounds.shrink_after] + [
+            (now, need)
+        ]
         host.sizing = replace(host.sizing, sampled_at=now, tight=tight, quick=None)
         lasting, step = max(was for _, was in self._needs[host]), max(GROWTH, scene.desired)
         if need > scene.desired and tight:

@@ -27,13 +27,13 @@ class Queue:
         """A second has passed: remember what there was."""
         self._past.appendleft((len(self.waiting), self.in_flight))
 
-    def counts(self, luck: random.Random) -> tuple[int, int]:
+    def counts(self, chance: random.Random) -> tuple[int, int]:
         """(visible, in flight), as somebody who asks is told."""
-        return self._told(0, luck), self._told(1, luck)
+        return self._told(0, chance), self._told(1, chance)
 
-    def _told(self, which: int, luck: random.Random) -> int:
+    def _told(self, which: int, chance: random.Random) -> int:
         if not self._past:
             return 0
-        lag = int(min(LONGEST_LAG, luck.expovariate(1 / MEAN_LAG)))
+        lag = int(min(LONGEST_LAG, chance.expovariate(1 / MEAN_LAG)))
         then = self._past[min(lag, len(self._past) - 1)][which]
-        return max(0, round(then * luck.gauss(1.0, ERROR))) if then else 0
+        return max(0, round(then * chance.gauss(1.0, ERROR))) if then else 0

@@ -40,7 +40,9 @@ class Keda:
         pods = (seen.depth.visible + seen.depth.in_flight) / self._length
         wanted = before if abs(pods / before - 1) <= 0.1 else ceil(pods)
         wanted = max(bounds.least, min(bounds.most, wanted))
-        self._wanted = [(at, size) for at, size in self._wanted if at > seen.now - 300.0] + [(seen.now, wanted)]
+        self._wanted = [(at, size) for at, size in self._wanted if at > seen.now - 300.0] + [
+            (seen.now, wanted)
+        ]
         if wanted >= before:
             return min(wanted, before + max(4, before))
         return min(before, max(size for _, size in self._wanted))

@@ -4,7 +4,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from fleet.core.scaling import Bounds
+from fleet.core.sizing.rule import Bounds
 from fleet.simulate.queue import Message
 from fleet.simulate.service import Service
 from fleet.simulate.traces import Trace
@@ -36,12 +36,16 @@ class Load:
     @classmethod
     def of(cls, scenario: Scenario) -> "Load":
         """Drawn from the scenario's seed: the same for all policies."""
-        trace, luck = scenario.trace, random.Random(f"{scenario.seed} {scenario.trace.name} load")
+        trace, chance = scenario.trace, random.Random(f"{scenario.seed} {scenario.trace.name} load")
         arrivals = [
             second + part
             for second, count in enumerate(trace.arrivals)
-            for part in sorted(luck.random() for _ in range(count))
+            for part in sorted(chance.random() for _ in range(count))
         ]
-        seconds = scenario.service.draw(len(arrivals), luck)
-        bad = (message for message in range(len(arrivals)) if luck.random() < trace.failing) if trace.failing else ()
+        seconds = scenario.service.draw(len(arrivals), chance)
+        bad = (
+            (message for message in range(len(arrivals)) if chance.random() < trace.failing)
+            if trace.failing
+            else ()
+        )
         return cls(arrivals, seconds, frozenset(bad))

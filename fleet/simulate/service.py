@@ -15,10 +15,10 @@ class Service:
     mean: float = 2.0
     variation: float = 1.0
 
-    def draw(self, count: int, luck: random.Random) -> list[float]:
+    def draw(self, count: int, chance: random.Random) -> list[float]:
         """So many job times."""
         if self.variation == 0:
             return [self.mean] * count
         variance = math.log(1 + self.variation**2)
         middle, width = math.log(self.mean) - variance / 2, math.sqrt(variance)
-        return [math.exp(luck.gauss(middle, width)) for _ in range(count)]
+        return [math.exp(chance.gauss(middle, width)) for _ in range(count)]

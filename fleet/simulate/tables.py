@@ -10,7 +10,19 @@ KEYS = (
     "trace", "policy", "p50 wait", "p95 wait", "longest", "worker-s", "/ optimum", "most", "needed", "resizes",
     "requests", "price",
 )  # fmt: skip
-HEAD = ("policy", "p50", "p95", "max", "worked", "/opt", "most", "need", "resizes", "calls", "price")
+HEAD = (
+    "policy",
+    "p50",
+    "p95",
+    "max",
+    "worked",
+    "/opt",
+    "most",
+    "need",
+    "resizes",
+    "calls",
+    "price",
+)
 BARS = " ▁▂▃▄▅▆▇█"
 WIDTH, HEIGHT = 80, 3
 
@@ -65,14 +77,19 @@ def table(runs: Sequence[tuple[str, Sequence[Sequence[str]]]]) -> str:
     found: list[Sequence[str]] = [HEAD]
     for trace, rows in runs:
         found += [(trace,), *((f"  {policy}", *numbers) for policy, *numbers in rows)]
-    widths = [max(len(line[index]) for line in found if len(line) > 1) for index in range(len(HEAD))]
+    widths = [
+        max(len(line[index]) for line in found if len(line) > 1) for index in range(len(HEAD))
+    ]
     return "\n".join(_line(line, widths).rstrip() for line in found)
 
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
     name, *numbers = cells
     return " ".join(
-        [name.ljust(widths[0]), *(each.rjust(width) for each, width in zip(numbers, widths[1:], strict=False))]
+        [
+            name.ljust(widths[0]),
+            *(each.rjust(width) for each, width in zip(numbers, widths[1:], strict=False)),
+        ]
     )
 
 
@@ -83,7 +100,9 @@ def plot(result: Result, arrivals: Sequence[int], seconds: int) -> str:
         ("messages waiting", _highest(result.curve.backlog)),
         ("workers", _highest(result.curve.size)),
     )
-    drawn = [f"{name}, at most {max(values):.3g}\n{bars(values)}" for name, values in curves if values]
+    drawn = [
+        f"{name}, at most {max(values):.3g}\n{bars(values)}" for name, values in curves if values
+    ]
     return "\n".join([f"{result.policy}, {result.trace}, {seconds / 3600:g} h", *drawn])
 
 
@@ -92,7 +111,9 @@ def bars(values: Sequence[float], height: int = HEIGHT) -> str:
     top = max(values) or 1.0
     levels = [round(value / top * height * 8) for value in values]
     rows = range(height - 1, -1, -1)
-    return "\n".join("".join(BARS[max(0, min(8, level - 8 * row))] for level in levels).rstrip() for row in rows)
+    return "\n".join(
+        "".join(BARS[max(0, min(8, level - 8 * row))] for level in levels).rstrip() for row in rows
+    )
 
 
 def _parts(values: Sequence[float]) -> list[Sequence[float]]:

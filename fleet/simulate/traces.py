@@ -78,26 +78,30 @@ SHAPES: dict[str, Shape] = {
     "spike": Shape(3 * HOUR, _spike, "one in two seconds; once an hour a thousand in one second"),
     "diurnal": Shape(DAY, _diurnal, "a day: 1 a second at night, 15 at noon"),
     "on-off": Shape(2 * HOUR, _on_off, "five minutes 15 a second, five minutes nothing"),
-    "flash-crowd": Shape(2 * HOUR, _flash_crowd, "1 a second, within a minute 25, halved every ten minutes"),
-    "poison": Shape(2 * HOUR, _steady, "10 a second, one in ten fails whenever it is tried", failing=0.1),
+    "flash-crowd": Shape(
+        2 * HOUR, _flash_crowd, "1 a second, within a minute 25, halved every ten minutes"
+    ),
+    "poison": Shape(
+        2 * HOUR, _steady, "10 a second, one in ten fails whenever it is tried", failing=0.1
+    ),
 }
 
 
 def built_in(name: str, seed: int, scale: float = 1.0) -> Trace:
     """The shape's arrivals, `scale` times as many. Raises KeyError."""
     shape = SHAPES[name]
-    luck = random.Random(f"{seed} {name} arrivals")
-    arrivals = [poisson(shape.rate(second) * scale, luck) for second in range(shape.seconds)]
+    chance = random.Random(f"{seed} {name} arrivals")
+    arrivals = [poisson(shape.rate(second) * scale, chance) for second in range(shape.seconds)]
     return Trace(name, arrivals, shape.failing)
 
 
-def poisson(mean: float, luck: random.Random) -> int:
+def poisson(mean: float, chance: random.Random) -> int:
     """A number drawn with that mean; above 50 by the normal distribution, which then is as good."""
     if mean > 50:
-        return max(0, round(luck.gauss(mean, math.sqrt(mean))))
-    limit, product, count = math.exp(-mean), luck.random(), 0
+        return max(0, round(chance.gauss(mean, math.sqrt(mean))))
+    limit, product, count = math.exp(-mean), chance.random(), 0
     while product > limit:
-        product *= luck.random()
+        product *= chance.random()
         count += 1
     return count
 
@@ -116,7 +120,9 @@ def read(path: Path) -> Trace:
         raise TraceError(f"{path}: there is no line `second,arrivals`")
     for (_, before), (number, after) in pairwise(found):
         if after[0] <= before[0]:
-            raise TraceError(f"{path}, line {number}: second {after[0]} comes after second {before[0]}")
+            raise TraceError(
+                f"{path}, line {number}: second {after[0]} comes after second {before[0]}"
+            )
     if (last := found[-1][1][0]) >= LONGEST:
         raise TraceError(f"{path}: second {last} is more than a year after second 0, the beginning")
     arrivals = [0] * (last + 1)
@@ -131,5 +137,7 @@ def _row(path: Path, number: int, row: Sequence[str]) -> tuple[int, int]:
     except ValueError:
         second = count = -1
     if second < 0 or count < 0:
-        raise TraceError(f"{path}, line {number}: {','.join(row)!r} is not `second,arrivals`, two whole numbers")
+        raise TraceError(
+            f"{path}, line {number}: {','.join(row)!r} is not `second,arrivals`, two whole numbers"
+        )
     return second, count

@@ -11,7 +11,7 @@ import heapq
 import random
 
 from fleet.core.depth import Depth
-from fleet.core.scaling import SOON, SOONEST
+from fleet.core.sizing.rule import SOON, SOONEST
 from fleet.simulate.hosts import Host, Poll
 from fleet.simulate.policies import Glance, Policy
 from fleet.simulate.queue import Message, Queue
@@ -44,12 +44,16 @@ class World:
         self._size = self._busy = 0
         self._sized_at = 0.0
         self._end = float(scenario.trace.seconds)
-        self.result = Result(policy.name, scenario.trace.name, Curve(self._end / POINTS), hosts=scenario.hosts)
+        self.result = Result(
+            policy.name, scenario.trace.name, Curve(self._end / POINTS), hosts=scenario.hosts
+        )
 
     def run(self) -> Result:
         """From the first second to the trace's last."""
         for _ in range(self._scenario.hosts):
-            host = Host(self._policy.start, self._scenario.bounds, lone_polls=self._policy.lone_polls)
+            host = Host(
+                self._policy.start, self._scenario.bounds, lone_polls=self._policy.lone_polls
+            )
             self._account(0.0, host.size)
             self._plan(self._luck.random() * self._policy.every, SAMPLE, host, 0)
             self._grant(0.0, host)
@@ -106,14 +110,18 @@ class World:
         self._received(now, poll.host, message, now, now - poll.began)
         self._grant(now, poll.host)
 
-    def _received(self, now: float, host: Host, message: Message, since: float, took: float) -> None:
+    def _received(
+        self, now: float, host: Host, message: Message, since: float, took: float
+    ) -> None:
         self.result.waits.append(now - since)
         self._queue.in_flight += 1
         self._busy += 1
         host.received(now, took)
         seconds = self._load.seconds[message]
         if seconds > FIRST_LEASE / 3:
-            self.result.extends += 1 + int((seconds - FIRST_LEASE / 3) / (self._scenario.visibility / 3))
+            self.result.extends += 1 + int(
+                (seconds - FIRST_LEASE / 3) / (self._scenario.visibility / 3)
+            )
         self._plan(now + LATENCY + seconds, FINISHED, host, message)
 
     def _finished(self, now: float, host: Host, message: Message) -> None:
@@ -147,7 +155,11 @@ class World:
                     self._received(now, host, message, since, LATENCY)
                 else:
                     self._ask(now, host)
-        if host.idle and host.polling.not_before > now and host.resumes_at < host.polling.not_before:
+        if (
+            host.idle
+            and host.polling.not_before > now
+            and host.resumes_at < host.polling.not_before
+        ):
             host.resumes_at = host.polling.not_before
             self._plan(host.resumes_at, RESUME, host, None)
         if host.wants_sample(now):
@@ -180,16 +192,25 @@ class World:
         host.round += 1
         self.result.samples += 1
         before = host.desired
-        after = self._policy.size(Glance(host, Depth(*self._queue.counts(self._luck)), now, self._luck.random()))
+        after = self._policy.size(
+            Glance(host, Depth(*self._queue.counts(self._luck)), now, self._luck.random())
+        )
         if after != before:
             self.result.resizes += 1
             size = host.size
             host.resize(after)
             self._account(now, host.size - size)
         jitter = self._policy.jitter
-        self._plan(now + self._policy.every * self._luck.uniform(1 - jitter, 1 + jitter), SAMPLE, host, host.round)
+        self._plan(
+            now + self._policy.every * self._luck.uniform(1 - jitter, 1 + jitter),
+            SAMPLE,
+            host,
+            host.round,
+        )
         self._grant(now, host)
-        if host.busy == host.size and not host.lone_polls:  # time alone may make the next one worth its price
+        if (
+            host.busy == host.size and not host.lone_polls
+        ):  # time alone may make the next one worth its price
             for share in (SOONEST, SOON):
                 self._plan(now + share * host.bounds.interval, RESUME, host, None)
 

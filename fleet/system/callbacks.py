@@ -33,7 +33,12 @@ class Callbacks:
     def stop(self) -> None:
         """Who has kept our functions has the interpreter's from now on."""
         self._listening = False
-        for owner, name, real, ours in self._replaced:  # without a builtin: it may be what has been replaced
+        for (
+            owner,
+            name,
+            real,
+            ours,
+        ) in self._replaced:  # without a builtin: it may be what has been replaced
             if owner.__dict__[name] == ours:
                 owner.__dict__[name] = real
 
@@ -42,7 +47,10 @@ class Callbacks:
         for each in self._at_fork:
             self._really_at_fork(**each)
         before = [each["before"] for each in reversed(self._at_fork) if "before" in each]
-        for call in [*before, *(each["after_in_child"] for each in self._at_fork if "after_in_child" in each)]:
+        for call in [
+            *before,
+            *(each["after_in_child"] for each in self._at_fork if "after_in_child" in each),
+        ]:
             try:
                 call()
             except BaseException:  # noqa: BLE001 - as the interpreter does: said, and nothing else

@@ -68,7 +68,9 @@ def read_trusted(path: Path, most: int) -> bytes:
         found = os.fstat(fd)
         for each in (link, found):
             if each.st_uid not in (0, os.geteuid()):
-                raise Distrusted(f"it belongs to user {each.st_uid}, and this is user {os.geteuid()}")
+                raise Distrusted(
+                    f"it belongs to user {each.st_uid}, and this is user {os.geteuid()}"
+                )
         if not stat.S_ISREG(found.st_mode):
             raise NoFile
         if found.st_mode & stat.S_IWOTH:

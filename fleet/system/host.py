@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from fleet.system.outlet import Outlet
+from fleet.system.stderr import Outlet
 
 
 def open_standard_streams() -> None:
@@ -34,7 +34,9 @@ def complain(text: str) -> None:
 
 def processors() -> int:
     """Processors that this process may use: affinity, and the cgroup's quota rounded up; at least 1."""
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    allowed = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
     quota = _cgroup_quota()
     return max(1, min(allowed, quota) if quota else allowed)
 
@@ -42,7 +44,9 @@ def processors() -> int:
 def _cgroup_quota() -> int | None:
     try:
         own = re.search(r"^0::(.*)$", Path("/proc/self/cgroup").read_text(), re.MULTILINE)
-        limit, period = Path(f"/sys/fs/cgroup{own.group(1) if own else ''}/cpu.max").read_text().split()
+        limit, period = (
+            Path(f"/sys/fs/cgroup{own.group(1) if own else ''}/cpu.max").read_text().split()
+        )
     except (OSError, ValueError):
         return None
     return None if limit == "max" else -(-int(limit) // int(period))
@@ -54,15 +58,21 @@ def runtime_directory() -> Path:
     Raises OSError when it cannot be made, PermissionError when it belongs to somebody else.
     """
     base = os.environ.get("XDG_RUNTIME_DIR")
-    return private_directory(Path(base) / "fleet" if base else Path(tempfile.gettempdir()) / f"fleet-{os.getuid()}")
+    return private_directory(
+        Path(base) / "fleet" if base else Path(tempfile.gettempdir()) / f"fleet-{os.getuid()}"
+    )
 
 
 def state_directory() -> Path:
     """`$XDG_STATE_HOME/fleet`, else `~/.local/state/fleet`; made if missing. Raises OSError."""
     base = os.environ.get("XDG_STATE_HOME")
     try:
-        return private_directory((Path(base) if base else Path.home() / ".local" / "state") / "fleet")
-    except RuntimeError:  # neither HOME nor an entry in passwd, as in a container that runs as any number
+        return private_directory(
+            (Path(base) if base else Path.home() / ".local" / "state") / "fleet"
+        )
+    except (
+        RuntimeError
+    ):  # neither HOME nor an entry in passwd, as in a container that runs as any number
         raise FileNotFoundError(f"user {os.getuid()} has no home directory") from None
 
 

@@ -14,9 +14,9 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from fleet.core.plain import block, dumped, one_line
-from fleet.system.outlet import Outlet
-from fleet.system.repeats import Fields, Repeats
+from fleet.core.plain_text import block, dumped, one_line
+from fleet.system.log_repeats import Fields, Repeats
+from fleet.system.stderr import Outlet
 
 DEBUG, INFO, WARNING, ERROR = 10, 20, 30, 40
 LEVELS = {"debug": DEBUG, "info": INFO, "warning": WARNING, "error": ERROR}
@@ -66,23 +66,34 @@ TABLE: dict[str, Line] = {
     "settings.endpoint": _same(INFO, "{file} in this directory says where requests go: {endpoint}"),
     "master.stopped": _same(INFO, "pool {name} stopped after {seconds:.1f} s: {why}; {jobs}"),
     "start.failed": _same(ERROR, "{error}"),
-    "master.failed": _same(ERROR, "a fault of fleet itself, the pool stops: {error} ({where})\n{traceback}"),
+    "master.failed": _same(
+        ERROR, "a fault of fleet itself, the pool stops: {error} ({where})\n{traceback}"
+    ),
     "template.ready": _quiet("the app is imported ({seconds:.2f} s)"),
     "template.warned": _same(WARNING, "the app will not survive a fork well: {why}"),
-    "spawn.failed": _same(WARNING, "no {who} could be started: {why}; next try in {retry_in:.1f} s"),
+    "spawn.failed": _same(
+        WARNING, "no {who} could be started: {why}; next try in {retry_in:.1f} s"
+    ),
     "process.stack": Line(WARNING, WARNING, "stack of {who}, pid {pid}:", block="stack"),
     "helper.died": _same(WARNING, "the {role} died ({cause}); it is started again"),
     "helper.failed": _same(WARNING, "the {role} cannot do its part: {why}"),
     "queue.usable": _quiet("queue {queue} answers"),
     "queue.warned": _same(WARNING, "queue {queue}: {why}"),
     "queue.empty": _same(
-        INFO, "the queue looks empty; the pool ends when it stays so for {seconds:g} s and a whole poll"
+        INFO,
+        "the queue looks empty; the pool ends when it stays so for {seconds:g} s and a whole poll",
     ),
-    "queue.sampled": _same(DEBUG, "queue {queue}: about {visible} visible, {in_flight} in flight, {delayed} delayed"),
-    "queue.polled": _same(DEBUG, "poll brought {messages} messages after {took:.2f} s · slot {slot}"),
+    "queue.sampled": _same(
+        DEBUG, "queue {queue}: about {visible} visible, {in_flight} in flight, {delayed} delayed"
+    ),
+    "queue.polled": _same(
+        DEBUG, "poll brought {messages} messages after {took:.2f} s · slot {slot}"
+    ),
     "queue.late": _same(WARNING, "{why}; trying again for {left:.0f} s"),
     "sample.failed": _same(WARNING, "the queue's counts cannot be read: {why}", "why"),
-    "will.failed": _same(WARNING, "message {message_id} of a dead dispatcher not {settlement}: {error}", "error"),
+    "will.failed": _same(
+        WARNING, "message {message_id} of a dead dispatcher not {settlement}: {error}", "error"
+    ),
     "poll.shortened": _same(
         WARNING,
         "polls get no answer when they are {age:g} s old, something between this host and SQS cuts them: they are "
@@ -94,13 +105,17 @@ TABLE: dict[str, Line] = {
     "deletes.allowed": _same(INFO, "deletes are not denied any more: receiving goes on"),
     "message.deleted_late": _same(INFO, "message {message_id}, which was left, is deleted now"),
     "message.undeleted": _same(
-        ERROR, "message {message_id} is done and cannot be deleted, it will be done again: {error} · slot {slot}"
+        ERROR,
+        "message {message_id} is done and cannot be deleted, it will be done again: {error} · slot {slot}",
     ),
-    "host.starved": _same(WARNING, "this host has no process for a job; next poll in {retry_in:.1f} s · slot {slot}"),
+    "host.starved": _same(
+        WARNING, "this host has no process for a job; next poll in {retry_in:.1f} s · slot {slot}"
+    ),
     "dispatcher.spawned": Line(DEBUG, INFO, "dispatcher {pid} spawned · slot {slot}"),
     "dispatcher.ready": Line(DEBUG, INFO, "dispatcher {pid} ready · slot {slot}"),
     "dispatcher.died": _same(
-        WARNING, "dispatcher {pid} died while {state}: {cause}; respawn in {respawn_in:.1f} s · slot {slot}"
+        WARNING,
+        "dispatcher {pid} died while {state}: {cause}; respawn in {respawn_in:.1f} s · slot {slot}",
     ),
     "dispatcher.hung": _same(WARNING, "dispatcher {pid} is killed: {why} · slot {slot}"),
     "dispatcher.starved": _same(WARNING, "a dispatcher cannot go on: {error} · slot {slot}"),
@@ -118,40 +133,62 @@ TABLE: dict[str, Line] = {
     "job.stopped": _same(WARNING, "job stopped ({exit}) after {duration:.2f} s" + _COST),
     "job.retried": _same(INFO, "job asked for a retry after {duration:.2f} s" + _COST),
     "job.rejected": _same(WARNING, "job rejected its message: {reason}" + _COST),
-    "job.timed_out": _same(WARNING, "job timed out after {limit:g} s ({exit}, {duration:.2f} s)" + _COST),
+    "job.timed_out": _same(
+        WARNING, "job timed out after {limit:g} s ({exit}, {duration:.2f} s)" + _COST
+    ),
     "job.stopping": _same(INFO, "job told to stop: {why}" + _JOB),
-    "job.frozen": _same(WARNING, "job is stopped (SIGSTOP) by somebody else; its lease is kept" + _JOB),
+    "job.frozen": _same(
+        WARNING, "job is stopped (SIGSTOP) by somebody else; its lease is kept" + _JOB
+    ),
     "job.lingers": _same(
-        WARNING, "job has ended; process {left} that it left cannot be killed yet, its lease is kept" + _JOB
+        WARNING,
+        "job has ended; process {left} that it left cannot be killed yet, its lease is kept" + _JOB,
     ),
     "job.waits": _same(WARNING, "job returned; waits for {waits}" + _JOB),
-    "job.ignored": _same(WARNING, "an exception at the job's end is ignored: {error_type} at {where}" + _MESSAGE),
+    "job.ignored": _same(
+        WARNING, "an exception at the job's end is ignored: {error_type} at {where}" + _MESSAGE
+    ),
     "job_exit.failed": _same(WARNING, "--job-exit failed, which changes nothing: {why}" + _MESSAGE),
-    "handler.started": _same(INFO, "exit handler started, try {tries}, pid {handler_pid}" + _MESSAGE),
+    "handler.started": _same(
+        INFO, "exit handler started, try {tries}, pid {handler_pid}" + _MESSAGE
+    ),
     "handler.ended": _same(INFO, "exit handler done, pid {handler_pid}" + _MESSAGE),
     "handler.failed": _same(WARNING, "exit handler failed ({exit}), pid {handler_pid}" + _MESSAGE),
     "hook.started": _quiet("--on-failure hook started, pid {hook_pid}" + _MESSAGE),
     "hook.ended": _quiet("--on-failure hook done, pid {hook_pid}" + _MESSAGE),
     "hook.failed": _same(WARNING, "--on-failure hook failed ({exit}), pid {hook_pid}" + _MESSAGE),
-    "hook.not_started": _same(ERROR, "no process to be had for the --on-failure hook: {error}" + _MESSAGE),
+    "hook.not_started": _same(
+        ERROR, "no process to be had for the --on-failure hook: {error}" + _MESSAGE
+    ),
     "body.refused": _same(WARNING, "message's body cannot be used: {why}" + _MESSAGE),
     "body.quoted": _same(DEBUG, "the body, or its beginning: {body}" + _MESSAGE),
     "job.not_started": _same(ERROR, "no process to be had for a job: {error}" + _MESSAGE),
-    "handler.not_started": _same(ERROR, "no process to be had for an exit handler: {error}" + _MESSAGE),
+    "handler.not_started": _same(
+        ERROR, "no process to be had for an exit handler: {error}" + _MESSAGE
+    ),
     "lease.extended": _quiet("lease extended by {seconds} s" + _MESSAGE),
-    "lease.failed": _same(WARNING, "lease not extended: {error}; {left:.0f} s left" + _MESSAGE, "error"),
+    "lease.failed": _same(
+        WARNING, "lease not extended: {error}; {left:.0f} s left" + _MESSAGE, "error"
+    ),
     "lease.lost": _same(WARNING, "lease lost{then}; others may get the message too" + _MESSAGE),
-    "policy.unknown": _same(WARNING, "the queue's redrive policy cannot be read yet: {error}" + _MESSAGE, "error"),
+    "policy.unknown": _same(
+        WARNING, "the queue's redrive policy cannot be read yet: {error}" + _MESSAGE, "error"
+    ),
     "lease.limit": _same(
-        WARNING, "SQS hides no message for longer than 12 hours: the lease ends in {left:.0f} s" + _MESSAGE
+        WARNING,
+        "SQS hides no message for longer than 12 hours: the lease ends in {left:.0f} s" + _MESSAGE,
     ),
     "message.dead_lettered": _same(WARNING, "message dead-lettered: {why}" + _MESSAGE),
     "message.deleted": _quiet("message deleted" + _MESSAGE),
     "message.released": _same(INFO, "message released, visible in {delay} s: {why}" + _MESSAGE),
     "message.left": _same(WARNING, "message left to its lease: {why}" + _MESSAGE),
-    "message.unsettled": _same(WARNING, "message not {settlement} yet: {error}" + _MESSAGE, "error"),
+    "message.unsettled": _same(
+        WARNING, "message not {settlement} yet: {error}" + _MESSAGE, "error"
+    ),
     "pool.resized": _same(INFO, "workers {from} → {to}: {reason}"),
-    "pool.paused": _same(INFO, "paused: nothing more is received until fleet resume; running jobs go on"),
+    "pool.paused": _same(
+        INFO, "paused: nothing more is received until fleet resume; running jobs go on"
+    ),
     "pool.resumed": _same(INFO, "resumed"),
     "memory.short": _same(
         WARNING,
@@ -160,16 +197,24 @@ TABLE: dict[str, Line] = {
     ),
     "memory.enough": _same(INFO, "there is memory for one more job again"),
     "pool.slots": Line(INFO, INFO, "the slots:", block="table"),
-    "log.lost": _same(WARNING, "nobody read this log for a while; lines lost by process {pid}: {lines}"),
+    "log.lost": _same(
+        WARNING, "nobody read this log for a while; lines lost by process {pid}: {lines}"
+    ),
     "reload.missing": _same(WARNING, "HUP: a reload is not available yet; stop and start the pool"),
     "local.restarted": _same(
-        WARNING, "the embedded SQS server was killed and is started again, pid {pid}; what was in it is lost"
+        WARNING,
+        "the embedded SQS server was killed and is started again, pid {pid}; what was in it is lost",
     ),
-    "control.restored": _same(WARNING, "what commands find this pool by was removed, and is made again: {path}"),
+    "control.restored": _same(
+        WARNING, "what commands find this pool by was removed, and is made again: {path}"
+    ),
     "control.lost": _same(
-        WARNING, "commands cannot find this pool: {path} was removed and cannot be made again: {error}"
+        WARNING,
+        "commands cannot find this pool: {path} was removed and cannot be made again: {error}",
     ),
-    "health.unwritten": _same(WARNING, "the health file {path} cannot be written: {error}; a probe of it will fail"),
+    "health.unwritten": _same(
+        WARNING, "the health file {path} cannot be written: {error}; a probe of it will fail"
+    ),
     "drain.started": _same(INFO, "stopping ({how}): {why}; {waits}"),
     "drain.finished": _same(
         INFO,
@@ -252,7 +297,9 @@ def _tell(event: str, fields: Fields) -> None:
             _program.log(line.text, "%s", sentence, extra={"event": event, "fields": fields})
         return
     level = line.json if _as_json else line.text
-    if level < _threshold or (_relay and line.cause and _threshold > DEBUG and _relay(event, fields)):
+    if level < _threshold or (
+        _relay and line.cause and _threshold > DEBUG and _relay(event, fields)
+    ):
         return
     if _lost:
         _own_up(_outlet)

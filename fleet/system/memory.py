@@ -88,11 +88,20 @@ class Gauge:
             groups = Path(f"{proc}/self/cgroup").read_text()
         except OSError:
             groups = ""
-        self._groups = [group for group in limits(groups, root) if Path(group[0], _FILES[group[1]][0]).exists()]
+        self._groups = [
+            group for group in limits(groups, root) if Path(group[0], _FILES[group[1]][0]).exists()
+        ]
 
     def look(self) -> Found | None:
         """What there is now; None where nobody says."""
-        found = [each for each in (_host_left(self._meminfo), *(_group_left(*group) for group in self._groups)) if each]
+        found = [
+            each
+            for each in (
+                _host_left(self._meminfo),
+                *(_group_left(*group) for group in self._groups),
+            )
+            if each
+        ]
         return min(found, key=lambda each: each.available, default=None)
 
 
@@ -119,7 +128,8 @@ def _host_left(meminfo: str) -> Found | None:
     except OSError:
         return None
     fields = {
-        name: int(kib) / 1024 for name, kib in re.findall(r"^(MemTotal|MemAvailable): +(\d+) kB$", read, re.MULTILINE)
+        name: int(kib) / 1024
+        for name, kib in re.findall(r"^(MemTotal|MemAvailable): +(\d+) kB$", read, re.MULTILINE)
     }
     return Found(fields["MemAvailable"], fields["MemTotal"]) if len(fields) == 2 else None
 
@@ -129,7 +139,9 @@ def _group_left(directory: str, second: bool) -> Found | None:
     names = _FILES[second]
     try:
         limit, used = (int(Path(directory, name).read_text()) for name in names[:2])
-        found = re.search(rf"^{names[2]} (\d+)$", Path(directory, "memory.stat").read_text(), re.MULTILINE)
+        found = re.search(
+            rf"^{names[2]} (\d+)$", Path(directory, "memory.stat").read_text(), re.MULTILINE
+        )
     except (OSError, ValueError):  # `max` is no number: no limit
         return None
     left = limit - used + (int(found.group(1)) if found else 0)

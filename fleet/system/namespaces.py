@@ -109,7 +109,9 @@ class Namespaces:
     """All names as they are now. About 33,000 of them, 30 ms and a MiB: forget it when it has done its work."""
 
     def __init__(self) -> None:
-        modules = {id(each): each for each in [*sys.modules.values()] if isinstance(each, ModuleType)}
+        modules = {
+            id(each): each for each in [*sys.modules.values()] if isinstance(each, ModuleType)
+        }
         self._spaces = [_mapping(sys.modules)]
         seen: set[int] = set()
         for module in modules.values():
@@ -125,12 +127,17 @@ class Namespaces:
     def _found(self) -> dict[int, FunctionType]:
         """Those of modules and classes, once each."""
         values = (value for space in self._spaces for value in space.before.values())
-        return {id(each): each for each in values if type(each) is FunctionType and not _is_own(each)}
+        return {
+            id(each): each for each in values if type(each) is FunctionType and not _is_own(each)
+        }
 
     def put_back(self) -> list[Change]:
         """Have everything as it was; returns what was not. The environment comes last: it is under a name, too."""
         found: list[Change] = []
-        spaces: list[_Inside | _Space] = [*self._functions, *self._spaces]  # functions first: what follows may use them
+        spaces: list[_Inside | _Space] = [
+            *self._functions,
+            *self._spaces,
+        ]  # functions first: what follows may use them
         for space in spaces:
             for change in [*space.changes()]:
                 change.undo()
@@ -150,7 +157,9 @@ def redo(changes: list[Change]) -> None:
             time.tzset()
 
 
-def _mapping(names: MutableMapping[str, Any], *, texts: bool = False, additions: bool = False) -> _Space:
+def _mapping(
+    names: MutableMapping[str, Any], *, texts: bool = False, additions: bool = False
+) -> _Space:
     return _Space(names, dict(names), names.__setitem__, names.__delitem__, texts, additions)
 
 

@@ -21,7 +21,12 @@ class Notifier:
         self._socket: socket.socket | None = None
         if address:
             self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
-        has_watchdog = self._socket is not None and for_us and microseconds.isdecimal() and int(microseconds) > 0
+        has_watchdog = (
+            self._socket is not None
+            and for_us
+            and microseconds.isdecimal()
+            and int(microseconds) > 0
+        )
         self.watchdog = int(microseconds) / MICROSECONDS if has_watchdog else None
 
     @property

@@ -24,7 +24,8 @@ _PR_GET_DUMPABLE, _PR_SET_DUMPABLE, _PR_SET_CHILD_SUBREAPER, _PR_GET_CHILD_SUBRE
 _libc = ctypes.CDLL(None, use_errno=True)
 _PAGE, _MIB = os.sysconf("SC_PAGE_SIZE"), 1 << 20
 
-LIMITS: dict[str, float] = {  # and the least that a dispatcher can work with; of memory, beyond what is in use
+# And the least that a dispatcher can work with; of memory, beyond what is in use.
+LIMITS: dict[str, float] = {
     "RLIMIT_NOFILE": 256,
     "RLIMIT_NPROC": 1024,
     "RLIMIT_AS": 256 * _MIB,
@@ -84,18 +85,39 @@ def redo(changes: Changes) -> None:
 
 
 def _settings() -> list[Setting]:
-    lists: list[list[Any]] = [sys.path, sys.argv, sys.meta_path, sys.path_hooks, warnings.filters, gc.callbacks]  # type: ignore[list-item]
+    lists: list[list[Any]] = [
+        sys.path,
+        sys.argv,
+        sys.meta_path,
+        sys.path_hooks,
+        warnings.filters,  # type: ignore[list-item]
+        gc.callbacks,
+    ]
     return [
         *(_limit(getattr(resource, name)) for name in LIMITS),
         Setting(_dumpable, lambda wanted: _libc.prctl(_PR_SET_DUMPABLE, wanted, 0, 0, 0)),
-        Setting(_is_subreaper, lambda wanted: _libc.prctl(_PR_SET_CHILD_SUBREAPER, wanted, 0, 0, 0), for_jobs=False),
-        *(_timer(which) for which in (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)),
-        Setting(_blocked, lambda wanted: signal.pthread_sigmask(signal.SIG_SETMASK, wanted), for_jobs=False),
+        Setting(
+            _is_subreaper,
+            lambda wanted: _libc.prctl(_PR_SET_CHILD_SUBREAPER, wanted, 0, 0, 0),
+            for_jobs=False,
+        ),
+        *(
+            _timer(which)
+            for which in (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
+        ),
+        Setting(
+            _blocked,
+            lambda wanted: signal.pthread_sigmask(signal.SIG_SETMASK, wanted),
+            for_jobs=False,
+        ),
         Setting(_here, _go),
         Setting(_umask, os.umask),
         *(_contents(each) for each in lists),
         Setting(socket.getdefaulttimeout, socket.setdefaulttimeout),
-        Setting(lambda: _locale.setlocale(_locale.LC_ALL), lambda wanted: _locale.setlocale(_locale.LC_ALL, wanted)),
+        Setting(
+            lambda: _locale.setlocale(_locale.LC_ALL),
+            lambda wanted: _locale.setlocale(_locale.LC_ALL, wanted),
+        ),
         Setting(sys.getrecursionlimit, _recurse),
         Setting(sys.getswitchinterval, sys.setswitchinterval),
         Setting(gc.isenabled, lambda wanted: gc.enable() if wanted else gc.disable()),
@@ -130,7 +152,11 @@ def _limit(what: int) -> Setting:
 
 
 def _timer(which: int) -> Setting:
-    return Setting(lambda: signal.getitimer(which), lambda wanted: signal.setitimer(which, *wanted), for_jobs=False)
+    return Setting(
+        lambda: signal.getitimer(which),
+        lambda wanted: signal.setitimer(which, *wanted),
+        for_jobs=False,
+    )
 
 
 def _hard(name: str) -> float:
@@ -178,5 +204,7 @@ def _umask() -> int:
 
 
 def _recurse(limit: int) -> None:
-    with contextlib.suppress(RecursionError):  # we are deeper than that already: then it stays as it is
+    with contextlib.suppress(
+        RecursionError
+    ):  # we are deeper than that already: then it stays as it is
         sys.setrecursionlimit(limit)

@@ -22,7 +22,7 @@ from math import ceil
 from pathlib import Path
 from typing import NoReturn
 
-from fleet.core.exits import Exit, from_siginfo
+from fleet.core.outcomes import Exit, from_siginfo
 from fleet.system.signals import GROUP, HARMLESS
 
 LINUX = sys.platform.startswith("linux")
@@ -62,7 +62,9 @@ def become_subreaper() -> None:
     if LINUX:
         _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
         with contextlib.suppress(FileNotFoundError):  # a kernel without CONFIG_PROC_CHILDREN
-            _children_fd = os.open(f"/proc/self/task/{os.getpid()}/children", os.O_RDONLY | os.O_CLOEXEC)
+            _children_fd = os.open(
+                f"/proc/self/task/{os.getpid()}/children", os.O_RDONLY | os.O_CLOEXEC
+            )
 
 
 def forget_children() -> None:
@@ -170,7 +172,16 @@ def spawn_program(module: str, arguments: Iterable[str], fds: Iterable[int], mar
     It begins with the signals ignored that a group may get, dies with us, and reads an empty standard input. Returns
     its pid. Raises OSError when there is no process to be had.
     """
-    command = [sys.executable, *_flags(), "-P", "-c", _START, json.dumps(_path()), module, *arguments]
+    command = [
+        sys.executable,
+        *_flags(),
+        "-P",
+        "-c",
+        _START,
+        json.dumps(_path()),
+        module,
+        *arguments,
+    ]
     inherited = list(fds)
     us = os.getpid()
     pid = fork_blocked()

@@ -89,7 +89,9 @@ class Borrowed:
             return []
         others = bytes(number for number in numbers if number not in self._before)
         if others and self._wakeup_before >= 0:
-            with contextlib.suppress(OSError):  # an event loop that is behind, or gone: as if we were not there
+            with contextlib.suppress(
+                OSError
+            ):  # an event loop that is behind, or gone: as if we were not there
                 os.write(self._wakeup_before, others)
         came = [number for number in numbers if number in self._before]
         self._came += came
@@ -118,7 +120,9 @@ class Borrowed:
         Borrowed._now = None
         for number, handler in self._before.items():
             signal.signal(number, handler)
-            _libc.sigaction(number, self._actions[number], None)  # faulthandler's is not known to Python
+            _libc.sigaction(
+                number, self._actions[number], None
+            )  # faulthandler's is not known to Python
         signal.set_wakeup_fd(self._wakeup_before, warn_on_full_buffer=False)
 
     @staticmethod
@@ -159,7 +163,11 @@ def set_aside_the_apps(*ours: object) -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     for number in HARMLESS:
         handler = _signal.getsignal(number)  # as _signal.signal takes it: it knows no enums
-        if handler not in (nothing, None, *ours):  # None: not Python's, so it is no code of Python's
+        if handler not in (
+            nothing,
+            None,
+            *ours,
+        ):  # None: not Python's, so it is no code of Python's
             _the_apps[number] = handler
             signal.signal(number, nothing)
     handler = _signal.getsignal(signal.SIGPIPE)

@@ -2,7 +2,7 @@
 
 import setproctitle
 
-from fleet.core.plain import one_line
+from fleet.core.plain_text import one_line
 
 
 def show(title: str) -> None:

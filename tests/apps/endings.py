@@ -33,7 +33,9 @@ def reject(why: str) -> None:
 def attempts(works: str) -> object:
     """Do the first of the works, which slashes divide, at the first attempt, and so on; the last one repeats."""
     each = works.split("/")
-    verb, _, argument = each[min(int(os.environ["FLEET_JOB_ATTEMPT"]), len(each)) - 1].partition(" ")
+    verb, _, argument = each[min(int(os.environ["FLEET_JOB_ATTEMPT"]), len(each)) - 1].partition(
+        " "
+    )
     return VERBS[verb](argument) if verb in VERBS else None
 
 
@@ -55,7 +57,12 @@ def tell(_argument: str) -> None:
     """Report what fleet.message() says."""
     found = fleet.message()
     attributes = {name: str(value.get("StringValue")) for name, value in found.attributes.items()}
-    detail = {"id": found.id, "body": found.body, "attempt": found.attempt, "attributes": attributes}
+    detail = {
+        "id": found.id,
+        "body": found.body,
+        "attempt": found.attempt,
+        "attributes": attributes,
+    }
     write("told", found.body, detail)
 
 
@@ -175,7 +182,11 @@ def wait_for(gate: str, **_named: str) -> None:
 
 def handler(work: str, farewell: str, queue_message: fleet.Message) -> None:
     """Report what is seen of the job, then do as told."""
-    mine = [line for line in _trace() if line["message_id"] == queue_message.id and line["what"] != "handler"]
+    mine = [
+        line
+        for line in _trace()
+        if line["message_id"] == queue_message.id and line["what"] != "handler"
+    ]
     states = {line["what"]: _state(line["pid"]) for line in mine}
     write("handler", work, {"farewell": farewell, "states": states, "id": queue_message.id})
     _say_farewell(farewell, queue_message)
@@ -190,7 +201,11 @@ def plain_handler(*args: object, **kwargs: object) -> None:
 
 def told(failure: fleet.Failure) -> None:
     """An --on-failure hook: report what it is told and what is left of the job, then do as told."""
-    mine = [line for line in _trace() if line["message_id"] == failure.message.id and line["what"] == "started"]
+    mine = [
+        line
+        for line in _trace()
+        if line["message_id"] == failure.message.id and line["what"] == "started"
+    ]
     detail = {
         "job": [_state(line["pid"]) for line in mine],
         "outcome": failure.outcome,
@@ -298,6 +313,8 @@ def surroundings(_work: str) -> None:
 
 PR_GET_PDEATHSIG = 2
 AT_IMPORT = {"core": resource.getrlimit(resource.RLIMIT_CORE)}
-signal.setitimer(signal.ITIMER_REAL, 3600)  # an app that sets an alarm when it is imported: not for its jobs
+signal.setitimer(
+    signal.ITIMER_REAL, 3600
+)  # an app that sets an alarm when it is imported: not for its jobs
 
 VERBS |= {"several": several, "surroundings": surroundings}

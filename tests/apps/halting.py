@@ -14,15 +14,15 @@ import endings
 from jobs import SHARED, write
 
 import fleet
-from fleet import running
-from fleet.core.messages import Held, Received, Settled
-from fleet.core.slots import State
-from fleet.delivering import Delivering
-from fleet.ears import Ears
+from fleet.core.pool.slot import State
+from fleet.core.protocol import Held, Received, Settled
+from fleet.dispatcher import job_process
+from fleet.dispatcher.delivery_log import DeliveryLog
+from fleet.dispatcher.inbox import Inbox
+from fleet.dispatcher.runner import Delivering
+from fleet.ipc.scoreboard import Board
+from fleet.sqs.queue import SqsQueue
 from fleet.system import processes
-from fleet.system.scoreboard import Board
-from fleet.system.sqs import SqsQueue
-from fleet.telling import Telling
 
 current: list[Any] = [None]
 """The message in this dispatcher's hand."""
@@ -77,10 +77,10 @@ def note(original: Callable[..., Any], board: Board, **changes: Any) -> None:
         halt("after the intent")
 
 
-def say(original: Callable[..., Any], ears: Ears, report: Any) -> None:
+def say(original: Callable[..., Any], inbox: Inbox, report: Any) -> None:
     if isinstance(report, Settled):
         halt("before Settled")
-    original(ears, report)
+    original(inbox, report)
     if isinstance(report, Received):
         halt("after Received")
     if isinstance(report, Held):
@@ -118,7 +118,7 @@ def fork_blocked(original: Callable[..., int], *args: Any) -> int:
 def around_stop(step: str) -> Callable[..., Any]:
     """Wrap what is done to a job, or to a handler."""
 
-    def call(original: Callable[..., Any], self: running.Running, *args: Any) -> Any:
+    def call(original: Callable[..., Any], self: job_process.Running, *args: Any) -> Any:
         halt(f"before the {step}")
         original(self, *args)
         halt(f"after the {step}")
@@ -126,7 +126,7 @@ def around_stop(step: str) -> Callable[..., Any]:
     return call
 
 
-def gone(original: Callable[..., Any], self: running.Running, *args: Any) -> Any:
+def gone(original: Callable[..., Any], self: job_process.Running, *args: Any) -> Any:
     if processes.dead_child(self.pid):
         halt("before the reaping")
     return original(self, *args)
@@ -152,16 +152,16 @@ def around(step: str) -> Callable[..., Any]:
 
 wrap(SqsQueue, "receive", receive)
 wrap(Board, "note", note)
-wrap(Ears, "say", say)
+wrap(Inbox, "say", say)
 wrap(Delivering, "_start", start)
 wrap(Delivering, "_start_handler", start_handler)
-wrap(Telling, "handler_ended", around("handler's end"))
+wrap(DeliveryLog, "handler_ended", around("handler's end"))
 wrap(Delivering, "_known", around("look at the policy"))
-wrap(running.Running, "terminate", around_stop("termination"))
-wrap(running.Running, "freeze", around_stop("freeze"))
-wrap(running.Running, "kill", around_stop("kill"))
+wrap(job_process.Running, "terminate", around_stop("termination"))
+wrap(job_process.Running, "freeze", around_stop("freeze"))
+wrap(job_process.Running, "kill", around_stop("kill"))
 wrap(processes, "fork_blocked", fork_blocked)
-wrap(running.Running, "gone", gone)
+wrap(job_process.Running, "gone", gone)
 wrap(processes, "bury", bury)
 wrap(SqsQueue, "delete", around("delete"))
 wrap(SqsQueue, "release", around("release"))

@@ -84,7 +84,9 @@ def die(name: str) -> None:
 
 def give(what: str) -> object:
     """Return something that is not None."""
-    return {"false": False, "text": "some text", "failure": ValueError("returned, not raised")}[what]
+    return {"false": False, "text": "some text", "failure": ValueError("returned, not raised")}[
+        what
+    ]
 
 
 def say(text: str) -> None:
@@ -95,7 +97,9 @@ def say(text: str) -> None:
 def describe(_argument: str) -> None:
     """Report what the process finds around itself."""
     found = {
-        "environment": {name: value for name, value in os.environ.items() if name.startswith("FLEET_")},
+        "environment": {
+            name: value for name, value in os.environ.items() if name.startswith("FLEET_")
+        },
         "directory": str(Path.cwd()),
         "session": os.getsid(0),
         "group": os.getpgid(0),

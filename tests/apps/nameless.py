@@ -9,11 +9,11 @@ import signal
 import jobs
 from jobs import SHARED
 
-from fleet.system import lookup
-from fleet.system.lookup import Addresses
+from fleet.sqs import dns
+from fleet.sqs.dns import Addresses
 
 OUTAGE = SHARED / "outage"  # there while the outage lasts
-_plainly = lookup.plainly
+_plainly = dns.plainly
 
 
 def plainly(host: str, port: int, _seconds: float) -> Addresses:
@@ -23,6 +23,6 @@ def plainly(host: str, port: int, _seconds: float) -> Addresses:
     return _plainly(host, port, _seconds)
 
 
-lookup.plainly = plainly
+dns.plainly = plainly
 
 job = jobs.job

@@ -9,9 +9,9 @@ from typing import Any
 
 from jobs import SHARED, job
 
-from fleet.core.messages import Empty, Forked, Report, Settled, Word
-from fleet.ears import Ears
-from fleet.system.channel import Channel
+from fleet.core.protocol import Empty, Forked, Report, Settled, Word
+from fleet.dispatcher.inbox import Inbox
+from fleet.ipc.channel import Channel
 
 NAME = os.environ["ODD"]
 WHEN, SAID = {  # what is said in place of a word
@@ -22,7 +22,7 @@ WHEN, SAID = {  # what is said in place of a word
     "template": (Forked, [b'["Forked", 0, 1]']),
 }[NAME]
 
-_say, _send = Ears.say, Channel.send
+_say, _send = Inbox.say, Channel.send
 
 
 def instead(channel: Channel) -> bool:
@@ -37,7 +37,7 @@ def instead(channel: Channel) -> bool:
     return True
 
 
-def say(self: Ears, report: Report) -> None:
+def say(self: Inbox, report: Report) -> None:
     if not (isinstance(report, WHEN) and instead(self._channel)):
         _say(self, report)
 
@@ -46,6 +46,6 @@ def send(self: Channel, word: Word, *more: Any, **rest: Any) -> bool:
     return (isinstance(word, WHEN) and instead(self)) or _send(self, word, *more, **rest)
 
 
-Ears.say, Channel.send = say, send  # type: ignore[method-assign]
+Inbox.say, Channel.send = say, send  # type: ignore[method-assign]
 
 __all__ = ["job"]

@@ -29,7 +29,9 @@ def succeeds(raw: str) -> bool:
     """Whether the message's subprocess comes to a good end in time."""
     with multiprocessing.Pool(1) as pool:
         try:
-            pool.apply_async(run, [json.loads(raw)]).get(float(setting("MAX_SECONDS_PER_MESSAGE", "120")))
+            pool.apply_async(run, [json.loads(raw)]).get(
+                float(setting("MAX_SECONDS_PER_MESSAGE", "120"))
+            )
         except Exception:  # noqa: BLE001  # whatever it was, time-outs too, is the message's failure
             return False
     return True
@@ -41,8 +43,14 @@ def process_emails_from_sqs() -> None:
     total = failed = cycles = 0
     ends = time.monotonic() + float(setting("MAX_SECONDS", "inf"))
     while time.monotonic() < ends:
-        told = {"timestamp": datetime.now(UTC).isoformat(), "cycles": cycles, "total_messages": total}
-        Path(setting("HEALTHCHECK_PATH", "")).write_text(json.dumps(told | {"failed_messages": failed}))
+        told = {
+            "timestamp": datetime.now(UTC).isoformat(),
+            "cycles": cycles,
+            "total_messages": total,
+        }
+        Path(setting("HEALTHCHECK_PATH", "")).write_text(
+            json.dumps(told | {"failed_messages": failed})
+        )
         found = sqs.receive_message(
             QueueUrl=url,
             MaxNumberOfMessages=int(setting("BATCH_SIZE", "10")),
@@ -64,4 +72,6 @@ def check_health() -> None:
 
 
 if __name__ == "__main__":
-    {"process_emails_from_sqs": process_emails_from_sqs, "check_health": check_health}[sys.argv[1]]()
+    {"process_emails_from_sqs": process_emails_from_sqs, "check_health": check_health}[
+        sys.argv[1]
+    ]()

@@ -8,7 +8,11 @@ from multiprocessing.shared_memory import SharedMemory
 
 from jobs import SHARED, write
 
-kept = [SharedMemory(os.environ["AT_IMPORT"], create=True, size=64)] if "AT_IMPORT" in os.environ else []
+kept = (
+    [SharedMemory(os.environ["AT_IMPORT"], create=True, size=64)]
+    if "AT_IMPORT" in os.environ
+    else []
+)
 
 PRETENDER = "import signal\ndef main():\n    signal.pause()\n"
 

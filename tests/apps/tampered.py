@@ -12,9 +12,9 @@ from typing import Any
 import endings
 from jobs import SHARED, VERBS, die, orphan, write
 
-from fleet.core import delivery, insisting, lease, settling
-from fleet.core.delivery_books import LONGEST
-from fleet.delivering import Delivering
+from fleet.core.delivery import lease, machine, retries, settling
+from fleet.core.delivery.state import LONGEST
+from fleet.dispatcher.runner import Delivering
 from fleet.system import memory, processes
 
 EVENTS = SHARED / "memory.events"
@@ -35,14 +35,14 @@ def run_out_of_memory(name: str) -> None:
 
 # Five minutes take less, and so does one.
 
-insisting.LATE_DELETE = float(os.environ.get("LATE_DELETE", insisting.LATE_DELETE))
-insisting.DENIED_FOR = float(os.environ.get("DENIED_FOR", insisting.DENIED_FOR))
+retries.LATE_DELETE = float(os.environ.get("LATE_DELETE", retries.LATE_DELETE))
+retries.DENIED_FOR = float(os.environ.get("DENIED_FOR", retries.DENIED_FOR))
 lease.KEPT_FOR = float(os.environ.get("KEPT_FOR", lease.KEPT_FOR))
 
 
 # And so do twelve hours.
 
-for module in (delivery, insisting, lease, settling):
+for module in (machine, retries, lease, settling):
     vars(module)["LONGEST"] = float(os.environ.get("LONGEST", LONGEST))
 
 

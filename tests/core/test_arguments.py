@@ -33,7 +33,9 @@ def handler() -> None:
         ({1, 2}, ({1, 2},), {}),
     ],
 )
-def test_a_transformers_value_is_the_jobs_arguments(value: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+def test_a_transformers_value_is_the_jobs_arguments(
+    value: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> None:
     assert transformed(value) == (args, kwargs)
 
 
@@ -90,7 +92,9 @@ def test_anything_else_is_the_routers_fault(value: Any, words: str) -> None:
         ([1], {"a": 1}, [], {}, ((1,), {"a": 1})),
     ],
 )
-def test_the_messages_arguments_come_first(args: Any, named: Any, extra: Any, more: Any, given: Any) -> None:
+def test_the_messages_arguments_come_first(
+    args: Any, named: Any, extra: Any, more: Any, given: Any
+) -> None:
     assert merged(args, named, extra, more) == given
 
 

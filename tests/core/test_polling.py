@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleet.core import polling
-from fleet.core.cuts import Cuts
+from fleet.core.poll_cuts import Cuts
 from fleet.core.polling import BACKOFF_MOST, QUICK, SHORTEST_EMPTY, Polling
 
 LUCK = st.floats(0, 1, exclude_max=True)
@@ -37,7 +37,9 @@ POLLINGS = st.builds(
         (1, 0.0, 0, 1),
     ],
 )
-def test_a_quick_hit_multiplies_and_a_slow_one_keeps(allowed: int, took: float, size: int, then: int) -> None:
+def test_a_quick_hit_multiplies_and_a_slow_one_keeps(
+    allowed: int, took: float, size: int, then: int
+) -> None:
     assert polling.hit(Polling(allowed=allowed), took, size) == Polling(allowed=then)
 
 
@@ -47,7 +49,9 @@ def test_a_hit_ends_every_backoff() -> None:
 
 @pytest.mark.parametrize(("allowed", "then"), [(32, 16), (5, 2), (2, 1), (1, 1)])
 def test_an_empty_poll_halves(allowed: int, then: int) -> None:
-    assert polling.empty(Polling(allowed=allowed, failures=2, not_before=50.0), 60.0, 10.0) == Polling(allowed=then)
+    assert polling.empty(
+        Polling(allowed=allowed, failures=2, not_before=50.0), 60.0, 10.0
+    ) == Polling(allowed=then)
 
 
 @pytest.mark.parametrize(("took", "pause"), [(0.0, 1.0), (0.25, 0.75), (0.999, 0.001)])
@@ -71,9 +75,11 @@ def test_a_failed_poll_leaves_one_poll_after_a_backoff() -> None:
     ("before", "most"), [(0, 0.5), (1, 1.0), (2, 2.0), (5, 16.0), (6, 30.0), (7, 30.0), (999, 30.0)]
 )
 def test_the_backoff_doubles_up_to_half_a_minute(before: int, most: float) -> None:
-    for luck in (0.0, 0.25, 0.5):
-        after = polling.failed(Polling(failures=before), 100.0, luck)
-        assert after == Polling(failures=before + 1, not_before=100.0 + luck * most, free_at=105.0)
+    for jitter in (0.0, 0.25, 0.5):
+        after = polling.failed(Polling(failures=before), 100.0, jitter)
+        assert after == Polling(
+            failures=before + 1, not_before=100.0 + jitter * most, free_at=105.0
+        )
 
 
 @pytest.mark.parametrize(("before", "most"), [(0, 0.5), (1, 1.0), (3, 4.0), (4, 5.0), (999, 5.0)])
@@ -126,8 +132,10 @@ def test_a_failure_during_a_mere_pause_is_one() -> None:
 
 
 @given(POLLINGS, MOMENTS, LUCK)
-def test_the_backoff_has_full_jitter_and_never_gets_shorter(state: Polling, now: float, luck: float) -> None:
-    after = polling.failed(state, now, luck)
+def test_the_backoff_has_full_jitter_and_never_gets_shorter(
+    state: Polling, now: float, jitter: float
+) -> None:
+    after = polling.failed(state, now, jitter)
     assert state.not_before <= after.not_before <= max(state.not_before, now + BACKOFF_MOST)
     assert polling.degraded(after)
 
@@ -144,7 +152,9 @@ def test_the_backoff_has_full_jitter_and_never_gets_shorter(state: Polling, now:
         (1, 5, 0, 1),
     ],
 )
-def test_a_sample_raises_the_polls_allowed(allowed: int, visible: int, size: int, then: int) -> None:
+def test_a_sample_raises_the_polls_allowed(
+    allowed: int, visible: int, size: int, then: int
+) -> None:
     assert polling.sampled(Polling(allowed=allowed), visible, size).allowed == then
 
 
@@ -160,11 +170,13 @@ def test_a_sample_does_not_end_a_backoff() -> None:
 STARVING = Polling(allowed=2, starved=1, not_before=101.0)
 
 
-@pytest.mark.parametrize(("before", "most"), [(0, 2.0), (1, 4.0), (3, 16.0), (4, 30.0), (999, 30.0)])
-@pytest.mark.parametrize("luck", [0.0, 0.5])
-def test_a_starved_host_pauses_ever_longer(before: int, most: float, luck: float) -> None:
-    after = polling.starved(Polling(allowed=8, failures=1, starved=before), 100.0, luck)
-    pause = most * (0.5 + luck / 2)
+@pytest.mark.parametrize(
+    ("before", "most"), [(0, 2.0), (1, 4.0), (3, 16.0), (4, 30.0), (999, 30.0)]
+)
+@pytest.mark.parametrize("jitter", [0.0, 0.5])
+def test_a_starved_host_pauses_ever_longer(before: int, most: float, jitter: float) -> None:
+    after = polling.starved(Polling(allowed=8, failures=1, starved=before), 100.0, jitter)
+    pause = most * (0.5 + jitter / 2)
     assert after == Polling(allowed=1, failures=1, starved=before + 1, not_before=100.0 + pause)
 
 
@@ -177,7 +189,9 @@ def test_a_starved_host_takes_one_message_at_a_time_whatever_comes() -> None:
     assert polling.hit(STARVING, 0.1, 8) == STARVING
     assert polling.empty(STARVING, 100.0, 10.0) == replace(STARVING, allowed=1)
     assert polling.empty(STARVING, 100.5, 0.0) == replace(STARVING, allowed=1, not_before=101.5)
-    assert polling.failed(STARVING, 100.0, 0.0) == replace(STARVING, allowed=1, failures=1, free_at=105.0)
+    assert polling.failed(STARVING, 100.0, 0.0) == replace(
+        STARVING, allowed=1, failures=1, free_at=105.0
+    )
     assert polling.sampled(STARVING, 1000, 8) == STARVING
 
 
@@ -200,7 +214,9 @@ def test_a_job_that_ran_ends_the_famine() -> None:
         (1, 8, 5, 0),  # more are open than allowed: none is taken back
     ],
 )
-def test_grants_fill_up_to_what_is_allowed(allowed: int, idle: int, open_polls: int, granted: int) -> None:
+def test_grants_fill_up_to_what_is_allowed(
+    allowed: int, idle: int, open_polls: int, granted: int
+) -> None:
     assert polling.grants(Polling(allowed=allowed), 0.0, idle, open_polls) == granted
 
 
@@ -219,22 +235,34 @@ def test_the_queue_counts_as_unreachable_until_a_poll_comes_home() -> None:
 
 
 ANSWERS: st.SearchStrategy[Callable[[Polling], Polling]] = st.one_of(
-    st.builds(lambda took, size: lambda state: polling.hit(state, took, size), st.floats(0, 30), SIZES),
-    st.builds(lambda now, took: lambda state: polling.empty(state, now, took), MOMENTS, st.floats(0, 30)),
-    st.builds(lambda now, luck: lambda state: polling.failed(state, now, luck), MOMENTS, LUCK),
-    st.builds(lambda seen, size: lambda state: polling.sampled(state, seen, size), st.integers(0, 10**6), SIZES),
+    st.builds(
+        lambda took, size: lambda state: polling.hit(state, took, size), st.floats(0, 30), SIZES
+    ),
+    st.builds(
+        lambda now, took: lambda state: polling.empty(state, now, took), MOMENTS, st.floats(0, 30)
+    ),
+    st.builds(lambda now, jitter: lambda state: polling.failed(state, now, jitter), MOMENTS, LUCK),
+    st.builds(
+        lambda seen, size: lambda state: polling.sampled(state, seen, size),
+        st.integers(0, 10**6),
+        SIZES,
+    ),
 )
 
 
 @given(POLLINGS, ANSWERS)
-def test_at_least_one_poll_is_always_allowed(state: Polling, answer: Callable[[Polling], Polling]) -> None:
+def test_at_least_one_poll_is_always_allowed(
+    state: Polling, answer: Callable[[Polling], Polling]
+) -> None:
     after = answer(state)
     assert after.allowed >= 1
     assert after.allowed <= max(state.allowed, 100)
 
 
 @given(POLLINGS, MOMENTS, st.integers(0, 100), st.integers(0, 100))
-def test_grants_are_never_more_than_the_idle_or_the_allowed(state: Polling, now: float, idle: int, polls: int) -> None:
+def test_grants_are_never_more_than_the_idle_or_the_allowed(
+    state: Polling, now: float, idle: int, polls: int
+) -> None:
     granted = polling.grants(state, now, idle, polls)
     assert 0 <= granted <= idle
     assert granted == 0 or granted + polls <= state.allowed

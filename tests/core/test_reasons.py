@@ -4,10 +4,11 @@ from itertools import product
 
 import pytest
 
-from fleet import batch
-from fleet.core import delivery, exits, insisting, settling
-from fleet.core.exits import Facts, Outcome, Policy, Verdict, back_off, verdict
+from fleet.core import outcomes
+from fleet.core.delivery import machine, retries, settling
+from fleet.core.outcomes import Facts, Outcome, Policy, Verdict, back_off, verdict
 from fleet.core.reasons import Reason
+from fleet.dispatcher import batch
 
 PHRASES = {
     "its job succeeded": Reason.SUCCEEDED,
@@ -44,7 +45,13 @@ def reason_of(why: str) -> Reason:
 @pytest.mark.parametrize("what", list(Outcome))
 def test_every_verdict_has_the_reason_of_its_phrase(what: Outcome) -> None:
     for limit, letters, lost, unsure, delays, delete, direct in product(
-        (None, 1), (True, False), (True, False), (True, False), ((), (10.0,)), (True, False), (True, False)
+        (None, 1),
+        (True, False),
+        (True, False),
+        (True, False),
+        ((), (10.0,)),
+        (True, False),
+        (True, False),
     ):
         facts = Facts(limit=limit, has_dead_letter_queue=letters, lost=lost, unsure=unsure)
         found = verdict(what, facts, Policy(delays, delete_failed=delete, direct=direct), 0.5)
@@ -54,7 +61,14 @@ def test_every_verdict_has_the_reason_of_its_phrase(what: Outcome) -> None:
 @pytest.mark.parametrize(
     "decided",
     [
-        *(exits.LOST, insisting.GONE, delivery.LATE, delivery.NO_PROCESS, batch.DENIED, batch.BEFORE_IT),
+        *(
+            outcomes.LOST,
+            retries.GONE,
+            machine.LATE,
+            machine.NO_PROCESS,
+            batch.DENIED,
+            batch.BEFORE_IT,
+        ),
         back_off("its transformer failed", Reason.TRANSFORMER_FAILED, Facts(), Policy(), 0.5),
     ],
 )

@@ -8,7 +8,11 @@ from hypothesis import strategies as st
 from fleet.core.repeats import EVERY, Causes, all_over, heard, over
 
 LINES = st.lists(
-    st.tuples(st.sampled_from(["a", "b"]), st.sampled_from([0.0, 0.1, 4.0, 9.9, 10.0, 60.0]), st.integers(1, 3)),
+    st.tuples(
+        st.sampled_from(["a", "b"]),
+        st.sampled_from([0.0, 0.1, 4.0, 9.9, 10.0, 60.0]),
+        st.integers(1, 3),
+    ),
     max_size=40,
 )
 
@@ -59,7 +63,9 @@ def test_every_line_is_told_or_counted_and_no_cause_is_told_twice_in_its_time(
 
 
 @given(LINES)
-def test_what_is_over_is_told_once_and_is_a_line_like_the_others(lines: list[tuple[str, float, int]]) -> None:
+def test_what_is_over_is_told_once_and_is_a_line_like_the_others(
+    lines: list[tuple[str, float, int]],
+) -> None:
     causes: Causes = {}
     now, came, told = 0.0, 0, 0
     last: dict[str, float] = {}

@@ -21,7 +21,10 @@ def dumped(*arguments: str, **more: object) -> str:
 def test_what_is_in_an_envelope() -> None:
     found = sns.notification(dumped("the text", subject="about it"), [TOPIC], verified=True)
     assert (found.message, found.subject, found.topic) == ("the text", "about it", TOPIC)
-    assert (found.id, found.timestamp) == ("5d1dc3a1-0000-5f7e-8a3c-9a1d2f3b4c5d", "2026-01-31T12:00:00.000Z")
+    assert (found.id, found.timestamp) == (
+        "5d1dc3a1-0000-5f7e-8a3c-9a1d2f3b4c5d",
+        "2026-01-31T12:00:00.000Z",
+    )
 
 
 @pytest.mark.parametrize("subject", [{}, {"Subject": None}])
@@ -54,7 +57,9 @@ def test_a_raw_delivery_has_no_envelope(body: str) -> None:
 
 @pytest.mark.parametrize("verified", [True, False])
 def test_only_topics_of_the_list_are_taken(verified: bool) -> None:
-    assert sns.notification(dumped("text"), [OTHER_TOPIC, TOPIC], verified=verified).message == "text"
+    assert (
+        sns.notification(dumped("text"), [OTHER_TOPIC, TOPIC], verified=verified).message == "text"
+    )
     with pytest.raises(Unusable, match="--sns-topic"):
         sns.notification(dumped("text"), [OTHER_TOPIC], verified=verified)
 
@@ -85,7 +90,11 @@ def test_a_value_that_could_be_cut_in_two_is_refused(wrong: dict[str, object]) -
 LINE = st.text(st.characters(exclude_characters="\n", codec="utf-8"))
 
 
-@given(st.lists(st.tuples(st.text(), LINE, st.none() | LINE, LINE), min_size=2, max_size=2, unique=True))
+@given(
+    st.lists(
+        st.tuples(st.text(), LINE, st.none() | LINE, LINE), min_size=2, max_size=2, unique=True
+    )
+)
 def test_no_two_notifications_are_signed_alike(two: list[tuple[str, str, str | None, str]]) -> None:
     """Whoever has a good signature has it for these values and no others."""
     first, second = (
@@ -168,8 +177,14 @@ def test_a_certificate_is_at_snss_own_host(url: str, good: bool) -> None:
             sns.signature(body)
 
 
-def test_a_certificate_may_be_at_the_host_of_every_region_and_in_its_partitions_domain_only() -> None:
-    partitions = botocore.session.Session().get_component("data_loader").load_data("partitions")["partitions"]
+def test_a_certificate_may_be_at_the_host_of_every_region_and_in_its_partitions_domain_only() -> (
+    None
+):
+    partitions = (
+        botocore.session.Session()
+        .get_component("data_loader")
+        .load_data("partitions")["partitions"]
+    )
     domains = {each["outputs"]["dnsSuffix"] for each in partitions}
     regions = [
         (region, each["outputs"]["dnsSuffix"])
@@ -197,7 +212,9 @@ def test_what_is_too_old() -> None:
         sns.check_age(sns.notification(dumped("text"), [], verified=True), SENT + 61, 60.0)
 
 
-@pytest.mark.parametrize("timestamp", ["", "yesterday", "2026-01-31T12:00:00.000", "2026-01-31", "99999-01-01T00:00Z"])
+@pytest.mark.parametrize(
+    "timestamp", ["", "yesterday", "2026-01-31T12:00:00.000", "2026-01-31", "99999-01-01T00:00Z"]
+)
 def test_a_timestamp_that_says_nothing(timestamp: str) -> None:
     found = sns.notification(dumped("text", Timestamp=timestamp), [], verified=True)
     with pytest.raises(Unusable, match="cannot be read"):

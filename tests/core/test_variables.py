@@ -17,7 +17,9 @@ OPTIONS = ("workers", "queue", "local_port", "wait_time")
     ],
 )
 def test_what_was_likely_meant(name: str, hint: str) -> None:
-    assert unknown({name: "1", "HOME": "/"}, OPTIONS) == [f"{name} in the environment is no option; {hint}"]
+    assert unknown({name: "1", "HOME": "/"}, OPTIONS) == [
+        f"{name} in the environment is no option; {hint}"
+    ]
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,11 @@
 
 import pytest
 
-from fleet import batch, delivering, dispatcher, telling
-from fleet.core.delivery import Delivery, Rules
-from fleet.core.messages import Plan
+from fleet.core.delivery.machine import Delivery, Rules
+from fleet.core.protocol import Plan
 from fleet.core.queue import Message
-from fleet.delivering import Delivering
+from fleet.dispatcher import batch, delivery_log, process, runner
+from fleet.dispatcher.runner import Delivering
 from tests.support.workbench import MESSAGE, PLAN, World
 
 
@@ -14,16 +14,20 @@ from tests.support.workbench import MESSAGE, PLAN, World
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
     """The world, installed."""
     world = World()
-    world.install(monkeypatch, batch, delivering, dispatcher, telling)
+    world.install(monkeypatch, batch, runner, process, delivery_log)
     return world
 
 
-def deliver(world: World, rules: Rules | None = None, message: Message = MESSAGE, plan: Plan = PLAN) -> Delivering:
+def deliver(
+    world: World, rules: Rules | None = None, message: Message = MESSAGE, plan: Plan = PLAN
+) -> Delivering:
     """Not begun."""
     world.time = 1.0
     return Delivering(world.bench(plan, rules), message, 0.0)
 
 
-def run(world: World, rules: Rules | None = None, message: Message = MESSAGE, plan: Plan = PLAN) -> Delivery:
+def run(
+    world: World, rules: Rules | None = None, message: Message = MESSAGE, plan: Plan = PLAN
+) -> Delivery:
     """To its end."""
     return deliver(world, rules, message, plan).run()

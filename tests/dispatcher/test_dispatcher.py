@@ -6,12 +6,12 @@ from typing import Any, cast
 
 import pytest
 
-from fleet import dispatcher, running
-from fleet.core.delivery import Rules
-from fleet.core.exits import Settlement
-from fleet.core.messages import Empty, Plan, PollFailed, Ready, Received
+from fleet.core.delivery.machine import Rules
+from fleet.core.outcomes import Settlement
+from fleet.core.protocol import Empty, Plan, PollFailed, Ready, Received
 from fleet.core.queue import Message, QueueError, Trouble
-from fleet.dispatcher import Dispatcher, Post
+from fleet.dispatcher import job_process, process
+from fleet.dispatcher.process import Dispatcher, Post
 from tests.support.workbench import GOOD, MESSAGE, PLAN, World
 
 FIFO = Rules(fifo=True)
@@ -21,12 +21,21 @@ Run = Callable[..., None]
 @pytest.fixture
 def run(world: World, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Make a dispatcher, and let it run until it leaves."""
-    monkeypatch.setattr(dispatcher, "Ears", lambda _plan, _channel: world.ears)
-    monkeypatch.setattr(running, "start", lambda act, _parent, _poll: world.start(act))
+    monkeypatch.setattr(process, "Inbox", lambda _plan, _channel: world.inbox)
+    monkeypatch.setattr(job_process, "start", lambda act, _parent, _poll: world.start(act))
 
     def run(rules: Rules | None = None, plan: Plan = PLAN) -> None:
         bench = world.bench(plan, rules)
-        post = Post(plan, bench.rules, 7, cast(Any, None), cast(Any, world.board), world.queue, world.renew, bench.work)
+        post = Post(
+            plan,
+            bench.rules,
+            7,
+            cast(Any, None),
+            cast(Any, world.board),
+            world.queue,
+            world.renew,
+            bench.work,
+        )
         Dispatcher(post).run()
 
     return run
@@ -34,19 +43,21 @@ def run(world: World, monkeypatch: pytest.MonkeyPatch) -> Run:
 
 def grants(world: World, moment: float, most: int = 1) -> None:
     """The master gives leave to receive."""
-    world.at(moment, lambda: setattr(world.ears, "granted", most))
+    world.at(moment, lambda: setattr(world.inbox, "granted", most))
 
 
 def leaves(world: World, moment: float) -> None:
     """The pool stops."""
-    world.at(moment, lambda: world.ears.drains(0.0))
+    world.at(moment, lambda: world.inbox.drains(0.0))
 
 
-def test_it_is_ready_before_it_waits_and_polls_nothing_without_a_grant(world: World, run: Run) -> None:
+def test_it_is_ready_before_it_waits_and_polls_nothing_without_a_grant(
+    world: World, run: Run
+) -> None:
     leaves(world, 5.0)
     run()
     assert world.record == ["board cleared", "say Ready"]
-    assert world.ears.said == [Ready(5)]
+    assert world.inbox.said == [Ready(5)]
 
 
 def test_a_grant_is_one_poll(world: World, run: Run) -> None:
@@ -63,7 +74,7 @@ def test_a_grant_is_one_poll(world: World, run: Run) -> None:
         "log queue.polled",
         "nothing more",
     ]
-    assert world.ears.said[1:] == [Empty(3.0)]
+    assert world.inbox.said[1:] == [Empty(3.0)]
 
 
 def test_the_poll_asks_for_a_short_lease_where_jobs_ask_for_less(world: World, run: Run) -> None:
@@ -88,7 +99,7 @@ def test_one_message(world: World, run: Run) -> None:
         "log message.received",
         "job message-1 below 5",
     ]
-    assert world.ears.said[1] == Received(0.25, 1)
+    assert world.inbox.said[1] == Received(0.25, 1)
     assert world.told("message.received") == [{"slot": 7, "message_id": "message-1", "attempt": 3}]
     assert world.only("delete", "extend") == ["delete message-1"]
 
@@ -106,8 +117,8 @@ def test_one_message_after_another(world: World, run: Run) -> None:
 
 def test_a_grant_that_comes_with_the_pools_stop_is_not_used(world: World, run: Run) -> None:
     def both() -> None:
-        world.ears.granted = 1
-        world.ears.drains(0.0)
+        world.inbox.granted = 1
+        world.inbox.drains(0.0)
 
     world.at(2.0, both)
     run()
@@ -119,7 +130,7 @@ def test_a_poll_that_failed_is_told(world: World, run: Run) -> None:
     grants(world, 2.0)
     leaves(world, 10.0)
     run()
-    assert world.ears.said[1:] == [PollFailed("receive went wrong")]
+    assert world.inbox.said[1:] == [PollFailed("receive went wrong")]
     assert world.only("board")[-1] == "board state=IDLE"
     assert world.renewed == 0
 
@@ -130,7 +141,7 @@ def test_a_poll_that_the_server_may_still_hold_is_told_as_such(world: World, run
     grants(world, 2.0)
     leaves(world, 10.0)
     run()
-    assert world.ears.said[1:] == [PollFailed("receive went wrong", unanswered=True)]
+    assert world.inbox.said[1:] == [PollFailed("receive went wrong", unanswered=True)]
 
 
 def test_expired_credentials_are_looked_for_again(world: World, run: Run) -> None:
@@ -138,7 +149,7 @@ def test_expired_credentials_are_looked_for_again(world: World, run: Run) -> Non
     grants(world, 2.0)
     leaves(world, 10.0)
     run()
-    assert world.ears.said[1:] == [PollFailed("receive went wrong")]
+    assert world.inbox.said[1:] == [PollFailed("receive went wrong")]
     assert world.renewed == 1
 
 
@@ -170,7 +181,10 @@ def test_a_standard_queue_knows_no_such_names(world: World, run: Run) -> None:
 
 
 def batch(count: int) -> list[Message]:
-    return [replace(MESSAGE, id=f"m{number}", handle=f"h{number}", attempt=number + 1) for number in range(count)]
+    return [
+        replace(MESSAGE, id=f"m{number}", handle=f"h{number}", attempt=number + 1)
+        for number in range(count)
+    ]
 
 
 def test_several_messages(world: World, run: Run) -> None:
@@ -192,7 +206,7 @@ def test_several_messages(world: World, run: Run) -> None:
         "log queue.polled",
         *["log message.received"] * 3,
     ]
-    assert world.ears.said[1] == Received(0.0, 3)
+    assert world.inbox.said[1] == Received(0.0, 3)
     assert [each["message_id"] for each in world.told("message.received")] == ["m0", "m1", "m2"]
     assert world.only("delete") == ["delete m0", "delete m1", "delete m2"]
     assert world.only("title")[-1] == "title idle"
@@ -204,7 +218,7 @@ def test_one_message_where_several_might_have_come(world: World, run: Run) -> No
     world.ends(4.0, GOOD)
     leaves(world, 10.0)
     run()
-    assert world.ears.said[1] == Received(0.0, 1)
+    assert world.inbox.said[1] == Received(0.0, 1)
     assert world.only("delete") == ["delete m0"]
 
 
@@ -212,10 +226,12 @@ def test_none_where_several_might_have_come(world: World, run: Run) -> None:
     grants(world, 2.0, most=3)
     leaves(world, 10.0)
     run()
-    assert world.ears.said[1:] == [Empty(0.0)]
+    assert world.inbox.said[1:] == [Empty(0.0)]
 
 
-def test_a_grant_that_was_heard_at_the_end_of_a_batch_is_used_at_once(world: World, run: Run) -> None:
+def test_a_grant_that_was_heard_at_the_end_of_a_batch_is_used_at_once(
+    world: World, run: Run
+) -> None:
     world.queue.brings = batch(2)
     grants(world, 2.0, most=2)
     world.ends(4.0, GOOD, process=0)
@@ -224,7 +240,11 @@ def test_a_grant_that_was_heard_at_the_end_of_a_batch_is_used_at_once(world: Wor
     leaves(world, 20.0)
     world.at(6.0, lambda: world.did("six"))
     run()
-    assert world.only("receive_many", "receive", "six") == ["receive_many 10 20 2", "receive 10 20", "six"]
+    assert world.only("receive_many", "receive", "six") == [
+        "receive_many 10 20 2",
+        "receive 10 20",
+        "six",
+    ]
 
 
 def test_a_message_that_is_not_what_was_sent_is_left_untouched(world: World, run: Run) -> None:
@@ -249,8 +269,10 @@ def test_a_message_that_is_not_what_was_sent_is_left_untouched(world: World, run
     assert world.told("message.left")[0]["why"] == "its body is not what was sent (MD5OfBody)"
 
 
-def test_a_poll_is_as_long_as_the_grant_allows_and_its_end_is_told_with_its_age(world: World, run: Run) -> None:
-    world.ears.longest = 4.0
+def test_a_poll_is_as_long_as_the_grant_allows_and_its_end_is_told_with_its_age(
+    world: World, run: Run
+) -> None:
+    world.inbox.longest = 4.0
     world.queue.fails["receive"] = [Trouble.PASSING]
     world.queue.unanswered, world.queue.takes = True, 3.5
     grants(world, 2.0)
@@ -258,10 +280,12 @@ def test_a_poll_is_as_long_as_the_grant_allows_and_its_end_is_told_with_its_age(
     leaves(world, 20.0)
     run()
     assert world.only("receive", "receive_many") == ["receive 4 20", "receive_many 4 20 3"]
-    assert world.ears.said[1] == PollFailed("receive went wrong", unanswered=True, took=3.5)
+    assert world.inbox.said[1] == PollFailed("receive went wrong", unanswered=True, took=3.5)
 
 
-def test_nobody_to_ask_is_told_as_that(world: World, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nobody_to_ask_is_told_as_that(
+    world: World, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def receive(*_: object) -> None:
         raise QueueError(Trouble.PASSING, "cannot be reached", answered=False)
 
@@ -269,4 +293,4 @@ def test_nobody_to_ask_is_told_as_that(world: World, run: Run, monkeypatch: pyte
     grants(world, 2.0)
     leaves(world, 10.0)
     run()
-    assert world.ears.said[1:] == [PollFailed("cannot be reached", answered=False)]
+    assert world.inbox.said[1:] == [PollFailed("cannot be reached", answered=False)]

@@ -3,15 +3,20 @@
 from dataclasses import replace
 from typing import Any
 
-from fleet import job
-from fleet.core.delivery import Rules
-from fleet.core.exits import Exit, Outcome, Policy, Settlement
+from fleet.core.delivery.machine import Rules
 from fleet.core.failure import Failure
+from fleet.core.outcomes import Exit, Outcome, Policy, Settlement
+from fleet.job import process
 from tests.dispatcher.conftest import run
 from tests.support.workbench import BAD, GOOD, HANDLED, MESSAGE, SEGV, World
 
 TOLD = Rules(on_failure=True, exit_timeout=5.0, policy=Policy(delete_failed=True))
-ERROR = {"type": "ValueError", "message": "no", "where": "work.py:3 in job", "traceback": "Traceback …"}
+ERROR = {
+    "type": "ValueError",
+    "message": "no",
+    "where": "work.py:3 in job",
+    "traceback": "Traceback …",
+}
 
 
 def told(world: World, monkeypatch: Any) -> list[Failure]:
@@ -22,14 +27,16 @@ def told(world: World, monkeypatch: Any) -> list[Failure]:
         world.did(f"hook {message.id} below {parent}")
         given.append(failure)
 
-    monkeypatch.setattr(job, "report", report)
+    monkeypatch.setattr(process, "report", report)
     return given
 
 
-def test_it_runs_after_all_of_the_job_and_before_the_settlement(world: World, monkeypatch: Any) -> None:
+def test_it_runs_after_all_of_the_job_and_before_the_settlement(
+    world: World, monkeypatch: Any
+) -> None:
     given = told(world, monkeypatch)
     world.queue.limit = 1
-    world.at(2.5, lambda: world.slip.write(error=ERROR))
+    world.at(2.5, lambda: world.page.write(error=ERROR))
     world.ends(3.0, BAD)
     world.ends(4.0, GOOD, process=1)
     run(world, TOLD)
@@ -75,7 +82,7 @@ def test_of_a_death_by_a_signal_there_is_no_traceback(world: World, monkeypatch:
 def test_what_an_exit_handler_raised_is_not_the_jobs_error(world: World, monkeypatch: Any) -> None:
     given = told(world, monkeypatch)
     world.ends(3.0, SEGV)
-    world.at(3.2, lambda: world.slip.write(handler_error=ERROR))
+    world.at(3.2, lambda: world.page.write(handler_error=ERROR))
     world.ends(3.5, BAD, process=1)
     world.ends(4.0, GOOD, process=2)
     run(world, Rules(on_failure=True, handler=HANDLED.handler))
@@ -85,7 +92,7 @@ def test_what_an_exit_handler_raised_is_not_the_jobs_error(world: World, monkeyp
 def test_its_own_failure_is_said_and_changes_nothing(world: World, monkeypatch: Any) -> None:
     told(world, monkeypatch)
     world.ends(3.0, BAD)
-    world.at(3.5, lambda: world.slip.write(hook_error=ERROR, after=600.0))
+    world.at(3.5, lambda: world.page.write(hook_error=ERROR, after=600.0))
     world.ends(4.0, BAD, process=1)
     run(world, TOLD)
     (said,) = world.told("hook.failed")
@@ -102,7 +109,9 @@ def test_one_that_hangs_is_killed_and_that_is_said(world: World, monkeypatch: An
     assert world.time == 8.0
 
 
-def test_where_there_is_no_process_for_it_the_message_is_settled_all_the_same(world: World, monkeypatch: Any) -> None:
+def test_where_there_is_no_process_for_it_the_message_is_settled_all_the_same(
+    world: World, monkeypatch: Any
+) -> None:
     given = told(world, monkeypatch)
     world.at(2.0, lambda: setattr(world, "scarce", 1))
     world.ends(3.0, BAD)
@@ -116,7 +125,7 @@ def test_where_there_is_no_process_for_it_the_message_is_settled_all_the_same(wo
 def test_a_stop_that_comes_meanwhile_lets_it_finish(world: World, monkeypatch: Any) -> None:
     told(world, monkeypatch)
     world.ends(3.0, BAD)
-    world.at(4.0, lambda: world.ears.drains(0.0))
+    world.at(4.0, lambda: world.inbox.drains(0.0))
     world.ends(5.0, GOOD, process=1)
     run(world, TOLD)
     assert world.only("kill", "terminate", "delete") == ["delete message-1"]
@@ -126,9 +135,9 @@ def test_a_stop_that_comes_meanwhile_lets_it_finish(world: World, monkeypatch: A
 def test_that_its_job_was_told_to_stop_is_not_for_the_hook(world: World, monkeypatch: Any) -> None:
     """A process that reads so when it begins ends."""
     told(world, monkeypatch)
-    world.at(2.5, lambda: world.did(f"asked {world.slip.stop_asked}"))
+    world.at(2.5, lambda: world.did(f"asked {world.page.stop_asked}"))
     world.ends(3.0, Exit(signal=15))
-    world.at(3.5, lambda: world.did(f"asked {world.slip.stop_asked}"))
+    world.at(3.5, lambda: world.did(f"asked {world.page.stop_asked}"))
     world.ends(4.0, GOOD, process=1)
     run(world, replace(TOLD, job_timeout=1.0))
     assert world.only("asked", "hook") == ["asked True", "hook message-1 below 5", "asked False"]
@@ -136,7 +145,7 @@ def test_that_its_job_was_told_to_stop_is_not_for_the_hook(world: World, monkeyp
 
 def test_a_job_that_was_stopped_is_not_told(world: World, monkeypatch: Any) -> None:
     given = told(world, monkeypatch)
-    world.at(2.0, lambda: world.ears.drains(0.0))
+    world.at(2.0, lambda: world.inbox.drains(0.0))
     world.ends(3.0, Exit(signal=15))
     run(world, TOLD)
     assert given == []

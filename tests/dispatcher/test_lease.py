@@ -2,9 +2,9 @@
 
 import pytest
 
-from fleet.core.delivery import Rules
-from fleet.core.exits import Settlement
-from fleet.core.messages import Healed, LeaseLost, Troubled
+from fleet.core.delivery.machine import Rules
+from fleet.core.outcomes import Settlement
+from fleet.core.protocol import Healed, LeaseLost, Troubled
 from fleet.core.queue import Trouble
 from tests.dispatcher.conftest import run
 from tests.support.workbench import GOOD, HANDLED, RETRY, World
@@ -20,7 +20,11 @@ def test_the_lease_is_extended_every_third(world: World) -> None:
 
 def asked_at(world: World) -> list[float]:
     """When an extend was confirmed that took no time."""
-    return [float(each.split("=")[1].split()[0]) - 60 for each in world.only("board") if "lease_until" in each]
+    return [
+        float(each.split("=")[1].split()[0]) - 60
+        for each in world.only("board")
+        if "lease_until" in each
+    ]
 
 
 def test_a_beat_comes_before_the_extend_and_the_new_lease_after_it(world: World) -> None:
@@ -31,7 +35,10 @@ def test_a_beat_comes_before_the_extend_and_the_new_lease_after_it(world: World)
     first = world.record.index("extend message-1 60")
     assert world.record[first - 1] == "board"
     assert world.record[first + 1] == f"board lease_until={20 / 3 + 60} lease=60"
-    assert world.record[first + 2 : first + 4] == ["log lease.extended", f"title job message- {20 / 3 + 2 - 1:.0f}s"]
+    assert world.record[first + 2 : first + 4] == [
+        "log lease.extended",
+        f"title job message- {20 / 3 + 2 - 1:.0f}s",
+    ]
     assert world.told("lease.extended")[0]["seconds"] == 60
 
 
@@ -107,7 +114,7 @@ def test_one_that_runs_is_not_called_stopped(world: World) -> None:
 
 def test_one_that_we_stopped_ourselves_is_not_called_stopped_by_somebody(world: World) -> None:
     world.frozen_by_somebody = {11}
-    world.at(2.0, lambda: world.ears.drains(0.0))
+    world.at(2.0, lambda: world.inbox.drains(0.0))
     world.ends(8.0, GOOD, process=1)  # the exit handler
     run(world, HANDLED)
     assert world.only("extend")
@@ -120,8 +127,12 @@ def test_a_lost_lease_is_told_once(world: World) -> None:
     delivery = run(world)
     (told,) = world.told("lease.lost")
     assert told["then"] == "; the job runs on"
-    assert world.record[world.record.index("log lease.lost") - 1] == "board lease=0", "else its silence were a hang"
-    assert delivery.settlement is Settlement.DELETE, "the work is done, whoever else has the message"
+    assert world.record[world.record.index("log lease.lost") - 1] == "board lease=0", (
+        "else its silence were a hang"
+    )
+    assert delivery.settlement is Settlement.DELETE, (
+        "the work is done, whoever else has the message"
+    )
 
 
 def test_near_the_limit_of_12_hours_the_scoreboard_expects_no_extend(world: World) -> None:
@@ -155,7 +166,10 @@ def test_a_job_that_leaves_something_unkillable_has_not_ended(world: World) -> N
         "log job.succeeded",
         "log message.deleted",
     ]
-    assert (world.told("job.lingers")[0]["job_pid"], world.told("job.lingers")[0]["left"]) == (11, 99)
+    assert (world.told("job.lingers")[0]["job_pid"], world.told("job.lingers")[0]["left"]) == (
+        11,
+        99,
+    )
     assert world.settled.job_seconds == 2.0, "the job's own time"
 
 
@@ -170,11 +184,11 @@ def test_what_only_takes_its_time_to_die_is_not_worth_a_word(world: World) -> No
 
 def test_one_that_lingered_only_for_a_moment_wakes_nobody_later(world: World) -> None:
     """Its message is held for a long time then."""
-    world.ears.deaf = True
+    world.inbox.deaf = True
     world.at(2.0, lambda: setattr(world.processes[0], "leaves", True))
     world.ends(3.0, RETRY)
     world.at(3.5, lambda: world.processes[0].let_go())
-    world.at(30.0, lambda: setattr(world.ears, "freed", True))
+    world.at(30.0, lambda: setattr(world.inbox, "freed", True))
     run(world)
     assert not world.told("job.lingers")
     assert world.only("release") == ["release message-1 0"]
@@ -199,11 +213,18 @@ def test_a_job_that_is_stopped_with_its_lease_is_not_said_to_run_on(world: World
 
 def of_trouble(world: World) -> list[object]:
     """What the master is told of how the queue answers."""
-    return [each for each in world.ears.said if isinstance(each, Troubled | Healed | LeaseLost)]
+    return [each for each in world.inbox.said if isinstance(each, Troubled | Healed | LeaseLost)]
 
 
 def test_the_master_is_told_of_trouble_once_and_of_its_end(world: World) -> None:
-    world.queue.fails["extend"] = [Trouble.PASSING, Trouble.SESSION, None, None, Trouble.PASSING, None]
+    world.queue.fails["extend"] = [
+        Trouble.PASSING,
+        Trouble.SESSION,
+        None,
+        None,
+        Trouble.PASSING,
+        None,
+    ]
     world.ends(90.0, GOOD)
     run(world)
     assert of_trouble(world) == [Troubled("extend went wrong"), Healed()] * 2
@@ -213,7 +234,9 @@ def test_the_master_is_told_which_leases_it_costs(world: World) -> None:
     world.queue.fails["extend"] = [Trouble.PASSING] * 99
     world.ends(30.0, GOOD)
     run(world)
-    assert of_trouble(world) == [Troubled("extend went wrong"), LeaseLost(), Healed()], "its delete heals it"
+    assert of_trouble(world) == [Troubled("extend went wrong"), LeaseLost(), Healed()], (
+        "its delete heals it"
+    )
 
 
 def test_what_is_wrong_with_a_handle_alone_is_no_trouble_with_the_queue(world: World) -> None:

@@ -6,7 +6,7 @@ it is whether that is carried out, in which order, and told.
 
 import pytest
 
-from fleet.core.exits import Exit, Outcome, Settlement
+from fleet.core.outcomes import Exit, Outcome, Settlement
 from fleet.core.queue import Message
 from tests.dispatcher.conftest import run
 from tests.support.workbench import BAD, GOOD, KILLED, RETRY, SEGV, World
@@ -36,7 +36,12 @@ def test_the_path_of_a_quiet_message(world: World) -> None:
     settled = world.settled
     assert (settled.settlement, settled.outcome) == (Settlement.DELETE, Outcome.SUCCEEDED)
     assert (settled.job_seconds, settled.max_rss_mib) == (2.0, 12.5)
-    assert (settled.bad, settled.starved, settled.lease_lost, settled.hidden_for) == (False, False, False, 0.0)
+    assert (settled.bad, settled.starved, settled.lease_lost, settled.hidden_for) == (
+        False,
+        False,
+        False,
+        0.0,
+    )
 
 
 def test_every_line_of_the_log_says_which_message(world: World) -> None:
@@ -61,7 +66,12 @@ def test_the_death_certificate(world: World) -> None:
     (found,) = world.told("job.failed")
     assert found["exit"] == "exit 1"
     assert (found["duration"], found["cpu_seconds"], found["max_rss_mib"]) == (2.5, 0.25, 12.5)
-    assert (found["timed_out"], found["stopped_by"], found["oom"], found["reason"]) == (False, None, None, "")
+    assert (found["timed_out"], found["stopped_by"], found["oom"], found["reason"]) == (
+        False,
+        None,
+        None,
+        "",
+    )
     assert "limit" not in found
 
 
@@ -86,12 +96,12 @@ def test_a_message_that_is_left_is_hidden_for_the_rest_of_its_lease(world: World
 
 
 def test_a_slip_of_an_earlier_job_is_not_read_for_this_one(world: World) -> None:
-    world.slip.write(after=99.0)
-    world.slip.ask_to_stop()
+    world.page.write(after=99.0)
+    world.page.ask_to_stop()
     world.ends(3.0, RETRY)
     run(world)
     assert world.only("release") == ["release message-1 0"]
-    assert not world.slip.stop_asked
+    assert not world.page.stop_asked
 
 
 # The kernel's out-of-memory killer.

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from fleet.core.delivery import Rules
-from fleet.core.exits import Exit, Outcome, Policy, Settlement
+from fleet.core.delivery.machine import Rules
+from fleet.core.outcomes import Exit, Outcome, Policy, Settlement
 from tests.dispatcher.conftest import run
 from tests.support.workbench import BAD, GOOD, HANDLED, KILLED, PLAN, World
 
@@ -15,7 +15,7 @@ QUICK = Rules(exit_timeout=4.0)
 
 
 def writes(world: World, moment: float, **fields: Any) -> None:
-    world.at(moment, lambda: world.slip.write(**fields))
+    world.at(moment, lambda: world.page.write(**fields))
 
 
 def test_what_it_waits_for_is_told_after_ten_seconds(world: World) -> None:
@@ -24,7 +24,9 @@ def test_what_it_waits_for_is_told_after_ten_seconds(world: World) -> None:
     world.at(24.1, lambda: world.did("after"))
     world.ends(90.0, GOOD)
     run(world)
-    assert [each for each in world.only("before", "after", "log") if "extended" not in each][1:] == [
+    assert [each for each in world.only("before", "after", "log") if "extended" not in each][
+        1:
+    ] == [
         "before",
         "log job.waits",
         "after",
@@ -49,7 +51,10 @@ def test_something_else_to_wait_for_is_news_again(world: World) -> None:
     writes(world, 30.0, waits="its exit functions")
     world.ends(90.0, GOOD)
     run(world)
-    assert [each["waits"] for each in world.told("job.waits")] == ["thread upload", "its exit functions"]
+    assert [each["waits"] for each in world.told("job.waits")] == [
+        "thread upload",
+        "its exit functions",
+    ]
 
 
 def test_no_exit_function_makes_a_success_of_a_failure(world: World) -> None:
@@ -98,10 +103,13 @@ def test_nor_one_that_runs_into_its_time_out(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    ("done", "outcome"), [(0, Outcome.SUCCEEDED), (1, Outcome.FAILED), (75, Outcome.RETRIED), (65, Outcome.REJECTED)]
+    ("done", "outcome"),
+    [(0, Outcome.SUCCEEDED), (1, Outcome.FAILED), (75, Outcome.RETRIED), (65, Outcome.REJECTED)],
 )
 @pytest.mark.parametrize("how", [KILLED, TERM, BAD, GOOD, Exit(signal=11)])
-def test_what_its_job_came_to_stands_however_it_ends(world: World, done: int, outcome: Outcome, how: Exit) -> None:
+def test_what_its_job_came_to_stands_however_it_ends(
+    world: World, done: int, outcome: Outcome, how: Exit
+) -> None:
     writes(world, 2.0, done=done, since=2.0)
     world.ends(3.0, how)
     run(world)
@@ -126,7 +134,7 @@ def test_it_is_cut_off_when_its_time_is_over(world: World) -> None:
 
 def test_a_stop_in_the_midst_of_it_changes_nothing_either(world: World) -> None:
     writes(world, 2.0, done=0, since=2.0)
-    world.at(3.0, lambda: world.ears.drains(0.0))
+    world.at(3.0, lambda: world.inbox.drains(0.0))
     world.ends(3.5, TERM)
     run(world)
     assert world.only("terminate", "delete", "release") == ["terminate 11", "delete message-1"]
@@ -134,16 +142,24 @@ def test_a_stop_in_the_midst_of_it_changes_nothing_either(world: World) -> None:
 
 def test_nor_does_it_bring_the_exit_handler(world: World) -> None:
     writes(world, 2.0, done=0, since=2.0)
-    world.at(3.0, lambda: world.ears.drains(0.0))
+    world.at(3.0, lambda: world.inbox.drains(0.0))
     run(world, HANDLED)
-    assert world.only("freeze", "kill", "handler", "delete") == ["freeze 11", "kill 11", "delete message-1"]
+    assert world.only("freeze", "kill", "handler", "delete") == [
+        "freeze 11",
+        "kill 11",
+        "delete message-1",
+    ]
     assert not world.told("job.stopping")
 
 
 def test_one_cancelled_by_a_stop_was_stopped_also_when_its_hook_is_cut(world: World) -> None:
-    world.at(2.0, lambda: world.ears.drains(0.0))
+    world.at(2.0, lambda: world.inbox.drains(0.0))
     writes(world, 2.1, done=-15, since=2.1)
     world.ends(2.2, KILLED)
-    run(world, replace(QUICK, policy=Policy(delete_failed=True)), plan=replace(PLAN, exit_timeout=4.0))
+    run(
+        world,
+        replace(QUICK, policy=Policy(delete_failed=True)),
+        plan=replace(PLAN, exit_timeout=4.0),
+    )
     assert world.settled.outcome is Outcome.INTERRUPTED
     assert world.settled.settlement is Settlement.RELEASE

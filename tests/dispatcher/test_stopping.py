@@ -5,15 +5,15 @@ from typing import Any
 
 import pytest
 
-from fleet.core.delivery import Handled, Rules
-from fleet.core.exits import Exit, Outcome, Policy, Settlement, Stop
+from fleet.core.delivery.machine import Handled, Rules
+from fleet.core.outcomes import Exit, Outcome, Policy, Settlement, Stop
 from fleet.core.queue import Trouble
 from tests.dispatcher.conftest import run
 from tests.support.workbench import BAD, GOOD, HANDLED, PLAN, SEGV, World
 
 
 def test_a_drain_stops_the_job_when_its_time_is_over(world: World) -> None:
-    world.at(2.0, lambda: world.ears.drains(5.0))
+    world.at(2.0, lambda: world.inbox.drains(5.0))
     world.at(6.9, lambda: world.did("before"))
     world.ends(8.0, Exit(signal=15))
     run(world)
@@ -31,14 +31,14 @@ def test_a_drain_stops_the_job_when_its_time_is_over(world: World) -> None:
         {"slot": 7, "message_id": "message-1", "attempt": 1, "job_pid": 11, "why": Stop.INTERRUPTED}
     ]
     assert world.told("job.stopped")[0]["stopped_by"] == Stop.INTERRUPTED.value
-    assert world.ears.drain is None, "it has been acted on"
-    assert world.slip.stop_asked
+    assert world.inbox.drain is None, "it has been acted on"
+    assert world.page.stop_asked
 
 
 def test_a_job_that_a_stop_of_everything_reached_first_was_stopped(world: World) -> None:
     """It is told when that is known; and there is no drain of its own."""
     world.ends(3.0, Exit(signal=15))
-    world.at(4.0, lambda: world.ears.drains(40.0))
+    world.at(4.0, lambda: world.inbox.drains(40.0))
     run(world, Rules(policy=Policy(delete_failed=True)))
     assert world.only("delete", "release", "terminate") == ["release message-1 0"]
     (told,) = world.told("job.stopped")
@@ -49,7 +49,7 @@ def test_a_job_that_a_stop_of_everything_reached_first_was_stopped(world: World)
 
 
 def test_one_that_a_stop_reached_later_is_known_at_once(world: World) -> None:
-    world.at(2.0, lambda: world.ears.drains(40.0))
+    world.at(2.0, lambda: world.inbox.drains(40.0))
     world.ends(3.0, Exit(code=143))
     run(world)
     assert world.time == 3.0
@@ -67,7 +67,7 @@ def test_one_that_ends_by_a_signal_alone_has_died_by_it(world: World) -> None:
 
 def test_the_word_to_one_dispatcher_waits_for_the_masters(world: World) -> None:
     world.ends(3.0, Exit(signal=15))
-    world.at(3.5, lambda: setattr(world.ears, "leaving", True))
+    world.at(3.5, lambda: setattr(world.inbox, "leaving", True))
     run(world)
     assert world.time == 5.0
     assert world.settled.outcome is Outcome.INTERRUPTED
@@ -79,7 +79,7 @@ def test_what_was_heard_counts_though_the_time_is_over(world: World) -> None:
 
     def later() -> None:
         world.time = 19.0
-        world.ears.drains(40.0)
+        world.inbox.drains(40.0)
 
     world.at(4.0, later)
     run(world)
@@ -87,9 +87,9 @@ def test_what_was_heard_counts_though_the_time_is_over(world: World) -> None:
 
 
 def test_a_shorter_drain_counts_and_a_longer_one_does_not(world: World) -> None:
-    world.at(2.0, lambda: world.ears.drains(30.0))
-    world.at(3.0, lambda: world.ears.drains(2.0))
-    world.at(4.0, lambda: world.ears.drains(30.0))
+    world.at(2.0, lambda: world.inbox.drains(30.0))
+    world.at(3.0, lambda: world.inbox.drains(2.0))
+    world.at(4.0, lambda: world.inbox.drains(30.0))
     world.at(5.0, lambda: world.did("five"))
     world.ends(5.5, Exit(signal=15))
     run(world)
@@ -97,7 +97,7 @@ def test_a_shorter_drain_counts_and_a_longer_one_does_not(world: World) -> None:
 
 
 def test_a_job_that_ignores_its_end_is_killed_after_the_exit_timeout(world: World) -> None:
-    world.at(2.0, lambda: world.ears.drains(0.0))
+    world.at(2.0, lambda: world.inbox.drains(0.0))
     run(world)
     assert world.only("terminate", "kill") == ["terminate 11", "kill 11"]
     assert world.settled.job_seconds == 31.0
@@ -112,13 +112,13 @@ def test_a_job_that_ran_into_its_limit(world: World) -> None:
 
 
 def test_a_drain_that_comes_while_it_is_being_stopped_changes_nothing(world: World) -> None:
-    world.ears.deaf = True
-    world.at(3.0, lambda: world.ears.drains(5.0))
+    world.inbox.deaf = True
+    world.at(3.0, lambda: world.inbox.drains(5.0))
     world.ends(9.0, Exit(signal=15))
-    world.at(10.0, lambda: setattr(world.ears, "freed", True))
+    world.at(10.0, lambda: setattr(world.inbox, "freed", True))
     run(world, Rules(job_timeout=1.0))
     assert world.only("terminate", "kill") == ["terminate 11"]
-    assert world.ears.drain == 5.0, "it is not acted on, and must not be taken for another job's"
+    assert world.inbox.drain == 5.0, "it is not acted on, and must not be taken for another job's"
 
 
 def test_a_lost_lease_stops_the_job_if_that_is_wanted(world: World) -> None:
@@ -154,7 +154,7 @@ def test_the_handler_of_a_job_that_died_by_itself(world: World) -> None:
 
 def test_the_handler_sees_a_job_that_is_stopped_as_it_was(world: World) -> None:
     """Frozen, handler, killed; each spares the other's processes."""
-    world.at(2.0, lambda: world.ears.drains(0.0))
+    world.at(2.0, lambda: world.inbox.drains(0.0))
     world.ends(4.0, GOOD, process=1)
     run(world, HANDLED)
     assert world.only("freeze", "handler", "sweep", "kill", "terminate", "release") == [
@@ -171,11 +171,13 @@ def test_the_handler_sees_a_job_that_is_stopped_as_it_was(world: World) -> None:
 
 def test_a_job_that_had_finished_before_it_was_frozen_is_done(world: World) -> None:
     world.at(2.0, lambda: setattr(world.processes[0], "before_freeze", GOOD))
-    world.at(3.0, lambda: world.ears.drains(0.0))
+    world.at(3.0, lambda: world.inbox.drains(0.0))
     run(world, HANDLED)
     assert world.only("freeze", "handler", "delete") == ["freeze 11", "delete message-1"]
     assert not world.told("job.stopping")
-    assert world.only("board")[1] == "board exit=Exit(code=0, signal=None)", "seen before anything else can happen"
+    assert world.only("board")[1] == "board exit=Exit(code=0, signal=None)", (
+        "seen before anything else can happen"
+    )
     assert world.settled.outcome is Outcome.SUCCEEDED
 
 
@@ -184,7 +186,7 @@ def test_one_that_had_finished_and_left_something_unkillable_is_waited_for(world
         world.processes[0].before_freeze, world.processes[0].leaves = GOOD, True
 
     world.at(2.0, finished)
-    world.at(3.0, lambda: world.ears.drains(0.0))
+    world.at(3.0, lambda: world.inbox.drains(0.0))
     world.at(9.0, lambda: world.processes[0].let_go())
     run(world, HANDLED)
     assert world.only("freeze", "handler", "delete") == ["freeze 11", "delete message-1"]
@@ -204,7 +206,7 @@ def test_a_handler_that_fails(world: World) -> None:
 def test_a_handler_that_hangs_is_killed_and_tried_once_more(world: World) -> None:
     """Job and handler are killed, and only when both are gone the next try begins."""
     world.queue.limit = 9
-    world.at(2.0, lambda: world.ears.drains(0.0))
+    world.at(2.0, lambda: world.inbox.drains(0.0))
     delivery = run(world, HANDLED)
     assert world.only("freeze", "handler", "kill", "dead_letter") == [
         "freeze 11",
@@ -220,11 +222,13 @@ def test_a_handler_that_hangs_is_killed_and_tried_once_more(world: World) -> Non
     assert delivery.handled is Handled.TIMED_OUT_TWICE
 
 
-@pytest.mark.parametrize(("written", "runs"), [({"handler": True}, True), ({"handler": False}, False), ({}, False)])
+@pytest.mark.parametrize(
+    ("written", "runs"), [({"handler": True}, True), ({"handler": False}, False), ({}, False)]
+)
 def test_with_a_router_the_job_says_whether_there_is_a_handler(
     world: World, written: dict[str, Any], runs: bool
 ) -> None:
-    world.at(2.0, lambda: world.slip.write(**written))
+    world.at(2.0, lambda: world.page.write(**written))
     world.ends(3.0, SEGV)
     world.ends(4.0, GOOD, process=1)
     if not runs:
@@ -234,7 +238,7 @@ def test_with_a_router_the_job_says_whether_there_is_a_handler(
 
 
 def test_without_a_router_the_slip_says_nothing_about_handlers(world: World) -> None:
-    world.at(2.0, lambda: world.slip.write(handler=False))
+    world.at(2.0, lambda: world.page.write(handler=False))
     world.ends(3.0, SEGV)
     world.ends(4.0, GOOD, process=1)
     run(world, HANDLED)

@@ -4,16 +4,16 @@ from dataclasses import replace
 
 import pytest
 
-from fleet.core.delivery import Rules
-from fleet.core.exits import Exit, Outcome, Settlement, Verdict
-from fleet.core.messages import Held
+from fleet.core.delivery.machine import Rules
+from fleet.core.outcomes import Exit, Outcome, Settlement, Verdict
+from fleet.core.protocol import Held
 from fleet.core.queue import Trouble
 from tests.dispatcher.conftest import deliver, run
 from tests.support.workbench import MESSAGE, RETRY, World
 
 
 def test_one_that_comes_late_goes_back_untouched(world: World) -> None:
-    world.ears.drains(40.0)
+    world.inbox.drains(40.0)
     world.queue.limit = 3
     delivery = run(world)
     assert world.only("job", "max_receive_count", "say", "release", "log") == [
@@ -27,37 +27,45 @@ def test_one_that_comes_late_goes_back_untouched(world: World) -> None:
     assert delivery.attempt == 1
     assert world.settled.outcome is None
     assert not world.settled.bad
-    assert world.ears.drain is None
+    assert world.inbox.drain is None
 
 
 def test_the_lease_of_one_that_goes_back_is_kept_meanwhile(world: World) -> None:
-    world.ears.drains(40.0)
-    world.ears.deaf = True
-    world.at(100.0, lambda: setattr(world.ears, "freed", True))
+    world.inbox.drains(40.0)
+    world.inbox.deaf = True
+    world.at(100.0, lambda: setattr(world.inbox, "freed", True))
     run(world)
     assert len(world.only("extend")) == 5
     assert world.settled.settlement is Settlement.RELEASE
 
 
 @pytest.mark.parametrize(
-    ("drain", "until"), [(40.0, 41.0), (50.0, 51.0), (5.0, 31.0)], ids=["drain", "longer", "at least the exit timeout"]
+    ("drain", "until"),
+    [(40.0, 41.0), (50.0, 51.0), (5.0, 31.0)],
+    ids=["drain", "longer", "at least the exit timeout"],
 )
-def test_one_on_its_last_attempt_is_run_all_the_same(world: World, drain: float, until: float) -> None:
+def test_one_on_its_last_attempt_is_run_all_the_same(
+    world: World, drain: float, until: float
+) -> None:
     """To give it back would dead-letter it unworked."""
-    world.ears.drains(drain)
+    world.inbox.drains(drain)
     world.queue.limit = 3
     world.at(until - 0.1, lambda: world.did("still"))
     world.ends(until + 1, Exit(signal=15))
     run(world, message=replace(MESSAGE, attempt=3))
-    assert world.only("job", "still", "terminate") == ["job message-1 below 5", "still", "terminate 11"]
+    assert world.only("job", "still", "terminate") == [
+        "job message-1 below 5",
+        "still",
+        "terminate 11",
+    ]
     assert world.told("job.stopped")[0]["duration"] == until
 
 
 def test_one_on_its_last_attempt_when_nobody_has_said_how_long(world: World) -> None:
     """SIGTERM came, and the master's word has not come yet; when it does it counts."""
-    world.ears.leaving = True
+    world.inbox.leaving = True
     world.queue.limit = 3
-    world.at(50.0, lambda: world.ears.drains(10.0))
+    world.at(50.0, lambda: world.inbox.drains(10.0))
     world.at(59.9, lambda: world.did("still"))
     world.ends(61.0, Exit(signal=15))
     run(world, message=replace(MESSAGE, attempt=4))
@@ -66,7 +74,7 @@ def test_one_on_its_last_attempt_when_nobody_has_said_how_long(world: World) -> 
 
 
 def test_an_unreadable_policy_is_no_last_attempt(world: World) -> None:
-    world.ears.drains(40.0)
+    world.inbox.drains(40.0)
     world.queue.fails["max_receive_count"] = [Trouble.SESSION]
     run(world, message=replace(MESSAGE, attempt=9))
     assert not world.processes
@@ -76,17 +84,17 @@ def test_an_unreadable_policy_is_no_last_attempt(world: World) -> None:
 
 def test_one_that_an_orphan_gets_is_run_within_the_drain(world: World) -> None:
     """Nobody will restart anything here; to give it back would gain nothing, and costs an attempt."""
-    world.ears.loses_its_master(40.0)
+    world.inbox.loses_its_master(40.0)
     world.at(40.9, lambda: world.did("still"))
     world.ends(42.0, Exit(signal=15))
     run(world)
     assert world.only("max_receive_count", "still", "terminate")[:2] == ["still", "terminate 11"]
-    assert world.ears.drain is None
+    assert world.inbox.drain is None
 
 
 def test_the_master_is_heard_before_any_user_code_runs(world: World) -> None:
     """What was said while the poll was open."""
-    world.at(1.0, lambda: world.ears.drains(40.0))
+    world.at(1.0, lambda: world.inbox.drains(40.0))
     run(world)
     assert not world.processes
 
@@ -102,7 +110,7 @@ def test_one_that_waits_keeps_its_lease(world: World) -> None:
     assert not one.look_after()
     assert world.only("extend") == ["extend message-1 60"]
     assert one.wakes_at() == pytest.approx(20 / 3 + 20)
-    assert not world.ears.said
+    assert not world.inbox.said
 
 
 def test_one_that_waits_has_its_attempt(world: World) -> None:
@@ -115,7 +123,9 @@ def test_one_that_waits_has_its_attempt(world: World) -> None:
     assert told["attempt"] == 2
 
 
-@pytest.mark.parametrize(("attempt", "limit", "last"), [(1, 3, False), (2, 3, False), (3, 3, True), (4, 3, True)])
+@pytest.mark.parametrize(
+    ("attempt", "limit", "last"), [(1, 3, False), (2, 3, False), (3, 3, True), (4, 3, True)]
+)
 def test_the_last_attempt(world: World, attempt: int, limit: int, last: bool) -> None:
     world.queue.limit = limit
     assert deliver(world, message=replace(MESSAGE, attempt=attempt)).last_attempt is last
@@ -129,9 +139,9 @@ def test_one_that_is_let_go_waits_for_leave(world: World) -> None:
     one = deliver(world)
     one.park()
     one.let_go(Verdict(Settlement.RELEASE, "its group goes back"))
-    assert isinstance(world.ears.said[-1], Held)
+    assert isinstance(world.inbox.said[-1], Held)
     assert not one.look_after()
-    world.ears.freed = True
+    world.inbox.freed = True
     assert one.look_after()
     assert world.only("release") == ["release message-1 0"]
     assert world.told("message.released")[0]["why"] == "its group goes back"
@@ -154,8 +164,8 @@ def test_one_whose_lease_was_lost_while_it_waited_has_ended(world: World) -> Non
 
 def test_its_turn_is_a_job_like_any_other(world: World) -> None:
     """With a slip of its own, and the limit of its pool's stop."""
-    world.slip.write(after=99.0)
-    world.slip.ask_to_stop()
+    world.page.write(after=99.0)
+    world.page.ask_to_stop()
     one = deliver(world)
     one.park()
     world.time = 5.0
@@ -163,7 +173,7 @@ def test_its_turn_is_a_job_like_any_other(world: World) -> None:
     one.take_turn(50.0)
     assert world.only("job", "release") == ["job message-1 below 5", "release message-1 0"]
     assert world.settled.job_seconds == 1.0
-    assert not world.slip.stop_asked
+    assert not world.page.stop_asked
 
 
 def test_its_turn_ends_with_its_pools_stop(world: World) -> None:

@@ -57,7 +57,9 @@ class Words:
 
     def wait(self, what: str, count: int = 1) -> list[Any]:
         """Wait for so many of them."""
-        eventually(lambda: len(self.of(what)) >= count, what=lambda: f"{count} {what!r} in {self.all()}")
+        eventually(
+            lambda: len(self.of(what)) >= count, what=lambda: f"{count} {what!r} in {self.all()}"
+        )
         return self.of(what)
 
 
@@ -136,7 +138,9 @@ def run(home: Home) -> Iterator[Run]:
         path.write_text(prelude + textwrap.dedent(text))
         process = subprocess.Popen(
             [sys.executable, str(path), *arguments],
-            env=home.environment(SPT_NOENV="1", **env),  # a title leaves the mark in the environment alone
+            env=home.environment(
+                SPT_NOENV="1", **env
+            ),  # a title leaves the mark in the environment alone
             cwd=home.directory,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

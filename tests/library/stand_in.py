@@ -59,20 +59,31 @@ class SQSWorkDispatcher:
             if isinstance(made, dict):
                 return self._work(message, job, exit_handler, (), made | additional_job_kwargs)
             given = tuple(made) if isinstance(made, list | tuple) else (made,)
-            return self._work(message, job, exit_handler, given + additional_job_args, additional_job_kwargs)
+            return self._work(
+                message, job, exit_handler, given + additional_job_args, additional_job_kwargs
+            )
         return False
 
-    def dispatch_by_message_attribute(self, message_transformer: Callable[[Any], dict[str, Any]]) -> bool:
+    def dispatch_by_message_attribute(
+        self, message_transformer: Callable[[Any], dict[str, Any]]
+    ) -> bool:
         """Work on a message, if there is one, with the job that it chooses."""
         for message in self._received():
             made = dict(message_transformer(message))
-            job, handler, args = made.pop("_job"), made.pop("_exit_handler", None), made.pop("_job_args", ())
+            job, handler, args = (
+                made.pop("_job"),
+                made.pop("_exit_handler", None),
+                made.pop("_job_args", ()),
+            )
             return self._work(message, job, handler, tuple(args), made)
         return False
 
     def _received(self) -> list[Any]:
         found: list[Any] = self._queue.receive_messages(
-            WaitTimeSeconds=self._wait, AttributeNames=["All"], MessageAttributeNames=["All"], MaxNumberOfMessages=1
+            WaitTimeSeconds=self._wait,
+            AttributeNames=["All"],
+            MessageAttributeNames=["All"],
+            MaxNumberOfMessages=1,
         )
         return found
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from fleet import Dispatcher, Message, Reject, Retry
-from fleet.results import NotDone
+from fleet.job.results import NotDone
 from tests.library.conftest import Words
 from tests.support.memory import MemoryQueue
 
@@ -40,16 +40,22 @@ def job(words: Words) -> Callable[..., None]:
 def test_the_transformers_value_and_the_extra_arguments_are_merged(
     words: Words, job: Callable[..., None], value: Any, args: list[Any], kwargs: dict[str, Any]
 ) -> None:
-    assert dispatcher(MemoryQueue("x")).dispatch(job, "extra", 0, message_transformer=lambda _: value, named=1)
+    assert dispatcher(MemoryQueue("x")).dispatch(
+        job, "extra", 0, message_transformer=lambda _: value, named=1
+    )
     assert words.of("called") == [[args, kwargs]]
 
 
-def test_without_a_transformer_the_body_is_the_argument(words: Words, job: Callable[..., None]) -> None:
+def test_without_a_transformer_the_body_is_the_argument(
+    words: Words, job: Callable[..., None]
+) -> None:
     assert dispatcher(MemoryQueue("the body")).dispatch(job, 1, named=2)
     assert words.of("called") == [[["the body", 1], {"named": 2}]]
 
 
-def test_the_transformer_sees_the_message_and_runs_once_in_its_caller(job: Callable[..., None]) -> None:
+def test_the_transformer_sees_the_message_and_runs_once_in_its_caller(
+    job: Callable[..., None],
+) -> None:
     seen: list[Message] = []
 
     def transformer(message: Message) -> str:
@@ -60,7 +66,9 @@ def test_the_transformer_sees_the_message_and_runs_once_in_its_caller(job: Calla
     assert [(message.id, message.body, message.attempt) for message in seen] == [("m1", "body", 1)]
 
 
-def test_names_that_both_give_are_an_error_that_names_them(words: Words, job: Callable[..., None]) -> None:
+def test_names_that_both_give_are_an_error_that_names_them(
+    words: Words, job: Callable[..., None]
+) -> None:
     """The message is released first, then the error raised; nothing has run."""
     queue = MemoryQueue("secret")
     lone = dispatcher(queue)
@@ -75,7 +83,9 @@ def test_names_that_both_give_are_an_error_that_names_them(words: Words, job: Ca
 
 
 @pytest.mark.parametrize("error", [ValueError("not mine"), SystemExit(3)])
-def test_a_transformer_that_raises_costs_nothing_but_a_release(job: Callable[..., None], error: BaseException) -> None:
+def test_a_transformer_that_raises_costs_nothing_but_a_release(
+    job: Callable[..., None], error: BaseException
+) -> None:
     def transformer(_message: Message) -> str:
         raise error
 
@@ -90,7 +100,11 @@ def test_a_transformer_that_raises_costs_nothing_but_a_release(job: Callable[...
     [(1, (), 5), (2, (), 10), (3, (), 20), (9, (), 60), (1, (100,), 100), (2, (100, 300), 300)],
 )
 def test_the_message_of_a_transformer_that_raises_comes_back_later_and_later(
-    job: Callable[..., None], monkeypatch: pytest.MonkeyPatch, attempt: int, delays: tuple[float, ...], delay: int
+    job: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+    attempt: int,
+    delays: tuple[float, ...],
+    delay: int,
 ) -> None:
     """Or by the delays that are given: a loop around it must not spin."""
     monkeypatch.setattr("random.random", lambda: 0.5)  # no jitter
@@ -128,8 +142,12 @@ def test_a_router_chooses_job_handler_and_arguments(words: Words, job: Callable[
 
 
 @pytest.mark.parametrize("single", ["text", None, 5])
-def test_a_single_value_of_a_router_is_one_argument(words: Words, job: Callable[..., None], single: Any) -> None:
-    dispatcher(MemoryQueue("x")).dispatch_by_message_attribute(lambda _: {"_job": job, "_job_args": single})
+def test_a_single_value_of_a_router_is_one_argument(
+    words: Words, job: Callable[..., None], single: Any
+) -> None:
+    dispatcher(MemoryQueue("x")).dispatch_by_message_attribute(
+        lambda _: {"_job": job, "_job_args": single}
+    )
     assert words.of("called") == [[[single], {}]]
 
 
@@ -162,7 +180,9 @@ def test_what_is_no_route_is_released_and_raised(value: Any, text: str) -> None:
 def test_a_routers_names_may_not_overlap_either(job: Callable[..., None]) -> None:
     queue = MemoryQueue("x")
     with pytest.raises(TypeError, match="named"):
-        dispatcher(queue).dispatch_by_message_attribute(lambda _: {"_job": job, "named": 1}, named=2)
+        dispatcher(queue).dispatch_by_message_attribute(
+            lambda _: {"_job": job, "named": 1}, named=2
+        )
     assert queue.asked("release") == [("m1", 5)]
 
 
@@ -190,16 +210,31 @@ def test_jobs_transformers_and_handlers_may_be_any_callable(words: Words) -> Non
         return prefix + message.body
 
     partial: Callable[[Message], str] = functools.partial(transformer, "partly ")
-    jobs: list[Callable[..., object]] = [closure, functools.partial(told.say, "called"), worker.work, worker]
+    jobs: list[Callable[..., object]] = [
+        closure,
+        functools.partial(told.say, "called"),
+        worker.work,
+        worker,
+    ]
     lone = dispatcher(MemoryQueue("a", "b", "c", "d"))
     for job in jobs:
         assert lone.dispatch(job, message_transformer=partial)
-    assert [said[0] for said in words.of("called")] == ["partly a", "partly b", "partly c", "partly d"]
+    assert [said[0] for said in words.of("called")] == [
+        "partly a",
+        "partly b",
+        "partly c",
+        "partly d",
+    ]
 
 
 @pytest.mark.parametrize(
     ("own", "call", "title"),
-    [(None, None, "work"), ("whole", None, "whole"), ("whole", "this", "this"), (None, "this", "this")],
+    [
+        (None, None, "work"),
+        ("whole", None, "whole"),
+        ("whole", "this", "this"),
+        (None, "this", "this"),
+    ],
 )
 def test_a_job_has_a_title(words: Words, own: str | None, call: str | None, title: str) -> None:
     """The name given, else the callable's own, also of a partial."""
@@ -259,7 +294,9 @@ def test_a_coroutine_function_is_a_job_also_under_a_running_loop(words: Words) -
     assert words.of("called") == [["x"], ["y"]]
 
 
-def test_a_transformer_that_must_be_awaited_is_refused_under_a_running_loop(job: Callable[..., None]) -> None:
+def test_a_transformer_that_must_be_awaited_is_refused_under_a_running_loop(
+    job: Callable[..., None],
+) -> None:
     queue = MemoryQueue("x")
 
     async def program() -> None:
@@ -273,7 +310,9 @@ def test_a_transformer_that_must_be_awaited_is_refused_under_a_running_loop(job:
 def test_a_transformer_that_gives_back_a_generator_is_an_error(job: Callable[..., None]) -> None:
     queue = MemoryQueue("x")
     with pytest.raises(NotDone, match="gave back a generator"):
-        dispatcher(queue).dispatch(job, message_transformer=lambda message: (each for each in message.body))
+        dispatcher(queue).dispatch(
+            job, message_transformer=lambda message: (each for each in message.body)
+        )
     assert queue.asked("release") == [("m1", 5)]
 
 
@@ -285,15 +324,26 @@ def generates(*_given: Any) -> Iterator[int]:
     ("call", "why"),
     [
         (lambda lone: lone.dispatch(generates), "job is a generator function"),
-        (lambda lone: lone.dispatch(print, message_transformer=generates), "message_transformer is a generator"),
-        (lambda lone: lone.dispatch(print, exit_handler=generates), "exit_handler is a generator function"),
-        (lambda lone: lone.dispatch_by_message_attribute(generates), "message_transformer is a generator"),
+        (
+            lambda lone: lone.dispatch(print, message_transformer=generates),
+            "message_transformer is a generator",
+        ),
+        (
+            lambda lone: lone.dispatch(print, exit_handler=generates),
+            "exit_handler is a generator function",
+        ),
+        (
+            lambda lone: lone.dispatch_by_message_attribute(generates),
+            "message_transformer is a generator",
+        ),
         (lambda lone: lone.dispatch(lambda: None), "too many positional arguments"),
         (lambda lone: lone.dispatch(lambda body: body, 1), "too many positional arguments"),
         (lambda lone: lone.dispatch(lambda body, /: body, more=1), "more"),
     ],
 )
-def test_what_can_be_seen_is_refused_before_a_message_is_taken(call: Callable[[Dispatcher], object], why: str) -> None:
+def test_what_can_be_seen_is_refused_before_a_message_is_taken(
+    call: Callable[[Dispatcher], object], why: str
+) -> None:
     queue = MemoryQueue("x")
     with pytest.raises(TypeError, match=why):
         call(dispatcher(queue))

@@ -9,17 +9,27 @@ import botocore.session
 import pytest
 
 from fleet import Dispatcher, Queue
-from fleet.system.sqs import SqsQueue
+from fleet.sqs.queue import SqsQueue
 from tests.library.conftest import Words
 from tests.support.servers import REGION, Depth, LiveQueue
 
-KEYS = {"aws_access_key_id": "theirs", "aws_secret_access_key": "secret", "aws_session_token": "token"}
+KEYS = {
+    "aws_access_key_id": "theirs",
+    "aws_secret_access_key": "secret",
+    "aws_session_token": "token",
+}
 
 
 @pytest.fixture(autouse=True)
 def nothing_else(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Neither credentials nor a region are to be found here."""
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION", "AWS_REGION", "AWS_PROFILE"):
+    for name in (
+        "AWS_ACCESS_KEY_ID",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_DEFAULT_REGION",
+        "AWS_REGION",
+        "AWS_PROFILE",
+    ):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
@@ -46,7 +56,9 @@ def test_a_session_lends_its_credentials_and_its_region(queue: LiveQueue, words:
     assert opened.region == "eu-north-1"
     opened.renew()
     assert keys(opened) == ("theirs", "secret", "token")
-    opened = Queue.open(queue.name, endpoint_url=queue.server.endpoint, session=session(region_name=REGION))
+    opened = Queue.open(
+        queue.name, endpoint_url=queue.server.endpoint, session=session(region_name=REGION)
+    )
     dispatched(opened, words)
     assert words.all() == [["7"]]
     assert queue.depth() == Depth(0, 0, 0)
@@ -79,7 +91,11 @@ def test_a_resource_is_its_queue(queue: LiveQueue, words: Words) -> None:
     resource = session(region_name=REGION).resource("sqs", endpoint_url=queue.server.endpoint)
     with closing(resource.meta.client):
         wrapped = Queue.wrap(resource.get_queue_by_name(QueueName=queue.name))
-    assert (wrapped.name, wrapped.region, keys(wrapped)) == (queue.name, REGION, ("theirs", "secret", "token"))
+    assert (wrapped.name, wrapped.region, keys(wrapped)) == (
+        queue.name,
+        REGION,
+        ("theirs", "secret", "token"),
+    )
     dispatched(wrapped, words)
     assert words.all() == [["7"]]
     assert queue.depth() == Depth(0, 0, 0)

@@ -44,7 +44,9 @@ def start(home: Home, queue: LiveQueue) -> Iterator[Start]:
     psql.write_text(PSQL)
     psql.chmod(psql.stat().st_mode | stat.S_IXUSR)
     path = f"{psql.parent}:{os.environ['PATH']}"
-    environment = home.environment(SPT_NOENV="1", AWS_ENDPOINT_URL_SQS=queue.server.endpoint) | {"PATH": path}
+    environment = home.environment(SPT_NOENV="1", AWS_ENDPOINT_URL_SQS=queue.server.endpoint) | {
+        "PATH": path
+    }
     started: list[subprocess.Popen[str]] = []
 
     def start(example: str, *arguments: str) -> "subprocess.Popen[str]":
@@ -138,14 +140,18 @@ def test_a_killed_supervisors_program_leaves_no_query_behind(
     assert queue.depth().in_flight == 1, "until its lease ends"
 
 
-def test_a_second_attempt_cleans_up_after_the_first(start: Start, home: Home, queue: LiveQueue, results: Path) -> None:
+def test_a_second_attempt_cleans_up_after_the_first(
+    start: Start, home: Home, queue: LiveQueue, results: Path
+) -> None:
     """The job dies by a signal of its own, as by the OOM killer: exit handler, a delay, another attempt."""
     os.mkfifo(results / "source")
     queue.send_one("a", {"kind": {"DataType": "String", "StringValue": "generation"}})
     program = start("validator", queue.name, str(results))
     eventually(lambda: (results / "a.working").exists(), what="the job is at work")
     with (results / "source").open("w"):  # the job waits for a writer: now it waits for a line
-        (job,) = [each for each in home.processes() if each.title.startswith("fleet: job generate ")]
+        (job,) = [
+            each for each in home.processes() if each.title.startswith("fleet: job generate ")
+        ]
         os.kill(job.pid, signal.SIGKILL)
         eventually(lambda: (results / "a.stopped").exists(), what="the exit handler has run")
     assert names(results) == ["a.stopped", "a.working", "source"]
@@ -162,7 +168,9 @@ def test_a_second_attempt_cleans_up_after_the_first(start: Start, home: Home, qu
     assert "its job was killed (SIGKILL)" in log
 
 
-def test_without_the_attribute_it_is_another_job(start: Start, queue: LiveQueue, results: Path) -> None:
+def test_without_the_attribute_it_is_another_job(
+    start: Start, queue: LiveQueue, results: Path
+) -> None:
     (results / "source").write_text("something\n")
     queue.send("b")
     program = start("validator", queue.name, str(results))

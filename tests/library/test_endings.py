@@ -12,8 +12,19 @@ from typing import Any
 import pytest
 
 import fleet
-from fleet import Dispatcher, DispatcherError, Ending, Exit, JobError, Message, QueueError, Reason, Trouble, library
+from fleet import (
+    Dispatcher,
+    DispatcherError,
+    Ending,
+    Exit,
+    JobError,
+    Message,
+    QueueError,
+    Reason,
+    Trouble,
+)
 from fleet.core import polling
+from fleet.library import dispatcher
 from tests.library.conftest import Words
 from tests.support.eventually import let_pass
 from tests.support.memory import MemoryQueue
@@ -69,8 +80,15 @@ def test_success_is_true_and_the_message_deleted() -> None:
     done, last = dispatched(queue)
     assert done
     assert last is not None
-    assert (last.outcome, last.settlement, last.exit, last.delay) == ("succeeded", "deleted", Exit(code=0), 0)
-    assert [call[0] for call in queue.calls] == ["receive", "delete"], "and nothing is asked for that is not needed"
+    assert (last.outcome, last.settlement, last.exit, last.delay) == (
+        "succeeded",
+        "deleted",
+        Exit(code=0),
+        0,
+    )
+    assert [call[0] for call in queue.calls] == ["receive", "delete"], (
+        "and nothing is asked for that is not needed"
+    )
 
 
 def test_a_retry_is_false_and_released() -> None:
@@ -103,11 +121,18 @@ def test_a_rejection_without_a_dead_letter_queue_is_a_failure() -> None:
     [
         ("raise secret", "its job failed (exit 1); the message was left", Exit(code=1), "left"),
         ("exit 3", "its job failed (exit 3)", Exit(code=3), "left"),
-        ("kill 9", "its job was killed (SIGKILL); the message was released", Exit(signal=9), "released"),
+        (
+            "kill 9",
+            "its job was killed (SIGKILL); the message was released",
+            Exit(signal=9),
+            "released",
+        ),
         ("kill 11", "its job was killed (SIGSEGV)", Exit(signal=11), "released"),
     ],
 )
-def test_a_job_that_failed_is_a_job_error(body: str, words: str, how: Exit, settlement: str) -> None:
+def test_a_job_that_failed_is_a_job_error(
+    body: str, words: str, how: Exit, settlement: str
+) -> None:
     error = raised(MemoryQueue(body))
     assert isinstance(error, JobError)
     assert words in str(error)
@@ -129,7 +154,9 @@ def test_a_job_that_failed_is_a_job_error(body: str, words: str, how: Exit, sett
     ],
 )
 def test_every_ending_has_a_reason_for_programs(body: str, reason: Reason) -> None:
-    lone = Dispatcher(MemoryQueue(body, limit=3), wait_time=0, job_timeout=0.2 if body == "hang" else None)
+    lone = Dispatcher(
+        MemoryQueue(body, limit=3), wait_time=0, job_timeout=0.2 if body == "hang" else None
+    )
     with suppress(JobError):  # `raised` compares its reason with the ending's
         lone.dispatch(job)
     assert lone.last
@@ -193,7 +220,7 @@ def test_polls_that_are_cut_at_one_age_are_shorter(
 ) -> None:
     """The clock is the test's: every poll takes six seconds of it, and two are cut."""
     clock = [0.0]
-    monkeypatch.setattr(library, "now", lambda: clock[0])
+    monkeypatch.setattr(dispatcher, "now", lambda: clock[0])
     queue = MemoryQueue()
     queue.fails["receive"] = [QueueError(Trouble.PASSING, "no answer", unanswered=True)] * 2
     lone = Dispatcher(queue, wait_time=10)
@@ -211,7 +238,9 @@ def test_a_message_that_is_not_what_was_sent_is_a_queue_error() -> None:
     queue = MemoryQueue("fine")
     queue.visible = [replace(queue.visible[0], unusable="its body is not what was sent")]
     lone = Dispatcher(queue, wait_time=0)
-    with pytest.raises(QueueError, match="m1 was left to its lease: its body is not what was sent") as caught:
+    with pytest.raises(
+        QueueError, match="m1 was left to its lease: its body is not what was sent"
+    ) as caught:
         lone.dispatch(job, message_transformer=lambda _: pytest.fail("called"))
     assert (caught.value.settlement, lone.attempt) == ("left", 1)
     assert caught.value.message is not None
@@ -250,7 +279,9 @@ def test_no_process_to_be_had_is_a_dispatcher_error(monkeypatch: pytest.MonkeyPa
     assert queue.asked("release") == [("m1", 0)]
 
 
-def test_a_program_without_a_process_to_give_takes_no_message_for_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_program_without_a_process_to_give_takes_no_message_for_a_moment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Each one would lose an attempt for nothing. When a job could be started it is forgotten."""
     real = os.fork
 
@@ -314,13 +345,24 @@ def test_the_first_lease_is_the_whole_one_where_a_transformer_runs() -> None:
 
 def test_errors_pickle_with_all_they_carry() -> None:
     message = Message("m1", "handle", "body", 2)
-    about: dict[str, Any] = {"message": message, "exit": Exit(signal=9), "settlement": fleet.Settlement.RELEASE}
+    about: dict[str, Any] = {
+        "message": message,
+        "exit": Exit(signal=9),
+        "settlement": fleet.Settlement.RELEASE,
+    }
     for error in (JobError("the job", **about), DispatcherError("fleet", **about)):
         again = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own
         assert type(again) is type(error)
-        assert (str(again), again.message, again.exit, again.settlement) == (str(error), *about.values())
+        assert (str(again), again.message, again.exit, again.settlement) == (
+            str(error),
+            *about.values(),
+        )
     refused = QueueError(Trouble.FINAL, "the queue")
-    refused.message, refused.exit, refused.settlement = message, Exit(code=0), fleet.Settlement.LEAVE
+    refused.message, refused.exit, refused.settlement = (
+        message,
+        Exit(code=0),
+        fleet.Settlement.LEAVE,
+    )
     again = pickle.loads(pickle.dumps(refused))  # noqa: S301 - our own
     assert (str(again), again.trouble) == ("the queue", Trouble.FINAL)
     assert (again.message, again.exit, again.settlement) == (message, Exit(code=0), "left")
@@ -386,7 +428,9 @@ def test_the_job_knows_its_message(words: Words) -> None:
     def told(_body: str) -> None:
         message = fleet.message()
         words.say(
-            message.id, message.body, {name: os.environ[name] for name in sorted(os.environ) if "FLEET_JOB" in name}
+            message.id,
+            message.body,
+            {name: os.environ[name] for name in sorted(os.environ) if "FLEET_JOB" in name},
         )
 
     Dispatcher(MemoryQueue("x"), wait_time=0).dispatch(told)
@@ -421,7 +465,9 @@ def test_a_failure_is_told_in_a_process_of_its_own_before_the_settlement(words: 
     queue = MemoryQueue("raise no", limit=1)
 
     def told(failure: fleet.Failure) -> None:
-        words.say(failure.outcome, failure.error_type, failure.error, failure.last_attempt, os.getpid())
+        words.say(
+            failure.outcome, failure.error_type, failure.error, failure.last_attempt, os.getpid()
+        )
         again = pickle.loads(pickle.dumps(failure))  # noqa: S301 - our own
         words.say(again == failure, failure.traceback.splitlines()[-1])
 
@@ -460,9 +506,15 @@ def test_a_hook_may_be_async_and_its_own_failure_changes_nothing(
     ("options", "error", "text"),
     [
         ({"on_failure": "told"}, TypeError, "on_failure is of type str; it must be callable"),
-        ({"on_failure": print, "exit_timeout": 0}, ValueError, "exit_timeout is 0: on_failure would never"),
+        (
+            {"on_failure": print, "exit_timeout": 0},
+            ValueError,
+            "exit_timeout is 0: on_failure would never",
+        ),
     ],
 )
-def test_a_hook_that_cannot_be_is_refused(options: dict[str, Any], error: type[Exception], text: str) -> None:
+def test_a_hook_that_cannot_be_is_refused(
+    options: dict[str, Any], error: type[Exception], text: str
+) -> None:
     with pytest.raises(error, match=text):
         Dispatcher(MemoryQueue(), **options)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from fleet import Dispatcher, JobError
-from fleet.core.exits import Exit
+from fleet.core.outcomes import Exit
 from tests.library.conftest import Words
 from tests.support.memory import MemoryQueue
 
@@ -77,10 +77,16 @@ def test_a_failing_job_init_is_the_jobs_failure(words: Words) -> None:
     [
         ({"job_init": 5}, TypeError, "job_init is of type int"),
         ({"job_exit": "x"}, TypeError, "job_exit is of type str"),
-        ({"job_exit": print, "exit_timeout": 0}, ValueError, "job_exit would never have time to run"),
+        (
+            {"job_exit": print, "exit_timeout": 0},
+            ValueError,
+            "job_exit would never have time to run",
+        ),
     ],
 )
-def test_what_cannot_be_is_refused(options: dict[str, Any], error: type[Exception], why: str) -> None:
+def test_what_cannot_be_is_refused(
+    options: dict[str, Any], error: type[Exception], why: str
+) -> None:
     with pytest.raises(error, match=why):
         dispatcher(MemoryQueue(), **options)
 

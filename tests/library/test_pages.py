@@ -74,11 +74,17 @@ LOOP = Case(
     Depth(0, 1, 0),
     ends=False,
 )
-TRANSFORMER = Case((message("7", agency="x"),), (["download", [], {"job_id": 7, "agency": "x", "tracking": "t-1"}],))
+TRANSFORMER = Case(
+    (message("7", agency="x"),),
+    (["download", [], {"job_id": 7, "agency": "x", "tracking": "t-1"}],),
+)
 GENERATION = Case((message("f", kind="generation"),), (["generate", "f", False],))
 VALIDATION = Case((message("v"),), (["validate", "v", False],))
 HANDLER = Case(
-    (message("long"),), (["download", ["long"], {}], ["forgotten", "long", True]), Depth(1, 0, 0), ends=False
+    (message("long"),),
+    (["download", ["long"], {}], ["forgotten", "long", True]),
+    Depth(1, 0, 0),
+    ends=False,
 )
 SIGNALLED = Case(
     (message("killed"), message("bad")),
@@ -114,14 +120,19 @@ CASES: list[tuple[str, Case]] = [
     ),
     ("README.md run library", Case((message("a"),), (["download", ["a"], {}],), ends=False)),
 ]
-ELSEWHERE = {"docs/library.md run priorities", "docs/library.md run own-queue"}  # tests of their own, below
+ELSEWHERE = {
+    "docs/library.md run priorities",
+    "docs/library.md run own-queue",
+}  # tests of their own, below
 
 
 def test_every_snippet_has_a_test() -> None:
     assert set(snippets()) == {name for name, _ in CASES} | ELSEWHERE
     for page in PAGES:
         marked = len(BLOCK.findall((REPOSITORY / page).read_text()))
-        assert (REPOSITORY / page).read_text().count("```python") == marked, f"a snippet of {page} is not marked"
+        assert (REPOSITORY / page).read_text().count("```python") == marked, (
+            f"a snippet of {page} is not marked"
+        )
 
 
 def started(run: Run, name: str, queue: LiveQueue, **names: str) -> Program:
@@ -134,12 +145,18 @@ def started(run: Run, name: str, queue: LiveQueue, **names: str) -> Program:
 
 
 def send(queue: LiveQueue, body: str, attributes: dict[str, str]) -> None:
-    typed = {name: {"DataType": "String", "StringValue": value} for name, value in attributes.items()}
+    typed = {
+        name: {"DataType": "String", "StringValue": value} for name, value in attributes.items()
+    }
     queue.send_one(body, typed)
 
 
-@pytest.mark.parametrize(("name", "case"), CASES, ids=[f"{name}-{number}" for number, (name, _) in enumerate(CASES)])
-def test_a_snippet_does_what_its_page_says(run: Run, home: Home, queue: LiveQueue, name: str, case: Case) -> None:
+@pytest.mark.parametrize(
+    ("name", "case"), CASES, ids=[f"{name}-{number}" for number, (name, _) in enumerate(CASES)]
+)
+def test_a_snippet_does_what_its_page_says(
+    run: Run, home: Home, queue: LiveQueue, name: str, case: Case
+) -> None:
     home.gate("never")
     for body, attributes in case.sent:
         send(queue, body, attributes)
@@ -161,7 +178,9 @@ def test_several_queues_by_priority(run: Run, home: Home, queue: LiveQueue) -> N
     normal = LiveQueue.fresh(queue.server)
     queue.send("u1")
     normal.send("long", "n2")
-    program = started(run, "docs/library.md run priorities", queue, urgent=queue.name, normal=normal.name)
+    program = started(
+        run, "docs/library.md run priorities", queue, urgent=queue.name, normal=normal.name
+    )
     program.words.wait("download", count=2)
     queue.send("u2", "u3")
     gate.open()

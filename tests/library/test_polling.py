@@ -83,7 +83,9 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("aws")
-def test_nothing_is_connected_or_opened_before_the_first_dispatch(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_connected_or_opened_before_the_first_dispatch(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     def connect(*_args: Any, **_kwargs: Any) -> None:
         raise AssertionError("a connection")
 
@@ -107,7 +109,9 @@ def test_an_sqs_queue_is_opened_by_name_or_url(queue: LiveQueue, words: Words) -
 
 
 @pytest.mark.usefixtures("aws")
-def test_an_sqs_queues_own_wait_is_asked_for(queue: LiveQueue, proxy: FaultProxy, words: Words) -> None:
+def test_an_sqs_queues_own_wait_is_asked_for(
+    queue: LiveQueue, proxy: FaultProxy, words: Words
+) -> None:
     waits: list[int] = []
 
     def watch(exchange: Any) -> None:
@@ -119,7 +123,9 @@ def test_an_sqs_queues_own_wait_is_asked_for(queue: LiveQueue, proxy: FaultProxy
     opened = Queue.open(queue.name, endpoint_url=proxy.endpoint)
     assert Dispatcher(opened).dispatch(words.say)
     client: Any = queue.server.client
-    client.set_queue_attributes(QueueUrl=queue.url, Attributes={"ReceiveMessageWaitTimeSeconds": "4"})
+    client.set_queue_attributes(
+        QueueUrl=queue.url, Attributes={"ReceiveMessageWaitTimeSeconds": "4"}
+    )
     assert Dispatcher(opened).dispatch(words.say)
     opened.close()
     assert waits == [10, 4]
@@ -147,11 +153,17 @@ def test_it_may_be_made_before_a_fork_and_used_in_both(run: Run, queue: LiveQueu
         queue.server.endpoint,
     )
     assert program.wait() == 0, program.errors()
-    assert sorted(program.words.all()) == [["child", True, False], ["first", True], ["parent", True, True]]
+    assert sorted(program.words.all()) == [
+        ["child", True, False],
+        ["first", True],
+        ["parent", True, True],
+    ]
     assert queue.depth() == EMPTY
 
 
-def test_what_was_asked_before_a_fork_leaves_no_connection_to_share(run: Run, queue: LiveQueue) -> None:
+def test_what_was_asked_before_a_fork_leaves_no_connection_to_share(
+    run: Run, queue: LiveQueue
+) -> None:
     queue.send("a", "b")
     program = run(
         """
@@ -216,7 +228,9 @@ def test_a_jobs_process_has_no_connection_of_fleets(run: Run, queue: LiveQueue) 
     assert program.words.all() == [["sockets", []], ["returned", True]]
 
 
-def test_a_long_job_keeps_its_message(run: Run, home: Home, queue: LiveQueue, proxy: FaultProxy) -> None:
+def test_a_long_job_keeps_its_message(
+    run: Run, home: Home, queue: LiveQueue, proxy: FaultProxy
+) -> None:
     """The lease is extended while it runs: at a third of two seconds, again and again."""
     gate = home.gate("end")
     extends: list[Any] = []
@@ -337,6 +351,8 @@ def test_what_happens_goes_to_the_programs_own_log(caplog: pytest.LogCaptureFixt
 
 
 def test_it_says_nothing_by_itself(run: Run) -> None:
-    program = run('word("returned", fleet.Dispatcher(queue("a"), wait_time=0).dispatch(lambda body: None))')
+    program = run(
+        'word("returned", fleet.Dispatcher(queue("a"), wait_time=0).dispatch(lambda body: None))'
+    )
     assert program.wait() == 0
     assert program.errors() == ""

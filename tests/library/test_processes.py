@@ -39,7 +39,9 @@ def alive(pids):
         ("os.kill(os.getpid(), 9)", "release", "JobError"),
     ],
 )
-def test_what_a_job_leaves_is_gone_before_its_message_is_settled(run: Run, end: str, verb: str, status: str) -> None:
+def test_what_a_job_leaves_is_gone_before_its_message_is_settled(
+    run: Run, end: str, verb: str, status: str
+) -> None:
     program = run(
         FAMILY
         + f"""
@@ -121,7 +123,9 @@ for pid in (plain.pid, started[0].pid, orphaned):
     )
     assert program.wait() == 0, program.errors()
     assert program.words.of("alive") == [[None, None, True, True]]
-    assert program.words.of("mine") == [[True]], "no orphan was adopted, and nothing is left to reap"
+    assert program.words.of("mine") == [[True]], (
+        "no orphan was adopted, and nothing is left to reap"
+    )
 
 
 @pytest.mark.parametrize(
@@ -180,7 +184,8 @@ def job(body):
 def test_a_program_that_is_killed_takes_everything_along(run: Run, home: Home) -> None:
     """Program A left an orphan at work, and a second copy ran."""
     program = run(
-        RUNNING + 'fleet.Dispatcher(queue("a"), wait_time=0).dispatch(job, exit_handler=lambda *_: word("handled"))'
+        RUNNING
+        + 'fleet.Dispatcher(queue("a"), wait_time=0).dispatch(job, exit_handler=lambda *_: word("handled"))'
     )
     program.words.wait("waiting")
     program.process.kill()
@@ -221,7 +226,9 @@ def test_what_a_job_has_orphaned_is_reaped_while_it_runs(run: Run, home: Home) -
     assert program.wait() == 0, program.errors()
 
 
-def test_a_program_that_is_killed_while_its_handler_runs_takes_everything_along(run: Run, home: Home) -> None:
+def test_a_program_that_is_killed_while_its_handler_runs_takes_everything_along(
+    run: Run, home: Home
+) -> None:
     program = run(
         RUNNING
         + """
@@ -387,8 +394,13 @@ def test_the_programs_title_stays_its_own(run: Run, home: Home) -> None:
     )
     ((keeper,),) = program.words.wait("started")
     title = Path(f"/proc/{program.process.pid}/cmdline").read_bytes()
-    assert title == b"".join(os.fsencode(each) + b"\0" for each in (sys.executable, home.directory / "program0.py"))
-    eventually(lambda: b"fleet: keeper" in Path(f"/proc/{keeper}/cmdline").read_bytes(), what="the keeper has a title")
+    assert title == b"".join(
+        os.fsencode(each) + b"\0" for each in (sys.executable, home.directory / "program0.py")
+    )
+    eventually(
+        lambda: b"fleet: keeper" in Path(f"/proc/{keeper}/cmdline").read_bytes(),
+        what="the keeper has a title",
+    )
     gate.open()
     assert program.wait() == 0
 

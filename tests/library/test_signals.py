@@ -34,7 +34,9 @@ EXIT_SIGNALS = [signal.SIGHUP, signal.SIGABRT, signal.SIGINT, signal.SIGQUIT, si
 
 
 @pytest.mark.parametrize("number", EXIT_SIGNALS, ids=lambda number: number.name)
-def test_interrupted_cleaned_up_released_and_ended_by_that_signal(run: Run, home: Home, number: signal.Signals) -> None:
+def test_interrupted_cleaned_up_released_and_ended_by_that_signal(
+    run: Run, home: Home, number: signal.Signals
+) -> None:
     """Everything of the job is stopped for the handler, and gone before the message is anybody else's."""
     home.gate("never")
     program = run(
@@ -57,13 +59,16 @@ word("after")
     assert not program.words.of("done")
     assert not program.words.of("after")
     assert [call[0] for call in program.calls()] == ["receive", "max_receive_count", "release"]
-    assert program.calls("release") == [["m1", 4]], "hidden until a sibling's poll is over: wait time + 1 s"
+    assert program.calls("release") == [["m1", 4]], (
+        "hidden until a sibling's poll is over: wait time + 1 s"
+    )
 
 
 def test_a_signal_to_the_whole_group_is_the_same(run: Run, home: Home) -> None:
     home.gate("never")
     program = run(
-        JOB + 'fleet.Dispatcher(queue("a"), wait_time=0, drain_timeout=0).dispatch(job, exit_handler=handler)'
+        JOB
+        + 'fleet.Dispatcher(queue("a"), wait_time=0, drain_timeout=0).dispatch(job, exit_handler=handler)'
     )
     program.words.wait("started")
     program.words.wait("child")
@@ -74,7 +79,9 @@ def test_a_signal_to_the_whole_group_is_the_same(run: Run, home: Home) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP])
-def test_a_signal_to_every_process_is_the_same(run: Run, home: Home, number: signal.Signals) -> None:
+def test_a_signal_to_every_process_is_the_same(
+    run: Run, home: Home, number: signal.Signals
+) -> None:
     """A stop of the whole control group: the job first, its keeper, and the program last."""
     home.gate("never")
     program = run(
@@ -134,12 +141,17 @@ def test_without_a_handler_the_job_is_told_to_stop(run: Run) -> None:
     program.process.terminate()
     assert program.wait() == -signal.SIGTERM
     assert program.words.of("told")
-    assert program.calls("release") == [["m1", 1]], "a failure of a job that was told to stop is an interruption"
+    assert program.calls("release") == [["m1", 1]], (
+        "a failure of a job that was told to stop is an interruption"
+    )
 
 
 def test_a_drain_lets_the_job_finish(run: Run, home: Home) -> None:
     gate = home.gate("end")
-    program = run(JOB + 'fleet.Dispatcher(queue("a", "b"), wait_time=0, drain_timeout=60).dispatch(job, gate="end")')
+    program = run(
+        JOB
+        + 'fleet.Dispatcher(queue("a", "b"), wait_time=0, drain_timeout=60).dispatch(job, gate="end")'
+    )
     program.words.wait("started")
     program.process.terminate()
     os.kill(program.process.pid, signal.SIGTERM)  # the same, within a second
@@ -153,7 +165,8 @@ def test_a_drain_lets_the_job_finish(run: Run, home: Home) -> None:
 def test_a_drain_has_an_end(run: Run, home: Home) -> None:
     home.gate("never")
     program = run(
-        JOB + 'fleet.Dispatcher(queue("a"), wait_time=0, drain_timeout=0.3).dispatch(job, exit_handler=handler)'
+        JOB
+        + 'fleet.Dispatcher(queue("a"), wait_time=0, drain_timeout=0.3).dispatch(job, exit_handler=handler)'
     )
     program.words.wait("child")
     program.process.terminate()
@@ -165,7 +178,8 @@ def test_a_drain_has_an_end(run: Run, home: Home) -> None:
 def test_a_second_signal_later_than_a_second_ends_the_drain(run: Run, home: Home) -> None:
     home.gate("never")
     program = run(
-        JOB + 'fleet.Dispatcher(queue("a"), wait_time=0, drain_timeout=600).dispatch(job, exit_handler=handler)'
+        JOB
+        + 'fleet.Dispatcher(queue("a"), wait_time=0, drain_timeout=600).dispatch(job, exit_handler=handler)'
     )
     program.words.wait("child")
     program.process.terminate()
@@ -350,7 +364,9 @@ def test_a_job_that_had_finished_when_the_signal_came_is_deleted(run: Run, home:
     assert not program.words.of("handled")
 
 
-def test_a_job_that_had_finished_is_deleted_even_if_its_keeper_has_not_seen_it(run: Run, home: Home) -> None:
+def test_a_job_that_had_finished_is_deleted_even_if_its_keeper_has_not_seen_it(
+    run: Run, home: Home
+) -> None:
     gate = home.gate("end")
     program = run(
         """

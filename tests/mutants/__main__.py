@@ -28,8 +28,14 @@ from tests.mutants.faults import Fault, Members, faults
 
 ROOT = Path(__file__).parents[2]
 CPU = 60  # seconds that the tests of one fault may use
-DELIVERY = ("test_exits", "test_delivery", "test_delivery_lease", "test_delivery_settling", "test_delivery_stop")
-POOL = ("test_wills", "test_estates", "test_beats", "test_pool_deaths")
+DELIVERY = (
+    "test_outcomes",
+    "delivery/test_delivery",
+    "delivery/test_lease",
+    "delivery/test_settling",
+    "delivery/test_stop",
+)
+POOL = ("pool/test_recovery", "pool/test_orphan", "pool/test_liveness", "pool/test_deaths")
 
 
 def core(*names: str) -> tuple[str, ...]:
@@ -41,40 +47,52 @@ def library(*names: str) -> tuple[str, ...]:
 
 
 IN_MEMORY: dict[str, tuple[str, ...]] = {
-    "core.exits": core(*DELIVERY, "test_delivery_model"),
-    "core.delivery": core(*DELIVERY, "test_delivery_model"),
-    "core.delivery_books": core(*DELIVERY, "test_delivery_model"),
-    "core.handling": core("test_delivery_stop", *DELIVERY, "test_delivery_model"),
-    "core.lease": core("test_delivery_lease", *DELIVERY, "test_delivery_model"),
-    "core.settling": core("test_delivery_settling", *DELIVERY, "test_delivery_model"),
-    "core.wills": core(*POOL, "test_pool_model"),
-    "core.estates": core("test_estates", *POOL, "test_pool_model"),
-    "core.beats": core("test_beats", "test_pool_model"),
-    "core.silence": core("test_silence", "test_pool_model"),
+    "core.outcomes": core(*DELIVERY, "delivery/test_model"),
+    "core.delivery.machine": core(*DELIVERY, "delivery/test_model"),
+    "core.delivery.state": core(*DELIVERY, "delivery/test_model"),
+    "core.delivery.interrupt": core("delivery/test_stop", *DELIVERY, "delivery/test_model"),
+    "core.delivery.lease": core("delivery/test_lease", *DELIVERY, "delivery/test_model"),
+    "core.delivery.settling": core("delivery/test_settling", *DELIVERY, "delivery/test_model"),
+    "core.pool.recovery": core(*POOL, "pool/test_model"),
+    "core.pool.orphan": core("pool/test_orphan", *POOL, "pool/test_model"),
+    "core.pool.liveness": core("pool/test_liveness", "pool/test_model"),
+    "core.pool.silence": core("pool/test_silence", "pool/test_model"),
     "core.arguments": core("test_arguments"),
-    "core.returns": core("test_returns"),
-    "core.polling": core("test_polling", "test_pool_polls", "test_pool_model"),
-    "system.sqs.letters": ("tests/system/test_letters.py",),
+    "core.dispatch_result": core("test_dispatch_result"),
+    "core.polling": core("test_polling", "pool/test_polls", "pool/test_model"),
+    "core.dead_letter": ("tests/core/test_dead_letter.py",),
     "system.memory": ("tests/system/test_memory.py",),
-    "system.slip": ("tests/system/test_slip.py",),
-    "executing": ("tests/test_executing.py",),
-    "certificate": ("tests/test_certificate.py",),
-    "delivering": ("tests/dispatcher",),
-    "dispatcher": ("tests/dispatcher",),
-    "batch": ("tests/dispatcher",),
-    "telling": ("tests/dispatcher",),
-    "returned": ("tests/dispatcher",),
-    "callables": ("tests/test_callables.py",),
-    "job_errors": ("tests/test_job_errors.py",),
+    "ipc.shared_page": ("tests/ipc/test_shared_page.py",),
+    "scout.recovery": ("tests/scout/test_recovery.py",),
+    "dispatcher.certificate": ("tests/dispatcher/test_certificate.py",),
+    "dispatcher.runner": ("tests/dispatcher",),
+    "dispatcher.process": ("tests/dispatcher",),
+    "dispatcher.batch": ("tests/dispatcher",),
+    "dispatcher.delivery_log": ("tests/dispatcher",),
+    "dispatcher.returned": ("tests/dispatcher",),
+    "job.callables": ("tests/job/test_callables.py",),
+    "job.errors": ("tests/job/test_errors.py",),
 }
 IN_PROCESSES: dict[str, tuple[str, ...]] = dict.fromkeys(
-    ("delivering", "dispatcher", "batch", "telling", "running", "job"),
-    ("tests/pool/settling", "tests/pool/test_job_ends.py", "tests/pool/test_lease.py", "tests/pool/test_drain.py"),
+    (
+        "dispatcher.runner",
+        "dispatcher.process",
+        "dispatcher.batch",
+        "dispatcher.delivery_log",
+        "dispatcher.job_process",
+        "job.process",
+    ),
+    (
+        "tests/pool/settling",
+        "tests/pool/test_job_ends.py",
+        "tests/pool/test_lease.py",
+        "tests/pool/test_drain.py",
+    ),
 ) | {
-    "library": library("test_arguments", "test_endings", "test_polling", "test_signals"),
-    "endings": library("test_endings"),
-    "alone": library("test_alone", "test_signals"),
-    "keeper": library("test_processes", "test_endings", "test_signals"),
+    "library.dispatcher": library("test_arguments", "test_endings", "test_polling", "test_signals"),
+    "library.results": library("test_endings"),
+    "library.standalone": library("test_alone", "test_signals"),
+    "library.shim": library("test_processes", "test_endings", "test_signals"),
 }
 
 
@@ -107,10 +125,17 @@ def main() -> int:
 def arguments() -> argparse.Namespace:
     known = sorted({*IN_MEMORY, *IN_PROCESSES})
     parser = argparse.ArgumentParser(prog="scripts/mutate", description=__doc__.partition("\n")[0])
-    parser.add_argument("--module", action="append", choices=known, help="may be repeated; without it: all in memory")
+    parser.add_argument(
+        "--module",
+        action="append",
+        choices=known,
+        help="may be repeated; without it: all in memory",
+    )
     parser.add_argument("--sample", type=int, metavar="N", help="only so many of a module's faults")
     parser.add_argument("--seed", type=int, default=0, help="which ones")
-    parser.add_argument("--fast", action="store_true", help="without the tests of the whole program")
+    parser.add_argument(
+        "--fast", action="store_true", help="without the tests of the whole program"
+    )
     parser.add_argument("--list", action="store_true", help="name the faults, and try none")
     return parser.parse_args()
 
@@ -147,12 +172,14 @@ def enum_members() -> Members:
     """Of every enum of the core, by its name; read in a process that imports them, so that this one does not."""
     code = (
         "import enum, pkgutil, importlib, fleet.core as core\n"
-        "for each in pkgutil.iter_modules(core.__path__):\n"
+        "for each in pkgutil.walk_packages(core.__path__, "fleet.core."):\n"
         "    for name, found in vars(importlib.import_module('fleet.core.' + each.name)).items():\n"
         "        if isinstance(found, type) and issubclass(found, enum.Enum) and list(found):\n"
         "            print(name, *found.__members__)\n"
     )
-    told = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    told = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
     return {name: members for name, *members in map(str.split, told.splitlines())}
 
 
@@ -177,7 +204,11 @@ class Finder(importlib.abc.MetaPathFinder):
 
     def find_spec(self, fullname: str, *_: object) -> importlib.machinery.ModuleSpec | None:
         """Only that one."""
-        return importlib.machinery.ModuleSpec(fullname, self._loader) if fullname == self._name else None
+        return (
+            importlib.machinery.ModuleSpec(fullname, self._loader)
+            if fullname == self._name
+            else None
+        )
 
 
 def seen_in_memory(module: str, fault: Fault) -> bool:
@@ -202,8 +233,21 @@ def tested(module: str, fault: Fault) -> int:
     sys.meta_path.insert(0, Finder(f"fleet.{module}", Loader(path, fault.tree)))
     import pytest
 
-    quiet = ("-W", "ignore::pytest.PytestAssertRewriteWarning")  # hypothesis was imported before, once for all
-    command = ["-x", "-q", *quiet, "-p", "no:cacheprovider", "-p", "no:xdist", "--rootdir", str(ROOT)]
+    quiet = (
+        "-W",
+        "ignore::pytest.PytestAssertRewriteWarning",
+    )  # hypothesis was imported before, once for all
+    command = [
+        "-x",
+        "-q",
+        *quiet,
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "no:xdist",
+        "--rootdir",
+        str(ROOT),
+    ]
     return int(pytest.main([*command, *(str(ROOT / each) for each in IN_MEMORY[module])]))
 
 
@@ -230,7 +274,9 @@ def seen_in_processes(module: str, fault: Fault) -> bool:
             "no:cacheprovider",
             *IN_PROCESSES[module],
         ]
-        run = subprocess.Popen(command, cwd=copy, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        run = subprocess.Popen(
+            command, cwd=copy, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
         try:
             return run.wait() != 0
         finally:

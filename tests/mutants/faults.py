@@ -113,7 +113,9 @@ def changes(node: ast.AST, members: Members) -> Iterator[ast.AST]:
             yield ast.Constant(not truth)
         case ast.Constant(value=int() | float() as number):
             yield ast.Constant(number + 1)
-        case ast.If(test=test) | ast.IfExp(test=test) | ast.While(test=test) if not isinstance(test, ast.UnaryOp):
+        case ast.If(test=test) | ast.IfExp(test=test) | ast.While(test=test) if not isinstance(
+            test, ast.UnaryOp
+        ):
             yield with_(node, test=ast.UnaryOp(ast.Not(), test))
         case ast.match_case(guard=ast.expr() as guard):
             yield with_(node, guard=ast.UnaryOp(ast.Not(), guard))
@@ -123,10 +125,20 @@ def changes(node: ast.AST, members: Members) -> Iterator[ast.AST]:
         case ast.Call(func=ast.Name(id="min" | "max" as extreme)):
             yield with_(node, func=ast.Name("max" if extreme == "min" else "min", ast.Load()))
         case ast.Call(func=ast.Name(id="replace"), keywords=[_, _, *_] as keywords):
-            yield from (with_(node, keywords=[each for each in keywords if each is not left]) for left in keywords)
-        case ast.Tuple(elts=[_, *_] as elements) if all(isinstance(each, ast.Call | ast.Starred) for each in elements):
-            yield from (with_(node, elts=[each for each in elements if each is not left]) for left in elements)
-        case ast.Expr() | ast.Assign() | ast.AugAssign() | ast.Raise() | ast.Continue() | ast.Break():
+            yield from (
+                with_(node, keywords=[each for each in keywords if each is not left])
+                for left in keywords
+            )
+        case ast.Tuple(elts=[_, *_] as elements) if all(
+            isinstance(each, ast.Call | ast.Starred) for each in elements
+        ):
+            yield from (
+                with_(node, elts=[each for each in elements if each is not left])
+                for left in elements
+            )
+        case (
+            ast.Expr() | ast.Assign() | ast.AugAssign() | ast.Raise() | ast.Continue() | ast.Break()
+        ):
             yield ast.Pass()
 
 

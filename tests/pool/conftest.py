@@ -15,7 +15,9 @@ UNFINISHED = pytest.StashKey[bool]()
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Remember whether the test has come to its end: one that has failed, or skips in its middle, has not."""
     report = yield
     item.stash[UNFINISHED] = report.when != "call" or not report.passed
@@ -35,7 +37,9 @@ def launch(home: Home, request: pytest.FixtureRequest) -> Iterator[Launch]:
     """A function that runs `fleet *arguments`; at the test's end all are drained and audited."""
     launched: list[Pool] = []
 
-    def launch(*arguments: str, expected: Expected = QUIET, wrapper: tuple[str, ...] = (), **env: str) -> Pool:
+    def launch(
+        *arguments: str, expected: Expected = QUIET, wrapper: tuple[str, ...] = (), **env: str
+    ) -> Pool:
         launched.append(Pool(home, arguments, expected, home.environment(**env), wrapper))
         return launched[-1]
 
@@ -47,7 +51,9 @@ def launch(home: Home, request: pytest.FixtureRequest) -> Iterator[Launch]:
         for pool in launched:
             pool.destroy()
     for pool in launched:
-        sys.stdout.write(f"fleet {' '.join(pool.arguments)}\n{pool.log()}\n")  # shown where a test fails
+        sys.stdout.write(
+            f"fleet {' '.join(pool.arguments)}\n{pool.log()}\n"
+        )  # shown where a test fails
 
 
 @pytest.fixture

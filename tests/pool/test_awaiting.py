@@ -8,8 +8,12 @@ from tests.support.pool import QUIET, Home, StartPool
 from tests.support.servers import EMPTY, LiveQueue
 
 
-@pytest.mark.parametrize("options", [(), ("--transformer", "awaiting:transform"), ("--router", "awaiting:route")])
-def test_they_run_to_their_end(start: StartPool, home: Home, queue: LiveQueue, options: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    "options", [(), ("--transformer", "awaiting:transform"), ("--router", "awaiting:route")]
+)
+def test_they_run_to_their_end(
+    start: StartPool, home: Home, queue: LiveQueue, options: tuple[str, ...]
+) -> None:
     queue.send("a", "b")
     pool = start(*options, app="awaiting:job")
     pool.wait_event("message.deleted", count=2)
@@ -17,7 +21,9 @@ def test_they_run_to_their_end(start: StartPool, home: Home, queue: LiveQueue, o
     assert queue.depth() == EMPTY
 
 
-def test_a_drain_cancels_one_and_its_clean_up_is_done(start: StartPool, home: Home, queue: LiveQueue) -> None:
+def test_a_drain_cancels_one_and_its_clean_up_is_done(
+    start: StartPool, home: Home, queue: LiveQueue
+) -> None:
     (message_id,) = queue.send("long")
     pool = start("--drain-timeout", "0", app="awaiting:job")
     home.trace.wait("started")
@@ -33,7 +39,9 @@ def test_a_drain_cancels_one_and_its_clean_up_is_done(start: StartPool, home: Ho
 def test_its_exit_handler_is_awaited(start: StartPool, home: Home, queue: LiveQueue) -> None:
     (message_id,) = queue.send("long")
     expected = replace(QUIET, kills=frozenset({"job.stopped"}))
-    pool = start("--drain-timeout", "0", "--router", "awaiting:route", app="awaiting:job", expected=expected)
+    pool = start(
+        "--drain-timeout", "0", "--router", "awaiting:route", app="awaiting:job", expected=expected
+    )
     home.trace.wait("started")
     pool.terminate()
     assert pool.wait() == 0

@@ -40,7 +40,13 @@ def begin(start: StartPool, home: Home, queue: LiveQueue, proxy: FaultProxy) -> 
         expected: Expected = QUIET,
     ) -> tuple[Pool, list[Gate]]:
         pool = start(
-            *BATCH, *options, app=app, workers=workers, queue=queue, endpoint=proxy.endpoint, expected=expected
+            *BATCH,
+            *options,
+            app=app,
+            workers=workers,
+            queue=queue,
+            endpoint=proxy.endpoint,
+            expected=expected,
         )
         gates = []
         for number in range(workers):
@@ -48,7 +54,9 @@ def begin(start: StartPool, home: Home, queue: LiveQueue, proxy: FaultProxy) -> 
             send(queue, [f"hold first-{number}"], "first")
             home.trace.wait("started", number + 1)
         send(queue, bodies, "group")
-        eventually(lambda: depth(home)["visible"] == len(bodies), what="the pool knows how many there are")
+        eventually(
+            lambda: depth(home)["visible"] == len(bodies), what="the pool knows how many there are"
+        )
         return pool, gates
 
     return begin
@@ -64,7 +72,9 @@ def send(queue: LiveQueue, bodies: Sequence[str], group: str) -> list[str]:
     fifo = queue.name.endswith(".fifo")
     if not fifo:
         return [queue.send_one(body) for body in bodies]
-    return [queue.send_one(body, MessageGroupId=group, MessageDeduplicationId=body) for body in bodies]
+    return [
+        queue.send_one(body, MessageGroupId=group, MessageDeduplicationId=body) for body in bodies
+    ]
 
 
 def test_one_receive_brings_several_and_each_has_its_own_process(
@@ -79,7 +89,11 @@ def test_one_receive_brings_several_and_each_has_its_own_process(
     done = [line for line in home.trace.lines("done") if line.body in bodies]
     assert sorted(line.body for line in done) == bodies
     assert len({line.pid for line in done}) == 9
-    order = [event["event"] for event in pool.events() if event["event"] in ("job.started", "message.deleted")]
+    order = [
+        event["event"]
+        for event in pool.events()
+        if event["event"] in ("job.started", "message.deleted")
+    ]
     assert order == ["job.started", "message.deleted"] * 10, "one after another"
     assert queue.depth() == EMPTY
 
@@ -134,7 +148,9 @@ def test_at_a_drain_those_that_wait_go_back_at_once(
     assert not witness.broken
 
 
-def test_those_that_wait_are_not_released_into_a_siblings_poll(begin: Begin, home: Home, queue: LiveQueue) -> None:
+def test_those_that_wait_are_not_released_into_a_siblings_poll(
+    begin: Begin, home: Home, queue: LiveQueue
+) -> None:
     """It would swallow them, and cost them an attempt."""
     pool, gates = begin("hold second", "task 1", "task 2", workers=2, options=("--wait-time", "5"))
     second = home.gate("second")
@@ -143,7 +159,11 @@ def test_those_that_wait_are_not_released_into_a_siblings_poll(begin: Begin, hom
     pool.wait_event("message.received", count=4)
     gates[1].open()  # does what is left, and polls
     pool.wait_event("message.deleted", count=3)
-    (waits,) = (each["message_id"] for each in pool.events("message.received") if not ended(pool, each["message_id"]))
+    (waits,) = (
+        each["message_id"]
+        for each in pool.events("message.received")
+        if not ended(pool, each["message_id"])
+    )
     pool.drain()
     second.open()
     assert pool.wait() == 0
@@ -157,11 +177,15 @@ def ended(pool: Pool, message_id: str) -> bool:
     return bool(pool.events("job.started", message_id=message_id))
 
 
-def test_a_dispatchers_death_settles_all_of_them(begin: Begin, home: Home, queue: LiveQueue, proxy: FaultProxy) -> None:
+def test_a_dispatchers_death_settles_all_of_them(
+    begin: Begin, home: Home, queue: LiveQueue, proxy: FaultProxy
+) -> None:
     """One was done already, one runs, two wait: the first stays deleted, the others are seen again at once."""
     witness = Witness(proxy, home.trace)
     kills = frozenset({"dispatcher.died"})
-    pool, (gate,) = begin("task 1", "hold second", "task 2", "task 3", expected=Expected(kills=kills))
+    pool, (gate,) = begin(
+        "task 1", "hold second", "task 2", "task 3", expected=Expected(kills=kills)
+    )
     second = home.gate("second")
     gate.open()
     pool.wait_event("job.started", count=3)
@@ -172,7 +196,13 @@ def test_a_dispatchers_death_settles_all_of_them(begin: Begin, home: Home, queue
     pool.wait_event("message.deleted", count=5)
     pool.terminate()
     assert pool.wait() == 0
-    assert sorted(home.trace.bodies("done")) == ["hold first-0", "hold second", "task 1", "task 2", "task 3"]
+    assert sorted(home.trace.bodies("done")) == [
+        "hold first-0",
+        "hold second",
+        "task 1",
+        "task 2",
+        "task 3",
+    ]
     ledger = pool.ledger()
     assert (ledger["received"], ledger["deleted"], ledger["released"]) == (8, 5, 3)
     assert queue.depth() == EMPTY
@@ -187,7 +217,9 @@ def test_a_message_on_its_last_attempt_is_run_also_in_a_drain(
     queue = LiveQueue.fresh(ministack_server, limit=2)
     pool, (gate,) = begin("hold second", "hold second", "hold second", queue=queue)
     second = home.gate("second")
-    found = queue.server.client.receive_message(QueueUrl=queue.url, MaxNumberOfMessages=10, VisibilityTimeout=0)
+    found = queue.server.client.receive_message(
+        QueueUrl=queue.url, MaxNumberOfMessages=10, VisibilityTimeout=0
+    )
     assert len(found["Messages"]) == 3
     eventually(lambda: depth(home)["visible"] == 3, what="the pool knows of three")
     gate.open()
@@ -218,10 +250,17 @@ def test_the_master_is_gone(begin: Begin, home: Home, queue: LiveQueue) -> None:
     eventually(lambda: queue.depth() == Depth(2, 0, 0), what="the two are seen again")
 
 
-def test_on_a_fifo_queue_nothing_overtakes(begin: Begin, home: Home, ministack_server: Server) -> None:
+def test_on_a_fifo_queue_nothing_overtakes(
+    begin: Begin, home: Home, ministack_server: Server
+) -> None:
     """After a failure the later ones of its group go back unworked; other groups are not held up."""
     queue = LiveQueue.fresh(ministack_server, fifo=True)
-    pool, (gate,) = begin(options=("--retry-delay", "1"), queue=queue, app="endings:job", expected=Expected(noise=True))
+    pool, (gate,) = begin(
+        options=("--retry-delay", "1"),
+        queue=queue,
+        app="endings:job",
+        expected=Expected(noise=True),
+    )
     group = ["attempts fail x/task", "a 2", "a 3"]
     ids = send(queue, group, "a")
     (other,) = send(queue, ["b 1"], "b")
@@ -254,7 +293,9 @@ def test_many_through_a_few(start: StartPool, home: Home, queue: LiveQueue) -> N
     assert queue.depth() == queue.dead_depth() == EMPTY
 
 
-def test_where_there_is_one_attempt_batches_are_refused(home: Home, ministack_server: Server) -> None:
+def test_where_there_is_one_attempt_batches_are_refused(
+    home: Home, ministack_server: Server
+) -> None:
     queue = LiveQueue.fresh(ministack_server, limit=1)
     where = ("--queue", queue.name, "--endpoint-url", queue.server.endpoint)
     ended = run_fleet(home, "start", *where, "--batch-size", "2", "jobs:job")

@@ -35,7 +35,9 @@ def refusals(pool: Pool, ids: list[str]) -> list[str]:
     """Why each message's body could not be used; each was said once, and nothing else."""
     pool.wait_event("message.released", count=len(ids))
     found = {event["message_id"]: event["why"] for event in pool.events("body.refused")}
-    assert len(found) == len(pool.events("body.refused")) == len(pool.events("job.failed")) == len(ids)
+    assert (
+        len(found) == len(pool.events("body.refused")) == len(pool.events("job.failed")) == len(ids)
+    )
     assert not pool.noise
     assert SECRET not in pool.log(1000)
     return [found[message_id] for message_id in ids]
@@ -48,7 +50,13 @@ def test_text_is_the_bodys_own(start: StartPool, home: Home, queue: LiveQueue) -
 
 
 def test_json_is_what_is_written_in_it(start: StartPool, home: Home, queue: LiveQueue) -> None:
-    bodies: dict[str, object] = {'{"a": [1, "é"]}': {"a": [1, "é"]}, '["x"]': ["x"], "7": 7, "null": None, '"t"': "t"}
+    bodies: dict[str, object] = {
+        '{"a": [1, "é"]}': {"a": [1, "é"]},
+        '["x"]': ["x"],
+        "7": 7,
+        "null": None,
+        '"t"': "t",
+    }
     queue.send(*bodies)
     start("--body", "json", app=TAKE, workers=4).wait_event("message.deleted", count=5)
     assert took(home) == {body: [[value], {}] for body, value in bodies.items()}
@@ -60,7 +68,9 @@ def test_a_message_is_all_of_it(start: StartPool, home: Home, queue: LiveQueue) 
     assert took(home) == {"plain": [[{"Message": [message_id, "plain", 1]}], {}]}
 
 
-def test_what_is_no_json_is_that_messages_failure(start: StartPool, home: Home, queue: LiveQueue) -> None:
+def test_what_is_no_json_is_that_messages_failure(
+    start: StartPool, home: Home, queue: LiveQueue
+) -> None:
     """One line, no traceback, nothing of the body; the pool goes on."""
     ids = queue.send(f"{SECRET}: no JSON", '{"cut": "' + SECRET, "[" * 100_000, "1" * 5000)
     pool = start("--body", "json", *FAILING, app=TAKE)
@@ -85,7 +95,9 @@ def test_such_a_body_is_quoted_at_debug_only(start: StartPool, queue: LiveQueue)
     assert len(quoted["body"]) < 1100
 
 
-def test_the_exit_handler_is_called_with_the_same(start: StartPool, home: Home, queue: LiveQueue) -> None:
+def test_the_exit_handler_is_called_with_the_same(
+    start: StartPool, home: Home, queue: LiveQueue
+) -> None:
     home.gate("g")
     queue.send('{"gate": "g"}')
     options = ("--body", "json", "--exit-handler", "letters:clean_up", "--drain-timeout", "0")
@@ -102,7 +114,12 @@ def test_the_exit_handler_is_called_with_the_same(start: StartPool, home: Home, 
 
 def test_an_envelope_is_removed(start: StartPool, home: Home, queue: LiveQueue, sns: Host) -> None:
     """And what it said is at hand; the certificate is fetched once, and not by the master."""
-    queue.send(*(SIGNER.signed(envelope(f"text {n}", f"about {n}"), version) for n, version in ((1, "1"), (2, "2"))))
+    queue.send(
+        *(
+            SIGNER.signed(envelope(f"text {n}", f"about {n}"), version)
+            for n, version in ((1, "1"), (2, "2"))
+        )
+    )
     options = ("--body", "sns", "--sns-topic", OTHER_TOPIC, "--sns-topic", TOPIC)
     pool = start(*options, app=TAKE_NOTIFICATION, workers=1, **sns.environment)
     pool.wait_event("message.deleted", count=2)
@@ -112,7 +129,9 @@ def test_an_envelope_is_removed(start: StartPool, home: Home, queue: LiveQueue, 
     assert not pool.events("queue.warned")
 
 
-def test_what_sns_did_not_sign_is_refused(start: StartPool, home: Home, queue: LiveQueue, sns: Host) -> None:
+def test_what_sns_did_not_sign_is_refused(
+    start: StartPool, home: Home, queue: LiveQueue, sns: Host
+) -> None:
     signed = SIGNER.signed(envelope(SECRET))
     elsewhere = f"https://evil.invalid/{SECRET}.pem"
     ids = queue.send(
@@ -123,7 +142,16 @@ def test_what_sns_did_not_sign_is_refused(start: StartPool, home: Home, queue: L
         Signer.new().signed(envelope(SECRET)),
         SIGNER.signed(envelope(SECRET, Type="SubscriptionConfirmation")),
     )
-    pool = start("--body", "sns", "--sns-topic", TOPIC, *FAILING, app=TAKE_NOTIFICATION, workers=1, **sns.environment)
+    pool = start(
+        "--body",
+        "sns",
+        "--sns-topic",
+        TOPIC,
+        *FAILING,
+        app=TAKE_NOTIFICATION,
+        workers=1,
+        **sns.environment,
+    )
     raw, topic, changed, url, forged, kind = refusals(pool, ids)
     assert "raw delivery" in raw
     assert "--sns-topic" in topic
@@ -135,7 +163,9 @@ def test_what_sns_did_not_sign_is_refused(start: StartPool, home: Home, queue: L
     assert set(sns.tunnels) == {"sns.us-east-1.amazonaws.com:443"}
 
 
-def test_a_certificate_that_cannot_be_had_fails_the_message(start: StartPool, queue: LiveQueue, sns: Host) -> None:
+def test_a_certificate_that_cannot_be_had_fails_the_message(
+    start: StartPool, queue: LiveQueue, sns: Host
+) -> None:
     ids = queue.send(SIGNER.signed(envelope(SECRET)))
     sns.status = "503 Unavailable"
     pool = start("--body", "sns", *FAILING, app=TAKE_NOTIFICATION, **sns.environment)
@@ -144,7 +174,9 @@ def test_a_certificate_that_cannot_be_had_fails_the_message(start: StartPool, qu
     assert "--sns-topic" in warned["why"]
 
 
-def test_without_verification_whoever_may_send_is_believed(start: StartPool, home: Home, queue: LiveQueue) -> None:
+def test_without_verification_whoever_may_send_is_believed(
+    start: StartPool, home: Home, queue: LiveQueue
+) -> None:
     """A raw delivery has no envelope: it is its own message."""
     queue.send(json.dumps(envelope("unsigned", "s")), "raw", '{"raw": "json"}')
     pool = start("--body", "sns", "--no-sns-verify", app=TAKE_NOTIFICATION)
@@ -155,9 +187,19 @@ def test_without_verification_whoever_may_send_is_believed(start: StartPool, hom
     assert found['{"raw": "json"}'][2] is None
 
 
-def test_a_list_of_topics_holds_without_verification_too(start: StartPool, queue: LiveQueue) -> None:
+def test_a_list_of_topics_holds_without_verification_too(
+    start: StartPool, queue: LiveQueue
+) -> None:
     ids = queue.send(json.dumps(envelope(SECRET)), SECRET)
-    pool = start("--body", "sns", "--no-sns-verify", "--sns-topic", OTHER_TOPIC, *FAILING, app=TAKE_NOTIFICATION)
+    pool = start(
+        "--body",
+        "sns",
+        "--no-sns-verify",
+        "--sns-topic",
+        OTHER_TOPIC,
+        *FAILING,
+        app=TAKE_NOTIFICATION,
+    )
     assert all("--sns-topic" in why for why in refusals(pool, ids))
 
 
@@ -219,7 +261,18 @@ def test_without_the_extra_it_says_what_to_install(home: Home) -> None:
     hide = "import sys; sys.modules['cryptography'] = None; from fleet.cli.main import main; main()"
     found = [
         subprocess.run(
-            [sys.executable, "-c", hide, "start", "-q", "jobs", "--body", "sns", *more, "no_such_app:job"],
+            [
+                sys.executable,
+                "-c",
+                hide,
+                "start",
+                "-q",
+                "jobs",
+                "--body",
+                "sns",
+                *more,
+                "no_such_app:job",
+            ],
             cwd=APPS,
             env=home.environment(AWS_ENDPOINT_URL="http://127.0.0.1:9"),
             capture_output=True,
@@ -235,7 +288,9 @@ def test_without_the_extra_it_says_what_to_install(home: Home) -> None:
 
 
 def test_topics_may_come_from_file_and_environment(home: Home, tmp_path: Path) -> None:
-    (tmp_path / "fleet.toml").write_text(f'body = "sns"\nsns_topic = ["{TOPIC}", "{OTHER_TOPIC}"]\n')
+    (tmp_path / "fleet.toml").write_text(
+        f'body = "sns"\nsns_topic = ["{TOPIC}", "{OTHER_TOPIC}"]\n'
+    )
     told = run_fleet(home, "config", cwd=tmp_path).output
     assert f"('{TOPIC}', '{OTHER_TOPIC}')" in told
     env = home.environment(FLEET_SNS_TOPIC=f"{OTHER_TOPIC},{TOPIC}")

@@ -21,7 +21,9 @@ def test_no_more_messages_are_taken_than_were_asked_for(
     assert "--max-jobs" in pool.events("master.stopped")[0]["why"]
 
 
-def test_the_last_jobs_have_all_the_time_they_need(start: StartPool, home: Home, queue: LiveQueue) -> None:
+def test_the_last_jobs_have_all_the_time_they_need(
+    start: StartPool, home: Home, queue: LiveQueue
+) -> None:
     """They were asked for: the drain, which would stop them, begins when they are done."""
     first, second = home.gate("a"), home.gate("b")
     queue.send("hold a", "hold b")
@@ -36,7 +38,9 @@ def test_the_last_jobs_have_all_the_time_they_need(start: StartPool, home: Home,
     assert pool.ledger()["deleted"] == 2
 
 
-def test_nothing_is_started_when_the_time_is_over(start: StartPool, home: Home, queue: LiveQueue) -> None:
+def test_nothing_is_started_when_the_time_is_over(
+    start: StartPool, home: Home, queue: LiveQueue
+) -> None:
     """What the last poll still brings goes back untouched; what runs may finish."""
     gate = home.gate("g")
     queue.send("hold g")
@@ -49,11 +53,15 @@ def test_nothing_is_started_when_the_time_is_over(start: StartPool, home: Home, 
     gate.open()
     assert pool.wait() == 0
     assert home.trace.bodies("done") == ["hold g"]
-    assert Counter(event["message_id"] == late for event in pool.events("message.released")) == {True: 1}
+    assert Counter(event["message_id"] == late for event in pool.events("message.released")) == {
+        True: 1
+    }
     assert queue.depth() == Depth(1, 0, 0)
 
 
-def test_a_good_job_is_not_interrupted_when_the_time_is_over(start: StartPool, home: Home, queue: LiveQueue) -> None:
+def test_a_good_job_is_not_interrupted_when_the_time_is_over(
+    start: StartPool, home: Home, queue: LiveQueue
+) -> None:
     """Its own time is --job-timeout."""
     gate = home.gate("g")
     queue.send("hold g")
@@ -67,7 +75,9 @@ def test_a_good_job_is_not_interrupted_when_the_time_is_over(start: StartPool, h
     assert not pool.events("job.stopping")
 
 
-def test_a_stop_that_is_asked_for_meanwhile_is_heard(start: StartPool, home: Home, queue: LiveQueue) -> None:
+def test_a_stop_that_is_asked_for_meanwhile_is_heard(
+    start: StartPool, home: Home, queue: LiveQueue
+) -> None:
     home.gate("never")
     queue.send("hold never")
     pool = start("--max-seconds", "0.5", "--job-timeout", "600", "--drain-timeout", "0")
@@ -79,7 +89,9 @@ def test_a_stop_that_is_asked_for_meanwhile_is_heard(start: StartPool, home: Hom
     assert pool.ledger()["released"] == 1
 
 
-def test_the_last_line_says_why_how_long_and_what(start: StartPool, home: Home, queue: LiveQueue) -> None:
+def test_the_last_line_says_why_how_long_and_what(
+    start: StartPool, home: Home, queue: LiveQueue
+) -> None:
     home.gate("never")
     queue.send("task", "fail x", "die KILL", "hold never")
     options = ("--max-jobs", "4", "--job-timeout", "1", "--retry-delay", "600")
@@ -89,7 +101,10 @@ def test_the_last_line_says_why_how_long_and_what(start: StartPool, home: Home, 
     (said,) = pool.events("master.stopped")
     assert pool.events()[-1] == said
     assert said["seconds"] >= 1
-    assert {name: said[name] for name in ("succeeded", "failed", "signalled", "timed_out", "stopped", "rejected")} == {
+    assert {
+        name: said[name]
+        for name in ("succeeded", "failed", "signalled", "timed_out", "stopped", "rejected")
+    } == {
         "succeeded": 1,
         "failed": 1,
         "signalled": 1,
@@ -97,11 +112,15 @@ def test_the_last_line_says_why_how_long_and_what(start: StartPool, home: Home, 
         "stopped": 0,
         "rejected": 0,
     }
-    assert "--max-jobs 4 is reached; jobs: 1 succeeded, 1 failed, 1 timed out, 1 died by a signal" in said["message"]
+    assert (
+        "--max-jobs 4 is reached; jobs: 1 succeeded, 1 failed, 1 timed out, 1 died by a signal"
+        in said["message"]
+    )
 
 
 @pytest.mark.parametrize(
-    ("option", "value"), [("--max-seconds", "0"), ("--max-seconds", "soon"), ("--max-jobs", "0"), ("--max-jobs", "1.5")]
+    ("option", "value"),
+    [("--max-seconds", "0"), ("--max-seconds", "soon"), ("--max-jobs", "0"), ("--max-jobs", "1.5")],
 )
 def test_bounds_that_make_no_sense(home: Home, option: str, value: str) -> None:
     ended = run_fleet(home, "start", "-q", "jobs", option, value, "jobs:job")

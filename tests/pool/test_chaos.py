@@ -9,7 +9,10 @@ import pytest
 from tests.support import chaos
 
 SECONDS = 12.0
-SEEDS = (4, random.SystemRandom().randrange(1_000_000))  # one that stays, and one that is new every time
+SEEDS = (
+    4,
+    random.SystemRandom().randrange(1_000_000),
+)  # one that stays, and one that is new every time
 
 
 @pytest.mark.parametrize("which", ["the same", "another"])

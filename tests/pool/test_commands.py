@@ -13,9 +13,12 @@ from tests.support.servers import LiveQueue
 
 
 @pytest.mark.parametrize(
-    ("words", "page"), [(("start",), "fleet start"), (("strt",), "fleet"), (("send", "--locl"), "fleet send")]
+    ("words", "page"),
+    [(("start",), "fleet start"), (("strt",), "fleet"), (("send", "--locl"), "fleet send")],
 )
-def test_wrong_usage_names_the_page_that_helps(home: Home, words: tuple[str, ...], page: str) -> None:
+def test_wrong_usage_names_the_page_that_helps(
+    home: Home, words: tuple[str, ...], page: str
+) -> None:
     found = run_fleet(home, *words)
     assert found.status == 2
     assert found.errors.endswith(f"({page} --help)\n")
@@ -49,7 +52,11 @@ def test_status_tells_what_the_pool_does(start: StartPool, home: Home, queue: Li
     (line,) = home.trace.wait("started")
     pool.wait_ready(2)
     told = status(home)
-    assert (told["state"], told["pid"], told["name"]) == ("running", pool.pid, f"jobs:job@{queue.name}")
+    assert (told["state"], told["pid"], told["name"]) == (
+        "running",
+        pool.pid,
+        f"jobs:job@{queue.name}",
+    )
     assert (told["busy"], told["desired"], told["size"]) == (1, 2, 2)
     assert told["counts"]["received"] == 1
     (busy,) = (each for each in told["dispatchers"] if each["message_id"])
@@ -92,7 +99,9 @@ def test_scale_pause_resume(start: StartPool, home: Home, queue: LiveQueue) -> N
         (("scale",), "Missing argument"),
     ],
 )
-def test_a_scale_that_is_refused(start: StartPool, home: Home, arguments: tuple[str, ...], said: str) -> None:
+def test_a_scale_that_is_refused(
+    start: StartPool, home: Home, arguments: tuple[str, ...], said: str
+) -> None:
     pool = start(workers=1)
     pool.wait_ready(1)
     refused = run_fleet(home, *arguments)
@@ -108,7 +117,11 @@ def test_stop_waits_for_the_end(start: StartPool, home: Home, queue: LiveQueue) 
     home.trace.wait("started")
     pool.terminated = True
     stopping = subprocess.Popen(
-        [sys.executable, "-m", "fleet", "stop"], cwd=APPS, env=home.environment(), stdout=subprocess.PIPE, text=True
+        [sys.executable, "-m", "fleet", "stop"],
+        cwd=APPS,
+        env=home.environment(),
+        stdout=subprocess.PIPE,
+        text=True,
     )
     pool.wait_event("drain.started", why="an operator stopped it")
     assert status(home)["state"] == "draining"

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from fleet.control import LARGEST_REQUEST, MOST_CLIENTS
+from fleet.master.control_socket import LARGEST_REQUEST, MOST_CLIENTS
 from tests.support.control import connect, exchange, socket_of, status
 from tests.support.eventually import eventually
 from tests.support.pool import Expected, Home, StartPool, run_fleet
@@ -66,7 +66,14 @@ def test_what_a_killed_master_left_is_no_pool(start: StartPool, home: Home) -> N
 
 @pytest.mark.parametrize(
     "line",
-    [b"rubbish\n", b"\n", b"{}\n", b"\xff\0\n", b'{"command": "scale", "to": {}}\n', b"x" * LARGEST_REQUEST + b"y"],
+    [
+        b"rubbish\n",
+        b"\n",
+        b"{}\n",
+        b"\xff\0\n",
+        b'{"command": "scale", "to": {}}\n',
+        b"x" * LARGEST_REQUEST + b"y",
+    ],
 )
 def test_rubbish_is_answered(start: StartPool, home: Home, queue: LiveQueue, line: bytes) -> None:
     pool = start(workers=1)
@@ -87,7 +94,9 @@ def test_a_client_that_says_nothing_is_hung_up_on(start: StartPool, home: Home) 
         assert half.recv(1) == b""
 
 
-def test_a_crowd_that_says_nothing_keeps_nobody_out(start: StartPool, home: Home, queue: LiveQueue) -> None:
+def test_a_crowd_that_says_nothing_keeps_nobody_out(
+    start: StartPool, home: Home, queue: LiveQueue
+) -> None:
     pool = start(workers=1)
     pool.wait_ready(1)
     crowd = [connect(socket_of(home)) for _ in range(3 * MOST_CLIENTS)]
@@ -108,7 +117,9 @@ def test_a_client_that_leaves_before_its_answer(start: StartPool, home: Home) ->
     assert status(home)["pid"] == pool.pid
 
 
-def test_a_client_that_does_not_read_its_answer(start: StartPool, home: Home, queue: LiveQueue) -> None:
+def test_a_client_that_does_not_read_its_answer(
+    start: StartPool, home: Home, queue: LiveQueue
+) -> None:
     """Larger than the socket takes at once: the rest waits for the client, and nobody waits for the rest."""
     pool = start(workers=1)
     pool.wait_ready(1)
@@ -140,7 +151,9 @@ def test_another_user_is_hung_up_on(start: StartPool, home: Home) -> None:
         "import os, socket, sys; os.setgid(65534); os.setuid(65534); s = socket.socket(socket.AF_UNIX);"
         's.connect(sys.argv[1]); s.sendall(b\'{"command": "stop"}\\n\'); sys.stdout.buffer.write(s.recv(99))'
     )
-    told = subprocess.run([sys.executable, "-c", program, str(path)], capture_output=True, check=False)
+    told = subprocess.run(
+        [sys.executable, "-c", program, str(path)], capture_output=True, check=False
+    )
     assert told.stdout == b""
     assert b"PermissionError" not in told.stderr, "the test itself did not get there"
     assert status(home)["state"] == "running"

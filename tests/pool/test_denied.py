@@ -30,12 +30,24 @@ def refuse(proxy: FaultProxy, action: str, code: str) -> None:
     proxy.fail(action, times=10_000, status=400, code=code)
 
 
-def bounded(launch: Launch, queue: LiveQueue, proxy: FaultProxy, *options: str, seconds: str = "3") -> Pool:
+def bounded(
+    launch: Launch, queue: LiveQueue, proxy: FaultProxy, *options: str, seconds: str = "3"
+) -> Pool:
     """A pool that ends by itself, and whose minute is so long."""
-    where = ("start", "--queue", queue.name, "--endpoint-url", proxy.endpoint, "--log-format", "json")
+    where = (
+        "start",
+        "--queue",
+        queue.name,
+        "--endpoint-url",
+        proxy.endpoint,
+        "--log-format",
+        "json",
+    )
     wrapper = (sys.executable, str(Path(impatient.__file__)), seconds)
     how = ("--workers", "2", "--wait-time", "1", *SHORT, *options)
-    return launch(*where, *how, "tampered:job", expected=GAVE_UP, wrapper=wrapper, DENIED_FOR=seconds)
+    return launch(
+        *where, *how, "tampered:job", expected=GAVE_UP, wrapper=wrapper, DENIED_FOR=seconds
+    )
 
 
 def the_line(pool: Pool) -> str:
@@ -93,7 +105,12 @@ def test_a_pool_that_serves_leaves_the_message_and_goes_on_probing(
     assert queue.depth() == EMPTY
 
 
-BOUNDS = [("--until-empty",), ("--max-jobs", "50"), ("--max-seconds", "100"), ("--max-seconds", "2")]
+BOUNDS = [
+    ("--until-empty",),
+    ("--max-jobs", "50"),
+    ("--max-seconds", "100"),
+    ("--max-seconds", "2"),
+]
 
 
 @pytest.mark.parametrize("bound", BOUNDS, ids=["-".join(bound) for bound in BOUNDS])
@@ -164,7 +181,9 @@ def test_a_run_that_ends_by_itself_gives_refused_polls_up(
     assert pool.ledger()["received"] == 0
 
 
-def test_a_pool_that_serves_goes_on(start: StartPool, home: Home, queue: LiveQueue, proxy: FaultProxy) -> None:
+def test_a_pool_that_serves_goes_on(
+    start: StartPool, home: Home, queue: LiveQueue, proxy: FaultProxy
+) -> None:
     refuse(proxy, "ReceiveMessage", GONE)
     pool = start("-v", endpoint=proxy.endpoint)
     pool.wait_event("poll.failed", count=2)
@@ -237,7 +256,10 @@ def test_an_endpoint_that_hangs_shows_with_the_leases_that_it_costs(
     pool = start("--visibility-timeout", "4", endpoint=proxy.endpoint)
     home.trace.wait("started", 2)
     proxy.stall("ChangeMessageVisibility")
-    eventually(lambda: status(home)["reason"] and "2 leases lost" in status(home)["reason"], what="two leases lost")
+    eventually(
+        lambda: status(home)["reason"] and "2 leases lost" in status(home)["reason"],
+        what="two leases lost",
+    )
     found = status(home)
     assert found["state"] == "degraded"
     assert found["counts"]["lease_lost"] == 2
@@ -260,7 +282,9 @@ def token_service(*answers: int) -> Iterator[str]:
         def do_GET(self) -> None:
             code = left.pop(0) if left else 200
             keys = b'{"AccessKeyId": "a", "SecretAccessKey": "b", "Token": "c", "Expiration": "2999-01-01T00:00:00Z"}'
-            body = keys if code == 200 else b'{"code": "InvalidIdentityToken", "message": "try again"}'
+            body = (
+                keys if code == 200 else b'{"code": "InvalidIdentityToken", "message": "try again"}'
+            )
             self.send_response(code)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
@@ -296,6 +320,8 @@ def test_a_token_service_that_stumbles_at_the_start(start: StartPool, queue: Liv
 def test_one_that_never_gives_any_is_not_yet(start: StartPool, queue: LiveQueue) -> None:
     late = Expected(exit=69, noise=True, ledger=False)
     with token_service(*[400] * 1000) as url:
-        pool = start("--start-timeout", "1", expected=late, **NO_KEYS, AWS_CONTAINER_CREDENTIALS_FULL_URI=url)
+        pool = start(
+            "--start-timeout", "1", expected=late, **NO_KEYS, AWS_CONTAINER_CREDENTIALS_FULL_URI=url
+        )
         assert pool.wait() == 69
     assert queue.name in the_line(pool)

@@ -11,7 +11,9 @@ from tests.support.processes import is_alive
 from tests.support.proxy import FaultProxy
 from tests.support.servers import EMPTY, LiveQueue
 
-HUNG = Expected(errors=frozenset({"dispatcher.hung"}), kills=frozenset({"dispatcher.died", "dispatcher.hung"}))
+HUNG = Expected(
+    errors=frozenset({"dispatcher.hung"}), kills=frozenset({"dispatcher.died", "dispatcher.hung"})
+)
 KILLED = Expected(kills=frozenset({"dispatcher.died", "message.left"}))
 
 
@@ -36,7 +38,9 @@ def test_killed_in_mid_job(start: StartPool, home: Home, queue: LiveQueue) -> No
     assert (ledger["received"], ledger["deleted"]) == (2, 1)
 
 
-def test_killed_in_mid_job_while_the_master_is_stopped(start: StartPool, home: Home, queue: LiveQueue) -> None:
+def test_killed_in_mid_job_while_the_master_is_stopped(
+    start: StartPool, home: Home, queue: LiveQueue
+) -> None:
     """The job does not need the master to die with its dispatcher."""
     gate = home.gate("g")
     queue.send("hold g")
@@ -51,7 +55,9 @@ def test_killed_in_mid_job_while_the_master_is_stopped(start: StartPool, home: H
     pool.wait_event("message.deleted")
 
 
-def test_killed_while_it_polls(start: StartPool, home: Home, queue: LiveQueue, proxy: FaultProxy) -> None:
+def test_killed_while_it_polls(
+    start: StartPool, home: Home, queue: LiveQueue, proxy: FaultProxy
+) -> None:
     pool = start("--visibility-timeout", "2", endpoint=proxy.endpoint, workers=1, expected=KILLED)
     pool.wait_ready(1)
     proxy.wait_open("ReceiveMessage")
@@ -78,11 +84,18 @@ def test_stopped_while_it_polls(start: StartPool, queue: LiveQueue, proxy: Fault
     assert queue.depth() == EMPTY
 
 
-def test_stopped_with_the_master_until_its_lease_was_over(start: StartPool, home: Home, queue: LiveQueue) -> None:
+def test_stopped_with_the_master_until_its_lease_was_over(
+    start: StartPool, home: Home, queue: LiveQueue
+) -> None:
     """Only the master goes on."""
     gate = home.gate("g")
     queue.send("hold g")
-    pool = start("--visibility-timeout", "3", workers=1, expected=replace(HUNG, kills=HUNG.kills | KILLED.kills))
+    pool = start(
+        "--visibility-timeout",
+        "3",
+        workers=1,
+        expected=replace(HUNG, kills=HUNG.kills | KILLED.kills),
+    )
     (first,) = home.trace.wait("started")
     stopped = pool.dispatcher(0)
     pool.send(signal.SIGSTOP)

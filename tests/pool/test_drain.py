@@ -49,7 +49,9 @@ def check_releases_came_after_all_polls(proxy: FaultProxy) -> None:
     assert all(answer is not None and answer < min(releases) for answer in answers)
 
 
-def test_idle_polling_and_working(start: StartPool, home: Home, queue: LiveQueue, proxy: FaultProxy) -> None:
+def test_idle_polling_and_working(
+    start: StartPool, home: Home, queue: LiveQueue, proxy: FaultProxy
+) -> None:
     gate = home.gate("g")
     pool = start(workers=4, endpoint=proxy.endpoint)
     pool.wait_ready(4)
@@ -59,7 +61,10 @@ def test_idle_polling_and_working(start: StartPool, home: Home, queue: LiveQueue
     proxy.stall(RECEIVE)
     proxy.wait_held(RECEIVE)
     pool.terminate()
-    eventually(lambda: dispatchers(pool) == 2, what="the idle have left, the poller and the worker are there")
+    eventually(
+        lambda: dispatchers(pool) == 2,
+        what="the idle have left, the poller and the worker are there",
+    )
     proxy.release(RECEIVE)
     eventually(lambda: dispatchers(pool) == 1, what="the poller has left")
     assert pool.process.poll() is None
@@ -145,7 +150,9 @@ def test_a_last_attempt_that_an_open_poll_still_brings_is_run(
     """To release it would dead-letter it unworked."""
     queue.send("late")
     for _ in range(2):
-        assert queue.server.client.receive_message(QueueUrl=queue.url, VisibilityTimeout=0)["Messages"]
+        assert queue.server.client.receive_message(QueueUrl=queue.url, VisibilityTimeout=0)[
+            "Messages"
+        ]
     proxy.stall(RECEIVE)
     pool = start(endpoint=proxy.endpoint)
     proxy.wait_held(RECEIVE)
@@ -157,7 +164,9 @@ def test_a_last_attempt_that_an_open_poll_still_brings_is_run(
 
 
 @pytest.mark.parametrize("drain_timeout", ["0", "0.5"])
-def test_a_job_that_does_not_finish_in_time(start: StartPool, home: Home, queue: LiveQueue, drain_timeout: str) -> None:
+def test_a_job_that_does_not_finish_in_time(
+    start: StartPool, home: Home, queue: LiveQueue, drain_timeout: str
+) -> None:
     home.gate("g")
     queue.send("hold g")
     pool = start("--drain-timeout", drain_timeout)
@@ -203,7 +212,9 @@ def test_the_lease_is_kept_while_a_message_waits_for_its_release(
     start: StartPool, home: Home, queue: LiveQueue, proxy: FaultProxy
 ) -> None:
     home.gate("g")
-    pool = start("--drain-timeout", "0", "--visibility-timeout", "2", workers=2, endpoint=proxy.endpoint)
+    pool = start(
+        "--drain-timeout", "0", "--visibility-timeout", "2", workers=2, endpoint=proxy.endpoint
+    )
     pool.wait_ready(2)
     queue.send("hold g")
     home.trace.wait("started")

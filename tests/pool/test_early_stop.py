@@ -52,7 +52,9 @@ def test_a_ctrl_c_while_the_program_itself_is_imported(home: Home) -> None:
     """It ends by the signal, and shows nobody what it was importing."""
     stand_in = home.directory / "early"
     stand_in.mkdir()
-    (stand_in / "typer.py").write_text("import jobs; jobs.write('importing', ''); jobs.pass_gate('import')\n")
+    (stand_in / "typer.py").write_text(
+        "import jobs; jobs.write('importing', ''); jobs.pass_gate('import')\n"
+    )
     home.gate("import")  # never opened
     process = subprocess.Popen(
         [sys.executable, "-m", "fleet", "status"],
@@ -78,4 +80,6 @@ def test_an_output_without_a_place(home: Home) -> None:
             check=False,
         )
     assert told.returncode == 1
-    assert told.stderr.splitlines() == ["fleet: what it has to say has no place: No space left on device"]
+    assert told.stderr.splitlines() == [
+        "fleet: what it has to say has no place: No space left on device"
+    ]

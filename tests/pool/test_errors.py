@@ -38,7 +38,9 @@ def test_no_queue(home: Home) -> None:
     assert "--queue" in ended.error_line
 
 
-@pytest.mark.parametrize("app", ["jobs", "jobs:", ":job", "jobs.py", "jobs:job:more", "no/path:job"])
+@pytest.mark.parametrize(
+    "app", ["jobs", "jobs:", ":job", "jobs.py", "jobs:job:more", "no/path:job"]
+)
 def test_an_app_that_is_no_module_and_attribute(home: Home, queue: LiveQueue, app: str) -> None:
     ended = start(home, *on(queue), app)
     assert ended.status == USAGE
@@ -63,15 +65,21 @@ def test_an_app_that_is_no_module_and_attribute(home: Home, queue: LiveQueue, ap
         ("--local-port", "70000"),
     ],
 )
-def test_a_value_that_an_option_cannot_have(home: Home, queue: LiveQueue, option: str, value: str) -> None:
+def test_a_value_that_an_option_cannot_have(
+    home: Home, queue: LiveQueue, option: str, value: str
+) -> None:
     ended = start(home, *on(queue), option, value, "jobs:job")
     assert ended.status == USAGE
     assert option in ended.error_line
     assert value in ended.error_line
 
 
-def test_a_bad_value_in_the_environment_is_named_by_its_variable(home: Home, queue: LiveQueue) -> None:
-    ended = run_fleet(home, "start", *on(queue), "jobs:job", env=home.environment(FLEET_WAIT_TIME="30"))
+def test_a_bad_value_in_the_environment_is_named_by_its_variable(
+    home: Home, queue: LiveQueue
+) -> None:
+    ended = run_fleet(
+        home, "start", *on(queue), "jobs:job", env=home.environment(FLEET_WAIT_TIME="30")
+    )
     assert ended.status == USAGE
     assert "FLEET_WAIT_TIME" in ended.error_line or "--wait-time" in ended.error_line
     assert "30" in ended.error_line
@@ -91,7 +99,9 @@ def test_an_unknown_region(home: Home, queue: LiveQueue, region: str) -> None:
 
 
 def test_no_region(home: Home, queue: LiveQueue) -> None:
-    env = {name: value for name, value in home.environment().items() if name != "AWS_DEFAULT_REGION"}
+    env = {
+        name: value for name, value in home.environment().items() if name != "AWS_DEFAULT_REGION"
+    }
     ended = run_fleet(home, "start", "--queue", queue.name, "jobs:job", env=env)
     assert ended.status == USAGE
     assert "--region" in ended.error_line
@@ -106,7 +116,9 @@ def test_a_profile_that_is_not_there(home: Home, queue: LiveQueue, region: tuple
     assert "nobodys" in ended.error_line
 
 
-def test_an_aws_configuration_that_cannot_be_parsed(home: Home, queue: LiveQueue, tmp_path: Path) -> None:
+def test_an_aws_configuration_that_cannot_be_parsed(
+    home: Home, queue: LiveQueue, tmp_path: Path
+) -> None:
     file = tmp_path / "aws"
     file.write_text("[default\n")
     env = home.environment(AWS_CONFIG_FILE=str(file))
@@ -154,10 +166,15 @@ def test_an_attribute_that_cannot_be_called(home: Home, queue: LiveQueue) -> Non
     [
         (["halves:generates"], "halves:generates is a generator function"),
         (["halves:bare"], "halves:bare cannot be called as a job is"),
-        (["--transformer", "halves:bare", "halves:job"], "halves:bare cannot be called as a transformer is"),
+        (
+            ["--transformer", "halves:bare", "halves:job"],
+            "halves:bare cannot be called as a transformer is",
+        ),
     ],
 )
-def test_what_is_seen_not_to_work(home: Home, queue: LiveQueue, names: list[str], why: str, preload: str) -> None:
+def test_what_is_seen_not_to_work(
+    home: Home, queue: LiveQueue, names: list[str], why: str, preload: str
+) -> None:
     text = "def job(body): ...\ndef bare(): ...\ndef generates(body): yield body\n"
     (home.directory / "halves.py").write_text(text)
     ended = run_fleet(home, "start", *on(queue), preload, *names, cwd=home.directory)
@@ -193,9 +210,13 @@ def test_an_app_that_raises_at_its_import(home: Home, queue: LiveQueue) -> None:
     assert "broken" in ended.errors.splitlines()[-1]
 
 
-@pytest.mark.parametrize("said", ["'ы' * 40_000", "'\\0' * 40_000", "'x' * 300_000", "'🙂' * 40_000"])
+@pytest.mark.parametrize(
+    "said", ["'ы' * 40_000", "'\\0' * 40_000", "'x' * 300_000", "'🙂' * 40_000"]
+)
 @pytest.mark.parametrize("error", ["ValueError", "ModuleNotFoundError"])
-def test_an_app_that_says_more_than_fits_into_a_packet(home: Home, queue: LiveQueue, said: str, error: str) -> None:
+def test_an_app_that_says_more_than_fits_into_a_packet(
+    home: Home, queue: LiveQueue, said: str, error: str
+) -> None:
     """The last of it is told."""
     (home.directory / "verbose.py").write_text(f"raise {error}({said} + 'the end')\n")
     ended = run_fleet(home, "start", *on(queue), "verbose:job", cwd=home.directory)
@@ -220,7 +241,9 @@ def test_an_app_that_leaves_at_its_import(home: Home, queue: LiveQueue) -> None:
 
 
 def test_a_queue_that_is_missing(home: Home, queue: LiveQueue) -> None:
-    ended = start(home, "--queue", "no-such-queue", "--endpoint-url", queue.server.endpoint, "jobs:job")
+    ended = start(
+        home, "--queue", "no-such-queue", "--endpoint-url", queue.server.endpoint, "jobs:job"
+    )
     assert ended.status == QUEUE
     assert "no-such-queue" in ended.error_line
 
@@ -234,7 +257,9 @@ def test_a_queue_url_that_is_missing(home: Home, queue: LiveQueue) -> None:
 
 def test_an_endpoint_that_stays_unreachable(home: Home) -> None:
     endpoint = f"http://127.0.0.1:{free_port()}"
-    ended = start(home, "--queue", "jobs", "--endpoint-url", endpoint, "--start-timeout", "2", "jobs:job")
+    ended = start(
+        home, "--queue", "jobs", "--endpoint-url", endpoint, "--start-timeout", "2", "jobs:job"
+    )
     assert ended.status == QUEUE_LATE
     assert "'jobs'" in after_retries(ended)
     assert endpoint in after_retries(ended)
@@ -259,13 +284,18 @@ def test_no_credentials(home: Home, queue: LiveQueue) -> None:
 @pytest.mark.parametrize(
     ("variable", "command"),
     [
-        ("XDG_RUNTIME_DIR", ("start", "--queue", "q", "--endpoint-url", "http://127.0.0.1:9", "jobs:job")),
+        (
+            "XDG_RUNTIME_DIR",
+            ("start", "--queue", "q", "--endpoint-url", "http://127.0.0.1:9", "jobs:job"),
+        ),
         ("XDG_RUNTIME_DIR", ("status",)),
         ("XDG_RUNTIME_DIR", ("local",)),
         ("XDG_STATE_HOME", ("local",)),
     ],
 )
-def test_a_directory_that_cannot_be_made(home: Home, variable: str, command: tuple[str, ...]) -> None:
+def test_a_directory_that_cannot_be_made(
+    home: Home, variable: str, command: tuple[str, ...]
+) -> None:
     """The line names what to set."""
     ended = run_fleet(home, *command, env=home.environment() | {variable: "/proc/nowhere"})
     assert ended.status == USAGE
@@ -294,10 +324,24 @@ def test_a_profile_that_asks_for_a_code(home: Home, queue: LiveQueue, tmp_path: 
         (("--log-format", "json", "no_such_app:job"), 2, "no queue given"),
         (("--log-format=json", "-q", "jobs", "--workers", "many", "jobs:job"), 2, "--workers"),
         (("--log-format", "json", "-q", "jobs"), 2, "APP"),
-        (("--log-format", "json", "-q", "jobs", "--endpoint-url", "http://127.0.0.1:9", "broken:job"), 4, "broken"),
+        (
+            (
+                "--log-format",
+                "json",
+                "-q",
+                "jobs",
+                "--endpoint-url",
+                "http://127.0.0.1:9",
+                "broken:job",
+            ),
+            4,
+            "broken",
+        ),
     ],
 )
-def test_in_a_log_of_objects_the_refusal_is_one_too(home: Home, options: tuple[str, ...], code: int, said: str) -> None:
+def test_in_a_log_of_objects_the_refusal_is_one_too(
+    home: Home, options: tuple[str, ...], code: int, said: str
+) -> None:
     ended = run_fleet(home, "start", *options)
     assert ended.status == code
     *_, last = (json.loads(line) for line in ended.errors.splitlines())

@@ -22,8 +22,24 @@ class Container:
     """A pool whose master is process 1. Pids are those seen from outside."""
 
     def __init__(self, launch: Launch, home: Home, queue: LiveQueue) -> None:
-        arguments = ("start", "--queue", queue.name, "--endpoint-url", queue.server.endpoint, "--wait-time", "1")
-        options = ("--workers", "2", "--log-format", "json", "--visibility-timeout", "20", "jobs:job")
+        arguments = (
+            "start",
+            "--queue",
+            queue.name,
+            "--endpoint-url",
+            queue.server.endpoint,
+            "--wait-time",
+            "1",
+        )
+        options = (
+            "--workers",
+            "2",
+            "--log-format",
+            "json",
+            "--visibility-timeout",
+            "20",
+            "jobs:job",
+        )
         self._home = home
         self.pool: Pool = launch(*arguments, *options, expected=KILLED, wrapper=CONTAINER)
         self.pool.wait_ready(2)
@@ -39,11 +55,20 @@ class Container:
         """Have a stranger's child become the master's, as the runtime of a container does with what it has started."""
         inside = ("nsenter", "--target", str(self.master), "--pid", "--mount")
         program = f"sleep {seconds} >/dev/null 2>&1 &"
-        subprocess.run([*inside, "sh", "-c", program], env=self._home.environment(), timeout=PATIENCE, check=True)
+        subprocess.run(
+            [*inside, "sh", "-c", program],
+            env=self._home.environment(),
+            timeout=PATIENCE,
+            check=True,
+        )
         return eventually(lambda: self._adopted(seconds), what="the master's child")[0]
 
     def _adopted(self, seconds: int) -> list[Process]:
-        return [p for p in self.pool.processes() if p.title == f"sleep {seconds}" and p.parent == self.master]
+        return [
+            p
+            for p in self.pool.processes()
+            if p.title == f"sleep {seconds}" and p.parent == self.master
+        ]
 
     def end(self) -> None:
         """As the runtime does."""
@@ -57,7 +82,9 @@ def container(launch: Launch, home: Home, queue: LiveQueue) -> Container:
     return Container(launch, home, queue)
 
 
-def test_a_sweep_ends_what_is_the_pools_own_and_no_stranger(container: Container, home: Home, queue: LiveQueue) -> None:
+def test_a_sweep_ends_what_is_the_pools_own_and_no_stranger(
+    container: Container, home: Home, queue: LiveQueue
+) -> None:
     gate = home.gate("g")
     queue.send("orphan-then g")
     home.trace.wait("holding")

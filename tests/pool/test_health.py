@@ -37,7 +37,9 @@ def read(path: Path) -> dict[str, Any]:
 def wait(path: Path, **wanted: object) -> dict[str, Any]:
     """Wait until the file says so."""
     eventually(path.exists, what="a health file")
-    eventually(lambda: wanted.items() <= read(path).items(), what=lambda: f"{wanted}: {path.read_text()}")
+    eventually(
+        lambda: wanted.items() <= read(path).items(), what=lambda: f"{wanted}: {path.read_text()}"
+    )
     return read(path)
 
 
@@ -47,16 +49,28 @@ def wait_rewritten(path: Path) -> None:
     eventually(lambda: read(path)["timestamp"] != stamp, what="another timestamp")
 
 
-def test_it_tells_what_the_pool_is_and_does(start: StartPool, home: Home, queue: LiveQueue, path: Path) -> None:
+def test_it_tells_what_the_pool_is_and_does(
+    start: StartPool, home: Home, queue: LiveQueue, path: Path
+) -> None:
     gate = home.gate("g")
     queue.send("task", "fail x", "hold g")
     options = ("--health-file", str(path), "--retry-delay", "600", "--depth-interval", "0.5")
     pool = start(*options, workers=2, expected=Expected(noise=True))
-    found = wait(path, total_messages=2, failed_messages=1, busy=1, queue_count_delayed=0, queue_count=0, size=2)
+    found = wait(
+        path,
+        total_messages=2,
+        failed_messages=1,
+        busy=1,
+        queue_count_delayed=0,
+        queue_count=0,
+        size=2,
+    )
     assert tuple(found) == KEYS
     assert (found["state"], found["desired"], found["version"]) == ("running", 2, fleet.__version__)
     assert found["cycles"] >= 3
-    assert abs((datetime.now(UTC) - datetime.fromisoformat(found["timestamp"])).total_seconds()) < 60
+    assert (
+        abs((datetime.now(UTC) - datetime.fromisoformat(found["timestamp"])).total_seconds()) < 60
+    )
     gate.open()
     pool.terminate()
     pool.wait()
@@ -98,7 +112,9 @@ def test_a_file_that_cannot_be_written_is_said_once_and_hurts_nobody(
 
 
 @pytest.mark.parametrize("command", ["health", "check"])  # `check` is what it was called first
-def test_a_probe_finds_a_pool_alive_and_then_not(start: StartPool, home: Home, path: Path, command: str) -> None:
+def test_a_probe_finds_a_pool_alive_and_then_not(
+    start: StartPool, home: Home, path: Path, command: str
+) -> None:
     asked = (command, "--health-file", str(path), "--max-age", "120")
     missing = run_fleet(home, *asked)
     assert missing.status == 1
@@ -149,7 +165,9 @@ def test_a_probe_that_makes_no_sense(home: Home, arguments: tuple[str, ...], say
     assert says in ended.error_line
 
 
-def test_a_pipe_in_its_place_does_not_hold_up_the_master(start: StartPool, queue: LiveQueue, path: Path) -> None:
+def test_a_pipe_in_its_place_does_not_hold_up_the_master(
+    start: StartPool, queue: LiveQueue, path: Path
+) -> None:
     os.mkfifo(path)
     pool = start("--health-file", str(path))
     (said,) = pool.wait_event("health.unwritten")
@@ -170,7 +188,9 @@ def test_a_probe_looks_at_nothing_else(home: Home, path: Path) -> None:
     """What is wrong with the pool's other settings is not the probe's to judge."""
     path.write_text(json.dumps({"timestamp": datetime.now(UTC).isoformat(), "state": "paused"}))
     bad = {"FLEET_WORKERS": "many", "FLEET_LOG_LEVEL": "loud", "FLEET_MAX_AGE": "60"}
-    found = run_fleet(home, "health", "-v", env=home.environment(FLEET_HEALTH_FILE=str(path), **bad))
+    found = run_fleet(
+        home, "health", "-v", env=home.environment(FLEET_HEALTH_FILE=str(path), **bad)
+    )
     assert (found.status, found.errors) == (0, "")
     assert found.output.startswith("healthy: paused")
     assert '"state": "paused"' in found.output
@@ -207,11 +227,21 @@ def test_what_must_be_quick_imports_nothing_big(arguments: tuple[str, ...]) -> N
     )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = set(ended.stdout.split())
-    assert not loaded & {"typer", "rich", "botocore", "loguru", "asyncio", "fleet.settings", "fleet.core.pool"}
+    assert not loaded & {
+        "typer",
+        "rich",
+        "botocore",
+        "loguru",
+        "asyncio",
+        "fleet.options.settings",
+        "fleet.core.pool.machine",
+    }
 
 
 def test_a_probe_whose_output_has_no_place_answers_all_the_same(home: Home, path: Path) -> None:
     path.write_text(json.dumps({"timestamp": datetime.now(UTC).isoformat()}))
     with Path("/dev/full").open("w") as full:
         asked = [sys.executable, "-m", "fleet", "health", "--health-file", str(path)]
-        assert subprocess.run(asked, stdout=full, env=home.environment(), check=False).returncode == 0
+        assert (
+            subprocess.run(asked, stdout=full, env=home.environment(), check=False).returncode == 0
+        )

@@ -51,7 +51,9 @@ def test_a_new_template_fills_slots(start: StartPool, queue: LiveQueue) -> None:
     pool.wait_event("message.deleted")
 
 
-def test_a_new_scout_sees_the_queue_run_empty(start: StartPool, home: Home, queue: LiveQueue) -> None:
+def test_a_new_scout_sees_the_queue_run_empty(
+    start: StartPool, home: Home, queue: LiveQueue
+) -> None:
     gate = home.gate("g")
     queue.send("hold g")
     pool = start("--until-empty", "--empty-for", "1", expected=KILLED)
@@ -74,7 +76,11 @@ def test_what_the_app_has_started_at_its_import_ends_with_the_pool(
     assert not any(is_alive(pid) for pid in attendants)
 
 
-def test_what_an_app_that_cannot_be_loaded_has_started_ends_too(start: StartPool, home: Home) -> None:
-    pool = start(app="attended:job", expected=Expected(exit=4, noise=True, ledger=False), APP_FAILS="1")
+def test_what_an_app_that_cannot_be_loaded_has_started_ends_too(
+    start: StartPool, home: Home
+) -> None:
+    pool = start(
+        app="attended:job", expected=Expected(exit=4, noise=True, ledger=False), APP_FAILS="1"
+    )
     assert pool.wait() == 4
     assert not any(is_alive(line.pid) for line in home.trace.wait("attendant", 2))

@@ -81,7 +81,7 @@ IMMUNE = {
     "hooks": "import sys; sys.excepthook = sys.unraisablehook = None",
     "streams": "import sys, io; sys.stdout = sys.stderr = sys.__stdout__ = sys.__stderr__ = io.StringIO()",
     "no streams": "import sys; sys.stdout = sys.stderr = None",
-    "modules": "import sys; [sys.modules.pop(n) for n in ('json', 'select', 'fleet.job', 'botocore.auth')]",
+    "modules": "import sys; [sys.modules.pop(n) for n in ('json', 'select', 'fleet.job.process', 'botocore.auth')]",
     "broken modules": "import sys; sys.modules['json'] = sys.modules['select'] = sys.modules['socket'] = None",
     "at exit": "import atexit, os; atexit.register(os._exit, 9)",
     "seed": "import random; random.seed(1); random.random = random.uniform = None",
@@ -118,7 +118,10 @@ REFUSED = {  # and what the line says
         "import resource as r; r.setrlimit(r.RLIMIT_NOFILE, (20, 20)); drop()",
         "RLIMIT_NOFILE to 20",
     ),
-    "time for good": ("import resource as r; r.setrlimit(r.RLIMIT_CPU, (60, 60)); drop()", "RLIMIT_CPU to 60"),
+    "time for good": (
+        "import resource as r; r.setrlimit(r.RLIMIT_CPU, (60, 60)); drop()",
+        "RLIMIT_CPU to 60",
+    ),
     "closed channel": ("import os; os.closerange(3, 4096)", "closes descriptors"),
     "closed others": ("import os; os.close(memfd())", "closes descriptors"),
     "a daemon": ("import os; os.fork() and os._exit(0); os.setsid()", "as a daemon does"),
@@ -175,7 +178,9 @@ def job(body):
 """
 
 
-def pool(start: StartPool, home: Home, before: str, *options: str, expected: Expected = LOUD) -> Pool:
+def pool(
+    start: StartPool, home: Home, before: str, *options: str, expected: Expected = LOUD
+) -> Pool:
     """A pool of the app that begins with these lines; it ends by itself after two messages."""
     file = home.directory / "hostile.py"
     file.write_text(JOB + "\n" + dedent(before) + "\n")
@@ -207,9 +212,16 @@ def test_an_app_is_refused_by_name(start: StartPool, home: Home, name: str) -> N
 
 
 @pytest.mark.needs("root")
-def test_an_import_that_leaves_no_process_to_work_in_is_refused_too(start: StartPool, home: Home) -> None:
+def test_an_import_that_leaves_no_process_to_work_in_is_refused_too(
+    start: StartPool, home: Home
+) -> None:
     """Whatever fails when it is judged: here there is no /proc any more."""
-    running = pool(start, home, "import os; os.chroot(os.environ['POOL_TEST_DIR']); os.chdir('/')", expected=NONE)
+    running = pool(
+        start,
+        home,
+        "import os; os.chroot(os.environ['POOL_TEST_DIR']); os.chdir('/')",
+        expected=NONE,
+    )
     assert running.wait() == 4
     assert "no process that fleet can work in: FileNotFoundError" in running.refusal()
     assert "Traceback" not in "\n".join(running.noise)
@@ -225,7 +237,9 @@ def test_and_where_the_import_is_only_tried(start: StartPool, home: Home, name: 
 
 
 @pytest.mark.parametrize("name", ["gevent", "eventlet", "few files for good", "closed channel"])
-def test_what_is_no_trouble_in_a_job(start: StartPool, home: Home, queue: LiveQueue, name: str) -> None:
+def test_what_is_no_trouble_in_a_job(
+    start: StartPool, home: Home, queue: LiveQueue, name: str
+) -> None:
     """The cure that the refusal names."""
     queue.send("one", "two")
     running = pool(start, home, REFUSED[name][0], "--no-preload")
@@ -286,12 +300,17 @@ DANGERS = {
         "import threading, time; threading.Thread(target=time.sleep, args=(99,), name='busy', daemon=True).start()",
         r"threads started at import: 1 \(busy\)",
     ),
-    "a bare thread": ("import _thread, time; _thread.start_new_thread(lambda: time.sleep(99), ())", "without a name"),
+    "a bare thread": (
+        "import _thread, time; _thread.start_new_thread(lambda: time.sleep(99), ())",
+        "without a name",
+    ),
 }
 
 
 @pytest.mark.parametrize("name", DANGERS)
-def test_what_survives_no_fork_is_warned_of(start: StartPool, home: Home, queue: LiveQueue, name: str) -> None:
+def test_what_survives_no_fork_is_warned_of(
+    start: StartPool, home: Home, queue: LiveQueue, name: str
+) -> None:
     before, said = DANGERS[name]
     queue.send("one", "two")
     running = pool(start, home, before)
@@ -308,7 +327,9 @@ HARMLESS = {
 
 
 @pytest.mark.parametrize("name", HARMLESS)
-def test_what_does_no_harm_is_not(start: StartPool, home: Home, queue: LiveQueue, name: str) -> None:
+def test_what_does_no_harm_is_not(
+    start: StartPool, home: Home, queue: LiveQueue, name: str
+) -> None:
     queue.send("one", "two")
     running = pool(start, home, HARMLESS[name])
     assert running.wait() == 0

@@ -39,7 +39,9 @@ def test_ten_within_a_second_are_one(start: StartPool, home: Home, queue: LiveQu
     pool.wait_event("drain.started")  # so that the others do not merge with the first in the kernel
     press(pool, 9)
     pool.slot_table()  # later than the nine
-    first, *others = (datetime.fromisoformat(event["time"]) for event in pool.events("drain.started"))
+    first, *others = (
+        datetime.fromisoformat(event["time"]) for event in pool.events("drain.started")
+    )
     assert all((other - first).total_seconds() > SAME_PRESS for other in others)
     gate.open()
     assert pool.wait() == 0
@@ -77,7 +79,11 @@ def test_quit_stops_jobs_at_once(start: StartPool, home: Home, queue: LiveQueue)
 def test_a_third_kills(start: StartPool, home: Home, queue: LiveQueue) -> None:
     home.gate("g")
     queue.send("deaf g")
-    pool = start(expected=replace(QUIET, exit=7, kills=frozenset({"job.stopped", "message.left", "dispatcher.died"})))
+    pool = start(
+        expected=replace(
+            QUIET, exit=7, kills=frozenset({"job.stopped", "message.left", "dispatcher.died"})
+        )
+    )
     (line,) = home.trace.wait("deaf")
     for _ in range(2):
         press(pool)

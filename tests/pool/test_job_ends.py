@@ -34,7 +34,9 @@ def test_whatever_else_leaves_the_message_until_it_is_dead_lettered(
     assert len(pool.events("job.failed")) == len(failing) * MAX_RECEIVE_COUNT
     assert len(pool.events("job.signalled")) == len(dying) * MAX_RECEIVE_COUNT
     assert pool.ledger()["deleted"] == 1
-    raised = [event for event in pool.events("job.failed") if event.get("error_type") == "ValueError"]
+    raised = [
+        event for event in pool.events("job.failed") if event.get("error_type") == "ValueError"
+    ]
     assert len(raised) == MAX_RECEIVE_COUNT
     assert {event["error"] for event in raised} == {"some reason"}
     lines = raised[0]["traceback"].splitlines()
@@ -46,9 +48,16 @@ def test_whatever_else_leaves_the_message_until_it_is_dead_lettered(
     assert queue.dead_bodies() == sorted(failing + dying)
 
 
-def test_an_exception_is_told_and_its_traceback_printed_as_python_does(start: StartPool, queue: LiveQueue) -> None:
+def test_an_exception_is_told_and_its_traceback_printed_as_python_does(
+    start: StartPool, queue: LiveQueue
+) -> None:
     queue.send("fail some reason")
-    pool = start(*UNTIL_EMPTY, "--log-format", "text", expected=replace(QUIET, exit=6, noise=True, ledger=False))
+    pool = start(
+        *UNTIL_EMPTY,
+        "--log-format",
+        "text",
+        expected=replace(QUIET, exit=6, noise=True, ledger=False),
+    )
     assert pool.wait(60) == 6
     (first, *_) = (line for line in pool.noise if "job failed" in line)
     assert "warning job failed: ValueError at jobs.py:" in first
@@ -82,7 +91,9 @@ def test_what_it_leaves_behind_is_gone_when_its_message_is_settled(
     assert pool.titled("fleet: dispatcher")
 
 
-def test_what_a_killed_job_has_left_behind_is_gone_too(start: StartPool, home: Home, queue: LiveQueue) -> None:
+def test_what_a_killed_job_has_left_behind_is_gone_too(
+    start: StartPool, home: Home, queue: LiveQueue
+) -> None:
     gate = home.gate("g")
     queue.send("orphan-then g")
     pool = start("--drain-timeout", "0", "--exit-timeout", "0.5")

@@ -28,7 +28,9 @@ def found(start: StartPool, home: Home, queue: LiveQueue) -> dict[str, Any]:
 
 
 def test_it(found: dict[str, Any], queue: LiveQueue) -> None:
-    about = {name: value for name, value in found["environment"].items() if name.startswith("FLEET_JOB_")}
+    about = {
+        name: value for name, value in found["environment"].items() if name.startswith("FLEET_JOB_")
+    }
     assert about.pop("FLEET_JOB_ID")
     assert about == {"FLEET_JOB_QUEUE": queue.name, "FLEET_JOB_ATTEMPT": "1", "FLEET_JOB_SLOT": "0"}
     assert found["directory"] == str(APPS)

@@ -27,7 +27,9 @@ def test_errors_that_heal(start: StartPool, queue: LiveQueue, late_proxy: FaultP
     pool.wait_event("message.deleted")
 
 
-def test_an_endpoint_that_comes_up_later(start: StartPool, queue: LiveQueue, ministack_server: Server) -> None:
+def test_an_endpoint_that_comes_up_later(
+    start: StartPool, queue: LiveQueue, ministack_server: Server
+) -> None:
     queue.send("task")
     port = free_port()
     pool = start(endpoint=f"http://127.0.0.1:{port}")
@@ -42,11 +44,16 @@ def test_an_endpoint_that_comes_up_later(start: StartPool, queue: LiveQueue, min
 
 
 @pytest.mark.parametrize("code", ["AccessDenied", "QueueDoesNotExist"])
-def test_what_cannot_heal_ends_at_once(start: StartPool, queue: LiveQueue, proxy: FaultProxy, code: str) -> None:
+def test_what_cannot_heal_ends_at_once(
+    start: StartPool, queue: LiveQueue, proxy: FaultProxy, code: str
+) -> None:
     for action in START_CALLS:
         proxy.fail(action, times=100, status=400, code=code)
     pool = start(
-        "--start-timeout", "1000", endpoint=proxy.endpoint, expected=Expected(exit=5, noise=True, ledger=False)
+        "--start-timeout",
+        "1000",
+        endpoint=proxy.endpoint,
+        expected=Expected(exit=5, noise=True, ledger=False),
     )
     assert pool.wait() == 5
     assert queue.name in pool.refusal()

@@ -24,7 +24,7 @@ def master():
     return int(pathlib.Path(f'/proc/{os.getppid()}/stat').read_text().rpartition(') ')[2].split()[1])
 def fleet():
     import fleet.template
-    return fleet.template.__file__
+    return fleet.template.process.__file__
 """
 
 
@@ -69,7 +69,9 @@ START = "import sys; sys.argv[0] = 'fleet'; from fleet.__main__ import main; mai
         (("-I",), {"isolated": 1, "safe_path": True}),
     ],
 )
-def test_the_interpreters_flags(home: Home, queue: LiveQueue, flags: tuple[str, ...], told: dict[str, object]) -> None:
+def test_the_interpreters_flags(
+    home: Home, queue: LiveQueue, flags: tuple[str, ...], told: dict[str, object]
+) -> None:
     there = found(home, queue, *flags, "-P", "-c", START)
     assert {name: there[name] for name in told} == told
 

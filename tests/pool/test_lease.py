@@ -32,7 +32,9 @@ def test_a_poll_as_long_as_the_lease_is_not_made(start: StartPool, proxy: FaultP
     assert any("--visibility-timeout 4" in event["why"] for event in pool.events("queue.warned"))
 
 
-def test_an_extend_that_fails_is_tried_again(start: StartPool, home: Home, queue: LiveQueue, proxy: FaultProxy) -> None:
+def test_an_extend_that_fails_is_tried_again(
+    start: StartPool, home: Home, queue: LiveQueue, proxy: FaultProxy
+) -> None:
     gate = home.gate("g")
     queue.send("hold g")
     proxy.fail(EXTEND)
@@ -73,7 +75,9 @@ def test_a_delete_is_repeated_until_it_is_confirmed(
     assert queue.depth() == EMPTY
 
 
-def test_polls_that_fail_do_not_end_a_pool(start: StartPool, home: Home, queue: LiveQueue, proxy: FaultProxy) -> None:
+def test_polls_that_fail_do_not_end_a_pool(
+    start: StartPool, home: Home, queue: LiveQueue, proxy: FaultProxy
+) -> None:
     pool = start(endpoint=proxy.endpoint)
     pool.wait_ready(2)
     proxy.fail("ReceiveMessage", times=2)
@@ -85,7 +89,9 @@ def test_polls_that_fail_do_not_end_a_pool(start: StartPool, home: Home, queue: 
     assert home.trace.bodies("done") == ["task"]
 
 
-def test_a_look_up_that_hangs_costs_no_job(start: StartPool, home: Home, queue: LiveQueue, proxy: FaultProxy) -> None:
+def test_a_look_up_that_hangs_costs_no_job(
+    start: StartPool, home: Home, queue: LiveQueue, proxy: FaultProxy
+) -> None:
     """The resolver knows no time-out of ours: its silence is an extend that failed, and not a dispatcher that hangs."""
     gate, outage = home.gate("g"), home.directory / "outage"
     (message_id,) = queue.send("hold g")

@@ -16,7 +16,8 @@ from tests.support.processes import is_alive
 from tests.support.servers import connect, free_port
 
 KILLED = Expected(
-    errors=frozenset({"message.unsettled"}), kills=frozenset({"helper.died", "dispatcher.died", "message.left"})
+    errors=frozenset({"message.unsettled"}),
+    kills=frozenset({"helper.died", "dispatcher.died", "message.left"}),
 )
 FOREGROUND = Expected(noise=True, ledger=False)
 
@@ -37,7 +38,9 @@ class Local:
 
     def start(self, *options: str, expected: Expected = QUIET) -> Pool:
         pool_options = ("--workers", "2", "--wait-time", "1", "--log-format", "json")
-        return self._launch("start", *self.options, *pool_options, *options, "jobs:job", expected=expected)
+        return self._launch(
+            "start", *self.options, *pool_options, *options, "jobs:job", expected=expected
+        )
 
     def send(self, *bodies: str, text: str | None = None) -> str:
         sent = run_fleet(self._home, "send", *self.options, *bodies, text=text)
@@ -75,7 +78,9 @@ def test_a_queue_has_its_dead_letter_queue(local: Local) -> None:
     pool.wait_ready(2)
     client = connect(f"http://127.0.0.1:{local.port}")
     url = client.get_queue_url(QueueName="jobs")["QueueUrl"]
-    found = client.get_queue_attributes(QueueUrl=url, AttributeNames=["RedrivePolicy"])["Attributes"]
+    found = client.get_queue_attributes(QueueUrl=url, AttributeNames=["RedrivePolicy"])[
+        "Attributes"
+    ]
     client.close()
     policy = json.loads(found["RedrivePolicy"])
     assert policy["deadLetterTargetArn"].endswith(":jobs-dlq")
@@ -86,7 +91,13 @@ def test_the_commands_leave_nothing_open(local: Local, home: Home) -> None:
     """Python in development mode tells of each file and connection that is given up without being closed."""
     local.start().wait_ready(2)
     strict = home.environment(PYTHONDEVMODE="1", PYTHONWARNINGS="error")
-    for command in (("send", *local.options, "task"), ("status",), ("scale", "1"), ("config",), ("stop",)):
+    for command in (
+        ("send", *local.options, "task"),
+        ("status",),
+        ("scale", "1"),
+        ("config",),
+        ("stop",),
+    ):
         ended = run_fleet(home, *command, env=strict)
         assert (ended.status, ended.errors) == (0, ""), command
 
@@ -120,7 +131,9 @@ def test_two_pools_share_the_server(local: Local, home: Home) -> None:
     assert home.trace.bodies("done") == ["task"]
 
 
-def test_the_server_outlives_a_killed_master_until_its_jobs_are_settled(local: Local, home: Home) -> None:
+def test_the_server_outlives_a_killed_master_until_its_jobs_are_settled(
+    local: Local, home: Home
+) -> None:
     gate = home.gate("g")
     pool = local.start()
     pool.wait_ready(2)
@@ -135,7 +148,9 @@ def test_the_server_outlives_a_killed_master_until_its_jobs_are_settled(local: L
     assert home.trace.bodies("done") == ["hold g"]
 
 
-def test_fleet_local_keeps_a_server_until_it_is_told_to_end(local: Local, launch: Launch, home: Home) -> None:
+def test_fleet_local_keeps_a_server_until_it_is_told_to_end(
+    local: Local, launch: Launch, home: Home
+) -> None:
     server = launch("local", "--local-port", str(local.port), expected=FOREGROUND)
     eventually(local.listens)
     assert "1" in local.send("task")
@@ -149,7 +164,9 @@ def test_fleet_local_keeps_a_server_until_it_is_told_to_end(local: Local, launch
 
 
 def kill_server(home: Home) -> None:
-    (server,) = (process for process in home.processes() if process.title.startswith("fleet: local"))
+    (server,) = (
+        process for process in home.processes() if process.title.startswith("fleet: local")
+    )
     os.kill(server.pid, signal.SIGKILL)
     eventually(lambda: not is_alive(server.pid), what="the server is gone")
 
@@ -182,7 +199,9 @@ def test_two_pools_start_it_again_once(local: Local, home: Home) -> None:
     for pool in pools:
         pool.wait_ready(2)
     kill_server(home)
-    eventually(lambda: any(pool.events("local.restarted") for pool in pools), what="it is started again")
+    eventually(
+        lambda: any(pool.events("local.restarted") for pool in pools), what="it is started again"
+    )
     local.send("task")
     eventually(lambda: home.trace.bodies("done") == ["task"], what="it is done")
     assert local.servers() == 1
@@ -230,7 +249,9 @@ def web_server() -> Iterator[int]:
 
 @pytest.mark.parametrize("command", ["start", "local"])
 def test_a_port_that_something_else_holds(home: Home, web_server: int, command: str) -> None:
-    arguments = ("start", "--local", "--queue", "jobs", "jobs:job") if command == "start" else ("local",)
+    arguments = (
+        ("start", "--local", "--queue", "jobs", "jobs:job") if command == "start" else ("local",)
+    )
     ended = run_fleet(home, *arguments, "--local-port", str(web_server))
     assert ended.status == 2
     assert str(web_server) in ended.error_line

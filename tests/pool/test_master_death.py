@@ -49,7 +49,9 @@ def test_with_dispatchers_that_are_stopped(start: StartPool, home: Home, queue: 
     assert queue.depth() == EMPTY
 
 
-def test_with_a_stopped_dispatcher_whose_job_does_not_finish(start: StartPool, home: Home, queue: LiveQueue) -> None:
+def test_with_a_stopped_dispatcher_whose_job_does_not_finish(
+    start: StartPool, home: Home, queue: LiveQueue
+) -> None:
     home.gate("g")
     queue.send("hold g")
     pool = start("--drain-timeout", "0.5", workers=1)
@@ -86,7 +88,9 @@ def test_what_an_open_poll_still_brings_is_done(
     assert queue.depth() == EMPTY
 
 
-def test_a_job_that_does_not_finish_is_stopped_and_handed_back(start: StartPool, home: Home, queue: LiveQueue) -> None:
+def test_a_job_that_does_not_finish_is_stopped_and_handed_back(
+    start: StartPool, home: Home, queue: LiveQueue
+) -> None:
     home.gate("g")
     queue.send("deaf g")
     stopped_hard = replace(QUIET, kills=frozenset({"job.stopped"}))

@@ -23,11 +23,20 @@ SIGNALS = ("TERM", "KILL", "STOP")
 MOMENTS = ("booting", "polling", "running", "settling", "draining")
 VICTIMS = ("dispatcher", "template", "scout", "master", "group")
 CELLS = [
-    *[("job", name, moment) for name in SIGNALS for moment in ("running", "draining")],  # at others there is none
+    *[
+        ("job", name, moment) for name in SIGNALS for moment in ("running", "draining")
+    ],  # at others there is none
     *[(victim, name, moment) for victim in VICTIMS for name in SIGNALS for moment in MOMENTS],
 ]
 
-TELLING = ("dispatcher.died", "helper.died", "message.left", "job.signalled", "job.stopped", "drain.started")
+TELLING = (
+    "dispatcher.died",
+    "helper.died",
+    "message.left",
+    "job.signalled",
+    "job.stopped",
+    "drain.started",
+)
 ANYBODY = Expected(kills=frozenset(TELLING))
 # An app that never came up is the end of its pool, and the template is killed at its import.
 STILLBORN = Expected(exit=4, ledger=False, noise=True, kills=frozenset(TELLING))
@@ -76,7 +85,11 @@ class Scene:
         """Start a pool, the first or the next one."""
         options = ("--visibility-timeout", "2", "--drain-timeout", "60")
         return self._start(
-            *options, app="booting:job", queue=self.queue, endpoint=self.proxy.endpoint, expected=expected
+            *options,
+            app="booting:job",
+            queue=self.queue,
+            endpoint=self.proxy.endpoint,
+            expected=expected,
         )
 
     def hit(self, victim: str, number: signal.Signals) -> None:
@@ -103,7 +116,11 @@ class Scene:
             case "dispatcher" if working := self.pool.events("message.received"):
                 return self.pool.dispatcher(working[-1]["slot"])
             case "dispatcher":
-                polling = [row.split() for row in self.pool.slot_table().splitlines() if row.split()[2] == "polling"]
+                polling = [
+                    row.split()
+                    for row in self.pool.slot_table().splitlines()
+                    if row.split()[2] == "polling"
+                ]
                 return int(polling[0][4])
             case _:
                 # Between its two forks the template has its double for a moment.
@@ -153,12 +170,17 @@ def test_nothing_is_lost(scene: Scene, home: Home, victim: str, name: str, momen
         scene.pool.wait()
         scene.pool = scene.start()
     eventually(lambda: set(LATER) <= set(home.trace.bodies("done")), what=scene.pool.log)
-    eventually(lambda: scene.queue.depth() == EMPTY, what=lambda: f"{scene.queue.depth()}:\n{scene.pool.log()}")
+    eventually(
+        lambda: scene.queue.depth() == EMPTY,
+        what=lambda: f"{scene.queue.depth()}:\n{scene.pool.log()}",
+    )
     eventually(scene.is_whole, what=lambda: f"whole: {scene.pool.processes()}\n{scene.pool.log()}")
     assert scene.queue.dead_depth() == EMPTY
     assert {line.body for line in home.trace.lines("started")} == set(home.trace.bodies("done"))
     assert witness.unfinished == []
-    assert number == signal.SIGSTOP or witness.broken == []  # nobody extends the lease of a host that is stopped
+    assert (
+        number == signal.SIGSTOP or witness.broken == []
+    )  # nobody extends the lease of a host that is stopped
 
 
 # The embedded server, which a proxy stands before. It ignores TERM, and loses its queues when it is killed.
@@ -176,17 +198,27 @@ class Embedded:
 
     def start(self) -> None:
         """By `fleet local`, which holds it until the test's end."""
-        local = self._launch("local", "--local-port", str(self.port), expected=Expected(noise=True, ledger=False))
+        local = self._launch(
+            "local", "--local-port", str(self.port), expected=Expected(noise=True, ledger=False)
+        )
         eventually(lambda: "started" in local.output(), what=lambda: f"the server:\n{local.log()}")
 
     def pid(self) -> int:
         """The server's own."""
-        (process,) = [each for each in self._home.processes() if each.title.startswith("fleet: local SQS server")]
+        (process,) = [
+            each
+            for each in self._home.processes()
+            if each.title.startswith("fleet: local SQS server")
+        ]
         return process.pid
 
     def replace(self) -> None:
         """Another one, with nothing in it, in the place of one that was killed."""
-        eventually(lambda: not [p for p in self._home.processes() if p.title.startswith("fleet: local SQS")])
+        eventually(
+            lambda: (
+                not [p for p in self._home.processes() if p.title.startswith("fleet: local SQS")]
+            )
+        )
         self.start()
         self.queue = LiveQueue(self.server, "jobs", limit=50)
 

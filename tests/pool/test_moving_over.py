@@ -47,7 +47,14 @@ def snippets() -> dict[str, str]:
 
 
 def test_every_snippet_is_run() -> None:
-    assert set(snippets()) == {"old run", "new run", "new app", "old probe", "new probe", "new container"}
+    assert set(snippets()) == {
+        "old run",
+        "new run",
+        "new app",
+        "old probe",
+        "new probe",
+        "new container",
+    }
     assert PAGE.read_text().count("```") == 2 * len(snippets())
 
 
@@ -58,9 +65,14 @@ class Project:
         self.directory = home.directory / "project"
         self.health = home.directory / "health.json"
         self._running: list[subprocess.Popen[str]] = []
-        files = DJANGO | {"relay_worker.py": snippets()["new app"], "manage.py": (APPS / "relay_manage.py").read_text()}
+        files = DJANGO | {
+            "relay_worker.py": snippets()["new app"],
+            "manage.py": (APPS / "relay_manage.py").read_text(),
+        }
         programs = {"fleet": f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m fleet "$@"\n'}
-        for name, text in (files | {f"bin/{each}": program for each, program in programs.items()}).items():
+        for name, text in (
+            files | {f"bin/{each}": program for each, program in programs.items()}
+        ).items():
             path = self.directory / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
@@ -120,16 +132,23 @@ def words(home: Home, count: int) -> list[Line]:
 
 
 @pytest.mark.parametrize("kind", ["old", "new"])
-def test_the_same_messages_meet_the_same_fate(home: Home, queue: LiveQueue, project: Project, kind: str) -> None:
+def test_the_same_messages_meet_the_same_fate(
+    home: Home, queue: LiveQueue, project: Project, kind: str
+) -> None:
     """Good ones are deleted; one that fails and one that takes too long are hidden for what is left of their time."""
     for text in ("one", "two", "bad", "long"):
         queue.send(SIGNER.signed(envelope(text, "a subject")))
     limits = {"PER_MESSAGE=120": "PER_MESSAGE=2", "--job-timeout 120": "--job-timeout 2"}
     process = project.starts(snippets()[f"{kind} run"], **limits)
     words(home, 4)
-    assert processed(home) == [(text, [TOPIC, "Notification", "a subject"]) for text in ("bad", "long", "one", "two")]
+    assert processed(home) == [
+        (text, [TOPIC, "Notification", "a subject"]) for text in ("bad", "long", "one", "two")
+    ]
     told = {"total_messages": 4, "failed_messages": 2}
-    eventually(lambda: told.items() <= json.loads(project.health.read_text() or "{}").items(), what="a health file")
+    eventually(
+        lambda: told.items() <= json.loads(project.health.read_text() or "{}").items(),
+        what="a health file",
+    )
     assert queue.depth() == Depth(0, 2, 0)
     probe = project.starts(snippets()[f"{kind} probe"])
     assert probe.wait(30) == 0, probe.communicate()
@@ -137,10 +156,18 @@ def test_the_same_messages_meet_the_same_fate(home: Home, queue: LiveQueue, proj
     assert process.wait(30) == (0 if kind == "new" else -signal.SIGTERM)
 
 
-def test_what_sns_did_not_send_is_not_processed(home: Home, queue: LiveQueue, project: Project) -> None:
-    queue.send("no JSON", SIGNER.signed(envelope("other", topic=OTHER_TOPIC)), Signer.new().signed(envelope("forged")))
+def test_what_sns_did_not_send_is_not_processed(
+    home: Home, queue: LiveQueue, project: Project
+) -> None:
+    queue.send(
+        "no JSON",
+        SIGNER.signed(envelope("other", topic=OTHER_TOPIC)),
+        Signer.new().signed(envelope("forged")),
+    )
     queue.send(SIGNER.signed(envelope("good")))
-    process = project.starts(snippets()["new run"], **{"--max-seconds 3600": "--max-jobs 4 --retry-delay 600"})
+    process = project.starts(
+        snippets()["new run"], **{"--max-seconds 3600": "--max-jobs 4 --retry-delay 600"}
+    )
     assert process.wait(60) == 0
     assert [text for text, _ in processed(home)] == ["good"]
     errors = process.communicate()[1]
@@ -148,14 +175,22 @@ def test_what_sns_did_not_send_is_not_processed(home: Home, queue: LiveQueue, pr
     assert "forged" not in errors
 
 
-@pytest.mark.parametrize("wrapper", [(), pytest.param(CONTAINER, marks=pytest.mark.needs("pid namespace"))])
-def test_a_bounded_run_in_a_container(home: Home, queue: LiveQueue, project: Project, wrapper: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    "wrapper", [(), pytest.param(CONTAINER, marks=pytest.mark.needs("pid namespace"))]
+)
+def test_a_bounded_run_in_a_container(
+    home: Home, queue: LiveQueue, project: Project, wrapper: tuple[str, ...]
+) -> None:
     """As process 1 too: the probe finds it alive, it ends by itself, and then the probe says no."""
     text = snippets()["new container"]
     (probe,) = re.findall(r"^HEALTHCHECK .*CMD (\[.*\])$", text, re.MULTILINE)
     (command,) = re.findall(r"^CMD (\[.*\])$", text, re.MULTILINE)
     ((variable, path),) = re.findall(r"^ENV (.*)=(.*)$", text, re.MULTILINE)
-    project.environment |= {variable: str(project.health), "FLEET_QUEUE": queue.url, "FLEET_SNS_TOPIC": TOPIC}
+    project.environment |= {
+        variable: str(project.health),
+        "FLEET_QUEUE": queue.url,
+        "FLEET_SNS_TOPIC": TOPIC,
+    }
     assert path == "/tmp/health.json"
     queue.send(SIGNER.signed(envelope("one")))
     process = project.starts(" ".join(json.loads(command)), *wrapper, **{"3600": "8"})

@@ -6,10 +6,14 @@ from tests.support.processes import is_alive
 from tests.support.servers import LiveQueue
 
 
-def test_a_second_pool_of_the_same_name_is_refused(start: StartPool, home: Home, queue: LiveQueue) -> None:
+def test_a_second_pool_of_the_same_name_is_refused(
+    start: StartPool, home: Home, queue: LiveQueue
+) -> None:
     pool = start()
     pool.wait_ready(2)
-    second = run_fleet(home, "start", "--queue", queue.name, "--endpoint-url", queue.server.endpoint, "jobs:job")
+    second = run_fleet(
+        home, "start", "--queue", queue.name, "--endpoint-url", queue.server.endpoint, "jobs:job"
+    )
     assert second.status == 2
     assert f"jobs:job@{queue.name}" in second.error_line
     assert str(pool.pid) in second.error_line
@@ -44,7 +48,9 @@ def test_a_control_path_that_is_too_long_is_said(home: Home, queue: LiveQueue) -
     assert "too long" in refused.error_line
 
 
-def test_a_name_is_free_again_when_the_master_was_killed(start: StartPool, home: Home, queue: LiveQueue) -> None:
+def test_a_name_is_free_again_when_the_master_was_killed(
+    start: StartPool, home: Home, queue: LiveQueue
+) -> None:
     """Even while its dispatchers still finish what they have."""
     gate = home.gate("g")
     queue.send("hold g")
@@ -55,6 +61,9 @@ def test_a_name_is_free_again_when_the_master_was_killed(start: StartPool, home:
     second = start()
     second.wait_ready(2)
     gate.open()
-    eventually(lambda: not any(map(is_alive, dispatchers)), what="an open poll of theirs would take the next one")
+    eventually(
+        lambda: not any(map(is_alive, dispatchers)),
+        what="an open poll of theirs would take the next one",
+    )
     queue.send("task")
     second.wait_event("message.deleted")

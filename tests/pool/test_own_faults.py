@@ -20,14 +20,30 @@ ODD = Expected(
 )
 
 
-def faulty(launch: Launch, queue: LiveQueue, *options: str, where: str = "once", expected: Expected = FAILED) -> Pool:
+def faulty(
+    launch: Launch,
+    queue: LiveQueue,
+    *options: str,
+    where: str = "once",
+    expected: Expected = FAILED,
+) -> Pool:
     script = str(Path(REPOSITORY) / "tests" / "support" / "faulty_master.py")
-    arguments = ("start", "--queue", queue.name, "--endpoint-url", queue.server.endpoint, "--workers", "2")
+    arguments = (
+        "start",
+        "--queue",
+        queue.name,
+        "--endpoint-url",
+        queue.server.endpoint,
+        "--workers",
+        "2",
+    )
     more = ("--wait-time", "1", "--log-format", "json", *options, "jobs:job")
     return launch(*arguments, *more, expected=expected, wrapper=(sys.executable, script, where))
 
 
-def test_jobs_in_hand_are_finished_and_settled(launch: Launch, home: Home, queue: LiveQueue) -> None:
+def test_jobs_in_hand_are_finished_and_settled(
+    launch: Launch, home: Home, queue: LiveQueue
+) -> None:
     gate = home.gate("g")
     queue.send("hold g")
     pool = faulty(launch, queue)
@@ -57,7 +73,9 @@ def test_no_second_fault_keeps_anybody(launch: Launch, home: Home, queue: LiveQu
     assert "a fault of fleet itself" in pool.refusal()
 
 
-def test_a_stopped_dispatcher_is_woken_up_for_it(launch: Launch, home: Home, queue: LiveQueue) -> None:
+def test_a_stopped_dispatcher_is_woken_up_for_it(
+    launch: Launch, home: Home, queue: LiveQueue
+) -> None:
     pool = faulty(launch, queue)
     pool.wait_ready(2)
     os.kill(pool.dispatcher(0), signal.SIGSTOP)
@@ -67,7 +85,9 @@ def test_a_stopped_dispatcher_is_woken_up_for_it(launch: Launch, home: Home, que
     assert not home.processes()
 
 
-def test_whoever_asks_again_does_not_wait_for_the_jobs(launch: Launch, home: Home, queue: LiveQueue) -> None:
+def test_whoever_asks_again_does_not_wait_for_the_jobs(
+    launch: Launch, home: Home, queue: LiveQueue
+) -> None:
     home.gate("g")
     queue.send("deaf g")
     killed = replace(FAILED, kills=frozenset({"job.stopped"}))
@@ -97,7 +117,9 @@ def test_a_dispatcher_that_says_what_cannot_be_is_replaced(
     assert len(pool.events("dispatcher.failed")) == 1
 
 
-def test_a_template_that_says_what_cannot_be_is_replaced(start: StartPool, queue: LiveQueue) -> None:
+def test_a_template_that_says_what_cannot_be_is_replaced(
+    start: StartPool, queue: LiveQueue
+) -> None:
     pool = start(app="odd:job", expected=ODD, ODD="template")
     (told,) = pool.wait_event("helper.failed")
     assert told["role"] == "template"

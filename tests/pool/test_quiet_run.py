@@ -21,7 +21,9 @@ def run_through(start: StartPool, home: Home, queue: LiveQueue, count: int, work
     assert queue.depth() == queue.dead_depth() == EMPTY
 
 
-def test_a_thousand_messages_on_eight_workers(start: StartPool, home: Home, queue: LiveQueue) -> None:
+def test_a_thousand_messages_on_eight_workers(
+    start: StartPool, home: Home, queue: LiveQueue
+) -> None:
     run_through(start, home, queue, count=1000, workers=8)
 
 
@@ -29,7 +31,9 @@ def test_the_same_on_another_server(start: StartPool, home: Home, moto_queue: Li
     run_through(start, home, moto_queue, count=50, workers=4)
 
 
-def test_what_is_sent_while_it_runs_is_done_too(start: StartPool, home: Home, queue: LiveQueue) -> None:
+def test_what_is_sent_while_it_runs_is_done_too(
+    start: StartPool, home: Home, queue: LiveQueue
+) -> None:
     pool = start(workers=2)
     pool.wait_ready(2)
     for number in range(3):
@@ -42,7 +46,9 @@ def test_the_log_as_text(home: Home, queue: LiveQueue) -> None:
     """One line an event, the ledger as people read it, and no body of a message."""
     queue.send("secret 1", "secret 2")
     where = ("--queue", queue.name, "--endpoint-url", queue.server.endpoint)
-    ended = run_fleet(home, "start", *where, "--wait-time", "1", "--until-empty", "--empty-for", "1", "jobs:job")
+    ended = run_fleet(
+        home, "start", *where, "--wait-time", "1", "--until-empty", "--empty-for", "1", "jobs:job"
+    )
     assert (ended.status, ended.output) == (0, "")
     assert "received 2 = deleted 2 + released 0 + dead-lettered 0 + left 0" in ended.errors
     assert "secret" not in ended.errors
@@ -51,12 +57,20 @@ def test_the_log_as_text(home: Home, queue: LiveQueue) -> None:
 
 @pytest.mark.parametrize(
     ("option", "says"),
-    [("-v", ["message received", "pool jobs:job"]), ("--verbose", ["message received"]), ("--quiet", [])],
+    [
+        ("-v", ["message received", "pool jobs:job"]),
+        ("--verbose", ["message received"]),
+        ("--quiet", []),
+    ],
 )
-def test_a_louder_and_a_quieter_log(home: Home, queue: LiveQueue, option: str, says: list[str]) -> None:
+def test_a_louder_and_a_quieter_log(
+    home: Home, queue: LiveQueue, option: str, says: list[str]
+) -> None:
     queue.send("task")
     where = ("--queue", queue.name, "--endpoint-url", queue.server.endpoint)
-    ended = run_fleet(home, "start", *where, "--wait-time", "1", "--max-jobs", "1", option, "jobs:job")
+    ended = run_fleet(
+        home, "start", *where, "--wait-time", "1", "--max-jobs", "1", option, "jobs:job"
+    )
     assert ended.status == 0
     assert all(said in ended.errors for said in says)
     assert says or ended.errors == ""
@@ -75,7 +89,9 @@ def test_the_app_imported_in_every_job(start: StartPool, home: Home, queue: Live
     assert sorted(home.trace.bodies("done")) == ["task 1", "task 2"]
 
 
-def test_the_mark_of_the_tests_is_on_every_process(start: StartPool, home: Home, queue: LiveQueue) -> None:
+def test_the_mark_of_the_tests_is_on_every_process(
+    start: StartPool, home: Home, queue: LiveQueue
+) -> None:
     """What the audit stands on: a process that it cannot see would not be missed."""
     gate = home.gate("g")
     queue.send("hold g")

@@ -42,7 +42,9 @@ def test_it_is_found_again(start: StartPool, home: Home, what: str) -> None:
 
 
 @pytest.mark.parametrize("what", WHAT)
-def test_a_second_pool_of_its_name_is_refused_all_the_same(start: StartPool, home: Home, what: str) -> None:
+def test_a_second_pool_of_its_name_is_refused_all_the_same(
+    start: StartPool, home: Home, what: str
+) -> None:
     first = start(workers=1)
     first.wait_ready(1)
     remove(home.directory / "run" / "fleet", what)
@@ -63,7 +65,9 @@ def test_even_while_the_first_one_is_stopped(start: StartPool, home: Home) -> No
     assert status(home)["pid"] == first.pid
 
 
-def test_what_cannot_be_made_again_is_said_once_and_tried_again(start: StartPool, home: Home) -> None:
+def test_what_cannot_be_made_again_is_said_once_and_tried_again(
+    start: StartPool, home: Home
+) -> None:
     directory = home.directory / "run" / "fleet"
     pool = start(workers=1)
     pool.wait_ready(1)

@@ -13,7 +13,9 @@ APP = "returning:job"
 HOOKS = ("--job-init", "returning:begin", "--job-exit", "returning:end")
 
 
-def test_its_thread_is_waited_for_and_its_exit_function_run(start: StartPool, home: Home, queue: LiveQueue) -> None:
+def test_its_thread_is_waited_for_and_its_exit_function_run(
+    start: StartPool, home: Home, queue: LiveQueue
+) -> None:
     gate = home.gate("g")
     queue.send("thread g")
     pool = start(workers=1, app=APP)
@@ -21,11 +23,15 @@ def test_its_thread_is_waited_for_and_its_exit_function_run(start: StartPool, ho
     (told,) = pool.wait_event("job.waits")
     assert told["waits"] == "thread upload"
     assert "returned; waits for thread upload" in run_fleet(home, "status").output
-    assert pool.titled("fleet: dispatcher 0 job")[0].title.endswith(" returned; waits for thread upload")
+    assert pool.titled("fleet: dispatcher 0 job")[0].title.endswith(
+        " returned; waits for thread upload"
+    )
     gate.open()
     pool.wait_event("message.deleted")
     told_by = [line.what for line in home.trace.lines() if line.what != "started"]
-    assert told_by == ["thread begun", "thread done", "exit function"], "and not the one of the import"
+    assert told_by == ["thread begun", "thread done", "exit function"], (
+        "and not the one of the import"
+    )
     assert "returned" not in run_fleet(home, "status").output
 
 
@@ -57,7 +63,9 @@ def test_a_drain_ends_the_wait(start: StartPool, home: Home, queue: LiveQueue) -
 
 
 @pytest.mark.parametrize("preload", ["--preload", "--no-preload"])
-def test_hooks_are_called_in_the_jobs_process(start: StartPool, home: Home, queue: LiveQueue, preload: str) -> None:
+def test_hooks_are_called_in_the_jobs_process(
+    start: StartPool, home: Home, queue: LiveQueue, preload: str
+) -> None:
     ids = queue.send("good", "leave 0", "leave 75")
     pool = start(preload, *HOOKS, workers=1, app=APP)
     pool.wait_event("message.deleted", count=2)
@@ -74,7 +82,9 @@ def test_hooks_are_called_in_the_jobs_process(start: StartPool, home: Home, queu
         assert lines[-1].detail == [lines[0].pid, given], "after its exit function"
 
 
-def test_one_that_takes_too_long_is_cut_off_and_changes_nothing(start: StartPool, home: Home, queue: LiveQueue) -> None:
+def test_one_that_takes_too_long_is_cut_off_and_changes_nothing(
+    start: StartPool, home: Home, queue: LiveQueue
+) -> None:
     home.gate("hook")
     queue.send("good")
     pool = start(*HOOKS, "--exit-timeout", "1", workers=1, app=APP)
@@ -85,7 +95,9 @@ def test_one_that_takes_too_long_is_cut_off_and_changes_nothing(start: StartPool
     assert queue.depth() == EMPTY
 
 
-def test_what_it_has_printed_is_seen_though_it_ends_without_ceremony(start: StartPool, queue: LiveQueue) -> None:
+def test_what_it_has_printed_is_seen_though_it_ends_without_ceremony(
+    start: StartPool, queue: LiveQueue
+) -> None:
     queue.send("print")
     pool = start("--retry-delay", "60", app=APP)
     (failed,) = pool.wait_event("job.failed")

@@ -16,7 +16,9 @@ from tests.support.servers import LiveQueue, Server
 USAGE = 2
 
 
-def test_a_request_is_as_large_as_sqs_takes_it(home: Home, queue: LiveQueue, proxy: FaultProxy) -> None:
+def test_a_request_is_as_large_as_sqs_takes_it(
+    home: Home, queue: LiveQueue, proxy: FaultProxy
+) -> None:
     """1 MiB for all bodies together, counted in bytes; ten of them at the most."""
     lines = [*(400_000 * "a", 300_000 * "ü", 500_000 * "c", "d"), *("e" for _ in range(10))]
     for taken in (2, 10, 2):  # not by the server behind it, whose limits are its own
@@ -59,10 +61,25 @@ def test_input_that_is_not_text(home: Home, queue: LiveQueue) -> None:
     ],
 )
 def test_what_is_no_message_is_wrong_usage_and_nothing_is_sent(
-    home: Home, queue: LiveQueue, proxy: FaultProxy, locale: str, given: Sequence[bytes], read: bytes, said: str
+    home: Home,
+    queue: LiveQueue,
+    proxy: FaultProxy,
+    locale: str,
+    given: Sequence[bytes],
+    read: bytes,
+    said: str,
 ) -> None:
     """Bytes that are not text, in whatever way they come."""
-    command = [sys.executable, "-m", "fleet", "send", "-q", queue.name, "--endpoint-url", proxy.endpoint]
+    command = [
+        sys.executable,
+        "-m",
+        "fleet",
+        "send",
+        "-q",
+        queue.name,
+        "--endpoint-url",
+        proxy.endpoint,
+    ]
     ended = subprocess.run(
         [*map(os.fsencode, command), *given],
         input=read,
@@ -84,19 +101,33 @@ def test_a_whole_file_is_one_message(home: Home, queue: LiveQueue, proxy: FaultP
     bodies = ["one\r\ntwo\n", "ü\n"]
     for number, body in enumerate(bodies):
         (home.directory / f"body{number}").write_bytes(body.encode())
-    files = [each for number in range(2) for each in ("--file", str(home.directory / f"body{number}"))]
-    sent = run_fleet(home, "send", "-q", queue.name, "--endpoint-url", proxy.endpoint, "an argument", *files)
+    files = [
+        each for number in range(2) for each in ("--file", str(home.directory / f"body{number}"))
+    ]
+    sent = run_fleet(
+        home, "send", "-q", queue.name, "--endpoint-url", proxy.endpoint, "an argument", *files
+    )
     assert sent.output == f"3 sent to {queue.name}\n", sent.errors
     (exchange,) = proxy.journal("SendMessageBatch")
     assert [each["MessageBody"] for each in exchange.request["Entries"]] == ["an argument", *bodies]
 
 
-def test_a_refused_message_does_not_hide_those_that_were_taken(home: Home, queue: LiveQueue, proxy: FaultProxy) -> None:
-    answer = {"Successful": [{}, {}], "Failed": [{"Code": "InvalidMessageContents", "Message": "no\n\x1b[2Jgood"}]}
+def test_a_refused_message_does_not_hide_those_that_were_taken(
+    home: Home, queue: LiveQueue, proxy: FaultProxy
+) -> None:
+    answer = {
+        "Successful": [{}, {}],
+        "Failed": [{"Code": "InvalidMessageContents", "Message": "no\n\x1b[2Jgood"}],
+    }
     proxy.say("SendMessageBatch", json.dumps(answer).encode())
-    ended = run_fleet(home, "send", "--queue", queue.name, "--endpoint-url", proxy.endpoint, "a", "b", "c")
+    ended = run_fleet(
+        home, "send", "--queue", queue.name, "--endpoint-url", proxy.endpoint, "a", "b", "c"
+    )
     assert ended.status == 5
-    assert "refused a message: InvalidMessageContents no [2Jgood; 2 sent before that" in ended.error_line
+    assert (
+        "refused a message: InvalidMessageContents no [2Jgood; 2 sent before that"
+        in ended.error_line
+    )
 
 
 @pytest.mark.parametrize(
@@ -109,7 +140,12 @@ def test_a_refused_message_does_not_hide_those_that_were_taken(home: Home, queue
     ],
 )
 def test_the_group_is_the_one_that_is_given(
-    home: Home, ministack_server: Server, fifo: bool, given: tuple[str, ...], group: str | None, said: str
+    home: Home,
+    ministack_server: Server,
+    fifo: bool,
+    given: tuple[str, ...],
+    group: str | None,
+    said: str,
 ) -> None:
     queue = LiveQueue.fresh(ministack_server, fifo=fifo)
     proxy = FaultProxy(ministack_server.port)
@@ -117,7 +153,9 @@ def test_the_group_is_the_one_that_is_given(
         where = ("--queue", queue.name, "--endpoint-url", proxy.endpoint)
         sent = run_fleet(home, "send", *where, *given, "one", "two")
         entries: list[dict[str, Any]] = [
-            each for exchange in proxy.journal("SendMessageBatch") for each in exchange.request["Entries"]
+            each
+            for exchange in proxy.journal("SendMessageBatch")
+            for each in exchange.request["Entries"]
         ]
     finally:
         proxy.close()
@@ -126,7 +164,9 @@ def test_the_group_is_the_one_that_is_given(
     assert len({each.get("MessageDeduplicationId") for each in entries}) == (2 if fifo else 1)
 
 
-def test_a_url_of_ones_own_server_is_where_it_is_sent(home: Home, queue: LiveQueue, proxy: FaultProxy) -> None:
+def test_a_url_of_ones_own_server_is_where_it_is_sent(
+    home: Home, queue: LiveQueue, proxy: FaultProxy
+) -> None:
     """Though nothing else names an endpoint."""
     url = f"{proxy.endpoint}/000000000000/{queue.name}"
     sent = run_fleet(home, "send", "--queue", url, "one")

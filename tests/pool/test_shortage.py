@@ -48,7 +48,9 @@ def test_no_fork_is_a_delay_and_no_death(start: StartPool, home: Home, queue: Li
 # Descriptors.
 
 
-def test_a_master_without_descriptors_fills_its_slots_later(start: StartPool, queue: LiveQueue) -> None:
+def test_a_master_without_descriptors_fills_its_slots_later(
+    start: StartPool, queue: LiveQueue
+) -> None:
     pool = start(expected=KILLED)
     pool.wait_ready(2)
     before = take_descriptors(pool.pid)
@@ -65,7 +67,9 @@ def test_a_master_without_descriptors_fills_its_slots_later(start: StartPool, qu
     assert len(pool.events("dispatcher.died")) == len(pool.events("helper.died")) == 1
 
 
-def test_a_client_of_a_master_without_descriptors_ends_nothing(start: StartPool, home: Home, queue: LiveQueue) -> None:
+def test_a_client_of_a_master_without_descriptors_ends_nothing(
+    start: StartPool, home: Home, queue: LiveQueue
+) -> None:
     pool = start(workers=1)
     pool.wait_ready(1)
     before = take_descriptors(pool.pid)
@@ -77,7 +81,9 @@ def test_a_client_of_a_master_without_descriptors_ends_nothing(start: StartPool,
         assert json.loads(end.makefile("rb").read())["ok"] is True
 
 
-def test_a_master_without_descriptors_still_sweeps(start: StartPool, home: Home, queue: LiveQueue) -> None:
+def test_a_master_without_descriptors_still_sweeps(
+    start: StartPool, home: Home, queue: LiveQueue
+) -> None:
     """What a dead dispatcher's job has left is found, though nothing can be opened to look for it."""
     home.gate("g")
     queue.send("orphan-then g")
@@ -104,7 +110,9 @@ def test_a_template_without_descriptors_forks_later(start: StartPool) -> None:
 
 
 @pytest.mark.parametrize("spare", [1, 3, 5])
-def test_a_dispatcher_that_cannot_come_up_for_want_of_descriptors_is_no_crash(start: StartPool, spare: int) -> None:
+def test_a_dispatcher_that_cannot_come_up_for_want_of_descriptors_is_no_crash(
+    start: StartPool, spare: int
+) -> None:
     """Wherever in its birth it finds that there are none; a template that can still open a few."""
     pool = start(expected=KILLED)
     pool.wait_ready(2)
@@ -148,13 +156,28 @@ def test_a_job_that_no_descriptor_watches_is_settled_all_the_same(
     "redirection",
     ["2>/dev/full", "2>&-", "<&-", ">&-", "<&- >&- 2>&-", ">/dev/full 2>&1"],
 )
-def test_a_pool_without_a_place_for_its_words_works_on(home: Home, queue: LiveQueue, redirection: str) -> None:
+def test_a_pool_without_a_place_for_its_words_works_on(
+    home: Home, queue: LiveQueue, redirection: str
+) -> None:
     queue.send("task", "fail loudly", "task")
-    options = ("--endpoint-url", queue.server.endpoint, "--wait-time", "1", "--workers", "2", "--retry-delay", "0")
+    options = (
+        "--endpoint-url",
+        queue.server.endpoint,
+        "--wait-time",
+        "1",
+        "--workers",
+        "2",
+        "--retry-delay",
+        "0",
+    )
     command = (sys.executable, "-m", "fleet", "start", "--queue", queue.name, *options, "jobs:job")
     shell = ("sh", "-c", f'exec "$@" {redirection}', "sh")
     process = subprocess.Popen(
-        [*shell, *command], cwd=APPS, env=home.environment(), start_new_session=True, stdin=subprocess.DEVNULL
+        [*shell, *command],
+        cwd=APPS,
+        env=home.environment(),
+        start_new_session=True,
+        stdin=subprocess.DEVNULL,
     )
     try:
         home.trace.wait("started", 5)
@@ -173,12 +196,35 @@ def test_a_pool_without_a_place_for_its_words_works_on(home: Home, queue: LiveQu
 def test_a_log_that_nobody_reads_any_more(home: Home, queue: LiveQueue) -> None:
     """Also when the app has given SIGPIPE its default, as filters do: that is for its jobs."""
     queue.send("task", "alarm", "task")
-    options = ("--endpoint-url", queue.server.endpoint, "--wait-time", "1", "--workers", "2", "--log-level", "debug")
-    command = (sys.executable, "-m", "fleet", "start", "--queue", queue.name, *options, "alarms:job")
+    options = (
+        "--endpoint-url",
+        queue.server.endpoint,
+        "--wait-time",
+        "1",
+        "--workers",
+        "2",
+        "--log-level",
+        "debug",
+    )
+    command = (
+        sys.executable,
+        "-m",
+        "fleet",
+        "start",
+        "--queue",
+        queue.name,
+        *options,
+        "alarms:job",
+    )
     reader, writer = os.pipe()
     os.close(reader)
     process = subprocess.Popen(
-        command, cwd=APPS, env=home.environment(), start_new_session=True, stdin=subprocess.DEVNULL, stderr=writer
+        command,
+        cwd=APPS,
+        env=home.environment(),
+        start_new_session=True,
+        stdin=subprocess.DEVNULL,
+        stderr=writer,
     )
     os.close(writer)
     try:

@@ -60,11 +60,16 @@ def test_those_that_mean_nothing(start: StartPool, queue: LiveQueue) -> None:
     assert not pool.events("dispatcher.died")
 
 
-ANY = (*("USR1", "USR2", "TTIN", "TTOU", "ALRM"), *("PIPE", "WINCH", "CONT", "CHLD", "HUP", "INT", "QUIT"))
+ANY = (
+    *("USR1", "USR2", "TTIN", "TTOU", "ALRM"),
+    *("PIPE", "WINCH", "CONT", "CHLD", "HUP", "INT", "QUIT"),
+)
 
 
 @pytest.mark.parametrize("title", ["fleet: template", "fleet: scout", "fleet: dispatcher"])
-def test_none_hurts_another_process(start: StartPool, home: Home, queue: LiveQueue, title: str) -> None:
+def test_none_hurts_another_process(
+    start: StartPool, home: Home, queue: LiveQueue, title: str
+) -> None:
     gate = home.gate("g")
     queue.send("hold g")
     pool = start()
@@ -91,7 +96,16 @@ def test_none_hurts_the_whole_group(start: StartPool, home: Home, queue: LiveQue
     pool = start()
     pool.wait_ready(2)
     home.trace.wait("started")
-    for name in ("CONT", "USR1", "USR2", "TTIN", "ALRM", "PIPE", "WINCH", "CHLD"):  # a CONT revokes TTINs before it
+    for name in (
+        "CONT",
+        "USR1",
+        "USR2",
+        "TTIN",
+        "ALRM",
+        "PIPE",
+        "WINCH",
+        "CHLD",
+    ):  # a CONT revokes TTINs before it
         pool.send_group(signal.Signals[f"SIG{name}"])
     pool.wait_ready(3)
     pool.send_group(signal.SIGTTOU)
@@ -105,7 +119,9 @@ def test_none_hurts_the_whole_group(start: StartPool, home: Home, queue: LiveQue
     assert not pool.events("helper.died")
 
 
-def test_a_helper_that_is_still_importing_is_not_hurt_either(start: StartPool, home: Home, queue: LiveQueue) -> None:
+def test_a_helper_that_is_still_importing_is_not_hurt_either(
+    start: StartPool, home: Home, queue: LiveQueue
+) -> None:
     gate = home.gate("import")
     pool = start(app="slow:job")
     home.trace.wait("importing")
@@ -132,7 +148,9 @@ def test_what_the_app_takes_for_itself_its_jobs_have_and_fleet_has_not(
             os.kill(pool.titled(title)[0].pid, number)
     (template,) = pool.titled("fleet: template")
     os.kill(template.pid, signal.SIGTERM)
-    os.kill(pool.dispatcher(0), signal.SIGTERM)  # it leaves, and the template must still be able to fork
+    os.kill(
+        pool.dispatcher(0), signal.SIGTERM
+    )  # it leaves, and the template must still be able to fork
     pool.wait_event("dispatcher.ready", count=2)
     queue.send("die TERM")
     pool.wait_event("job.signalled", exit="SIGTERM")
@@ -179,7 +197,9 @@ def test_a_second_look_shows_what_is_now(start: StartPool, home: Home, queue: Li
     pool.send(signal.SIGUSR2)
     assert "delivering.py" in stacks(pool, 4)["dispatcher 0"]
     gate.open()
-    eventually(lambda: status(home)["polling"] == 1)  # the delivery is over; that the message is deleted it says itself
+    eventually(
+        lambda: status(home)["polling"] == 1
+    )  # the delivery is over; that the message is deleted it says itself
     pool.send(signal.SIGUSR2)
     assert "delivering.py" not in stacks(pool, 8)["dispatcher 0"]
 
@@ -196,7 +216,11 @@ def test_a_dispatcher_that_hangs_shows_where_before_it_is_killed(
     (told,) = pool.events("process.stack")
     assert "hanging.py" in told["stack"]
     assert "pass_gate" in told["stack"]
-    order = [e["event"] for e in pool.events() if e["event"] in ("dispatcher.hung", "process.stack", "dispatcher.died")]
+    order = [
+        e["event"]
+        for e in pool.events()
+        if e["event"] in ("dispatcher.hung", "process.stack", "dispatcher.died")
+    ]
     assert order == ["dispatcher.hung", "process.stack", "dispatcher.died"]
     pool.wait_event("message.deleted")
 

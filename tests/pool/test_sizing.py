@@ -37,7 +37,9 @@ def is_what_its_reason_says(change: Event) -> bool:
         assert timed, change
         asked = float(timed[1]) * float(timed[2]) / float(timed[3])
     limit = re.fullmatch(r"(\d+) is the step", step)
-    return asked - 0.5 <= int(need) <= asked + 1.5 and bool(change["to"] == int(limit[1] if limit else need))
+    return asked - 0.5 <= int(need) <= asked + 1.5 and bool(
+        change["to"] == int(limit[1] if limit else need)
+    )
 
 
 def test_a_burst_grows_the_pool_to_what_the_formula_says_and_it_shrinks_back(
@@ -66,7 +68,9 @@ def test_a_burst_grows_the_pool_to_what_the_formula_says_and_it_shrinks_back(
     eventually(lambda: queue.depth() == EMPTY)
 
 
-def test_one_message_of_a_long_job_is_worth_one_dispatcher(start: StartPool, home: Home, queue: LiveQueue) -> None:
+def test_one_message_of_a_long_job_is_worth_one_dispatcher(
+    start: StartPool, home: Home, queue: LiveQueue
+) -> None:
     """Its job seconds by the target wait would be sixty and more."""
     gate = home.gate("hour")
     pool = start(*QUICK, "--max-workers", "64", workers=1)
@@ -76,26 +80,53 @@ def test_one_message_of_a_long_job_is_worth_one_dispatcher(start: StartPool, hom
         home.trace.wait("started", count)
     grown = sizes(pool)
     assert all(after == before + 1 for before, after in grown)
-    assert 3 <= grown[-1][1] <= 5, "a message may be counted once more while it is taken, but never as sixty"
+    assert 3 <= grown[-1][1] <= 5, (
+        "a message may be counted once more while it is taken, but never as sixty"
+    )
     gate.open(3)
 
 
-def test_a_burst_does_not_wait_for_the_next_sample(start: StartPool, home: Home, queue: LiveQueue) -> None:
+def test_a_burst_does_not_wait_for_the_next_sample(
+    start: StartPool, home: Home, queue: LiveQueue
+) -> None:
     """Which would come in more than half a minute."""
-    options = ("--min-workers", "1", "--max-workers", "4", "--depth-interval", "48", "--target-wait", "0.1")
+    options = (
+        "--min-workers",
+        "1",
+        "--max-workers",
+        "4",
+        "--depth-interval",
+        "48",
+        "--target-wait",
+        "0.1",
+    )
     gate = home.gate("work")
     pool = start(*options, workers=1)
     pool.wait_ready(1)
-    eventually(lambda: (status(home)["depth"] or {}).get("sampled_ago", 0) > 48 / 8, what="one more may be asked for")
+    eventually(
+        lambda: (status(home)["depth"] or {}).get("sampled_ago", 0) > 48 / 8,
+        what="one more may be asked for",
+    )
     queue.send(*["hold work"] * 3)
     pool.wait_event("pool.resized")
     home.trace.wait("started", 3)
     gate.open(3)
 
 
-def test_samples_that_fail_hold_the_size(start: StartPool, home: Home, queue: LiveQueue, proxy: FaultProxy) -> None:
+def test_samples_that_fail_hold_the_size(
+    start: StartPool, home: Home, queue: LiveQueue, proxy: FaultProxy
+) -> None:
     gate = home.gate("work")
-    pool = start(*QUICK, "-v", "--max-workers", "4", "--shrink-after", "0.5", endpoint=proxy.endpoint, workers=1)
+    pool = start(
+        *QUICK,
+        "-v",
+        "--max-workers",
+        "4",
+        "--shrink-after",
+        "0.5",
+        endpoint=proxy.endpoint,
+        workers=1,
+    )
     pool.wait_ready(1)
     queue.send(*["hold work"] * 3)
     home.trace.wait("started", 3)
@@ -112,7 +143,9 @@ def test_samples_that_fail_hold_the_size(start: StartPool, home: Home, queue: Li
     pool.wait_event("pool.resized", to=1)
 
 
-def test_messages_that_we_left_hidden_are_not_others_work(start: StartPool, home: Home, queue: LiveQueue) -> None:
+def test_messages_that_we_left_hidden_are_not_others_work(
+    start: StartPool, home: Home, queue: LiveQueue
+) -> None:
     gate = home.gate("work")
     pool = start(*QUICK, "--max-workers", "4", workers=1)
     pool.wait_ready(1)
@@ -120,7 +153,10 @@ def test_messages_that_we_left_hidden_are_not_others_work(start: StartPool, home
     queue.send(*["end 1"] * 6)
     pool.wait_event("message.left", count=6)
     assert run_fleet(home, "scale", "auto").status == 0
-    eventually(lambda: status(home)["depth"]["in_flight"] == 6, what="six are in flight, and nobody works on them")
+    eventually(
+        lambda: status(home)["depth"]["in_flight"] == 6,
+        what="six are in flight, and nobody works on them",
+    )
     queue.send(*["hold work"] * 3)
     home.trace.wait("started", 6 + 3)
     assert not [change for change in pool.events("pool.resized") if "ours" in change["reason"]]
@@ -128,7 +164,9 @@ def test_messages_that_we_left_hidden_are_not_others_work(start: StartPool, home
     gate.open(3)
 
 
-def test_an_operators_size_is_held_until_auto(start: StartPool, home: Home, queue: LiveQueue) -> None:
+def test_an_operators_size_is_held_until_auto(
+    start: StartPool, home: Home, queue: LiveQueue
+) -> None:
     gate = home.gate("work")
     pool = start(*QUICK, "--max-workers", "8", "--shrink-after", "0.5", workers=1)
     pool.wait_ready(1)
@@ -146,7 +184,9 @@ def test_an_operators_size_is_held_until_auto(start: StartPool, home: Home, queu
     gate.open(4)
 
 
-def test_status_tells_what_was_learned_and_decided(start: StartPool, home: Home, queue: LiveQueue) -> None:
+def test_status_tells_what_was_learned_and_decided(
+    start: StartPool, home: Home, queue: LiveQueue
+) -> None:
     gate = home.gate("work")
     pool = start(*QUICK, "--max-workers", "2", workers=1)
     pool.wait_ready(1)
@@ -171,7 +211,10 @@ def test_status_tells_what_was_learned_and_decided(start: StartPool, home: Home,
         (("--min-workers", "4"), "--workers is 2, fewer than --min-workers, 4"),
         (("--max-workers", "1"), "--workers is 2, more than --max-workers, 1"),
         (("--min-workers", "0"), "--min-workers is '0'"),
-        (("--min-workers", "9", "--max-workers", "8"), "--min-workers is 9, more than --max-workers, 8"),
+        (
+            ("--min-workers", "9", "--max-workers", "8"),
+            "--min-workers is 9, more than --max-workers, 8",
+        ),
     ],
 )
 def test_bounds_that_cannot_be(start: StartPool, options: tuple[str, ...], line: str) -> None:
@@ -181,7 +224,10 @@ def test_bounds_that_cannot_be(start: StartPool, options: tuple[str, ...], line:
 
 
 def test_auto_is_a_size_within_the_bounds(home: Home) -> None:
-    for options, then in ((("--max-workers", "1"), [1, 1, 1]), (("--min-workers", "900"), [900, 900, 900])):
+    for options, then in (
+        (("--max-workers", "1"), [1, 1, 1]),
+        (("--min-workers", "900"), [900, 900, 900]),
+    ):
         told = json.loads(run_fleet(home, "config", "--json", *options).output)
         assert [told[name]["value"] for name in ("workers", "min_workers", "max_workers")] == then
 

@@ -21,7 +21,11 @@ Order = Callable[[Sequence[Process]], list[Process]]
 
 def jobs_first(processes: Sequence[Process]) -> list[Process]:
     ranks = ("fleet: job", "fleet: dispatcher", "fleet: scout", "fleet: template", "fleet: master")
-    return sorted(processes, key=lambda process: [process.title.startswith(rank) for rank in ranks], reverse=True)
+    return sorted(
+        processes,
+        key=lambda process: [process.title.startswith(rank) for rank in ranks],
+        reverse=True,
+    )
 
 
 def master_first(processes: Sequence[Process]) -> list[Process]:
@@ -52,15 +56,23 @@ def test_jobs_were_stopped(
     home.trace.wait("started", 3)
     signal_all(pool, number, order, times=2)
     assert pool.wait() == 0
-    ended = [event for event in pool.events() if event["event"].startswith("job.") and "stopped_by" in event]
+    ended = [
+        event
+        for event in pool.events()
+        if event["event"].startswith("job.") and "stopped_by" in event
+    ]
     assert [event["event"] for event in ended] == ["job.stopped"] * 3
-    assert {event["exit"] for event in ended} <= {number.name, "SIGTERM"}, "QUIT has them stopped by fleet, too"
+    assert {event["exit"] for event in ended} <= {number.name, "SIGTERM"}, (
+        "QUIT has them stopped by fleet, too"
+    )
     assert (pool.ledger()["received"], pool.ledger()["released"]) == (3, 3)
     assert len(home.trace.lines("started")) == 3
     queue.wait_depth(visible=3)
 
 
-def test_one_that_makes_an_exit_status_of_it_was_stopped(start: StartPool, home: Home, queue: LiveQueue) -> None:
+def test_one_that_makes_an_exit_status_of_it_was_stopped(
+    start: StartPool, home: Home, queue: LiveQueue
+) -> None:
     queue.send("finish-at-term 143")
     pool = start("--delete-failed", "--drain-timeout", "60", app="endings:job", workers=1)
     home.trace.wait("waiting")
@@ -100,7 +112,14 @@ def test_over_an_exit_handler(start: StartPool, home: Home, queue: LiveQueue) ->
     """It has died of the stop as its job might have, and runs once more."""
     gate = home.gate("g")
     queue.send("die SEGV :: gate g")
-    pool = start(*HANDLER, "--drain-timeout", "60", app="endings:job", workers=1, expected=Expected(noise=True))
+    pool = start(
+        *HANDLER,
+        "--drain-timeout",
+        "60",
+        app="endings:job",
+        workers=1,
+        expected=Expected(noise=True),
+    )
     home.trace.wait("handler")
     signal_all(pool, TERM, jobs_first)
     home.trace.wait("handler", 2)

@@ -17,7 +17,9 @@ class Manager:
 
     def __init__(self, home: Home) -> None:
         self.address = str(home.directory / "notify")
-        if len(os.fsencode(self.address)) > LONGEST:  # then as those do whose sockets are in no directory
+        if (
+            len(os.fsencode(self.address)) > LONGEST
+        ):  # then as those do whose sockets are in no directory
             self.address = f"@fleet-{home.mark}"
         self.end = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.end.bind(self.address.replace("@fleet", "\0fleet"))
@@ -27,9 +29,13 @@ class Manager:
     def wait(self, name: str, start: str = "") -> dict[str, str]:
         """Until a field is heard whose value begins like that."""
         while True:
-            if found := next((each for each in self.heard if each.get(name, "\0").startswith(start)), None):
+            if found := next(
+                (each for each in self.heard if each.get(name, "\0").startswith(start)), None
+            ):
                 return found
-            self.heard.append(dict(line.split("=", 1) for line in self.end.recv(4096).decode().splitlines()))
+            self.heard.append(
+                dict(line.split("=", 1) for line in self.end.recv(4096).decode().splitlines())
+            )
 
 
 def test_a_service_manager_is_told(start: StartPool, home: Home, queue: LiveQueue) -> None:
@@ -69,7 +75,9 @@ def test_a_service_manager_is_told_how_long_the_pools_own_end_may_take(
     manager.end.close()
 
 
-def test_jobs_do_not_know_the_service_manager(start: StartPool, home: Home, queue: LiveQueue) -> None:
+def test_jobs_do_not_know_the_service_manager(
+    start: StartPool, home: Home, queue: LiveQueue
+) -> None:
     manager = Manager(home)
     queue.send("environ")
     start(workers=1, app="jobs:environ", NOTIFY_SOCKET=manager.address, WATCHDOG_USEC="60000000")
@@ -78,7 +86,9 @@ def test_jobs_do_not_know_the_service_manager(start: StartPool, home: Home, queu
     manager.end.close()
 
 
-def test_a_service_manager_that_is_gone_hurts_nobody(start: StartPool, home: Home, queue: LiveQueue) -> None:
+def test_a_service_manager_that_is_gone_hurts_nobody(
+    start: StartPool, home: Home, queue: LiveQueue
+) -> None:
     pool = start(workers=1, NOTIFY_SOCKET=str(home.directory / "nobody"))
     queue.send("task")
     pool.wait_event("message.deleted")
@@ -119,19 +129,30 @@ def test_a_terminal_sees_what_a_drain_waits_for(home: Home, queue: LiveQueue) ->
     gate.open()
     while b": SIGINT; jobs: 1 succeeded" not in seen:
         seen += os.read(ours, 4096)
-    assert seen.rstrip().rpartition(b"\n")[2].startswith(b"\r\x1b[K")  # the last line stands on a fresh one
+    assert (
+        seen.rstrip().rpartition(b"\n")[2].startswith(b"\r\x1b[K")
+    )  # the last line stands on a fresh one
     assert process.wait(30) == 0
     os.close(ours)
 
 
-def test_a_terminal_that_is_closed_is_an_order_to_drain(launch: Launch, home: Home, queue: LiveQueue) -> None:
+def test_a_terminal_that_is_closed_is_an_order_to_drain(
+    launch: Launch, home: Home, queue: LiveQueue
+) -> None:
     """The session's leader is sent HUP; by then the terminal says that it is none."""
     gate = home.gate("g")
     queue.send("hold g")
     ours, theirs = os.openpty()
-    wrapper = ("sh", "-c", f'exec "$@" <{os.ttyname(theirs)}', "sh")  # it leads a session: the terminal is its own
+    wrapper = (
+        "sh",
+        "-c",
+        f'exec "$@" <{os.ttyname(theirs)}',
+        "sh",
+    )  # it leads a session: the terminal is its own
     where = ("--queue", queue.name, "--endpoint-url", queue.server.endpoint, "--wait-time", "1")
-    pool = launch("start", *where, "--workers", "1", "--log-format", "json", "jobs:job", wrapper=wrapper)
+    pool = launch(
+        "start", *where, "--workers", "1", "--log-format", "json", "jobs:job", wrapper=wrapper
+    )
     home.trace.wait("started")
     os.close(theirs)
     os.close(ours)

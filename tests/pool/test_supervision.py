@@ -26,7 +26,9 @@ def template(pool: Pool) -> int:
     return process.pid
 
 
-def test_a_dispatcher_that_does_not_come_up_is_replaced(moody: Pool, home: Home, queue: LiveQueue) -> None:
+def test_a_dispatcher_that_does_not_come_up_is_replaced(
+    moody: Pool, home: Home, queue: LiveQueue
+) -> None:
     (home.directory / "mood").write_text("hang after fork 2")
     os.kill(moody.dispatcher(0), signal.SIGKILL)
     (hung,) = home.trace.wait("hanging")
@@ -37,7 +39,9 @@ def test_a_dispatcher_that_does_not_come_up_is_replaced(moody: Pool, home: Home,
     moody.wait_event("message.deleted")
 
 
-def test_a_template_that_does_not_fork_is_replaced_and_leaves_nothing(moody: Pool, home: Home) -> None:
+def test_a_template_that_does_not_fork_is_replaced_and_leaves_nothing(
+    moody: Pool, home: Home
+) -> None:
     (home.directory / "mood").write_text("hang after fork 1")
     old = template(moody)
     os.kill(moody.dispatcher(0), signal.SIGKILL)
@@ -74,9 +78,12 @@ def test_an_app_that_is_not_imported_in_time_is_the_end(start: StartPool, home: 
 
 
 @pytest.mark.parametrize(
-    ("preload", "who"), [("--preload", "the template"), ("--no-preload", "a process of the template")]
+    ("preload", "who"),
+    [("--preload", "the template"), ("--no-preload", "a process of the template")],
 )
-def test_where_an_import_hangs_is_told(start: StartPool, home: Home, preload: str, who: str) -> None:
+def test_where_an_import_hangs_is_told(
+    start: StartPool, home: Home, preload: str, who: str
+) -> None:
     home.gate("import")
     pool = start("--boot-timeout", "6", preload, app="slow:job", expected=TOO_LATE)
     home.trace.wait("importing")

@@ -25,12 +25,34 @@ def test_a_pool_works_from_start_to_end(
     deep.mkdir(parents=True)
     health = deep / "health.json"
     env = {**surroundings, "XDG_RUNTIME_DIR": "", "TMPDIR": str(deep)}
-    where = ("--queue", queue.name, "--endpoint-url", queue.server.endpoint, "--wait-time", "1", "--workers", "2")
-    options = ("--log-format", "json", "--health-file", str(health), "--retry-delay", "600", "--name", "ä b")
+    where = (
+        "--queue",
+        queue.name,
+        "--endpoint-url",
+        queue.server.endpoint,
+        "--wait-time",
+        "1",
+        "--workers",
+        "2",
+    )
+    options = (
+        "--log-format",
+        "json",
+        "--health-file",
+        str(health),
+        "--retry-delay",
+        "600",
+        "--name",
+        "ä b",
+    )
     pool = launch("start", *where, *options, "jobs:job", wrapper=(*UMASK, umask), **env)
     pool.wait_ready(2)
     sent = run_fleet(
-        home, "send", *where[:4], text="".join(f"{body}\n" for body in BODIES), env=home.environment(**env)
+        home,
+        "send",
+        *where[:4],
+        text="".join(f"{body}\n" for body in BODIES),
+        env=home.environment(**env),
     )
     assert (sent.status, sent.errors) == (0, "")
     pool.wait_event("message.deleted")
@@ -38,7 +60,12 @@ def test_a_pool_works_from_start_to_end(
     assert sorted(home.trace.bodies("started")) == sorted(BODIES)
     assert BODIES[0].removeprefix("say ") in pool.output()
     pool.slot_table()
-    for command in (("status",), ("check", "--health-file", str(health)), ("scale", "1"), ("stop",)):
+    for command in (
+        ("status",),
+        ("check", "--health-file", str(health)),
+        ("scale", "1"),
+        ("stop",),
+    ):
         told = run_fleet(home, *command, env=home.environment(**env))
         assert (told.status, told.errors) == (0, ""), command
     assert pool.wait() == 0

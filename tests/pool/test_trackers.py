@@ -14,7 +14,9 @@ from tests.support.servers import LiveQueue
 
 LOUD = Expected(
     noise=True,  # the tracker says what has leaked
-    kills=frozenset({"job.signalled", "job.timed_out", "dispatcher.died", "message.left", "helper.died"}),
+    kills=frozenset(
+        {"job.signalled", "job.timed_out", "dispatcher.died", "message.left", "helper.died"}
+    ),
 )
 OPTIONS = ("--visibility-timeout", "20", "--retry-delay", "600", "--exit-timeout", "1")
 
@@ -39,7 +41,13 @@ def exists(name: str) -> bool:
     ],
 )
 def test_it_is_gone_when_the_message_is_settled(
-    start: StartPool, home: Home, queue: LiveQueue, name: str, verb: str, event: str, more: tuple[str, ...]
+    start: StartPool,
+    home: Home,
+    queue: LiveQueue,
+    name: str,
+    verb: str,
+    event: str,
+    more: tuple[str, ...],
 ) -> None:
     queue.send(f"{verb} {name}")
     pool = start(*OPTIONS, *more, app="sharing:job", workers=1, expected=LOUD)
@@ -48,7 +56,9 @@ def test_it_is_gone_when_the_message_is_settled(
     assert not exists(name)
 
 
-def test_it_is_gone_when_the_dispatcher_was_killed(start: StartPool, home: Home, queue: LiveQueue, name: str) -> None:
+def test_it_is_gone_when_the_dispatcher_was_killed(
+    start: StartPool, home: Home, queue: LiveQueue, name: str
+) -> None:
     queue.send(f"hold {name}")
     pool = start(*OPTIONS, app="sharing:job", workers=1, expected=LOUD)
     home.trace.wait("made")

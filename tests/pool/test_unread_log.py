@@ -24,12 +24,33 @@ PIECE = 4096
 class Unread:
     """A pool whose log goes to `writer`; nobody reads it at `reader` until somebody asks for a line."""
 
-    def __init__(self, home: Home, proxy: FaultProxy, queue: LiveQueue, ends: tuple[int, int], *options: str) -> None:
+    def __init__(
+        self, home: Home, proxy: FaultProxy, queue: LiveQueue, ends: tuple[int, int], *options: str
+    ) -> None:
         self.reader, writer = ends
         self._came = b""
-        where = ("--queue", queue.name, "--endpoint-url", proxy.endpoint, "--wait-time", "1", "--workers", "1")
+        where = (
+            "--queue",
+            queue.name,
+            "--endpoint-url",
+            proxy.endpoint,
+            "--wait-time",
+            "1",
+            "--workers",
+            "1",
+        )
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "fleet", "start", *where, "--visibility-timeout", "3", *options, "jobs:job"],
+            [
+                sys.executable,
+                "-m",
+                "fleet",
+                "start",
+                *where,
+                "--visibility-timeout",
+                "3",
+                *options,
+                "jobs:job",
+            ],
             cwd=APPS,
             env=home.environment(),
             stdin=subprocess.DEVNULL,
@@ -85,13 +106,19 @@ def fill(writer: int) -> None:
 def delivered_once(proxy: FaultProxy, queue: LiveQueue) -> None:
     """One message came, at its first attempt, and was deleted."""
     queue.wait_depth()
-    came = [message for exchange in proxy.journal(RECEIVE) for message in (exchange.answer or {}).get("Messages") or []]
+    came = [
+        message
+        for exchange in proxy.journal(RECEIVE)
+        for message in (exchange.answer or {}).get("Messages") or []
+    ]
     assert [message["Attributes"]["ApproximateReceiveCount"] for message in came] == ["1"]
     assert proxy.count(DELETE) == 1
     assert queue.depth() == EMPTY
 
 
-def test_a_pipe_that_nobody_reads(home: Home, queue: LiveQueue, proxy: FaultProxy, ends: list[int]) -> None:
+def test_a_pipe_that_nobody_reads(
+    home: Home, queue: LiveQueue, proxy: FaultProxy, ends: list[int]
+) -> None:
     gate = home.gate("g")
     queue.send("hold g")
     reader, writer = os.pipe()
@@ -103,7 +130,9 @@ def test_a_pipe_that_nobody_reads(home: Home, queue: LiveQueue, proxy: FaultProx
         proxy.wait_count(EXTEND, 6)  # two leases
         gate.open()
         delivered_once(proxy, queue)
-        (dispatcher,) = (each.pid for each in home.processes() if each.title.startswith("fleet: dispatcher"))
+        (dispatcher,) = (
+            each.pid for each in home.processes() if each.title.startswith("fleet: dispatcher")
+        )
         assert os.read(reader, 16 * PIECE).strip(b" ") == b""
         queue.send("task")
         lost = pool.event("log.lost")  # the dispatcher is the first that has something to say
@@ -116,14 +145,18 @@ def test_a_pipe_that_nobody_reads(home: Home, queue: LiveQueue, proxy: FaultProx
         ledger = pool.event("drain.finished")
         assert (ledger["received"], ledger["deleted"]) == (2, 2)
         assert [json.loads(line)["event"] for line in pool.lines()] == ["master.stopped"]
-        assert [line.pid for line in home.trace.lines("started") if line.body == "hold g"] == [job.pid]
+        assert [line.pid for line in home.trace.lines("started") if line.body == "hold g"] == [
+            job.pid
+        ]
     finally:
         pool.process.kill()
         pool.process.wait()
     home.wait_empty()
 
 
-def test_a_pool_ends_although_nobody_reads(home: Home, queue: LiveQueue, proxy: FaultProxy, ends: list[int]) -> None:
+def test_a_pool_ends_although_nobody_reads(
+    home: Home, queue: LiveQueue, proxy: FaultProxy, ends: list[int]
+) -> None:
     """Also with something to complain of: the app cannot be loaded."""
     reader, writer = os.pipe()
     ends.append(reader)
@@ -137,7 +170,9 @@ def test_a_pool_ends_although_nobody_reads(home: Home, queue: LiveQueue, proxy: 
     home.wait_empty()
 
 
-def test_a_terminal_that_is_stopped(home: Home, queue: LiveQueue, proxy: FaultProxy, ends: list[int]) -> None:
+def test_a_terminal_that_is_stopped(
+    home: Home, queue: LiveQueue, proxy: FaultProxy, ends: list[int]
+) -> None:
     """As Ctrl-S stops it, and Ctrl-Q lets it go on."""
     gates = [home.gate(name) for name in ("g", "h")]
     queue.send("hold g")

@@ -33,7 +33,12 @@ def start_recipe(home: Home, start: StartPool) -> StartRecipe:
     (home.directory / "pipeline.py").write_text(PIPELINE)
 
     def start_recipe(
-        name: str, *options: str, without: str = "", workers: int = 2, expected: Expected = QUIET, **env: str
+        name: str,
+        *options: str,
+        without: str = "",
+        workers: int = 2,
+        expected: Expected = QUIET,
+        **env: str,
     ) -> Pool:
         recipe = recipes()[name]
         (home.directory / f"{recipe.module}.py").write_text(recipe.text)

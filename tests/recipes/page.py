@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from tests.support.pool import REPOSITORY
 
 PAGE = REPOSITORY / "docs" / "your-app-and-fork.md"
-BLOCK = re.compile(r"<!-- app: (\S+) -->\n```python\n# fleet start -q jobs ([^\n]*?) ?(\S+):(\S+)\n(.*?)```", re.DOTALL)
+BLOCK = re.compile(
+    r"<!-- app: (\S+) -->\n```python\n# fleet start -q jobs ([^\n]*?) ?(\S+):(\S+)\n(.*?)```",
+    re.DOTALL,
+)
 
 
 @dataclass(frozen=True)
@@ -29,5 +32,7 @@ def recipes() -> dict[str, Recipe]:
     """All of the page, by name."""
     return {
         name: Recipe(tuple(shlex.split(options)), module, attribute, text)
-        for name, options, module, attribute, text in BLOCK.findall(PAGE.read_text(encoding="utf-8"))
+        for name, options, module, attribute, text in BLOCK.findall(
+            PAGE.read_text(encoding="utf-8")
+        )
     }

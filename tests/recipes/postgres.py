@@ -41,7 +41,9 @@ class Postgres:
             "postgres",
         ]
         options = ["-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1", "-c", statement]
-        answer = subprocess.run([*command, *options], capture_output=True, text=True, check=True).stdout
+        answer = subprocess.run(
+            [*command, *options], capture_output=True, text=True, check=True
+        ).stdout
         return [line.split("|") for line in answer.splitlines()]
 
 
@@ -57,7 +59,9 @@ def postgres() -> Iterator[Postgres]:
     user = ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups") if other else ()
     data = str(directory / "data")
     make = ["-D", data, "-U", "recipes", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]
-    subprocess.run([*user, programs / "initdb", *make], check=True, capture_output=True, cwd=directory)
+    subprocess.run(
+        [*user, programs / "initdb", *make], check=True, capture_output=True, cwd=directory
+    )
     options = ["-D", data, "-p", str(port), "-h", "127.0.0.1", "-k", str(directory), "-F"]
     server = subprocess.Popen(
         [*user, programs / "postgres", *options],
@@ -69,7 +73,9 @@ def postgres() -> Iterator[Postgres]:
     RUNNING.add(server.pid)
     try:
         found = Postgres(port, programs)
-        eventually(lambda: _answers(found, server), what=lambda: f"PostgreSQL answers on port {port}")
+        eventually(
+            lambda: _answers(found, server), what=lambda: f"PostgreSQL answers on port {port}"
+        )
         found.ask(SCHEMA)
         yield found
     finally:

@@ -54,7 +54,13 @@ def test_logging(start_recipe: StartRecipe, queue: LiveQueue, tmp_path: Path) ->
 def test_coverage(start_recipe: StartRecipe, queue: LiveQueue, tmp_path: Path) -> None:
     """Lines of jobs are counted, and those of the import."""
     pytest.importorskip("coverage")
-    lines = ["def job(body):", "    if body == 'a':", "        print('one')", "    else:", "        print('other')"]
+    lines = [
+        "def job(body):",
+        "    if body == 'a':",
+        "        print('one')",
+        "    else:",
+        "        print('other')",
+    ]
     (tmp_path / "work.py").write_text("\n".join([*lines, "def other():", "    print('never')", ""]))
     more = {"COVERAGE_FILE": str(tmp_path / ".coverage")}
     queue.send("a", "b")
@@ -63,6 +69,12 @@ def test_coverage(start_recipe: StartRecipe, queue: LiveQueue, tmp_path: Path) -
     coverage = [sys.executable, "-m", "coverage"]
     subprocess.run([*coverage, "combine", "-q"], cwd=tmp_path, check=True)
     shown = subprocess.run(
-        [*coverage, "report", "-m", "--include", "*/work.py"], cwd=tmp_path, check=True, capture_output=True, text=True
+        [*coverage, "report", "-m", "--include", "*/work.py"],
+        cwd=tmp_path,
+        check=True,
+        capture_output=True,
+        text=True,
     ).stdout
-    assert [line.split()[-2:] for line in shown.splitlines() if "work.py" in line] == [["83%", "7"]], shown
+    assert [line.split()[-2:] for line in shown.splitlines() if "work.py" in line] == [
+        ["83%", "7"]
+    ], shown

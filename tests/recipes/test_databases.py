@@ -36,7 +36,9 @@ def test_sqlalchemy(start_recipe: StartRecipe, queue: LiveQueue, done: Postgres)
     url = f"postgresql+psycopg://recipes@127.0.0.1:{done.port}/postgres"
     pool = start_recipe("sqlalchemy", workers=4, DATABASE_URL=url)
     pool.wait_event("job.succeeded", count=len(BODIES))
-    ((imports,),) = done.ask("select pid from pg_stat_activity where query like 'select name%' or query = 'ROLLBACK'")
+    ((imports,),) = done.ask(
+        "select pid from pg_stat_activity where query like 'select name%' or query = 'ROLLBACK'"
+    )
     assert imports not in connections_of_jobs(done)
     assert len(connections_of_jobs(done)) == len(BODIES)
 
@@ -54,7 +56,9 @@ def test_without_it_the_jobs_share_the_connection_of_the_import(
 
 
 @pytest.mark.needs("postgres")
-def test_django(start_recipe: StartRecipe, queue: LiveQueue, done: Postgres, tmp_path: Path) -> None:
+def test_django(
+    start_recipe: StartRecipe, queue: LiveQueue, done: Postgres, tmp_path: Path
+) -> None:
     place = {"HOST": "127.0.0.1", "PORT": done.port, "USER": "recipes", "NAME": "postgres"}
     settings = {"default": {"ENGINE": "django.db.backends.postgresql", **place}}
     (tmp_path / "recipe_settings.py").write_text(f"DATABASES = {settings!r}\nUSE_TZ = True\n")
@@ -74,7 +78,9 @@ def test_sqlite(start_recipe: StartRecipe, queue: LiveQueue, tmp_path: Path) -> 
         queue.send(*BODIES)
         pool = start_recipe("sqlite", workers=4, DATABASE=file)
         pool.wait_event("job.succeeded", count=len(BODIES))
-        assert sorted(body for (body,) in connection.execute("select body from done")) == sorted(BODIES)
+        assert sorted(body for (body,) in connection.execute("select body from done")) == sorted(
+            BODIES
+        )
         assert connection.execute("pragma integrity_check").fetchall() == [("ok",)]
     finally:
         connection.close()

@@ -24,6 +24,7 @@ def test_every_recipe_is_python() -> None:
 def test_the_table_leads_to_what_is_there() -> None:
     text = PAGE.read_text(encoding="utf-8")
     headings = {
-        re.sub(r"[^\w -]", "", line).strip().lower().replace(" ", "-") for line in re.findall(r"^#+ (.*)$", text, re.M)
+        re.sub(r"[^\w -]", "", line).strip().lower().replace(" ", "-")
+        for line in re.findall(r"^#+ (.*)$", text, re.M)
     }
     assert set(re.findall(r"\]\(#([\w-]+)\)", text)) <= headings

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fleet.core.scaling import Bounds
+from fleet.core.sizing.rule import Bounds
 from fleet.simulate import optimum, traces
 from fleet.simulate.policies import Fixed, Fleet
 from fleet.simulate.results import Result

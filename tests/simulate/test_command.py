@@ -12,7 +12,9 @@ from tests.support.pool import Home, run_fleet
 def trace(tmp_path: Path) -> Path:
     """Ten minutes of one message a second, after a hundred at once."""
     file = tmp_path / "monday.csv"
-    file.write_text("second,arrivals\n" + "".join(f"{second},{1 if second else 100}\n" for second in range(600)))
+    file.write_text(
+        "second,arrivals\n" + "".join(f"{second},{1 if second else 100}\n" for second in range(600))
+    )
     return file
 
 
@@ -56,19 +58,31 @@ def test_it_draws_a_picture(home: Home, trace: Path) -> None:
     pytest.importorskip("matplotlib")
     picture = trace.with_suffix(".png")
     done = run_fleet(
-        home, "simulate", str(trace), "--png", str(picture), env=home.environment(MPLCONFIGDIR=str(trace.parent))
+        home,
+        "simulate",
+        str(trace),
+        "--png",
+        str(picture),
+        env=home.environment(MPLCONFIGDIR=str(trace.parent)),
     )
     assert done.status == 0, done.errors
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
-def test_without_matplotlib_a_picture_is_refused_in_one_line(home: Home, trace: Path, tmp_path: Path) -> None:
+def test_without_matplotlib_a_picture_is_refused_in_one_line(
+    home: Home, trace: Path, tmp_path: Path
+) -> None:
     (tmp_path / "without" / "matplotlib").mkdir(parents=True)
-    (tmp_path / "without" / "matplotlib" / "__init__.py").write_text("raise ImportError('not here')\n")
+    (tmp_path / "without" / "matplotlib" / "__init__.py").write_text(
+        "raise ImportError('not here')\n"
+    )
     env = home.environment()
     env["PYTHONPATH"] = f"{tmp_path / 'without'}:{env['PYTHONPATH']}"
     done = run_fleet(home, "simulate", str(trace), "--png", str(tmp_path / "x.png"), env=env)
-    assert (done.status, done.error_line) == (2, "fleet: --png needs matplotlib: pip install 'fleet-sqs[plot]'")
+    assert (done.status, done.error_line) == (
+        2,
+        "fleet: --png needs matplotlib: pip install 'fleet-sqs[plot]'",
+    )
 
 
 @pytest.mark.parametrize(
@@ -79,7 +93,10 @@ def test_without_matplotlib_a_picture_is_refused_in_one_line(home: Home, trace: 
             ("steady", "--policy", "magic"),
             "--policy magic: it must be one of fleet, sum, keda, aws, horizon, max or all",
         ),
-        (("steady", "--workers", "9", "--max-workers", "8"), "--workers 9 must lie between 1 and 8"),
+        (
+            ("steady", "--workers", "9", "--max-workers", "8"),
+            "--workers 9 must lie between 1 and 8",
+        ),
         (
             ("steady", "--hosts", "2", "--policy", "keda"),
             "--hosts: only the policies fleet, max, sum know more than one host",
@@ -87,7 +104,9 @@ def test_without_matplotlib_a_picture_is_refused_in_one_line(home: Home, trace: 
         (("all", "--png", "x.png"), "--png draws one trace"),
     ],
 )
-def test_what_cannot_be_is_one_line_and_exit_2(home: Home, arguments: tuple[str, ...], line: str) -> None:
+def test_what_cannot_be_is_one_line_and_exit_2(
+    home: Home, arguments: tuple[str, ...], line: str
+) -> None:
     done = run_fleet(home, "simulate", *arguments)
     assert done.status == 2
     assert line in done.error_line

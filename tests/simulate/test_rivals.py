@@ -1,8 +1,8 @@
 """The others' rules, one decision after the other."""
 
 from fleet.core.depth import Depth
-from fleet.core.scaling import Bounds, Sizing
-from fleet.core.workload import Workload
+from fleet.core.sizing.rule import Bounds, Sizing
+from fleet.core.sizing.workload import Workload
 from fleet.simulate.hosts import Host
 from fleet.simulate.policies import Fixed, Glance, Policy, Sum
 from fleet.simulate.rivals import Horizon, Keda, TargetTracking

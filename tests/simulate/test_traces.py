@@ -25,8 +25,8 @@ def test_a_shape_has_as_many_messages_as_its_rate_says(name: str) -> None:
 
 @pytest.mark.parametrize("mean", [0.0, 0.3, 7.0, 500.0])
 def test_numbers_are_drawn_around_their_mean(mean: float) -> None:
-    luck = random.Random(1)
-    drawn = [traces.poisson(mean, luck) for _ in range(5000)]
+    chance = random.Random(1)
+    drawn = [traces.poisson(mean, chance) for _ in range(5000)]
     assert sum(drawn) / len(drawn) == pytest.approx(mean, rel=0.05)
 
 
@@ -48,7 +48,9 @@ def test_a_file_says_how_many_come_in_which_second(tmp_path: Path) -> None:
         ("0,1\n5,1\n5,2\n", "line 3: second 5 comes after second 5"),
     ],
 )
-def test_a_file_that_cannot_be_read_says_which_line(tmp_path: Path, text: str, trouble: str) -> None:
+def test_a_file_that_cannot_be_read_says_which_line(
+    tmp_path: Path, text: str, trouble: str
+) -> None:
     file = tmp_path / "trace.csv"
     file.write_text(text)
     with pytest.raises(TraceError, match=trouble):
@@ -57,7 +59,10 @@ def test_a_file_that_cannot_be_read_says_which_line(tmp_path: Path, text: str, t
 
 @pytest.mark.parametrize(
     ("text", "trouble"),
-    [("1700000000,1\n", "more than a year after second 0"), ("0," + 200_000 * "1", "field larger than field limit")],
+    [
+        ("1700000000,1\n", "more than a year after second 0"),
+        ("0," + 200_000 * "1", "field larger than field limit"),
+    ],
 )
 def test_what_no_memory_would_hold_is_refused(tmp_path: Path, text: str, trouble: str) -> None:
     file = tmp_path / "epoch.csv"

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from fleet.core.scaling import Bounds
+from fleet.core.sizing.rule import Bounds
 from fleet.simulate import optimum, traces
 from fleet.simulate.policies import Fixed, Fleet
 from fleet.simulate.queue import LONGEST_LAG, Queue
@@ -20,7 +20,9 @@ from fleet.simulate.world import LATENCY, World
 SAME = Service(2.0, variation=0.0)
 
 
-def scenario(*arrivals: int, most: int = 4, service: Service = SAME, failing: float = 0.0) -> Scenario:
+def scenario(
+    *arrivals: int, most: int = 4, service: Service = SAME, failing: float = 0.0
+) -> Scenario:
     return Scenario(Trace("test", arrivals, failing), service, Bounds(1, most))
 
 
@@ -50,8 +52,12 @@ def test_a_message_on_an_idle_pool_does_not_wait() -> None:
 
 def test_five_messages_at_once_on_one_worker_wait_for_each_other() -> None:
     world = scenario(5, *[0] * 19, most=1)
-    begun = [came + wait for came, wait in zip(Load.of(world).arrivals, fixed(world).waits, strict=True)]
-    assert [after - before for before, after in pairwise(begun)] == pytest.approx([2.0 + LATENCY] * 4)
+    begun = [
+        came + wait for came, wait in zip(Load.of(world).arrivals, fixed(world).waits, strict=True)
+    ]
+    assert [after - before for before, after in pairwise(begun)] == pytest.approx(
+        [2.0 + LATENCY] * 4
+    )
 
 
 def test_what_is_not_served_by_the_end_is_said() -> None:
@@ -70,7 +76,9 @@ def test_a_message_that_always_fails_is_received_as_often_as_allowed() -> None:
 
 
 def test_a_long_job_pays_for_its_extensions() -> None:
-    assert fixed(scenario(1, *[0] * 199, service=Service(100.0, 0.0))).extends == 1 + int((100 - 20 / 3) / 20)
+    assert fixed(scenario(1, *[0] * 199, service=Service(100.0, 0.0))).extends == 1 + int(
+        (100 - 20 / 3) / 20
+    )
 
 
 def test_requests_have_a_price() -> None:
@@ -89,7 +97,9 @@ def test_no_message_is_lost_and_none_doubled(name: str, policy: str) -> None:
     result = World(world, load, POLICIES[policy](world)).run()
     deliveries = len(load.arrivals) + (world.receives - 1) * len(load.failing)
     late = sum(load.arrivals[message] > world.trace.seconds - 300 for message in load.failing)
-    assert 0 <= deliveries - len(result.waits) - result.unserved <= 2 * late  # those are still to be seen again
+    assert (
+        0 <= deliveries - len(result.waits) - result.unserved <= 2 * late
+    )  # those are still to be seen again
     assert min(result.waits) >= 0
     assert sum(load.seconds) * 0.95 <= result.worker_seconds <= 64 * world.trace.seconds
 
@@ -113,17 +123,17 @@ def test_job_times_have_the_mean_and_the_spread_that_was_asked_for() -> None:
 
 
 def test_counts_lag_and_err_around_the_truth() -> None:
-    queue, luck = Queue(), random.Random(1)
-    assert queue.counts(luck) == (0, 0)
+    queue, chance = Queue(), random.Random(1)
+    assert queue.counts(chance) == (0, 0)
     for _ in range(LONGEST_LAG + 1):
         queue.second()
     queue.waiting.extend((0.0, message) for message in range(1000))
     queue.second()
-    told = [queue.counts(luck)[0] for _ in range(300)]
+    told = [queue.counts(chance)[0] for _ in range(300)]
     assert 0 < sum(count > 0 for count in told) < 100  # a second after the change few know of it
     for _ in range(LONGEST_LAG):
         queue.second()
-    told = [queue.counts(luck)[0] for _ in range(300)]
+    told = [queue.counts(chance)[0] for _ in range(300)]
     assert min(told) > 800
     assert sum(told) / len(told) == pytest.approx(1000, rel=0.02)
     assert len(set(told)) > 50
@@ -136,7 +146,9 @@ def test_the_optimum_is_the_work_itself_when_there_is_always_some() -> None:
     world = scenario(*[10] * 600, most=64)
     limit = optimum.of(world, Load.of(world))
     work = 10 * (2.0 + LATENCY)
-    assert limit.worker_seconds == pytest.approx(work * 600, rel=0.11)  # the last minute's is still to come
+    assert limit.worker_seconds == pytest.approx(
+        work * 600, rel=0.11
+    )  # the last minute's is still to come
     assert limit.most == pytest.approx(work, abs=2)
 
 

@@ -15,7 +15,9 @@ def audit(home: Home, pools: list[Pool]) -> None:
     for pool in pools:
         pool.wait_log_end()
         status = pool.process.returncode
-        assert status == pool.expected.exit, f"exit status {status}, not {pool.expected.exit}:\n{pool.log()}"
+        assert status == pool.expected.exit, (
+            f"exit status {status}, not {pool.expected.exit}:\n{pool.log()}"
+        )
         check_log(pool)
         check_ledger(pool)
 
@@ -37,11 +39,14 @@ def check_log(pool: Pool) -> None:
     errors = [
         event
         for event in pool.events()
-        if str(event.get("level")).lower() in ("error", "critical") and event.get("event") not in allowed
+        if str(event.get("level")).lower() in ("error", "critical")
+        and event.get("event") not in allowed
     ]
     assert not errors, f"logged as errors: {errors}"
     kills = [
-        event for event in pool.events() if _tells_of_kill(event) and event["event"] not in expected.kills | allowed
+        event
+        for event in pool.events()
+        if _tells_of_kill(event) and event["event"] not in expected.kills | allowed
     ]
     assert not kills, f"killed: {kills}"
 
@@ -53,7 +58,9 @@ def _tells_of_kill(event: Event) -> bool:
 def check_ledger(pool: Pool) -> None:
     """Check that what was received is what was settled."""
     told = pool.events("drain.finished")
-    assert len(told) == pool.expected.ledger, f"the ledger was told {len(told)} times:\n{pool.log()}"
+    assert len(told) == pool.expected.ledger, (
+        f"the ledger was told {len(told)} times:\n{pool.log()}"
+    )
     if not told:
         return
     ledger = told[0]

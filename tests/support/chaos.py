@@ -28,12 +28,28 @@ from tests.support.witness import Witness
 LEASE = 6.0  # seconds
 WORKERS = 6
 BACKLOG = 40  # messages that wait or are worked on
-PAUSES = (0.0, 0.02, 0.05, 0.1, 0.2, 0.4)  # seconds between two faults, if some work was done meanwhile
+PAUSES = (
+    0.0,
+    0.02,
+    0.05,
+    0.1,
+    0.2,
+    0.4,
+)  # seconds between two faults, if some work was done meanwhile
 PATIENCE = 1.5  # seconds between two faults otherwise
 WORK = (
     *(("nap 0.02",) * 6),
     *(("nap 0.2",) * 4),
-    *("nap 1", "nap 2", "task", "litter 0.1", "fail on purpose", "retry 1", "crash-at-first SEGV", "die KILL"),
+    *(
+        "nap 1",
+        "nap 2",
+        "task",
+        "litter 0.1",
+        "fail on purpose",
+        "retry 1",
+        "crash-at-first SEGV",
+        "die KILL",
+    ),
     *("attempts fail x/exit 7/nap 0.1", "say something"),
 )
 HARMLESS = ("USR1", "USR2", "ALRM", "WINCH", "CONT", "CHLD", "PIPE", "TTIN", "TTOU", "HUP")
@@ -43,7 +59,13 @@ ACTIONS = ("ReceiveMessage", "DeleteMessage", "ChangeMessageVisibility", "GetQue
 # ledger must tell of them); or by what was sent to it, before it had handlers or for good.
 UNCONFIRMED = 8
 ENDS = {0, 3, 4, 5, 7, UNCONFIRMED, -signal.SIGKILL}
-EARLY_ENDS = {130, *(-signal.Signals[f"SIG{name}"] for name in ("TERM", "INT", "QUIT", "HUP", "USR1", "USR2", "ALRM"))}
+EARLY_ENDS = {
+    130,
+    *(
+        -signal.Signals[f"SIG{name}"]
+        for name in ("TERM", "INT", "QUIT", "HUP", "USR1", "USR2", "ALRM")
+    ),
+}
 PACKAGE = Path(fleet.__file__).resolve().parent
 FAULTS = ("dispatcher.failed", "master.failed")
 
@@ -143,9 +165,25 @@ class Chaos:
     def _start(self) -> Pool:
         self._pools += 1
         self._up_since = 0.0
-        where = ("--queue", self._queue.name, "--endpoint-url", self._proxy.endpoint, "--name", "chaos")
+        where = (
+            "--queue",
+            self._queue.name,
+            "--endpoint-url",
+            self._proxy.endpoint,
+            "--name",
+            "chaos",
+        )
         how = ("--workers", str(WORKERS), "--visibility-timeout", f"{LEASE:g}", "--wait-time", "1")
-        stop = ("--drain-timeout", "2", "--exit-timeout", "1", "--retry-delay", "0.2,1", "--depth-interval", "2")
+        stop = (
+            "--drain-timeout",
+            "2",
+            "--exit-timeout",
+            "1",
+            "--retry-delay",
+            "0.2,1",
+            "--depth-interval",
+            "2",
+        )
         arguments = ("start", *where, *how, *stop, "--log-format", "json", "chaotic:job")
         return Pool(self._home, arguments, Expected(noise=True), self._home.environment())
 
@@ -167,7 +205,9 @@ class Chaos:
         """Until some work was done, on a slow machine too; a pool that does none is hurt again all the same."""
         began, finished = time.monotonic(), self._finished()
         least = self._random.choice(PAUSES)
-        eventually(lambda: time.monotonic() >= began + (least if self._finished() > finished else PATIENCE))
+        eventually(
+            lambda: time.monotonic() >= began + (least if self._finished() > finished else PATIENCE)
+        )
 
     def _finished(self) -> int:
         return len(self._home.trace.lines("done"))
@@ -183,7 +223,9 @@ class Chaos:
             self._bury(self._pool)
             self._pool = self._start()
         self._fleet("resume")  # a pool that starts or ends just now is not paused
-        eventually(self._is_quiet, 90.0, lambda: f"at rest: {self._queue.depth()}\n{self._pool.log()}")
+        eventually(
+            self._is_quiet, 90.0, lambda: f"at rest: {self._queue.depth()}\n{self._pool.log()}"
+        )
         while self._pool.process.poll() is None:
             self._signal(self._pool.pid, signal.SIGTERM)
             self._pool.process.wait(60)
@@ -228,7 +270,11 @@ class Chaos:
     def _somebody(self, *kinds: str) -> int | None:
         """A process of the present pool, of one of the kinds."""
         kind = self._random.choice(kinds)
-        found = [process.pid for process in self._home.processes() if process.title.startswith(f"fleet: {kind}")]
+        found = [
+            process.pid
+            for process in self._home.processes()
+            if process.title.startswith(f"fleet: {kind}")
+        ]
         return self._random.choice(found) if found else None
 
     def _spares_the_master(self) -> bool:
@@ -285,7 +331,9 @@ class Chaos:
         if self._spares_the_master():
             return
         self._count("harmless to group")
-        self._signal(self._pool.pid, signal.Signals[f"SIG{self._random.choice(HARMLESS)}"], group=True)
+        self._signal(
+            self._pool.pid, signal.Signals[f"SIG{self._random.choice(HARMLESS)}"], group=True
+        )
 
     def _end_of_pool(self) -> None:
         if self._spares_the_master() or time.monotonic() < self._up_since + 4.0:
@@ -318,10 +366,14 @@ class Chaos:
         self._in(self._random.uniform(0.0, 1.0), lambda: self._proxy.release(action))
 
     def _command(self) -> None:
-        if self._later or self._spares_the_master():  # while we wait for an answer nobody who is stopped is continued
+        if (
+            self._later or self._spares_the_master()
+        ):  # while we wait for an answer nobody who is stopped is continued
             return
         size = str(self._random.randint(2, 9))
-        command = self._random.choice((("scale", size), ("pause",), ("status",), ("stop", "--no-wait")))
+        command = self._random.choice(
+            (("scale", size), ("pause",), ("status",), ("stop", "--no-wait"))
+        )
         self._count(f"fleet {command[0]}")
         self._fleet(*command)
         if command == ("pause",):
@@ -355,9 +407,13 @@ class Chaos:
         if told := pool.events("drain.finished"):
             self._balance(told[-1])
             if code == UNCONFIRMED and not told[-1]["left"]:
-                self._wrong(f"pool {self._pools} ended with status {code} and left nothing: {told[-1]}")
+                self._wrong(
+                    f"pool {self._pools} ended with status {code} and left nothing: {told[-1]}"
+                )
         elif code in (0, 3, 7, UNCONFIRMED):
-            self._wrong(f"pool {self._pools} ended with status {code} and told no ledger:\n{pool.log()}")
+            self._wrong(
+                f"pool {self._pools} ended with status {code} and told no ledger:\n{pool.log()}"
+            )
 
     def _balance(self, ledger: Event) -> None:
         settled = sum(ledger[name] for name in ("deleted", "released", "dead_lettered", "left"))
@@ -379,7 +435,9 @@ class Chaos:
             bodies = Counter(self._sent[message_id] for message_id in lost)
             self._wrong(f"{len(lost) - audit.visible} messages are lost: {bodies}")
         for text in self._witness.broken:
-            self._wrong(f"{text}: {[body for message_id, body in self._sent.items() if message_id in text]}")
+            self._wrong(
+                f"{text}: {[body for message_id, body in self._sent.items() if message_id in text]}"
+            )
         for message_id in self._witness.unfinished:
             self._wrong(f"{message_id} ({self._sent.get(message_id)}) was deleted unfinished")
 

@@ -5,7 +5,7 @@ import socket
 from pathlib import Path
 from typing import Any
 
-from fleet.system import rendezvous
+from fleet.ipc import pool_socket
 from tests.support.pool import Home, run_fleet
 
 
@@ -23,7 +23,7 @@ def status(home: Home, *name: str) -> dict[str, Any]:
 
 
 def connect(path: Path) -> socket.socket:
-    return rendezvous.connect(path, 30)
+    return pool_socket.connect(path, 30)
 
 
 def exchange(path: Path, line: bytes) -> Any:

@@ -12,7 +12,9 @@ PATIENCE = 30.0
 PROBE_INTERVAL = 0.02
 
 
-def eventually(probe: Callable[[], T], timeout: float = PATIENCE, what: str | Callable[[], str] = "") -> T:
+def eventually(
+    probe: Callable[[], T], timeout: float = PATIENCE, what: str | Callable[[], str] = ""
+) -> T:
     """Call `probe` until its answer is true and return that answer.
 
     Raises AssertionError with the last answer after `timeout` seconds.
@@ -24,7 +26,9 @@ def eventually(probe: Callable[[], T], timeout: float = PATIENCE, what: str | Ca
             return answer
         if time.monotonic() >= deadline:
             told = what() if callable(what) else what or repr(probe)
-            raise AssertionError(f"not within {timeout:g} s: {told}; the last answer was {answer!r}")
+            raise AssertionError(
+                f"not within {timeout:g} s: {told}; the last answer was {answer!r}"
+            )
         time.sleep(PROBE_INTERVAL)
 
 

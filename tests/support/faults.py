@@ -13,8 +13,12 @@ FAULTS: dict[str, Callable[[FaultProxy, str], None]] = {
     "stall": lambda proxy, action: proxy.swallow(action),
     "cut before": lambda proxy, action: proxy.cut(action),
     "cut after": lambda proxy, action: proxy.cut(action, after=True),
-    "expired credentials": lambda proxy, action: proxy.fail(action, status=403, code="ExpiredToken"),
-    "expired handle": lambda proxy, action: proxy.fail(action, status=400, code="ReceiptHandleIsInvalid"),
+    "expired credentials": lambda proxy, action: proxy.fail(
+        action, status=403, code="ExpiredToken"
+    ),
+    "expired handle": lambda proxy, action: proxy.fail(
+        action, status=400, code="ReceiptHandleIsInvalid"
+    ),
     "malformed": lambda proxy, action: proxy.say(action, b"<html>"),
     "of another shape": lambda proxy, action: proxy.say(
         action, b'{"Messages": [7], "QueueUrl": null, "Attributes": 1}'

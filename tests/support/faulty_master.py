@@ -8,10 +8,10 @@ The fault comes with SIGUSR1, in what makes the table of slots, and if WHERE say
 import sys
 from typing import Any
 
-from fleet.children import Children
 from fleet.cli.main import main
-from fleet.control import Control
-from fleet.display import Display
+from fleet.master.children import Children
+from fleet.master.control_socket import Control
+from fleet.master.display import Display
 from fleet.system import log
 
 WHERE = sys.argv[1]
@@ -24,9 +24,16 @@ def fault(*_arguments: Any, **_more: Any) -> Any:
 
 Display.table = fault  # type: ignore[method-assign]
 if WHERE == "everywhere":
-    for kind, name in ((Control, "close"), (Children, "hang_up_on_all"), (Children, "left"), (Children, "kill_all")):
+    for kind, name in (
+        (Control, "close"),
+        (Children, "hang_up_on_all"),
+        (Children, "left"),
+        (Children, "kill_all"),
+    ):
         setattr(kind, name, fault)
     emit = log.emit
-    log.emit = lambda event, /, **fields: fault() if event.startswith("master.f") else emit(event, **fields)
+    log.emit = lambda event, /, **fields: (
+        fault() if event.startswith("master.f") else emit(event, **fields)
+    )
 sys.argv = ["fleet", *sys.argv[5:]]
 main()

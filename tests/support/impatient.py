@@ -6,7 +6,7 @@ What the master waits for before it gives up is its own; its dispatchers' minute
 import sys
 
 from fleet.__main__ import main
-from fleet.core import denials
+from fleet.core.pool import denials
 
 if __name__ == "__main__":
     denials.GIVE_UP = float(sys.argv[1])

@@ -17,8 +17,23 @@ RUN = ("TMPDIR", "CI", "FLEET_HYPOTHESIS", "PYTHONDONTWRITEBYTECODE", "PYTHONPYC
 RUN_PREFIX = "PYTEST_"
 """pytest and its plugins talk to each other, and to their workers, in these."""
 IGNORABLE = (
-    *(signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGALRM, signal.SIGUSR1, signal.SIGUSR2),
-    *(signal.SIGCHLD, signal.SIGCONT, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU, signal.SIGWINCH),
+    *(
+        signal.SIGHUP,
+        signal.SIGINT,
+        signal.SIGQUIT,
+        signal.SIGTERM,
+        signal.SIGALRM,
+        signal.SIGUSR1,
+        signal.SIGUSR2,
+    ),
+    *(
+        signal.SIGCHLD,
+        signal.SIGCONT,
+        signal.SIGTSTP,
+        signal.SIGTTIN,
+        signal.SIGTTOU,
+        signal.SIGWINCH,
+    ),
 )
 
 
@@ -34,7 +49,9 @@ def put_away() -> None:
             del os.environ[name]
     time.tzset()
     os.umask(0o022)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))  # many jobs crash
+    resource.setrlimit(
+        resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1])
+    )  # many jobs crash
     _hear_signals()
 
 

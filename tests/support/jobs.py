@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fleet import job
-from fleet.core.exits import Exit
+from fleet.core.outcomes import Exit
 from fleet.core.queue import Message
+from fleet.ipc.shared_page import SharedPage
+from fleet.job import process
+from fleet.job.call import Code, Loaded
 from fleet.system import log, processes
-from fleet.system.slip import Slip
-from fleet.user_code import Code, Loaded
 from tests.support.eventually import eventually
 
 BODY = "some body"
@@ -28,7 +28,7 @@ class Forked:
     """The process, until `end` has seen it end."""
 
     pid: int
-    slip: Slip
+    page: SharedPage
     output: Path
     """What it has written to standard output and standard error."""
 
@@ -46,7 +46,9 @@ class Forked:
 
     def end(self) -> Exit:
         """Wait for it; nothing of its group is left."""
-        eventually(lambda: processes.dead_child(self.pid), what=lambda: f"the job's end: {self.said()}")
+        eventually(
+            lambda: processes.dead_child(self.pid), what=lambda: f"the job's end: {self.said()}"
+        )
         death = processes.dead_child(self.pid)
         assert death is not None
         processes.kill_group(self.pid, signal.SIGKILL)
@@ -56,24 +58,39 @@ class Forked:
 
 
 def fork(
-    call: Callable[..., Any], *, json: bool = False, handler: bool = False, body: str = BODY, **more: Any
+    call: Callable[..., Any],
+    *,
+    json: bool = False,
+    handler: bool = False,
+    body: str = BODY,
+    **more: Any,
 ) -> Forked:
     """Begin. `more`: the other callables of user_code.Loaded. With `handler` it is the exit handler's process."""
-    slip, us = Slip(), os.getpid()
+    page, us = SharedPage(), os.getpid()
     with tempfile.NamedTemporaryFile(delete=False) as output:
         pid = processes.fork_blocked()
         if pid == 0:
             _speak_to(output.fileno(), json=json)
             loaded = Loaded(call, **more)
-            work = job.Work(Code("work:job"), loaded, "jobs", 0, Message("message-1", "handle", body), None, slip)
-            (job.handle if handler else job.run)(work, us)
-        return Forked(pid, slip, Path(output.name))
+            work = process.Work(
+                Code("work:job"),
+                loaded,
+                "jobs",
+                0,
+                Message("message-1", "handle", body),
+                None,
+                page,
+            )
+            (process.handle if handler else process.run)(work, us)
+        return Forked(pid, page, Path(output.name))
 
 
 def run(call: Callable[..., Any], **more: Any) -> tuple[Exit, str]:
     """To its end: how it did, and what it said."""
     forked = fork(call, **more)
-    eventually(lambda: processes.dead_child(forked.pid), what=lambda: f"the job's end: {forked.said()}")
+    eventually(
+        lambda: processes.dead_child(forked.pid), what=lambda: f"the job's end: {forked.said()}"
+    )
     said = forked.said()
     return forked.end(), said
 
@@ -82,7 +99,9 @@ def _speak_to(fd: int, *, json: bool) -> None:
     """In the child: a program's standard streams, not what pytest has put in their place."""
     for number, name in ((1, "stdout"), (2, "stderr")):
         os.dup2(fd, number)
-        stream = io.TextIOWrapper(io.BufferedWriter(io.FileIO(number, "w", closefd=False)), encoding="utf-8")
+        stream = io.TextIOWrapper(
+            io.BufferedWriter(io.FileIO(number, "w", closefd=False)), encoding="utf-8"
+        )
         setattr(sys, name, stream)
         setattr(sys, f"__{name}__", stream)
     sys.excepthook, sys.unraisablehook = sys.__excepthook__, sys.__unraisablehook__

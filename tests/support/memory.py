@@ -17,7 +17,10 @@ class MemoryQueue:
     """
 
     def __init__(self, *bodies: str, limit: int | None = 3, trace: Path | None = None) -> None:
-        self.visible = [Message(f"m{number}", f"handle-{number}", body) for number, body in enumerate(bodies, start=1)]
+        self.visible = [
+            Message(f"m{number}", f"handle-{number}", body)
+            for number, body in enumerate(bodies, start=1)
+        ]
         self.hidden: list[Message] = []
         self.dead: list[Message] = []
         self.calls: list[tuple[Any, ...]] = []

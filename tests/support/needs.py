@@ -34,19 +34,30 @@ def _runs(*wrapper: str) -> str:
     """Why a program that starts others cannot start any."""
     if shutil.which(wrapper[0]) is None:
         return f"needs {wrapper[0]}"
-    tried = subprocess.run([*wrapper, "true"], capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
+    tried = subprocess.run(
+        [*wrapper, "true"], capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False
+    )
     return f"needs {wrapper[0]} to work: {tried.stderr.strip()}" if tried.returncode else ""
 
 
 def _controller(name: str) -> Callable[[], str]:
-    return lambda: "" if cgroups.usable(name) else f"needs the {name} controller of cgroup v1, and to be root"
+    return lambda: (
+        "" if cgroups.usable(name) else f"needs the {name} controller of cgroup v1, and to be root"
+    )
 
 
 def postgres_programs() -> Path | None:
     """Where PostgreSQL's server lies; Debian has no link to it on PATH."""
     link = shutil.which("initdb")
-    places = [Path(link).resolve().parent] if link else sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
-    return next((place for place in places if (place / "initdb").exists() and (place / "psql").exists()), None)
+    places = (
+        [Path(link).resolve().parent]
+        if link
+        else sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+    )
+    return next(
+        (place for place in places if (place / "initdb").exists() and (place / "psql").exists()),
+        None,
+    )
 
 
 def _postgres() -> str:

@@ -198,10 +198,13 @@ class Pool:
             return [
                 event
                 for event in self.events_so_far
-                if name in (None, event.get("event")) and all(event.get(key) == fields[key] for key in fields)
+                if name in (None, event.get("event"))
+                and all(event.get(key) == fields[key] for key in fields)
             ]
 
-    def wait_event(self, name: str, count: int = 1, timeout: float = PATIENCE, **fields: object) -> list[Event]:
+    def wait_event(
+        self, name: str, count: int = 1, timeout: float = PATIENCE, **fields: object
+    ) -> list[Event]:
         """Wait until `count` such events are in the log and return them; fails at once when the log ends."""
         deadline = time.monotonic() + timeout
         with self._changed:
@@ -281,7 +284,9 @@ class Pool:
         """Ask the master to drain, and wait until it has passed the order on: its title tells."""
         self.terminate()
         eventually(
-            lambda: any(process.title.endswith(" draining") for process in self.titled("fleet: master")),
+            lambda: any(
+                process.title.endswith(" draining") for process in self.titled("fleet: master")
+            ),
             what=lambda: f"draining:\n{self.log()}",
         )
 

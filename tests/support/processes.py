@@ -41,7 +41,9 @@ def _read(entry: Path, wanted: bytes) -> Process | None:
     try:
         if wanted not in (entry / "environ").read_bytes().split(b"\0"):
             return None
-        title = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+        title = (
+            (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+        )
         parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
     except (
         FileNotFoundError,
@@ -64,7 +66,13 @@ def is_alive(pid: int) -> bool:
 def title(pid: int) -> str:
     """Return the title of `pid`, empty if it is gone."""
     try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+        return (
+            Path(f"/proc/{pid}/cmdline")
+            .read_bytes()
+            .replace(b"\0", b" ")
+            .decode(errors="replace")
+            .strip()
+        )
     except (FileNotFoundError, ProcessLookupError):
         return ""
 
@@ -80,7 +88,10 @@ def is_stopped(pid: int) -> bool:
 
 def kill_marked(mark: str) -> None:
     """End what a failed test left, by pid, until nothing carries `mark`."""
-    eventually(lambda: not _kill(process.pid for process in marked(mark)), what=lambda: f"gone: {marked(mark)}")
+    eventually(
+        lambda: not _kill(process.pid for process in marked(mark)),
+        what=lambda: f"gone: {marked(mark)}",
+    )
 
 
 def children() -> set[int]:
@@ -101,7 +112,9 @@ def end_families(roots: Iterable[int]) -> None:
     for root in roots:
         with contextlib.suppress(ChildProcessError):
             os.waitpid(root, 0)
-    eventually(lambda: not any(map(is_alive, family)), what=lambda: f"gone: {[*filter(is_alive, family)]}")
+    eventually(
+        lambda: not any(map(is_alive, family)), what=lambda: f"gone: {[*filter(is_alive, family)]}"
+    )
 
 
 def _children_of(pid: int) -> set[int]:

@@ -84,9 +84,13 @@ class FaultProxy:
         self._closing = False
         self.watches: list[Watch] = []
         self._passes: Counter[str] = Counter()
-        self._brought: dict[str, tuple[str, bytes]] = {}  # by receive calls that have an id: handle, answer
+        self._brought: dict[
+            str, tuple[str, bytes]
+        ] = {}  # by receive calls that have an id: handle, answer
         self._server = _Server(("127.0.0.1", port), _Handler, self)
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(0.05,), daemon=True
+        )
         self._thread.start()
 
     @property
@@ -131,7 +135,9 @@ class FaultProxy:
                 self._passes[action] += count
             self._changed.notify_all()
 
-    def fail(self, action: str, times: int = 1, status: int = 500, code: str = "InternalFailure") -> None:
+    def fail(
+        self, action: str, times: int = 1, status: int = 500, code: str = "InternalFailure"
+    ) -> None:
         """Answer the next `times` requests of `action` with an error."""
         self._add(action, times, Refuse(status, code))
 
@@ -202,7 +208,9 @@ class FaultProxy:
 
     # What the connections call, each in its thread
 
-    def _ask(self, action: str, request: dict[str, Any], region: str) -> tuple[Exchange, Fault | None]:
+    def _ask(
+        self, action: str, request: dict[str, Any], region: str
+    ) -> tuple[Exchange, Fault | None]:
         with self._changed:
             self._marks += 1
             exchange = Exchange(action, request, self._marks, region)
@@ -232,17 +240,23 @@ class FaultProxy:
         for watch in self.watches:
             watch(exchange)
 
-    def handle(self, action: str, path: str, headers: dict[str, str], body: bytes) -> tuple[int, str, bytes] | None:
+    def handle(
+        self, action: str, path: str, headers: dict[str, str], body: bytes
+    ) -> tuple[int, str, bytes] | None:
         """Carry out one request; return status, content type and body, or None to cut the connection."""
         scope = headers.get("Authorization", "").partition("Credential=")[2].split("/")
-        exchange, fault = self._ask(action, json.loads(body) if body else {}, scope[2] if len(scope) > 2 else "")
+        exchange, fault = self._ask(
+            action, json.loads(body) if body else {}, scope[2] if len(scope) > 2 else ""
+        )
         self._show(exchange)
         match fault:
             case Say(said):
                 self._answer(exchange, 200, said)
                 return 200, "application/x-amz-json-1.0", said
             case Refuse(status, code):
-                answer = json.dumps({"__type": f"com.amazonaws.sqs#{code}", "message": "made by the proxy"}).encode()
+                answer = json.dumps(
+                    {"__type": f"com.amazonaws.sqs#{code}", "message": "made by the proxy"}
+                ).encode()
                 self._answer(exchange, status, answer)
                 return status, "application/x-amz-json-1.0", answer
             case Swallow():
@@ -251,7 +265,9 @@ class FaultProxy:
                 self._answer(exchange, None, b"")
                 return None
             case Cut(after=False):
-                self._hold(exchange)  # if that is wanted too: the server never sees it, and the client waits
+                self._hold(
+                    exchange
+                )  # if that is wanted too: the server never sees it, and the client waits
                 self._answer(exchange, None, b"")
                 return None
         if again := self._again(exchange):
@@ -267,17 +283,25 @@ class FaultProxy:
         """What the same call has brought before. A message that is touched is not brought again."""
         with self._changed:
             touched = exchange.request.get("ReceiptHandle")
-            self._brought = {name: each for name, each in self._brought.items() if each[0] != touched}
-            _, answer = self._brought.get(exchange.request.get("ReceiveRequestAttemptId", ""), ("", None))
+            self._brought = {
+                name: each for name, each in self._brought.items() if each[0] != touched
+            }
+            _, answer = self._brought.get(
+                exchange.request.get("ReceiveRequestAttemptId", ""), ("", None)
+            )
             return answer
 
     def _remember(self, exchange: Exchange, answer: bytes) -> None:
-        if (name := exchange.request.get("ReceiveRequestAttemptId")) and (found := _read(answer).get("Messages")):
+        if (name := exchange.request.get("ReceiveRequestAttemptId")) and (
+            found := _read(answer).get("Messages")
+        ):
             with self._changed:
                 self._brought[name] = (found[0]["ReceiptHandle"], answer)
 
     def _forward(self, path: str, headers: dict[str, str], body: bytes) -> tuple[int, str, bytes]:
-        upstream = http.client.HTTPConnection("127.0.0.1", self._upstream_port, timeout=UPSTREAM_TIMEOUT)
+        upstream = http.client.HTTPConnection(
+            "127.0.0.1", self._upstream_port, timeout=UPSTREAM_TIMEOUT
+        )
         try:
             upstream.request("POST", path, body, headers)
             response = upstream.getresponse()
@@ -298,7 +322,9 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
 
-    def __init__(self, address: tuple[str, int], handler: type["_Handler"], proxy: FaultProxy) -> None:
+    def __init__(
+        self, address: tuple[str, int], handler: type["_Handler"], proxy: FaultProxy
+    ) -> None:
         self.proxy = proxy
         self._connections: set[socket.socket] = set()
         super().__init__(address, handler)

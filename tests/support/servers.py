@@ -105,10 +105,14 @@ def moto(directory: Path) -> Iterator[Server]:
 
 
 @contextlib.contextmanager
-def _running(command: list[str], env: dict[str, str], directory: Path, port: int) -> Iterator[Server]:
+def _running(
+    command: list[str], env: dict[str, str], directory: Path, port: int
+) -> Iterator[Server]:
     with (directory / "server.log").open("wb") as log:
         program = [sys.executable, "-c", MODULE, str(os.getpid()), *command]
-        process = subprocess.Popen(program, env=env, cwd=directory, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            program, env=env, cwd=directory, stdout=log, stderr=log, stdin=subprocess.DEVNULL
+        )
     RUNNING.add(process.pid)
     client = connect(f"http://127.0.0.1:{port}")
     try:
@@ -149,7 +153,9 @@ EMPTY = Depth(0, 0, 0)
 class LiveQueue:
     """A queue, and its dead-letter queue NAME-dlq, on a server, as another program sees them."""
 
-    def __init__(self, server: Server, name: str, limit: int | None = MAX_RECEIVE_COUNT, fifo: bool = False) -> None:
+    def __init__(
+        self, server: Server, name: str, limit: int | None = MAX_RECEIVE_COUNT, fifo: bool = False
+    ) -> None:
         suffix, kind = (".fifo", {"FifoQueue": "true"}) if fifo else ("", {})
         self.server = server
         self.name = f"{name}{suffix}"
@@ -160,7 +166,9 @@ class LiveQueue:
         self.url = self._create(self.name, kind | ({"RedrivePolicy": policy} if limit else {}))
 
     @classmethod
-    def fresh(cls, server: Server, limit: int | None = MAX_RECEIVE_COUNT, fifo: bool = False) -> "LiveQueue":
+    def fresh(
+        cls, server: Server, limit: int | None = MAX_RECEIVE_COUNT, fifo: bool = False
+    ) -> "LiveQueue":
         """Make a queue that no other test has; `limit` is its maxReceiveCount, None: nothing is dead-lettered."""
         return cls(server, f"jobs-{uuid.uuid4().hex[:8]}", limit, fifo)
 
@@ -179,7 +187,10 @@ class LiveQueue:
         """Send one message a body and return their ids, in the same order."""
         ids: list[str] = []
         for start in range(0, len(bodies), 10):
-            entries = [{"Id": str(n), "MessageBody": body} for n, body in enumerate(bodies[start : start + 10])]
+            entries = [
+                {"Id": str(n), "MessageBody": body}
+                for n, body in enumerate(bodies[start : start + 10])
+            ]
             answer = self._client.send_message_batch(QueueUrl=self.url, Entries=entries)
             assert not answer.get("Failed")
             sent = {entry["Id"]: entry["MessageId"] for entry in answer["Successful"]}
@@ -212,7 +223,10 @@ class LiveQueue:
     def wait_depth(self, visible: int = 0, in_flight: int = 0) -> None:
         """Wait until the queue has exactly these counts."""
         wanted = Depth(visible, in_flight, 0)
-        eventually(lambda: self.depth() == wanted, what=lambda: f"{self.name} has {wanted}, now {self.depth()}")
+        eventually(
+            lambda: self.depth() == wanted,
+            what=lambda: f"{self.name} has {wanted}, now {self.depth()}",
+        )
 
     def dead_ids(self) -> set[str]:
         """Return the ids of what is in the dead-letter queue, which hides it for a while."""

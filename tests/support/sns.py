@@ -27,7 +27,9 @@ OTHER_TOPIC = "arn:aws:sns:us-east-1:123456789012:other"
 NAMES = ("Message", "MessageId", "Subject", "Timestamp", "TopicArn", "Type")
 
 
-def envelope(message: str, subject: str | None = None, topic: str = TOPIC, **more: object) -> dict[str, object]:
+def envelope(
+    message: str, subject: str | None = None, topic: str = TOPIC, **more: object
+) -> dict[str, object]:
     """What SNS puts around a message, without a signature."""
     found: dict[str, object] = {
         "Type": "Notification",
@@ -50,14 +52,20 @@ class Signer:
     def new(cls, bits: int = 2048, days: tuple[float, float] = (-1, 1)) -> "Signer":
         """`days`: from when until when its certificate is good, from now on."""
         key = rsa.generate_private_key(65537, bits)
-        return cls(key, _pem(_certificate(key, "sns.amazonaws.com", key, "sns.amazonaws.com", days=days)))
+        return cls(
+            key, _pem(_certificate(key, "sns.amazonaws.com", key, "sns.amazonaws.com", days=days))
+        )
 
-    def signed(self, found: dict[str, object], version: str = "1", url: str = CERTIFICATE_URL) -> str:
+    def signed(
+        self, found: dict[str, object], version: str = "1", url: str = CERTIFICATE_URL
+    ) -> str:
         """The envelope as it lies in the queue."""
         text = "".join(f"{name}\n{found[name]}\n" for name in NAMES if name in found)
         digest = hashes.SHA1() if version == "1" else hashes.SHA256()  # noqa: S303  # what SNS does
         value = base64.b64encode(self.key.sign(text.encode(), padding.PKCS1v15(), digest)).decode()
-        return json.dumps(found | {"SignatureVersion": version, "Signature": value, "SigningCertURL": url})
+        return json.dumps(
+            found | {"SignatureVersion": version, "Signature": value, "SigningCertURL": url}
+        )
 
 
 def _certificate(
@@ -80,13 +88,17 @@ def _certificate(
         .not_valid_after(end)
         .add_extension(x509.BasicConstraints(ca, None), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(by.public_key()), critical=False)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(by.public_key()), critical=False
+        )
     )
     if ca:
         usage = x509.KeyUsage(False, False, False, False, False, True, True, False, False)
         builder = builder.add_extension(usage, critical=True)
     else:
-        builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+        builder = builder.add_extension(
+            x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False
+        )
     return builder.sign(by, hashes.SHA256())
 
 
@@ -108,11 +120,18 @@ class Host:
     """What they asked for."""
 
     def __post_init__(self) -> None:
-        authority, own = rsa.generate_private_key(65537, 2048), rsa.generate_private_key(65537, 2048)
+        authority, own = (
+            rsa.generate_private_key(65537, 2048),
+            rsa.generate_private_key(65537, 2048),
+        )
         chain, self.trusted = self.directory / "host.pem", self.directory / "authority.pem"
-        self.trusted.write_bytes(_pem(_certificate(authority, "a test", authority, "a test", ca=True)))
+        self.trusted.write_bytes(
+            _pem(_certificate(authority, "a test", authority, "a test", ca=True))
+        )
         key = own.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
         )
         chain.write_bytes(_pem(_certificate(own, HOST, authority, "a test")) + key)
         self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -11,10 +11,23 @@ from tests.support.eventually import PATIENCE
 from tests.support.pool import REPOSITORY, Home
 
 OTHERS = (
-    *("AWS_PROFILE", "AWS_REGION", "AWS_ENDPOINT_URL", "AWS_CA_BUNDLE", "FLEET_QUEUE", "FLEET_BODY"),
+    *(
+        "AWS_PROFILE",
+        "AWS_REGION",
+        "AWS_ENDPOINT_URL",
+        "AWS_CA_BUNDLE",
+        "FLEET_QUEUE",
+        "FLEET_BODY",
+    ),
     *("FLEET_CONFIG", "HTTPS_PROXY", "XDG_RUNTIME_DIR", "NOTIFY_SOCKET", "USER", "TMP"),
 )
-WORKING = {"LC_ALL": "C", "TZ": "Asia/Kathmandu", "NO_COLOR": "1", "COLUMNS": "20", "PYTHONUNBUFFERED": "1"}
+WORKING = {
+    "LC_ALL": "C",
+    "TZ": "Asia/Kathmandu",
+    "NO_COLOR": "1",
+    "COLUMNS": "20",
+    "PYTHONUNBUFFERED": "1",
+}
 CALLERS = dict.fromkeys(OTHERS, "/none") | WORKING
 TEST = '''
 import json, os, resource, signal, subprocess, sys, time
@@ -48,7 +61,17 @@ def test_a_callers_surroundings_reach_nothing(home: Home) -> None:
     """Variables, umask, ignored signals and limits, as a shell's background under nohup has them."""
     file = home.directory / "test_it.py"
     file.write_text(TEST)
-    pytest_ = [sys.executable, "-m", "pytest", "-p", "tests.conftest", "-p", "no:cacheprovider", "-p", "no:xdist"]
+    pytest_ = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-p",
+        "tests.conftest",
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "no:xdist",
+    ]
     shell = 'trap "" HUP INT QUIT; umask 077; ulimit -c $(ulimit -H -c); exec "$@"'
     run = subprocess.run(
         ["sh", "-c", shell, "sh", *pytest_, "--rootdir", str(home.directory), str(file)],
@@ -76,9 +99,17 @@ def test_scripts_give_what_they_run_no_more(home: Home) -> None:
         path.chmod(0o755)
     link = home.directory / "link"
     link.symlink_to(script.parents[1])
-    env = {**home.environment(), **CALLERS, "PYTHONPATH": "/none", "PYTHONSAFEPATH": "1", "CDPATH": "/"}
+    env = {
+        **home.environment(),
+        **CALLERS,
+        "PYTHONPATH": "/none",
+        "PYTHONSAFEPATH": "1",
+        "CDPATH": "/",
+    }
     command = ["sh", "scripts/run", "dev", "tell", "one two", "*"]
-    told = subprocess.run(command, cwd=link, env=env, capture_output=True, text=True, check=True).stdout.splitlines()
+    told = subprocess.run(
+        command, cwd=link, env=env, capture_output=True, text=True, check=True
+    ).stdout.splitlines()
     assert told[-1] == f"{os.path.realpath(script.parents[1])}: one two *"
     names = {line.partition("=")[0] for line in told[:-1]}
     named = {"PATH", "HOME", "TMPDIR", "LC_ALL", "NO_COLOR", "COLUMNS", "LD_LIBRARY_PATH"}

@@ -32,11 +32,15 @@ def test_it_passes_and_keeps_a_journal(proxy: FaultProxy, client: Any, queue: Li
     assert exchange.request["WaitTimeSeconds"] == 1
 
 
-def test_a_queue_found_through_it_is_used_through_it(proxy: FaultProxy, client: Any, queue: LiveQueue) -> None:
+def test_a_queue_found_through_it_is_used_through_it(
+    proxy: FaultProxy, client: Any, queue: LiveQueue
+) -> None:
     assert client.get_queue_url(QueueName=queue.name)["QueueUrl"].startswith(proxy.endpoint)
 
 
-def test_a_stalled_answer_waits_for_its_release(proxy: FaultProxy, client: Any, queue: LiveQueue) -> None:
+def test_a_stalled_answer_waits_for_its_release(
+    proxy: FaultProxy, client: Any, queue: LiveQueue
+) -> None:
     proxy.stall("ReceiveMessage")
     bodies: list[str] = []
     poll = threading.Thread(target=lambda: bodies.extend(m["Body"] for m in receive(client, queue)))
@@ -52,7 +56,9 @@ def test_a_stalled_answer_waits_for_its_release(proxy: FaultProxy, client: Any, 
 
 
 @pytest.mark.parametrize("after", [False, True])
-def test_a_cut_request_has_no_answer(proxy: FaultProxy, client: Any, queue: LiveQueue, after: bool) -> None:
+def test_a_cut_request_has_no_answer(
+    proxy: FaultProxy, client: Any, queue: LiveQueue, after: bool
+) -> None:
     queue.send("a")
     (message,) = receive(client, queue)
     proxy.cut("DeleteMessage", after=after)
@@ -61,7 +67,9 @@ def test_a_cut_request_has_no_answer(proxy: FaultProxy, client: Any, queue: Live
     assert (queue.depth() == EMPTY) == after
 
 
-def test_errors_are_made_as_often_as_ordered(proxy: FaultProxy, client: Any, queue: LiveQueue) -> None:
+def test_errors_are_made_as_often_as_ordered(
+    proxy: FaultProxy, client: Any, queue: LiveQueue
+) -> None:
     proxy.fail("SendMessage")
     proxy.throttle("SendMessage")
     codes = []

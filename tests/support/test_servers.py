@@ -32,7 +32,9 @@ def test_a_server_ends_with_whoever_started_it(tmp_path: Path) -> None:
         "with servers.ministack(pathlib.Path(sys.argv[1])): print(*servers.RUNNING, flush=True); sys.stdin.read()"
     )
     command = [sys.executable, "-c", program, str(tmp_path)]
-    with subprocess.Popen(command, cwd=REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as run:
+    with subprocess.Popen(
+        command, cwd=REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as run:
         assert run.stdout
         server = int(run.stdout.readline())
         run.kill()

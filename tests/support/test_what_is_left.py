@@ -16,7 +16,7 @@ PRELUDE = """
 import os, signal
 from pathlib import Path
 import pytest
-from fleet.keeper import Keepers
+from fleet.library.shim import Keepers
 from fleet.system import processes
 LEFT = Path(os.environ["PYTEST_LEFT"])
 def left(*pids):
@@ -77,10 +77,21 @@ def home(tmp_path: Path) -> Iterator[Home]:
     ],
     ids=["in-process", "program", "pool"],
 )
-def test_nothing_outlives_a_test(home: Home, test: str, plugins: tuple[str, ...], count: int, end: str) -> None:
+def test_nothing_outlives_a_test(
+    home: Home, test: str, plugins: tuple[str, ...], count: int, end: str
+) -> None:
     file, left = home.directory / "test_it.py", home.directory / "left"
     file.write_text(f"{PRELUDE}{test}    {end}\n")
-    command = [sys.executable, "-m", "pytest", *PLUGINS, *plugins, "--rootdir", str(home.directory), str(file)]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        *PLUGINS,
+        *plugins,
+        "--rootdir",
+        str(home.directory),
+        str(file),
+    ]
     run = subprocess.run(
         command,
         cwd=REPOSITORY,

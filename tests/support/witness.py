@@ -63,5 +63,7 @@ class Witness:
         with self._lock:
             self.seen.append(f"{action} {message_id}")
             if alive:
-                who = {pid: f"{title(pid)} {'stopped' if is_stopped(pid) else 'runs'}" for pid in alive}
+                who = {
+                    pid: f"{title(pid)} {'stopped' if is_stopped(pid) else 'runs'}" for pid in alive
+                }
                 self.broken.append(f"{action} of {message_id} while {who} exist")

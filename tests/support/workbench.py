@@ -15,19 +15,28 @@ from typing import Any, cast
 
 import pytest
 
-from fleet import job
-from fleet.core.delivery import Rules
+from fleet.core.delivery.machine import Rules
 from fleet.core.depth import Depth
-from fleet.core.exits import Exit
-from fleet.core.messages import Held, Plan, Report, Settled
+from fleet.core.outcomes import Exit
+from fleet.core.protocol import Held, Plan, Report, Settled
 from fleet.core.queue import Message, QueueError, Trouble
+from fleet.dispatcher.context import Act, Bench
+from fleet.ipc.shared_page import SharedPage
+from fleet.job import process as job_process
 from fleet.system import log, processes
 from fleet.system.memory import OomKills
 from fleet.system.processes import Usage
-from fleet.system.slip import Slip
-from fleet.workbench import Act, Bench
 
-PLAN = Plan("app:job", "name", "jobs", 1, visibility=60.0, wait_time=10.0, exit_timeout=30.0, drain_timeout=40.0)
+PLAN = Plan(
+    "app:job",
+    "name",
+    "jobs",
+    1,
+    visibility=60.0,
+    wait_time=10.0,
+    exit_timeout=30.0,
+    drain_timeout=40.0,
+)
 HANDLED = Rules(handler=True)
 GOOD, BAD, SEGV, KILLED = Exit(code=0), Exit(code=1), Exit(signal=11), Exit(signal=9)
 RETRY, REJECT = Exit(code=75), Exit(code=65)
@@ -44,8 +53,8 @@ class World:
         self.processes: list[Process] = []
         self.scarce = 0  # how many of the next forks fail
         self.renewed = 0
-        self.ears, self.queue, self.board = Ears(self), Queue(self), Board(self)
-        self.slip = Slip()
+        self.inbox, self.queue, self.board = Inbox(self), Queue(self), Board(self)
+        self.page = SharedPage()
         self.oom = Memory()
         self.frozen_by_somebody: set[int] = set()
         self._in_vain = 0  # waits in a row that took no time, though nothing happened
@@ -58,8 +67,14 @@ class World:
         patch.setattr(random, "random", lambda: 0.0)
         patch.setattr(processes, "is_stopped", lambda pid: pid in self.frozen_by_somebody)
         patch.setattr(log, "emit", self._emit)
-        patch.setattr(job, "run", lambda message, parent: self.did(f"job {message.id} below {parent}"))
-        patch.setattr(job, "handle", lambda message, parent: self.did(f"handler {message.id} below {parent}"))
+        patch.setattr(
+            job_process, "run", lambda message, parent: self.did(f"job {message.id} below {parent}")
+        )
+        patch.setattr(
+            job_process,
+            "handle",
+            lambda message, parent: self.did(f"handler {message.id} below {parent}"),
+        )
 
     def _emit(self, event: str, /, **fields: Any) -> None:
         log.TABLE[event].read(fields)  # a field that the sentence needs is missing: KeyError
@@ -74,11 +89,11 @@ class World:
             7,
             self.queue,
             self.renew,
-            cast(Any, lambda message, _slip: message),
+            cast(Any, lambda message, _page: message),
             self.start,
-            self.ears,
+            self.inbox,
             self.board,
-            self.slip,
+            self.page,
             cast(OomKills, self.oom),
         )
 
@@ -136,11 +151,11 @@ class World:
     @property
     def settled(self) -> Settled:
         """The one report of a delivery's end."""
-        (found,) = (each for each in self.ears.said if isinstance(each, Settled))
+        (found,) = (each for each in self.inbox.said if isinstance(each, Settled))
         return found
 
 
-class Ears:
+class Inbox:
     """A master who answers each Held at once, unless he is `deaf`."""
 
     def __init__(self, world: World) -> None:
@@ -193,7 +208,9 @@ class Board:
 
     def note(self, **changes: object) -> None:
         self.record |= changes
-        shown = " ".join(f"{name}={getattr(value, 'name', value)}" for name, value in changes.items())
+        shown = " ".join(
+            f"{name}={getattr(value, 'name', value)}" for name, value in changes.items()
+        )
         self._world.did(f"{self._name} {shown}".rstrip())
 
     def clear(self, settled: str = "") -> None:
@@ -313,12 +330,17 @@ class Process:
         if self.mortal:  # the kernel tells of it a moment later
             self._world.at(self._world.time, lambda: self.end(KILLED))
 
-    def gone(self, others: Iterable[int] = (), seen: Callable[[Exit], None] = lambda _: None) -> Exit | None:
+    def gone(
+        self, others: Iterable[int] = (), seen: Callable[[Exit], None] = lambda _: None
+    ) -> Exit | None:
         if self._over or self._exit is None:
             return None
         if not self._noticed:
             self._noticed = True
-            self.seconds, self.usage = self._world.time - self.started, Usage(cpu_seconds=0.25, max_rss_mib=12.5)
+            self.seconds, self.usage = (
+                self._world.time - self.started,
+                Usage(cpu_seconds=0.25, max_rss_mib=12.5),
+            )
             seen(self._exit)
         self._world.did(_but(f"sweep {self.pid}", others))
         if self.leaves:

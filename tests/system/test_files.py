@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from fleet.core.books import Config, new
-from fleet.health import HealthFile
+from fleet.core.pool.state import Config, new
+from fleet.master.health_file import HealthFile
 from fleet.system import files
 from fleet.system.clock import now
 
@@ -36,7 +36,9 @@ def test_a_reader_has_the_old_one_or_the_new_one(tmp_path: Path) -> None:
         assert reader.read() == b"old"
 
 
-def test_a_disk_that_becomes_full_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_that_becomes_full_leaves_the_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "file"
     files.write(path, b"old")
     write = os.write
@@ -86,7 +88,9 @@ def test_a_link_is_replaced_not_followed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda path: os.mknod(path, stat.S_IFSOCK)])
-def test_what_is_no_file_is_neither_replaced_nor_waited_for(make: Callable[[Path], None], tmp_path: Path) -> None:
+def test_what_is_no_file_is_neither_replaced_nor_waited_for(
+    make: Callable[[Path], None], tmp_path: Path
+) -> None:
     path = tmp_path / "thing"
     make(path)
     before = path.lstat()

@@ -23,7 +23,9 @@ def test_text(capfd: pytest.CaptureFixture[str]) -> None:
     log.configure("info", "text")
     log.emit("spawn.failed", who="scout", why="no\x1b[31m processes", retry_in=0.5)
     line = capfd.readouterr().err
-    found = re.fullmatch(r"(\d\d:\d\d:\d\d) warning no scout could be started: (.*); next try in 0\.5 s\n", line)
+    found = re.fullmatch(
+        r"(\d\d:\d\d:\d\d) warning no scout could be started: (.*); next try in 0\.5 s\n", line
+    )
     assert found, line
     assert found[2] == "no\\x1b[31m processes"
 
@@ -71,7 +73,11 @@ def test_json(capfd: pytest.CaptureFixture[str]) -> None:
     found = json.loads(line)
     assert list(found) == ["time", "level", "event", "message", "who", "why", "retry_in"]
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00", found["time"])
-    assert (found["level"], found["event"], found["why"]) == ("warning", "spawn.failed", "é <level> {braces}")
+    assert (found["level"], found["event"], found["why"]) == (
+        "warning",
+        "spawn.failed",
+        "é <level> {braces}",
+    )
     assert "\\u00e9" in line
     assert line.endswith("}\n")
 
@@ -106,12 +112,18 @@ def test_an_apps_loguru_is_its_own(capfd: pytest.CaptureFixture[str]) -> None:
     assert capfd.readouterr().err.endswith(" info    resumed\n")
 
 
-@pytest.mark.parametrize("module", ["fleet.template", "fleet.scout", "fleet.master", "fleet.cli.start"])
+@pytest.mark.parametrize(
+    "module",
+    ["fleet.template.process", "fleet.scout.process", "fleet.master.loop", "fleet.cli.start"],
+)
 def test_no_process_of_a_pool_imports_it(module: str) -> None:
     text = f"import {module}, sys; sys.exit('loguru' in sys.modules)"
     directory = Path(__file__).parents[2]
     assert (
-        subprocess.run([sys.executable, "-c", text], cwd=directory, env=dict(os.environ), check=False).returncode == 0
+        subprocess.run(
+            [sys.executable, "-c", text], cwd=directory, env=dict(os.environ), check=False
+        ).returncode
+        == 0
     )
 
 

@@ -28,7 +28,10 @@ def test_where_nobody_counts_nothing_grows() -> None:
     ("groups", "places"),
     [
         ("0::/\n", ["/sys/fs/cgroup/memory.events"]),
-        ("0::/system.slice/fleet.service\n", ["/sys/fs/cgroup/system.slice/fleet.service/memory.events"]),
+        (
+            "0::/system.slice/fleet.service\n",
+            ["/sys/fs/cgroup/system.slice/fleet.service/memory.events"],
+        ),
         (
             "9:name=systemd:/\n4:memory:/a/b\n0::/\n",
             [
@@ -39,7 +42,10 @@ def test_where_nobody_counts_nothing_grows() -> None:
         ),
         (
             "4:cpu,memory:/a\n",
-            ["/sys/fs/cgroup/memory/a/memory.oom_control", "/sys/fs/cgroup/memory/memory.oom_control"],
+            [
+                "/sys/fs/cgroup/memory/a/memory.oom_control",
+                "/sys/fs/cgroup/memory/memory.oom_control",
+            ],
         ),
         ("4:cpu:/a\n3:name=memory:/b\n", []),
         ("", []),
@@ -49,7 +55,9 @@ def test_where_it_is(groups: str, places: list[str]) -> None:
     assert list(counters(groups)) == places
 
 
-def test_the_first_place_that_is_there_is_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_first_place_that_is_there_is_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     there = tmp_path / "memory.events"
     there.write_bytes(V2 % 1)
     monkeypatch.setattr(memory, "counters", lambda _: iter((str(tmp_path / "missing"), str(there))))
@@ -126,7 +134,9 @@ def test_a_container_sees_its_own_group_as_the_root(tmp_path: Path) -> None:
     assert Gauge(str(tmp_path / "cgroup"), proc(tmp_path, "0::/\n")).look() == Found(600, 1000)
 
 
-@pytest.mark.parametrize(("limit", "then"), [(1000 * MIB, Found(350, 1000)), (1 << 63, Found(6000, 8000))])
+@pytest.mark.parametrize(
+    ("limit", "then"), [(1000 * MIB, Found(350, 1000)), (1 << 63, Found(6000, 8000))]
+)
 def test_the_first_version(tmp_path: Path, limit: int, then: Found) -> None:
     files(
         tmp_path / "cgroup" / "memory" / "app",

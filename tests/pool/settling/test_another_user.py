@@ -22,12 +22,30 @@ def theirs(home: Home) -> None:
         os.chown(each, NOBODY, -1)
 
 
-def test_it_is_waited_for_and_named_and_holds_nobody_up(launch: Launch, home: Home, queue: LiveQueue) -> None:
+def test_it_is_waited_for_and_named_and_holds_nobody_up(
+    launch: Launch, home: Home, queue: LiveQueue
+) -> None:
     """Its message's lease is kept; when the dispatcher dies the master does not wait for what it may not end."""
     home.gate("end")
     (message_id,) = queue.send("leave-root end")
-    arguments = ("start", "--queue", queue.name, "--endpoint-url", queue.server.endpoint, "--wait-time", "1")
-    options = ("--workers", "2", "--log-format", "json", "--visibility-timeout", "20", "endings:job")
+    arguments = (
+        "start",
+        "--queue",
+        queue.name,
+        "--endpoint-url",
+        queue.server.endpoint,
+        "--wait-time",
+        "1",
+    )
+    options = (
+        "--workers",
+        "2",
+        "--log-format",
+        "json",
+        "--visibility-timeout",
+        "20",
+        "endings:job",
+    )
     pool = launch(*arguments, *options, expected=DEATH, wrapper=SOMEBODY)
     (lingers,) = pool.wait_event("job.lingers", message_id=message_id)
     (orphan,) = home.trace.lines("root")

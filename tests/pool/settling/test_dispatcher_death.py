@@ -110,7 +110,9 @@ def kill_halted(home: Home, pool: Pool, killed: set[int], steps: int) -> bool:
 
 
 @pytest.mark.parametrize("fifo", [False, True], ids=["standard", "fifo"])
-def test_at_every_step(start: StartPool, home: Home, ministack_server: Server, proxy: FaultProxy, fifo: bool) -> None:
+def test_at_every_step(
+    start: StartPool, home: Home, ministack_server: Server, proxy: FaultProxy, fifo: bool
+) -> None:
     """On a FIFO queue also what the poll of a dead dispatcher has brought is released."""
     steps = (replace(STEPS[0], fates=("released",)), *STEPS[1:]) if fifo else STEPS
     queue = LiveQueue.fresh(ministack_server, fifo=fifo)
@@ -120,9 +122,18 @@ def test_at_every_step(start: StartPool, home: Home, ministack_server: Server, p
     )
 
 
-def test_at_every_step_of_a_stop(start: StartPool, home: Home, queue: LiveQueue, proxy: FaultProxy) -> None:
+def test_at_every_step_of_a_stop(
+    start: StartPool, home: Home, queue: LiveQueue, proxy: FaultProxy
+) -> None:
     """No exit handler runs any more; whatever exists of job and handler is gone before anybody has the message."""
-    options = ("--transformer", "halting:split", "--exit-handler", "halting:handler", "--retry-delay", "0")
+    options = (
+        "--transformer",
+        "halting:split",
+        "--exit-handler",
+        "halting:handler",
+        "--retry-delay",
+        "0",
+    )
     times = ("--job-timeout", "2", "--exit-timeout", "2")
     check_every_step(start, home, queue, proxy, STOPPED_STEPS, *options, *times)
     assert queue.dead_bodies() == ["after the letter :: family never :: hang"]
@@ -151,14 +162,22 @@ def check_every_step(
         expected=expected,
     )
     killed: set[int] = set()
-    eventually(lambda: kill_halted(home, pool, killed, len(steps)), what=lambda: f"all: {home.trace.bodies('halted')}")
-    eventually(lambda: queue.depth() == EMPTY, what=lambda: f"empty, now {queue.depth()}:\n{pool.log()}")
+    eventually(
+        lambda: kill_halted(home, pool, killed, len(steps)),
+        what=lambda: f"all: {home.trace.bodies('halted')}",
+    )
+    eventually(
+        lambda: queue.depth() == EMPTY, what=lambda: f"empty, now {queue.depth()}:\n{pool.log()}"
+    )
     pool.terminate()
     assert pool.wait() == 0
     seen = [told(home, pool, message_id) for message_id in ids]
     for step, (fate, attempts, done) in zip(steps, seen, strict=True):
         assert fate in (step.fates or (None,)), (step, seen)
-        assert (attempts, done) == ((2, [2]) if step.again else (1, [1] if step.done else [])), (step, seen)
+        assert (attempts, done) == ((2, [2]) if step.again else (1, [1] if step.done else [])), (
+            step,
+            seen,
+        )
     assert len(pool.events("dispatcher.died")) == len(steps)
     assert not any(is_alive(line.pid) for line in home.trace.lines())
     assert not witness.broken
@@ -167,14 +186,24 @@ def check_every_step(
 def send(queue: LiveQueue, body: str) -> str:
     """A message in a group of its own, if there are groups."""
     name = body.replace(" ", "-")
-    group = {"MessageGroupId": name, "MessageDeduplicationId": name} if queue.name.endswith(".fifo") else {}
+    group = (
+        {"MessageGroupId": name, "MessageDeduplicationId": name}
+        if queue.name.endswith(".fifo")
+        else {}
+    )
     return queue.send_one(body, {}, **group)
 
 
 def told(home: Home, pool: Pool, message_id: str) -> tuple[str | None, int, list[int]]:
     """What became of a message by its dispatcher's death, its attempts, and those that were done."""
-    said = [event["event"].partition(".")[2] for event in pool.events(message_id=message_id) if is_by_death(event)]
-    attempts = max([1, *(event["attempt"] for event in pool.events("message.received", message_id=message_id))])
+    said = [
+        event["event"].partition(".")[2]
+        for event in pool.events(message_id=message_id)
+        if is_by_death(event)
+    ]
+    attempts = max(
+        [1, *(event["attempt"] for event in pool.events("message.received", message_id=message_id))]
+    )
     done = [line.attempt for line in home.trace.lines("done") if line.message_id == message_id]
     assert len(said) <= 1
     return (said[0] if said else None), attempts, done
@@ -184,7 +213,9 @@ def is_by_death(event: Event) -> bool:
     return str(event.get("why")).startswith(WHY)
 
 
-def test_what_became_of_the_last_message_is_forgotten(start: StartPool, home: Home, queue: LiveQueue) -> None:
+def test_what_became_of_the_last_message_is_forgotten(
+    start: StartPool, home: Home, queue: LiveQueue
+) -> None:
     """A dispatcher that has deleted one message and dies over the next: that one is not done."""
     home.gate("never")
     pool = start("--visibility-timeout", "20", app=APP, workers=1, expected=KILLED)
@@ -195,11 +226,15 @@ def test_what_became_of_the_last_message_is_forgotten(start: StartPool, home: Ho
     os.kill(line.pid, signal.SIGKILL)
     pool.wait_event("message.released", message_id=message_id, why=WHY)
     pool.wait_event("message.deleted", message_id=message_id, attempt=2)
-    assert [line.attempt for line in home.trace.lines("done") if line.message_id == message_id] == [2]
+    assert [line.attempt for line in home.trace.lines("done") if line.message_id == message_id] == [
+        2
+    ]
 
 
 def test_before_the_receive(start: StartPool, home: Home, queue: LiveQueue) -> None:
-    pool = start("--visibility-timeout", "20", app=APP, workers=1, expected=KILLED, HALT_FIRST_RECEIVE="yes")
+    pool = start(
+        "--visibility-timeout", "20", app=APP, workers=1, expected=KILLED, HALT_FIRST_RECEIVE="yes"
+    )
     (line,) = home.trace.wait("halted")
     os.kill(line.pid, signal.SIGKILL)
     pool.wait_event("dispatcher.ready", count=2)
@@ -215,7 +250,9 @@ def test_a_scout_that_dies_with_an_order_has_a_successor_for_it(
     proxy.stall("DeleteMessage")
     proxy.cut("DeleteMessage")  # the first one never comes to the server
     (message_id,) = queue.send("before the delete :: task")
-    pool = start("--visibility-timeout", "20", app=APP, workers=1, endpoint=proxy.endpoint, expected=KILLED)
+    pool = start(
+        "--visibility-timeout", "20", app=APP, workers=1, endpoint=proxy.endpoint, expected=KILLED
+    )
     (line,) = home.trace.wait("halted")
     os.kill(line.pid, signal.SIGKILL)
     proxy.wait_held("DeleteMessage")
@@ -226,12 +263,16 @@ def test_a_scout_that_dies_with_an_order_has_a_successor_for_it(
     assert queue.depth() == EMPTY
 
 
-def test_a_release_is_never_ordered_twice(start: StartPool, home: Home, queue: LiveQueue, proxy: FaultProxy) -> None:
+def test_a_release_is_never_ordered_twice(
+    start: StartPool, home: Home, queue: LiveQueue, proxy: FaultProxy
+) -> None:
     """The dead scout may have done it (here it has), and once more could hit the next owner."""
     home.gate("never")
     proxy.stall("ChangeMessageVisibility")
     (message_id,) = queue.send("job running :: hold never")
-    pool = start("--visibility-timeout", "20", app=APP, workers=1, endpoint=proxy.endpoint, expected=KILLED)
+    pool = start(
+        "--visibility-timeout", "20", app=APP, workers=1, endpoint=proxy.endpoint, expected=KILLED
+    )
     (line,) = home.trace.wait("halted")
     os.kill(line.pid, signal.SIGKILL)
     proxy.wait_held("ChangeMessageVisibility")
@@ -248,10 +289,14 @@ def kill_scout(pool: Pool) -> None:
     pool.wait_event("helper.died", role="scout")
 
 
-def test_a_drain_waits_for_an_open_order(start: StartPool, home: Home, queue: LiveQueue, proxy: FaultProxy) -> None:
+def test_a_drain_waits_for_an_open_order(
+    start: StartPool, home: Home, queue: LiveQueue, proxy: FaultProxy
+) -> None:
     proxy.stall("DeleteMessage")
     (message_id,) = queue.send("before the delete :: task")
-    pool = start("--visibility-timeout", "20", app=APP, workers=1, endpoint=proxy.endpoint, expected=KILLED)
+    pool = start(
+        "--visibility-timeout", "20", app=APP, workers=1, endpoint=proxy.endpoint, expected=KILLED
+    )
     (line,) = home.trace.wait("halted")
     os.kill(line.pid, signal.SIGKILL)
     proxy.wait_held("DeleteMessage")
@@ -264,7 +309,9 @@ def test_a_drain_waits_for_an_open_order(start: StartPool, home: Home, queue: Li
     assert queue.depth() == EMPTY
 
 
-def test_a_drain_does_not_wait_for_ever(start: StartPool, home: Home, queue: LiveQueue, proxy: FaultProxy) -> None:
+def test_a_drain_does_not_wait_for_ever(
+    start: StartPool, home: Home, queue: LiveQueue, proxy: FaultProxy
+) -> None:
     """What the queue does not take until the end of the stop is counted as left; it was finished."""
     proxy.fail("DeleteMessage", times=1000)
     queue.send("before the delete :: task")
@@ -286,7 +333,9 @@ def test_one_that_is_stopped_while_it_works_is_replaced_in_time(
     witness = Witness(proxy, home.trace)
     home.gate("never")
     (message_id,) = queue.send("job running :: family never")
-    expected = Expected(errors=frozenset({"dispatcher.hung"}), kills=KILLED.kills | {"dispatcher.hung"})
+    expected = Expected(
+        errors=frozenset({"dispatcher.hung"}), kills=KILLED.kills | {"dispatcher.hung"}
+    )
     pool = start("--visibility-timeout", "16", app=APP, endpoint=proxy.endpoint, expected=expected)
     (line,) = home.trace.wait("halted")
     pool.wait_event("dispatcher.died", pid=line.pid)
@@ -300,7 +349,9 @@ def test_one_that_is_stopped_before_it_says_that_it_has_settled_does_not_keep_it
 ) -> None:
     """Nothing is in hand any more, and the pool waits for its word."""
     queue.send("before Settled :: task")
-    expected = Expected(errors=frozenset({"dispatcher.hung"}), kills=KILLED.kills | {"dispatcher.hung"})
+    expected = Expected(
+        errors=frozenset({"dispatcher.hung"}), kills=KILLED.kills | {"dispatcher.hung"}
+    )
     options = ("--visibility-timeout", "4", "--until-empty", "--empty-for", "1")
     pool = start(*options, app=APP, workers=1, expected=expected)
     (line,) = home.trace.wait("halted")

@@ -21,7 +21,14 @@ from tests.support.witness import Witness
 CHANGE = "ChangeMessageVisibility"
 UNANSWERED = ("stall", "cut before", "cut after")
 """A release may have been done then: it is not made again."""
-HANDLER = ("--transformer", "endings:split", "--exit-handler", "endings:handler", "--job-timeout", "0.7")
+HANDLER = (
+    "--transformer",
+    "endings:split",
+    "--exit-handler",
+    "endings:handler",
+    "--job-timeout",
+    "0.7",
+)
 Fate = list[tuple[str, int]]
 DELETED: Fate = [("deleted", 0)]
 RELEASED: Fate = [("released", 0), *DELETED]
@@ -55,7 +62,9 @@ CALLS = {
     "extend": Call(CHANGE, "hold g", DELETED, "lease.failed", DELETED),
     "delete": Call("DeleteMessage", "task", DELETED, UNSETTLED, LEFT),
     "release": Call(CHANGE, "attempts retry 0/task", RELEASED, UNSETTLED, LEFT),
-    "attributes": Call("GetQueueAttributes", "attempts retry 0/task", RELEASED, "policy.unknown", RELEASED, True, 2),
+    "attributes": Call(
+        "GetQueueAttributes", "attempts retry 0/task", RELEASED, "policy.unknown", RELEASED, True, 2
+    ),
     "address": Call("GetQueueUrl", REJECT, LETTER, UNSETTLED, LEFT, True, 2),
     "letter": Call("SendMessage", REJECT, LETTER, UNSETTLED, LEFT, read=True),
     "letter's delete": Call("DeleteMessage", REJECT, LETTER, UNSETTLED, LEFT),
@@ -121,13 +130,22 @@ def renew(pool: Pool) -> None:
 
 
 @pytest.mark.parametrize("name", CALLS)
-def test_faults_of(start: StartPool, home: Home, queue: LiveQueue, proxy: FaultProxy, name: str) -> None:
+def test_faults_of(
+    start: StartPool, home: Home, queue: LiveQueue, proxy: FaultProxy, name: str
+) -> None:
     call = CALLS[name]
     witness = Witness(proxy, home.trace)
     gate = home.gate("g")
     home.gate("never")
-    options = ("--visibility-timeout", "3", "--depth-interval", "3600")  # the scout's samples would take faults of ours
-    pool = start("-v", *options, *call.options, app=APP, workers=1, endpoint=proxy.endpoint, expected=LOUD)
+    options = (
+        "--visibility-timeout",
+        "3",
+        "--depth-interval",
+        "3600",
+    )  # the scout's samples would take faults of ours
+    pool = start(
+        "-v", *options, *call.options, app=APP, workers=1, endpoint=proxy.endpoint, expected=LOUD
+    )
     pool.wait_ready(1)
     eventually(lambda: answered(proxy, call.action) >= call.scouts, what="the scout has asked")
     for fault in FAULTS:

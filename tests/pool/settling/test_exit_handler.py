@@ -28,7 +28,9 @@ def pool_with_handler(start: StartPool, home: Home, proxy: FaultProxy) -> Callab
     home.gate("never")
 
     def start_it(*options: str, workers: int = 2) -> Pool:
-        return start(*HANDLER, *options, app=APP, workers=workers, endpoint=proxy.endpoint, expected=LOUD)
+        return start(
+            *HANDLER, *options, app=APP, workers=workers, endpoint=proxy.endpoint, expected=LOUD
+        )
 
     return start_it
 
@@ -66,7 +68,12 @@ def test_each_way_it_can_end(
 ) -> None:
     """After --job-timeout: done, raised, timed out once, timed out twice."""
     witness = Witness(proxy, home.trace)
-    ids = queue.send("family never :: fine", "hold never :: raise", "hold never :: hang 1", "family never :: hang")
+    ids = queue.send(
+        "family never :: fine",
+        "hold never :: raise",
+        "hold never :: hang 1",
+        "family never :: hang",
+    )
     options = ("--job-timeout", "1", "--exit-timeout", "1.5", "--retry-delay", "600")
     pool = pool_with_handler(*options, workers=4)
     pool.wait_event("message.dead_lettered")
@@ -82,7 +89,9 @@ def test_each_way_it_can_end(
     assert fates(pool, [ids[3]]) == [[("dead_lettered", 0)]]
     assert [len(handled(home, message_id)) for message_id in ids] == [1, 1, 2, 2]
     again = handled(home, ids[2])
-    assert [seen["states"]["started"] for seen in again] == ["T", "gone"], "killed with the handler that hung"
+    assert [seen["states"]["started"] for seen in again] == ["T", "gone"], (
+        "killed with the handler that hung"
+    )
     assert len(pool.events("handler.started")) == 6
     (failed,) = pool.events("handler.failed", message_id=ids[1])
     assert (failed["error_type"], failed["error"]) == ("ValueError", "the clean-up failed")
@@ -94,7 +103,9 @@ def test_each_way_it_can_end(
     assert pool.wait() == 0
 
 
-def test_a_death_is_cleaned_up_after(pool_with_handler: Callable[..., Pool], home: Home, queue: LiveQueue) -> None:
+def test_a_death_is_cleaned_up_after(
+    pool_with_handler: Callable[..., Pool], home: Home, queue: LiveQueue
+) -> None:
     """By a signal of its own; a job that failed by itself has had its own chance to clean up."""
     dead, failed = queue.send("die SEGV :: fine", "end 3")
     pool = pool_with_handler("--retry-delay", "600")
@@ -105,7 +116,9 @@ def test_a_death_is_cleaned_up_after(pool_with_handler: Callable[..., Pool], hom
     assert pool.events("job.signalled")[0]["stopped_by"] is None
 
 
-def test_one_that_had_finished_when_the_stop_came_is_finished(start: StartPool, home: Home, queue: LiveQueue) -> None:
+def test_one_that_had_finished_when_the_stop_came_is_finished(
+    start: StartPool, home: Home, queue: LiveQueue
+) -> None:
     """Its dispatcher is stopped over both, the end and the order to stop; program A surrendered such work."""
     home.gate("never")
     gate = home.gate("g")
@@ -125,7 +138,9 @@ def test_one_that_had_finished_when_the_stop_came_is_finished(start: StartPool, 
     assert queue.depth() == EMPTY
 
 
-def test_an_idle_pool_runs_none(pool_with_handler: Callable[..., Pool], home: Home, queue: LiveQueue) -> None:
+def test_an_idle_pool_runs_none(
+    pool_with_handler: Callable[..., Pool], home: Home, queue: LiveQueue
+) -> None:
     """Program A ran the handler of the job before once more when TERM came to an idle dispatcher."""
     queue.send("die SEGV :: fine")
     pool = pool_with_handler("--retry-delay", "600", workers=1)
@@ -137,11 +152,23 @@ def test_an_idle_pool_runs_none(pool_with_handler: Callable[..., Pool], home: Ho
 
 @pytest.mark.parametrize("failing", ["cut", "refused"])
 def test_errors_of_sqs_meanwhile_leave_no_orphan(
-    pool_with_handler: Callable[..., Pool], home: Home, queue: LiveQueue, proxy: FaultProxy, failing: str
+    pool_with_handler: Callable[..., Pool],
+    home: Home,
+    queue: LiveQueue,
+    proxy: FaultProxy,
+    failing: str,
 ) -> None:
     """Every call of the exit sequence fails once: what must be known, the dead letter, the delete after it."""
     (message_id,) = queue.send("family never :: hang")
-    times = ("--visibility-timeout", "4", "--job-timeout", "1.5", "--exit-timeout", "1.5", "-v")  # longer than a lease
+    times = (
+        "--visibility-timeout",
+        "4",
+        "--job-timeout",
+        "1.5",
+        "--exit-timeout",
+        "1.5",
+        "-v",
+    )  # longer than a lease
     pool = pool_with_handler(*times, workers=1)
     home.trace.wait("handler")
     for action in ("ChangeMessageVisibility", "GetQueueUrl", "SendMessage", "DeleteMessage"):
@@ -163,7 +190,9 @@ def test_what_it_is_called_with(start: StartPool, home: Home, queue: LiveQueue, 
     home.gate("never")
     call = '{"_job": "wait_for", "_exit_handler": "plain_handler", "_job_args": ["never"], "named": "n"}'
     (message_id,) = queue.send(call)
-    pool = start(load, "--router", "endings:route", "--drain-timeout", "0", app=APP, workers=1, expected=LOUD)
+    pool = start(
+        load, "--router", "endings:route", "--drain-timeout", "0", app=APP, workers=1, expected=LOUD
+    )
     home.trace.wait("started")
     pool.terminate()
     assert pool.wait() == 0
@@ -172,11 +201,15 @@ def test_what_it_is_called_with(start: StartPool, home: Home, queue: LiveQueue, 
     assert pool.ledger()["released"] == 1
 
 
-def test_it_is_not_asked_where_there_is_none(start: StartPool, home: Home, queue: LiveQueue) -> None:
+def test_it_is_not_asked_where_there_is_none(
+    start: StartPool, home: Home, queue: LiveQueue
+) -> None:
     """SIGTERM, the exit time-out, SIGKILL."""
     home.gate("never")
     gentle, deaf = queue.send("last-words never", "deaf never")
-    pool = start("--job-timeout", "1", "--exit-timeout", "1", "--retry-delay", "600", app=APP, expected=LOUD)
+    pool = start(
+        "--job-timeout", "1", "--exit-timeout", "1", "--retry-delay", "600", app=APP, expected=LOUD
+    )
     pool.wait_event("message.released", count=2)
     assert home.trace.bodies("terminated") == ["last-words"]
     for message_id in (gentle, deaf):
@@ -190,7 +223,9 @@ def test_it_is_not_asked_where_there_is_none(start: StartPool, home: Home, queue
 def test_a_routed_job_without_one_is_asked(start: StartPool, home: Home, queue: LiveQueue) -> None:
     """SIGTERM, as for any job that has no exit handler."""
     (message_id,) = queue.send('{"_job": "finish_at_term", "_job_args": ["0"]}')
-    pool = start("--router", "endings:route", "--drain-timeout", "0", app=APP, workers=1, expected=LOUD)
+    pool = start(
+        "--router", "endings:route", "--drain-timeout", "0", app=APP, workers=1, expected=LOUD
+    )
     home.trace.wait("waiting")
     pool.terminate()
     assert pool.wait() == 0
@@ -264,7 +299,9 @@ def test_a_master_that_dies_over_it_changes_nothing(
 ) -> None:
     witness = Witness(proxy, home.trace)
     queue.send("family never :: hang 1")
-    pool = pool_with_handler("--job-timeout", "1", "--exit-timeout", "1", "--retry-delay", "0", workers=1)
+    pool = pool_with_handler(
+        "--job-timeout", "1", "--exit-timeout", "1", "--retry-delay", "0", workers=1
+    )
     home.trace.wait("handler")
     pool.kill_master()
     home.wait_empty()

@@ -28,7 +28,9 @@ def send(queue: LiveQueue, body: str, group: str = "blue") -> str:
 
 def asked(proxy: FaultProxy) -> list[str]:
     """The ids of the receive calls so far, in the order of asking."""
-    return [each.request.get("ReceiveRequestAttemptId", "") for each in proxy.journal("ReceiveMessage")]
+    return [
+        each.request.get("ReceiveRequestAttemptId", "") for each in proxy.journal("ReceiveMessage")
+    ]
 
 
 def kill_when_halted(home: Home, pool: Pool) -> None:
@@ -37,11 +39,20 @@ def kill_when_halted(home: Home, pool: Pool) -> None:
     pool.wait_event("dispatcher.died", pid=line.pid)
 
 
-def test_what_a_poll_took_with_it_comes_back(start: StartPool, home: Home, fifo: LiveQueue, proxy: FaultProxy) -> None:
+def test_what_a_poll_took_with_it_comes_back(
+    start: StartPool, home: Home, fifo: LiveQueue, proxy: FaultProxy
+) -> None:
     """Long before the lease ends; the messages of its group stay in their order, and the ledger balances."""
     first, second = send(fifo, "after the answer :: task"), send(fifo, "none :: task")
     options = ("--visibility-timeout", "60")
-    pool = start(*options, app="halting:job", workers=1, queue=fifo, endpoint=proxy.endpoint, expected=UNHEARD)
+    pool = start(
+        *options,
+        app="halting:job",
+        workers=1,
+        queue=fifo,
+        endpoint=proxy.endpoint,
+        expected=UNHEARD,
+    )
     kill_when_halted(home, pool)
     pool.wait_event("message.released", message_id=first, attempt=1, why=WHY)
     pool.wait_event("message.deleted", message_id=first, attempt=2)
@@ -49,7 +60,9 @@ def test_what_a_poll_took_with_it_comes_back(start: StartPool, home: Home, fifo:
     assert [line.message_id for line in home.trace.lines("done")] == [first, second]
     ids = asked(proxy)
     assert all(ids)
-    assert [name for name, times in Counter(ids).items() if times > 1] == ids[:1], "every other call has its own"
+    assert [name for name, times in Counter(ids).items() if times > 1] == ids[:1], (
+        "every other call has its own"
+    )
     assert ids.count(ids[0]) == 2
     pool.terminate()
     assert pool.wait() == 0
@@ -57,10 +70,19 @@ def test_what_a_poll_took_with_it_comes_back(start: StartPool, home: Home, fifo:
     assert [ledger[name] for name in ("received", "deleted", "released", "left")] == [3, 2, 1, 0]
 
 
-def test_a_drain_waits_for_it(start: StartPool, home: Home, fifo: LiveQueue, proxy: FaultProxy) -> None:
+def test_a_drain_waits_for_it(
+    start: StartPool, home: Home, fifo: LiveQueue, proxy: FaultProxy
+) -> None:
     message_id = send(fifo, "after the answer :: task")
     options = ("--visibility-timeout", "60", "--wait-time", "2")
-    pool = start(*options, app="halting:job", workers=1, queue=fifo, endpoint=proxy.endpoint, expected=UNHEARD)
+    pool = start(
+        *options,
+        app="halting:job",
+        workers=1,
+        queue=fifo,
+        endpoint=proxy.endpoint,
+        expected=UNHEARD,
+    )
     kill_when_halted(home, pool)
     pool.terminate()
     assert pool.wait() == 0
@@ -72,7 +94,14 @@ def test_a_drain_waits_for_it(start: StartPool, home: Home, fifo: LiveQueue, pro
 def test_a_poll_that_took_nothing_counts_nothing(
     start: StartPool, home: Home, fifo: LiveQueue, proxy: FaultProxy
 ) -> None:
-    pool = start("--visibility-timeout", "60", workers=1, queue=fifo, endpoint=proxy.endpoint, expected=KILLED)
+    pool = start(
+        "--visibility-timeout",
+        "60",
+        workers=1,
+        queue=fifo,
+        endpoint=proxy.endpoint,
+        expected=KILLED,
+    )
     pool.wait_ready(1)
     proxy.wait_open("ReceiveMessage")
     asked_by_the_dead = asked(proxy)[-1]
@@ -88,7 +117,9 @@ def test_a_poll_that_took_nothing_counts_nothing(
     assert fifo.depth() == EMPTY
 
 
-def test_a_call_on_a_standard_queue_has_no_id(start: StartPool, queue: LiveQueue, proxy: FaultProxy) -> None:
+def test_a_call_on_a_standard_queue_has_no_id(
+    start: StartPool, queue: LiveQueue, proxy: FaultProxy
+) -> None:
     """SQS refuses it there."""
     queue.send("task")
     pool = start(workers=1, endpoint=proxy.endpoint, expected=KILLED)

@@ -26,7 +26,9 @@ def told(home: Home, message_id: str) -> list[Any]:
 def test_what_it_is_told(start: StartPool, home: Home, queue: LiveQueue, load: str) -> None:
     """Of an exception, an exit status, a death by a signal, a time-out; not of a retry, nor of a success."""
     home.gate("never")
-    failed, left, dead, late, again, good = queue.send("fail x", "end 3", "die SEGV", "hold never", "retry 600", "task")
+    failed, left, dead, late, again, good = queue.send(
+        "fail x", "end 3", "die SEGV", "hold never", "retry 600", "task"
+    )
     options = (load, "--job-timeout", "2", "--retry-delay", "600")
     pool = start(*HOOK, *options, app=APP, workers=6, expected=LOUD)
     pool.wait_event("message.released", count=5)
@@ -66,7 +68,14 @@ def test_it_comes_after_the_exit_handler_and_before_the_settlement(
     witness = Witness(proxy, home.trace)
     gate = home.gate("g")
     (message_id,) = queue.send("die SEGV :: gate g")
-    options = ("--exit-handler", "endings:plain_handler", "--retry-delay", "600", "--visibility-timeout", "2")
+    options = (
+        "--exit-handler",
+        "endings:plain_handler",
+        "--retry-delay",
+        "600",
+        "--visibility-timeout",
+        "2",
+    )
     pool = start(*HOOK, *options, app=APP, workers=1, endpoint=proxy.endpoint, expected=LOUD)
     home.trace.wait("told")
     assert len(home.trace.lines("handler")) == 1
@@ -77,7 +86,9 @@ def test_it_comes_after_the_exit_handler_and_before_the_settlement(
     assert not witness.broken
 
 
-def test_each_way_it_can_end(start: StartPool, home: Home, queue: LiveQueue, proxy: FaultProxy) -> None:
+def test_each_way_it_can_end(
+    start: StartPool, home: Home, queue: LiveQueue, proxy: FaultProxy
+) -> None:
     """None of them changes what becomes of the message; what it leaves is gone before that."""
     witness = Witness(proxy, home.trace)
     ids = queue.send("fail x :: fine", "fail x :: raise", "fail x :: hang", "fail x :: leave")
@@ -98,9 +109,13 @@ def test_each_way_it_can_end(start: StartPool, home: Home, queue: LiveQueue, pro
     assert queue.depth() == EMPTY
 
 
-def test_it_may_be_async_and_what_cannot_be_called_is_refused(start: StartPool, home: Home, queue: LiveQueue) -> None:
+def test_it_may_be_async_and_what_cannot_be_called_is_refused(
+    start: StartPool, home: Home, queue: LiveQueue
+) -> None:
     (message_id,) = queue.send("fail x")
-    pool = start("--on-failure", "endings:told_later", "--delete-failed", app=APP, workers=1, expected=LOUD)
+    pool = start(
+        "--on-failure", "endings:told_later", "--delete-failed", app=APP, workers=1, expected=LOUD
+    )
     pool.wait_event("message.deleted", message_id=message_id)
     assert [line.message_id for line in home.trace.lines("told")] == [message_id]
     options = ("--name", "another", "--on-failure", "endings:split_off")
@@ -111,7 +126,9 @@ def test_it_may_be_async_and_what_cannot_be_called_is_refused(start: StartPool, 
 def test_a_drain_lets_it_finish(start: StartPool, home: Home, queue: LiveQueue) -> None:
     gate = home.gate("g")
     (message_id,) = queue.send("fail x :: gate g")
-    pool = start(*HOOK, "--delete-failed", "--drain-timeout", "0", app=APP, workers=1, expected=LOUD)
+    pool = start(
+        *HOOK, "--delete-failed", "--drain-timeout", "0", app=APP, workers=1, expected=LOUD
+    )
     home.trace.wait("told")
     pool.drain()
     gate.open()

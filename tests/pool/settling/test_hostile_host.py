@@ -26,10 +26,14 @@ MIB = 1 << 20
 
 def test_a_death_that_the_kernel_counts(start: StartPool, queue: LiveQueue) -> None:
     """Likely: a SIGKILL that was not ours, and a count that grew. Neither alone is enough."""
-    killed, terminated, starved = queue.send("die KILL", "run-out-of-memory TERM", "run-out-of-memory KILL")
+    killed, terminated, starved = queue.send(
+        "die KILL", "run-out-of-memory TERM", "run-out-of-memory KILL"
+    )
     pool = start("--retry-delay", "600", app=APP, workers=1, expected=LOUD)
     pool.wait_event("message.released", count=3)
-    told = {event["message_id"]: (event["exit"], event["oom"]) for event in pool.events("job.signalled")}
+    told = {
+        event["message_id"]: (event["exit"], event["oom"]) for event in pool.events("job.signalled")
+    }
     assert told[killed] == ("SIGKILL", None)
     assert told[terminated] == ("SIGTERM", None)
     assert told[starved] == ("SIGKILL", "likely")
@@ -74,14 +78,24 @@ def test_the_oom_killer_itself(small_memory: Path, start: StartPool, queue: Live
 # No process.
 
 
-def test_no_process_for_an_exit_handler(start: StartPool, home: Home, queue: LiveQueue, proxy: FaultProxy) -> None:
+def test_no_process_for_an_exit_handler(
+    start: StartPool, home: Home, queue: LiveQueue, proxy: FaultProxy
+) -> None:
     """As one that failed: the job is killed all the same, and the message is left."""
     witness = Witness(proxy, home.trace)
     home.gate("never")
     (message_id,) = queue.send("attempts family never/task :: fine")
     expected = replace(LOUD, errors=frozenset({"handler.not_started"}))
     options = ("--visibility-timeout", "3", "--job-timeout", "1")
-    pool = start(*HANDLER, *options, app=APP, workers=1, endpoint=proxy.endpoint, expected=expected, NO_HANDLER="once")
+    pool = start(
+        *HANDLER,
+        *options,
+        app=APP,
+        workers=1,
+        endpoint=proxy.endpoint,
+        expected=expected,
+        NO_HANDLER="once",
+    )
     pool.wait_event("handler.not_started", message_id=message_id)
     pool.wait_event("message.deleted", message_id=message_id, attempt=2)
     assert fates(pool, [message_id]) == [[("left", 0), ("deleted", 0)]]
@@ -124,7 +138,13 @@ def test_a_frozen_one_outlives_its_dispatcher(
     (message_id,) = queue.send("attempts orphan-then g/task")
     kills = LOUD.kills | {"dispatcher.died"}
     options = ("--visibility-timeout", "60")
-    pool = start(*options, app="endings:job", workers=2, endpoint=proxy.endpoint, expected=replace(LOUD, kills=kills))
+    pool = start(
+        *options,
+        app="endings:job",
+        workers=2,
+        endpoint=proxy.endpoint,
+        expected=replace(LOUD, kills=kills),
+    )
     home.trace.wait("holding")
     (orphan,) = home.trace.lines("orphan")
     (working,) = pool.wait_event("job.started")

@@ -26,7 +26,14 @@ def test_it(start: StartPool, home: Home, queue: LiveQueue) -> None:
     assert found["core"] == outside["core"], "whoever wants core dumps has set it"
     assert found["wakeup"] == -1
     assert found["blocked"] == []
-    assert found["handlers"] == {"SIGTERM": 0, "SIGHUP": 0, "SIGQUIT": 0, "SIGCHLD": 0, "SIGALRM": 0, "SIGUSR1": 0}
+    assert found["handlers"] == {
+        "SIGTERM": 0,
+        "SIGHUP": 0,
+        "SIGQUIT": 0,
+        "SIGCHLD": 0,
+        "SIGALRM": 0,
+        "SIGUSR1": 0,
+    }
     assert found["input"] == ""
     assert found["descriptors"] == [0, 1, 2]
     assert found["death_signal"] == 9

@@ -15,7 +15,15 @@ from tests.support.witness import Witness
 
 EXTEND = "ChangeMessageVisibility"
 PRIVATE = "a body that nobody may read"
-RUBBISH = (b"", b"<html>", b"[]", b"7", b'{"Messages": 3}', b'{"Messages": [{}]}', b'{"Messages": [null]}')
+RUBBISH = (
+    b"",
+    b"<html>",
+    b"[]",
+    b"7",
+    b'{"Messages": 3}',
+    b'{"Messages": [{}]}',
+    b'{"Messages": [null]}',
+)
 
 KINDS = 4
 
@@ -28,7 +36,9 @@ def trouble(proxy: FaultProxy, action: str) -> None:
     proxy.fail(action, status=403, code="ExpiredToken")
 
 
-def test_failed_extends_are_tried_again(start: StartPool, home: Home, queue: LiveQueue, proxy: FaultProxy) -> None:
+def test_failed_extends_are_tried_again(
+    start: StartPool, home: Home, queue: LiveQueue, proxy: FaultProxy
+) -> None:
     """Through 500, throttles, cuts before and after, expired credentials and a stall: delivered once."""
     gate = home.gate("g")
     (message_id,) = queue.send("hold g")
@@ -78,9 +88,19 @@ def test_a_lost_lease_kills_by_default_on_a_fifo_queue(
     """Its group goes on elsewhere, and two of one group must not run at a time."""
     queue = LiveQueue.fresh(ministack_server, fifo=True)
     home.gate("never")
-    message_id = queue.send_one("attempts hold never/task", MessageGroupId="blue", MessageDeduplicationId="once")
+    message_id = queue.send_one(
+        "attempts hold never/task", MessageGroupId="blue", MessageDeduplicationId="once"
+    )
     proxy.fail(EXTEND, times=1000)
-    pool = start("--visibility-timeout", "2", app=APP, workers=1, queue=queue, endpoint=proxy.endpoint, expected=LOUD)
+    pool = start(
+        "--visibility-timeout",
+        "2",
+        app=APP,
+        workers=1,
+        queue=queue,
+        endpoint=proxy.endpoint,
+        expected=LOUD,
+    )
     (stopped,) = pool.wait_event("job.stopped")
     assert stopped["stopped_by"] == "its lease was lost"
     pool.wait_event("message.deleted", message_id=message_id, attempt=2)
@@ -94,7 +114,9 @@ def test_the_longest_lease_ends_and_that_is_said_before(
     home.gate("never")
     (message_id,) = queue.send("attempts family never/task")
     options = ("--visibility-timeout", "4", "--on-lease-lost", "kill", "--exit-timeout", "5")
-    pool = start(*options, app="tampered:job", workers=1, endpoint=proxy.endpoint, expected=LOUD, LONGEST="7")
+    pool = start(
+        *options, app="tampered:job", workers=1, endpoint=proxy.endpoint, expected=LOUD, LONGEST="7"
+    )
     (limit,) = pool.wait_event("lease.limit", message_id=message_id)
     assert 0 < limit["left"] < 4
     tried = proxy.count(EXTEND)
@@ -106,7 +128,9 @@ def test_the_longest_lease_ends_and_that_is_said_before(
     assert fates(pool, [message_id]) == [[("left", 0), ("deleted", 0)]]
     assert proxy.count(EXTEND) == tried
     assert all(each.request["VisibilityTimeout"] <= 4 for each in proxy.journal(EXTEND))
-    assert not pool.events("dispatcher.died"), "no beat is needed for a lease that nobody can extend"
+    assert not pool.events("dispatcher.died"), (
+        "no beat is needed for a lease that nobody can extend"
+    )
 
 
 def test_what_fails_after_a_lost_lease_is_left(
@@ -116,7 +140,9 @@ def test_what_fails_after_a_lost_lease_is_left(
     gate = home.gate("g")
     ids = queue.send("attempts after g retry 0/task", "attempts after g reject no/task")
     proxy.fail(EXTEND, times=1000)
-    pool = start("--visibility-timeout", "2", app=APP, workers=2, endpoint=proxy.endpoint, expected=LOUD)
+    pool = start(
+        "--visibility-timeout", "2", app=APP, workers=2, endpoint=proxy.endpoint, expected=LOUD
+    )
     pool.wait_event("lease.lost", count=2)
     proxy.heal(EXTEND)
     tried = proxy.count(EXTEND)
@@ -127,7 +153,9 @@ def test_what_fails_after_a_lost_lease_is_left(
     assert queue.dead_depth() == EMPTY
 
 
-def test_a_delete_is_repeated(start: StartPool, home: Home, queue: LiveQueue, proxy: FaultProxy) -> None:
+def test_a_delete_is_repeated(
+    start: StartPool, home: Home, queue: LiveQueue, proxy: FaultProxy
+) -> None:
     """Past the lease too, on a standard queue: the work is done."""
     (message_id,) = queue.send("task")
     trouble(proxy, "DeleteMessage")
@@ -139,12 +167,21 @@ def test_a_delete_is_repeated(start: StartPool, home: Home, queue: LiveQueue, pr
     assert queue.depth() == EMPTY
 
 
-def test_a_delete_is_repeated_past_the_lease(start: StartPool, home: Home, queue: LiveQueue, proxy: FaultProxy) -> None:
+def test_a_delete_is_repeated_past_the_lease(
+    start: StartPool, home: Home, queue: LiveQueue, proxy: FaultProxy
+) -> None:
     """On a standard queue: the work is done, though the server shows the message to everybody again."""
     (message_id,) = queue.send("task")
     proxy.fail("DeleteMessage", times=1000)
     options = ("--visibility-timeout", "2")
-    pool = start(*options, app="tampered:job", workers=1, endpoint=proxy.endpoint, expected=LOUD, KEPT_FOR="0")
+    pool = start(
+        *options,
+        app="tampered:job",
+        workers=1,
+        endpoint=proxy.endpoint,
+        expected=LOUD,
+        KEPT_FOR="0",
+    )
     pool.wait_event("message.unsettled")
     queue.wait_depth(visible=1)
     proxy.wait_count("DeleteMessage", proxy.count("DeleteMessage") + 2)
@@ -160,12 +197,16 @@ def test_a_delete_is_not_repeated_for_ever(
 ) -> None:
     """The lease is kept for five minutes (here one second); then five more (here two seconds), none on a FIFO queue."""
     queue = LiveQueue.fresh(ministack_server, fifo=fifo)
-    group: dict[str, Any] = {"MessageGroupId": "blue", "MessageDeduplicationId": "once"} if fifo else {}
+    group: dict[str, Any] = (
+        {"MessageGroupId": "blue", "MessageDeduplicationId": "once"} if fifo else {}
+    )
     message_id = queue.send_one("task", **group)
     proxy.fail("DeleteMessage", times=1000)
     options = ("--visibility-timeout", "2")
     where = {"workers": 1, "queue": queue, "endpoint": proxy.endpoint}
-    pool = start(*options, app="tampered:job", expected=LOUD, LATE_DELETE=late, KEPT_FOR="1", **where)
+    pool = start(
+        *options, app="tampered:job", expected=LOUD, LATE_DELETE=late, KEPT_FOR="1", **where
+    )
     pool.wait_event("message.unsettled", message_id=message_id)
     if not fifo:
         queue.wait_depth(visible=1)
@@ -176,10 +217,14 @@ def test_a_delete_is_not_repeated_for_ever(
     pool.wait_event("message.deleted", message_id=message_id, attempt=2)
 
 
-def test_a_delete_with_a_handle_that_is_no_good_is_not(start: StartPool, queue: LiveQueue, proxy: FaultProxy) -> None:
+def test_a_delete_with_a_handle_that_is_no_good_is_not(
+    start: StartPool, queue: LiveQueue, proxy: FaultProxy
+) -> None:
     (message_id,) = queue.send("task")
     proxy.fail("DeleteMessage", times=1000, status=400, code="ReceiptHandleIsInvalid")
-    pool = start("--visibility-timeout", "2", app=APP, endpoint=proxy.endpoint, workers=1, expected=LOUD)
+    pool = start(
+        "--visibility-timeout", "2", app=APP, endpoint=proxy.endpoint, workers=1, expected=LOUD
+    )
     (left,) = pool.wait_event("message.left")
     assert left["message_id"] == message_id
     assert proxy.count("DeleteMessage") == 1
@@ -198,10 +243,16 @@ def test_a_release_is_repeated_as_long_as_its_delay_hides_the_message(
     assert len(pool.events("message.unsettled")) == KINDS
 
 
-def test_even_what_cannot_heal_ends_no_running_pool(start: StartPool, queue: LiveQueue, proxy: FaultProxy) -> None:
+def test_even_what_cannot_heal_ends_no_running_pool(
+    start: StartPool, queue: LiveQueue, proxy: FaultProxy
+) -> None:
     pool = start("-v", app=APP, workers=1, endpoint=proxy.endpoint)
     pool.wait_ready(1)
-    for code in ("AWS.SimpleQueueService.NonExistentQueue", "AccessDeniedException", "SomethingNew"):
+    for code in (
+        "AWS.SimpleQueueService.NonExistentQueue",
+        "AccessDeniedException",
+        "SomethingNew",
+    ):
         proxy.fail("ReceiveMessage", status=400, code=code)
     pool.wait_event("poll.failed", count=3)
     queue.send("task")
@@ -209,7 +260,9 @@ def test_even_what_cannot_heal_ends_no_running_pool(start: StartPool, queue: Liv
     assert not pool.events("dispatcher.died")
 
 
-def test_every_error_of_a_receive_backs_off(start: StartPool, queue: LiveQueue, proxy: FaultProxy) -> None:
+def test_every_error_of_a_receive_backs_off(
+    start: StartPool, queue: LiveQueue, proxy: FaultProxy
+) -> None:
     """All of them heal; after credentials that have expired it is a new session that asks."""
     trouble(proxy, "ReceiveMessage")
     pool = start("-v", app=APP, workers=1, endpoint=proxy.endpoint)
@@ -221,7 +274,9 @@ def test_every_error_of_a_receive_backs_off(start: StartPool, queue: LiveQueue, 
     assert not pool.events("dispatcher.died")
 
 
-def test_malformed_answers_to_a_poll_end_nothing(start: StartPool, queue: LiveQueue, proxy: FaultProxy) -> None:
+def test_malformed_answers_to_a_poll_end_nothing(
+    start: StartPool, queue: LiveQueue, proxy: FaultProxy
+) -> None:
     pool = start(app=APP, workers=1, endpoint=proxy.endpoint)
     pool.wait_ready(1)
     before = proxy.count("ReceiveMessage")
@@ -233,14 +288,22 @@ def test_malformed_answers_to_a_poll_end_nothing(start: StartPool, queue: LiveQu
     assert not pool.events("dispatcher.died")
 
 
-def test_messages_that_are_not_what_was_sent_are_left_and_said(start: StartPool, proxy: FaultProxy) -> None:
+def test_messages_that_are_not_what_was_sent_are_left_and_said(
+    start: StartPool, proxy: FaultProxy
+) -> None:
     """They are in the ledger, and nothing is made of them; the queue goes on."""
     digest = hashlib.md5(b"task", usedforsecurity=False).hexdigest()
     brought: list[dict[str, Any]] = [
         {"MessageId": "1", "ReceiptHandle": "h1", "Body": "task", "MD5OfBody": "0" * 32},
         {"MessageId": "2\0", "ReceiptHandle": "h2", "Body": "task"},
         {"MessageId": "3"},
-        {"MessageId": "4", "ReceiptHandle": "h4", "Body": "task", "MD5OfBody": digest, "MessageAttributes": None},
+        {
+            "MessageId": "4",
+            "ReceiptHandle": "h4",
+            "Body": "task",
+            "MD5OfBody": digest,
+            "MessageAttributes": None,
+        },
     ]
     for message in brought:
         proxy.say("ReceiveMessage", json.dumps({"Messages": [message]}).encode())
@@ -259,12 +322,19 @@ def test_messages_that_are_not_what_was_sent_are_left_and_said(start: StartPool,
     assert (ledger["received"], ledger["deleted"], ledger["left"]) == (4, 1, 3)
 
 
-def test_malformed_answers_to_the_rest_end_nothing(start: StartPool, queue: LiveQueue, proxy: FaultProxy) -> None:
+def test_malformed_answers_to_the_rest_end_nothing(
+    start: StartPool, queue: LiveQueue, proxy: FaultProxy
+) -> None:
     """The redrive policy, the dead-letter queue's address, the letter."""
     bodies = ["attempts fail x/task", "reject it", "reject too"]
     pool = start("--retry-delay", "1", app=APP, workers=1, endpoint=proxy.endpoint, expected=LOUD)
     pool.wait_ready(1)
-    for policy in ("no json", "{}", '{"maxReceiveCount": "many", "deadLetterTargetArn": "x"}', "[]"):
+    for policy in (
+        "no json",
+        "{}",
+        '{"maxReceiveCount": "many", "deadLetterTargetArn": "x"}',
+        "[]",
+    ):
         text = policy.replace('"', '\\"')
         proxy.say("GetQueueAttributes", f'{{"Attributes": {{"RedrivePolicy": "{text}"}}}}'.encode())
     for answer in (b"<html>", b"[]", b"{}"):
@@ -280,7 +350,13 @@ def test_bodies_and_arguments_are_never_logged(
     start: StartPool, home: Home, queue: LiveQueue, proxy: FaultProxy
 ) -> None:
     """Whatever fails, at whichever level but debug."""
-    queue.send(f"{PRIVATE} 1", f"{PRIVATE} 2", f"attempts {PRIVATE}", f"finish-at-term {PRIVATE}", f"end {PRIVATE}")
+    queue.send(
+        f"{PRIVATE} 1",
+        f"{PRIVATE} 2",
+        f"attempts {PRIVATE}",
+        f"finish-at-term {PRIVATE}",
+        f"end {PRIVATE}",
+    )
     for action in ("DeleteMessage", EXTEND, "GetQueueAttributes"):
         proxy.fail(action)
     pool = start("--drain-timeout", "0", app=APP, workers=5, endpoint=proxy.endpoint, expected=LOUD)
@@ -291,7 +367,9 @@ def test_bodies_and_arguments_are_never_logged(
     assert pool.wait() == 0
     assert pool.events("message.released")
     own = ("error", "traceback")  # the text of the app's exceptions, which may quote what it likes
-    assert PRIVATE not in str([{name: event[name] for name in event if name not in own} for event in pool.events()])
+    assert PRIVATE not in str(
+        [{name: event[name] for name in event if name not in own} for event in pool.events()]
+    )
 
 
 def test_requests_are_few(start: StartPool, queue: LiveQueue, proxy: FaultProxy) -> None:
@@ -299,7 +377,11 @@ def test_requests_are_few(start: StartPool, queue: LiveQueue, proxy: FaultProxy)
     queue.send("task", "task", "task")
     pool = start(app=APP, workers=1, endpoint=proxy.endpoint)
     pool.wait_event("message.deleted", count=3)
-    hits = [each for each in proxy.journal("ReceiveMessage") if each.answer and each.answer.get("Messages")]
+    hits = [
+        each
+        for each in proxy.journal("ReceiveMessage")
+        if each.answer and each.answer.get("Messages")
+    ]
     assert (len(hits), proxy.count("DeleteMessage"), proxy.count(EXTEND)) == (3, 3, 0)
     assert all(len(each.answer["Messages"]) == 1 for each in hits if each.answer)
 

@@ -12,12 +12,22 @@ STEPS = pytest.mark.parametrize("step", ["session", "handlers", "signals"])
 
 
 @STEPS
-def test_a_term_at_birth_is_not_lost(start: StartPool, home: Home, queue: LiveQueue, step: str) -> None:
+def test_a_term_at_birth_is_not_lost(
+    start: StartPool, home: Home, queue: LiveQueue, step: str
+) -> None:
     """Else the job would run until --exit-timeout kills it."""
     gate = home.gate("birth")
     home.gate("never")
     queue.send("hold never")
-    pool = start("--drain-timeout", "0", "--exit-timeout", "600", app="newborn:job", workers=1, BIRTH_STEP=step)
+    pool = start(
+        "--drain-timeout",
+        "0",
+        "--exit-timeout",
+        "600",
+        app="newborn:job",
+        workers=1,
+        BIRTH_STEP=step,
+    )
     home.trace.wait("newborn")
     pool.terminate()
     pool.wait_event("job.stopping")
@@ -29,7 +39,9 @@ def test_a_term_at_birth_is_not_lost(start: StartPool, home: Home, queue: LiveQu
 
 
 @STEPS
-def test_a_kill_at_birth_is_not_lost(start: StartPool, home: Home, queue: LiveQueue, step: str) -> None:
+def test_a_kill_at_birth_is_not_lost(
+    start: StartPool, home: Home, queue: LiveQueue, step: str
+) -> None:
     home.gate("birth")
     queue.send("task")
     options = ("--drain-timeout", "0", "--exit-timeout", "0")

@@ -63,7 +63,9 @@ def test_each_fault_has_its_test() -> None:
             assert f"\ndef {test}(" in (Path(__file__).parent / file).read_text(), test
 
 
-def test_what_failed_is_not_run_again_instead_of_the_next(start: StartPool, home: Home, queue: LiveQueue) -> None:
+def test_what_failed_is_not_run_again_instead_of_the_next(
+    start: StartPool, home: Home, queue: LiveQueue
+) -> None:
     """And each line about a failure names its message."""
     works = ["fail x", "die SEGV", "retry 600", "end 3"]
     pool = start("--retry-delay", "600", app=APP, workers=1, expected=LOUD)
@@ -77,12 +79,18 @@ def test_what_failed_is_not_run_again_instead_of_the_next(start: StartPool, home
         *zip(works, ids, strict=True),
         ("task", last),
     ]
-    badly = [event for event in pool.events() if event["level"] == "warning" and event["event"].startswith("job.")]
+    badly = [
+        event
+        for event in pool.events()
+        if event["level"] == "warning" and event["event"].startswith("job.")
+    ]
     assert [event["message_id"] for event in badly] == [ids[0], ids[1], ids[3]]
 
 
 @pytest.mark.parametrize("step", ["after Received", "before the fork"])
-def test_a_term_between_receive_and_fork(start: StartPool, home: Home, queue: LiveQueue, step: str) -> None:
+def test_a_term_between_receive_and_fork(
+    start: StartPool, home: Home, queue: LiveQueue, step: str
+) -> None:
     """The message is handed back at once, or worked on: never just hidden."""
     (message_id,) = queue.send(f"{step} :: task")
     pool = start("--visibility-timeout", "60", app="halting:job", workers=1)
@@ -103,8 +111,18 @@ def test_times_may_be_fractions(start: StartPool, home: Home, queue: LiveQueue) 
     """Every option that takes seconds; a lease is extended, a job is timed out, another one interrupted."""
     home.gate("never")
     timed_out, _ = queue.send("deaf never", "task")
-    times = ("visibility-timeout", "2.5"), ("job-timeout", "1.25"), ("exit-timeout", "0.5"), ("drain-timeout", "0.25")
-    more = ("wait-time", "0.5"), ("retry-delay", "0.6,1.5"), ("depth-interval", "0.5"), ("start-timeout", "9.5")
+    times = (
+        ("visibility-timeout", "2.5"),
+        ("job-timeout", "1.25"),
+        ("exit-timeout", "0.5"),
+        ("drain-timeout", "0.25"),
+    )
+    more = (
+        ("wait-time", "0.5"),
+        ("retry-delay", "0.6,1.5"),
+        ("depth-interval", "0.5"),
+        ("start-timeout", "9.5"),
+    )
     options = [word for name, value in (*times, *more) for word in (f"--{name}", value)]
     pool = start(*options, app=APP, expected=LOUD)
     pool.wait_event("message.released", message_id=timed_out)

@@ -72,7 +72,9 @@ def test_an_extend_that_is_refused_for_good_is_asked_for_once(
     gate = home.gate("g")
     queue.send("hold g")
     proxy.fail(EXTEND, times=1000, status=400, code="ReceiptHandleIsInvalid")
-    pool = start("--visibility-timeout", "3", app=APP, workers=1, endpoint=proxy.endpoint, expected=LOUD)
+    pool = start(
+        "--visibility-timeout", "3", app=APP, workers=1, endpoint=proxy.endpoint, expected=LOUD
+    )
     pool.wait_event("lease.lost")
     assert proxy.count(EXTEND) == 1
     assert len(pool.events("lease.failed")) == 1
@@ -82,12 +84,25 @@ def test_an_extend_that_is_refused_for_good_is_asked_for_once(
     proxy.heal(EXTEND)
 
 
-def test_a_stop_ends_what_is_insisted_on(start: StartPool, queue: LiveQueue, proxy: FaultProxy) -> None:
+def test_a_stop_ends_what_is_insisted_on(
+    start: StartPool, queue: LiveQueue, proxy: FaultProxy
+) -> None:
     """Within the longest stop that was logged at the start; what was finished is no work that was killed."""
     queue.send("task")
     proxy.fail(DELETE, times=10_000)
-    options = ("--drain-timeout", "0", "--exit-timeout", "0", "--wait-time", "1", "--visibility-timeout", "6")
-    pool = start(*options, app=APP, workers=2, endpoint=proxy.endpoint, expected=Expected(exit=8, noise=True))
+    options = (
+        "--drain-timeout",
+        "0",
+        "--exit-timeout",
+        "0",
+        "--wait-time",
+        "1",
+        "--visibility-timeout",
+        "6",
+    )
+    pool = start(
+        *options, app=APP, workers=2, endpoint=proxy.endpoint, expected=Expected(exit=8, noise=True)
+    )
     pool.wait_event("message.unsettled")
     pool.terminate()
     assert pool.wait(60) == 8
@@ -113,4 +128,6 @@ def test_a_queue_that_is_deleted_with_a_job_in_hand_holds_up_no_stop(
     pool.wait_event("message.left")
     pool.terminate()
     assert pool.wait(60) == 0
-    assert [event["why"] for event in pool.events("message.left")][1:] == ["its queue does not exist any more"]
+    assert [event["why"] for event in pool.events("message.left")][1:] == [
+        "its queue does not exist any more"
+    ]

@@ -1,0 +1,90 @@
+"""What a client asks a running pool for, and the pool's answer: JSON objects, one line each, one of each a connection.
+
+    {"command": "status"}                    {"ok": true, "status": {…}}
+    {"command": "scale", "to": 12}           {"ok": true, "said": "workers 8 → 12"}
+    {"command": "scale", "to": "auto"}       {"ok": false, "error": "this pool has a fixed size: …"}
+    {"command": "pause"}, "resume"           {"ok": true, "said": "paused"}
+    {"command": "stop", "now": false}        {"ok": true, "said": "draining", "pid": 4711}
+
+A request that is not understood changes nothing and is answered with what would be right.
+"""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from fleet.core.pool.events import Event, Paused, Scaled, StopAsked
+from fleet.core.pool.resizing import refusal
+from fleet.core.pool.state import Level, Phase, Pool
+
+AUTO = "auto"
+COMMANDS = ("status", "scale", "pause", "resume", "stop")
+
+
+class BadRequest(Exception):
+    """What is wrong with a request, or why the pool refuses it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request: `to` belongs to scale (None is auto), `now` to stop."""
+
+    command: str
+    to: int | None = None
+    now: bool = False
+
+
+def read(line: bytes) -> Request:
+    """The request in a line. Raises BadRequest."""
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError):
+        raise BadRequest("a request is one line with one JSON object") from None
+    command = found.get("command") if isinstance(found, dict) else None
+    if command not in COMMANDS:
+        raise BadRequest(f"a request has a command: {', '.join(COMMANDS)}")
+    to, now = found.get("to"), found.get("now", False)
+    if command == "scale" and to != AUTO and (not isinstance(to, int) or isinstance(to, bool)):
+        raise BadRequest("scale goes to a number or to auto")
+    if not isinstance(now, bool):
+        raise BadRequest("now is true or false")
+    return Request(command, to if command == "scale" and to != AUTO else None, now)
+
+
+def decided(pool: Pool, request: Request) -> tuple[Event | None, str]:
+    """What a request means for this pool, and what is said about it. Raises BadRequest when it cannot be."""
+    if request.command == "stop":
+        level = Level.NOW if request.now else Level.DRAIN
+        return StopAsked(level, "an operator stopped it", by_signal=False), _about_stop(pool, level)
+    if pool.phase in (Phase.DRAINING, Phase.STOPPED) and request.command != "status":
+        raise BadRequest("the pool is draining")
+    match request.command:
+        case "scale":
+            if why := refusal(pool, request.to):
+                raise BadRequest(why)
+            change = (
+                "the pool sizes itself"
+                if request.to is None
+                else f"workers {pool.desired} → {request.to}"
+            )
+            return Scaled(request.to), change
+        case "pause":
+            return Paused(True), "paused: nothing more is received; running jobs go on"
+        case "resume":
+            return Paused(False), "resumed"
+        case _:
+            return None, ""
+
+
+def _about_stop(pool: Pool, level: Level) -> str:
+    """What a wish to stop changes."""
+    if pool.level is not None and pool.level >= level:
+        return f"it stops already: {pool.end.why if pool.end else 'it was told to'}"
+    if level is Level.NOW:
+        return "draining: jobs are stopped"
+    return f"draining: running jobs have {pool.config.drain_timeout:g} s"
+
+
+def answer(**fields: Any) -> bytes:
+    """One line."""
+    return json.dumps(fields).encode() + b"\n"

@@ -1,0 +1,136 @@
+"""What a dispatcher knows of the message in hand, as one frozen record. `delivery.py` tells how it changes."""
+
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from math import floor, inf
+
+from fleet.core.delivery.events import Action, Event
+from fleet.core.outcomes import Exit, Facts, Outcome, Policy, Settlement, Stop, Verdict
+
+FIRST_LEASE = 20.0  # seconds: what a poll that dies with its client can hide a message for
+LONGEST = 43_200.0  # seconds from the receive: SQS's limit on how long a message can be hidden
+POLLS = 1.5  # a lease counts from before the poll, so it is that much longer: what comes at its end has a third left
+
+
+def polled(wait: float, visibility: float) -> float:
+    """How long a poll is that is to last `wait`: never longer than the lease allows. SQS takes whole seconds."""
+    return min(wait, float(floor(visibility / POLLS)))
+
+
+def first(wait: float) -> float:
+    """The most that a receive call asks for: short, for it bounds every accident, and longer than its poll."""
+    return max(FIRST_LEASE, wait * POLLS)
+
+
+class Illegal(Exception):
+    """The event does not fit the state: a fault of fleet itself."""
+
+
+class Phase(Enum):
+    """Where a delivery stands; see the diagram above."""
+
+    RUNNING = auto()
+    DOUBTFUL = auto()
+    STOPPING = auto()
+    FROZEN = auto()
+    HANDLING = auto()
+    KILLING = auto()
+    JUDGING = auto()
+    REPORTING = auto()
+    HELD = auto()
+    SETTLING = auto()
+    DONE = auto()
+
+
+class Handled(Enum):
+    """How the exit handler ended."""
+
+    DONE = auto()
+    FAILED = auto()
+    TIMED_OUT_TWICE = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What the options say about every delivery, in seconds. `first` is the most that a receive call asks for."""
+
+    visibility: float = 60.0
+    first: float = FIRST_LEASE
+    exit_timeout: float = 30.0
+    job_timeout: float = inf
+    handler: bool = False
+    on_failure: bool = False
+    kill_on_loss: bool = False
+    fifo: bool = False
+    policy: Policy = field(default_factory=Policy)
+
+    @property
+    def first_lease(self) -> float:
+        """What a receive call asks for: short, so that it bounds every accident."""
+        return min(self.visibility, self.first)
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One receipt of a message. Times are seconds on one clock; `received_at` is from before the call."""
+
+    received_at: float
+    lease_until: float
+    extend_at: float
+    phase: Phase
+    attempt: int = 1
+    stop_at: float = inf
+    timeout_at: float = inf
+    kill_at: float = inf
+    doubt_until: float = inf
+    lost: bool = False
+    stop: Stop | None = None
+    exit: Exit | None = None
+    outcome: Outcome | None = None
+    handler_tries: int = 0
+    handler_until: float = inf
+    handler_runs: bool = False
+    handled: Handled | None = None
+    ask_at: float = inf
+    facts: Facts | None = None
+    hook_until: float = inf
+    verdict: Verdict | None = None
+    sent: bool = False
+    tries: int = 0
+    settle_at: float = inf
+    failing_since: float = inf  # what is asked for at present: the policy, or a delete
+    denied_since: float = inf  # the delete
+    release_by: float = (
+        inf  # a release may have been done: after that another one could hit a newer owner
+    )
+
+    @property
+    def settlement(self) -> Settlement | None:
+        """What becomes of the message, once it is decided."""
+        return self.verdict.settlement if self.verdict else None
+
+
+Step = tuple[Delivery, tuple[Action, ...]]
+
+# The phases in which the lease is extended; while a delete is insisted on it is too.
+KEPT = frozenset(Phase) - {Phase.SETTLING, Phase.DONE}
+
+
+def deletes(delivery: Delivery) -> bool:
+    """Whether what is asked for, or is to be, is the message's delete."""
+    return delivery.sent or delivery.settlement is Settlement.DELETE
+
+
+def insists(delivery: Delivery) -> bool:
+    """Whether a delete has failed, and is asked for again: nobody else should get the message meanwhile."""
+    return delivery.phase is Phase.SETTLING and deletes(delivery) and delivery.failing_since < inf
+
+
+def only(delivery: Delivery, event: Event, *phases: Phase) -> None:
+    if delivery.phase not in phases:
+        raise Illegal(f"{event} in {delivery.phase.name}")
+
+
+def then(first: tuple[Action, ...], step_: Step) -> Step:
+    delivery, actions = step_
+    return delivery, (*first, *actions)

@@ -1,0 +1,42 @@
+"""What `Dispatcher.dispatch` makes of a delivery's end.
+
+| the job                               | its message                                | dispatch                     |
+|---------------------------------------|--------------------------------------------|------------------------------|
+| succeeded                             | deleted                                    | True                         |
+| failed, timed out, died by a signal   | whatever became of it                      | JobError                     |
+| rejected it                           | dead-lettered                              | False                        |
+| rejected it, no dead-letter queue     | as failed                                  | JobError                     |
+| asked for a retry, was interrupted    | released; direct, on its last attempt      | False                        |
+| was never started: it came too late   | released                                   | False                        |
+| its exit handler failed               | left, or dead-lettered by hand             | DispatcherError              |
+| any other                             | left: its lease was lost; no process       | DispatcherError              |
+| any other                             | the queue did not take what was decided    | QueueError                   |
+"""
+
+from enum import Enum, auto
+
+from fleet.core.delivery.machine import Delivery, Handled
+from fleet.core.outcomes import FAILURES, Outcome, Settlement
+
+
+class Told(Enum):
+    """What the caller is told."""
+
+    DELETED = auto()
+    NOT_DELETED = auto()
+    JOB_ERROR = auto()
+    DISPATCHER_ERROR = auto()
+    QUEUE_ERROR = auto()
+
+
+def told(ended: Delivery, *, refused: bool, starved: bool) -> Told:
+    """By the table above. `refused`: the queue did not take the settlement; `starved`: there was no process."""
+    no_letters = ended.facts is not None and not ended.facts.has_dead_letter_queue
+    if ended.outcome in FAILURES or (ended.outcome is Outcome.REJECTED and no_letters):
+        return Told.JOB_ERROR
+    if refused:
+        return Told.QUEUE_ERROR
+    handler_failed = ended.handled not in (None, Handled.DONE)
+    if starved or handler_failed or ended.settlement in (None, Settlement.LEAVE):
+        return Told.DISPATCHER_ERROR
+    return Told.DELETED if ended.settlement is Settlement.DELETE else Told.NOT_DELETED

@@ -1,0 +1,255 @@
+"""Wait status → exit → outcome → settlement: how a job ended, and what that means for its message.
+
+| the job                               | outcome     | settlement                                              |
+|---------------------------------------|-------------|---------------------------------------------------------|
+| exited with 0 (whatever was asked)    | succeeded   | delete                                                  |
+| raised Retry, exited with 75          | retried     | release after the delay it asked for                    |
+| raised Reject, exited with 65         | rejected    | dead-letter; without a dead-letter queue a failure      |
+| exited with anything else             | failed      | release after --retry-delay, else leave                 |
+| ran into --job-timeout                | timed_out   | as failed                                               |
+| died by a signal of its own           | signalled   | release after --retry-delay, else min(lease, 5·2ⁿ⁻¹) s  |
+| was stopped by fleet                  | stopped     | release, so that others can have it                     |
+| ended by TERM, INT, HUP or QUIT of    | stopped     | the same, if everything stops within DOUBT seconds      |
+| others, or with 128 + its number      |             | (delivery.py); else signalled, or failed                |
+| was killed because its lease was lost | stopped     | leave: somebody else may have it                        |
+
+On top of that: --delete-failed deletes what failed, timed out or was signalled, and what was rejected where there is
+no dead-letter queue for certain. On the last attempt --dead-letter
+direct dead-letters by hand whatever would be released or left. What follows is never done with a lost lease,
+except delete: the work is done then. Delays end where SQS's limit of 12 hours from the receive does.
+"""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from math import inf
+from typing import assert_never
+
+from fleet.core.reasons import Reason
+
+CLD_EXITED = 1  # si_code of waitid(2): left by itself; si_status is its exit status
+# CLD_KILLED = 2 and CLD_DUMPED = 3: si_status is the signal
+REJECT, RETRY = 65, 75  # sysexits.h: EX_DATAERR, EX_TEMPFAIL
+CRASH_DELAY = 5.0  # seconds: a crashing message must not spin
+JITTER = 0.1  # of a retry delay, both ways
+
+
+STOPPING = frozenset(
+    {1, 2, 3, 15}
+)  # HUP, INT, QUIT, TERM: what supervisors and terminals end programs with
+BY_SIGNAL = 128  # an exit status of that and a signal's number says: ended because of it
+
+
+class Outcome(StrEnum):
+    """What a job came to. Values are the last word of the log event `job.…`."""
+
+    SUCCEEDED = "succeeded"
+    RETRIED = "retried"
+    REJECTED = "rejected"
+    FAILED = "failed"
+    TIMED_OUT = "timed_out"
+    SIGNALLED = "signalled"
+    INTERRUPTED = "stopped"
+
+
+class Settlement(StrEnum):
+    """What ends a delivery. Values are the last word of the log event `message.…`."""
+
+    DELETE = "deleted"
+    RELEASE = "released"
+    DEAD_LETTER = "dead_lettered"
+    LEAVE = "left"
+
+
+class Stop(StrEnum):
+    """Why fleet stops a job. Values are phrases for people."""
+
+    INTERRUPTED = "interrupted"
+    TIMED_OUT = "--job-timeout"
+    LEASE_LOST = "its lease was lost"
+
+
+_SAID = {0: Outcome.SUCCEEDED, RETRY: Outcome.RETRIED, REJECT: Outcome.REJECTED}
+FAILURES = frozenset({Outcome.FAILED, Outcome.TIMED_OUT, Outcome.SIGNALLED})
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """The end of a process: an exit status or the number of the signal that killed it."""
+
+    code: int | None = None
+    signal: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What the options say about failures. `retry_delay`: seconds by attempt, the last one repeats."""
+
+    retry_delay: tuple[float, ...] = ()
+    delete_failed: bool = False
+    direct: bool = False  # --dead-letter direct
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known of a delivery when it is to be settled. `limit` None: delivered without end, or not known.
+
+    `room`: seconds for which SQS would still hide the message. `after`: what a Retry asked for.
+    """
+
+    attempt: int = 1
+    limit: int | None = None
+    has_dead_letter_queue: bool = False
+    after: float | None = None
+    lease: float = 60.0
+    room: float = 43_200.0
+    lost: bool = False
+    job_timeout: float = inf
+    unsure: bool = False  # whether there is a dead-letter queue, or one that takes letters: nobody knows, or it did not
+
+    @property
+    def last(self) -> bool:
+        """Whether the message is dead-lettered by SQS at its next receive."""
+        return self.limit is not None and self.attempt >= self.limit
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What to do with the message, in how many seconds it may be seen again, and why.
+
+    `why` is a phrase for people, `reason` the same for programs; nothing is decided by either.
+    """
+
+    settlement: Settlement
+    why: str
+    delay: int = 0
+    reason: Reason = field(default=Reason.UNKNOWN, compare=False)
+
+
+LOST = Verdict(Settlement.LEAVE, "its lease was lost", reason=Reason.LEASE_LOST)
+REASONS = {
+    Outcome.SUCCEEDED: Reason.SUCCEEDED,
+    Outcome.RETRIED: Reason.RETRIED,
+    Outcome.FAILED: Reason.FAILED,
+    Outcome.TIMED_OUT: Reason.TIMED_OUT,
+    Outcome.SIGNALLED: Reason.SIGNALLED,
+    Outcome.INTERRUPTED: Reason.INTERRUPTED,
+}
+
+
+def from_siginfo(si_code: int, si_status: int) -> Exit:
+    """The exit that waitid(2) reported."""
+    return Exit(code=si_status) if si_code == CLD_EXITED else Exit(signal=si_status)
+
+
+def stopped_from_outside(how: Exit) -> bool:
+    """Whether it ended as one does whom a supervisor stops: a stop of the whole control group reaches jobs too."""
+    return how.signal in STOPPING or (how.code is not None and how.code - BY_SIGNAL in STOPPING)
+
+
+def outcome(how: Exit, stop: Stop | None = None) -> Outcome:
+    """What the exit means. A job that was told to stop and still says how it ended is believed."""
+    if how.code in _SAID:
+        return _SAID[how.code]
+    if stop is not None:
+        return Outcome.TIMED_OUT if stop is Stop.TIMED_OUT else Outcome.INTERRUPTED
+    return Outcome.FAILED if how.signal is None else Outcome.SIGNALLED
+
+
+def verdict(what: Outcome, facts: Facts, policy: Policy, jitter: float) -> Verdict:
+    """What to do with the message, by the table above. `luck` in [0, 1) for the jitter of a retry delay."""
+    if what is Outcome.SUCCEEDED:
+        return Verdict(Settlement.DELETE, because(what, facts), reason=Reason.SUCCEEDED)
+    reason = _reason(what, facts)
+    failed = what in FAILURES or (what is Outcome.REJECTED and not facts.has_dead_letter_queue)
+    kept = (
+        what is Outcome.REJECTED and facts.unsure
+    )  # it was meant for a dead-letter queue, and may be the last copy
+    if failed and policy.delete_failed and not kept:
+        return Verdict(
+            Settlement.DELETE, f"{because(what, facts)} (--delete-failed)", reason=reason
+        )
+    if facts.lost:
+        return LOST
+    if what is Outcome.REJECTED and facts.has_dead_letter_queue:
+        return Verdict(Settlement.DEAD_LETTER, "its job rejected it", reason=Reason.REJECTED)
+    if facts.last and policy.direct and facts.has_dead_letter_queue:
+        last = f"{because(what, facts)} on its last attempt (--dead-letter direct)"
+        return Verdict(Settlement.DEAD_LETTER, last, reason=reason)
+    why = because(what, facts)
+    match what:
+        case Outcome.INTERRUPTED:
+            return Verdict(Settlement.RELEASE, why, reason=reason)
+        case Outcome.RETRIED:
+            return _release(why, reason, facts.after or 0.0, facts)
+        case Outcome.SIGNALLED:
+            return _release(why, reason, _crash_delay(facts, policy, jitter), facts)
+    if facts.last:
+        why += " on its last attempt"
+    if not policy.retry_delay:
+        return Verdict(Settlement.LEAVE, why, reason=reason)
+    return _release(why, reason, _retry_delay(facts, policy, jitter), facts)
+
+
+def back_off(why: str, reason: Reason, facts: Facts, policy: Policy, jitter: float) -> Verdict:
+    """For a message that no job could be begun for, and by nobody's wish: as if its job had died."""
+    return _release(why, reason, _crash_delay(facts, policy, jitter), facts)
+
+
+def because(what: Outcome, facts: Facts) -> str:
+    """How the job ended, as the reason for what becomes of its message."""
+    match what:
+        case Outcome.TIMED_OUT:
+            return f"its job ran into --job-timeout ({facts.job_timeout:g} s)"
+        case Outcome.INTERRUPTED:
+            return "its job was stopped"
+        case Outcome.RETRIED:
+            return "its job asked for a retry"
+        case Outcome.SIGNALLED:
+            return "its job died by a signal"
+        case Outcome.REJECTED:
+            return f"rejected, and {'nobody could send it to a' if facts.unsure else 'there is no'} dead-letter queue"
+        case Outcome.SUCCEEDED | Outcome.FAILED:
+            return f"its job {what.value}"
+        case _:
+            assert_never(what)
+
+
+def _reason(what: Outcome, facts: Facts) -> Reason:
+    """The same for programs, of a job that has not succeeded and whose message is not sent as it wishes."""
+    if what is Outcome.REJECTED:
+        return Reason.LETTER_NOT_SENT if facts.unsure else Reason.NO_DEAD_LETTER_QUEUE
+    return REASONS[what]
+
+
+def _release(why: str, reason: Reason, delay: float, facts: Facts) -> Verdict:
+    seconds = int(max(0.0, min(round(min(delay, facts.room)), facts.room)))
+    return Verdict(Settlement.RELEASE, why, seconds, reason)
+
+
+def _retry_delay(facts: Facts, policy: Policy, jitter: float) -> float:
+    delay = policy.retry_delay[min(facts.attempt, len(policy.retry_delay)) - 1]
+    return delay * (1 + JITTER * (2 * jitter - 1))
+
+
+def _crash_delay(facts: Facts, policy: Policy, jitter: float) -> float:
+    if policy.retry_delay:
+        return _retry_delay(facts, policy, jitter)
+    return float(min(facts.lease, CRASH_DELAY * 2 ** min(facts.attempt - 1, 16)))
+
+
+def is_redriven(settlement: Settlement, facts: Facts) -> bool:
+    """Whether the queue itself moves the message to its dead-letter queue when it is received next."""
+    return (
+        settlement in (Settlement.LEAVE, Settlement.RELEASE)
+        and facts.last
+        and facts.has_dead_letter_queue
+    )
+
+
+def ended_badly(what: Outcome | None, settlement: Settlement, facts: Facts) -> bool:
+    """Whether this message came to a bad end here (exit 6 of --until-empty)."""
+    if settlement is Settlement.DEAD_LETTER or what is Outcome.REJECTED:
+        return True
+    if what is None or what in (Outcome.SUCCEEDED, Outcome.INTERRUPTED):
+        return False
+    return settlement is Settlement.DELETE or facts.last

@@ -1,0 +1,58 @@
+"""--max-seconds and --max-jobs: how much a pool takes before it ends by itself. Part of `pool.py`'s machine.
+
+A pool that is still coming up does not end by them: it has time-outs of its own, which say more.
+"""
+
+from math import inf
+
+from fleet.core.pool.events import Effect
+from fleet.core.pool.receive_size import asked
+from fleet.core.pool.shutdown import stop
+from fleet.core.pool.slot import HOLDS_MESSAGE
+from fleet.core.pool.state import End, Level, Phase, Pool
+
+Step = tuple[Pool, tuple[Effect, ...]]
+
+
+def timed_out(pool: Pool, now: float) -> Step:
+    """--max-seconds: drain when they have passed. What runs has its own time, until somebody asks for a stop."""
+    config = pool.config
+    if pool.phase is not Phase.RUNNING or now < pool.ends_at:
+        return pool, ()
+    return stop(
+        pool,
+        Level.DRAIN,
+        _reached(f"--max-seconds {config.max_seconds:g} is over"),
+        now,
+        config.own_drain,
+    )
+
+
+def satisfied(pool: Pool, now: float) -> Step:
+    """--max-jobs: drain when the last message that may be taken is done."""
+    most = pool.config.max_jobs
+    if (
+        pool.phase is not Phase.RUNNING
+        or most is None
+        or pool.counts.received < most
+        or in_hand(pool)
+    ):
+        return pool, ()
+    if pool.denial:  # it heals, or that is the end
+        return pool, ()
+    return stop(pool, Level.DRAIN, _reached(f"--max-jobs {most} is reached"), now)
+
+
+def _reached(why: str) -> End:
+    return End(0, why, counted=True)
+
+
+def in_hand(pool: Pool) -> bool:
+    """Whether a message of ours is not settled yet."""
+    return bool(pool.wills) or any(slot.state in HOLDS_MESSAGE for slot in pool.slots)
+
+
+def room(pool: Pool) -> float:
+    """How many messages more may be asked for, if every open poll brings all that it may."""
+    most = pool.config.max_jobs
+    return inf if most is None else most - pool.counts.received - asked(pool)

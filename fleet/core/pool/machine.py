@@ -1,0 +1,214 @@
+"""The master's state machine: `step(pool, event, now, luck)` returns the next pool and what to do.
+
+Theory of operation
+-------------------
+The pool has a phase, and slots (slots.py). Two helpers feed it: the template, which imported the app and
+forks dispatchers, and the scout, which talks to the queue.
+
+    BOOTING ──template ready, queue usable──▶ RUNNING ──stop──▶ DRAINING ──no dispatcher left──▶ STOPPED
+       └───────────────── stop, or one of the two cannot be had ───▲
+
+Every event first changes what it is about (here); then `reconcile` compares what is with what should be and
+asks for the difference: dispatchers to spawn or to terminate, polls to grant, messages to free, deadlines that
+passed. So no event's code needs to know what else the event makes possible, and an opportunity that was missed is
+found again at the next event. `reconcile.wakes_at` names the next moment at which time alone changes something;
+nothing wakes the master in between. Silence is judged at a Tick only, which comes after all that has been said
+is heard: a master that was stopped for a minute must not blame its dispatchers for it.
+
+A stop has three levels, each the answer to one more signal (signals within a second are one: a terminal's
+Ctrl-C reaches the whole group, and supervisors repeat themselves):
+
+    DRAIN  no more grants; dispatchers are told to leave; running jobs have `drain_timeout`
+    NOW    running jobs are stopped at once; polls still come home
+    KILL   everything is killed; what was in hand is left to its lease
+
+Open polls are kept in the books: those of POLLING slots, and those of dispatchers that died while polling, or whose
+connection was cut (`dead_polls`: until when), because the server does not know that its client is gone and gives it the
+next message. During a drain no message is released while any poll is open; outside a drain only dead ones delay.
+
+The ledger: every Received is answered by exactly one Settled, or its dispatcher's death by one will (wills.py). So
+received = deleted + released + dead_lettered + left whenever nothing is in hand and no will is open.
+
+An event that the state does not allow (a report from a slot that has no dispatcher, say) raises `Illegal`
+and changes nothing.
+"""
+
+from dataclasses import replace
+from typing import assert_never
+
+from fleet.core import polling
+from fleet.core.pool import denials, emptiness, recovery, silence, sizing
+from fleet.core.pool.events import (
+    AskStack,
+    Died,
+    Effect,
+    Ended,
+    Event,
+    Heard,
+    HelperDied,
+    HelperFailed,
+    HelperReady,
+    HelperSpawnFailed,
+    Log,
+    Measured,
+    Paused,
+    Probed,
+    ProbeNotTaken,
+    Resized,
+    Said,
+    Sampled,
+    Scaled,
+    Seen,
+    Spawned,
+    SpawnFailed,
+    StacksAsked,
+    StopAsked,
+    Tick,
+    WillDenied,
+    WillDone,
+    WillNotTaken,
+)
+from fleet.core.pool.lifecycle import died, helper_died, not_spawned, spawned
+from fleet.core.pool.liveness import seen
+from fleet.core.pool.reconcile import reconcile
+from fleet.core.pool.recovery import done, not_taken
+from fleet.core.pool.reports import said
+from fleet.core.pool.resizing import nudged, paused, scaled
+from fleet.core.pool.scarcity import Spawning
+from fleet.core.pool.shutdown import stop, stop_asked
+from fleet.core.pool.slot import State, vacated
+from fleet.core.pool.state import (
+    End,
+    Helper,
+    Illegal,
+    Level,
+    Phase,
+    Pool,
+    Role,
+    helper_of,
+    living,
+    slot_of,
+    with_helper,
+    with_slot,
+)
+
+__all__ = ["Illegal", "Step", "step"]
+
+STACK_TIME = (
+    0.5  # seconds: who has not written its stack by then is stopped, or cannot be scheduled
+)
+
+Step = tuple[Pool, tuple[Effect, ...]]
+
+
+def step(pool: Pool, event: Event, now: float, jitter: float) -> Step:
+    """The next pool, and what to do. `now` in seconds, `luck` in [0, 1) for jitter.
+
+    Raises Illegal for an event that the state does not allow.
+    """
+    if isinstance(event, Said | Died | Sampled) or (
+        isinstance(event, Tick) and pool.phase is Phase.RUNNING
+    ):
+        pool = sizing.passed(pool, now)
+    pool, first = _apply(pool, event, now, jitter)
+    if isinstance(event, Heard | Sampled | WillDone | WillDenied | Probed) or event == HelperReady(
+        Role.SCOUT
+    ):
+        pool = silence.heard(pool, now)
+    pool, then = reconcile(pool, now, judge=isinstance(event, Tick))
+    pool, last = sizing.asked(pool, now) if isinstance(event, Said | Tick) else (pool, ())
+    return pool, (*first, *then, *last)
+
+
+def _apply(pool: Pool, event: Event, now: float, jitter: float) -> Step:
+    match event:
+        case Tick():
+            return pool, ()
+        case Said(number, report):
+            return said(pool, slot_of(pool, number), report, now, jitter)
+        case Spawned(number, pid):
+            return spawned(pool, slot_of(pool, number, State.SPAWNING), pid, now)
+        case SpawnFailed(number, why):
+            slot = slot_of(pool, number, State.SPAWNING)
+            return not_spawned(
+                with_slot(pool, vacated(slot, now)),
+                f"dispatcher of slot {number}",
+                why,
+                now,
+                jitter,
+            )
+        case HelperSpawnFailed(role, why):
+            old = living(pool, role)
+            pool = with_helper(pool, role, Helper(proven=old.proven, crashes=old.crashes))
+            return not_spawned(pool, role.value, why, now, jitter)
+        case Ended(number):
+            return with_slot(pool, replace(slot_of(pool, number), ended=True)), ()
+        case Died(number):
+            return died(pool, slot_of(pool, number), event, now, jitter)
+        case HelperReady(role):
+            helper = living(pool, role)
+            pool = replace(pool, spawning=Spawning())
+            return with_helper(pool, role, replace(helper, ready=True, proven=True, crashes=0)), ()
+        case HelperFailed(role, code, why):
+            helper = helper_of(pool, role)
+            if helper.proven or pool.end is not None:
+                return with_helper(pool, role, replace(helper, refused=helper.alive)), (
+                    Log("helper.failed", {"role": role.value, "why": why}),
+                )
+            return stop(pool, Level.DRAIN, End(code, why), now)
+        case HelperDied(role, cause):
+            return helper_died(pool, role, cause, now, jitter)
+        case Heard():
+            living(pool, Role.SCOUT)
+            return pool, ()
+        case Sampled(depth):
+            before = pool.emptiness
+            pool = replace(
+                pool,
+                depth=depth,
+                sampled_at=now,
+                sampled_received=pool.counts.received,
+                polling=polling.sampled(polling.answered(pool.polling), depth.visible, pool.size),
+                emptiness=emptiness.sampled(before, now, depth.total),
+            )
+            pool, effects = sizing.sampled(pool, now, jitter)
+            return pool, (*_seems_empty(before, pool), *effects)
+        case StacksAsked():
+            return replace(pool, stacks_at=min(pool.stacks_at, now + STACK_TIME)), (AskStack(None),)
+        case Measured(available, total, taken):
+            found = replace(pool.memory, available=available, total=total, taken=taken, at=now)
+            return sizing.measured(replace(pool, memory=found))
+        case WillDone():
+            return done(pool, event)
+        case WillNotTaken(number):
+            return not_taken(pool, number), ()
+        case WillDenied(number, why):
+            return recovery.denied(pool, number, why, now)
+        case Probed():
+            return denials.probed(pool, event, now, jitter), ()
+        case ProbeNotTaken():
+            return denials.probed(pool, Probed(denied=True), now, jitter), ()
+        case Seen(number):
+            return seen(pool, slot_of(pool, number), event, now)
+        case StopAsked(level, why, by_signal):
+            return (
+                stop_asked(pool, level, why, now)
+                if by_signal
+                else stop(pool, level, End(0, why), now)
+            )
+        case Resized(by):
+            return nudged(pool, by)
+        case Scaled(to):
+            return scaled(pool, to)
+        case Paused(wanted):
+            return paused(pool, wanted)
+        case _:
+            assert_never(event)
+
+
+def _seems_empty(before: emptiness.Emptiness, pool: Pool) -> tuple[Effect, ...]:
+    """--until-empty: what it waits for from now on, though nothing happens any more."""
+    begins = before.zero_since is None and pool.emptiness.zero_since is not None
+    if not begins or pool.config.empty_for is None or pool.phase is not Phase.RUNNING:
+        return ()
+    return (Log("queue.empty", {"seconds": pool.config.empty_for}),)

@@ -1,0 +1,33 @@
+"""--batch-size: how many messages one receive asks for, and what the end of one means for those that wait behind it.
+
+They run one after another in one dispatcher, so a message that waits there while another dispatcher is idle would have
+been better left in the queue. Nobody asks for more than his share of what the queue had at its last sample, less what
+has been taken or asked for since: a deep queue fills batches, a shallow one is spread over all dispatchers.
+"""
+
+from math import ceil
+
+from fleet.core.outcomes import Settlement
+from fleet.core.pool.slot import State
+from fleet.core.pool.state import Pool
+
+
+def share(pool: Pool) -> int:
+    """How many messages a grant asks for now, from 1 to --batch-size."""
+    most = pool.config.batch_size
+    if (
+        most == 1 or pool.depth is None or pool.polling.starved
+    ):  # a host without processes tries one at a time
+        return 1
+    taken = pool.counts.received - pool.sampled_received + asked(pool)
+    return max(1, min(most, ceil((pool.depth.visible - taken) / max(1, pool.size))))
+
+
+def asked(pool: Pool) -> int:
+    """How many messages open polls may bring, as a silent one still can."""
+    return sum(slot.asked for slot in pool.slots if slot.state is State.POLLING)
+
+
+def keeps_its_group(settlement: Settlement) -> bool:
+    """Whether the next message of its FIFO group may run: this one is not in the queue any more."""
+    return settlement in (Settlement.DELETE, Settlement.DEAD_LETTER)

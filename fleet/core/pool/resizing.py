@@ -1,0 +1,67 @@
+"""The size that an operator wants. Part of `pool.py`'s machine.
+
+`fleet scale`, TTIN and TTOU set the size of a fixed pool; in a pool with bounds they hold a size within them until
+`fleet scale auto`. Beyond what is possible a command is refused, with the bounds in its text; a signal goes as far
+as it can, because nobody reads an answer.
+"""
+
+from dataclasses import replace
+
+from fleet.core.pool.events import Effect, Log
+from fleet.core.pool.state import Pool, Resize
+
+MOST = 1024  # dispatchers
+
+Step = tuple[Pool, tuple[Effect, ...]]
+
+
+def refusal(pool: Pool, to: int | None) -> str | None:
+    """Why the pool cannot have that size; None if it can."""
+    bounds = pool.config.bounds
+    if to is None:
+        return (
+            None
+            if bounds
+            else "this pool has a fixed size: it was started without --min-workers and --max-workers"
+        )
+    least, most = bounds or (1, MOST)
+    if least <= to <= most:
+        return None
+    return f"{to} is not between {least} and {most}" + (", this pool's bounds" if bounds else "")
+
+
+def nudged(pool: Pool, by: int) -> Step:
+    """TTIN, TTOU: one more or one fewer, within what is possible."""
+    least, most = pool.config.bounds or (1, MOST)
+    return _held(pool, max(least, min(most, pool.desired + by)), "a signal asked for it")
+
+
+def scaled(pool: Pool, to: int | None) -> Step:
+    """`fleet scale`; what is refused changes nothing."""
+    if refusal(pool, to):
+        return pool, ()
+    if to is None:
+        return replace(pool, held=False), ()
+    return _held(pool, to, "an operator asked for it")
+
+
+def _held(pool: Pool, to: int, reason: str) -> Step:
+    return resized(replace(pool, held=True), to, reason)
+
+
+def resized(pool: Pool, to: int, reason: str) -> Step:
+    """Want another size, for a reason that people can read."""
+    if to == pool.desired:
+        return pool, ()
+    log = Log("pool.resized", {"from": pool.desired, "to": to, "reason": reason})
+    return replace(pool, desired=to, last_resize=Resize(pool.desired, to, reason)), (log,)
+
+
+def paused(pool: Pool, wanted: bool) -> Step:
+    """Receive nothing more, or go on. What is in hand is finished either way."""
+    if wanted is pool.paused:
+        return pool, ()
+    # What was refused may be allowed meanwhile, and no poll would tell.
+    return replace(pool, paused=wanted, refused=None), (
+        Log("pool.paused" if wanted else "pool.resumed", {}),
+    )

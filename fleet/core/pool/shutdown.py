@@ -1,0 +1,84 @@
+"""How a pool comes to its end: the levels of a stop. Part of `pool.py`'s machine."""
+
+from dataclasses import replace
+from math import ceil, inf
+
+from fleet.core.pool.events import Effect, Log, Send
+from fleet.core.pool.slot import HOLDS_MESSAGE, State
+from fleet.core.pool.state import End, Level, Phase, Pool
+from fleet.core.protocol import Drain
+
+SAME_SIGNAL = 1.0  # seconds
+
+Step = tuple[Pool, tuple[Effect, ...]]
+
+
+def stop_asked(pool: Pool, level: Level, why: str, now: float) -> Step:
+    """One more signal. The same one within a second says nothing new, unless it asks for more."""
+    if pool.phase is Phase.STOPPED:
+        return pool, ()
+    if (
+        pool.level is None or pool.signalled_at == -inf
+    ):  # the first signal, though the pool may stop already
+        return stop(replace(pool, signalled_at=now), level, End(0, why), now)
+    if level <= pool.level and now - pool.signalled_at <= SAME_SIGNAL:
+        return pool, ()
+    asked = max(level, Level(min(pool.level + 1, Level.KILL)))
+    return stop(replace(pool, signalled_at=now), asked, End(0, why), now)
+
+
+def stop(pool: Pool, level: Level, end: End, now: float, seconds: float | None = None) -> Step:
+    """Begin to stop, or stop harder or sooner. The first reason stays; `_died` adds what a kill has cost.
+
+    `seconds`: what running jobs have at a drain, if that is not --drain-timeout.
+    """
+    if seconds is None or level > Level.DRAIN:
+        seconds = 0.0 if level > Level.DRAIN else pool.config.drain_timeout
+    if pool.level is not None and (
+        level < pool.level or (level == pool.level and now + seconds >= pool.jobs_until)
+    ):
+        return pool, ()
+    end = pool.end or end
+    effects: list[Effect] = []
+    if (
+        pool.phase is not Phase.BOOTING or end.code == 0
+    ):  # else the error is all that there is to say
+        busy = sum(slot.state in HOLDS_MESSAGE for slot in pool.slots)
+        fields = {
+            "why": end.why,
+            "how": level.name.lower(),
+            "busy": busy,
+            "polling": pool.count(State.POLLING),
+            "seconds": seconds,
+            "waits": _waits(pool, level, busy, seconds, pool.polls_until - now),
+        }
+        effects.append(Log("drain.started", fields))
+    kill_at = min(pool.kill_at, now + pool.config.longest_drain(seconds))
+    word = Drain(seconds, kill_at - now)
+    effects.extend(
+        Send(slot.number, word) for slot in pool.slots if slot.leaving and slot.pid is not None
+    )
+    return replace(
+        pool,
+        phase=Phase.DRAINING,
+        level=level,
+        end=end,
+        kill_at=kill_at,
+        jobs_have=seconds,
+        jobs_until=now + seconds,
+    ), tuple(effects)
+
+
+def _waits(pool: Pool, level: Level, busy: int, seconds: float, polls_left: float) -> str:
+    """What the end waits for, and how long at most."""
+    jobs = f"{busy} job{'' if busy == 1 else 's'}"
+    if level is Level.KILL:
+        return f"kills {jobs}" if busy else "kills what is there"
+    parts = []
+    if busy and level is Level.NOW:
+        parts.append(f"{jobs} to stop (--exit-timeout {pool.config.exit_timeout:g} s)")
+    elif busy:
+        parts.append(f"{jobs} ({seconds:g} s at most)")
+    if polls_left > -inf:
+        parts.append(f"open polls ({max(0, ceil(polls_left))} s at most)")
+    return "waits for " + " and ".join(parts) if parts else "nothing is in hand"

@@ -1,0 +1,127 @@
+"""What the samples make of the pool's size. Part of `pool.py`'s machine; scaling.py decides."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from fleet.core.polling import QUICK
+from fleet.core.pool.events import Effect, Log, Sample
+from fleet.core.pool.resizing import resized
+from fleet.core.pool.slot import HOLDS_MESSAGE, State
+from fleet.core.pool.state import Phase, Pool
+from fleet.core.protocol import Settled
+from fleet.core.sizing import memory, rule, workload
+from fleet.core.sizing.rule import SOON, SOONEST, Bounds, Scene, Sizing
+
+Step = tuple[Pool, tuple[Effect, ...]]
+
+
+def busy(pool: Pool) -> int:
+    """Dispatchers with a message in hand."""
+    return sum(slot.state in HOLDS_MESSAGE for slot in pool.slots)
+
+
+def passed(pool: Pool, now: float) -> Pool:
+    """Time has passed in which nobody became busy or idle."""
+    work = workload.passed(pool.sizing.work, busy(pool), now, pool.config.target_wait)
+    return (
+        pool if work is pool.sizing.work else replace(pool, sizing=replace(pool.sizing, work=work))
+    )
+
+
+def polled(pool: Pool, took: float | None) -> Pool:
+    """A poll came home: with a message after `took` seconds, or without (None)."""
+    return replace(pool, sizing=rule.polled(pool.sizing, took))
+
+
+def settled(pool: Pool, report: Settled) -> Pool:
+    """A message is done with: how long that took, what it needed, and whether it is hidden now."""
+    work = workload.finished(pool.sizing.work, busy(pool), report.hidden_for)
+    used = (
+        pool.memory if report.max_rss_mib is None else memory.ran(pool.memory, report.max_rss_mib)
+    )
+    return replace(pool, sizing=replace(pool.sizing, work=work), memory=used)
+
+
+def job_seconds(pool: Pool) -> tuple[float, float] | None:
+    """How long a message keeps a dispatcher: on average since the beginning, and lately; None before the first."""
+    mean, recent = (
+        known(pool.sizing.work, busy(pool))
+        for known in (workload.mean_seconds, workload.job_seconds)
+    )
+    return None if mean is None or recent is None else (mean, recent)
+
+
+def sampled(pool: Pool, now: float, jitter: float) -> Step:
+    """The size that follows from the sample in the books."""
+    bounds = bounds_of(pool)
+    if bounds is None or pool.depth is None:
+        return pool, ()
+    if pool.held or pool.phase is not Phase.RUNNING:
+        return replace(
+            pool, sizing=Sizing(pool.sizing.work)
+        ), ()  # what is seen now is no evidence for later
+    sizing, size = rule.decide(pool.sizing, pool.depth, scene(pool, now), bounds, now, jitter)
+    return resized(replace(pool, sizing=sizing), size, sizing.why)
+
+
+def asked(pool: Pool, now: float) -> Step:
+    """Whether the scout is to sample at once."""
+    bounds, depth = bounds_of(pool), pool.depth
+    if bounds is None or depth is None or not _may_ask(pool):
+        return pool, ()
+    if not rule.wants_sample(pool.sizing, depth, scene(pool, now), bounds, now):
+        return pool, ()
+    return replace(pool, sizing=replace(pool.sizing, asked=True)), (Sample(),)
+
+
+def moments(pool: Pool) -> Iterator[float]:
+    """When time alone may make a sample worth its price: jobs that run for longer are worth more dispatchers."""
+    if pool.config.bounds is not None and _may_ask(pool):
+        yield pool.sizing.sampled_at + SOONEST * pool.config.depth_interval
+        yield pool.sizing.sampled_at + SOON * pool.config.depth_interval
+
+
+def _may_ask(pool: Pool) -> bool:
+    """Not twice, and not while a poll may still tell that the queue is empty."""
+    if pool.held or pool.sizing.asked or pool.phase is not Phase.RUNNING:
+        return False
+    return not any(slot.state in (State.IDLE, State.POLLING) for slot in pool.slots)
+
+
+def bounds_of(pool: Pool) -> Bounds | None:
+    """What the options say; None for a pool of fixed size."""
+    config = pool.config
+    if config.bounds is None:
+        return None
+    return Bounds(*config.bounds, config.target_wait, config.shrink_after, config.depth_interval)
+
+
+def scene(pool: Pool, now: float) -> Scene:
+    """The host as the decision sees it."""
+    running = busy(pool)
+    spare = any(
+        slot.state is State.IDLE or (slot.state is State.POLLING and now - slot.since >= QUICK)
+        for slot in pool.slots
+    )
+    held = sum(len(slot.places) for slot in pool.slots)
+    return Scene(pool.desired, pool.size, running, spare, memory.room(pool.memory, running), held)
+
+
+def room(pool: Pool) -> int | None:
+    """How many messages more may be asked for, if every open poll brings one; None: any. The first always may."""
+    running, polls = busy(pool), pool.count(State.POLLING)
+    found = memory.room(pool.memory, running, polls)
+    return found if found is None else max(found, 0 if running or polls else 1)
+
+
+def measured(pool: Pool) -> Step:
+    """What the memory in the books means for receiving, if that has changed."""
+    short = room(pool) == 0
+    if short is pool.memory.short:
+        return pool, ()
+    pool = replace(pool, memory=replace(pool.memory, short=short))
+    if not short:
+        return pool, (Log("memory.enough", {}),)
+    found = pool.memory
+    fields = {"available_mib": found.available, "job_mib": found.job, "floor_mib": found.floor}
+    return pool, (Log("memory.short", fields),)

@@ -1,0 +1,320 @@
+"""What the master knows: the pool's state, as one frozen record. `pool.py` tells how it changes."""
+
+from dataclasses import dataclass, field, replace
+from enum import Enum, IntEnum, auto
+from math import inf
+
+from fleet.core.depth import Depth
+from fleet.core.outcomes import Settlement
+from fleet.core.polling import Polling
+from fleet.core.pool.emptiness import Emptiness
+from fleet.core.pool.orphan import Estate
+from fleet.core.pool.restarts import Restarts
+from fleet.core.pool.scarcity import Spawning
+from fleet.core.pool.slot import ALIVE, Slot, State
+from fleet.core.sizing.memory import Memory
+from fleet.core.sizing.rule import Sizing
+
+SETTLE_ALLOWANCE = 10.0  # seconds: what the settling at the end of a stop may take
+
+
+class Phase(Enum):
+    """Where the pool stands; the diagram is in pool.py."""
+
+    BOOTING = auto()
+    RUNNING = auto()
+    DRAINING = auto()
+    STOPPED = auto()
+
+
+class Level(IntEnum):
+    """How hard a stop is: finish what runs, stop what runs, kill what runs."""
+
+    DRAIN = 1
+    NOW = 2
+    KILL = 3
+
+
+class Role(Enum):
+    """The master's two helpers. Values are what people read."""
+
+    TEMPLATE = "template"
+    SCOUT = "scout"
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """What the options say about the pool; times in seconds."""
+
+    workers: int
+    wait_time: float = 10.0
+    drain_timeout: float = 30.0
+    exit_timeout: float = 30.0
+    job_timeout: float = inf
+    on_failure: bool = False  # a hook that may take --exit-timeout once more
+    boot_timeout: float = 60.0
+    first_lease: float = 20.0
+    empty_for: float | None = None  # --until-empty: how long; None: never end by itself
+    max_seconds: float = inf  # from when it is ready
+    max_jobs: int | None = None  # messages received
+    batch_size: int = 1
+    min_workers: int | None = None  # both None: a fixed size, that an operator may change
+    max_workers: int | None = None
+    target_wait: float = 60.0
+    shrink_after: float = 300.0
+    depth_interval: float = 15.0
+
+    @property
+    def ends_by_itself(self) -> bool:
+        """Whether somebody waits for its end."""
+        return self.empty_for is not None or self.is_counted
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether it is to do so much, or for so long."""
+        return self.max_jobs is not None or self.max_seconds < inf
+
+    @property
+    def bounds(self) -> tuple[int, int] | None:
+        """Between what the size may be; None for a pool of fixed size."""
+        if self.min_workers is None and self.max_workers is None:
+            return None
+        return self.min_workers or self.workers, self.max_workers or self.workers
+
+    @property
+    def longest_stop(self) -> float:
+        """The longest that a stop which somebody asks for can take before what is left is killed."""
+        return self.longest_drain(self.drain_timeout)
+
+    def longest_drain(self, seconds: float) -> float:
+        """The same for a drain that gives running jobs so many seconds.
+
+        Its worst case: the last poll brings a message on its last attempt, whose job runs into its time-out, and
+        whose exit handler does so twice, and the hook that is told of it once.
+        """
+        job = max(seconds, self.exit_timeout)
+        tries = 3 if self.on_failure else 2
+        return self.wait_time + job + tries * self.exit_timeout + SETTLE_ALLOWANCE
+
+    @property
+    def own_drain(self) -> float:
+        """What running jobs have when the pool ends by itself: their own time, so that no good one is interrupted."""
+        return (
+            self.drain_timeout
+            if self.job_timeout == inf
+            else max(self.job_timeout, self.drain_timeout)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What happened so far, in messages, jobs and deaths."""
+
+    received: int = 0
+    deleted: int = 0
+    released: int = 0
+    dead_lettered: int = 0
+    left: int = 0
+    left_last: int = (
+        0  # of the left, and of the released, on their last attempt: the queue dead-letters them
+    )
+    released_last: int = 0
+    succeeded: int = 0
+    retried: int = 0
+    rejected: int = 0
+    failed: int = 0
+    timed_out: int = 0
+    signalled: int = 0
+    stopped: int = 0
+    ended_badly: int = 0
+    lease_lost: int = 0
+    dispatcher_deaths: int = 0
+    polls: int = 0  # that came home, with or without a message
+    pauses: int = 0  # of the whole pool's polling, because of a failure
+
+    @property
+    def in_hand(self) -> int:
+        """Messages received and not yet settled; zero at every end."""
+        return self.received - self.deleted - self.released - self.dead_lettered - self.left
+
+
+@dataclass(frozen=True, slots=True)
+class Helper:
+    """The template or the scout. `proven` says that it has been ready once since the pool started.
+
+    Of the scout: `heard` is when it said something last, or was given something to do; `silent_since` when it was
+    asked for a word; `full` that its channel has had no room since. `refused`: it says that it cannot do its part.
+    Of the template: `silent_since` is when it was asked for its stack, because the app was not imported in time.
+    """
+
+    alive: bool = False
+    ready: bool = False
+    killed: bool = False
+    proven: bool = False
+    since: float = 0.0
+    crashes: int = 0
+    not_before: float = 0.0
+    heard: float = 0.0
+    silent_since: float = inf
+    full: bool = False
+    refused: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Will:
+    """An order to the scout: settle the message of a dead dispatcher. Kept until it is acknowledged.
+
+    `given` counts how often: a release is given once only, because the first scout may have done it before it died.
+    """
+
+    number: int
+    slot: int
+    estate: Estate
+    settlement: Settlement
+    given: int = 0
+    waiting: bool = False  # given to the present scout
+    denied: bool = False  # its delete is not allowed, and asked for again
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Trouble that no retry heals: since when, and one line for people."""
+
+    since: float
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """The denied delete of a message that is left: tried at growing pauses, to see whether it is allowed again."""
+
+    message_id: str
+    handle: str = field(repr=False)
+    tries: int = 0
+    at: float = 0.0
+    waiting: bool = False  # the present scout tries it
+
+
+@dataclass(frozen=True, slots=True)
+class Resize:
+    """The last change of the size that was wanted, and why (a phrase for people)."""
+
+    was: int
+    to: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """Why the pool ends and with which exit status.
+
+    `emptied`: because of --until-empty. `counted`: because of --max-jobs or --max-seconds.
+    """
+
+    code: int
+    why: str
+    emptied: bool = field(default=False, compare=False)
+    counted: bool = field(default=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """Everything the master knows. `desired` is what we want, `size` what we have."""
+
+    config: Config
+    slots: tuple[Slot, ...]
+    desired: int
+    phase: Phase = Phase.BOOTING
+    template: Helper = field(default_factory=Helper)
+    scout: Helper = field(default_factory=Helper)
+    polling: Polling = field(default_factory=Polling)
+    dead_polls: tuple[float, ...] = ()
+    wills: tuple[Will, ...] = ()
+    next_will: int = 0
+    restarts: Restarts = field(default_factory=Restarts)
+    spawning: Spawning = field(default_factory=Spawning)
+    emptiness: Emptiness = field(default_factory=Emptiness)
+    depth: Depth | None = None
+    sampled_received: int = 0  # as `counts.received` was then
+    sampled_at: float | None = None
+    trouble: str = ""  # what the queue's last failed poll said; empty when it answers
+    refused: Refusal | None = None  # polls; until one is answered
+    denial: Refusal | None = None  # deletes; see denials.py
+    gone: str = ""  # the queue, as a message in hand has met it; until a poll is answered
+    probe: Probe | None = None
+    unconfirmed: int = 0  # messages that are done, and whose deletes nobody has confirmed
+    paused: bool = False
+    held: bool = False  # the size is an operator's, until `scale auto`
+    last_resize: Resize | None = None
+    sizing: Sizing = field(default_factory=Sizing)
+    memory: Memory = field(default_factory=Memory)
+    counts: Counts = field(default_factory=Counts)
+    level: Level | None = None
+    signalled_at: float = -inf
+    kill_at: float = inf
+    jobs_have: float = 0.0  # seconds that a stop gives to running jobs
+    jobs_until: float = inf  # when those are over
+    ends_at: float = inf  # --max-seconds; known when the pool is ready
+    stacks_at: float = inf  # when the stacks that everybody was asked for are told
+    end: End | None = None
+
+    @property
+    def size(self) -> int:
+        """Dispatchers that exist or are on their way, the leaving ones too."""
+        return sum(slot.state in ALIVE for slot in self.slots)
+
+    @property
+    def polls_until(self) -> float:
+        """When the last open poll must have come home; minus infinity without one."""
+        since = max(
+            (slot.since for slot in self.slots if slot.state is State.POLLING), default=-inf
+        )
+        return since + self.config.wait_time
+
+    def count(self, state: State) -> int:
+        """How many slots are in that state."""
+        return sum(slot.state is state for slot in self.slots)
+
+
+def new(config: Config) -> Pool:
+    """The pool before anything has happened."""
+    slots = tuple(Slot(number) for number in range(config.workers))
+    return Pool(config, slots, config.workers)
+
+
+class Illegal(Exception):
+    """The event does not fit the state: a fault of fleet itself."""
+
+
+def slot_of(pool: Pool, number: int, *states: State) -> Slot:
+    """A slot that is not vacant, in one of the states if any are named. Raises Illegal."""
+    if not 0 <= number < len(pool.slots):
+        raise Illegal(f"there is no slot {number}")
+    slot = pool.slots[number]
+    if slot.state is State.VACANT or (states and slot.state not in states):
+        raise Illegal(f"slot {number} is {slot.state.name}")
+    return slot
+
+
+def with_slot(pool: Pool, slot: Slot) -> Pool:
+    """The pool with that slot in its place."""
+    number = slot.number
+    return replace(pool, slots=(*pool.slots[:number], slot, *pool.slots[number + 1 :]))
+
+
+def helper_of(pool: Pool, role: Role) -> Helper:
+    """The helper's record."""
+    return pool.template if role is Role.TEMPLATE else pool.scout
+
+
+def living(pool: Pool, role: Role) -> Helper:
+    """The record of a helper that exists. Raises Illegal."""
+    helper = helper_of(pool, role)
+    if not helper.alive:
+        raise Illegal(f"there is no {role.value}")
+    return helper
+
+
+def with_helper(pool: Pool, role: Role, helper: Helper) -> Pool:
+    """The pool with that record in its place."""
+    return replace(pool, template=helper) if role is Role.TEMPLATE else replace(pool, scout=helper)

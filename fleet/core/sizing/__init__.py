@@ -1,0 +1,1 @@
+"""How many dispatchers a host should have."""

@@ -1,0 +1,203 @@
+"""How many dispatchers this host should have: `decide` turns a depth sample into a size, and says why.
+
+Theory of operation
+-------------------
+Every sample of the queue's counts yields a *need*, the larger of two:
+
+    load      the dispatchers that have been busy, averaged over the target wait (workload.py), rounded up: with fewer
+              a backlog would build up
+    backlog   v × job seconds / (target wait / 2), rounded up: with so many, what waits now has begun within half
+              the target wait, and what comes now waits no longer than that. But never more than one dispatcher for
+              each message beside those that are busy: one message of an hour's job is one dispatcher's work
+
+v is our part of the visible messages: `visible × ours / (ours + others)`. Ours are our dispatchers (with batches, the
+messages that they have in hand) and the messages that we have left hidden; others' is the rest of what is in flight.
+So many hosts share a queue without knowing each other, a new host has its part from its first second, and other
+hosts' work is never our need. A part of a message is a message with that probability: else a thousand hosts would
+each take a tenth of a message for one.
+
+Half the target wait, because the counts are late: they lag, samples are seconds apart, and growing takes steps.
+The rule does not add to what it asked for before: a backlog that persists asks for the same size again, so what was
+late cannot pile up. When the size is right for the arrivals, the wait stays at half the target or below.
+
+Growing: at once, by GROWTH or by as many as there are, whichever is more, per sample. Never while a dispatcher is
+spare (idle, or in a poll that has been open for a second) or when the newest poll since the sample before came home
+empty: then what the counts tell of is not there for us (they lag; a FIFO queue's groups may be blocked; others were
+quicker), and the need is the load alone.
+
+Shrinking: down to the largest need of the last `shrink_after` seconds, per sample by GROWTH or by half, whichever is
+more, and not before the step before is done. The pool takes idle dispatchers only; one that works finishes its job.
+A time without samples is no evidence: the size is held, and the window begins again.
+
+Limits: `least`, `most`, and the memory's room. The reason names what decided.
+
+`wants_sample` says when the next sample should not wait for its turn: when the pool has become busy to the last
+dispatcher since the last one, when messages keep coming at once, or when what was learned since asks for more.
+"""
+
+from dataclasses import dataclass, field, replace
+from math import ceil, floor, inf
+
+from fleet.core.depth import Depth
+from fleet.core.polling import QUICK
+from fleet.core.sizing.workload import Workload, hidden, job_seconds
+
+GROWTH = 4  # dispatchers: the step that a small pool may take
+AIM = 0.5  # of the target wait
+MISSED = 3  # depth intervals without a sample that end what was known
+SOONEST, SOON = (
+    1 / 8,
+    1 / 4,
+)  # of the depth interval: between two samples at least; the same while messages flow
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What the options say about the size; times in seconds."""
+
+    least: int
+    most: int
+    target_wait: float = 60.0
+    shrink_after: float = 300.0
+    interval: float = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """This host at the moment. `size` counts those that are still leaving; there is room for `room` jobs more.
+
+    `held` are the messages in hand: with batches more than there are busy dispatchers.
+    """
+
+    desired: int
+    size: int
+    busy: int
+    spare: bool
+    room: int | None = None
+    held: int = 0
+
+    @property
+    def roomy(self) -> float:
+        """The dispatchers that the memory allows: the first job always may."""
+        return inf if self.room is None else max(1, self.busy + self.room)
+
+
+@dataclass(frozen=True, slots=True)
+class Sizing:
+    """What is remembered between two samples. `needs` are (when, how many), each larger than all later ones."""
+
+    work: Workload = field(default_factory=Workload)
+    needs: tuple[tuple[float, int], ...] = ()
+    sampled_at: float = -inf
+    tight: bool = False  # at the last sample: nobody was spare
+    quick: bool | None = (
+        None  # the newest poll since then: a message at once, or none; None: late, or no poll
+    )
+    asked: bool = False  # the next sample has been asked for
+    why: str = ""  # the newest decision, whether it changed anything or not
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """How many dispatchers, and the terms that made it so."""
+
+    size: int
+    terms: str
+
+
+def polled(sizing: Sizing, took: float | None) -> Sizing:
+    """A poll came home: with a message after `took` seconds, or without (None).
+
+    One that came late says that the queue was empty, but not that it still is: a burst begins so.
+    """
+    quick = False if took is None else True if took < QUICK else None
+    return sizing if sizing.quick is quick else replace(sizing, quick=quick)
+
+
+def decide(
+    sizing: Sizing, depth: Depth, scene: Scene, bounds: Bounds, now: float, jitter: float
+) -> tuple[Sizing, int]:
+    """The consequence of a sample: what to remember, and the size. `luck` in [0, 1)."""
+    tight = not scene.spare and sizing.quick is not False
+    seen = need(sizing.work, depth if tight else None, scene, bounds, now, jitter)
+    known = now - sizing.sampled_at <= MISSED * bounds.interval
+    needs = _remembered(
+        sizing.needs if known else ((now, scene.desired),), seen.size, now, bounds.shrink_after
+    )
+    if tight and seen.size > scene.desired:
+        size, why = _grown(seen, scene, bounds)
+    else:
+        size, why = _shrunk(seen, needs[0][1], scene, bounds)
+    return Sizing(sizing.work, needs, now, tight, why=why), size
+
+
+def need(
+    work: Workload, depth: Depth | None, scene: Scene, bounds: Bounds, now: float, jitter: float
+) -> Need:
+    """How many dispatchers the load and our part of the backlog ask for, without bounds; the load alone if None."""
+    load = Need(ceil(round(work.load, 2)), f"{work.load:.1f} busy on average")
+    seconds = job_seconds(work, scene.busy)
+    if depth is None or not depth.visible or seconds is None:
+        return load
+    in_hand, left = max(scene.busy, scene.held), hidden(work, now)
+    ours, others = max(scene.size, in_hand) + left, max(0, depth.in_flight - in_hand - left)
+    part = depth.visible * ours / max(1, ours + others)
+    shown = f"{depth.visible} visible" + (f" × {part / depth.visible:.1%} ours" if others else "")
+    spread = bounds.target_wait * AIM
+    timed = ceil(part * seconds / spread) if spread else inf
+    single = scene.busy + floor(part + jitter)
+    if single < timed:
+        backlog = Need(single, f"{shown} + {scene.busy} busy = {single}")
+    else:
+        backlog = Need(int(timed), f"{shown} × {seconds:.2g} s / {spread:g} s = {timed:g}")
+    return max(load, backlog, key=lambda each: each.size)
+
+
+def _remembered(
+    needs: tuple[tuple[float, int], ...], size: int, now: float, shrink_after: float
+) -> tuple[tuple[float, int], ...]:
+    """Those of the window that can still be its largest."""
+    return (
+        *((at, was) for at, was in needs if was > size and at > now - shrink_after),
+        (now, size),
+    )
+
+
+def _grown(seen: Need, scene: Scene, bounds: Bounds) -> tuple[int, str]:
+    """As far as the limits allow; the tightest one is named."""
+    step = scene.desired + max(GROWTH, scene.desired)
+    limit, phrase = min(
+        (bounds.most, f"at most {bounds.most} (--max-workers)"),
+        (scene.roomy, f"memory allows {scene.roomy:g}"),
+        (step, f"{step} is the step"),
+    )
+    if limit >= seen.size:
+        return seen.size, seen.terms
+    return max(scene.desired, int(limit)), f"{seen.terms}, {phrase}"
+
+
+def _shrunk(seen: Need, lasting: int, scene: Scene, bounds: Bounds) -> tuple[int, str]:
+    """Down to the largest need of the window, one step at a time."""
+    if lasting >= scene.desired or scene.size > scene.desired:
+        return scene.desired, seen.terms
+    step = scene.desired - max(GROWTH, scene.desired // 2)
+    size, why = (
+        max(lasting, step, bounds.least),
+        f"at most {lasting} needed for {bounds.shrink_after:g} s",
+    )
+    if size == lasting:
+        return size, why
+    phrase = f"at least {size} (--min-workers)" if size == bounds.least else f"{size} is the step"
+    return size, f"{why}, {phrase}"
+
+
+def wants_sample(sizing: Sizing, depth: Depth, scene: Scene, bounds: Bounds, now: float) -> bool:
+    """Whether a sample now could make the pool grow, and is worth its price."""
+    age = now - sizing.sampled_at
+    if scene.spare or sizing.quick is False or age < SOONEST * bounds.interval:
+        return False
+    if scene.desired >= min(bounds.most, scene.roomy):
+        return False
+    if not sizing.tight or (sizing.quick and age >= SOON * bounds.interval):
+        return True
+    return need(sizing.work, depth, scene, bounds, now, 0.0).size > scene.desired

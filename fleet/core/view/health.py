@@ -1,0 +1,31 @@
+"""The health file: what is in it. `probe.py` judges it.
+
+The first eight keys are those of other workers' health files (Relay's `process_emails_from_sqs`), so that what reads
+those can read this; the rest is ours.
+"""
+
+from typing import Any
+
+from fleet.core.pool.slot import HOLDS_MESSAGE
+from fleet.core.pool.state import Phase, Pool
+from fleet.core.view import status
+
+
+def snapshot(pool: Pool, timestamp: str, version: str) -> dict[str, Any]:
+    """What the pool is and has done. Queue counts are null before the first sample."""
+    counts, depth = pool.counts, pool.depth
+    return {
+        "timestamp": timestamp,
+        "cycles": counts.polls,
+        "total_messages": counts.received - counts.in_hand,
+        "failed_messages": counts.failed + counts.timed_out + counts.signalled + counts.rejected,
+        "pause_count": counts.pauses,
+        "queue_count": depth and depth.visible,
+        "queue_count_delayed": depth and depth.delayed,
+        "queue_count_not_visible": depth and depth.in_flight,
+        "state": "stopped" if pool.phase is Phase.STOPPED else status.state(pool),
+        "size": pool.size,
+        "busy": sum(slot.state in HOLDS_MESSAGE for slot in pool.slots),
+        "desired": pool.desired,
+        "version": version,
+    }

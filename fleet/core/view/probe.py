@@ -1,0 +1,26 @@
+"""Whether a health file speaks of a pool that lives. Imports next to nothing: a probe runs every few seconds."""
+
+import json
+from datetime import datetime
+
+
+def judged(text: str, now: float, max_age: float) -> tuple[bool, str]:
+    """Whether the file's text speaks of a pool that lives at `now` (seconds since 1970), and a phrase that says why."""
+    try:
+        found = json.loads(text)
+        written = datetime.fromisoformat(found["timestamp"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return False, "it is no health file: it is not JSON with a timestamp"
+    if written.tzinfo is None:
+        return False, "its timestamp names no time zone"
+    age = now - written.timestamp()
+    if abs(age) > max_age:
+        when = f"{age:.0f} s ago" if age > 0 else f"{-age:.0f} s in the future"
+        return False, f"it was written {when}; --max-age is {max_age:g} s"
+    state = found.get("state", "alive")
+    if state == "stopped":
+        return False, "the pool has stopped"
+    return (
+        True,
+        f"{state}, {found.get('busy', '?')} of {found.get('size', '?')} busy, written {age:.0f} s ago",
+    )

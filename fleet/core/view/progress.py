@@ -1,0 +1,47 @@
+"""The pool's state in one phrase: for a supervisor's status line, and for whoever waits at a terminal."""
+
+from math import inf
+
+from fleet.core.pool.slot import HOLDS_MESSAGE, State
+from fleet.core.pool.state import Level, Phase, Pool
+from fleet.core.view import status
+
+AGAIN = {Level.DRAIN: "; Ctrl-C again to stop them now", Level.NOW: "; Ctrl-C again to kill them"}
+
+
+def line(pool: Pool) -> str:
+    """`running: 3/8 busy, about 120 visible`."""
+    word, why = status.state(pool), status.reason(pool)
+    busy = sum(slot.state in HOLDS_MESSAGE for slot in pool.slots)
+    depth = f", about {pool.depth.visible} visible" if pool.depth else ""
+    return f"{word}: {busy}/{pool.desired} busy{depth}" + (f"; {why}" if why else "")
+
+
+def draining(pool: Pool, now: float) -> str:
+    """`draining: 3 jobs, 1 poll, 24 s left; Ctrl-C again to stop them now`; empty when nothing is waited for."""
+    if pool.phase is not Phase.DRAINING or pool.level is None:
+        return ""
+    jobs = sum(slot.state in HOLDS_MESSAGE for slot in pool.slots)
+    text = waiting(jobs, pool.count(State.POLLING), pool.jobs_until - now, pool.polls_until - now)
+    return text + (_again(pool, pool.level, now) if jobs else "")
+
+
+def _again(pool: Pool, level: Level, now: float) -> str:
+    """What the next signal would do."""
+    seconds = pool.config.drain_timeout
+    if level is Level.DRAIN and pool.signalled_at == -inf and now + seconds < pool.jobs_until:
+        return f"; Ctrl-C gives them {seconds:g} s"
+    return AGAIN.get(level, "")
+
+
+def waiting(jobs: int, polls: int, left: float, polls_left: float) -> str:
+    """What a drain waits for, and for how many seconds more it does so in peace: `left` for jobs, else for polls."""
+    parts = [
+        f"{count} {word}{'' if count == 1 else 's'}"
+        for count, word in ((jobs, "job"), (polls, "poll"))
+        if count
+    ]
+    if not parts:
+        return ""
+    left = left if jobs else polls_left
+    return f"draining: {', '.join(parts)}" + (f", {left:.0f} s left" if left > 0 else "")

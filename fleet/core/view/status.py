@@ -1,0 +1,178 @@
+"""What a pool is doing and why, as the one object that `fleet status --json` prints; the contract lists its keys."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from fleet.core.polling import degraded as failing
+from fleet.core.pool.sizing import job_seconds, passed
+from fleet.core.pool.slot import HOLDS_MESSAGE, Slot, State
+from fleet.core.pool.state import Phase, Pool
+
+COUNTS = (
+    *(
+        "received",
+        "succeeded",
+        "failed",
+        "timed_out",
+        "signalled",
+        "deleted",
+        "released",
+        "dead_lettered",
+        "left",
+    ),
+    *("lease_lost", "dispatcher_deaths"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What stays the same for a pool's whole life. `began` is on our own clock, `started_at` is ISO 8601."""
+
+    name: str
+    pid: int
+    app: str
+    queue: str
+    started_at: str
+    began: float
+
+
+@dataclass(frozen=True, slots=True)
+class InHand:
+    """What the scoreboard says of a dispatcher that has a message; pid 0 and time 0 before its job runs."""
+
+    message_id: str
+    attempt: int
+    job_pid: int
+    job_started_at: float
+    lease_until: float
+    settling: bool
+    waits: str = ""
+
+
+def state(pool: Pool) -> str:
+    """One word."""
+    if pool.phase is Phase.BOOTING:
+        return "starting"
+    if pool.phase is not Phase.RUNNING:
+        return "draining"
+    if pool.paused:
+        return "paused"
+    return "degraded" if trouble(pool) else "running"
+
+
+def trouble(pool: Pool) -> str:
+    """What is wrong between the pool and its queue, and what it has cost; empty when nothing is."""
+    troubles = (slot.trouble for slot in pool.slots if slot.trouble)
+    if pool.denial:
+        why = f"{pool.denial.why}; nothing is received until a delete is allowed"
+    else:
+        why = (pool.trouble or "its polls fail") if failing(pool.polling) else next(troubles, "")
+    lost = sum(len(slot.lost) for slot in pool.slots)
+    return why + (f"; {lost} lease{'' if lost == 1 else 's'} lost" if why and lost else "")
+
+
+def reason(pool: Pool) -> str | None:
+    """Why it is in a state that is not the normal one."""
+    match state(pool):
+        case "draining":
+            return pool.end.why if pool.end else None
+        case "paused":
+            return "an operator paused it"
+        case "degraded":
+            return trouble(pool)
+        case "starting":
+            waits = [
+                role
+                for role, helper in (("app", pool.template), ("queue", pool.scout))
+                if not helper.ready
+            ]
+            return f"waiting for the {' and the '.join(waits)}"
+        case _:
+            return None
+
+
+def snapshot(
+    identity: Identity, pool: Pool, in_hand: Mapping[int, InHand], now: float
+) -> dict[str, Any]:
+    """The whole object. Ages and what is left of leases in seconds."""
+    least, most = pool.config.bounds or (pool.desired, pool.desired)
+    wanted = 0 if pool.level is not None else pool.desired  # a pool that stops starts none again
+    shown = [slot for slot in pool.slots if slot.number < wanted or slot.state is not State.VACANT]
+    resize, seconds = (
+        pool.last_resize,
+        job_seconds(passed(pool, now)),
+    )  # the books are of the last event
+    return {
+        "name": identity.name,
+        "pid": identity.pid,
+        "app": identity.app,
+        "queue": identity.queue,
+        "state": state(pool),
+        "reason": reason(pool),
+        "started_at": identity.started_at,
+        "uptime": round(now - identity.began, 3),
+        "desired": pool.desired,
+        "size": pool.size,
+        "min": least,
+        "max": most,
+        "idle": pool.count(State.IDLE),
+        "polling": pool.count(State.POLLING),
+        "busy": sum(slot.state in HOLDS_MESSAGE for slot in pool.slots),
+        "generation": 1,
+        "counts": _counts(pool),
+        "drain_left": round(max(0.0, pool.jobs_until - now), 3)
+        if pool.phase is Phase.DRAINING
+        else None,
+        "polls_left": round(max(0.0, pool.polls_until - now), 3)
+        if pool.phase is Phase.DRAINING
+        else None,
+        "depth": _depth(pool, now),
+        "job_seconds": seconds and {"mean": round(seconds[0], 4), "recent": round(seconds[1], 4)},
+        "last_resize": resize and {"from": resize.was, "to": resize.to, "reason": resize.reason},
+        "dispatchers": [_dispatcher(slot, in_hand.get(slot.number), now) for slot in shown],
+    }
+
+
+def _counts(pool: Pool) -> dict[str, int]:
+    """A lease that is lost counts at once, though its message is in hand."""
+    found = {name: getattr(pool.counts, name) for name in COUNTS}
+    return found | {"lease_lost": found["lease_lost"] + sum(len(slot.lost) for slot in pool.slots)}
+
+
+def _depth(pool: Pool, now: float) -> dict[str, Any] | None:
+    if pool.depth is None or pool.sampled_at is None:
+        return None
+    return asdict(pool.depth) | {"sampled_ago": round(now - pool.sampled_at, 3)}
+
+
+def _dispatcher(slot: Slot, hand: InHand | None, now: float) -> dict[str, Any]:
+    has_job = hand is not None and hand.job_pid != 0
+    return {
+        "slot": slot.number,
+        "pid": slot.pid,
+        "state": _state(slot, hand),
+        "job_pid": hand.job_pid if hand and has_job else None,
+        "message_id": hand.message_id if hand else None,
+        "attempt": hand.attempt if hand else None,
+        "job_age": round(now - hand.job_started_at, 3) if hand and has_job else None,
+        "lease_left": round(hand.lease_until - now, 3) if hand else None,
+        "deaths": slot.deaths,
+        "waits": (hand.waits or None) if hand else None,
+    }
+
+
+def _state(slot: Slot, hand: InHand | None) -> str:
+    match slot.state:
+        case State.VACANT | State.SPAWNING | State.BOOTING:
+            return "starting"
+        case _ if slot.ended or slot.killed:
+            return "stopping"
+        case State.IDLE:
+            return "stopping" if slot.leaving else "idle"
+        case State.POLLING:
+            return "polling"
+        case State.HOLDING:
+            return "settling"
+        case State.WORKING:
+            return "settling" if hand and hand.settling else "working"

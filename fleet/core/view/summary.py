@@ -1,0 +1,52 @@
+"""What a pool has done, in one phrase for its last line."""
+
+from fleet.core.outcomes import Outcome
+from fleet.core.pool.state import Counts
+
+WORDS = {
+    Outcome.SUCCEEDED: "succeeded",
+    Outcome.FAILED: "failed",
+    Outcome.TIMED_OUT: "timed out",
+    Outcome.SIGNALLED: "died by a signal",
+    Outcome.RETRIED: "asked for a retry",
+    Outcome.REJECTED: "rejected",
+    Outcome.INTERRUPTED: "stopped",
+}
+
+
+def ledger(counts: Counts) -> dict[str, int]:
+    """What became of every message: `received` is the sum of the others when nothing is in hand."""
+    return {
+        name: getattr(counts, name)
+        for name in ("received", "deleted", "released", "dead_lettered", "left")
+    }
+
+
+def redriven(counts: Counts, dead_letters: str) -> str:
+    """Of what is not settled for good: how many the queue itself moves to that dead-letter queue."""
+    many = counts.left_last + counts.released_last
+    if not many:
+        return ""
+    which = "of them" if not counts.released_last else "of these and of the released"
+    verb = "goes" if many == 1 else "go"
+    return f" ({many} {which} {verb} to {dead_letters or 'the dead-letter queue'})"
+
+
+def totals(counts: Counts) -> dict[str, int]:
+    """How many jobs ended how, by the last word of the event that told it."""
+    return {outcome.value: getattr(counts, outcome.value) for outcome in Outcome}
+
+
+def phrase(counts: Counts) -> str:
+    """The same for people: what never happened is left out, but for successes."""
+    found = totals(counts)
+    if not any(found.values()):
+        return (
+            "no job ended" if counts.received else "no job ran"
+        )  # one that was killed may have begun
+    said = [
+        f"{found[each.value]} {WORDS[each]}"
+        for each in Outcome
+        if found[each.value] or each is Outcome.SUCCEEDED
+    ]
+    return "jobs: " + ", ".join(said)

@@ -1,0 +1,134 @@
+"""A process of user code as its dispatcher sees it: a job's or an exit handler's, and all that is left of it."""
+
+import os
+import select
+import signal
+from collections.abc import Callable, Iterable
+from math import inf
+from typing import NoReturn
+
+from fleet.core.outcomes import Exit
+from fleet.system import processes, signals, trackers
+from fleet.system.clock import now
+
+
+def start(act: Callable[[int], NoReturn], dispatcher: int, poll: select.poll) -> "Running":
+    """Fork a process that is what `act` makes of it and dies with us. Raises OSError when there is none to be had."""
+    started = now()
+    pid = processes.fork_blocked((signal.SIGTERM,))
+    if pid == 0:
+        act(dispatcher)
+    return Running(pid, started, poll)
+
+
+class Running:
+    """One process that leads its own session; `others` are what a sweep must leave alone."""
+
+    def __init__(self, pid: int, started: float, poll: select.poll) -> None:
+        self.pid, self.started = pid, started
+        self.seconds = 0.0
+        self.usage = processes.Usage(0, 0)
+        self._exit: Exit | None = None
+        self._over = False
+        self._left = 0
+        self._spares_until = -inf
+        self.due = inf
+        self._poll = poll
+        self._watched = self._watch(pid)
+
+    def _watch(self, pid: int) -> int | None:
+        """A descriptor that wakes the dispatcher when `pid` ends; None: there was none, and a signal does it."""
+        try:
+            pidfd = processes.open_pidfd(pid)
+        except OSError:
+            signals.heed_children()
+            return None
+        self._poll.register(pidfd, select.POLLIN)
+        return pidfd
+
+    def _unwatch(self) -> None:
+        if self._watched is not None:
+            self._poll.unregister(self._watched)
+            os.close(self._watched)
+            self._watched = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether the process itself has ended; what it left may still be there."""
+        return self._exit is not None
+
+    @property
+    def lingers(self) -> int:
+        """Of an ended process: the pid of something that it left and that cannot be killed yet; else 0."""
+        return self._left
+
+    def terminate(self) -> None:
+        """SIGTERM to the group; a stopped process gets it too. Nobody in a group yet: see Slip.ask_to_stop."""
+        processes.kill_group(self.pid, signal.SIGTERM)
+        processes.kill_group(self.pid, signal.SIGCONT)
+
+    def freeze(self, others: Iterable[int] = ()) -> None:
+        """SIGSTOP to the process, its group and what we adopted of it."""
+        self._signal_all(signal.SIGSTOP, others)
+
+    def kill(self, others: Iterable[int] = ()) -> None:
+        """SIGKILL to the process, its group and what we adopted of it."""
+        self._signal_all(signal.SIGKILL, others)
+
+    def _signal_all(self, number: int, others: Iterable[int]) -> None:
+        """The group at once, then all below it, in sessions of their own too, until there is nobody new.
+
+        What is to be killed and is a tracker has its time when the process has ended.
+        """
+        trackers_of = (
+            trackers.among({self.pid, *self._adopted(others)})
+            if number == signal.SIGKILL
+            else set()
+        )
+        if not self.ended:  # it may not lead its group yet
+            processes.kill(self.pid, number)
+        if not trackers_of:
+            processes.kill_group(self.pid, number)
+        met: set[int] = {self.pid, *others, *trackers_of}
+        while new := {*processes.descendants(self.pid), *self._adopted(others)} - met:
+            for pid in new:
+                processes.kill(pid, number)
+            met |= new
+
+    def _adopted(self, others: Iterable[int]) -> set[int]:
+        roots = set(processes.children()) - {self.pid, *others}
+        return roots.union(*(processes.descendants(root) for root in roots))
+
+    def gone(
+        self, others: Iterable[int] = (), seen: Callable[[Exit], None] = lambda _: None
+    ) -> Exit | None:
+        """The exit, told once, when nothing of it exists any more; None before. Never waits.
+
+        `seen` hears of it before the process is reaped: whoever dies in between must not give finished work back.
+        """
+        if self._over:
+            return None
+        if self._exit is None:
+            death = processes.dead_child(self.pid)
+            if death is None:
+                return None
+            self.seconds = now() - self.started
+            self._exit = death.exit
+            if rest := processes.strangers({self.pid, *others}):
+                self._spares_until = now() + trackers.GRACE
+            trackers.kill_group(self.pid, rest)
+            seen(death.exit)
+            self.usage = processes.bury(self.pid)
+        self._unwatch()  # a descriptor of one that is gone is ready for ever: whoever waits would never wait again
+        left = processes.sweep(others, spared=self._is_spared) if processes.has_children() else []
+        if left:  # not dead yet, in uninterruptible sleep, or another user's by now: woken up again when it is gone
+            lingering = [pid for pid in left if not self._is_spared(pid)]
+            self._left = lingering[0] if lingering else 0
+            self._watched = self._watch(self._left or left[0])
+            self.due = self._spares_until if len(lingering) < len(left) else inf
+            return None
+        self._over, self._left, self.due = True, 0, inf
+        return self._exit
+
+    def _is_spared(self, pid: int) -> bool:
+        return now() < self._spares_until and trackers.is_tracker(pid)

@@ -1,0 +1,73 @@
+"""A job whose code has returned while its process is still there: what it waits for, and what it has come to.
+
+It says so on the slip: `waits` and since when; and `done`, when all is done but --job-exit. From then on its
+status is what it has noted, however its process ends: the hook changes nothing. `failed`: its code has not ended well,
+and no exit function that leaves with 0 changes that.
+"""
+
+from math import inf
+
+from fleet.core.outcomes import Exit
+from fleet.ipc.shared_page import SharedPage
+
+QUIET = 10.0  # seconds for which nobody needs to be told
+MOST_SAID = 200  # characters
+
+
+class Returned:
+    """Looks at the slip now and then. `looks_at`: when the next time is."""
+
+    def __init__(self, page: SharedPage, exit_timeout: float) -> None:
+        self._page, self._limit = page, exit_timeout
+        self._every = min(QUIET, exit_timeout or QUIET)
+        self._said = ""
+        self.looks_at = inf
+        self.cut = False  # --job-exit has had its time
+
+    def begin(self, now: float) -> None:
+        """Its process has been started."""
+        self.looks_at = now + self._every
+
+    def end(self) -> None:
+        """Its process is gone, or is to be."""
+        self.looks_at = inf
+
+    def look(self, now: float) -> str:
+        """What it has waited for so long that it is news; else nothing."""
+        if now < self.looks_at:
+            return ""
+        self.looks_at = now + self._every
+        written = self._page.read()
+        since = written.get("since")
+        if not isinstance(since, int | float) or isinstance(since, bool):
+            return ""
+        if "done" in written:
+            return self._hook(now, since)
+        self.looks_at = min(self.looks_at, since + QUIET) if since + QUIET > now else self.looks_at
+        waits = " ".join(str(written.get("waits", "")).split())[:MOST_SAID]
+        if now < since + QUIET or waits == self._said:
+            return ""
+        self._said = waits
+        return waits
+
+    def _hook(self, now: float, since: float) -> str:
+        self.cut = now >= since + self._limit
+        self.looks_at = inf if self.cut else since + self._limit
+        return ""
+
+
+def is_done(page: SharedPage) -> bool:
+    """Whether all is done but --job-exit."""
+    return _noted(page) is not None
+
+
+def meant(how: Exit, page: SharedPage) -> Exit:
+    """What the job came to; `how` is how its process ended."""
+    return _noted(page) or (_noted(page, "failed") if how.code == 0 else None) or how
+
+
+def _noted(page: SharedPage, name: str = "done") -> Exit | None:
+    code = page.read().get(name)
+    if not isinstance(code, int) or isinstance(code, bool):
+        return None
+    return Exit(code=code) if code >= 0 else Exit(signal=-code)

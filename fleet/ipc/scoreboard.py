@@ -1,0 +1,227 @@
+"""Shared memory: one record a slot, written by its dispatcher, readable by all, survives the writer's death.
+
+With --batch-size there is one for each message that a poll may bring: its place.
+
+Each slot has two buffers, each with a sequence number and a checksum. A write goes to the older one, so a
+writer that is killed in mid-write spoils only that and the last whole record stays readable; a reader takes
+the newer of those whose checksum holds, and relies on no memory order.
+"""
+
+import mmap
+import os
+import struct
+import zlib
+from dataclasses import dataclass, replace
+from itertools import accumulate
+
+from fleet.core.outcomes import Exit
+from fleet.core.pool.slot import State
+from fleet.system import titles
+from fleet.system.clock import now
+
+MOST_SLOTS = 4096
+_BUFFER = 2048  # bytes; SQS's receipt handles are about 400 long
+_MOST_WAITS = 120  # bytes
+_HEAD = struct.Struct("<IIH")  # checksum, sequence, length
+_BODY = struct.Struct("<BiiiIIddddHHHH")
+_NO_EXIT, _BY_SIGNAL = -1, 1000  # how an exit is written: a status, or this and the signal
+_STATES = tuple(State)
+_NUMBERS = {state: number for number, state in enumerate(_STATES)}
+
+
+@dataclass(slots=True)
+class Record:
+    """What a dispatcher does at the moment. Times are seconds on system/clock.py's clock.
+
+    Mutable, because it is written five times a job. `exit` is the job's; `intent` the settlement that is about to be
+    asked for, empty before that; of an idle dispatcher, what it did with its last message. `receive_id` names the last
+    receive call on a FIFO queue. `waits`: what a job that has returned waits for.
+    """
+
+    state: State
+    pid: int
+    beat: float = 0.0
+    job_pid: int = 0
+    attempt: int = 0
+    job_started_at: float = 0.0
+    lease_until: float = 0.0
+    lease: float = 0.0
+    message_id: str = ""
+    receipt_handle: str = ""
+    receive_id: str = ""
+    intent: str = ""
+    intent_delay: int = 0
+    exit: Exit | None = None
+    waits: str = ""
+
+
+def create(places: int = 1) -> int:
+    """A descriptor of new shared memory for MOST_SLOTS slots; pages are used when they are written."""
+    fd = os.memfd_create("fleet-scoreboard", os.MFD_CLOEXEC)
+    os.ftruncate(fd, MOST_SLOTS * places * 2 * _BUFFER)
+    return fd
+
+
+class Scoreboard:
+    """The mapped memory."""
+
+    def __init__(self, fd: int) -> None:
+        self._memory = mmap.mmap(fd, 0)
+        self._places = len(self._memory) // (MOST_SLOTS * 2 * _BUFFER)
+
+    def write(self, slot: int, record: Record, place: int = 0) -> None:
+        """Replace the slot's record. One writer a slot."""
+        message_id, handle = record.message_id.encode(), record.receipt_handle.encode()
+        receive_id, waits = (
+            record.receive_id.encode(),
+            record.waits.encode(errors="replace")[:_MOST_WAITS],
+        )
+        body = (
+            _BODY.pack(
+                _NUMBERS[record.state],
+                record.pid,
+                record.job_pid,
+                _exit_number(record.exit),
+                record.attempt,
+                record.intent_delay,
+                record.beat,
+                record.job_started_at,
+                record.lease_until,
+                record.lease,
+                len(message_id),
+                len(handle),
+                len(receive_id),
+                len(waits),
+            )
+            + message_id
+            + handle
+            + receive_id
+            + waits
+            + record.intent.encode()
+        )
+        if len(body) > _BUFFER - _HEAD.size:
+            raise ValueError(f"a record of {len(body)} bytes does not fit")
+        first, second = self._buffers(slot, place)
+        newest = max(self._sequence(first), self._sequence(second))
+        where = first if self._sequence(first) != newest else second
+        end = where + _HEAD.size
+        self._memory[end : end + len(body)] = body
+        self._memory[where:end] = _HEAD.pack(zlib.crc32(body), newest + 1, len(body))
+
+    def _buffers(self, slot: int, place: int) -> tuple[int, int]:
+        number = 2 * (slot * self._places + place)
+        return number * _BUFFER, (number + 1) * _BUFFER
+
+    def read(self, slot: int, place: int = 0) -> Record | None:
+        """The slot's last whole record, None if there never was one."""
+        found: tuple[int, Record] | None = None
+        for where in self._buffers(slot, place):
+            entry = self._entry(where)
+            if entry and (found is None or entry[0] > found[0]):
+                found = entry
+        return found and found[1]
+
+    def batch(self, slot: int) -> dict[int, Record]:
+        """The records of the slot's dispatcher, by place; those of messages that have been settled too."""
+        found = {place: self.read(slot, place) for place in range(self._places)}
+        return {place: record for place, record in found.items() if record}
+
+    def working(self, slot: int) -> Record | None:
+        """The record of the message that a job runs for, else of the next one in hand; None if there is none."""
+        in_hand = [each for each in self.batch(slot).values() if each.message_id]
+        return next((each for each in in_hand if each.job_pid), in_hand[0] if in_hand else None)
+
+    def most_urgent(self, slot: int) -> Record | None:
+        """Of the messages in hand the one whose lease is to be extended first, with the dispatcher's last beat.
+
+        One whose lease will not be extended any more (0) hides no other. Without any message, a record that names none;
+        None if the dispatcher has never written.
+        """
+        found = self.batch(slot).values()
+        if not found:
+            return None
+        in_hand = [each for each in found if each.message_id]
+        kept = [each for each in in_hand if each.lease]
+        first = min(kept or in_hand or found, key=lambda each: each.lease_until - each.lease / 3)
+        return replace(first, beat=max(each.beat for each in found))
+
+    def clear(self, slot: int) -> None:
+        """Forget the slot's records, before its next dispatcher is born."""
+        start, end = self._buffers(slot, 0)[0], self._buffers(slot + 1, 0)[0]
+        self._memory[start:end] = bytes(end - start)
+
+    def _sequence(self, where: int) -> int:
+        sequence: int = _HEAD.unpack_from(self._memory, where)[1]
+        return sequence
+
+    def _entry(self, where: int) -> tuple[int, Record] | None:
+        checksum, sequence, length = _HEAD.unpack_from(self._memory, where)
+        body = self._memory[where + _HEAD.size : where + _HEAD.size + length]
+        if not sequence or length < _BODY.size or zlib.crc32(body) != checksum:
+            return None
+        number, pid, job_pid, ended, attempt, delay, beat, started, lease_until, lease, *lengths = (
+            _BODY.unpack_from(body)
+        )
+        rest = body[_BODY.size :]
+        handle_at, receive_id_at, waits_at, intent_at = accumulate(lengths)
+        return sequence, Record(
+            state=_STATES[number],
+            pid=pid,
+            beat=beat,
+            job_pid=job_pid,
+            exit=_exit_of(ended),
+            attempt=attempt,
+            intent_delay=delay,
+            job_started_at=started,
+            lease_until=lease_until,
+            lease=lease,
+            message_id=rest[:handle_at].decode(),
+            receipt_handle=rest[handle_at:receive_id_at].decode(),
+            receive_id=rest[receive_id_at:waits_at].decode(),
+            waits=rest[waits_at:intent_at].decode(errors="ignore"),
+            intent=rest[intent_at:].decode(),
+        )
+
+
+def _exit_number(how: Exit | None) -> int:
+    if how is None:
+        return _NO_EXIT
+    return how.code if how.code is not None else _BY_SIGNAL + (how.signal or 0)
+
+
+def _exit_of(number: int) -> Exit | None:
+    if number == _NO_EXIT:
+        return None
+    return Exit(code=number) if number < _BY_SIGNAL else Exit(signal=number - _BY_SIGNAL)
+
+
+class Board:
+    """One dispatcher's own line on the scoreboard, and its title: what it does, for whoever looks."""
+
+    def __init__(self, scoreboard: Scoreboard, slot: int, place: int = 0) -> None:
+        self.pid = os.getpid()
+        self._scoreboard, self._slot, self._place = scoreboard, slot, place
+        self._record = Record(State.IDLE, self.pid)
+
+    def of(self, place: int) -> "Board":
+        """The line of another message of the same dispatcher."""
+        return Board(self._scoreboard, self._slot, place)
+
+    def note(self, **changes: object) -> None:
+        """Bring the record up to date."""
+        record = self._record
+        record.beat = now()
+        for name, value in changes.items():
+            setattr(record, name, value)
+        self._scoreboard.write(self._slot, record, self._place)
+
+    def clear(self, settled: str = "") -> None:
+        """Nothing is in hand; the last message was settled like that."""
+        self._record = Record(State.IDLE, self.pid, intent=settled)
+        self.note()
+        if self._place == 0:
+            self.title("idle")
+
+    def title(self, what: str) -> None:
+        """What `ps` shows."""
+        titles.show(f"fleet: dispatcher {self._slot} {what}")

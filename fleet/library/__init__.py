@@ -1,0 +1,1 @@
+"""One dispatcher inside somebody else's program, without a pool."""

@@ -1,0 +1,1 @@
+"""The first process: starts the others, listens to them, and does what core/pool decides."""

@@ -1,0 +1,268 @@
+"""The master: one loop of wait → event → step → effects over the state machine in `core/pool/machine.py`.
+
+It supervises, grants and counts. It never touches the network or the app, starts no thread, and sleeps until
+something happens or the next deadline that `core/pool/reconcile.py` knows.
+"""
+
+import os
+import random
+import select
+import signal
+import socket
+from math import ceil, inf
+from pathlib import Path
+from typing import assert_never
+
+from fleet.core import control
+from fleet.core.control import Request
+from fleet.core.exit_codes import FAULT
+from fleet.core.pool import events, machine, state
+from fleet.core.pool.events import Effect, Event
+from fleet.core.pool.reconcile import wakes_at
+from fleet.core.pool.slot import HOLDS_MESSAGE, State
+from fleet.core.pool.state import Config, End, Level, Phase
+from fleet.core.protocol import Plan
+from fleet.ipc import scoreboard
+from fleet.ipc.pool_socket import Claim
+from fleet.ipc.scoreboard import Scoreboard
+from fleet.master.children import Children, teller
+from fleet.master.control_socket import Control
+from fleet.master.display import Display
+from fleet.master.health_file import HealthFile
+from fleet.master.own_fault import Failing, attempted
+from fleet.master.presence import Presence
+from fleet.master.service_manager import Supervised
+from fleet.system import log, memory, signals, stacks
+from fleet.system.clock import now
+from fleet.system.signals import Wakeup
+
+CAUGHT = (*signals.GROUP, *signals.HARMLESS, signal.SIGCHLD)
+MEASURED_EVERY = 1.0  # seconds between two looks at the memory, at least
+
+
+class Master:
+    """Runs one pool until its state machine says that it has stopped."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        config: Config,
+        listener: socket.socket,
+        ours: Claim,
+        health: HealthFile,
+        passed_fds: tuple[int, ...] = (),
+        others: tuple[Path, ...] = (),
+    ) -> None:
+        self._judged = now()
+        self._pool = state.new(config)
+        hears_hup = signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN  # nohup(1) ignores it
+        self._wakeup = Wakeup(
+            number for number in CAUGHT if hears_hup or number is not signal.SIGHUP
+        )
+        stacks.keep()
+        self._poll = select.poll()
+        self._poll.register(self._wakeup.fileno(), select.POLLIN)
+        board_fd = scoreboard.create(plan.batch_size)
+        self._board = Scoreboard(board_fd)
+        self._display = Display(plan, self._board)
+        self._supervised = Supervised(max(config.boot_timeout, plan.start_timeout))
+        self._health = health
+        self._asked: list[
+            int
+        ] = []  # descriptors of the control socket on which something has happened
+        self._control = Control(listener, ours.held, self._poll, self._answered)
+        self._presence = Presence(ours, self._control, others)
+        self._memory = memory.Gauge()
+        self._at_terminal = os.isatty(0)  # one that has hung up says that it is none
+        self._children = Children(plan, self._poll, self._board, board_fd, passed_fds)
+
+    def run(self) -> tuple[End, str]:
+        """The pool's life. Returns why it ended, and the app's own traceback if that was the reason."""
+        try:
+            self._take(events.Tick())
+            self._health.tell(self._pool)
+            while self._pool.phase is not Phase.STOPPED:
+                for event in self._wait():
+                    self._measure()
+                    self._take(event)
+                for event in self._children.swept():
+                    self._take(event)
+                self._listen()
+                self._presence.tend()
+                self._supervised.tell(self._pool)
+                self._health.tell(self._pool)
+        except Exception as error:  # noqa: BLE001 - whatever it is: nobody may be left behind
+            acts = Failing(self._wakeup, self._control, self._children, self._supervised)
+            return acts.end(error, now() + self._pool.config.longest_stop), ""
+        finally:
+            signals.ignore_for_good()
+            attempted(self._control.close)
+            attempted(self._children.dismiss_helpers)
+        self._health.tell(self._pool, last=True)
+        end = self._pool.end or End(FAULT, "the pool ended without a reason")
+        self._display.ended(self._pool, end, self._children.dead_letters)
+        return end, self._children.trace
+
+    # Wait.
+
+    def _wait(self) -> list[Event]:
+        """Until something happens, or the next known deadline; a Tick comes last, when one has passed."""
+        until = wakes_at(self._pool, self._judged)
+        seen = (
+            self._supervised.wakes_at(self._pool),
+            self._health.wakes_at(),
+            self._children.wakes_at(),
+        )
+        beside = (self._control.wakes_at(), self._presence.wakes_at(), *seen)
+        wake = min(until, *beside)
+        timeout = None if wake == inf else max(0, ceil((wake - now()) * 1000))
+        happened: list[Event] = []
+        came: set[int] = set()
+        for fd, _ in self._poll.poll(timeout):
+            if fd == self._wakeup.fileno():
+                came = self._wakeup.signals()
+            elif self._control.owns(fd):
+                self._asked.append(fd)
+            else:
+                happened += self._children.heard(fd)
+        if signal.SIGCHLD in came:  # after all words, so that what the dead have said comes first
+            happened += self._children.reaped()
+        for number in came:  # what has happened comes before what is asked
+            happened += self._signalled(number)
+        return (
+            [*happened, events.Tick()]
+            if now() >= until or not (happened or self._asked)
+            else happened
+        )
+
+    def _listen(self) -> None:
+        """Clients of the control socket, after all that has happened. What they ask for is a step of its own."""
+        while self._asked:
+            fd = self._asked.pop()
+            if self._control.owns(fd):  # not hung up on meanwhile
+                self._control.look(fd)
+        self._control.tidy()
+
+    def _answered(self, request: Request) -> bytes:
+        """What a client asks for is done, or refused (BadRequest), and answered."""
+        event, text = control.decided(self._pool, request)
+        if event is None:
+            return control.answer(ok=True, status=self._display.status(self._pool))
+        self._take(event)
+        return control.answer(ok=True, said=text, pid=os.getpid())
+
+    def _signalled(self, number: int) -> list[Event]:
+        match number:
+            case signal.SIGTERM | signal.SIGINT:
+                return [events.StopAsked(Level.DRAIN, signal.Signals(number).name)]
+            case signal.SIGQUIT:
+                return [events.StopAsked(Level.NOW, "SIGQUIT")]
+            case signal.SIGHUP if self._at_terminal:
+                return [events.StopAsked(Level.DRAIN, "the terminal is gone")]
+            case signal.SIGHUP:
+                log.emit("reload.missing")
+            case signal.SIGTTIN | signal.SIGTTOU:
+                return [events.Resized(1 if number == signal.SIGTTIN else -1)]
+            case signal.SIGUSR1:
+                log.emit("pool.slots", table=self._display.table(self._pool))
+            case signal.SIGUSR2:
+                return [events.StacksAsked()]
+            case _:
+                pass
+        return []
+
+    # Step, and effects.
+
+    def _take(self, event: Event) -> None:
+        """One step of the state machine, and what it asks for."""
+        moment = now()
+        if isinstance(event, events.Tick):
+            self._judged = moment
+        before = self._pool
+        try:
+            self._pool, effects = machine.step(before, event, moment, random.random())
+        except (
+            Exception
+        ) as error:  # the books are as they were: what a child's word cannot do is its own fault
+            if (source := teller(event)) is None:
+                raise
+            self._children.distrust(
+                source, f"it said what cannot be: {event}: {type(error).__name__}: {error}"
+            )
+            return
+        if before.phase is Phase.BOOTING and self._pool.phase is Phase.RUNNING:
+            self._display.started(self._pool)
+        if before.slots is not self._pool.slots:
+            for slot in self._pool.slots:
+                if slot.state is State.VACANT:
+                    self._children.forget(slot.number)
+        for effect in effects:
+            self._perform(effect)
+        self._display.retitle(self._pool)
+
+    def _measure(self) -> None:
+        """What memory there is, before it is decided on: at most once a second, and only when something happens."""
+        moment = now()
+        if moment < self._pool.memory.at + MEASURED_EVERY:
+            return
+        found = self._memory.look()
+        if found is not None:
+            working = (slot.number for slot in self._pool.slots if slot.state in HOLDS_MESSAGE)
+            records = (self._board.read(number) for number in working)
+            taken = tuple(
+                memory.resident(record.job_pid) for record in records if record and record.job_pid
+            )
+            self._take(events.Measured(found.available, found.total, taken))
+
+    def _perform(self, effect: Effect) -> None:
+        match effect:
+            case events.Send(slot, order):
+                self._children.send(slot, order)
+            case events.Spawn(slot):
+                self._spawn(slot)
+            case events.Terminate(slot):
+                self._children.signal(self._pool.slots[slot].pid, signal.SIGTERM)
+            case events.Kill(slot):
+                self._children.signal(self._pool.slots[slot].pid, signal.SIGKILL)
+            case events.SpawnHelper(role):
+                self._spawn_helper(role)
+            case events.Inspect(slot):
+                if record := self._board.most_urgent(slot):
+                    in_hand = bool(record.message_id)
+                    self._take(
+                        events.Seen(slot, record.beat, record.lease_until, record.lease, in_hand)
+                    )
+            case events.AskStack(who):
+                self._children.ask_stacks(
+                    self._pool.slots[who].pid if isinstance(who, int) else who
+                )
+            case events.TellStack(who):
+                self._children.tell_stacks(
+                    self._pool.slots[who].pid if isinstance(who, int) else who
+                )
+            case events.GiveWill(will):
+                if not self._children.give(will):
+                    self._take(events.WillNotTaken(will.number))
+            case events.GiveProbe(message_id, handle):
+                if not self._children.probe(message_id, handle):
+                    self._take(events.ProbeNotTaken())
+            case events.Sample():
+                self._children.sample()
+            case events.KillHelper(role):
+                self._children.kill_helper(role)
+            case events.Log(event, fields):
+                log.emit(event, **fields)
+            case _:
+                assert_never(effect)
+
+    def _spawn(self, slot: int) -> None:
+        try:
+            self._children.spawn(slot)
+        except OSError as error:
+            self._take(events.SpawnFailed(slot, os.strerror(error.errno or 0)))
+
+    def _spawn_helper(self, role: state.Role) -> None:
+        try:
+            self._children.spawn_helper(role)
+        except OSError as error:
+            self._take(events.HelperSpawnFailed(role, os.strerror(error.errno or 0)))

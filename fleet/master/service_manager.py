@@ -1,0 +1,89 @@
+"""What the master says to who started it: a service manager, or a person at a terminal who waits for its end.
+
+Both only when there is one, and only then does the master wake for it.
+"""
+
+import contextlib
+import os
+from math import inf
+
+from fleet.core.plain_text import one_line
+from fleet.core.pool.state import Phase, Pool
+from fleet.core.view import progress
+from fleet.system import log
+from fleet.system.clock import now
+from fleet.system.notify import MICROSECONDS, Notifier
+from fleet.system.stderr import Outlet
+
+EVERY = 1.0  # seconds between two looks of a person, and between two status lines
+MARGIN = 5.0  # seconds on top of the longest that a start or a stop may take
+
+
+class Supervised:
+    """Tells once a loop what has changed."""
+
+    def __init__(self, longest_start: float) -> None:
+        """`longest_start`: seconds that the pool may need until it is ready."""
+        self._notifier = Notifier()
+        self._on_terminal, self._outlet = os.isatty(2), Outlet(2)
+        self._phase, self._kill_at = Phase.BOOTING, inf
+        self._status, self._status_at = "", -inf
+        self._alive_at = self._drawn_at = 0.0
+        self._drawn = ""
+        self._notifier.say(EXTEND_TIMEOUT_USEC=_microseconds(longest_start + MARGIN))
+
+    def wakes_at(self, pool: Pool) -> float:
+        """The next moment at which something is to be said although nothing has happened."""
+        watchdog = self._alive_at + self._notifier.watchdog / 2 if self._notifier.watchdog else inf
+        waits = self._on_terminal and pool.phase is Phase.DRAINING
+        return min(watchdog, self._drawn_at + EVERY if waits else inf)
+
+    def tell(self, pool: Pool) -> None:
+        """All that is due."""
+        moment = now()
+        if self._notifier.listens:
+            self._notify(pool, moment)
+        if (
+            self._on_terminal
+            and pool.phase is not Phase.BOOTING
+            and moment >= self._drawn_at + EVERY
+        ):
+            self._drawn_at = moment
+            self._draw(progress.draining(pool, moment))
+
+    def failing(self, seconds: float) -> None:
+        """The pool stops for a fault of its own, which takes so long at most."""
+        self._notifier.say(STOPPING=1, EXTEND_TIMEOUT_USEC=_microseconds(seconds + MARGIN))
+
+    def lives(self) -> None:
+        """The master is still there."""
+        if self._notifier.watchdog:
+            self._notifier.say(WATCHDOG=1)
+
+    def _notify(self, pool: Pool, moment: float) -> None:
+        if self._notifier.watchdog and moment >= self._alive_at + self._notifier.watchdog / 2:
+            self._alive_at = moment
+            self._notifier.say(WATCHDOG=1)
+        if (pool.phase, pool.kill_at) != (self._phase, self._kill_at):
+            self._phase, self._kill_at = pool.phase, pool.kill_at
+            if pool.phase is Phase.RUNNING:
+                self._notifier.say(READY=1)
+            elif pool.phase is Phase.DRAINING:
+                self._notifier.say(
+                    STOPPING=1, EXTEND_TIMEOUT_USEC=_microseconds(pool.kill_at - moment + MARGIN)
+                )
+        text = progress.draining(pool, moment) or progress.line(pool)
+        if text != self._status and moment >= self._status_at + EVERY:
+            self._status, self._status_at = text, moment
+            self._notifier.say(STATUS=one_line(text))
+
+    def _draw(self, text: str) -> None:
+        """One line that the next one, or the next line of the log, overwrites."""
+        if text or self._drawn:
+            with contextlib.suppress(OSError):
+                self._outlet.put((log.FRESH_LINE + one_line(text)).encode(), patience=0)
+        self._drawn = text
+
+
+def _microseconds(seconds: float) -> int:
+    return max(0, int(seconds * MICROSECONDS))

@@ -1,0 +1,130 @@
+"""What the scout does for dispatchers that died, by order of the master (core/pool/recovery.py).
+
+An order that fails is tried again later, beside the other ones and the samples: none waits for another's trouble.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import inf
+
+from fleet.core.delivery.retries import delete_until
+from fleet.core.outcomes import Settlement
+from fleet.core.pool.orphan import MARGIN
+from fleet.core.protocol import Execute, Executed, NotAllowed, Probe, Probed, Trying
+from fleet.core.queue import Message, QueueError, Trouble
+from fleet.scout.probe import probed
+from fleet.sqs.queue import SqsQueue
+from fleet.system import log
+from fleet.system.clock import now
+
+PAUSE_FIRST, PAUSE_MOST = 0.125, 5.0  # seconds
+HEALABLE = (Trouble.PASSING, Trouble.SESSION, Trouble.DENIED)
+
+
+Answer = Executed | NotAllowed | Trying | Probed
+
+
+@dataclass(slots=True)
+class _Open:
+    """An order that is not done: when it is tried next, and how long after that."""
+
+    order: Execute
+    due: float = -inf
+    pause: float = PAUSE_FIRST
+    failing_since: float = inf
+    denied_since: float = inf
+
+
+class Orders:
+    """Those that are not done yet. Each is answered once, and until then there is a word for each try that fails."""
+
+    def __init__(
+        self, queue: SqsQueue, first_lease: float, say: Callable[[Answer], object]
+    ) -> None:
+        self._queue, self._first_lease, self._say = queue, first_lease, say
+        self._open: list[_Open] = []
+
+    def take(self, word: Execute | Probe) -> None:
+        """One more order; it is tried with the next work. A probe is tried once, and at once."""
+        if isinstance(word, Probe):
+            self._say(probed(word, self._queue))
+        else:
+            self._open.append(_Open(word))
+
+    @property
+    def wakes_at(self) -> float:
+        """When there is work, or infinity."""
+        return min((each.due for each in self._open), default=inf)
+
+    def work(self) -> None:
+        """Try once whatever is due."""
+        for each in [each for each in self._open if each.due <= now()]:
+            answer = self._tried(each)
+            if isinstance(answer, Executed):
+                self._open.remove(each)
+            self._say(answer)
+
+    def _tried(self, each: _Open) -> Executed | NotAllowed | Trying:
+        order = each.order
+        word: NotAllowed | Trying = Trying()
+        try:
+            return self._done(order)
+        except QueueError as error:
+            self._failed(order, error)
+            each.failing_since = min(each.failing_since, now())
+            if error.trouble is Trouble.DENIED and each.denied_since == inf:
+                each.denied_since = now()
+                word = (
+                    NotAllowed(order.order, str(error))
+                    if order.settlement is Settlement.DELETE
+                    else word
+                )
+            if error.trouble not in HEALABLE or now() + each.pause >= self._until(each, error):
+                return Executed(order.order, Settlement.LEAVE)
+        each.due, each.pause = now() + each.pause, min(2 * each.pause, PAUSE_MOST)
+        return word
+
+    def _until(self, each: _Open, error: QueueError) -> float:
+        """Until when it is tried again. A release may have been done: it is tried once."""
+        order = each.order
+        if order.receive_id:
+            return order.lease_until
+        if order.settlement is not Settlement.DELETE:
+            return -inf
+        denied_since = each.denied_since if error.trouble is Trouble.DENIED else inf
+        fifo = self._queue.name.endswith(".fifo")
+        return delete_until(order.lease_until, fifo, each.failing_since, denied_since)
+
+    def _done(self, order: Execute) -> Executed:
+        """One try. Raises QueueError."""
+        message = Message(order.message_id, order.handle, "")
+        if order.receive_id:
+            return self._repeated(order)
+        if order.settlement is Settlement.DELETE:
+            self._queue.delete(message)
+        elif order.lease_until - now() <= MARGIN:
+            return Executed(order.order, Settlement.LEAVE)
+        else:
+            self._queue.release(message, order.delay)
+        return Executed(order.order, order.settlement)
+
+    def _repeated(self, order: Execute) -> Executed:
+        """Ask as the dead dispatcher did, by the same id and without a wait; release what comes. Raises QueueError."""
+        message = self._queue.receive(0, self._first_lease, order.receive_id)
+        if message is None:
+            return Executed(order.order, Settlement.LEAVE)
+        how = order.settlement
+        try:
+            self._queue.release(message)
+        except QueueError as error:
+            self._failed(order, error)
+            how = Settlement.LEAVE
+        return Executed(order.order, how, message.id, message.attempt)
+
+    def _failed(self, order: Execute, error: QueueError) -> None:
+        which = order.message_id or "(which is not known)"
+        log.emit(
+            "will.failed", message_id=which, settlement=order.settlement.value, error=str(error)
+        )
+        if error.trouble is Trouble.SESSION:
+            self._queue.renew()

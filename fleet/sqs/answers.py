@@ -1,0 +1,188 @@
+"""What SQS answers → what we want of it. Anything missing or of another shape raises, and is told apart elsewhere.
+
+What has passed here fits everywhere: in the scoreboard, in a log line, in an environment, in a dead letter. A member
+that is null is one that is not there. A message that is no good does not take those beside it away: it comes as one
+that is unusable.
+"""
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+from fleet.core.depth import Depth
+from fleet.core.queue import Message
+from fleet.sqs.service_text import cleaned
+
+Answer = TypeVar("Answer")
+
+LONGEST_ID, LONGEST_HANDLE = 100, 1024  # SQS's own limits
+MOST_ATTEMPTS = 1 << 31
+MOST_COUNTED = 1 << 50  # messages: what does not fit into a float is no count
+
+COUNTS = (
+    "ApproximateNumberOfMessages",
+    "ApproximateNumberOfMessagesNotVisible",
+    "ApproximateNumberOfMessagesDelayed",
+)
+WAIT_TIME = "ReceiveMessageWaitTimeSeconds"
+
+
+@dataclass(frozen=True, slots=True)
+class Redrive:
+    """A queue's redrive policy: where a message goes after how many deliveries."""
+
+    dead_letter_arn: str
+    max_receive_count: int
+
+
+def nothing(_: Any) -> None:
+    """An answer that says nothing but that it was done."""
+
+
+def queue_url(answer: Any) -> str:
+    """Of GetQueueUrl and CreateQueue."""
+    return _text(answer["QueueUrl"])
+
+
+def letter_id(answer: Any) -> str:
+    """Of SendMessage: nothing but SQS says that it has the message, and the original is deleted then."""
+    return _text(answer["MessageId"])
+
+
+def _text(value: Any, longest: int = 2048) -> str:
+    """A text of at most so many bytes, without anything that a terminal, an environment or a line would act on."""
+    if (
+        not isinstance(value, str)
+        or not value.isprintable()
+        or not 0 < len(value.encode()) <= longest
+    ):
+        raise TypeError("not a text, or too long")
+    return value
+
+
+def first_message(answer: Any) -> Message | None:
+    """Of ReceiveMessage: we ask for one."""
+    return next(iter(messages(answer)), None)
+
+
+def messages(answer: Any) -> list[Message]:
+    """Of ReceiveMessage."""
+    found = answer.get("Messages") or []
+    if not isinstance(found, list):
+        raise TypeError("not a list")
+    return [_message(raw) for raw in found]
+
+
+def sent(answer: Any) -> tuple[int, str]:
+    """Of SendMessageBatch: how many were taken, and why one was not."""
+    refused = answer.get("Failed") or []
+    why = (
+        f"{refused[0].get('Code') or 'no reason'} {refused[0].get('Message') or ''}"
+        if refused
+        else ""
+    )
+    return len(answer.get("Successful") or []), cleaned(why)
+
+
+def depth(answer: Any) -> Depth:
+    """Of GetQueueAttributes with COUNTS."""
+    return Depth(*(_count(answer["Attributes"][name]) for name in COUNTS))
+
+
+def _count(value: Any) -> int:
+    """One that is missing is not 0: an empty queue ends pools."""
+    if not 0 <= (count := int(value)) <= MOST_COUNTED:
+        raise ValueError("not a number of messages")
+    return count
+
+
+def redrive(answer: Any) -> Redrive | None:
+    """Of GetQueueAttributes with RedrivePolicy; maxReceiveCount is a number or its text."""
+    policy = (answer.get("Attributes") or {}).get("RedrivePolicy")
+    if not policy:
+        return None
+    read = json.loads(policy)
+    return Redrive(_text(read["deadLetterTargetArn"]), int(read["maxReceiveCount"]))
+
+
+def place(arn: str) -> tuple[str, str, str]:
+    """Region, account and name of a queue; empty where it does not say."""
+    region, account, name = ["", "", *arn.split(":")][-3:]
+    return region, account, name
+
+
+def wait_time(answer: Any) -> float:
+    """Of GetQueueAttributes with WAIT_TIME."""
+    return min(20.0, max(0.0, float((answer.get("Attributes") or {}).get(WAIT_TIME) or 0)))
+
+
+def arn(answer: Any) -> str:
+    """Of GetQueueAttributes with QueueArn."""
+    return _text(answer["Attributes"]["QueueArn"])
+
+
+def _message(raw: Any) -> Message:
+    """Never raises: what is no good is unusable, and the reason says what of it."""
+    try:
+        message = _read(raw)
+    except (TypeError, ValueError, KeyError, AttributeError, OverflowError):
+        return Message(_name(raw), "", "", unusable="it is not as SQS describes messages")
+    if not _is_whole(message.body, raw.get("MD5OfBody")):
+        return replace(message, body="", unusable="its body is not what was sent (MD5OfBody)")
+    return message
+
+
+def _read(raw: Any) -> Message:
+    """Raises whatever a member of another type raises."""
+    system, attributes, body = (
+        _present(raw.get("Attributes")),
+        _present(raw.get("MessageAttributes")),
+        raw["Body"],
+    )
+    attempt = int(system.get("ApproximateReceiveCount", 1))
+    if not isinstance(body, str) or not 0 <= attempt <= MOST_ATTEMPTS:
+        raise TypeError("not a message")
+    return Message(
+        id=_text(raw["MessageId"], LONGEST_ID),
+        handle=_text(raw["ReceiptHandle"], LONGEST_HANDLE),
+        body=body,
+        attempt=attempt,
+        attributes={name: _with_bytes(_present(value)) for name, value in attributes.items()},
+        system_attributes=system,
+    )
+
+
+def _present(members: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Those that are not null."""
+    return {name: value for name, value in (members or {}).items() if value is not None}
+
+
+def _with_bytes(attribute: dict[str, Any]) -> dict[str, Any]:
+    """JSON has no bytes: the protocol sends them as base64, which botocore's client has read already."""
+    binary = attribute.get("BinaryValue")
+    return (
+        attribute | {"BinaryValue": base64.b64decode(binary)}
+        if isinstance(binary, str)
+        else attribute
+    )
+
+
+def _name(raw: Any) -> str:
+    """Which one it is, if it says so itself."""
+    try:
+        return _text(raw["MessageId"], LONGEST_ID)
+    except (TypeError, ValueError, KeyError):
+        return "(not known)"
+
+
+def _is_whole(body: str, digest: Any) -> bool:
+    """Whether the body is the one that the digest is of. Some servers send none."""
+    if digest is None:
+        return True
+    try:
+        return bool(hashlib.md5(body.encode(), usedforsecurity=False).hexdigest() == digest)
+    except UnicodeEncodeError:  # half a character: no body that anybody has sent
+        return False

@@ -1,0 +1,124 @@
+"""The credential chain: what fleet changes of botocore's, and why it gave no credentials, in words for people.
+
+botocore asks for a code of an MFA device at the terminal, in whichever process needs the keys. Nobody answers a
+dispatcher there, so such a profile is only good with the session that the AWS CLI has cached for it.
+"""
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+from fleet.core.queue import QueueError, Trouble
+from fleet.sqs.service_text import behind, cleaned
+
+CACHED = Path("~/.aws/cli/cache")  # where the AWS CLI keeps the sessions of roles
+SERVICES = {
+    "AssumeRole": "sts",
+    "GetSessionToken": "sts",
+    "GetRoleCredentials": "sso",
+    "CreateToken": "sso-oidc",
+}
+
+
+class CodeNeeded(Exception):
+    """A profile asks for a code of an MFA device."""
+
+
+class Cache(dict[str, Any]):
+    """As the AWS CLI's own, which is read, and never written: keys on disk are the CLI's to leave there."""
+
+    def __contains__(self, key: object) -> bool:
+        return super().__contains__(key) or self._file(str(key)).is_file()
+
+    def __getitem__(self, key: str) -> Any:
+        return super().__getitem__(key) if super().__contains__(key) else self._read(key)
+
+    def _read(self, key: str) -> Any:
+        from botocore.credentials import JSONFileCache
+
+        return JSONFileCache(str(CACHED.expanduser()))[key]
+
+    def _file(self, key: str) -> Path:
+        return CACHED.expanduser() / f"{key}.json"
+
+
+def prepare(session: Any) -> None:
+    """Of botocore's session: nobody is asked for anything, and what the AWS CLI has cached is used."""
+    provider = session.get_component("credential_provider").get_provider("assume-role")
+    provider.cache = Cache()
+    provider._prompter = _refuse
+
+
+def _refuse(prompt: str) -> str:
+    raise CodeNeeded(prompt)
+
+
+def trouble(
+    error: BaseException, name: str, profile: str | None = None, program: str = ""
+) -> QueueError:
+    """Why there is nothing to sign with: a file, a process, a service on the way to the credentials said no.
+
+    `profile` and `program`: the one that is used, and its credential process, if there is one.
+    """
+    from botocore import exceptions as e
+
+    login = "aws sso login" + (f" --profile {profile}" if profile else "")
+    match error:
+        case CodeNeeded():
+            text = f"profile {profile or 'default'!r} needs a code of an MFA device, and there is nobody to ask"
+            right = "use the AWS CLI with it first, whose cached session is used, or a profile without mfa_serial"
+            return QueueError(Trouble.USAGE, f"{name}: {text}; {right}", answered=False)
+        case (
+            e.ProfileNotFound() | e.ConfigParseError() | e.ConfigNotFound() | e.InvalidConfigError()
+        ):
+            return QueueError(Trouble.USAGE, f"{name}: {cleaned(str(error))}", answered=False)
+        case e.NoCredentialsError():
+            why = "no AWS credentials found (environment, profile or instance role)"
+        case e.RefreshWithMFAUnsupportedError():
+            why = "no AWS credentials: the session of the MFA device has expired"
+        case e.UnauthorizedSSOTokenError() | e.SSOTokenLoadError():
+            why = f"no AWS credentials: the SSO session has expired, or there is none; run {login}"
+        case e.TokenRetrievalError() if error.kwargs.get("provider") == "sso":
+            why = f"no AWS credentials: the SSO session cannot be renewed; run {login}"
+        case e.ClientError():
+            why = f"no AWS credentials: {_refusal(error)}"
+        case _:
+            why = f"no AWS credentials: {_failure(error, program)}"
+    return QueueError(Trouble.SESSION, f"{name}: {why}", answered=False)
+
+
+def _refusal(error: Any) -> str:
+    """Of a service that hands out credentials."""
+    said, about = error.response.get("Error", {}), error.response.get("ResponseMetadata", {})
+    operation = error.operation_name
+    service = SERVICES.get(operation) or ("sts" if operation.startswith("AssumeRole") else "")
+    call = f"{service}:{operation}" if service else operation
+    text = f"{call} is refused ({cleaned(str(said.get('Code', '')))}): {cleaned(str(said.get('Message', '')))}"
+    return text + behind(str(about.get("HTTPHeaders", {}).get("date", "")))
+
+
+def _failure(error: BaseException, program: str) -> str:
+    """Of a file or a process."""
+    from botocore.exceptions import CredentialRetrievalError
+
+    if (
+        isinstance(error, CredentialRetrievalError)
+        and error.kwargs.get("provider") == "custom-process"
+    ):
+        why = cleaned(str(error.kwargs.get("error_msg", ""))) or "it said nothing"
+        return f"credential process {program or '(custom-process)'} failed: {why}"
+    if isinstance(error, OSError) and error.filename is not None:
+        what = "credential process" if str(error.filename) == program else "file"
+        return f"{what} {cleaned(str(error.filename))} cannot be used: {error.strerror}"
+    if isinstance(error, ValueError) and program:
+        return f"credential process {program} has not said them in JSON ({type(error).__name__})"
+    return cleaned(str(error)) or type(error).__name__
+
+
+def process_of(session: Any) -> str:
+    """The credential process of the profile, without its arguments, which may be secret; empty if there is none."""
+    try:
+        command = str(session.get_scoped_config().get("credential_process") or "")
+        return (shlex.split(command) or [""])[0]
+    except Exception:  # noqa: BLE001 - the configuration itself may be what is wrong, and that is told already
+        return ""

@@ -1,0 +1,171 @@
+"""What a failed call means: one table from the exception, botocore's or wire.py's, to what to do about it.
+
+| who says no                       | how it is known                                          | Trouble         |
+|-----------------------------------|----------------------------------------------------------|-----------------|
+| nobody answers, or not as SQS does | no connection, no usable answer, an error without a code | PASSING         |
+| SQS, for now                      | a throttle, 5xx, 408, 429                                | PASSING         |
+| SQS: the queue                    | it does not exist                                        | GONE            |
+| SQS: the keys                     | expired, unknown, badly signed (also: our clock is off)  | SESSION         |
+| whoever hands out the keys        | whatever the credential chain raises, 400s of STS too    | SESSION         |
+| SQS: the caller                   | access denied, KMS's refusals, any other 403             | DENIED          |
+| SQS: the receipt handle           | its own codes, or InvalidParameterValue that names it    | MESSAGE         |
+| SQS, for another reason           | any other code: it names neither handle nor queue        | PASSING         |
+| our own configuration             | profile, region, certificates                            | USAGE           |
+"""
+
+import re
+
+from fleet.core.queue import QueueError, Trouble
+from fleet.sqs import credentials
+from fleet.sqs.service_text import behind, cleaned
+from fleet.sqs.wire import NoAnswer, Refused, Unreachable
+
+GAVE_UP = (
+    408,
+    502,
+    504,
+)  # of a gateway: it has passed the call on, and whether that is done nobody knows
+
+_RETRYABLE = re.compile(
+    r"Throttl|TooManyRequests|RequestLimit|OverLimit|SlowDown|ServiceUnavailable|Internal|RequestTimeout|RequestAborted",
+    re.IGNORECASE,
+)
+_GONE = re.compile(r"NonExistentQueue|QueueDoesNotExist|InvalidAddress")
+_KMS = re.compile(r"^Kms|KMS\.")
+_DENIED = re.compile(
+    r"AccessDenied|Forbidden|NotAuthorized|AuthFailure|OptInRequired", re.IGNORECASE
+)
+_CREDENTIALS = re.compile(
+    r"ExpiredToken|RequestExpired|InvalidClientTokenId|UnrecognizedClient|InvalidAccessKeyId"
+    r"|SignatureDoesNotMatch|InvalidSignature"  # also: our clock is wrong
+)
+_HANDLE = re.compile(r"ReceiptHandle|MessageNotInflight|InvalidIdFormat")
+# InvalidParameterValue is about any parameter; these are SQS's words where it is the handle.
+_HANDLE_SAID = re.compile(
+    r"receipt ?handle|message does not exist|not available for visibility", re.IGNORECASE
+)
+_PERMISSION = re.compile(r"perform:? ([\w-]+:[\w*]+)")
+
+
+def classified(
+    error: Exception, queue: str, endpoint_url: str | None, call: str = ""
+) -> QueueError:
+    """What the exception means; its text names the queue and what to do, and no body. `call`: what was asked."""
+    from botocore import exceptions as e
+    from botocore.parsers import ResponseParserError
+
+    name = f"queue {queue!r}"
+    where = endpoint_url or "SQS"
+    match error:
+        case QueueError():
+            return error
+        case Refused(code=code, status=status, said=said, date=date):
+            return _refusal(code, status, said, date, name, call)
+        case Unreachable():
+            return QueueError(
+                Trouble.PASSING, f"{name}: {where} cannot be reached ({error})", answered=False
+            )
+        case NoAnswer():
+            return QueueError(
+                Trouble.PASSING,
+                f"{name}: no usable answer from {where} ({error})",
+                unanswered=True,
+                answered=False,
+            )
+        case e.ClientError() if error.operation_name == call:
+            said, about = (
+                error.response.get("Error", {}),
+                error.response.get("ResponseMetadata", {}),
+            )
+            code, words = str(said.get("Code", "")), str(said.get("Message", ""))
+            date = str(about.get("HTTPHeaders", {}).get("date", ""))
+            return _refusal(code, int(about.get("HTTPStatusCode", 0)), words, date, name, call)
+        case (
+            e.ClientError()  # of a call that is not ours: the credential chain's
+            | credentials.CodeNeeded()
+            | e.NoCredentialsError()
+            | e.PartialCredentialsError()
+            | e.CredentialRetrievalError()
+            | e.TokenRetrievalError()
+            | e.SSOError()
+            | e.RefreshWithMFAUnsupportedError()
+        ):
+            return credentials.trouble(error, name)
+        case e.ProfileNotFound() | e.ConfigParseError() | e.ConfigNotFound():
+            return QueueError(Trouble.USAGE, f"{name}: {error}")
+        case e.NoRegionError():
+            return QueueError(
+                Trouble.USAGE,
+                f"{name}: no region given: AWS_DEFAULT_REGION, --region, or region= of Queue.open",
+            )
+        case (
+            e.InvalidRegionError()
+            | e.EndpointProviderError()
+            | e.EndpointVariantError()
+            | e.InvalidConfigError()
+        ):
+            return QueueError(Trouble.USAGE, f"{name}: {error}")
+        case e.ProxyConnectionError():  # botocore also says so of a proxy that has passed the request on, and hangs up
+            text = f"{name}: {where} cannot be reached ({type(error).__name__})"
+            return QueueError(Trouble.PASSING, text, unanswered=True, answered=False)
+        case e.EndpointConnectionError() | e.ConnectTimeoutError() | e.SSLError():
+            text = f"{name}: {where} cannot be reached ({type(error).__name__})"
+            return QueueError(Trouble.PASSING, text, answered=False)
+        case e.HTTPClientError():
+            text = f"{name}: no usable answer from {where} ({type(error).__name__})"
+            return QueueError(Trouble.PASSING, text, unanswered=True, answered=False)
+        case ResponseParserError():
+            return QueueError(
+                Trouble.PASSING, f"{name}: no usable answer from {where} ({type(error).__name__})"
+            )
+        case (
+            KeyError() | TypeError() | ValueError() | AttributeError()
+        ):  # an answer that is not what SQS answers
+            return QueueError(
+                Trouble.PASSING, f"{name}: no usable answer from {where} ({type(error).__name__})"
+            )
+        case _:
+            return QueueError(Trouble.PASSING, f"{name}: {type(error).__name__}")
+
+
+def _refusal(code: str, status: int, said: str, date: str, name: str, call: str) -> QueueError:
+    """The answer was no. One that names no error is not SQS's: a proxy's or a gateway's between us, and may pass."""
+    code, words = cleaned(code), f": {cleaned(said)}" if said.strip() else ""
+    asked = f"sqs:{call}" if call else "the call"
+    if _GONE.search(code):
+        return QueueError(
+            Trouble.GONE, f"{name} does not exist; create it, or check its name and the region"
+        )
+    if _CREDENTIALS.search(code):
+        return QueueError(
+            Trouble.SESSION,
+            f"{name}: SQS does not accept the credentials for {asked} ({code}{words}){behind(date)}",
+        )
+    if (not code or code.isdigit()) and status in GAVE_UP:
+        text = f"{name}: {status}, from something between this host and SQS that waited no longer"
+        return QueueError(Trouble.PASSING, text, unanswered=True)
+    if _RETRYABLE.search(code) or status >= 500 or status in (408, 429):
+        return QueueError(
+            Trouble.PASSING, f"{name}: SQS answers {code or status} to {asked}{words}"
+        )
+    if not code or code.isdigit():  # botocore's client puts the status there
+        return QueueError(Trouble.PASSING, f"{name}: {status}, from something that is not SQS")
+    if _HANDLE.search(code) or (code == "InvalidParameterValue" and _HANDLE_SAID.search(said)):
+        return QueueError(Trouble.MESSAGE, f"{name}: {asked} is refused ({code}{words})")
+    if _DENIED.search(code) or _KMS.search(code) or status == 403:
+        return QueueError(
+            Trouble.DENIED, f"{name}: access denied ({code}); {_needed(code, said, call)}{words}"
+        )
+    return QueueError(Trouble.PASSING, f"{name}: SQS refuses {asked} ({code or status}{words})")
+
+
+def _needed(code: str, said: str, call: str) -> str:
+    """What is missing: the permission that the refusal names, else that of the call."""
+    if found := _PERMISSION.search(said):
+        needed = found.group(1)
+        return (
+            f"the role needs {f'sqs:{call}' if needed.lower() == f'sqs:{call}'.lower() else needed}"
+        )
+    if _KMS.search(code):
+        return "the queue's KMS key cannot be used"
+    return f"the role needs sqs:{call or 'ReceiveMessage and more'}"

@@ -1,0 +1,88 @@
+"""botocore's own client, for those who reach SQS through a proxy, within the bounds of our own line as far as they go.
+
+A call's deadline and size count for the body of its answer. What is around it is read by http.client before anybody
+else sees it: there each read has the time-out, a line 64 KiB and the headers 100 lines at the most.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from fleet.sqs.wire import NoAnswer, TooLong, longest
+from fleet.system.clock import now
+
+PIECE = 1 << 16  # bytes
+
+
+class Client:
+    """As `wire.Wire`, over botocore's client; `read_timeout` in seconds is one for a whole call."""
+
+    def __init__(self, client: Any, keys: Callable[[], Any], read_timeout: float) -> None:
+        self._client, self._keys, self._read_timeout, self._left = client, keys, read_timeout, 0
+        client.meta.events.register("before-send.sqs", self._send)
+
+    def call(self, operation: str, arguments: Mapping[str, Any]) -> Any:
+        """The answer's members; raises what errors.py can classify."""
+        from botocore import xform_name
+
+        self._keys()  # it would ask for them itself; what fails there must not look like SQS's own answer
+        self._left = longest(arguments)
+        return getattr(self._client, xform_name(operation))(**arguments)
+
+    def close(self) -> None:
+        """Hang up; the next call connects anew."""
+        self._client.close()
+
+    def forget(self) -> None:
+        """It ends with the client."""
+
+    @property
+    def descriptors(self) -> tuple[int, ...]:
+        """Not known."""
+        return ()
+
+    def _send(self, request: Any, **_: Any) -> Any:
+        """In place of botocore's own sending, which reads an answer however long it is, and takes."""
+        from botocore.awsrequest import AWSResponse
+
+        ends = now() + self._read_timeout
+        request.stream_output = True  # not to be read before we do
+        answer = self._client._endpoint.http_session.send(request)
+        bounded = AWSResponse(
+            answer.url, answer.status_code, answer.headers, _Body(answer.raw, ends, self._left)
+        )
+        bounded.content  # noqa: B018 - reads it, here, where what goes wrong is still botocore's to raise
+        return bounded
+
+
+class _Body:
+    """What AWSResponse reads: the body, in pieces as they come."""
+
+    def __init__(self, raw: Any, ends: float, left: int) -> None:
+        self._raw, self._ends, self._left = raw, ends, left
+
+    def stream(self) -> Iterator[bytes]:
+        """Raises NoAnswer; the connection is closed then."""
+        try:
+            yield from self._pieces()
+        except BaseException as error:
+            self._raw.close()
+            if not isinstance(error, Exception):
+                raise
+            raise NoAnswer(type(error).__name__) from error
+
+    def _pieces(self) -> Iterator[bytes]:
+        # urllib3 1 has no read1 of its own, and its read waits for as much as was asked for.
+        read = getattr(self._raw, "read1", None) or self._raw._fp.read1
+        if int(self._raw.headers.get("Content-Length") or 0) > self._left:
+            raise TooLong
+        while True:
+            if (seconds := self._ends - now()) <= 0:
+                raise TimeoutError
+            if (sock := getattr(self._raw.connection, "sock", None)) is not None:
+                sock.settimeout(seconds)
+            if not (piece := read(PIECE)):
+                return
+            self._left -= len(piece)
+            if self._left < 0:
+                raise TooLong
+            yield piece

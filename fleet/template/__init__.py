@@ -1,0 +1,1 @@
+"""Imports the app once, and forks dispatchers from that warm memory."""

@@ -1,0 +1,754 @@
+"""A model that plays kernel, helpers, dispatchers, operator and clock against the pool (world.py).
+
+After every step every field of the books is held against a second account (account.py), every effect against what
+may be asked then, and the machine against itself: running its rules twice changes nothing, and nothing is due before
+the moment that it named. Whatever has happened, a stop ends in STOPPED.
+"""
+
+from dataclasses import fields
+from math import inf
+
+import pytest
+from hypothesis import note
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from fleet.core.depth import Depth
+from fleet.core.outcomes import Exit, Outcome, Settlement
+from fleet.core.pool import machine
+from fleet.core.pool.events import (
+    AskStack,
+    Died,
+    Effect,
+    Ended,
+    Event,
+    GiveProbe,
+    GiveWill,
+    Heard,
+    HelperDied,
+    HelperReady,
+    HelperSpawnFailed,
+    Kill,
+    KillHelper,
+    Log,
+    Measured,
+    Paused,
+    Said,
+    Scaled,
+    Send,
+    Spawn,
+    Spawned,
+    SpawnFailed,
+    SpawnHelper,
+    StopAsked,
+    TellStack,
+    Terminate,
+    Tick,
+)
+from fleet.core.pool.machine import Illegal
+from fleet.core.pool.reconcile import reconcile
+from fleet.core.pool.recovery import AT_ONCE
+from fleet.core.pool.slot import HOLDS_MESSAGE, Slot, State
+from fleet.core.pool.state import Config, Helper, Level, Phase, Pool, Role, Will
+from fleet.core.protocol import (
+    Denied,
+    Drain,
+    Empty,
+    Executed,
+    Free,
+    Grant,
+    Healed,
+    Held,
+    LeaseLost,
+    PollFailed,
+    Ready,
+    Received,
+    Report,
+    Settled,
+    Troubled,
+)
+from tests.core.pool.account import Account, HelperLife, Life
+from tests.core.pool.dispatchers import LEASE, Choice, Record, Stage
+from tests.core.pool.world import World
+
+LUCK = st.floats(0, 1, exclude_max=True)
+PAUSES = st.one_of(st.sampled_from([0.0, 0.5, 1.0, 1.5, 10.0, 61.0, 1000.0]), st.floats(0, 15))
+CHOICES = st.sampled_from([Choice.MESSAGE, Choice.MESSAGE, Choice.MESSAGE, *Choice])
+EXITS = (Exit(code=1), Exit(signal=9), Exit(signal=11), Exit(code=71))
+RECORDS = st.builds(
+    Record,
+    home=st.booleans(),
+    lease=st.sampled_from([60.0, 20.0, 20.0, 6.0, 5.0, -1.0]),
+    intent=st.sampled_from(
+        [None, None, None, None, Settlement.DELETE, Settlement.RELEASE, Settlement.DEAD_LETTER]
+    ),
+    exit=st.sampled_from([None, None, None, Exit(code=0), Exit(code=1), Exit(signal=9)]),
+    settled=st.sampled_from([None, None, None, None, Settlement.DELETE, Settlement.DEAD_LETTER]),
+)
+SOURCES = st.frozensets(
+    st.sampled_from([0, 1, 2, 3, Role.TEMPLATE, Role.SCOUT, "deaths", "signals"]), max_size=4
+)
+CONFIGS = st.builds(
+    Config,
+    workers=st.integers(1, 4),
+    wait_time=st.sampled_from([0.0, 5.0, 10.0]),
+    drain_timeout=st.sampled_from([0.0, 30.0]),
+    exit_timeout=st.sampled_from([0.0, 5.0]),
+    job_timeout=st.sampled_from([inf, 10.0, 600.0]),
+    on_failure=st.booleans(),
+    boot_timeout=st.sampled_from([5.0, 60.0]),
+    empty_for=st.sampled_from([None, 2.0]),
+    max_seconds=st.sampled_from([inf, inf, 30.0]),
+    max_jobs=st.sampled_from([None, None, 1, 3]),
+    min_workers=st.sampled_from([None, 1]),
+    max_workers=st.sampled_from([None, 4, 8]),
+    shrink_after=st.sampled_from([0.0, 20.0]),
+    depth_interval=st.sampled_from([1.0, 15.0]),
+    batch_size=st.sampled_from([1, 3]),
+)
+DEPTHS = st.sampled_from([(0, 0, 0), (0, 1, 0), (7, 2, 0), (0, 0, 3)])
+BUSY = (Stage.WORKING, Stage.HOLDING)
+
+FOLLOWING = {
+    Phase.BOOTING: {Phase.RUNNING, Phase.DRAINING, Phase.STOPPED},
+    Phase.RUNNING: {Phase.DRAINING, Phase.STOPPED},
+    Phase.DRAINING: {Phase.STOPPED},
+    Phase.STOPPED: set[Phase](),
+}
+HEARD_IN: dict[type[Report], set[State]] = {
+    Ready: {State.SPAWNING, State.BOOTING},
+    Received: {State.POLLING},
+    Empty: {State.POLLING},
+    PollFailed: {State.POLLING},
+    Held: {State.WORKING},
+    Denied: {State.WORKING, State.HOLDING},
+    Troubled: {State.WORKING, State.HOLDING},
+    Healed: {State.WORKING, State.HOLDING},
+    LeaseLost: {State.WORKING, State.HOLDING},
+    Settled: {State.WORKING, State.HOLDING},
+}
+
+
+def staying(pool: Pool) -> int:
+    """Dispatchers that exist or are on their way, and were not told to leave."""
+    return sum(slot.state is not State.VACANT and not slot.leaving for slot in pool.slots)
+
+
+class PoolModel(RuleBasedStateMachine):
+    """One pool in a hostile host."""
+
+    world: World
+    account: Account
+
+    # The beginning.
+
+    @initialize(
+        config=CONFIGS,
+        stubborn=st.frozensets(st.integers(0, 3)),
+        hung=st.frozensets(st.sampled_from(Role)),
+        warm=st.integers(0, 4),
+        fifo=st.booleans(),
+        dying=st.none() | RECORDS,
+        jitter=LUCK,
+        crowded=st.booleans(),
+        room=st.sampled_from([1, 3, 8]),
+    )
+    def boots(
+        self,
+        config: Config,
+        stubborn: frozenset[int],
+        hung: frozenset[Role],
+        warm: int,
+        fifo: bool,
+        dying: Record | None,
+        jitter: float,
+        crowded: bool,
+        room: int,
+    ) -> None:
+        self.stubborn, self.hung, self.dying = stubborn, hung, dying
+        self.terminated: set[int] = set()
+        self.account = Account(config, config.workers, [Life() for _ in range(config.workers)])
+        self.world = World(config, self.watch, jitter, fifo=fifo, room=room)
+        for _ in range(warm * (1 + config.workers)):
+            if crowded:  # enough for batches
+                self.world.scout_counts((40, 0, 0))
+            self.everybody_moves(Choice.EMPTY, jitter)
+
+    # Dispatchers and helpers.
+
+    @rule(
+        moves=st.lists(st.tuples(st.integers(0, 5), CHOICES), min_size=1, max_size=8),
+        took=st.sampled_from([0.0, 0.2, 2.0, 10.0]),
+        deaf=SOURCES,
+        jitter=LUCK,
+    )
+    def some_move(
+        self, moves: list[tuple[int, Choice]], took: float, deaf: frozenset[object], jitter: float
+    ) -> None:
+        self.world.now += took
+        for number, choice in moves:
+            if eager := self.world.eager():
+                self.world.dispatcher_moves(eager[number % len(eager)], choice)
+        self.the_master_wakes(deaf, jitter)
+
+    @rule(choice=CHOICES, jitter=LUCK)
+    def everybody_moves(self, choice: Choice, jitter: float) -> None:
+        """A stretch of ordinary life."""
+        for role in Role:
+            self.world.helper_moves(role, good=True)
+        for process in self.world.running():
+            self.world.dispatcher_moves(process, choice)
+        self.the_master_wakes(frozenset(), jitter)
+
+    @rule(number=st.integers(0, 20), what=st.sampled_from([*EXITS, None]), record=RECORDS)
+    def a_dispatcher_suffers(self, number: int, what: Exit | None, record: Record) -> None:
+        """It dies, or somebody tells it alone to leave; or it is spared."""
+        running = self.world.running()
+        if number >= len(running):
+            return
+        if what is None:
+            running[number].leaving = True
+        else:
+            self.world.dies(running[number].pid, what, record)
+
+    @rule(first=st.booleans(), what=st.sampled_from(EXITS), record=RECORDS)
+    def one_with_a_message_dies(self, first: bool, what: Exit, record: Record) -> None:
+        """In hand, or brought by its poll."""
+        holders = [
+            p
+            for p in self.world.running()
+            if p.stage in BUSY or (record.home and p.stage is Stage.POLLING)
+        ]
+        if holders:
+            self.world.dies(holders[0 if first else -1].pid, what, record)
+
+    @rule(
+        number=st.integers(0, 3),
+        settled=st.sampled_from([None, None, Settlement.DELETE, Settlement.LEAVE]),
+        away=st.sampled_from([0.0, 0.0, LEASE + 1, 1000.0]),
+        looks=st.booleans(),
+        jitter=LUCK,
+    )
+    def one_with_a_message_hangs(
+        self, number: int, settled: Settlement | None, away: float, looks: bool, jitter: float
+    ) -> None:
+        """It is killed before its lease has ended, if the master can look in time, and else soon after that."""
+        holders = [
+            process
+            for process in self.world.running()
+            if process.stage in BUSY and process.hung_since is None
+        ]
+        if not holders:
+            return
+        hung = holders[number % len(holders)]
+        hung.hangs(self.world.now, settled)
+        self.world.now += away
+        began = self.world.now
+        while looks and hung in self.world.running() and self.world.pool.phase is not Phase.STOPPED:
+            self.world.now = max(self.world.now, self.world.wakes_at())
+            assert self.world.now < began + LEASE
+            self.the_master_wakes(frozenset(), jitter)
+
+    @rule(
+        first=st.booleans(),
+        then=st.sampled_from([None, None, Choice.LEFT, Choice.MESSAGE]),
+        jitter=LUCK,
+    )
+    def a_delete_is_denied(self, first: bool, then: Choice | None, jitter: float) -> None:
+        """For good, or until it is allowed; or it is asked for still."""
+        holders = [process for process in self.world.running() if process.stage is Stage.WORKING]
+        if holders:
+            process = holders[0 if first else -1]
+            self.world.dispatcher_moves(process, Choice.DENIED)
+            if then and process.insists:
+                self.world.dispatcher_moves(process, then)
+        self.the_master_wakes(frozenset(), jitter)
+
+    @rule(good=st.booleans(), jitter=LUCK)
+    def the_scout_settles(self, good: bool, jitter: float) -> None:
+        """What it was ordered to, and the master hears of it; or it dies without a word."""
+        if good:
+            self.world.scout_settles(good=True)
+        elif scout := self.world.helper(Role.SCOUT):
+            self.world.dies(scout.pid, Exit(signal=9))
+        self.the_master_wakes(frozenset(), jitter)
+
+    @rule(
+        role=st.sampled_from(Role),
+        how=st.sampled_from(
+            ["well"] * 5 + ["badly", "cannot", "dies", "tries", "denied", "denied"]
+        ),
+        depth=DEPTHS,
+    )
+    def a_helper_moves(self, role: Role, how: str, depth: tuple[int, int, int]) -> None:
+        helper = self.world.helper(role)
+        if how == "cannot":
+            self.world.helper_fails(role)
+        elif how == "tries" and role is Role.SCOUT:
+            self.world.scout_tries()
+        elif how == "denied" and role is Role.SCOUT:
+            self.world.scout_is_denied()
+        elif how == "dies" and helper:
+            self.world.dies(helper.pid, Exit(signal=9))
+        else:
+            self.world.helper_moves(role, good=how == "well")
+            self.world.scout_counts(depth)
+            self.world.scout_settles(good=how == "well")
+            self.world.scout_probes(denied=how != "well")
+
+    # The clock and the operator.
+
+    @rule(seconds=PAUSES | st.none(), deaf=SOURCES | st.none(), jitter=LUCK)
+    def time_passes(
+        self, seconds: float | None, deaf: frozenset[object] | None, jitter: float
+    ) -> None:
+        """Until the moment that the master named, or any other; and it looks, or does not."""
+        if seconds is not None:
+            self.world.now += seconds
+        elif (at := self.world.wakes_at()) < inf:
+            self.world.now = max(self.world.now, at)
+        if deaf is not None:
+            self.the_master_wakes(deaf, jitter)
+
+    def the_master_wakes(self, deaf: frozenset[object], jitter: float) -> None:
+        """What was due is judged, so it does not wake again at once."""
+        due = self.world.wakes_at() <= self.world.now
+        self.world.jitter = jitter
+        self.world.master_wakes(deaf)
+        assert (
+            not due or self.world.judged == self.world.now or self.world.pool.phase is Phase.STOPPED
+        )
+
+    @rule(
+        by=st.sampled_from([-1, 1]),
+        level=st.sampled_from([None] * 12 + [Level.DRAIN, Level.DRAIN, Level.NOW]),
+    )
+    def the_operator_asks(self, by: int, level: Level | None) -> None:
+        """For another size, or for an end; once for an end, he becomes impatient."""
+        pool = self.world.pool
+        if level or (pool.level and by > 0):
+            self.world.stop(level or Level.DRAIN)
+        elif pool.desired + by <= 5:
+            self.world.resize(by)
+
+    @rule(
+        to=st.integers(-1, 5) | st.none(),
+        pause=st.booleans() | st.none(),
+        level=st.sampled_from([None] * 15 + [*Level]),
+    )
+    def the_operator_commands(
+        self, to: int | None, pause: bool | None, level: Level | None
+    ) -> None:
+        """Over the control socket."""
+        if level in (Level.DRAIN, Level.NOW):
+            self.world.commands(StopAsked(level, "an operator stopped it", by_signal=False))
+        elif pause is not None:
+            self.world.commands(Paused(pause))
+        else:
+            self.world.commands(Scaled(to))
+
+    @rule(
+        available=st.sampled_from([10.0, 164.0, 500.0, 1e6]),
+        taken=st.lists(st.sampled_from([10.0, 100.0]), max_size=3),
+    )
+    def the_memory_is_measured(self, available: float, taken: list[float]) -> None:
+        self.world.commands(Measured(available, 1000.0, tuple(taken)))
+
+    @rule()
+    def the_operator_wants_to_see_stacks(self) -> None:
+        self.world.show_stacks()
+
+    @rule(starving=st.booleans())
+    def the_host_runs_out_of_something(self, starving: bool) -> None:
+        """The master can start nobody; or it can again."""
+        self.world.starving = starving
+
+    # One step.
+
+    def watch(self, before: Pool, event: Event, after: Pool, effects: tuple[Effect, ...]) -> None:
+        now = self.world.now if hasattr(self, "world") else 1000.0
+        jitter = self.world.jitter if hasattr(self, "world") else 0.5
+        note(f"{now:.3f} {event} → {[effect for effect in effects if not isinstance(effect, Log)]}")
+        self.account.follow(before, event, after, effects, now, jitter)
+        assert after.phase is before.phase or after.phase in FOLLOWING[before.phase]
+        assert len(after.slots) <= max(after.desired, len(before.slots))
+        assert staying(after) <= max(after.desired, staying(before))
+        for effect in effects:
+            self.may_be_asked(effect, after, now)
+        touched = [
+            (type(effect), effect.slot)
+            for effect in effects
+            if isinstance(effect, Spawn | Terminate | Kill)
+        ]
+        assert len(touched) == len(set(touched))
+        assert reconcile(after, now, judge=isinstance(event, Tick)) == (after, ())
+
+    def may_be_asked(self, effect: Effect, after: Pool, now: float) -> None:
+        match effect:
+            case Spawn(number):
+                assert after.phase is Phase.RUNNING
+                assert after.template.ready
+                assert now >= after.spawning.not_before
+                assert after.slots[number].state is State.SPAWNING
+            case Send(number, order):
+                self.may_be_sent(after.slots[number], order, after, now)
+            case Terminate(number):
+                self.may_be_terminated(after.slots[number], after)
+            case Kill(number):
+                self.may_be_killed(after.slots[number], after, now)
+            case GiveWill(will):
+                self.may_be_given(will, after, now)
+            case GiveProbe(message_id):
+                assert after.phase is Phase.RUNNING
+                assert after.scout.ready
+                assert after.denial
+                assert self.account.probe
+                assert message_id == self.account.probe.message_id
+                assert now >= self.account.probe.at[0]
+            case SpawnHelper(role):
+                if after.phase is Phase.DRAINING:
+                    assert role is Role.SCOUT
+                    assert after.wills
+                else:
+                    assert after.phase in (Phase.BOOTING, Phase.RUNNING)
+                assert now >= self.account.helpers[role].not_before[0]
+                assert now >= after.spawning.not_before
+            case KillHelper(Role.SCOUT):
+                assert now >= self.account.helpers[Role.SCOUT].silent_since + 40
+            case KillHelper(Role.TEMPLATE) if not after.template.ready:
+                assert now >= after.template.silent_since + 2.0
+            case AskStack(int(number)):
+                assert (
+                    after.slots[number].suspected is not None
+                    or after.slots[number].silent_since < inf
+                )
+            case TellStack(int(number)):
+                assert after.slots[number].killed
+            case AskStack(Role()):
+                assert not after.template.ready
+                assert now >= after.template.since + after.config.boot_timeout
+            case TellStack(Role()):
+                assert after.template.killed
+
+    def may_be_sent(self, slot: Slot, order: Grant | Drain | Free, after: Pool, now: float) -> None:
+        assert slot.state is not State.VACANT
+        match order:
+            case Grant(most, longest):
+                assert longest >= 0
+                assert after.phase is Phase.RUNNING
+                assert 1 <= most <= after.config.batch_size
+                assert not after.paused
+                assert not any((after.denial, self.account.is_pending, self.account.probe))
+                assert slot.state is State.POLLING
+                assert not any((slot.leaving, slot.killed, slot.ended))
+                open_polls = [
+                    s for s in after.slots if s.state is State.POLLING and s.silent_since == inf
+                ]
+                assert len(open_polls) <= after.polling.allowed
+                assert now >= after.polling.not_before
+            case Free():
+                assert slot.state is State.WORKING
+                assert not after.dead_polls
+                assert self.world.dead_polls() == 0
+                if after.phase is Phase.DRAINING:
+                    assert after.count(State.POLLING) == 0
+                    assert self.world.open_polls() == 0
+            case Drain(seconds):
+                assert after.phase is Phase.DRAINING
+                assert slot.leaving
+                assert seconds == after.jobs_have
+
+    def may_be_given(self, will: Will, after: Pool, now: float) -> None:
+        """To a scout that can do it; a release once, in time, and when no poll can swallow it."""
+        assert after.scout.ready
+        assert after.level is not Level.KILL
+        assert will in after.wills
+        assert will.waiting
+        if will.settlement is Settlement.DELETE:
+            return
+        assert will.settlement is Settlement.RELEASE
+        assert will.given == 1 or will.estate.receive_id
+        assert will.estate.lease_until - now > (0 if will.estate.receive_id else 5)
+        assert not after.dead_polls
+        assert self.world.dead_polls() == 0
+        if after.phase is Phase.DRAINING:
+            assert after.count(State.POLLING) == 0
+            assert self.world.open_polls() == 0
+
+    def may_be_terminated(self, slot: Slot, after: Pool) -> None:
+        assert slot.pid is not None
+        assert slot.pid not in self.terminated
+        assert slot.leaving
+        self.terminated.add(slot.pid)
+        if after.phase is Phase.RUNNING:  # surplus: never one who works, or polls
+            assert slot.state is State.IDLE
+            process = self.world.processes[slot.pid]
+            assert process.stage not in (*BUSY, Stage.POLLING)
+
+    def may_be_killed(self, slot: Slot, after: Pool, now: float) -> None:
+        assert slot.killed
+        if after.level is Level.KILL:
+            return
+        config = after.config
+        if slot.state is State.BOOTING:
+            assert now >= slot.since + config.boot_timeout
+        elif slot.state is State.IDLE:
+            assert slot.leaving
+            assert now >= slot.since + 10
+        elif slot.state in HOLDS_MESSAGE:
+            assert slot.pid is not None
+            process = self.world.processes[slot.pid]
+            assert process.hung_since is not None
+            if process.untold:
+                assert now >= process.hung_since + 5
+            else:
+                assert now >= process.hung_since + LEASE * 2 / 3
+        else:
+            assert slot.state is State.POLLING
+            assert now >= slot.silent_since + 10 >= slot.since + config.wait_time + 22
+
+    @rule(data=st.data())
+    def what_cannot_happen_raises(self, data: st.DataObject) -> None:
+        """... and, the books being frozen, changes nothing."""
+        pool = self.world.pool
+        wrong: list[Event] = [Ended(len(pool.slots)), Died(-1, Exit(code=0), "exit 0")]
+        for slot in pool.slots:
+            reports: tuple[Report, ...] = (
+                Ready(1),
+                Received(1.0),
+                Empty(1.0),
+                PollFailed(""),
+                Held(),
+            )
+            reports += (Denied(""), Troubled(""), Healed(), LeaseLost())
+            settled = Settled(Settlement.DELETE, Outcome.SUCCEEDED, 1.0, False)
+            wrong += [
+                Said(slot.number, report)
+                for report in (*reports, settled)
+                if slot.state not in HEARD_IN[type(report)]
+            ]
+            if slot.state is not State.SPAWNING:
+                wrong += [Spawned(slot.number, 1), SpawnFailed(slot.number, "")]
+            if slot.state is State.VACANT:
+                wrong += [Ended(slot.number), Died(slot.number, Exit(code=0), "exit 0")]
+        for role, helper in ((Role.TEMPLATE, pool.template), (Role.SCOUT, pool.scout)):
+            if not helper.alive:
+                wrong += [HelperReady(role), HelperDied(role, "gone"), HelperSpawnFailed(role, "")]
+                wrong += [Heard()] if role is Role.SCOUT else []
+        with pytest.raises(Illegal):
+            machine.step(pool, data.draw(st.sampled_from(wrong)), self.world.now, 0.5)
+
+    # Every field.
+
+    @invariant()
+    def the_books_are_right(self) -> None:
+        self.every_slot_is_as_it_was_told()
+        self.every_helper_is_as_it_was_told()
+        self.the_ledger_balances()
+        self.every_order_is_as_it_was_given()
+        self.the_parts_were_told_all()
+        self.the_size_is_the_operators()
+        self.the_phase_is_what_the_helpers_and_the_slots_say()
+        self.the_stop_is_as_hard_as_it_was_asked()
+        self.nothing_is_due_before_the_moment_that_was_named()
+        self.no_more_is_taken_than_was_wanted()
+        self.nothing_that_ends_by_itself_is_refused_for_ever()
+
+    def every_slot_is_as_it_was_told(self) -> None:
+        slots = self.world.pool.slots
+        assert [slot.number for slot in slots] == list(range(len(slots)))
+        assert len(slots) == len(self.account.lives)
+        for slot, life in zip(slots, self.account.lives, strict=True):
+            self.is_as_told(slot, life)
+
+    def is_as_told(self, slot: Slot, life: Life) -> None:
+        for name in (
+            "state",
+            "since",
+            "pid",
+            "born",
+            "leaving",
+            "killed",
+            "ended",
+            "crashes",
+            "deaths",
+            "asked",
+        ):
+            assert getattr(slot, name) == getattr(life, name), name
+        assert list(slot.places) == life.places
+        assert [each.place for each in slot.denied] == list(life.denied)
+        assert (list(slot.lost), slot.trouble) == (life.lost, life.trouble)
+        assert {*life.denied, *slot.lost} <= {*slot.places}
+        assert bool(slot.asked) == (slot.state is State.POLLING)
+        assert bool(slot.places) == (slot.state in HOLDS_MESSAGE)
+        assert life.not_before[0] <= slot.not_before <= life.not_before[1]
+        if slot.silent_since < inf:
+            assert slot.state is State.POLLING
+            assert slot.silent_since >= slot.since + self.world.config.wait_time + 12
+        watched = slot.state in HOLDS_MESSAGE and not (slot.killed or slot.ended)
+        assert slot.look_at < inf if watched else slot.look_at == inf or slot.state in HOLDS_MESSAGE
+        assert slot.suspected is None or slot.look_at < inf
+        if slot.state is State.VACANT:
+            assert slot.pid is None
+        elif slot.pid is not None:
+            assert slot.pid in self.world.processes
+            assert self.world.processes[slot.pid].slot == slot.number
+
+    def every_helper_is_as_it_was_told(self) -> None:
+        for role, helper in (
+            (Role.TEMPLATE, self.world.pool.template),
+            (Role.SCOUT, self.world.pool.scout),
+        ):
+            self.is_helper_as_told(helper, self.account.helpers[role])
+            assert helper.alive == (role in self.world.helpers)
+
+    def is_helper_as_told(self, helper: Helper, life: HelperLife) -> None:
+        for field in fields(Helper):
+            if field.name != "not_before":
+                assert getattr(helper, field.name) == getattr(life, field.name), field.name
+        assert life.not_before[0] <= helper.not_before <= life.not_before[1]
+        assert helper.alive or not (helper.ready or helper.killed)
+
+    def the_ledger_balances(self) -> None:
+        pool = self.world.pool
+        assert pool.counts == self.account.counts
+        known = sum(not will.estate.receive_id for will in pool.wills)
+        assert pool.counts.in_hand == sum(len(slot.places) for slot in pool.slots) + known
+
+    def every_order_is_as_it_was_given(self) -> None:
+        pool, orders = self.world.pool, self.account.orders
+        assert pool.next_will == self.account.wills
+        assert [will.number for will in pool.wills] == [order.number for order in orders]
+        for will, order in zip(pool.wills, orders, strict=True):
+            for name in ("slot", "estate", "settlement", "given", "waiting", "denied"):
+                assert getattr(will, name) == getattr(order, name), name
+        waiting = [will.number for will in pool.wills if will.waiting]
+        assert len(waiting) <= AT_ONCE
+        if (
+            pool.scout.ready
+            and not pool.scout.full
+            and not pool.dead_polls
+            and pool.phase is Phase.RUNNING
+        ):
+            assert len(waiting) == min(AT_ONCE, len(pool.wills))
+        if scout := self.world.helper(
+            Role.SCOUT
+        ):  # what waits for an answer has been given, and will have one
+            answered = [word.order for word in scout.words if isinstance(word, Executed)]
+            assert set(waiting) <= {*(will.number for will in scout.wills), *answered}
+
+    def the_parts_were_told_all(self) -> None:
+        pool, account = self.world.pool, self.account
+        assert pool.polling == account.polling
+        assert pool.emptiness == account.emptiness
+        assert pool.restarts == account.restarts
+        assert pool.sizing == account.sizing
+        assert pool.memory == account.memory
+        assert pool.spawning == account.spawning
+        assert pool.stacks_at == account.stacks_at
+        assert (pool.depth, pool.sampled_at) == (account.depth, account.sampled_at)
+        assert pool.trouble == account.trouble
+        assert (pool.refused, pool.denial, pool.unconfirmed) == (
+            account.refused,
+            account.denial,
+            account.unconfirmed,
+        )
+        assert pool.gone == account.gone
+        assert (pool.probe is None) == (account.probe is None)
+        if pool.probe and account.probe:
+            for name in ("message_id", "tries", "waiting"):
+                assert getattr(pool.probe, name) == getattr(account.probe, name), name
+            assert account.probe.at[0] <= pool.probe.at <= account.probe.at[1]
+        assert pool.sampled_received == account.sampled_received
+        assert sorted(pool.dead_polls) == sorted(account.dead_polls)
+
+    def the_size_is_the_operators(self) -> None:
+        pool = self.world.pool
+        assert pool.config == self.world.config
+        assert pool.desired == self.account.desired >= 1
+        assert (pool.paused, pool.held) == (self.account.paused, self.account.held)
+        assert pool.last_resize == self.account.last_resize
+        assert pool.last_resize is None or pool.last_resize.to == pool.desired
+        assert pool.size == sum(slot.state is not State.VACANT for slot in pool.slots)
+        if pool.phase is Phase.RUNNING and pool.template.ready and staying(pool) < pool.desired:
+            vacant = [slot for slot in pool.slots if slot.state is State.VACANT]
+            waits = self.world.judged < pool.spawning.not_before or pool.count(State.SPAWNING) == 16
+            assert waits or all(slot.not_before > self.world.judged for slot in vacant)
+        if pool.phase is Phase.RUNNING and staying(pool) > pool.desired:
+            assert not any(
+                s.state is State.IDLE and not (s.leaving or s.ended or s.killed) for s in pool.slots
+            )
+
+    def the_phase_is_what_the_helpers_and_the_slots_say(self) -> None:
+        pool = self.world.pool
+        assert pool.phase is not Phase.BOOTING or not (pool.template.ready and pool.scout.ready)
+        assert pool.phase is not Phase.RUNNING or (pool.template.proven and pool.scout.proven)
+        assert (pool.phase is Phase.STOPPED) == (
+            pool.level is not None and pool.size == 0 and not pool.wills
+        )
+        assert (pool.phase in (Phase.BOOTING, Phase.RUNNING)) == (pool.level is None)
+        if pool.phase is Phase.DRAINING:
+            assert (
+                all(slot.leaving or slot.pid is None for slot in pool.slots)
+                or pool.level is Level.KILL
+            )
+
+    def the_stop_is_as_hard_as_it_was_asked(self) -> None:
+        pool, account = self.world.pool, self.account
+        assert pool.level == account.level
+        assert pool.signalled_at == account.signalled_at
+        assert (pool.end.code if pool.end else None) == account.code
+        if account.stopping_since is None or pool.phase is Phase.STOPPED:
+            assert pool.kill_at == inf
+        else:
+            assert pool.kill_at == account.kill_at
+        assert (pool.jobs_have, pool.jobs_until) == (account.jobs_have, account.jobs_until)
+
+    def nothing_is_due_before_the_moment_that_was_named(self) -> None:
+        world = self.world
+        if world.pool.phase is Phase.STOPPED:
+            return
+        at = world.wakes_at()
+        assert at > world.judged
+        for moment in (world.now, (world.now + min(at, world.now + 1e6)) / 2):
+            if world.judged <= moment < at:
+                assert reconcile(world.pool, moment) == (world.pool, ())
+
+    def nothing_that_ends_by_itself_is_refused_for_ever(self) -> None:
+        pool = self.world.pool
+        assert pool.denial or not pool.probe
+        if pool.phase is Phase.RUNNING and pool.config.ends_by_itself:
+            assert all(
+                self.world.judged < each.since + 60 for each in (pool.denial, pool.refused) if each
+            )
+
+    def no_more_is_taken_than_was_wanted(self) -> None:
+        pool, most = self.world.pool, self.world.config.max_jobs
+        assert pool.ends_at == self.account.ends_at
+        assert pool.phase is not Phase.RUNNING or self.world.judged < pool.ends_at
+        if most is not None:
+            assert pool.counts.received + sum(slot.asked for slot in pool.slots) <= most
+            waits = pool.counts.received < most or pool.counts.in_hand > 0 or pool.denial
+            assert pool.phase is not Phase.RUNNING or waits
+
+    # The end.
+
+    def teardown(self) -> None:
+        """Everybody but the stubborn does his part, or time passes; one may still die."""
+        if not hasattr(self, "world"):
+            return
+        if self.dying:
+            self.one_with_a_message_dies(True, EXITS[1], self.dying)
+        if self.world.pool.level is None:
+            self.world.stop(Level.DRAIN)
+        assert self.world.goes_on_until_stopped(500, self.stubborn, self.hung)
+        pool = self.world.pool
+        assert pool.end is not None
+        assert pool.size == 0
+        assert pool.counts.in_hand == 0
+        assert not pool.wills
+        assert (pool.end.code == 8) <= (pool.unconfirmed > 0)
+        assert pool.depth is None or isinstance(pool.depth, Depth)
+
+
+TestPool = PoolModel.TestCase

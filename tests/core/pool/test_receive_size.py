@@ -1,0 +1,209 @@
+"""--batch-size: how many are asked for, and the books of those that one dispatcher has in hand."""
+
+from dataclasses import replace
+
+import pytest
+
+from fleet.core.depth import Depth
+from fleet.core.outcomes import Exit, Settlement
+from fleet.core.pool.events import Died, Ended, Left, Send
+from fleet.core.pool.orphan import Estate
+from fleet.core.pool.receive_size import keeps_its_group, share
+from fleet.core.pool.slot import State
+from fleet.core.pool.state import Illegal, Phase
+from fleet.core.protocol import Empty, Grant, Held, Received, Settled
+from tests.core.pool.story import DONE, FREE, KILLED, RELEASED, STARVED, Story, running
+
+IDLE, POLLING, WORKING, HOLDING = State.IDLE, State.POLLING, State.WORKING, State.HOLDING
+
+
+def at(place: int, report: Settled) -> Settled:
+    return replace(report, place=place)
+
+
+def grants(story: Story) -> list[int]:
+    """What each slot's open poll may bring."""
+    return [slot.asked for slot in story.pool.slots]
+
+
+def batch(count: int, workers: int = 1, **options: int) -> Story:
+    """A pool whose first dispatcher has that many messages in hand."""
+    story = running(workers, batch_size=10, **options)
+    story.says(0, Received(0.1, count))
+    return story
+
+
+# How many.
+
+
+@pytest.mark.parametrize(
+    ("workers", "visible", "asked"),
+    [
+        (1, 0, 1),
+        (1, 5, 5),
+        (1, 10, 10),
+        (1, 1000, 10),
+        (4, 3, 1),
+        (4, 4, 1),
+        (4, 8, 2),
+        (4, 9, 3),
+        (4, 1000, 10),
+    ],
+)
+def test_nobody_asks_for_more_than_his_share(workers: int, visible: int, asked: int) -> None:
+    pool = running(workers, batch_size=10).pool
+    quiet = tuple(replace(slot, asked=0) for slot in pool.slots)
+    assert share(replace(pool, slots=quiet, depth=Depth(visible, 0, 0))) == asked
+
+
+def test_what_has_been_taken_since_the_sample_does_not_count() -> None:
+    story = running(1, batch_size=10)
+    story.sample(12)
+    story.says(0, Received(0.1, 1))
+    assert share(story.pool) == 10
+    story.says(0, DONE)
+    assert grants(story) == [10]
+    story.says(0, Received(0.1, 10))
+    assert share(story.pool) == 1
+    story.sample(3)
+    assert share(story.pool) == 3
+
+
+def test_without_batches_or_a_sample_one_is_asked_for() -> None:
+    story = running(1)
+    story.sample(1000)
+    assert share(story.pool) == 1
+    assert share(running(1, batch_size=10).pool) == 1
+
+
+def test_no_more_than_max_jobs_in_all_open_polls() -> None:
+    story = running(3, batch_size=10, max_jobs=13)
+    story.sample(1000)
+    assert grants(story) == [1, 10, 2]
+    story.says(1, Received(0.1, 4))
+    for place in range(4):
+        story.says(1, at(place, DONE))
+    assert grants(story) == [1, 6, 2]  # 4 are done, 9 may come
+
+
+def test_a_host_without_processes_tries_one_at_a_time() -> None:
+    """Each try costs a message one of its attempts."""
+    story = running(1, batch_size=10)
+    story.sample(1000)
+    story.says(0, Received(0.1))
+    story.says(0, STARVED)
+    assert share(story.pool) == 1
+    story.tick(60.0)
+    assert grants(story) == [1]
+    story.says(0, Received(0.1))
+    story.says(0, DONE)
+    assert grants(story) == [10]
+
+
+@pytest.mark.parametrize("how", Settlement)
+def test_what_is_gone_from_the_queue_holds_nobody_up(how: Settlement) -> None:
+    assert keeps_its_group(how) == (how in (Settlement.DELETE, Settlement.DEAD_LETTER))
+
+
+# In hand.
+
+
+def test_it_is_idle_after_the_last_one() -> None:
+    story = batch(3)
+    assert (story.states(), story.slot(0).places, story.pool.counts.received) == (
+        [WORKING],
+        (0, 1, 2),
+        3,
+    )
+    assert story.says(0, at(0, DONE)) == []
+    assert story.says(0, at(2, RELEASED)) == []
+    assert (story.states(), story.slot(0).places) == ([WORKING], (1,))
+    assert story.says(0, at(1, DONE)) == [Send(0, Grant())]
+    assert story.pool.counts.in_hand == 0
+
+
+def test_the_end_of_one_does_not_answer_for_another() -> None:
+    story = running(2, batch_size=10)
+    story.says(0, Received(5.0, 2))
+    assert story.states() == [WORKING, POLLING]
+    story.stop()
+    assert story.says(0, Held()) == []  # the other poll could swallow what is released
+    assert story.says(0, at(0, DONE)) == []
+    assert story.states() == [HOLDING, POLLING]
+    assert Send(0, FREE) in story.says(1, Empty(5.0))
+    story.says(0, at(1, RELEASED))
+    assert story.states() == [IDLE, IDLE]
+
+
+@pytest.mark.parametrize("place", [1, 2, 9, -1])
+def test_nobody_settles_what_he_has_not(place: int) -> None:
+    story = batch(2)
+    story.says(0, at(1, DONE))
+    with pytest.raises(Illegal):
+        story.says(0, at(place, DONE))
+
+
+# A death.
+
+
+def estate(name: str, intent: Settlement | None = None, exit_: Exit | None = None) -> Estate:
+    return Estate(name, 1, "handle", 60.0, 0, intent, exit_)
+
+
+def dies(story: Story, first: Estate | None, settled: Settlement | None, *others: Left) -> None:
+    story.happens(Ended(0))
+    story.happens(Died(0, KILLED, "SIGKILL", first, settled, others=others))
+
+
+def test_each_is_settled_by_its_own_record() -> None:
+    story = batch(4)
+    dies(
+        story,
+        estate("zero", exit_=Exit(code=0)),
+        None,
+        Left(1, estate("one")),
+        Left(2, settled=Settlement.RELEASE),
+        Left(3, estate("three", Settlement.RELEASE)),
+    )
+    assert {will.estate.message_id: will.settlement for will in story.pool.wills} == {
+        "zero": Settlement.DELETE,
+        "one": Settlement.RELEASE,
+    }
+    assert (story.pool.counts.released, story.pool.counts.left, story.pool.counts.in_hand) == (
+        1,
+        1,
+        2,
+    )
+
+
+def test_what_was_told_is_not_booked_again() -> None:
+    story = batch(3)
+    story.says(0, at(0, DONE))
+    dies(story, None, Settlement.DELETE, Left(1, estate("one")), Left(2, estate("two")))
+    assert [will.estate.message_id for will in story.pool.wills] == ["one", "two"]
+    assert (story.pool.counts.deleted, story.pool.counts.in_hand) == (1, 2)
+
+
+def test_one_that_nobody_knows_of_is_left() -> None:
+    story = batch(2)
+    dies(story, estate("zero"), None)
+    assert (story.pool.counts.left, story.pool.counts.in_hand) == (1, 1)
+
+
+def test_a_poll_that_had_come_home_untold_brought_all_that_is_written() -> None:
+    story = running(1, batch_size=10)
+    story.sample(10)
+    assert story.states() == [POLLING]
+    dies(story, estate("zero"), None, Left(1, estate("one")), Left(2, settled=Settlement.DELETE))
+    assert (story.pool.counts.received, story.pool.counts.polls) == (2, 1)
+    assert len(story.pool.wills) == 2
+    assert not story.pool.dead_polls
+    assert story.is_in(Phase.RUNNING)
+
+
+def test_what_such_a_poll_brought_and_nobody_can_settle_is_told() -> None:
+    story = running(1, batch_size=10)
+    story.sample(10)
+    dies(story, estate("zero", Settlement.RELEASE), None, Left(1, estate("one")))
+    assert story.log("message.left").fields["message_id"] == "zero"
+    assert (story.pool.counts.left, story.pool.counts.in_hand) == (1, 1)

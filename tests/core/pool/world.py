@@ -1,0 +1,504 @@
+"""A host for the pool's model: kernel, helpers, dispatchers, clock; and the master's shell.
+
+The shell decides nothing. It follows `fleet/master/loop.py` and `fleet/master/children.py` in what
+it tells the state machine and in which order: words of one channel in their order, the dead after
+what they said, a death only when every spawn asked for has been answered, a Tick after all the
+rest. Whatever the kernel may do is the model's choice: how late a word or a death is heard, how
+much time passes, who dies.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from math import inf
+
+from fleet.core.depth import Depth
+from fleet.core.outcomes import Exit, Settlement
+from fleet.core.pool import machine, state
+from fleet.core.pool.events import (
+    AskStack,
+    Died,
+    Effect,
+    Ended,
+    Event,
+    GiveProbe,
+    GiveWill,
+    Heard,
+    HelperDied,
+    HelperFailed,
+    HelperReady,
+    HelperSpawnFailed,
+    Inspect,
+    Kill,
+    KillHelper,
+    Log,
+    Probed,
+    ProbeNotTaken,
+    Resized,
+    Said,
+    Sampled,
+    Seen,
+    Send,
+    Spawn,
+    Spawned,
+    SpawnFailed,
+    SpawnHelper,
+    StacksAsked,
+    StopAsked,
+    TellStack,
+    Terminate,
+    Tick,
+    WillDenied,
+    WillDone,
+    WillNotTaken,
+)
+from fleet.core.pool.reconcile import wakes_at
+from fleet.core.pool.slot import State
+from fleet.core.pool.state import Config, Level, Phase, Pool, Role, Will
+from fleet.core.protocol import (
+    Counted,
+    Executed,
+    Failed,
+    Forked,
+    Grant,
+    Imported,
+    NotAllowed,
+    NotForked,
+    Ready,
+    Trying,
+    Usable,
+    Word,
+)
+from fleet.core.protocol import Probed as ProbeTried
+from tests.core.pool.dispatchers import Channel, Choice, Dispatcher, Record, Stage
+
+KILLED = Exit(signal=9)
+
+Watch = Callable[[Pool, Event, Pool, tuple[Effect, ...]], None]
+
+
+@dataclass
+class Helper:
+    """The template's or the scout's process."""
+
+    pid: int
+    words: list[Word] = field(default_factory=list)
+    ready: bool = False
+    alive: bool = True
+    asked: list[tuple[int, Channel]] = field(default_factory=list)  # the template's orders
+    unnamed: list[Forked] = field(default_factory=list)  # forked, and not said yet
+    wills: list[Will] = field(default_factory=list)  # the scout's orders
+    probes: int = 0
+
+
+@dataclass
+class World:
+    """Everything there is."""
+
+    config: Config
+    watch: Watch
+    jitter: float = 0.5
+    now: float = 1000.0
+    fifo: bool = False
+    room: int = 8  # orders that a helper's channel holds
+    starving: bool = False  # the host has no process to give to the master
+
+    def __post_init__(self) -> None:
+        self.pool = state.new(self.config)
+        self.judged = self.now
+        self.processes: dict[int, Dispatcher] = {}
+        self.helpers: dict[Role, Helper] = {}
+        self.dead: list[tuple[int, Exit]] = []  # zombies, oldest first
+        self.polls_of_the_dead: dict[int, float] = {}  # until when the server serves them
+        self.signals: list[Event] = []
+        self.channels: dict[int, Channel] = {}
+        self.pids: dict[int, int] = {}
+        self.asked: set[int] = set()
+        self.introduced: set[int] = set()
+        self.unnamed: dict[int, Exit] = {}
+        self.mourned: list[Event] = []
+        self.last_pid = 100
+        self.take(Tick())
+
+    # The clock.
+
+    def wakes_at(self) -> float:
+        """Until when the master would sleep."""
+        return wakes_at(self.pool, self.judged)
+
+    def new_pid(self) -> int:
+        self.last_pid += 1
+        return self.last_pid
+
+    # The kernel.
+
+    def dies(self, pid: int, how: Exit, record: Record | None = None) -> None:
+        """A process ends; its parent may look later. `record`: the last it wrote, if it was more than it had said."""
+        if process := self.processes.get(pid):
+            process.leaves_behind(record or Record(), self.now)
+            process.receive_id = process.asks_by()
+            if process.stage is Stage.POLLING and process.estate is None:
+                self.polls_of_the_dead[pid] = process.poll_until
+            process.stage = Stage.GONE
+        for helper in self.helpers.values():
+            if helper.pid == pid:
+                helper.alive = False
+        self.dead.append((pid, how))
+
+    def dispatcher_moves(self, process: Dispatcher, choice: Choice) -> None:
+        if process.moves(choice, self.now):
+            self.dies(process.pid, Exit(code=0))
+
+    def running(self) -> list[Dispatcher]:
+        """The dispatchers that are alive."""
+        return [process for process in self.processes.values() if process.stage is not Stage.GONE]
+
+    def eager(self) -> list[Dispatcher]:
+        """Those who have something to do."""
+        return [process for process in self.running() if process.has_something_to_do()]
+
+    def open_polls(self) -> int:
+        """What the server has open for this host, as far as it matters: of the living, and of the dead."""
+        alive = sum(process.stage is Stage.POLLING for process in self.running())
+        cut = sum(process.cut_until > self.now for process in self.processes.values())
+        return alive + cut + sum(until > self.now for until in self.polls_of_the_dead.values())
+
+    def dead_polls(self) -> int:
+        """Those of them whose dispatchers' deaths the master knows of, and those that he knows to have been cut."""
+        untold = {slot.pid for slot in self.pool.slots}
+        polling = {slot.pid for slot in self.pool.slots if slot.state is State.POLLING}
+        cut = sum(
+            each.cut_until > self.now and pid not in polling for pid, each in self.processes.items()
+        )
+        return cut + sum(
+            until > self.now and pid not in untold for pid, until in self.polls_of_the_dead.items()
+        )
+
+    # The helpers.
+
+    def helper(self, role: Role) -> Helper | None:
+        """Its process, if it is alive."""
+        helper = self.helpers.get(role)
+        return helper if helper and helper.alive else None
+
+    def helper_moves(self, role: Role, good: bool) -> None:
+        """Import or look the queue up; then fork, or count."""
+        helper = self.helper(role)
+        if helper is None:
+            return
+        if not helper.ready:
+            helper.ready = True
+            helper.words.append(Imported(0.1, []) if role is Role.TEMPLATE else Usable("url", []))
+        elif role is Role.TEMPLATE:
+            self.template_forks(helper, good)
+
+    def helper_fails(self, role: Role) -> None:
+        """It says that it cannot do its part, and leaves."""
+        if (helper := self.helper(role)) and not helper.ready:
+            helper.words.append(Failed(4 if role is Role.TEMPLATE else 5, "it cannot"))
+            self.dies(helper.pid, Exit(code=0))
+
+    def scout_counts(self, depth: tuple[int, int, int]) -> None:
+        if (scout := self.helper(Role.SCOUT)) and scout.ready:
+            scout.words.append(Counted(*depth))
+
+    def scout_tries(self) -> None:
+        """Again, or it cannot count."""
+        if scout := self.helper(Role.SCOUT):
+            scout.words.append(Trying())
+
+    def scout_is_denied(self) -> None:
+        """The delete that it was ordered to make, and the probe."""
+        if scout := self.helper(Role.SCOUT):
+            scout.words += [
+                NotAllowed(w.number, "denied")
+                for w in scout.wills
+                if w.settlement is Settlement.DELETE
+            ]
+            self.scout_probes(denied=True)
+
+    def scout_probes(self, denied: bool) -> None:
+        if (scout := self.helper(Role.SCOUT)) and scout.probes:
+            scout.probes -= 1
+            scout.words.append(ProbeTried(denied, deleted=not denied and scout.pid % 2 == 0))
+
+    def scout_settles(self, good: bool) -> None:
+        """The oldest order; a scout that died may have done it. Every third poll had brought nothing."""
+        if (scout := self.helper(Role.SCOUT)) and scout.wills:
+            will = scout.wills.pop(0)
+            found = ("found", 2) if will.estate.receive_id and will.number % 3 else ("", 0)
+            nothing = will.estate.receive_id and not found[0]
+            how = will.settlement if good and not nothing else Settlement.LEAVE
+            scout.words.append(Executed(will.number, how, *found))
+
+    def template_forks(self, template: Helper, good: bool) -> None:
+        """One request at a time: the fork, then the name; the dispatcher may be quicker than its name."""
+        if template.unnamed:
+            template.words.append(template.unnamed.pop())
+        elif template.asked:
+            slot, channel = template.asked.pop(0)
+            if not good:
+                template.words.append(NotForked(slot, "no process"))
+                return
+            pid = self.new_pid()
+            self.processes[pid] = Dispatcher(pid, slot, channel, self.config.wait_time)
+            self.processes[pid].receive_id = f"call of {pid}" if self.fifo else ""
+            template.unnamed.append(Forked(slot, pid))
+
+    # The master's loop.
+
+    def master_wakes(self, deaf: frozenset[object] = frozenset()) -> None:
+        """One turn; what it is deaf to arrives later. A slot's number, a role, "signals", "deaths"."""
+        if self.pool.phase is Phase.STOPPED:
+            return
+        until = self.wakes_at()
+        happened: list[Event] = []
+        for role in list(self.helpers):
+            if role not in deaf:
+                happened += self.helper_heard(role)
+        for slot in list(self.channels):
+            if slot not in deaf:
+                happened += self.heard(slot)
+        if "deaths" not in deaf:
+            happened += self.reaped()
+        if "signals" not in deaf:
+            happened += self.signals
+            self.signals = []
+        if self.now >= until or not happened:
+            happened.append(Tick())
+        for event in happened:
+            self.take(event)
+        for event in self.swept():
+            self.take(event)
+
+    def heard(self, slot: int) -> list[Event]:
+        channel = self.channels[slot]
+        words, channel.words = channel.words, []
+        happened: list[Event] = []
+        for word in words:
+            happened.append(Said(slot, word))
+            if isinstance(word, Ready):
+                self.pids[word.pid] = slot
+                if slot in self.asked:
+                    self.asked.discard(slot)
+                    self.introduced.add(word.pid)
+                if how := self.unnamed.pop(word.pid, None):  # it is dead already
+                    happened += self.ended(word.pid, how)
+        return happened
+
+    def helper_heard(self, role: Role) -> list[Event]:
+        helper = self.helpers[role]
+        words, helper.words = helper.words, []
+        return [event for word in words for event in self.helper_said(role, word)]
+
+    def helper_said(self, role: Role, word: Word) -> list[Event]:
+        match word:
+            case Imported() | Usable():
+                return [HelperReady(role)]
+            case Failed(code, why):
+                return [HelperFailed(role, code, why)]
+            case Counted(visible, in_flight, delayed):
+                return [Sampled(Depth(visible, in_flight, delayed))]
+            case Executed(number, how, message_id, attempt):
+                return [WillDone(number, how, message_id, attempt)]
+            case Forked(slot, pid):
+                return self.named(slot, pid)
+            case NotAllowed(number, why):
+                return [WillDenied(number, why)]
+            case ProbeTried(denied, deleted):
+                return [Probed(denied, deleted)]
+            case Trying():
+                return [Heard()]
+            case NotForked(slot, why):
+                self.asked.discard(slot)
+                return [SpawnFailed(slot, why)] if slot in self.channels else []
+        return []
+
+    def named(self, slot: int, pid: int) -> list[Event]:
+        if pid in self.introduced:
+            self.introduced.discard(pid)
+            return []
+        self.asked.discard(slot)
+        how = self.unnamed.pop(pid, None)
+        if slot not in self.channels:
+            return []
+        self.pids[pid] = slot
+        return [Spawned(slot, pid), *(self.ended(pid, how) if how else [])]
+
+    def reaped(self) -> list[Event]:
+        found: list[Event] = []
+        dead, self.dead = self.dead, []
+        for pid, how in dead:
+            role = next((role for role, helper in self.helpers.items() if helper.pid == pid), None)
+            if pid in self.pids:
+                found += self.ended(pid, how)
+            elif role is not None:
+                found += [*self.helper_heard(role), HelperDied(role, "gone")]
+                del self.helpers[role]
+                if role is Role.TEMPLATE:
+                    self.asked.clear()
+                    self.introduced.clear()
+            elif self.asked:
+                self.unnamed[pid] = how
+        if not self.asked:
+            self.unnamed.clear()
+        return found
+
+    def ended(self, pid: int, how: Exit) -> list[Event]:
+        slot = self.pids.pop(pid)
+        said = self.heard(slot) if slot in self.channels else []
+        if channel := self.channels.pop(slot, None):
+            channel.hung_up = True
+        process = self.processes[pid]
+        self.mourned.append(
+            Died(
+                slot,
+                how,
+                str(how),
+                process.estate,
+                process.settled,
+                process.receive_id,
+                process.others,
+            )
+        )
+        return [Ended(slot), *said]
+
+    def swept(self) -> list[Event]:
+        if self.asked:
+            return []
+        news, self.mourned = self.mourned, []
+        return news
+
+    # One step, and what it asks for.
+
+    def take(self, event: Event) -> None:
+        """One event; the watcher sees what it did before anybody acts on it."""
+        if isinstance(event, Tick):
+            self.judged = self.now
+        before = self.pool
+        self.pool, effects = machine.step(before, event, self.now, self.jitter)
+        self.watch(before, event, self.pool, effects)
+        for slot in self.pool.slots:
+            if slot.state is State.VACANT:
+                self.forget(slot.number)
+        for effect in effects:
+            self.perform(effect)
+
+    def forget(self, slot: int) -> None:
+        self.asked.discard(slot)
+        if channel := self.channels.pop(slot, None):
+            channel.hung_up = True
+
+    def perform(self, effect: Effect) -> None:
+        match effect:
+            case Send(slot, order):
+                if channel := self.channels.get(slot):
+                    channel.orders.append(order)
+                    assert len(channel.orders) <= 8, "more than a dispatcher's channel need hold"
+                if isinstance(order, Grant) and (process := self.at(slot)):
+                    process.granted(self.now, order.most, order.longest)
+            case Spawn(slot) if self.starving:
+                self.take(SpawnFailed(slot, "no descriptor"))
+            case SpawnHelper(role) if self.starving:
+                self.take(HelperSpawnFailed(role, "no process"))
+            case Spawn(slot) if not self.has_room(Role.TEMPLATE):
+                self.take(SpawnFailed(slot, "no room"))
+            case Spawn(slot):
+                self.spawn(slot)
+            case Terminate(slot):
+                if process := self.at(slot):
+                    process.leaving = True
+            case Kill(slot):
+                if process := self.at(slot):
+                    self.dies(process.pid, KILLED)
+            case SpawnHelper(role):
+                self.helpers[role] = Helper(self.new_pid())
+            case KillHelper(role):
+                if helper := self.helper(role):
+                    self.dies(helper.pid, KILLED)
+            case Inspect(slot):
+                if (process := self.at(slot)) and process.stage in (Stage.WORKING, Stage.HOLDING):
+                    self.take(Seen(slot, *process.beat(self.now)))
+            case GiveWill(will) if not self.has_room(Role.SCOUT):
+                self.take(WillNotTaken(will.number))
+            case GiveWill(will):
+                if scout := self.helpers.get(Role.SCOUT):
+                    scout.wills.append(will)
+            case GiveProbe() if not self.has_room(Role.SCOUT):
+                self.take(ProbeNotTaken())
+            case GiveProbe():
+                if scout := self.helpers.get(Role.SCOUT):
+                    scout.probes += 1
+            case AskStack() | TellStack() | Log():
+                pass
+
+    def has_room(self, role: Role) -> bool:
+        """For one order more. What is sent to one that is dead is taken: its death will be news."""
+        helper = self.helper(role)
+        return helper is None or len(helper.asked) + len(helper.wills) < self.room
+
+    def at(self, slot: int) -> Dispatcher | None:
+        """The living dispatcher that the books name for the slot."""
+        pid = self.pool.slots[slot].pid
+        process = self.processes.get(pid) if pid in self.pids and pid is not None else None
+        return process if process and process.stage is not Stage.GONE else None
+
+    def spawn(self, slot: int) -> None:
+        self.forget(slot)
+        self.channels[slot] = channel = Channel()
+        self.asked.add(slot)
+        if template := self.helper(Role.TEMPLATE):
+            template.asked.append((slot, channel))
+
+    # The operator.
+
+    def stop(self, level: Level) -> None:
+        """TERM or QUIT; the same one again before the master looks is the same."""
+        asked = StopAsked(level, level.name)
+        if asked not in self.signals:
+            self.signals.append(asked)
+
+    def show_stacks(self) -> None:
+        if StacksAsked() not in self.signals:
+            self.signals.append(StacksAsked())
+
+    def resize(self, by: int) -> None:
+        if Resized(by) not in self.signals:
+            self.signals.append(Resized(by))
+
+    def commands(self, what: Event) -> None:
+        """Over the control socket: a step of its own, taken at once."""
+        if self.pool.phase is not Phase.STOPPED:
+            self.take(what)
+
+    # The end.
+
+    def goes_on_until_stopped(
+        self, turns: int, stubborn: frozenset[int], hung: frozenset[Role]
+    ) -> bool:
+        """Everybody but the stubborn does his part, and time passes. False when the pool does not stop."""
+        for _ in range(turns):
+            if self.pool.phase is Phase.STOPPED:
+                return True
+            for process in self.running():
+                if process.slot not in stubborn:
+                    self.dispatcher_moves(process, Choice.EMPTY)
+            if Role.TEMPLATE not in hung:
+                self.helper_moves(Role.TEMPLATE, good=True)
+            if Role.SCOUT not in hung:
+                self.helper_moves(Role.SCOUT, good=True)
+                self.scout_settles(good=True)
+            said = any(channel.words for channel in self.channels.values())
+            said = said or any(helper.words for helper in self.helpers.values())
+            quiet = not (said or self.dead or self.signals)
+            if quiet:
+                self.now = max(self.now, min(self.wakes_at(), self.next_poll_ends(stubborn)))
+                if self.now == inf:
+                    return False
+            self.master_wakes()
+        return False
+
+    def next_poll_ends(self, stubborn: frozenset[int]) -> float:
+        polling = [process for process in self.running() if process.stage is Stage.POLLING]
+        return min(
+            (process.poll_until for process in polling if process.slot not in stubborn), default=inf
+        )

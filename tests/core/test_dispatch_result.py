@@ -1,0 +1,79 @@
+"""What `dispatch` makes of a delivery's end: every row of the table."""
+
+from dataclasses import replace
+
+import pytest
+
+from fleet.core.delivery.machine import Delivery, Handled, Phase, Rules, run
+from fleet.core.dispatch_result import Told, told
+from fleet.core.outcomes import Facts, Outcome, Settlement, Verdict
+
+DELETE, RELEASE, LEAVE, LETTER = (
+    Settlement.DELETE,
+    Settlement.RELEASE,
+    Settlement.LEAVE,
+    Settlement.DEAD_LETTER,
+)
+WITH_LETTERS, ENDLESS = Facts(limit=3, has_dead_letter_queue=True), Facts()
+
+
+def ended(
+    outcome: Outcome | None,
+    settlement: Settlement,
+    facts: Facts | None = WITH_LETTERS,
+    handled: Handled | None = None,
+) -> Delivery:
+    begun = run(0.0, 0.0, Rules(), now=0.0)
+    verdict = Verdict(settlement, "why")
+    return replace(
+        begun, phase=Phase.DONE, outcome=outcome, verdict=verdict, facts=facts, handled=handled
+    )
+
+
+@pytest.mark.parametrize("settlement", list(Settlement))
+@pytest.mark.parametrize("outcome", [Outcome.FAILED, Outcome.TIMED_OUT, Outcome.SIGNALLED])
+@pytest.mark.parametrize("refused", [False, True])
+def test_a_jobs_failure_is_the_jobs_whatever_became_of_its_message(
+    outcome: Outcome, settlement: Settlement, refused: bool
+) -> None:
+    assert told(ended(outcome, settlement), refused=refused, starved=False) is Told.JOB_ERROR
+
+
+@pytest.mark.parametrize(
+    ("delivery", "refused", "starved", "what"),
+    [
+        (ended(Outcome.SUCCEEDED, DELETE, None), False, False, Told.DELETED),
+        (ended(Outcome.SUCCEEDED, LEAVE, None), True, False, Told.QUEUE_ERROR),
+        (ended(Outcome.REJECTED, LETTER), False, False, Told.NOT_DELETED),
+        (ended(Outcome.REJECTED, LEAVE), True, False, Told.QUEUE_ERROR),
+        (ended(Outcome.REJECTED, LEAVE), False, False, Told.DISPATCHER_ERROR),
+        (ended(Outcome.REJECTED, LEAVE, ENDLESS), False, False, Told.JOB_ERROR),
+        (ended(Outcome.REJECTED, RELEASE, ENDLESS), False, False, Told.JOB_ERROR),
+        (ended(Outcome.RETRIED, RELEASE), False, False, Told.NOT_DELETED),
+        (ended(Outcome.RETRIED, LETTER), False, False, Told.NOT_DELETED),
+        (ended(Outcome.RETRIED, LEAVE), False, False, Told.DISPATCHER_ERROR),
+        (ended(Outcome.INTERRUPTED, RELEASE), False, False, Told.NOT_DELETED),
+        (ended(Outcome.INTERRUPTED, RELEASE, handled=Handled.DONE), False, False, Told.NOT_DELETED),
+        (ended(Outcome.INTERRUPTED, LETTER), False, False, Told.NOT_DELETED),
+        (ended(Outcome.INTERRUPTED, LEAVE), True, False, Told.QUEUE_ERROR),
+        (ended(Outcome.INTERRUPTED, LEAVE), False, False, Told.DISPATCHER_ERROR),
+        (
+            ended(Outcome.INTERRUPTED, LEAVE, handled=Handled.FAILED),
+            False,
+            False,
+            Told.DISPATCHER_ERROR,
+        ),
+        (
+            ended(Outcome.INTERRUPTED, LETTER, handled=Handled.TIMED_OUT_TWICE),
+            False,
+            False,
+            Told.DISPATCHER_ERROR,
+        ),
+        (ended(None, RELEASE, None), False, False, Told.NOT_DELETED),
+        (ended(None, RELEASE, None), False, True, Told.DISPATCHER_ERROR),
+        (ended(None, LEAVE, None), False, False, Told.DISPATCHER_ERROR),
+        (ended(None, LEAVE, None), True, False, Told.QUEUE_ERROR),
+    ],
+)
+def test_the_table(delivery: Delivery, refused: bool, starved: bool, what: Told) -> None:
+    assert told(delivery, refused=refused, starved=starved) is what

@@ -1,0 +1,31 @@
+"""What a dispatcher hears from its very beginning; in a process of its own, whose signals it takes."""
+
+import os
+import subprocess
+import sys
+
+PROGRAM = """
+import subprocess, sys
+from dataclasses import replace
+from fleet.dispatcher.inbox import Inbox
+from fleet.ipc import channel
+from tests.support.workbench import PLAN
+gone = subprocess.Popen([sys.executable, "-c", ""])
+gone.wait()
+ours, theirs = channel.pair()
+inbox = Inbox(replace(PLAN, master=gone.pid), ours)
+inbox.wait(0)
+print(inbox.orphan, inbox.leaving, inbox.drain)
+"""
+
+
+def test_a_master_that_has_died_before_it_could_be_watched() -> None:
+    """The dispatcher has just been told apart from its template; nobody else will tell it."""
+    told = subprocess.run(
+        [sys.executable, "-c", PROGRAM],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=dict(os.environ),
+    )
+    assert told.stdout == "True True 40.0\n", told.stderr

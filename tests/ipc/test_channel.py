@@ -1,0 +1,123 @@
+"""What two processes of a pool say to each other, as packets."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import astuple, fields
+from typing import Any, get_args
+
+import pytest
+
+from fleet.core.outcomes import Outcome, Settlement
+from fleet.core.pool.recovery import AT_ONCE
+from fleet.core.protocol import Execute, Ready, Word
+from fleet.ipc import channel
+from fleet.ipc.channel import Channel
+
+LONG = Execute(
+    1, "m" * 100, "h" * 1500, Settlement.DELETE, 0, 1e6
+)  # SQS's handles have some hundred characters
+
+
+@pytest.fixture
+def ends() -> Iterator[tuple[Channel, Channel]]:
+    ours, theirs = channel.pair()
+    both = ours, Channel(theirs)
+    yield both
+    for end in both:
+        end.close()
+
+
+def test_what_is_said_is_heard_in_order(ends: tuple[Channel, Channel]) -> None:
+    said: list[Word] = [LONG, Execute(2, "m", "h", Settlement.RELEASE, 3, 1e6, "call")]
+    assert all(ends[0].send(word) for word in said)
+    assert ends[1].receive() == said
+
+
+def test_what_there_is_no_room_for_is_not_said(ends: tuple[Channel, Channel]) -> None:
+    count = 0
+    while ends[0].send(LONG):
+        count += 1
+    assert count > AT_ONCE
+    assert len(ends[1].receive()) == count
+    assert ends[0].send(LONG)
+
+
+ODD = (
+    b"rubbish",
+    b"\xff\xfe",
+    b"[]",
+    b"{}",
+    b"7",
+    b'"Ready"',
+    b'["Ready"]',
+    b'["Ready", 1, 2]',
+    b'["Ready", "1"]',
+    b'["Ready", null]',
+    b'["ready", 1]',
+    b'[["Ready"], 1]',
+    b'["Received", {}, 1]',
+    b'["Settled", "eaten", null, null, false]',
+    b'["Settled", "deleted", "", null, false]',
+    b'["Settled", "deleted", null, null, false, false, false, 0.0, null, "0"]',
+    b'["Counted", 1.5, 0, 0]',
+    b'["Ready", 1',
+    b"[" * 50_000,
+    b'["PollFailed", "' + b"x" * 100_000 + b'"]',
+)
+
+
+@pytest.mark.parametrize("packet", ODD, ids=lambda packet: packet[:20].decode(errors="replace"))
+def test_what_is_no_word_raises_nothing_and_is_told(
+    ends: tuple[Channel, Channel], packet: bytes
+) -> None:
+    """What came before is heard; what comes after it, if anybody still wants to hear."""
+    ours, theirs = ends
+    ours.send(Ready(1))
+    ours._socket.send(packet)
+    ours.send(Ready(2))
+    assert theirs.receive() == [Ready(1)]
+    assert theirs.garbled
+    assert len(theirs.garbled) < 500
+    assert theirs.receive() == [Ready(2)]
+
+
+def test_one_that_is_muted_says_and_hears_nothing(ends: tuple[Channel, Channel]) -> None:
+    ours, theirs = ends
+    ours.send(Ready(1))
+    theirs.mute()
+    assert theirs.receive() == []
+    assert theirs.send(Ready(2))
+    assert ours.receive() == []
+    assert ours.closed
+
+
+def test_every_word_comes_as_it_was_said(ends: tuple[Channel, Channel]) -> None:
+    for kind in get_args(Word):
+        word = kind(
+            *(
+                EXAMPLES[field.type]
+                for field in fields(kind)
+                if field.default is field.default_factory
+            )
+        )
+        assert ends[0].send(word)
+        (heard,) = ends[1].receive()
+        assert json.dumps(astuple(heard)) == json.dumps(astuple(word))  # a tuple comes as a list
+        assert type(heard) is kind
+
+
+EXAMPLES: dict[Any, object] = {
+    int: 1,
+    float: 2,
+    str: "s",
+    bool: True,
+    list[str]: ["a", "b"],
+    Settlement: Settlement.LEAVE,
+}
+EXAMPLES |= {dict[str, Any]: {"a": 1}, Outcome | None: Outcome.FAILED, float | None: 1.5}
+
+
+def test_who_is_gone_takes_everything(ends: tuple[Channel, Channel]) -> None:
+    """Its death is noticed elsewhere."""
+    ends[1].close()
+    assert ends[0].send(LONG)

@@ -1,0 +1,73 @@
+"""--verbose, --quiet and --log-level: one of them counts, and which is clear."""
+
+from pathlib import Path
+
+import pytest
+
+from fleet.options.settings import Loaded, SettingsError, load
+
+
+def loaded(line: dict[str, object] | None = None, **environment: str) -> Loaded:
+    return load(line or {}, {f"FLEET_{name}": value for name, value in environment.items()}, None)
+
+
+@pytest.mark.parametrize(
+    ("line", "level"),
+    [
+        ({}, "info"),
+        ({"verbose": True}, "debug"),
+        ({"quiet": True}, "warning"),
+        ({"log_level": "error"}, "error"),
+        ({"verbose": False, "log_level": "error"}, "error"),
+        ({"verbose": False, "quiet": True}, "warning"),
+    ],
+)
+def test_each_means_a_level(line: dict[str, object], level: str) -> None:
+    assert loaded(line).settings.log_level == level
+
+
+@pytest.mark.parametrize(
+    ("line", "flags"),
+    [
+        ({"verbose": True, "quiet": True}, "--verbose and --quiet exclude"),
+        ({"verbose": True, "log_level": "debug"}, "--verbose and --log-level exclude"),
+        ({"quiet": True, "log_level": "info"}, "--quiet and --log-level exclude"),
+        (
+            {"verbose": True, "quiet": True, "log_level": "info"},
+            "--verbose and --quiet and --log-level exclude",
+        ),
+    ],
+)
+def test_two_in_one_place_exclude_each_other(line: dict[str, object], flags: str) -> None:
+    with pytest.raises(SettingsError, match=flags) as raised:
+        loaded(line)
+    assert "(command line)" in str(raised.value)
+    with pytest.raises(SettingsError, match="environment"):
+        load({}, {f"FLEET_{name.upper()}": str(value) for name, value in line.items()}, None)
+
+
+def test_what_is_said_nearer_to_the_command_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    found = loaded({"quiet": True}, VERBOSE="1")
+    assert (found.settings.log_level, found.origins["log_level"]) == ("warning", "command line")
+    found = loaded({"log_level": "error"}, VERBOSE="yes")
+    assert (found.settings.log_level, found.origins["log_level"]) == ("error", "command line")
+    found = loaded(QUIET="true")
+    assert (found.settings.log_level, found.origins["log_level"]) == (
+        "warning",
+        "environment, FLEET_QUIET",
+    )
+
+
+def test_the_file_counts_least(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "fleet.toml"
+    file.write_text("quiet = true\n")
+    assert loaded().settings.log_level == "warning"
+    assert loaded(LOG_LEVEL="error").settings.log_level == "error"
+    assert loaded({"verbose": True}).settings.log_level == "debug"
+    file.write_text('quiet = true\nlog_level = "info"\n')
+    with pytest.raises(SettingsError, match=r"exclude each other \(fleet.toml\)"):
+        loaded()

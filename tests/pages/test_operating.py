@@ -1,0 +1,23 @@
+"""docs/operating.md names what programs may rely on: the keys of the status, and every event of the log."""
+
+import re
+from pathlib import Path
+
+from fleet.core.view.status import Identity, snapshot
+from fleet.system.log import TABLE
+from tests.core.pool.story import running
+
+PAGE = Path(__file__).parents[1] / "docs" / "operating.md"
+NAMED = set(re.findall(r"`([a-z_.]+)`", PAGE.read_text(encoding="utf-8")))
+
+
+def test_every_event_of_the_log_is_on_the_page_and_no_other() -> None:
+    groups = {event.split(".")[0] for event in TABLE}
+    assert {name for name in NAMED if "." in name and name.split(".")[0] in groups} == set(TABLE)
+
+
+def test_every_key_of_the_status_is_on_the_page() -> None:
+    told = snapshot(
+        Identity("work@jobs", 4711, "work:job", "jobs", "", began=0.0), running().pool, {}, 0.0
+    )
+    assert {*told, *told["counts"], *told["dispatchers"][0]} <= NAMED

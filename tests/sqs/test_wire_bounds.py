@@ -1,0 +1,376 @@
+"""What an endpoint sends is bounded in time and size, and none of it is taken for a later answer."""
+
+import http.server
+import io
+import itertools
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import pytest
+
+from fleet.core.queue import Message, QueueError, Trouble
+from fleet.sqs import wire
+from fleet.sqs.queue import Address, Means, Sessions, SqsQueue
+from fleet.sqs.wire import MARGIN, MESSAGE
+
+OURS = Message("m", "h", "")
+OK = b"HTTP/1.1 200 OK\r\n"
+CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
+GOOD = OK + b"Content-Length: 2\r\n\r\n{}"
+ENDLESS = (
+    200  # chunks: more than a bound lets through, and less than a test that fails should wait for
+)
+FLOOD = b"x" * (1 << 20)
+SHORT_CALL = 0.5
+
+Script = Callable[[], Iterable[bytes]]
+
+
+class Endpoint:
+    """Answers the first request of each connection as the next script says, those without a script well."""
+
+    def __init__(self) -> None:
+        self.scripts: list[Script] = []
+        self.connections = 0
+        self.cut_short = threading.Event()  # the client has hung up before a script's end
+        endpoint = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def setup(self) -> None:
+                endpoint.connections += 1
+                super().setup()
+
+            def do_POST(self) -> None:
+                self.rfile.read(int(self.headers["Content-Length"]))
+                script = endpoint.scripts.pop(0) if endpoint.scripts else lambda: [GOOD]
+                try:
+                    for piece in script():
+                        self.wfile.write(piece)
+                except OSError:
+                    endpoint.cut_short.set()
+                    self.close_connection = True
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self._thread = threading.Thread(target=self.server.serve_forever, args=(0.05,))
+        self._thread.start()
+
+    def close(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+        self._thread.join()
+
+
+@pytest.fixture
+def endpoint() -> Iterator[Endpoint]:
+    server = Endpoint()
+    yield server
+    server.close()
+
+
+@pytest.fixture(params=["our own line", "botocore's client"])
+def queue(
+    endpoint: Endpoint, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[SqsQueue]:
+    """Behind the endpoint: straight, and through it as a proxy."""
+    for name in ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    url = f"http://127.0.0.1:{endpoint.server.server_port}"
+    if request.param == "botocore's client":
+        monkeypatch.setenv("http_proxy", url)
+        url = "http://sqs.example"
+    address = Address(f"{url}/000000000000/jobs", "eu-west-1", url, "key", "secret")
+    opened = SqsQueue(Sessions(address), short_call=SHORT_CALL)
+    yield opened
+    opened.close()
+
+
+def slowly(begin: bytes, piece: bytes) -> Script:
+    """Pieces that always come in time for the next read, and never end."""
+
+    def script() -> Iterator[bytes]:
+        yield begin
+        for _ in range(ENDLESS):
+            time.sleep(SHORT_CALL / 10)
+            yield piece
+
+    return script
+
+
+SLOW = {
+    "a body": slowly(OK + b"Content-Length: 1000\r\n\r\n", b" "),
+    "a body in chunks": slowly(CHUNKED, b"1\r\n \r\n"),
+    "a body until the end": slowly(OK + b"Connection: close\r\n\r\n", b" "),
+}
+SLOW_ELSEWHERE = {
+    "what follows chunks": slowly(CHUNKED + b"2\r\n{}\r\n0\r\n", b"a: b\r\n"),
+    "a status line": slowly(b"HTTP/1.1 200 ", b"O"),
+    "headers": slowly(OK, b"a"),
+    "more headers": slowly(OK, b"a: b\r\n"),
+    "answers before the answer": slowly(b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+}
+
+
+@pytest.mark.parametrize("what", SLOW)
+def test_a_call_has_one_time_out_however_slowly_its_answer_comes(
+    queue: SqsQueue, endpoint: Endpoint, what: str
+) -> None:
+    endpoint.scripts = [SLOW[what]]
+    fails_unanswered(queue)
+    assert endpoint.cut_short.wait(60)
+    queue.delete(OURS)
+    assert endpoint.connections == 2
+
+
+@pytest.mark.parametrize("queue", ["our own line"], indirect=True)
+@pytest.mark.parametrize("what", SLOW_ELSEWHERE)
+def test_it_has_one_for_what_is_around_the_body_too(
+    queue: SqsQueue, endpoint: Endpoint, what: str
+) -> None:
+    """Of botocore's client that is http.client's affair: each read has the time-out."""
+    endpoint.scripts = [SLOW_ELSEWHERE[what]]
+    fails_unanswered(queue)
+    assert endpoint.cut_short.wait(60)
+
+
+def fails_unanswered(queue: SqsQueue) -> str:
+    with pytest.raises(QueueError) as caught:
+        queue.extend(OURS, 60)
+    assert caught.value.trouble is Trouble.PASSING
+    assert caught.value.unanswered
+    return str(caught.value)
+
+
+LONG = {
+    "a body": lambda: [OK + b"Content-Length: %d\r\n\r\n" % (1 << 30), *[FLOOD] * ENDLESS],
+    "a body that is not there": lambda: [OK + b"Content-Length: %d\r\n\r\n" % (1 << 62)],
+    "a body in chunks": lambda: [CHUNKED, *[b"100000\r\n" + FLOOD + b"\r\n"] * ENDLESS],
+    "one chunk": lambda: [CHUNKED, b"7fffffffffffffff\r\n", *[FLOOD] * ENDLESS],
+    "a body until the end": lambda: [OK + b"Connection: close\r\n\r\n", *[FLOOD] * ENDLESS],
+}
+LONG_ELSEWHERE = {
+    "a header": lambda: [OK, b"a: ", *[FLOOD] * ENDLESS],
+    "headers": lambda: [OK, *[b"a: b\r\n" * 1000] * ENDLESS],
+    "answers before the answer": lambda: itertools.repeat(
+        b"HTTP/1.1 100 Continue\r\n\r\n" * 1000, 100 * ENDLESS
+    ),
+    "what follows chunks": lambda: [
+        CHUNKED + b"2\r\n{}\r\n0\r\n",
+        *[b"a: b\r\n" * 1000] * 100 * ENDLESS,
+    ],
+}
+
+
+@pytest.mark.parametrize("what", LONG)
+def test_an_answer_that_is_longer_than_any_of_sqs(
+    queue: SqsQueue, endpoint: Endpoint, what: str
+) -> None:
+    endpoint.scripts = [LONG[what]]
+    assert "TooLong" in fails_unanswered(queue)
+    queue.delete(OURS)
+    assert endpoint.connections == 2
+
+
+@pytest.mark.parametrize("queue", ["our own line"], indirect=True)
+@pytest.mark.parametrize("what", LONG_ELSEWHERE)
+def test_what_is_long_may_be_around_the_body(
+    queue: SqsQueue, endpoint: Endpoint, what: str
+) -> None:
+    endpoint.scripts = [LONG_ELSEWHERE[what]]
+    fails_unanswered(queue)
+    queue.delete(OURS)
+    assert endpoint.connections == 2
+
+
+@pytest.mark.parametrize("size", [1 << 20, (1 << 20) - 1])
+def test_the_longest_messages_fit(queue: SqsQueue, endpoint: Endpoint, size: int) -> None:
+    """Written as lengthily as JSON can."""
+    body = "\\u0061" * size
+    text = b'{"Messages": [{"MessageId": "1", "ReceiptHandle": "h", "Body": "%b"}]}' % body.encode()
+    assert len(text) < wire.longest({"MaxNumberOfMessages": 1}) == MARGIN + MESSAGE
+    endpoint.scripts = [lambda: [OK + b"Content-Length: %d\r\n\r\n" % len(text), text]]
+    message = queue.receive(0, 20)
+    assert message is not None
+    assert (message.body, message.unusable) == ("a" * size, "")
+
+
+BROKEN = {
+    "a body that ends too early": lambda: [
+        OK + b"Content-Length: 9\r\nConnection: close\r\n\r\n{}"
+    ],
+    "a chunk that is none": lambda: [CHUNKED + b"-1\r\n{}\r\n0\r\n\r\n" + b"x" * 100],
+    "a chunk of no size": lambda: [CHUNKED + b"zz\r\n{}\r\n0\r\n\r\n"],
+    "not json": lambda: [OK + b"Content-Length: 1\r\n\r\n{"],
+    "not an object": lambda: [OK + b"Content-Length: 2\r\n\r\n[]"],
+    "brackets too deep": lambda: [OK + b"Content-Length: 200000\r\n\r\n" + b"[" * 200_000],
+    "an error of a gateway": lambda: [b"HTTP/1.1 400 No\r\nContent-Length: 6\r\n\r\n<html>"],
+    "an error with brackets too deep": lambda: [
+        b"HTTP/1.1 400 No\r\nContent-Length: 200000\r\n\r\n" + b"[" * 200_000
+    ],
+    "an error that is null": lambda: [
+        b'HTTP/1.1 400 No\r\nContent-Length: 16\r\n\r\n{"__type": null}'
+    ],
+    "a redirection": lambda: [
+        b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n"
+    ],
+}
+
+
+@pytest.mark.parametrize("queue", ["our own line"], indirect=True)
+@pytest.mark.parametrize("what", BROKEN)
+def test_after_a_broken_answer_the_connection_is_closed(
+    queue: SqsQueue, endpoint: Endpoint, what: str
+) -> None:
+    endpoint.scripts = [BROKEN[what]]
+    with pytest.raises(QueueError) as caught:
+        queue.delete(OURS)
+    assert caught.value.trouble is Trouble.PASSING
+    assert queue.descriptors == ()
+    queue.delete(OURS)
+    assert endpoint.connections == 2
+
+
+@pytest.mark.parametrize("queue", ["our own line"], indirect=True)
+def test_an_error_of_sqs_does_not_cost_the_connection(queue: SqsQueue, endpoint: Endpoint) -> None:
+    text = json.dumps({"__type": "com.amazonaws.sqs#ReceiptHandleIsInvalid"}).encode()
+    endpoint.scripts = [
+        lambda: [b"HTTP/1.1 400 No\r\nContent-Length: %d\r\n\r\n" % len(text), text]
+    ]
+    with pytest.raises(QueueError, match="ReceiptHandleIsInvalid"):
+        queue.delete(OURS)
+    queue.delete(OURS)
+    assert endpoint.connections == 1
+
+
+@pytest.mark.parametrize("queue", ["our own line"], indirect=True)
+def test_a_call_that_somebody_ends_by_an_exception_leaves_no_half_answer(
+    queue: SqsQueue, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a signal handler of the program that uses the library may."""
+    queue.delete(OURS)
+    with monkeypatch.context() as patch:
+        patch.setattr(wire, "_text", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            queue.delete(OURS)
+    assert queue.descriptors == ()
+    queue.delete(OURS)
+    assert endpoint.connections == 2
+
+
+def test_a_handshake_has_one_time_out_too() -> None:
+    """A TLS record that comes byte by byte."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def trickle() -> None:
+            end, _ = server.accept()
+            with end:
+                try:
+                    for piece in (b"\x16\x03\x03\x40\x00", *[b"\x02"] * ENDLESS):
+                        end.sendall(piece)
+                        time.sleep(SHORT_CALL / 10)
+                except OSError:
+                    return
+
+        thread = threading.Thread(target=trickle)
+        thread.start()
+        url = f"https://127.0.0.1:{server.getsockname()[1]}"
+        target = SqsQueue(
+            Sessions(Address(f"{url}/1/jobs", "eu-west-1", url, "k", "s")), short_call=SHORT_CALL
+        )
+        with pytest.raises(QueueError, match="cannot be reached") as caught:
+            target.delete(OURS)
+        thread.join()
+    assert not caught.value.unanswered
+
+
+# The stream by itself, on a clock of its own.
+
+
+class Slow(io.RawIOBase):
+    """A byte a second, for ever."""
+
+    def __init__(self, spent: list[float]) -> None:
+        self._spent = spent
+        self.reads = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, into: Any) -> int:
+        self._spent[0] += 1.0
+        self.reads += 1
+        into[:1] = b"x"
+        return 1
+
+
+class Receiver:
+    """A socket that takes a byte a second."""
+
+    def __init__(self, spent: list[float]) -> None:
+        self._spent, self.taken, self.timeouts = spent, 0, list[float]()
+
+    def settimeout(self, seconds: float) -> None:
+        self.timeouts.append(seconds)
+
+    def send(self, data: memoryview) -> int:
+        self._spent[0] += 1.0
+        self.taken += len(data[:1])
+        return 1
+
+
+def test_reads_and_writes_of_a_call_share_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    spent = [0.0]
+    monkeypatch.setattr(wire, "now", lambda: spent[0])
+    receiver, source = Receiver(spent), Slow(spent)
+    stream = wire._Stream(receiver)  # type: ignore[arg-type]
+    stream.begin(5.0, 100)
+    stream.sendall(b"abc")
+    with pytest.raises(TimeoutError):
+        io.BufferedReader(wire._Answer(stream, source)).read(50)
+    assert (receiver.taken, source.reads) == (3, 2)
+    assert receiver.timeouts == [5.0, 4.0, 3.0, 2.0, 1.0]
+
+
+def test_a_request_that_nobody_takes_is_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    spent = [0.0]
+    monkeypatch.setattr(wire, "now", lambda: spent[0])
+    receiver = Receiver(spent)
+    stream = wire._Stream(receiver)  # type: ignore[arg-type]
+    stream.begin(5.0, 100)
+    with pytest.raises(TimeoutError):
+        stream.sendall(b"x" * 1000)
+    assert receiver.taken == 5
+
+
+@pytest.mark.parametrize(("keys_take", "beats"), [(0.0, 0), (3.0, 1)])
+def test_credentials_that_take_their_time_are_followed_by_a_beat(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch, keys_take: float, beats: int
+) -> None:
+    """The call that follows may take as long again."""
+    url = f"http://127.0.0.1:{endpoint.server.server_port}"
+    said: list[str] = []
+    sessions = Sessions(Address(f"{url}/1/jobs", "eu-west-1", url, "k", "s"))
+    target = SqsQueue(sessions, means=Means(beat=lambda: said.append("beat")))
+    target.delete(OURS)
+    said.clear()
+    spent = [0.0]
+    keys = sessions._keys
+
+    def slow_keys() -> Any:
+        spent[0] += keys_take
+        return keys()
+
+    monkeypatch.setattr(wire, "now", lambda: spent[0])
+    monkeypatch.setattr(target._short, "_keys", slow_keys)
+    target.delete(OURS)
+    target.close()
+    assert len(said) == beats

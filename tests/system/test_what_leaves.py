@@ -1,0 +1,67 @@
+"""What others have written leaves in one line, wherever: titles, tables, a dead letter's attribute, errors."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import setproctitle
+
+from fleet.cli import base, main
+from fleet.core.exit_codes import USAGE
+from fleet.core.queue import Message
+from fleet.dispatcher.delivery_log import DeliveryLog
+from fleet.system import titles
+from tests.support.pool import REPOSITORY
+from tests.support.workbench import World
+
+FORGED = "x\n14:03:11 info    all is well\r\x1b[2K\x9b\u2028\u202e\x7f\0"
+
+
+def test_a_title(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[str] = []
+    monkeypatch.setattr(setproctitle, "setproctitle", shown.append)
+    titles.show(f"fleet: master {FORGED}")
+    assert shown[0].isprintable()
+
+
+def test_a_commands_line(capfd: pytest.CaptureFixture[str]) -> None:
+    base.say(FORGED)
+    base.complain(FORGED)
+    for text in capfd.readouterr():
+        assert text.removesuffix("\n").isprintable()
+
+
+def test_a_commands_failure(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def fail(**_: Any) -> None:
+        raise base.Failure(USAGE, FORGED)
+
+    monkeypatch.setattr(main, "cli", fail)
+    with pytest.raises(SystemExit):
+        main.main()
+    assert capfd.readouterr().err.removesuffix("\n").isprintable()
+
+
+def test_a_dead_letters_attribute() -> None:
+    """SQS refuses a letter with a control character in it."""
+    world = World()
+    found = DeliveryLog(world.bench(), Message("id", "handle", "")).letter(FORGED)
+    assert found["FleetDeath"].isprintable()
+
+
+def test_whoever_writes_to_a_terminal_goes_through_one_of_them() -> None:
+    """Titles by titles.py; standard output by `say`, or as JSON, or a text that is fleet's own."""
+    by_hand = {  # of these the text is a constant, or a number
+        "library/shim.py",
+        "scout/process.py",
+        "sqs/local_server.py",
+        "system/titles.py",
+    }
+    package = Path(REPOSITORY, "fleet")
+    found = {
+        str(file.relative_to(package))
+        for file in package.rglob("*.py")
+        if "setproctitle(" in file.read_text()
+    }
+    assert found == by_hand
