@@ -172,8 +172,8 @@ def enum_members() -> Members:
     """Of every enum of the core, by its name; read in a process that imports them, so that this one does not."""
     code = (
         "import enum, pkgutil, importlib, fleet.core as core\n"
-        "for each in pkgutil.walk_packages(core.__path__, "fleet.core."):\n"
-        "    for name, found in vars(importlib.import_module('fleet.core.' + each.name)).items():\n"
+        "for each in pkgutil.walk_packages(core.__path__, 'fleet.core.'):\n"
+        "    for name, found in vars(importlib.import_module(each.name)).items():\n"
         "        if isinstance(found, type) and issubclass(found, enum.Enum) and list(found):\n"
         "            print(name, *found.__members__)\n"
     )
