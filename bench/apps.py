@@ -1,7 +1,8 @@
-"""The jobs that the benchmarks run. They import next to nothing, so that what is measured is the pool.
+"""The jobs that the benchmarks run. They import next to nothing, so that what is measured is the
+pool.
 
-With BENCH_STAMPS set to a path, the import of this module and the job `stamp` append lines `word key time time` to
-that file, one write a line; times are nanoseconds of CLOCK_MONOTONIC.
+With BENCH_STAMPS set to a path, the import of this module and the job `stamp` append lines `word
+key time time` to that file, one write a line; times are nanoseconds of CLOCK_MONOTONIC.
 """
 
 import os
@@ -22,7 +23,9 @@ def noop(body: str) -> None:
 
 
 def stamp(body: str) -> None:
-    """Write down when this job began and, as late as a job can, when it ended; the key is the message's body."""
+    """Write down when this job began and, as late as a job can, when it ended; the key is the
+    message's body.
+    """
     started = time.monotonic_ns()
     append(f"job {body} {started} {time.monotonic_ns()}")
 

@@ -1,9 +1,11 @@
-"""What every measurement needs: the stand-in, a tree of processes with its cost, the log of a pool, /proc.
+"""What every measurement needs: the stand-in, a tree of processes with its cost, the log of a pool,
+/proc.
 
-A tree's cost is what wait4 says of its first process after that has ended. The kernel adds a child's CPU time to
-its parent's when the parent waits for it, so this covers every descendant that was reaped inside the tree: jobs by
-their dispatcher; dispatchers, template and scout by the master. Sampling /proc instead would miss a job of two
-milliseconds. Nothing of the stand-in is in it: it runs beside the tree.
+A tree's cost is what wait4 says of its first process after that has ended. The kernel adds a
+child's CPU time to its parent's when the parent waits for it, so this covers every descendant that
+was reaped inside the tree: jobs by their dispatcher; dispatchers, template and scout by the master.
+Sampling /proc instead would miss a job of two milliseconds. Nothing of the stand-in is in it: it
+runs beside the tree.
 """
 
 import http.client
@@ -114,7 +116,9 @@ class Tree:
         self.pid = self.process.pid
 
     def events(self, name: str) -> list[dict[str, Any]]:
-        """The events of that name so far, of a pool with a JSON log; their time in seconds since the epoch."""
+        """The events of that name so far, of a pool with a JSON log; their time in seconds since
+        the epoch.
+        """
         lines = self.log.read_text().split("\n")[:-1]
         events = [
             json.loads(line) for line in lines if f'"{name}"' in line and line.startswith("{")
@@ -136,7 +140,9 @@ class Tree:
         return {key: (int(a), int(b)) for kind, key, a, b in lines if kind == word}
 
     def end(self, endpoint: Endpoint, number: int | None) -> Cost:
-        """Send the signal, bring open polls home, wait; raises BenchError unless all ends with status 0."""
+        """Send the signal, bring open polls home, wait; raises BenchError unless all ends with
+        status 0.
+        """
         if number is not None:
             os.kill(self.pid, number)
         pidfd = os.pidfd_open(self.pid)
@@ -160,7 +166,9 @@ class Tree:
 
 @contextmanager
 def fleet(endpoint: Endpoint, workers: int, app: str = "noop", *options: str) -> Iterator[Tree]:
-    """A pool of fleet's, with its default options, from an empty queue on until its first poll is open."""
+    """A pool of fleet's, with its default options, from an empty queue on until its first poll is
+    open.
+    """
     where = ["--endpoint-url", endpoint.url, "--queue", "bench", "--wait-time", str(WAIT_TIME)]
     command = [
         "fleet",
@@ -218,7 +226,9 @@ def _tree(endpoint: Endpoint, command: Sequence[str], polls: int) -> Iterator[Tr
 
 
 def await_true(condition: Callable[[], object], what: str) -> None:
-    """Look every 20 ms until the condition holds; used where nothing is being measured. Raises BenchError."""
+    """Look every 20 ms until the condition holds; used where nothing is being measured. Raises
+    BenchError.
+    """
     deadline = time.monotonic() + PATIENCE
     while not condition():
         if time.monotonic() > deadline:
@@ -238,7 +248,9 @@ class Activity:
 
 
 def activity(pid: int, *, whole_tree: bool) -> Activity:
-    """Of a process, or of it and all its descendants that live now. /proc/PID/stat counts hundredths; schedstat ns."""
+    """Of a process, or of it and all its descendants that live now. /proc/PID/stat counts
+    hundredths; schedstat ns.
+    """
     pids = (
         [pid, *(child.pid for child in psutil.Process(pid).children(recursive=True))]
         if whole_tree

@@ -1,6 +1,8 @@
-"""The measurements, each a function from the stand-in to figures; what each counts and how is in its docstring.
+"""The measurements, each a function from the stand-in to figures; what each counts and how is in
+its docstring.
 
-Fleet and its floor take turns, so that what else the host does meets both; a figure is the median of its rounds.
+Fleet and its floor take turns, so that what else the host does meets both; a figure is the median
+of its rounds.
 """
 
 import os
@@ -80,10 +82,11 @@ def percentile(values: Iterable[float], share: float) -> float:
 def cpu(endpoint: Endpoint) -> list[Figure]:
     """CPU per no-op job of the whole tree, and jobs per second, at 8 workers.
 
-    Pool and floor live at the same time, each with a stand-in of its own, and get a block of messages in turn while
-    the other idles: on a shared host, runs one after the other differ by more than what is to be told apart. A run of
-    one block and a run of many cost the same start, idle time and stop; their difference, divided by the difference
-    in messages, is what a job costs. Jobs per second are those of a block, from its first receive to its last delete.
+    Pool and floor live at the same time, each with a stand-in of its own, and get a block of
+    messages in turn while the other idles: on a shared host, runs one after the other differ by
+    more than what is to be told apart. A run of one block and a run of many cost the same start,
+    idle time and stop; their difference, divided by the difference in messages, is what a job
+    costs. Jobs per second are those of a block, from its first receive to its last delete.
     """
     pool, loop = [], []
     with Endpoint() as other:
@@ -198,9 +201,11 @@ def _jobs(endpoint: Endpoint, tree: Tree) -> list[dict[str, int]]:
 
 
 def start(endpoint: Endpoint) -> list[Figure]:
-    """From the fork to the first line of user code, in a job and in a bare child of the same dispatcher.
+    """From the fork to the first line of user code, in a job and in a bare child of the same
+    dispatcher.
 
-    One busy worker. A dispatcher forks both kinds in turn, so memory, caches and what else the host does are the same.
+    One busy worker. A dispatcher forks both kinds in turn, so memory, caches and what else the host
+    does are the same.
     """
     job, bare = [], []
     for _ in range(ROUNDS):
@@ -219,11 +224,12 @@ def _median_of(tree: Tree, kind: str) -> float:
 
 
 def exit_to_delete(endpoint: Endpoint) -> list[Figure]:
-    """From a job's last line to the arrival of its delete request: one message at a time in a pool of 8; one busy
-    worker; 8 busy ones.
+    """From a job's last line to the arrival of its delete request: one message at a time in a pool
+    of 8; one busy worker; 8 busy ones.
 
-    The job takes the time just before it returns, so its way out of the process is in it. With more busy workers than
-    processors the wait for one is most of it, in the floor too; there the floor is what to compare with, not a bar.
+    The job takes the time just before it returns, so its way out of the process is in it. With more
+    busy workers than processors the wait for one is most of it, in the floor too; there the floor
+    is what to compare with, not a bar.
     """
     figures = []
     for name, workers, count, feed, bar in (
@@ -266,7 +272,8 @@ def _workers(count: int) -> str:
 
 
 def idle(endpoint: Endpoint) -> list[Figure]:
-    """An idle pool for 20 s: the master's CPU and wake-ups, the whole tree's CPU, receive calls, depth samples.
+    """An idle pool for 20 s: the master's CPU and wake-ups, the whole tree's CPU, receive calls,
+    depth samples.
 
     The floor of the calls is computed: so many bare loops, each with a poll of the same length.
     """
@@ -325,7 +332,8 @@ def _requests(endpoint: Endpoint) -> dict[str, int]:
 
 
 def ready(endpoint: Endpoint) -> list[Figure]:
-    """50 workers: from the end of the app's import until all are ready; then from a SIGKILL to the slot's successor.
+    """50 workers: from the end of the app's import until all are ready; then from a SIGKILL to the
+    slot's successor.
 
     Each slot is killed once: the second death in a row is answered with a delay on purpose.
     """
@@ -353,7 +361,9 @@ def _respawn(tree: Tree, event: dict[str, int]) -> float:
 
 
 def clients(endpoint: Endpoint) -> list[Figure]:
-    """CPU per job that makes a boto3 client, beside one that finds it made at import; `cpu` says how. 2 workers."""
+    """CPU per job that makes a boto3 client, beside one that finds it made at import; `cpu` says
+    how. 2 workers.
+    """
     apps = {"noop": "apps:noop"} | {
         name: f"clients:{name}" for name in ("made", "made_again", "unused")
     }

@@ -1,4 +1,5 @@
-"""The measurements of the pool as a whole: what a death costs, a drain, a burst on an idle pool, a large idle pool.
+"""The measurements of the pool as a whole: what a death costs, a drain, a burst on an idle pool, a
+large idle pool.
 
 As in measures.py each is a function from the stand-in to figures.
 """
@@ -56,9 +57,11 @@ def respawn(endpoint: Endpoint) -> list[Figure]:
 
 
 def handback(endpoint: Endpoint) -> list[Figure]:
-    """8 workers, one at work: from the SIGKILL of its dispatcher until its message is visible again.
+    """8 workers, one at work: from the SIGKILL of its dispatcher until its message is visible
+    again.
 
-    The endpoint writes down when it was told to show the message. That the job was dead by then is for the tests.
+    The endpoint writes down when it was told to show the message. That the job was dead by then is
+    for the tests.
     """
     times = []
     for _ in range(ROUNDS):
@@ -90,7 +93,9 @@ def _parent(pid: int) -> int:
 
 
 def drain(endpoint: Endpoint) -> list[Figure]:
-    """64 idle workers: from TERM to the end, with a long poll that has just begun, and with none, in a paused pool."""
+    """64 idle workers: from TERM to the end, with a long poll that has just begun, and with none,
+    in a paused pool.
+    """
     polling, quiet = [], []
     for _ in range(ROUNDS):
         with fleet(endpoint, 64, "noop", *JSON_LOG) as tree:
@@ -163,11 +168,13 @@ def large(endpoint: Endpoint) -> list[Figure]:
 
 
 def burst(endpoint: Endpoint) -> list[Figure]:
-    """200 messages at once on an idle pool of 32, and on 32 independent pollers: until 32 jobs have begun.
+    """200 messages at once on an idle pool of 32, and on 32 independent pollers: until 32 jobs have
+    begun.
 
-    A job takes two seconds, so 32 that have begun are 32 at work. The pollers all have a poll open when the messages
-    come; the pool has one. Its first burst finds dispatchers that have never asked SQS for anything; that costs each
-    some milliseconds of processor time, once. The bar is for a pool that has worked before.
+    A job takes two seconds, so 32 that have begun are 32 at work. The pollers all have a poll open
+    when the messages come; the pool has one. Its first burst finds dispatchers that have never
+    asked SQS for anything; that costs each some milliseconds of processor time, once. The bar is
+    for a pool that has worked before.
     """
     first, later, floors = [], [], []
     for _ in range(ROUNDS):
@@ -186,7 +193,9 @@ def burst(endpoint: Endpoint) -> list[Figure]:
 
 
 def _filled(endpoint: Endpoint, tree: Tree, burst: int) -> float:
-    """Milliseconds from a burst of messages to the 32nd job's first line; then until all of them are deleted."""
+    """Milliseconds from a burst of messages to the 32nd job's first line; then until all of them
+    are deleted.
+    """
     endpoint.await_polls(1)
     sent = time.monotonic_ns()
     endpoint.fill(BURST)

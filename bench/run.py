@@ -1,4 +1,6 @@
-"""The benchmark's command line: run all measurements or those named, print one table, fail when a bar is missed."""
+"""The benchmark's command line: run all measurements or those named, print one table, fail when a
+bar is missed.
+"""
 
 import argparse
 import json

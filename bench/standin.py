@@ -1,10 +1,10 @@
 """A stand-in endpoint for benchmarks, so that the server is not what they measure.
 
-It is not SQS and not an emulator of it: one queue under every name, no signatures, no dead-letter queue, no FIFO.
-It speaks just enough of the JSON protocol over keep-alive connections that a pool can run against it, some
-thousand requests a second, and it writes down when each message was sent, first received and deleted
-(CLOCK_MONOTONIC, so other processes of the host can compare). A poll whose client goes away is forgotten; SQS would
-let it swallow a message.
+It is not SQS and not an emulator of it: one queue under every name, no signatures, no dead-letter
+queue, no FIFO. It speaks just enough of the JSON protocol over keep-alive connections that a pool
+can run against it, some thousand requests a second, and it writes down when each message was sent,
+first received and deleted (CLOCK_MONOTONIC, so other processes of the host can compare). A poll
+whose client goes away is forgotten; SQS would let it swallow a message.
 
     python -m bench.standin PORT        0 takes a free port; the first line says `ready PORT`
 
@@ -36,7 +36,9 @@ JSON = dict[str, Any]
 
 @dataclass(slots=True)
 class Message:
-    """One message and its life so far; times in nanoseconds of CLOCK_MONOTONIC, 0 while they have not come."""
+    """One message and its life so far; times in nanoseconds of CLOCK_MONOTONIC, 0 while they have
+    not come.
+    """
 
     id: str
     body: str
@@ -66,7 +68,9 @@ class Message:
 
 @dataclass(slots=True)
 class Queue:
-    """The messages: visible ones in order, hidden ones in a heap by the time at which they come back."""
+    """The messages: visible ones in order, hidden ones in a heap by the time at which they come
+    back.
+    """
 
     messages: dict[str, Message] = field(default_factory=dict)
     visible: deque[Message] = field(default_factory=deque)
@@ -107,7 +111,9 @@ class Queue:
             self.deleted += 1
 
     def next_return(self) -> int | None:
-        """When the first hidden message comes back, in nanoseconds; entries that are void are dropped."""
+        """When the first hidden message comes back, in nanoseconds; entries that are void are
+        dropped.
+        """
         while self.hidden:
             at, id_ = self.hidden[0]
             message = self.messages[id_]

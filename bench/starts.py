@@ -1,8 +1,10 @@
-"""The job of the measure `start`: how long from the fork until user code runs, beside a bare fork of the same parent.
+"""The job of the measure `start`: how long from the fork until user code runs, beside a bare fork
+of the same parent.
 
-It is imported in the template, so what is wrapped here is the fork of every dispatcher. For every second message
-a bare child is forked first, in the same place and the same memory, and its first line takes the time; for the others
-the job does. So both are the first fork after a receive. Stamps are lines `fork kind from until`.
+It is imported in the template, so what is wrapped here is the fork of every dispatcher. For every
+second message a bare child is forked first, in the same place and the same memory, and its first
+line takes the time; for the others the job does. So both are the first fork after a receive. Stamps
+are lines `fork kind from until`.
 """
 
 import os

@@ -5,9 +5,9 @@
     fleet start --local --queue census --until-empty examples.census:job
     python -m examples.census report
 
-Some files cannot be parsed, and are meant to: test data of the library and `examples/broken`. Their messages
-fail on every attempt and end in the dead-letter queue. The counts go to one SQLite database, `census.db` or
-what CENSUS_DB names.
+Some files cannot be parsed, and are meant to: test data of the library and `examples/broken`. Their
+messages fail on every attempt and end in the dead-letter queue. The counts go to one SQLite
+database, `census.db` or what CENSUS_DB names.
 """
 
 import argparse
@@ -80,7 +80,9 @@ def make_database(path: Path) -> None:
 
 
 def sources(limit: int | None) -> list[Path]:
-    """Files to count, at most `limit` of them: every file made to fail first, the rest evenly chosen."""
+    """Files to count, at most `limit` of them: every file made to fail first, the rest evenly
+    chosen.
+    """
     made_to_fail = sorted(BROKEN.iterdir())
     rest: list[Path] = []
     for path in python_files(LIBRARY):
@@ -113,7 +115,9 @@ def python_files(root: Path) -> list[Path]:
 
 
 def is_bad_on_purpose(path: Path) -> bool:
-    """True for the library's own examples of what does not parse (and for a few neighbours that do)."""
+    """True for the library's own examples of what does not parse (and for a few neighbours that
+    do).
+    """
     return path.parent.name in {"data", "tokenizedata"} or path.name.startswith("badsyntax")
 
 

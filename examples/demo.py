@@ -1,6 +1,7 @@
 """The demonstration behind `scripts/demo`: the census on the embedded queue, watched and summed up.
 
-It does what a user can do by hand, and shows every command it runs. Everything it writes lies in `.demo`.
+It does what a user can do by hand, and shows every command it runs. Everything it writes lies in
+`.demo`.
 """
 
 import argparse
@@ -131,7 +132,9 @@ def fleet(run: Run, *arguments: str, shown: str = "") -> list[str]:
 
 @contextlib.contextmanager
 def embedded_server(run: Run) -> Iterator[None]:
-    """`fleet local` in the background. It outlasts the pool, so that the dead letters can be looked at."""
+    """`fleet local` in the background. It outlasts the pool, so that the dead letters can be looked
+    at.
+    """
     command = fleet(run, "local", shown="&")
     with (HOME / "local.log").open("wb") as log:
         server = subprocess.Popen(

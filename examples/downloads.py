@@ -1,10 +1,12 @@
-"""Downloads: a loop over two queues with the library, JSON bodies, a child process that does the work.
+"""Downloads: a loop over two queues with the library, JSON bodies, a child process that does the
+work.
 
     python -m examples.downloads URGENT NORMAL DIRECTORY
 
-A message's body is {"job_id": 7, "query": "select …"}. The job has `psql` write the result to DIRECTORY/7.partial and
-renames it when it is whole. When the program is told to stop, the job is stopped where it stands, the partial file is
-removed, everything that the job has started is killed, and the message is seen again a moment later.
+A message's body is {"job_id": 7, "query": "select …"}. The job has `psql` write the result to
+DIRECTORY/7.partial and renames it when it is whole. When the program is told to stop, the job is
+stopped where it stands, the partial file is removed, everything that the job has started is killed,
+and the message is seen again a moment later.
 """
 
 import json
@@ -19,7 +21,9 @@ log = logging.getLogger("downloads")
 
 
 def arguments(message: Message) -> dict[str, object]:
-    """The job's named arguments. What is no request will never be one: it goes to the dead-letter queue."""
+    """The job's named arguments. What is no request will never be one: it goes to the dead-letter
+    queue.
+    """
     try:
         request = json.loads(message.body)
         return {"job_id": int(request["job_id"]), "query": str(request["query"])}

@@ -1,9 +1,10 @@
-"""A validator: the job is chosen by a message attribute, and a second attempt cleans up after the first.
+"""A validator: the job is chosen by a message attribute, and a second attempt cleans up after the
+first.
 
     python -m examples.validator QUEUE DIRECTORY
 
-The attribute `kind` says `generation` or `validation`; without it a message is validated. Results are files in
-DIRECTORY: `NAME.working` while a job is at work, `NAME.done` at its end.
+The attribute `kind` says `generation` or `validation`; without it a message is validated. Results
+are files in DIRECTORY: `NAME.working` while a job is at work, `NAME.done` at its end.
 """
 
 import logging

@@ -60,7 +60,9 @@ _HOME = {
 if not TYPE_CHECKING:  # a type checker would take any name for good
 
     def __getattr__(name: str) -> Any:
-        """Import what is exported when it is used: a pool's processes do not carry the library, a probe nothing."""
+        """Import what is exported when it is used: a pool's processes do not carry the library, a
+        probe nothing.
+        """
         if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         import importlib

@@ -1,7 +1,8 @@
 """The program: the console script `fleet`, and `python -m fleet`.
 
-What must be quick (`--version`, a liveness probe) is answered before typer is imported. A Ctrl-C that comes before
-there is anything to end (the imports take a moment) ends it as it would any program, without a traceback.
+What must be quick (`--version`, a liveness probe) is answered before typer is imported. A Ctrl-C
+that comes before there is anything to end (the imports take a moment) ends it as it would any
+program, without a traceback.
 """
 
 import signal
@@ -25,7 +26,9 @@ def main() -> NoReturn:
 
 
 def _answer_quickly(arguments: list[str]) -> None:
-    """Return if it is nothing for here. `check` with a health file and no APP is what `health` was called before."""
+    """Return if it is nothing for here. `check` with a health file and no APP is what `health` was
+    called before.
+    """
     if arguments[:1] == ["--version"]:
         from fleet.version import VERSION
 

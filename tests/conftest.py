@@ -1,4 +1,6 @@
-"""What all tests share: surroundings, SQS servers, queues on them, a limit on every test's time; that nothing stays."""
+"""What all tests share: surroundings, SQS servers, queues on them, a limit on every test's time;
+that nothing stays.
+"""
 
 import faulthandler
 import os
@@ -24,7 +26,9 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Put away what is the caller's. End on SIGTERM as on Ctrl-C, so that fixtures still end what they have started."""
+    """Put away what is the caller's. End on SIGTERM as on Ctrl-C, so that fixtures still end what
+    they have started.
+    """
     config.addinivalue_line(
         "markers",
         f"needs(what): of the machine: {', '.join(needs.NEEDS)}; without it a test is skipped",
@@ -88,7 +92,9 @@ def empty_home(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 @pytest.fixture(autouse=True)
 def no_child_is_left() -> Iterator[None]:
-    """What a test has started itself must be gone at its end, reaped too. What a failing one has left is ended here."""
+    """What a test has started itself must be gone at its end, reaped too. What a failing one has
+    left is ended here.
+    """
     before = children()
     yield
     left = children() - before - RUNNING
@@ -98,7 +104,9 @@ def no_child_is_left() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def own_log(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a test makes of this process's log, and what the log has said of late, is not the next one's."""
+    """What a test makes of this process's log, and what the log has said of late, is not the next
+    one's.
+    """
     for name in ("_threshold", "_as_json", "_before", "_outlet", "_lost"):
         monkeypatch.setattr(log, name, getattr(log, name))
     monkeypatch.setattr(log, "_repeats", Repeats())

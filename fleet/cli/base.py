@@ -1,4 +1,6 @@
-"""What all commands share: the typer application, options made from settings.py, how a command fails."""
+"""What all commands share: the typer application, options made from settings.py, how a command
+fails.
+"""
 
 import inspect
 from collections.abc import Callable
@@ -102,7 +104,9 @@ def load(given: dict[str, Any], app: str = "") -> Loaded:
 
 
 def load_aloud(given: dict[str, Any], app: str = "") -> Loaded:
-    """As `load`, for a command without a log: what is to be known of the file goes to standard error."""
+    """As `load`, for a command without a log: what is to be known of the file goes to standard
+    error.
+    """
     loaded = load(given, app)
     if loaded.ignored:
         complain(loaded.ignored)

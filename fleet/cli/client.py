@@ -43,7 +43,8 @@ def found(name: str | None) -> Place:
 
 
 def ask(place: Place, command: str, **fields: Any) -> dict[str, Any]:
-    """What the pool answers. Raises Failure when it refuses, or does not answer; Gone when it has ended meanwhile.
+    """What the pool answers. Raises Failure when it refuses, or does not answer; Gone when it has
+    ended meanwhile.
 
     A master closes its socket before it ends, and holds its name until then.
     """

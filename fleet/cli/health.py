@@ -1,7 +1,8 @@
-"""`fleet health`: does the pool that writes that health file live? For a container's liveness probe.
+"""`fleet health`: does the pool that writes that health file live? For a container's liveness
+probe.
 
-A probe runs every few seconds on a host that is busy with other things, so this imports neither typer nor settings.py,
-and what else is set for the pool, right or wrong, is not looked at.
+A probe runs every few seconds on a host that is busy with other things, so this imports neither
+typer nor settings.py, and what else is set for the pool, right or wrong, is not looked at.
 """
 
 import argparse
@@ -112,7 +113,9 @@ def _from_file(config: str | None) -> str | None:
 
 
 def _read(path: str) -> str:
-    """What is in the file; whatever else lies there, a pipe say, does not keep a probe waiting. Raises OSError."""
+    """What is in the file; whatever else lies there, a pipe say, does not keep a probe waiting.
+    Raises OSError.
+    """
     fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
     try:
         if not stat.S_ISREG(os.fstat(fd).st_mode):

@@ -96,7 +96,9 @@ def _complain(why: str, code: int, trace: str = "") -> None:
 
 
 def _wants_objects() -> bool:
-    """Whether this is a pool whose log is read by a program, also when its other settings were not understood."""
+    """Whether this is a pool whose log is read by a program, also when its other settings were not
+    understood.
+    """
     words = sys.argv[1:]
     if log.as_json() or words[:1] != ["start"]:
         return log.as_json()

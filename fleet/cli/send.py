@@ -174,7 +174,9 @@ def _before(sent: int) -> str:
 
 
 def _answering(port: int) -> str:
-    """The embedded server's URL. Unlike `start`, `send` does not start one: it would leave at once again."""
+    """The embedded server's URL. Unlike `start`, `send` does not start one: it would leave at once
+    again.
+    """
     try:
         url = local_server.answering(port)
     except local_server.LocalError as error:

@@ -32,7 +32,8 @@ def local_server(**given: Any) -> int:
 
 
 def embedded(chosen: Settings) -> LocalServer:
-    """The embedded server, started if need be; it stays while its descriptor is open in any process.
+    """The embedded server, started if need be; it stays while its descriptor is open in any
+    process.
 
     Raises Failure.
     """

@@ -6,7 +6,8 @@
 | a dict              | named arguments; a router's has `_job`, and may have `_exit_handler` and `_job_args` |
 | anything else       | that                                                                                 |
 
-`Dispatcher.dispatch` may give more: positional ones follow, named ones are added. A name that both give is an error.
+`Dispatcher.dispatch` may give more: positional ones follow, named ones are added. A name that both
+give is an error.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -48,7 +49,9 @@ def merged(
 
 
 def routed(value: Any) -> Call:
-    """The call out of what a router returned. Raises TypeError when it is not what a router must return."""
+    """The call out of what a router returned. Raises TypeError when it is not what a router must
+    return.
+    """
     if not isinstance(value, dict) or not callable(value.get(JOB)):
         raise TypeError(f"a router must return a dict with a callable {JOB!r}")
     handler = value.get(EXIT_HANDLER)

@@ -1,4 +1,6 @@
-"""How code is named: `module:attribute`, or `path/file.py:attribute`; and what is likely meant by what is neither."""
+"""How code is named: `module:attribute`, or `path/file.py:attribute`; and what is likely meant by
+what is neither.
+"""
 
 import re
 
@@ -20,7 +22,9 @@ def parts(code: str) -> tuple[str, str]:
 
 
 def is_file(where: str) -> bool:
-    """Whether it is a file's path, not a module's name (a module `py` in a package `app` is unlikely)."""
+    """Whether it is a file's path, not a module's name (a module `py` in a package `app` is
+    unlikely).
+    """
     return where.endswith(".py")
 
 

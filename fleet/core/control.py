@@ -1,4 +1,5 @@
-"""What a client asks a running pool for, and the pool's answer: JSON objects, one line each, one of each a connection.
+"""What a client asks a running pool for, and the pool's answer: JSON objects, one line each, one of
+each a connection.
 
     {"command": "status"}                    {"ok": true, "status": {…}}
     {"command": "scale", "to": 12}           {"ok": true, "said": "workers 8 → 12"}
@@ -52,7 +53,9 @@ def read(line: bytes) -> Request:
 
 
 def decided(pool: Pool, request: Request) -> tuple[Event | None, str]:
-    """What a request means for this pool, and what is said about it. Raises BadRequest when it cannot be."""
+    """What a request means for this pool, and what is said about it. Raises BadRequest when it
+    cannot be.
+    """
     if request.command == "stop":
         level = Level.NOW if request.now else Level.DRAIN
         return StopAsked(level, "an operator stopped it", by_signal=False), _about_stop(pool, level)

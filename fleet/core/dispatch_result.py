@@ -30,7 +30,9 @@ class Told(Enum):
 
 
 def told(ended: Delivery, *, refused: bool, starved: bool) -> Told:
-    """By the table above. `refused`: the queue did not take the settlement; `starved`: there was no process."""
+    """By the table above. `refused`: the queue did not take the settlement; `starved`: there was no
+    process.
+    """
     no_letters = ended.facts is not None and not ended.facts.has_dead_letter_queue
     if ended.outcome in FAILURES or (ended.outcome is Outcome.REJECTED and no_letters):
         return Told.JOB_ERROR

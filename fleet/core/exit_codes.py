@@ -1,4 +1,6 @@
-"""The exit statuses of `fleet start`, and of a process of its own; the README's table tells them to people."""
+"""The exit statuses of `fleet start`, and of a process of its own; the README's table tells them to
+people.
+"""
 
 DONE = 0
 FAULT = 1  # of fleet itself
@@ -13,4 +15,6 @@ UNCONFIRMED = 8  # every job has finished, and deletes of some were not confirme
 QUEUE_LATE = 69  # EX_UNAVAILABLE: the queue cannot be used yet
 NOTHING_TO_BE_HAD = 71  # EX_OSERR: of a dispatcher for which the host had too little of something
 CUT_OFF = 72  # EX_OSFILE: of a template whose import has closed its way to the master
-LOADED = 79  # of a trial import that came to its end; not 0, which an import that ends its process may say as well
+# Of a trial import that came to its end; not 0, which an import that ends its process may say as
+# well.
+LOADED = 79

@@ -13,10 +13,11 @@
 | others, or with 128 + its number      |             | (delivery.py); else signalled, or failed                |
 | was killed because its lease was lost | stopped     | leave: somebody else may have it                        |
 
-On top of that: --delete-failed deletes what failed, timed out or was signalled, and what was rejected where there is
-no dead-letter queue for certain. On the last attempt --dead-letter
-direct dead-letters by hand whatever would be released or left. What follows is never done with a lost lease,
-except delete: the work is done then. Delays end where SQS's limit of 12 hours from the receive does.
+On top of that: --delete-failed deletes what failed, timed out or was signalled, and what was
+rejected where there is no dead-letter queue for certain. On the last attempt --dead-letter direct
+dead-letters by hand whatever would be released or left. What follows is never done with a lost
+lease, except delete: the work is done then. Delays end where SQS's limit of 12 hours from the
+receive does.
 """
 
 from dataclasses import dataclass, field
@@ -91,7 +92,8 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What is known of a delivery when it is to be settled. `limit` None: delivered without end, or not known.
+    """What is known of a delivery when it is to be settled. `limit` None: delivered without end, or
+    not known.
 
     `room`: seconds for which SQS would still hide the message. `after`: what a Retry asked for.
     """
@@ -104,7 +106,8 @@ class Facts:
     room: float = 43_200.0
     lost: bool = False
     job_timeout: float = inf
-    unsure: bool = False  # whether there is a dead-letter queue, or one that takes letters: nobody knows, or it did not
+    # Whether there is a dead-letter queue, or one that takes letters: nobody knows, or it did not.
+    unsure: bool = False
 
     @property
     def last(self) -> bool:
@@ -142,7 +145,9 @@ def from_siginfo(si_code: int, si_status: int) -> Exit:
 
 
 def stopped_from_outside(how: Exit) -> bool:
-    """Whether it ended as one does whom a supervisor stops: a stop of the whole control group reaches jobs too."""
+    """Whether it ended as one does whom a supervisor stops: a stop of the whole control group
+    reaches jobs too.
+    """
     return how.signal in STOPPING or (how.code is not None and how.code - BY_SIGNAL in STOPPING)
 
 
@@ -156,7 +161,9 @@ def outcome(how: Exit, stop: Stop | None = None) -> Outcome:
 
 
 def verdict(what: Outcome, facts: Facts, policy: Policy, jitter: float) -> Verdict:
-    """What to do with the message, by the table above. `luck` in [0, 1) for the jitter of a retry delay."""
+    """What to do with the message, by the table above. `luck` in [0, 1) for the jitter of a retry
+    delay.
+    """
     if what is Outcome.SUCCEEDED:
         return Verdict(Settlement.DELETE, because(what, facts), reason=Reason.SUCCEEDED)
     reason = _reason(what, facts)
@@ -215,7 +222,9 @@ def because(what: Outcome, facts: Facts) -> str:
 
 
 def _reason(what: Outcome, facts: Facts) -> Reason:
-    """The same for programs, of a job that has not succeeded and whose message is not sent as it wishes."""
+    """The same for programs, of a job that has not succeeded and whose message is not sent as it
+    wishes.
+    """
     if what is Outcome.REJECTED:
         return Reason.LETTER_NOT_SENT if facts.unsure else Reason.NO_DEAD_LETTER_QUEUE
     return REASONS[what]

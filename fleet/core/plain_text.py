@@ -1,7 +1,8 @@
 """Text as it leaves: nothing of it makes a line of its own, and nothing of it acts on a terminal.
 
-What others have written (a Reject's text, a name, a message's id, an endpoint's error) is cleaned where it is shown
-and not where it comes from: there are many places that it comes from, and few where it leaves.
+What others have written (a Reject's text, a name, a message's id, an endpoint's error) is cleaned
+where it is shown and not where it comes from: there are many places that it comes from, and few
+where it leaves.
 """
 
 import json
@@ -9,10 +10,11 @@ from typing import Any
 
 
 def one_line(text: str) -> str:
-    r"""The text in one line, with what is not printable written as Python does: `\n`, `\x1b`, `\u202e`.
+    r"""The text in one line, with what is not printable written as Python does: `\n`, `\x1b`,
+    `\u202e`.
 
-    Not printable (`str.isprintable`) are controls (C0, C1, DEL), line and paragraph separators, marks of direction,
-    zero-width characters, odd spaces and halves of characters.
+    Not printable (`str.isprintable`) are controls (C0, C1, DEL), line and paragraph separators,
+    marks of direction, zero-width characters, odd spaces and halves of characters.
     """
     if text.isprintable():  # nearly always
         return text
@@ -20,7 +22,9 @@ def one_line(text: str) -> str:
 
 
 def block(text: str) -> str:
-    """The lines of the text below another line, indented, so that none of them looks like a line of its own."""
+    """The lines of the text below another line, indented, so that none of them looks like a line of
+    its own.
+    """
     return "".join(f"\n    {one_line(line)}" for line in text.rstrip("\n").split("\n"))
 
 

@@ -1,13 +1,14 @@
-"""Polls that something between us and SQS cuts at the same age, again and again: how long a poll may be.
+"""Polls that something between us and SQS cuts at the same age, again and again: how long a poll
+may be.
 
     cut, then cut again at about the same age   no poll is as long as that any more, for now
     no answer though it was time, twice         it was dropped without a word, at what age nobody knows: half as long
     AGAIN seconds later                         one is tried at its full length; if it fails, nothing changes
     a poll comes home at an older age           there is nothing that cuts: polls are as long as they were
 
-What such a poll was about to bring is hidden for a lease and has lost an attempt, so two of them are enough. Of the
-second one must be known that it began after the first was cut: polls that were open side by side when a network went
-away were cut by that, and not by their age.
+What such a poll was about to bring is hidden for a lease and has lost an attempt, so two of them
+are enough. Of the second one must be known that it began after the first was cut: polls that were
+open side by side when a network went away were cut by that, and not by their age.
 """
 
 from dataclasses import dataclass, replace
@@ -22,9 +23,11 @@ AGAIN = 600.0  # seconds
 
 @dataclass(frozen=True, slots=True)
 class Cuts:
-    """The last cut: at which age (seconds) and when; how long a poll may be, and when one is tried that is longer.
+    """The last cut: at which age (seconds) and when; how long a poll may be, and when one is tried
+    that is longer.
 
-    `proof`: a poll that comes home older than that says that nothing cuts. `tried`: such a one is under way.
+    `proof`: a poll that comes home older than that says that nothing cuts. `tried`: such a one is
+    under way.
     """
 
     age: float = 0.0

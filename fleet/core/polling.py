@@ -8,16 +8,18 @@
     a depth sample above zero         at least that many, up to the size
     a failed poll                     one, and nobody asks again before a backoff with full jitter
 
-The backoff grows to half a minute when an answer asked for it: a throttle, a fault of the service, a refusal. Where no
-answer came it stays within five seconds, because such a try costs no more than itself, and a link that is back should
-not wait. Any other call that SQS answers ends it: what was a silence of everything is over, what was said of polls
-may still hold for some seconds. Polls that are cut at the same age are cuts.py's.
+The backoff grows to half a minute when an answer asked for it: a throttle, a fault of the service,
+a refusal. Where no answer came it stays within five seconds, because such a try costs no more than
+itself, and a link that is back should not wait. Any other call that SQS answers ends it: what was a
+silence of everything is over, what was said of polls may still hold for some seconds. Polls that
+are cut at the same age are cuts.py's.
 
-A host that has no process to give (`starved`) takes one message at a time, with a growing pause, until a job could
-be started again: each try costs a message one of its attempts.
+A host that has no process to give (`starved`) takes one message at a time, with a growing pause,
+until a job could be started again: each try costs a message one of its attempts.
 
-An empty answer that came early (`--wait-time 0`, or a server that does not do long polls) pauses the pool
-for the rest of a second, so that an empty queue never costs more than about one request a second.
+An empty answer that came early (`--wait-time 0`, or a server that does not do long polls) pauses
+the pool for the rest of a second, so that an empty queue never costs more than about one request a
+second.
 """
 
 from dataclasses import dataclass, field, replace
@@ -37,7 +39,8 @@ STARVED_FIRST = 2.0  # seconds
 
 @dataclass(frozen=True, slots=True)
 class Polling:
-    """The polls allowed, and what failed: polls in a row, messages in a row for which no job could be forked.
+    """The polls allowed, and what failed: polls in a row, messages in a row for which no job could
+    be forked.
 
     `free_at`: from when on an answer to another call ends the backoff.
     """
@@ -74,12 +77,15 @@ def empty(polling: Polling, now: float, took: float) -> Polling:
 
 
 def _pause(polling: Polling) -> float:
-    """What is left of a backoff once the queue has answered: a starved host still has no process to give."""
+    """What is left of a backoff once the queue has answered: a starved host still has no process to
+    give.
+    """
     return polling.not_before if polling.starved else 0.0
 
 
 def failed(polling: Polling, now: float, jitter: float, *, answered: bool = True) -> Polling:
-    """The receive call failed: the whole pool backs off, not one dispatcher. `answered`: somebody said no.
+    """The receive call failed: the whole pool backs off, not one dispatcher. `answered`: somebody
+    said no.
 
     Polls that fail while it does are of the same trouble and say nothing new.
     """

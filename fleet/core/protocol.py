@@ -10,9 +10,9 @@
     master → scout        Execute · Sample · Probe
     everyone → master     Tell: a line for the log
 
-A conversation about one message is Grant, Received, (Held, Free,) Settled. A dispatcher that has said nothing
-since its Grant has an open poll. Denied may come before a Settled. With --batch-size there is one Settled for each
-message received.
+A conversation about one message is Grant, Received, (Held, Free,) Settled. A dispatcher that has
+said nothing since its Grant has an open poll. Denied may come before a Settled. With --batch-size
+there is one Settled for each message received.
 """
 
 from collections.abc import Sequence
@@ -75,7 +75,9 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class Drain:
-    """Take nothing more; a job that runs has this many seconds left, and in `left` seconds everybody is killed."""
+    """Take nothing more; a job that runs has this many seconds left, and in `left` seconds
+    everybody is killed.
+    """
 
     seconds: float
     left: float = field(default=inf, compare=False)
@@ -95,7 +97,9 @@ class Ready:
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """The poll brought `count` messages, `took` seconds after it was asked for; their places are 0 to count - 1."""
+    """The poll brought `count` messages, `took` seconds after it was asked for; their places are 0
+    to count - 1.
+    """
 
     took: float
     count: int = 1
@@ -112,9 +116,9 @@ class Empty:
 class PollFailed:
     """The receive call failed; `error` is one line for people, without any body.
 
-    `unanswered`: it was asked, and the server may not know that nobody listens any more. `refused`: it does not heal by
-    itself: receiving is not allowed, or the queue is gone. `answered`: somebody said no.
-    `took`: seconds until it failed.
+    `unanswered`: it was asked, and the server may not know that nobody listens any more. `refused`:
+    it does not heal by itself: receiving is not allowed, or the queue is gone. `answered`: somebody
+    said no. `took`: seconds until it failed.
     """
 
     error: str
@@ -128,16 +132,18 @@ class PollFailed:
 class Held:
     """A message is to be released, with no process at work on it; waiting for Free.
 
-    One that has several may say it while a job runs for another one, and does not say it again before Free.
+    One that has several may say it while a job runs for another one, and does not say it again
+    before Free.
     """
 
 
 @dataclass(frozen=True, slots=True)
 class Denied:
-    """The delete of a message is not allowed, and is asked for again until its Settled: done or not.
+    """The delete of a message is not allowed, and is asked for again until its Settled: done or
+    not.
 
-    `error` is one line for people, with the permission that is missing. `place`: as in Settled. `message_id` and
-    `handle`: what to delete, should the dispatcher give it up.
+    `error` is one line for people, with the permission that is missing. `place`: as in Settled.
+    `message_id` and `handle`: what to delete, should the dispatcher give it up.
     """
 
     error: str
@@ -167,7 +173,9 @@ class LeaseLost:
 
 @dataclass(frozen=True, slots=True)
 class Tell:
-    """A line for the log, as an event of its table: the master tells it for all who meet the same trouble."""
+    """A line for the log, as an event of its table: the master tells it for all who meet the same
+    trouble.
+    """
 
     event: str
     fields: dict[str, Any]
@@ -177,11 +185,12 @@ class Tell:
 class Settled:
     """The delivery has ended; `job_seconds` is None when no job ran, `bad` as in exits.ended_badly.
 
-    `starved`: the host had no process to give to the job. `lease_lost`: others may have got the message too.
-    `hidden_for`: seconds until somebody can receive the message again. `max_rss_mib`: what the job needed.
-    `place`: which of the messages that one poll brought. `unconfirmed`: it is left because its delete was asked for in
-    vain, by a queue that exists: what is done may be done again. `redriven`: the queue itself dead-letters it at
-    its next receive. `gone`: it is left because its queue does not exist any more; what was said of that.
+    `starved`: the host had no process to give to the job. `lease_lost`: others may have got the
+    message too. `hidden_for`: seconds until somebody can receive the message again. `max_rss_mib`:
+    what the job needed. `place`: which of the messages that one poll brought. `unconfirmed`: it is
+    left because its delete was asked for in vain, by a queue that exists: what is done may be done
+    again. `redriven`: the queue itself dead-letters it at its next receive. `gone`: it is left
+    because its queue does not exist any more; what was said of that.
     """
 
     settlement: Settlement
@@ -216,7 +225,9 @@ class Imported:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A helper cannot do its part: the exit status that this means, why, and the app's own traceback."""
+    """A helper cannot do its part: the exit status that this means, why, and the app's own
+    traceback.
+    """
 
     code: int
     why: str
@@ -337,7 +348,9 @@ class NotAllowed:
 
 @dataclass(frozen=True, slots=True)
 class Probed:
-    """What the probe has met: it is still denied, or nobody knows; or it is not. `deleted`: the message is."""
+    """What the probe has met: it is still denied, or nobody knows; or it is not. `deleted`: the
+    message is.
+    """
 
     denied: bool
     deleted: bool = False

@@ -1,4 +1,6 @@
-"""The seam between fleet and a queue: what a queue must be able to do, what a message is, how a call fails."""
+"""The seam between fleet and a queue: what a queue must be able to do, what a message is, how a
+call fails.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -28,7 +30,8 @@ class Trouble(Enum):
 class Message:
     """One delivery. `attempt` is SQS's ApproximateReceiveCount; `body` is private: never logged.
 
-    `unusable`: why it must not be worked on, if it must not; then the rest is what could be read of it.
+    `unusable`: why it must not be worked on, if it must not; then the rest is what could be read of
+    it.
     """
 
     id: str
@@ -43,9 +46,10 @@ class Message:
 class QueueError(Exception):
     """A call to the queue failed; the text is one line for people and holds no message body.
 
-    `unanswered`: it was asked, and no answer came; whether it is done, or is still being done, nobody knows.
-    `answered`: somebody said no, if not SQS then a gateway on the way; False where nobody did, or could.
-    `message`, `exit`, `settlement` and `reason` are set by `Dispatcher`, where the call was about a message.
+    `unanswered`: it was asked, and no answer came; whether it is done, or is still being done,
+    nobody knows. `answered`: somebody said no, if not SQS then a gateway on the way; False where
+    nobody did, or could. `message`, `exit`, `settlement` and `reason` are set by `Dispatcher`,
+    where the call was about a message.
     """
 
     def __init__(
@@ -67,7 +71,9 @@ class Queue(Protocol):
     """What fleet needs of a queue. Every call is tried once and raises QueueError when it fails."""
 
     def receive(self, wait: float, visibility: float) -> Message | None:
-        """One long poll of `wait` seconds for one message, hidden from others for `visibility` seconds."""
+        """One long poll of `wait` seconds for one message, hidden from others for `visibility`
+        seconds.
+        """
 
     def extend(self, message: Message, seconds: int) -> None:
         """Hide the message for `seconds` from now on."""
@@ -79,20 +85,28 @@ class Queue(Protocol):
         """Let others see the message, in `delay` seconds."""
 
     def dead_letter(self, message: Message, attributes: Mapping[str, str]) -> None:
-        """Send a copy to the dead-letter queue, with these attributes if there is room; does not delete."""
+        """Send a copy to the dead-letter queue, with these attributes if there is room; does not
+        delete.
+        """
 
     def depth(self) -> Depth:
         """The three approximate counts."""
 
     def max_receive_count(self) -> int | None:
-        """After how many deliveries a message is dead-lettered, as it is now; None without a dead-letter queue."""
+        """After how many deliveries a message is dead-lettered, as it is now; None without a
+        dead-letter queue.
+        """
 
 
 class RepeatableQueue(Queue, Protocol):
-    """One whose receive call can be repeated by somebody else, as the pool does for a dispatcher that died in it."""
+    """One whose receive call can be repeated by somebody else, as the pool does for a dispatcher
+    that died in it.
+    """
 
     def receive(self, wait: float, visibility: float, receive_id: str = "") -> Message | None:
-        """FIFO only: `receive_id` names the call; repeated within five minutes it brings the same message again."""
+        """FIFO only: `receive_id` names the call; repeated within five minutes it brings the same
+        message again.
+        """
 
 
 class BatchQueue(RepeatableQueue, Protocol):

@@ -27,7 +27,9 @@ def on_redrive(max_receive_count: int | None) -> list[str]:
 
 
 def on_dead_letters(name: str, trouble: Trouble, *, direct: bool) -> list[str]:
-    """What is wrong with a dead-letter queue that was looked up. Few may look: SQS itself moves messages there."""
+    """What is wrong with a dead-letter queue that was looked up. Few may look: SQS itself moves
+    messages there.
+    """
     if trouble is Trouble.GONE:
         return [
             f"its dead-letter queue {name!r} does not exist: a message that is rejected there counts as failed"
@@ -65,7 +67,9 @@ def on_topics(body: str, topics: Sequence[str], *, verified: bool) -> list[str]:
 
 
 def batch_trouble(queue: str, size: int, max_receive_count: int | None) -> str | None:
-    """Why batches cannot be had: where the first attempt is the last, a message that waits may be lost unworked."""
+    """Why batches cannot be had: where the first attempt is the last, a message that waits may be
+    lost unworked.
+    """
     if size == 1 or max_receive_count != 1:
         return None
     return (

@@ -1,4 +1,6 @@
-"""Why a delivery ended as it did, for programs: the phrase for people that goes with it is the verdict's `why`."""
+"""Why a delivery ended as it did, for programs: the phrase for people that goes with it is the
+verdict's `why`.
+"""
 
 from enum import StrEnum
 

@@ -1,10 +1,12 @@
-"""Lines that say the same again and again: one in ten seconds for each cause, and how many were left out.
+"""Lines that say the same again and again: one in ten seconds for each cause, and how many were
+left out.
 
     heard ── first of its cause, or the first after EVERY seconds ──▶ told, with the number left out since
        └──── else ──▶ left out, and counted
     over ──── what was left out, EVERY seconds after the last line, though nothing has come since: a line too
 
-A cause is any text; two lines of the same cause say the same to a reader, whichever message they are about.
+A cause is any text; two lines of the same cause say the same to a reader, whichever message they
+are about.
 """
 
 from collections.abc import Mapping
@@ -26,7 +28,9 @@ Causes = Mapping[str, Heard]
 
 
 def heard(causes: Causes, cause: str, now: float, times: int = 1) -> tuple[Causes, int | None]:
-    """One more line, that stands for so many. Returns how many were left out before it; None: it is left out too."""
+    """One more line, that stands for so many. Returns how many were left out before it; None: it is
+    left out too.
+    """
     known = causes.get(cause)
     if known is not None and now < known.told_at + EVERY:
         return {**causes, cause: Heard(known.told_at, known.left_out + times)}, None
@@ -34,7 +38,9 @@ def heard(causes: Causes, cause: str, now: float, times: int = 1) -> tuple[Cause
 
 
 def over(causes: Causes, now: float) -> tuple[Causes, list[tuple[str, int]]]:
-    """Causes whose time is over, and how many lines of them were left out: told now; without any, forgotten."""
+    """Causes whose time is over, and how many lines of them were left out: told now; without any,
+    forgotten.
+    """
     old = {cause: known for cause, known in causes.items() if now >= known.told_at + EVERY}
     if not old:
         return causes, []

@@ -1,8 +1,9 @@
-"""What Amazon SNS puts around a message that it delivers to a queue, and what of it can be trusted. Pure.
+"""What Amazon SNS puts around a message that it delivers to a queue, and what of it can be trusted.
+Pure.
 
-SNS signs the values of some fields, each after its name, a line each (`signed_text`). A value with a line end in it
-could be cut in two and still fit the signature, so only the message itself may have one.
-See docs.aws.amazon.com/sns/latest/dg/sns-verify-signature-of-message.html.
+SNS signs the values of some fields, each after its name, a line each (`signed_text`). A value with
+a line end in it could be cut in two and still fit the signature, so only the message itself may
+have one. See docs.aws.amazon.com/sns/latest/dg/sns-verify-signature-of-message.html.
 """
 
 import json
@@ -17,8 +18,9 @@ TYPES = (NOTIFICATION, "SubscriptionConfirmation", "UnsubscribeConfirmation")
 ENVELOPE = ("Type", "MessageId", "TopicArn", "Message", "Timestamp")
 TOPIC = re.compile(r"arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]{1,256}(\.fifo)?")
 
-# Regions as AWS names them, each in the domain of its own partition: `sns.s3.amazonaws.com` is whoever has a bucket
-# `sns`, and `sns.execute-api…` may be anybody too. A test holds the table against botocore's.
+# Regions as AWS names them, each in the domain of its own partition: `sns.s3.amazonaws.com` is
+# whoever has a bucket `sns`, and `sns.execute-api…` may be anybody too. A test holds the table
+# against botocore's.
 _WHERE = r"(central|north|south|(north|south)?(east|west))-[1-9]\d?"
 _HOSTS = (
     (rf"(af|ap|ca|eu|il|me|mx|sa|us|us-gov)-{_WHERE}", "amazonaws.com"),
@@ -34,14 +36,17 @@ CERTIFICATE = re.compile(rf"https://sns\.({_HOST})/[A-Za-z0-9_.-]+\.pem", re.ASC
 
 
 class Unusable(Exception):
-    """A message whose body cannot be handed to the job; the text says why and holds nothing of the body."""
+    """A message whose body cannot be handed to the job; the text says why and holds nothing of the
+    body.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class Notification:
     """What SNS delivered: the message's text, and what its envelope said. Private: never logged.
 
-    `subject`, `topic` (its ARN), `id` and `timestamp` are None where there was none: a raw delivery has no envelope.
+    `subject`, `topic` (its ARN), `id` and `timestamp` are None where there was none: a raw delivery
+    has no envelope.
     """
 
     message: str = field(repr=False)
@@ -75,7 +80,8 @@ def opened(body: str) -> Mapping[str, Any] | None:
 def notification(body: str, topics: Sequence[str], *, verified: bool) -> Notification:
     """What the body delivers, if it is of one of the topics (any, without one). Raises Unusable.
 
-    `verified` says that its signature must be good: then a raw delivery, which has none, will not do.
+    `verified` says that its signature must be good: then a raw delivery, which has none, will not
+    do.
     """
     found = opened(body)
     if found is None:
@@ -104,7 +110,9 @@ def notification(body: str, topics: Sequence[str], *, verified: bool) -> Notific
 
 
 def signature(body: str) -> Signature:
-    """The signature on a notification's envelope. Raises Unusable when there is none that could be good."""
+    """The signature on a notification's envelope. Raises Unusable when there is none that could be
+    good.
+    """
     found = opened(body) or {}
     version, value, certificate = (
         found.get(name) for name in ("SignatureVersion", "Signature", "SigningCertURL")
@@ -121,7 +129,8 @@ def signature(body: str) -> Signature:
 
 
 def check_age(found: Notification, now: float, most: float) -> None:
-    """Raises Unusable for what SNS was given more than `most` seconds before `now` (seconds since the epoch).
+    """Raises Unusable for what SNS was given more than `most` seconds before `now` (seconds since
+    the epoch).
 
     It goes by the signed timestamp: without a good signature it means nothing.
     """

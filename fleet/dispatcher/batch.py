@@ -1,10 +1,12 @@
-"""Several messages that one poll has brought: they run one after another, and whoever waits is looked after.
+"""Several messages that one poll has brought: they run one after another, and whoever waits is
+looked after.
 
     first ──▶ runs ──▶ settled ──▶ the next one ──▶ runs ──▶ …
     the others: lease kept; let go when the pool stops, or when running them would break their group's order
 
-Each message has a place on the scoreboard and a delivery (delivering.py) of its own. The one that runs hears the world
-through its seat here, so whatever it waits for, those behind it are served too.
+Each message has a place on the scoreboard and a delivery (delivering.py) of its own. The one that
+runs hears the world through its seat here, so whatever it waits for, those behind it are served
+too.
 """
 
 from collections.abc import Sequence
@@ -28,7 +30,9 @@ BEFORE_IT = Verdict(
 
 
 class BatchInbox:
-    """What one message of a batch hears and says. `asks`: it is to be released, and waits for leave to be."""
+    """What one message of a batch hears and says. `asks`: it is to be released, and waits for leave
+    to be.
+    """
 
     def __init__(
         self, batch: "Batch", bench: Bench, message: Message, place: int, before: float
@@ -156,7 +160,9 @@ class Batch:
             self.inbox.say(Held())
 
     def wait(self, until: float) -> None:
-        """Until something happens, or the moment comes for the one that runs or for one that waits; serve those."""
+        """Until something happens, or the moment comes for the one that runs or for one that waits;
+        serve those.
+        """
         self.inbox.wait(min([until, *(seat.delivering.wakes_at() for seat in self._waiting)]))
         if self.inbox.drain is not None:  # taken, so that one word is one last call
             self.drain, self.inbox.drain = self.inbox.drain, None
@@ -173,13 +179,17 @@ class Batch:
                 self._ended(seat)
 
     def spare(self) -> None:
-        """Deletes are denied: what were done now would be done again. A release costs nothing but on a last attempt."""
+        """Deletes are denied: what were done now would be done again. A release costs nothing but
+        on a last attempt.
+        """
         for seat in self._waiting:
             if not seat.asks and not seat.delivering.last_attempt:
                 self._let_go(seat, DENIED)
 
     def _leave(self) -> None:
-        """The pool stops: nothing is begun but what a release would dead-letter, and that while there is time."""
+        """The pool stops: nothing is begun but what a release would dead-letter, and that while
+        there is time.
+        """
         in_time = now() < self._last_call
         for seat in self._waiting:
             seat.kept = in_time and (seat.kept or (not seat.asks and seat.delivering.last_attempt))
@@ -201,7 +211,9 @@ class Batch:
                 self._hold_up(seat)
 
     def _hold_up(self, before: BatchInbox) -> None:
-        """FIFO: no message of the group may run before one that goes back. An unusable one may not tell its group."""
+        """FIFO: no message of the group may run before one that goes back. An unusable one may not
+        tell its group.
+        """
         for seat in self._waiting:
             if seat.place > before.place and before.group in (seat.group, ""):
                 self._let_go(seat, BEFORE_IT)

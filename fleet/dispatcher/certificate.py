@@ -13,8 +13,8 @@ SIGKILL = 9
 def of(job: Living, delivery: Delivery, memory_ran_out: bool) -> dict[str, Any]:
     """The fields of the job's closing event.
 
-    `oom`: the cgroup's count of out-of-memory kills grew while it ran and it died by a SIGKILL that was not ours:
-    likely, not certain, because another process of the cgroup may have been meant.
+    `oom`: the cgroup's count of out-of-memory kills grew while it ran and it died by a SIGKILL that
+    was not ours: likely, not certain, because another process of the cgroup may have been meant.
     """
     exit_ = delivery.exit
     killed = exit_ is not None and exit_.signal == SIGKILL and delivery.stop is None

@@ -1,4 +1,6 @@
-"""What a delivery is worked on with. A dispatcher of the pool makes one workbench, the library another one."""
+"""What a delivery is worked on with. A dispatcher of the pool makes one workbench, the library
+another one.
+"""
 
 import select
 from collections.abc import Callable, Iterable
@@ -21,10 +23,11 @@ Act = Callable[[int], NoReturn]
 class Inbox(Protocol):
     """What is heard while a delivery is worked on: flags, and the wait for the world to set them.
 
-    `leaving`: take nothing more. `stopping`: nor does anybody else, as far as is known. `orphan`: the master is gone.
-    `blind`: nobody knows what our siblings poll, so what is released must be hidden until such polls are over. `drain`:
-    seconds that a running job has, as said last and not acted on yet. `ends_at`: when whoever is still there is killed,
-    because all of it stops. `freed`: leave to release.
+    `leaving`: take nothing more. `stopping`: nor does anybody else, as far as is known. `orphan`:
+    the master is gone. `blind`: nobody knows what our siblings poll, so what is released must be
+    hidden until such polls are over. `drain`: seconds that a running job has, as said last and not
+    acted on yet. `ends_at`: when whoever is still there is killed, because all of it stops.
+    `freed`: leave to release.
     """
 
     poll: select.poll
@@ -72,7 +75,8 @@ class Board(Protocol):
 class Living(Protocol):
     """A process of user code and all that is left of it. `others` are what must be left alone.
 
-    `due`: when `gone` is to be asked although nothing has happened (seconds on our clock), or infinity.
+    `due`: when `gone` is to be asked although nothing has happened (seconds on our clock), or
+    infinity.
     """
 
     pid: int
@@ -87,7 +91,9 @@ class Living(Protocol):
 
     @property
     def lingers(self) -> int:
-        """Of an ended process: the pid of something that it left and that cannot be killed yet; else 0."""
+        """Of an ended process: the pid of something that it left and that cannot be killed yet;
+        else 0.
+        """
 
     def terminate(self) -> None:
         """SIGTERM to its group."""

@@ -1,4 +1,6 @@
-"""What a dispatcher hears: the master's words, signals, the master's death; all it ever waits for, at once."""
+"""What a dispatcher hears: the master's words, signals, the master's death; all it ever waits for,
+at once.
+"""
 
 import select
 import signal
@@ -15,10 +17,11 @@ from fleet.system.signals import Wakeup
 class Inbox:
     """Flags that the outside world sets, and the wait for it to do so.
 
-    `leaving`: take nothing more. `stopping`: nor does anybody else. `orphan`: the master is gone. `drain`: seconds that
-    a running job has, as said last and not acted on yet. `ends_at`: when whoever is still there is killed, because the
-    pool stops (on our clock). `granted`: the master's leave to receive that many messages, in a poll of `longest`
-    seconds at the most; `freed`: to release.
+    `leaving`: take nothing more. `stopping`: nor does anybody else. `orphan`: the master is gone.
+    `drain`: seconds that a running job has, as said last and not acted on yet. `ends_at`: when
+    whoever is still there is killed, because the pool stops (on our clock). `granted`: the master's
+    leave to receive that many messages, in a poll of `longest` seconds at the most; `freed`: to
+    release.
     """
 
     def __init__(self, plan: Plan, channel: Channel) -> None:
@@ -57,7 +60,9 @@ class Inbox:
         return not self.orphan and self._channel.send(Tell(event, dict(fields)))
 
     def wait(self, until: float) -> None:
-        """Until something happens or the moment comes (seconds on our clock); then take in what has been said."""
+        """Until something happens or the moment comes (seconds on our clock); then take in what has
+        been said.
+        """
         timeout = None if until == inf else max(0, ceil((until - now()) * 1000))
         ready = {fd for fd, _ in self.poll.poll(timeout)}
         if self._wakeup.fileno() in ready and signal.SIGTERM in self._wakeup.signals():

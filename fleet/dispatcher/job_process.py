@@ -1,4 +1,6 @@
-"""A process of user code as its dispatcher sees it: a job's or an exit handler's, and all that is left of it."""
+"""A process of user code as its dispatcher sees it: a job's or an exit handler's, and all that is
+left of it.
+"""
 
 import os
 import select
@@ -13,7 +15,9 @@ from fleet.system.clock import now
 
 
 def start(act: Callable[[int], NoReturn], dispatcher: int, poll: select.poll) -> "Running":
-    """Fork a process that is what `act` makes of it and dies with us. Raises OSError when there is none to be had."""
+    """Fork a process that is what `act` makes of it and dies with us. Raises OSError when there is
+    none to be had.
+    """
     started = now()
     pid = processes.fork_blocked((signal.SIGTERM,))
     if pid == 0:
@@ -37,7 +41,9 @@ class Running:
         self._watched = self._watch(pid)
 
     def _watch(self, pid: int) -> int | None:
-        """A descriptor that wakes the dispatcher when `pid` ends; None: there was none, and a signal does it."""
+        """A descriptor that wakes the dispatcher when `pid` ends; None: there was none, and a
+        signal does it.
+        """
         try:
             pidfd = processes.open_pidfd(pid)
         except OSError:
@@ -59,11 +65,15 @@ class Running:
 
     @property
     def lingers(self) -> int:
-        """Of an ended process: the pid of something that it left and that cannot be killed yet; else 0."""
+        """Of an ended process: the pid of something that it left and that cannot be killed yet;
+        else 0.
+        """
         return self._left
 
     def terminate(self) -> None:
-        """SIGTERM to the group; a stopped process gets it too. Nobody in a group yet: see Slip.ask_to_stop."""
+        """SIGTERM to the group; a stopped process gets it too. Nobody in a group yet: see
+        Slip.ask_to_stop.
+        """
         processes.kill_group(self.pid, signal.SIGTERM)
         processes.kill_group(self.pid, signal.SIGCONT)
 
@@ -76,7 +86,8 @@ class Running:
         self._signal_all(signal.SIGKILL, others)
 
     def _signal_all(self, number: int, others: Iterable[int]) -> None:
-        """The group at once, then all below it, in sessions of their own too, until there is nobody new.
+        """The group at once, then all below it, in sessions of their own too, until there is nobody
+        new.
 
         What is to be killed and is a tracker has its time when the process has ended.
         """
@@ -104,7 +115,8 @@ class Running:
     ) -> Exit | None:
         """The exit, told once, when nothing of it exists any more; None before. Never waits.
 
-        `seen` hears of it before the process is reaped: whoever dies in between must not give finished work back.
+        `seen` hears of it before the process is reaped: whoever dies in between must not give
+        finished work back.
         """
         if self._over:
             return None
@@ -119,9 +131,12 @@ class Running:
             trackers.kill_group(self.pid, rest)
             seen(death.exit)
             self.usage = processes.bury(self.pid)
-        self._unwatch()  # a descriptor of one that is gone is ready for ever: whoever waits would never wait again
+        # A descriptor of one that is gone is ready for ever: whoever waits would never wait again.
+        self._unwatch()
         left = processes.sweep(others, spared=self._is_spared) if processes.has_children() else []
-        if left:  # not dead yet, in uninterruptible sleep, or another user's by now: woken up again when it is gone
+        # Not dead yet, in uninterruptible sleep, or another user's by now: woken up again when it
+        # is gone.
+        if left:
             lingering = [pid for pid in left if not self._is_spared(pid)]
             self._left = lingering[0] if lingering else 0
             self._watched = self._watch(self._left or left[0])

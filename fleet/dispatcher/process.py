@@ -2,7 +2,8 @@
 
     master ──Grant──▶ receive ──▶ scoreboard ──Received──▶ deliver (delivering.py) ──Settled──▶ master
 
-It never polls without a grant, and waits for the master's word, a signal and the master's death at once.
+It never polls without a grant, and waits for the master's word, a signal and the master's death at
+once.
 """
 
 import os

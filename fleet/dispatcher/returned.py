@@ -1,8 +1,9 @@
-"""A job whose code has returned while its process is still there: what it waits for, and what it has come to.
+"""A job whose code has returned while its process is still there: what it waits for, and what it
+has come to.
 
-It says so on the slip: `waits` and since when; and `done`, when all is done but --job-exit. From then on its
-status is what it has noted, however its process ends: the hook changes nothing. `failed`: its code has not ended well,
-and no exit function that leaves with 0 changes that.
+It says so on the slip: `waits` and since when; and `done`, when all is done but --job-exit. From
+then on its status is what it has noted, however its process ends: the hook changes nothing.
+`failed`: its code has not ended well, and no exit function that leaves with 0 changes that.
 """
 
 from math import inf

@@ -4,8 +4,8 @@
                      ▲   job's pidfd │
                      └── extend ◀────┘ every third of the lease
 
-It runs no user code and starts no thread, and what it touches between two forks is paid for twice, so the path of
-a quiet message is kept short.
+It runs no user code and starts no thread, and what it touches between two forks is paid for twice,
+so the path of a quiet message is kept short.
 """
 
 import os
@@ -81,7 +81,9 @@ class Delivering:
         return self._to_the_end()
 
     def leave(self) -> Delivery:
-        """It is not what was sent: nobody works on it, and nobody is given it before its lease ends."""
+        """It is not what was sent: nobody works on it, and nobody is given it before its lease
+        ends.
+        """
         attempt, why = self._message.attempt, self._message.unusable
         self._delivery = core.untouched(
             self._before, random.random(), self._rules, attempt=attempt, why=why
@@ -146,7 +148,8 @@ class Delivering:
         return limit is not None and self._message.attempt >= limit
 
     def _late(self) -> float | None:
-        """Until when a job for this message may run; None: it came too late and goes back untouched.
+        """Until when a job for this message may run; None: it came too late and goes back
+        untouched.
 
         On its last attempt a message is run all the same: going back would dead-letter it unworked.
         """
@@ -171,7 +174,9 @@ class Delivering:
     # What happens.
 
     def _look(self) -> None:
-        """Everything that the last wait has brought, as events; what has ended comes before what is due."""
+        """Everything that the last wait has brought, as events; what has ended comes before what is
+        due.
+        """
         if self._inbox.drain is not None and self._delivery.phase is Phase.RUNNING:
             self._step(on.StopBy(now() + self._inbox.drain))
             self._inbox.drain = None
@@ -250,7 +255,9 @@ class Delivering:
             self._log.job_ended(self._job, self._delivery)
 
     def _rules_now(self) -> Rules:
-        """With a router only the job knows, once it is routed, whether there is an exit handler for it."""
+        """With a router only the job knows, once it is routed, whether there is an exit handler for
+        it.
+        """
         if self._bench.plan.router is None:
             return self._rules
         return replace(self._rules, handler=self._bench.page.read().get("handler") is True)
@@ -346,7 +353,9 @@ class Delivering:
         return None
 
     def _start_hook(self) -> on.Event | None:
-        """The job is gone by now, and so is its exit handler: nothing else is to be left alone by a sweep."""
+        """The job is gone by now, and so is its exit handler: nothing else is to be left alone by a
+        sweep.
+        """
         work, failure = self._bench.work(self._message, self._bench.page), self._failure()
         self._bench.page.withdraw_stop()
         try:
@@ -426,7 +435,8 @@ class Delivering:
                 case Settlement.DEAD_LETTER:
                     self._queue.dead_letter(self._message, self._log.letter(what.why))
                 case _:
-                    # Nobody knows our siblings' polls without a master: hide it until they are over.
+                    # Nobody knows our siblings' polls without a master: hide it until they are
+                    # over.
                     least = ceil(self._bench.plan.wait_time) + 1 if self._inbox.blind else 0
                     self.delay = max(what.delay, least)
                     self._queue.release(self._message, self.delay)
@@ -458,7 +468,9 @@ class Delivering:
 
     @property
     def _gone_queue(self) -> str:
-        """What was said of the queue, if it does not exist any more. A letter's refusal is about another one."""
+        """What was said of the queue, if it does not exist any more. A letter's refusal is about
+        another one.
+        """
         gone = self.refusal is not None and self.refusal.trouble is Trouble.GONE
         return str(self.refusal) if gone and self._asked is not Settlement.DEAD_LETTER else ""
 

@@ -1,8 +1,8 @@
 """Carries words (core/protocol.py) between two processes of a pool: a SOCK_SEQPACKET pair.
 
-One packet is one word: a JSON list of the class's name and its fields. Both ends are fleet's own, but the template
-and the dispatchers have imported the app, which may have changed what they say: a packet is taken for a word only if
-its fields are of the right types.
+One packet is one word: a JSON list of the class's name and its fields. Both ends are fleet's own,
+but the template and the dispatchers have imported the app, which may have changed what they say: a
+packet is taken for a word only if its fields are of the right types.
 """
 
 import contextlib
@@ -50,7 +50,9 @@ def adopt(fd: int) -> "Channel":
 
 
 def shortened(text: str, most: int, *, end: bool = False) -> str:
-    """What of a text of unknown length fits into so many bytes of a packet: its beginning, or its end."""
+    """What of a text of unknown length fits into so many bytes of a packet: its beginning, or its
+    end.
+    """
     while (length := len(json.dumps(text))) > most:
         kept = len(text) * most // length
         text = text[len(text) - kept :] if end else text[:kept]
@@ -82,7 +84,8 @@ class Channel:
             self._socket.shutdown(socket.SHUT_RDWR)
 
     def send(self, word: Word, fd: int | None = None, *, wait: bool = False) -> bool:
-        """Say something; False when there is no room for it, and it is not said. Waits for room only if told to.
+        """Say something; False when there is no room for it, and it is not said. Waits for room
+        only if told to.
 
         Nothing happens when the other side is gone: its death is noticed elsewhere.
         """
@@ -102,7 +105,9 @@ class Channel:
         return True
 
     def receive(self) -> list[Word]:
-        """Everything that has been said since the last call, or up to what is `garbled`. Never waits."""
+        """Everything that has been said since the last call, or up to what is `garbled`. Never
+        waits.
+        """
         heard: list[Word] = []
         while not self.closed:
             try:

@@ -1,8 +1,10 @@
-"""A pool's name, held as an abstract socket for as long as the pool lives: no clean-up of files ends that (unix(7)).
+"""A pool's name, held as an abstract socket for as long as the pool lives: no clean-up of files
+ends that (unix(7)).
 
-It excludes a second pool of the name when the lock's file is gone, and who connects to it has the files made again. The
-address says whose pool it is and where its files lie, so that pools of other users, and of containers that share a
-network but no runtime directory, are in nobody's way. Those that share a directory but no network have the lock.
+It excludes a second pool of the name when the lock's file is gone, and who connects to it has the
+files made again. The address says whose pool it is and where its files lie, so that pools of other
+users, and of containers that share a network but no runtime directory, are in nobody's way. Those
+that share a directory but no network have the lock.
 """
 
 import contextlib
@@ -37,7 +39,9 @@ def _prefix(directory: Path) -> str:
 
 
 def hold(where: str) -> socket.socket | None:
-    """The listening socket; None where there are no such sockets, or a stranger has this one. Raises Held."""
+    """The listening socket; None where there are no such sockets, or a stranger has this one.
+    Raises Held.
+    """
     end = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     try:
         end.bind(where)
@@ -51,7 +55,9 @@ def hold(where: str) -> socket.socket | None:
 
 
 def ask_hidden(directory: Path, found: set[str]) -> bool:
-    """Have pools whose files in the directory are gone make them again (`found`: the others); whether there is one."""
+    """Have pools whose files in the directory are gone make them again (`found`: the others);
+    whether there is one.
+    """
     prefix = _prefix(directory)
     known = {address(directory, name) for name in found}
     hidden = [each for each in _listed() if each.startswith(prefix) and each not in known]
@@ -61,7 +67,9 @@ def ask_hidden(directory: Path, found: set[str]) -> bool:
 
 
 def _listed() -> list[str]:
-    """The abstract sockets that something listens at: /proc/net/unix writes an at-sign for the zero byte."""
+    """The abstract sockets that something listens at: /proc/net/unix writes an at-sign for the zero
+    byte.
+    """
     with contextlib.suppress(OSError):
         lines = Path("/proc/net/unix").read_text(errors="replace").splitlines()
         return list(
@@ -71,7 +79,9 @@ def _listed() -> list[str]:
 
 
 def _asked(where: str) -> int | None:
-    """The pid of this user's process that holds the name, once it has looked after its files; None: not one of ours."""
+    """The pid of this user's process that holds the name, once it has looked after its files; None:
+    not one of ours.
+    """
     with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as end:
         end.settimeout(PATIENCE)
         end.connect(where)

@@ -1,10 +1,11 @@
 """Where a pool can be found: its name's lock and its control socket, in the runtime directory.
 
-Whoever holds the lock is the pool; a socket whose lock nobody holds is what a killed master left. The lock's file says
-where the socket is. A path too long for a socket's address is reached through its directory's descriptor.
+Whoever holds the lock is the pool; a socket whose lock nobody holds is what a killed master left.
+The lock's file says where the socket is. A path too long for a socket's address is reached through
+its directory's descriptor.
 
-Both may be removed by a clean-up while the pool runs: the name is also held as an abstract socket (abstract.py), and
-presence.py has the files made again.
+Both may be removed by a clean-up while the pool runs: the name is also held as an abstract socket
+(abstract.py), and presence.py has the files made again.
 """
 
 import contextlib
@@ -24,7 +25,8 @@ from pathlib import Path
 from fleet.ipc import pool_name
 from fleet.system.host import runtime_directory
 
-LONGEST = 60  # characters of a file's name; with its digest and what stands before it it fits a socket's address
+# Characters of a file's name; with its digest and what stands before it it fits a socket's address.
+LONGEST = 60
 _LOCK = struct.Struct("hhqqi")  # struct flock: type, whence, start, length, pid
 BACKLOG = 16
 
@@ -34,7 +36,9 @@ class Taken(Exception):
 
 
 class NotOurs(Exception):
-    """What lies at the socket's path cannot be removed: it is no socket, or another pool answers there."""
+    """What lies at the socket's path cannot be removed: it is no socket, or another pool answers
+    there.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +69,12 @@ def file_name(name: str) -> str:
 
 
 def claim(name: str, control: str | None = None) -> Claim:
-    """Hold the pool's name until we die; orphaned dispatchers do not hold it. Raises Taken, OSError.
+    """Hold the pool's name until we die; orphaned dispatchers do not hold it. Raises Taken,
+    OSError.
 
-    A POSIX lock belongs to this process alone: not to its children, whatever they inherit. And it is gone as soon as
-    this process closes *any* descriptor of the file: nothing else here may open it. `control`: the socket's path, if it
-    shall not be beside the lock.
+    A POSIX lock belongs to this process alone: not to its children, whatever they inherit. And it
+    is gone as soon as this process closes *any* descriptor of the file: nothing else here may open
+    it. `control`: the socket's path, if it shall not be beside the lock.
     """
     directory = runtime_directory()
     path = Path.cwd() / control if control else directory / f"{file_name(name)}.sock"
@@ -86,7 +91,9 @@ def claim(name: str, control: str | None = None) -> Claim:
 
 
 def locked_again(ours: Claim) -> Claim:
-    """The lock's file made anew, when it was removed. Raises Taken, OSError; then nothing has changed."""
+    """The lock's file made anew, when it was removed. Raises Taken, OSError; then nothing has
+    changed.
+    """
     runtime_directory()
     anew = _locked(ours)
     os.close(ours.fd)
@@ -129,7 +136,8 @@ def is_bound(ours: Claim) -> bool:
 
 
 def pools(own: Path | None = None) -> list[Place]:
-    """The pools that run here, by name, but for that of our own lock. Raises OSError without a runtime directory.
+    """The pools that run here, by name, but for that of our own lock. Raises OSError without a
+    runtime directory.
 
     Those whose files are gone have them made again for it.
     """
@@ -192,7 +200,8 @@ def listen(ours: Claim) -> tuple[Claim, socket.socket]:
 def connect(path: Path, timeout: float) -> socket.socket:
     """A connection to a pool's control socket. Raises OSError."""
     end = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    # Not settimeout() yet: with it a connect does not wait for room in a full backlog but fails at once.
+    # Not settimeout() yet: with it a connect does not wait for room in a full backlog but fails at
+    # once.
     end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", ceil(timeout), 0))
     try:
         with _address(path) as address:
@@ -206,7 +215,9 @@ def connect(path: Path, timeout: float) -> socket.socket:
 
 @contextmanager
 def _address(path: Path) -> Iterator[str]:
-    """A socket's address has 108 bytes at the most; one below /proc/self/fd is always short enough (Linux)."""
+    """A socket's address has 108 bytes at the most; one below /proc/self/fd is always short enough
+    (Linux).
+    """
     if len(os.fsencode(path)) < 100 or not Path("/proc/self/fd").exists():
         yield str(path)
         return

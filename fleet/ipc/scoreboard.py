@@ -1,10 +1,11 @@
-"""Shared memory: one record a slot, written by its dispatcher, readable by all, survives the writer's death.
+"""Shared memory: one record a slot, written by its dispatcher, readable by all, survives the
+writer's death.
 
 With --batch-size there is one for each message that a poll may bring: its place.
 
-Each slot has two buffers, each with a sequence number and a checksum. A write goes to the older one, so a
-writer that is killed in mid-write spoils only that and the last whole record stays readable; a reader takes
-the newer of those whose checksum holds, and relies on no memory order.
+Each slot has two buffers, each with a sequence number and a checksum. A write goes to the older
+one, so a writer that is killed in mid-write spoils only that and the last whole record stays
+readable; a reader takes the newer of those whose checksum holds, and relies on no memory order.
 """
 
 import mmap
@@ -33,9 +34,10 @@ _NUMBERS = {state: number for number, state in enumerate(_STATES)}
 class Record:
     """What a dispatcher does at the moment. Times are seconds on system/clock.py's clock.
 
-    Mutable, because it is written five times a job. `exit` is the job's; `intent` the settlement that is about to be
-    asked for, empty before that; of an idle dispatcher, what it did with its last message. `receive_id` names the last
-    receive call on a FIFO queue. `waits`: what a job that has returned waits for.
+    Mutable, because it is written five times a job. `exit` is the job's; `intent` the settlement
+    that is about to be asked for, empty before that; of an idle dispatcher, what it did with its
+    last message. `receive_id` names the last receive call on a FIFO queue. `waits`: what a job that
+    has returned waits for.
     """
 
     state: State
@@ -122,20 +124,25 @@ class Scoreboard:
         return found and found[1]
 
     def batch(self, slot: int) -> dict[int, Record]:
-        """The records of the slot's dispatcher, by place; those of messages that have been settled too."""
+        """The records of the slot's dispatcher, by place; those of messages that have been settled
+        too.
+        """
         found = {place: self.read(slot, place) for place in range(self._places)}
         return {place: record for place, record in found.items() if record}
 
     def working(self, slot: int) -> Record | None:
-        """The record of the message that a job runs for, else of the next one in hand; None if there is none."""
+        """The record of the message that a job runs for, else of the next one in hand; None if
+        there is none.
+        """
         in_hand = [each for each in self.batch(slot).values() if each.message_id]
         return next((each for each in in_hand if each.job_pid), in_hand[0] if in_hand else None)
 
     def most_urgent(self, slot: int) -> Record | None:
-        """Of the messages in hand the one whose lease is to be extended first, with the dispatcher's last beat.
+        """Of the messages in hand the one whose lease is to be extended first, with the
+        dispatcher's last beat.
 
-        One whose lease will not be extended any more (0) hides no other. Without any message, a record that names none;
-        None if the dispatcher has never written.
+        One whose lease will not be extended any more (0) hides no other. Without any message, a
+        record that names none; None if the dispatcher has never written.
         """
         found = self.batch(slot).values()
         if not found:

@@ -1,7 +1,8 @@
-"""A slip of paper between a job and its dispatcher: what an exit status is too small for, and an early stop.
+"""A slip of paper between a job and its dispatcher: what an exit status is too small for, and an
+early stop.
 
-Shared memory, made once a dispatcher; the job writes on it before it ends, the dispatcher wipes it before the
-next job. User code gets no descriptor for it.
+Shared memory, made once a dispatcher; the job writes on it before it ends, the dispatcher wipes it
+before the next job. User code gets no descriptor for it.
 """
 
 import json
@@ -15,7 +16,8 @@ _ROOM = _HALF - 2
 
 
 class SharedPage:
-    """Two halves, each a length and a JSON object. The first byte says which one counts, the last one: stop.
+    """Two halves, each a length and a JSON object. The first byte says which one counts, the last
+    one: stop.
 
     A writer that is killed in mid-write spoils the other half only.
     """
@@ -34,7 +36,9 @@ class SharedPage:
         self._page[-1] = 0
 
     def ask_to_stop(self) -> None:
-        """Before a SIGTERM: a job that has no handlers of its own yet discards the signals that come too early."""
+        """Before a SIGTERM: a job that has no handlers of its own yet discards the signals that
+        come too early.
+        """
         self._page[-1] = 1
 
     def withdraw_stop(self) -> None:

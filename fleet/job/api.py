@@ -20,7 +20,9 @@ class Reject(Exception):
 
 
 def message() -> Message:
-    """The message that this job process runs for: id, body, attributes, attempt. Raises LookupError outside a job."""
+    """The message that this job process runs for: id, body, attributes, attempt. Raises LookupError
+    outside a job.
+    """
     if not _current:
         raise LookupError("there is no message here: fleet.message() works inside a job")
     return _current[0]
@@ -33,7 +35,9 @@ def begin(current: Message) -> None:
 
 
 def notification() -> Notification:
-    """With `--body sns`: what SNS delivered (message, subject, topic, id, timestamp). Else raises LookupError."""
+    """With `--body sns`: what SNS delivered (message, subject, topic, id, timestamp). Else raises
+    LookupError.
+    """
     if not _notified:
         raise LookupError(
             "there is no SNS notification here: fleet.notification() works in a job, with --body sns"

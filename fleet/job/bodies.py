@@ -1,4 +1,6 @@
-"""--body: what of a message the job is called with. Runs in the job's process: a hostile body costs that job only."""
+"""--body: what of a message the job is called with. Runs in the job's process: a hostile body costs
+that job only.
+"""
 
 import json
 import time
@@ -38,7 +40,9 @@ def argument(reading: Reading, message: Message) -> Any:
 
 
 def notification(reading: Reading, message: Message) -> Notification:
-    """What SNS has delivered, of the right topic, with a good signature and not too old. Raises Unusable."""
+    """What SNS has delivered, of the right topic, with a good signature and not too old. Raises
+    Unusable.
+    """
     found = sns.notification(message.body, reading.topics, verified=reading.verify)
     if reading.verify:
         from fleet.sqs import sns_signature

@@ -1,4 +1,6 @@
-"""The user's code: the names that the options give, the callables behind them, and what can be refused at the start."""
+"""The user's code: the names that the options give, the callables behind them, and what can be
+refused at the start.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field

@@ -1,4 +1,6 @@
-"""What can be seen of a callable before it is called: that its code would not run, or that it cannot be called so."""
+"""What can be seen of a callable before it is called: that its code would not run, or that it
+cannot be called so.
+"""
 
 import functools
 import inspect
@@ -30,9 +32,11 @@ def lazy(call: Callable[..., Any]) -> str | None:
 
 
 def misfit(call: Callable[..., Any], ways: Sequence[Given]) -> str | None:
-    """Why it can be called in none of these ways; None if it can in one of them, or if nobody can tell.
+    """Why it can be called in none of these ways; None if it can in one of them, or if nobody can
+    tell.
 
-    What is called is the wrapper, not what it wraps. A `__signature__` is somebody's word, and counts for nothing.
+    What is called is the wrapper, not what it wraps. A `__signature__` is somebody's word, and
+    counts for nothing.
     """
     if inspect.isbuiltin(call) or hasattr(call, "__signature__"):
         return None

@@ -1,11 +1,13 @@
-"""The end of a job as Python ends a program: what was left running is waited for, what was registered is run.
+"""The end of a job as Python ends a program: what was left running is waited for, what was
+registered is run.
 
-In CPython's order (Py_FinalizeEx), the same from 3.11 to 3.14: first what has been registered with threading (the
-workers of concurrent.futures end there), then every thread that is no daemon, then the exit functions, then files.
-The interpreter itself is not torn down: most of it is memory that a job shares with its dispatcher.
+In CPython's order (Py_FinalizeEx), the same from 3.11 to 3.14: first what has been registered with
+threading (the workers of concurrent.futures end there), then every thread that is no daemon, then
+the exit functions, then files. The interpreter itself is not torn down: most of it is memory that a
+job shares with its dispatcher.
 
-What was registered or buffered before the fork is not the job's: `forget` takes it away, `finish` does the standard
-library's own part of it.
+What was registered or buffered before the fork is not the job's: `forget` takes it away, `finish`
+does the standard library's own part of it.
 """
 
 import atexit
@@ -27,7 +29,9 @@ _OF_THE_LIBRARY = ("logging", "multiprocessing.util")  # have registered exit fu
 
 
 def forget() -> None:
-    """In a fork child, before user code: nothing that others have registered is this process's to do."""
+    """In a fork child, before user code: nothing that others have registered is this process's to
+    do.
+    """
     global _loaded_before
     _loaded_before = frozenset(name for name in _OF_THE_LIBRARY if name in sys.modules)
     atexit._clear()
@@ -41,7 +45,9 @@ def forget() -> None:
 
 
 def begin() -> None:
-    """In a process of user code: what multiprocessing does in a child that it forked itself, if the app uses it."""
+    """In a process of user code: what multiprocessing does in a child that it forked itself, if the
+    app uses it.
+    """
     util = sys.modules.get("multiprocessing.util")
     if util is not None:
         vars(sys.modules["multiprocessing.process"])["_children"] = (
@@ -114,7 +120,9 @@ def _named(what: str, left: Iterable[Any]) -> str:
 
 
 def _run_exit_functions(note: Note, ignored: Ignored) -> None:
-    """The job's own, the last one first; then the standard library's, if it had registered them before the fork."""
+    """The job's own, the last one first; then the standard library's, if it had registered them
+    before the fork.
+    """
     process = sys.modules.get("multiprocessing.process")
     children = (
         [] if process is None else [each for each in vars(process)["_children"] if not each.daemon]

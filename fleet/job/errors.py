@@ -1,7 +1,8 @@
-"""The exception that ended a job, as its dispatcher is told: type, text, where, traceback; all bounded.
+"""The exception that ended a job, as its dispatcher is told: type, text, where, traceback; all
+bounded.
 
-Written in the job's process, read in the dispatcher's, where nothing of it is trusted. Exception texts may hold
-anything: the caller decides where they may be shown.
+Written in the job's process, read in the dispatcher's, where nothing of it is trusted. Exception
+texts may hold anything: the caller decides where they may be shown.
 """
 
 import os
@@ -73,7 +74,9 @@ def _word(value: object, most: int) -> str:
 
 
 def own(error: BaseException) -> TracebackType | None:
-    """The traceback from the app's first frame on; of what was awaited, the event loop's frames come before it too."""
+    """The traceback from the app's first frame on; of what was awaited, the event loop's frames
+    come before it too.
+    """
     found = error.__traceback__
     while found is not None and Path(found.tb_frame.f_code.co_filename).parent in (_OURS, _LOOP):
         found = found.tb_next

@@ -1,7 +1,9 @@
-"""Pools of threads and processes that were made before a fork: their workers are not in a job's process.
+"""Pools of threads and processes that were made before a fork: their workers are not in a job's
+process.
 
-Work that a job gives to one would never run, in silence, and its message be deleted. A ThreadPoolExecutor starts new
-threads when it is used; one of processes, whose workers belong to another process, says what is wrong.
+Work that a job gives to one would never run, in silence, and its message be deleted. A
+ThreadPoolExecutor starts new threads when it is used; one of processes, whose workers belong to
+another process, says what is wrong.
 """
 
 import sys
@@ -24,7 +26,9 @@ def begin() -> None:
 
 
 def _renew_thread_pools(module: Any) -> None:
-    """It starts a thread only if it knows of none that is idle; those that it knows of are not here."""
+    """It starts a thread only if it knows of none that is idle; those that it knows of are not
+    here.
+    """
     gone = set(module._threads_queues)
     module._threads_queues.clear()
     grow = module.ThreadPoolExecutor._adjust_thread_count

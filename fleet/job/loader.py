@@ -1,4 +1,6 @@
-"""Load the app: `module:attribute` or `file.py:attribute` → a callable, with errors that say what would be right."""
+"""Load the app: `module:attribute` or `file.py:attribute` → a callable, with errors that say what
+would be right.
+"""
 
 import difflib
 import importlib
@@ -27,7 +29,9 @@ class AppError(Exception):
 
 
 def load(app: str) -> Job:
-    """Import the module and get the attribute. The current directory is importable. Raises AppError."""
+    """Import the module and get the attribute. The current directory is importable. Raises
+    AppError.
+    """
     where, path = code_names.parts(app)
     here = _here()
     if here and here not in sys.path:
@@ -50,7 +54,9 @@ def load(app: str) -> Job:
 
 
 def _here() -> str:
-    """The current directory; nothing when it has been removed, for what is installed can be imported all the same."""
+    """The current directory; nothing when it has been removed, for what is installed can be
+    imported all the same.
+    """
     try:
         return os.getcwd()
     except FileNotFoundError:
@@ -71,9 +77,11 @@ def _imported(name: str, here: str) -> Any:
 
 
 def _from_file(path: str) -> Any:
-    """The module in a file, whose directory is importable from then on, as with `python path/file.py`.
+    """The module in a file, whose directory is importable from then on, as with `python
+    path/file.py`.
 
-    Its name is the file's, where that is a module's name and not another module's; so what pickles by name works.
+    Its name is the file's, where that is a module's name and not another module's; so what pickles
+    by name works.
     """
     file = Path(path).absolute()
     if not file.is_file():

@@ -1,10 +1,11 @@
 """What user code prints and writes: standard streams line by line, and all of it out at the end.
 
-A process that ends by os._exit flushes nothing, and one that is killed cannot. What was in a buffer when the
-process was forked is not the job's to write.
+A process that ends by os._exit flushes nothing, and one that is killed cannot. What was in a buffer
+when the process was forked is not the job's to write.
 """
 
-import _io  # the classes of io without their abstract bases, whose checks walk through all subclasses
+# The classes of io without their abstract bases, whose checks walk through all subclasses.
+import _io
 import contextlib
 import gc
 import os
@@ -20,7 +21,9 @@ _known: Collection[int] = ()  # descriptors that were open before user code bega
 
 
 def take_stock() -> None:
-    """Before the fork, after the app's import: write out all that it has written so far, and remember its files."""
+    """Before the fork, after the app's import: write out all that it has written so far, and
+    remember its files.
+    """
     _inherited[:] = []
     for file in _files(set(_open_descriptors()) - {0, 1, 2}):
         with contextlib.suppress(
@@ -37,7 +40,9 @@ def begin(kept: Collection[int] | None) -> None:
 
 
 def line_buffer() -> None:
-    """So that what was printed is seen, however the process ends. What the app has put in their place is left alone."""
+    """So that what was printed is seen, however the process ends. What the app has put in their
+    place is left alone.
+    """
     stream: Any
     for stream, original in ((sys.stdout, sys.__stdout__), (sys.stderr, sys.__stderr__)):
         theirs = stream is not original or type(stream) is not _io.TextIOWrapper
@@ -47,7 +52,8 @@ def line_buffer() -> None:
 
 
 def flush(failed: Callable[[BaseException], None]) -> bool:
-    """Write everything out. False if something could not be: then user code has not done what it thinks.
+    """Write everything out. False if something could not be: then user code has not done what it
+    thinks.
 
     `failed` hears why, but for the standard streams: there is nobody to be told.
     """
@@ -99,7 +105,9 @@ def _is_file(fd: int) -> bool:
 
 
 def _files(descriptors: set[int]) -> list[Any]:
-    """Objects that may hold something for these: text first, then what packs (gzip), then the buffers below them."""
+    """Objects that may hold something for these: text first, then what packs (gzip), then the
+    buffers below them.
+    """
     found: list[tuple[int, Any]] = []
     for each in gc.get_objects():
         kind = type(each)

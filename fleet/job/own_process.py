@@ -1,4 +1,6 @@
-"""What a forked child becomes before user code runs in it: a process of its own, with nothing of fleet's."""
+"""What a forked child becomes before user code runs in it: a process of its own, with nothing of
+fleet's.
+"""
 
 import os
 import signal
@@ -13,7 +15,9 @@ OOM_SCORE = b"500"  # under memory pressure the kernel ends jobs before dispatch
 
 
 def become(dispatcher: int, keep_fds: Sequence[int] | None) -> None:
-    """Own session and group, default handlers, no descriptor but the sorted `keep_fds` (None: all); dies with us."""
+    """Own session and group, default handlers, no descriptor but the sorted `keep_fds` (None: all);
+    dies with us.
+    """
     os.setsid()
     signals.forget_wakeup()
     processes.default_group_signals()
@@ -30,7 +34,8 @@ def become(dispatcher: int, keep_fds: Sequence[int] | None) -> None:
 
 def introduce(message: Message, queue: str, slot: int, title: str) -> None:
     """What user code finds about its message."""
-    # One by one: update() walks through all subclasses of Mapping, 0.5 ms of page faults in every job.
+    # One by one: update() walks through all subclasses of Mapping, 0.5 ms of page faults in every
+    # job.
     os.environ["FLEET_JOB_QUEUE"] = queue
     os.environ["FLEET_JOB_ID"] = message.id
     os.environ["FLEET_JOB_ATTEMPT"] = str(message.attempt)
@@ -42,7 +47,8 @@ def introduce(message: Message, queue: str, slot: int, title: str) -> None:
 def forget_the_parents(keep_fds: Sequence[int] | None) -> None:
     """What was registered, buffered or drawn before the fork is not this process's.
 
-    A pool's dispatcher, which runs no user code, has done what can be done once: it would cost every job page faults.
+    A pool's dispatcher, which runs no user code, has done what can be done once: it would cost
+    every job page faults.
     """
     if keep_fds is None:
         end.forget()

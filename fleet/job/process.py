@@ -1,10 +1,11 @@
-"""Inside the job's process, and the exit handler's: become a process of its own, call user code, end as programs do.
+"""Inside the job's process, and the exit handler's: become a process of its own, call user code,
+end as programs do.
 
     own process ──▶ --job-init ──▶ transformer, router ──▶ job ──▶ status ──▶ threads, exit functions, files ──┐
                                                                               --job-exit ◀────────────────────┘
 
-Runs in the fork child of a dispatcher, from `run` or `handle` on, and never returns. All user code but the app's
-import runs here. Nothing here talks to the queue or the master.
+Runs in the fork child of a dispatcher, from `run` or `handle` on, and never returns. All user code
+but the app's import runs here. Nothing here talks to the queue or the master.
 """
 
 import inspect
@@ -33,8 +34,9 @@ MOST_QUOTED = 1000  # characters of a body that cannot be used
 class Work:
     """What a job process needs to know.
 
-    `call`: what to call, if that is known already; else the code says. `keep_fds`, sorted: the descriptors that stay
-    open, None for all. `as_imported`: puts the process into the state in which the import has left it.
+    `call`: what to call, if that is known already; else the code says. `keep_fds`, sorted: the
+    descriptors that stay open, None for all. `as_imported`: puts the process into the state in
+    which the import has left it.
     """
 
     code: Code
@@ -50,7 +52,9 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What a process of user code is there for. `error` is the name under which its exception is on the slip."""
+    """What a process of user code is there for. `error` is the name under which its exception is on
+    the slip.
+    """
 
     title: str
     act: Callable[[Work, Loaded], None]
@@ -162,7 +166,9 @@ def _last_word(
     code: int,
     error: BaseException | None,
 ) -> None:
-    """--job-exit. All is done by then, and noted: however this process ends now, that is what its job came to."""
+    """--job-exit. All is done by then, and noted: however this process ends now, that is what its
+    job came to.
+    """
     work.page.write(done=code, since=now())
     try:
         try:
@@ -194,7 +200,9 @@ def _ignored(work: Work, error: BaseException) -> None:
 
 
 def _call(work: Work, loaded: Loaded) -> Call:
-    """Body, router and transformer are read and run here, in the process that their failure may cost."""
+    """Body, router and transformer are read and run here, in the process that their failure may
+    cost.
+    """
     if work.call is not None:
         return work.call
     reading = work.code.reading
@@ -240,7 +248,9 @@ def _handled(work: Work, loaded: Loaded) -> None:
 def _message_for(
     handler: Callable[..., object], call: Call, message: Message
 ) -> dict[str, Message]:
-    """`queue_message` or `message`, if the handler takes one and the job's arguments do not fill it."""
+    """`queue_message` or `message`, if the handler takes one and the job's arguments do not fill
+    it.
+    """
     try:
         signature = inspect.signature(handler)
         taken = signature.bind_partial(*call.args, **call.kwargs).arguments
@@ -263,7 +273,9 @@ def _message_for(
 
 
 def _refuse(work: Work, why: str) -> None:
-    """The body cannot be used. What is in it is for debugging only, and quoted: it may be anybody's."""
+    """The body cannot be used. What is in it is for debugging only, and quoted: it may be
+    anybody's.
+    """
     log.begin(2)
     log.emit("body.refused", **_about(work), why=why)
     log.emit("body.quoted", **_about(work), body=ascii(work.message.body[:MOST_QUOTED]))

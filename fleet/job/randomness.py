@@ -1,7 +1,8 @@
-"""Random numbers of a job's own: what is forked with a generator's state would draw the same in every job.
+"""Random numbers of a job's own: what is forked with a generator's state would draw the same in
+every job.
 
-Python's own `random` sees to that by itself. Generator objects that the app has made at its import are nobody's to
-change: make them in the job.
+Python's own `random` sees to that by itself. Generator objects that the app has made at its import
+are nobody's to change: make them in the job.
 """
 
 import contextlib

@@ -1,7 +1,9 @@
-"""What user code gives back: awaited if it can be, refused if it stands for work that has not been done.
+"""What user code gives back: awaited if it can be, refused if it stands for work that has not been
+done.
 
-Taken for a success such a result would delete a message that nobody has worked on. All that is awaited in one process
-of user code (--job-init, transformer, job) shares one event loop, so that what the one opens there the other can use.
+Taken for a success such a result would delete a message that nobody has worked on. All that is
+awaited in one process of user code (--job-init, transformer, job) shares one event loop, so that
+what the one opens there the other can use.
 """
 
 import contextlib
@@ -48,12 +50,16 @@ def prepare(*calls: object) -> None:
 
 
 def finished(value: Any) -> Any:
-    """In a process of user code: the result itself. Raises NotDone, Stopped, and what the awaited code raises."""
+    """In a process of user code: the result itself. Raises NotDone, Stopped, and what the awaited
+    code raises.
+    """
     return _finished(value, _run)
 
 
 def all_finished(value: Any) -> None:
-    """The same of a result that nobody uses: nor may what it holds wait for somebody. Raises as `finished`."""
+    """The same of a result that nobody uses: nor may what it holds wait for somebody. Raises as
+    `finished`.
+    """
     value = finished(value)
     if isinstance(value, _OVER_LAZY):
         raise NotDone(_lazy(value))
@@ -67,7 +73,9 @@ def all_finished(value: Any) -> None:
 
 
 def finished_here(value: Any) -> Any:
-    """The same in somebody's own program. Raises RuntimeError under a running event loop: it cannot wait for us."""
+    """The same in somebody's own program. Raises RuntimeError under a running event loop: it cannot
+    wait for us.
+    """
     return _finished(value, _run_beside)
 
 
@@ -94,16 +102,20 @@ def _finished(value: Any, run: Callable[[Any], Any]) -> Any:
 
 
 def _is_awaitable(value: object) -> bool:
-    """Not by an abstract class: those walk through all their subclasses, and a job pays for that in page faults."""
+    """Not by an abstract class: those walk through all their subclasses, and a job pays for that in
+    page faults.
+    """
     if isinstance(value, types.GeneratorType):
         return bool(value.gi_code.co_flags & inspect.CO_ITERABLE_COROUTINE)
     return hasattr(type(value), "__await__") and not _is_future(value)
 
 
 def _run(awaitable: Any) -> Any:
-    """SIGTERM cancels it. A loop that is blocked, or code that catches the cancellation, goes on as a job may.
+    """SIGTERM cancels it. A loop that is blocked, or code that catches the cancellation, goes on as
+    a job may.
 
-    Only the first one does: a stop of everything may send one before fleet does, and `finally` blocks must not be cut.
+    Only the first one does: a stop of everything may send one before fleet does, and `finally`
+    blocks must not be cut.
     """
     global _runner
     import asyncio
@@ -161,7 +173,9 @@ def _run_beside(awaitable: Any) -> Any:
 
 
 def _not_done(value: object) -> str | None:
-    """What it is and why it will not do; None for what is done. Raises what a Future that is done has to raise."""
+    """What it is and why it will not do; None for what is done. Raises what a Future that is done
+    has to raise.
+    """
     if isinstance(value, _LAZY):
         return _lazy(value)
     if _is_future(value) or _is_a(value, "concurrent.futures", "Future"):
@@ -178,7 +192,9 @@ def _lazy(value: object) -> str:
 
 
 def _left_undone(value: Any) -> str | None:
-    """Of a member of a result. What has failed is the app's to look at; an executor's work is done at the job's end."""
+    """Of a member of a result. What has failed is the app's to look at; an executor's work is done
+    at the job's end.
+    """
     if value is None or _is_a(value, "concurrent.futures", "Future"):
         return None
     if inspect.iscoroutine(value):

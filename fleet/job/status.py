@@ -29,7 +29,9 @@ _LONG = 1 << 63
 
 
 def of(error: BaseException | None, page: SharedPage) -> int:
-    """The status; a negative one is a signal. What was asked for is on the slip then, and the rest has been said."""
+    """The status; a negative one is a signal. What was asked for is on the slip then, and the rest
+    has been said.
+    """
     match error:
         case None:
             return 0
@@ -52,7 +54,9 @@ def of(error: BaseException | None, page: SharedPage) -> int:
 
 @contextlib.contextmanager
 def not_called_yet() -> Iterator[None]:
-    """What leaves with 0 here has not done the job: taken for a success its message would be deleted."""
+    """What leaves with 0 here has not done the job: taken for a success its message would be
+    deleted.
+    """
     try:
         yield
     except SystemExit as left:

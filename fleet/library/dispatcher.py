@@ -1,8 +1,9 @@
 """The library: one dispatcher in somebody's own loop, and the queue to give it.
 
-It is the delivering of a pool's dispatcher (delivering.py) with surroundings of its own: signals are borrowed from the
-program for the time of a dispatch (alone.py), and what belongs to a job is kept together by a process in between
-(keeper.py), so that the program's own children are never touched. Nothing is held between two dispatches.
+It is the delivering of a pool's dispatcher (delivering.py) with surroundings of its own: signals
+are borrowed from the program for the time of a dispatch (alone.py), and what belongs to a job is
+kept together by a process in between (keeper.py), so that the program's own children are never
+touched. Nothing is held between two dispatches.
 """
 
 import functools
@@ -39,7 +40,8 @@ Transformer = Callable[[Message], Any]
 
 
 class Queue(seam.Queue):
-    """What a dispatcher needs of a queue. Any object with these methods will do; a class may also derive from this.
+    """What a dispatcher needs of a queue. Any object with these methods will do; a class may also
+    derive from this.
 
     `name` and `wait_time()` (seconds) are used where an object has them.
     """
@@ -54,31 +56,36 @@ class Queue(seam.Queue):
     ) -> SqsQueue:
         """An SQS queue. Nothing is asked of SQS before the first call; None is boto3's own choice.
 
-        `session`: a boto3 session, whose credentials, region and profile are used. Raises TypeError for what is none.
+        `session`: a boto3 session, whose credentials, region and profile are used. Raises TypeError
+        for what is none.
         """
         lent = None if session is None else lending.of_session(session)
         return SqsQueue(Sessions(Address(name_or_url, region, endpoint_url), lent=lent))
 
     @staticmethod
     def wrap(resource: Any) -> SqsQueue:
-        """The queue that a boto3 Queue resource stands for, with its credentials, region and endpoint.
+        """The queue that a boto3 Queue resource stands for, with its credentials, region and
+        endpoint.
 
-        Time-outs, retries and proxies are fleet's own, not those of its client. Raises TypeError for what is none.
+        Time-outs, retries and proxies are fleet's own, not those of its client. Raises TypeError
+        for what is none.
         """
         lent, url, endpoint_url = lending.of_queue(resource)
         return SqsQueue(Sessions(Address(url, endpoint_url=endpoint_url), lent=lent))
 
 
 class Dispatcher:
-    """Takes one message at a time from a queue and runs a job for it in a process of its own. Times are seconds.
+    """Takes one message at a time from a queue and runs a job for it in a process of its own. Times
+    are seconds.
 
-    `wait_time`: of the long poll, 0 for none; left out, the queue's own setting, or 10 where it has none.
-    `drain_timeout`: what a running job gets after a signal; 0 interrupts it at once. `exit_timeout`: for one try of the
-    exit handler, or from SIGTERM to SIGKILL without one. `retry_delay`: by attempt, for failed messages, the last one
-    repeats; left out, their lease runs out. `dead_letter`: `native` or `direct`. `job_init` is called in each job's
-    process before the job; `job_exit` there when all is done, with its exception or None; `on_failure` with a
-    `Failure`, in a process of its own, after a job has failed and before its message is settled; the last two for
-    `exit_timeout` at the most.
+    `wait_time`: of the long poll, 0 for none; left out, the queue's own setting, or 10 where it has
+    none. `drain_timeout`: what a running job gets after a signal; 0 interrupts it at once.
+    `exit_timeout`: for one try of the exit handler, or from SIGTERM to SIGKILL without one.
+    `retry_delay`: by attempt, for failed messages, the last one repeats; left out, their lease runs
+    out. `dead_letter`: `native` or `direct`. `job_init` is called in each job's process before the
+    job; `job_exit` there when all is done, with its exception or None; `on_failure` with a
+    `Failure`, in a process of its own, after a job has failed and before its message is settled;
+    the last two for `exit_timeout` at the most.
 
     It may be made before a fork; no call is made before it is needed. One thread at a time.
     """
@@ -161,13 +168,15 @@ class Dispatcher:
         worker_process_name: str | None = None,
         **kwargs: Any,
     ) -> bool:
-        """Take a message, if there is one, and run `job` for it, with what the transformer makes of it and the rest.
+        """Take a message, if there is one, and run `job` for it, with what the transformer makes of
+        it and the rest.
 
-        The transformer (default: the body) returns a list or tuple of arguments, a dict of named ones, or the only
-        one. True: the job succeeded and the message was deleted. False: there was no message (`last` is None), or it
-        was released on purpose or rejected (`last` says which). Raises JobError, DispatcherError, QueueError, and
-        what the transformer raises, TypeError for a name given twice; then the message has been released before, with
-        the delay of a failure (`retry_delay`, else 5 s, twice as long at each attempt, up to the visibility timeout).
+        The transformer (default: the body) returns a list or tuple of arguments, a dict of named
+        ones, or the only one. True: the job succeeded and the message was deleted. False: there was
+        no message (`last` is None), or it was released on purpose or rejected (`last` says which).
+        Raises JobError, DispatcherError, QueueError, and what the transformer raises, TypeError for
+        a name given twice; then the message has been released before, with the delay of a failure
+        (`retry_delay`, else 5 s, twice as long at each attempt, up to the visibility timeout).
         """
 
         _check_callable(
@@ -204,7 +213,8 @@ class Dispatcher:
     ) -> bool:
         """As `dispatch`, with a transformer that chooses the job too.
 
-        It returns a dict: `_job`, and if wanted `_exit_handler` and `_job_args`; all else are named arguments.
+        It returns a dict: `_job`, and if wanted `_exit_handler` and `_job_args`; all else are named
+        arguments.
         """
 
         _check_callable(message_transformer=message_transformer)
@@ -219,7 +229,8 @@ class Dispatcher:
     def _dispatch(self, prepare: Callable[[Message], Call], name: str | None, least: float) -> bool:
         """The signals are ours from before the receive until after the settlement.
 
-        `least` is the first lease: nobody extends it while a transformer runs, so then it is the whole one.
+        `least` is the first lease: nobody extends it while a transformer runs, so then it is the
+        whole one.
         """
         self.last, self.attempt = None, 0
         if self._exiting:
@@ -296,7 +307,9 @@ class Dispatcher:
     def _receive(
         self, inbox: StandaloneInbox, wait_time: float, lease: float
     ) -> tuple[float, Message | None]:
-        """One poll, and the moment before it. After one that failed there is a pause: a caller's loop must not spin."""
+        """One poll, and the moment before it. After one that failed there is a pause: a caller's
+        loop must not spin.
+        """
         if self._user not in (
             0,
             os.getpid(),

@@ -1,4 +1,6 @@
-"""How a delivery ended, as a user of the library is told: a record, or one of the errors. They pickle."""
+"""How a delivery ended, as a user of the library is told: a record, or one of the errors. They
+pickle.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +16,8 @@ from fleet.system import processes
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How a delivery ended. `outcome` and `exit` are the job's, None if none ran; `delay`: a release's, in seconds.
+    """How a delivery ended. `outcome` and `exit` are the job's, None if none ran; `delay`: a
+    release's, in seconds.
 
     `reason` is for programs what `why` is for people.
     """
@@ -43,11 +46,15 @@ class _DeliveryError(Exception):
 
 
 class JobError(_DeliveryError):
-    """The job failed, was killed or timed out, as `reason` says. Its message was settled as `settlement` says."""
+    """The job failed, was killed or timed out, as `reason` says. Its message was settled as
+    `settlement` says.
+    """
 
 
 class DispatcherError(_DeliveryError):
-    """Fleet could not do its part: no process, no exit handler that works, the lease lost. `reason` says which."""
+    """Fleet could not do its part: no process, no exit handler that works, the lease lost. `reason`
+    says which.
+    """
 
 
 _ENDED: dict[Outcome | None, str] = {

@@ -1,12 +1,14 @@
-"""Keeps a process of user code together with all that it starts, beside a program that is not fleet's.
+"""Keeps a process of user code together with all that it starts, beside a program that is not
+fleet's.
 
     somebody's program ──fork──▶ keeper ──fork──▶ job ──▶ whatever that starts
                                     ▲  adopts what the job's children leave behind
 
-The dispatchers of a pool do that themselves, and kill every child that they do not know. In somebody's program
-that would hit its own children, those that another thread has just started too; so there a process in between is the
-subreaper, whose children are the job's and nobody else's. It also outlives the program's SIGKILL by the moment that it
-takes to kill them all. It runs no user code.
+The dispatchers of a pool do that themselves, and kill every child that they do not know. In
+somebody's program that would hit its own children, those that another thread has just started too;
+so there a process in between is the subreaper, whose children are the job's and nobody else's. It
+also outlives the program's SIGKILL by the moment that it takes to kill them all. It runs no user
+code.
 """
 
 import contextlib
@@ -42,7 +44,8 @@ class Keepers:
         self._kept: list[Kept] = []
 
     def start(self, act: Act) -> "Kept":
-        """Fork a keeper, and by it a process that is what `act` makes of it, without the descriptors of `ours`.
+        """Fork a keeper, and by it a process that is what `act` makes of it, without the
+        descriptors of `ours`.
 
         Raises OSError when there is no process to be had.
         """
@@ -78,7 +81,9 @@ class Keepers:
         return kept
 
     def end(self) -> None:
-        """Something unforeseen ends the delivery: kill what there is, and wait for it within a bound."""
+        """Something unforeseen ends the delivery: kill what there is, and wait for it within a
+        bound.
+        """
         deadline = now() + PATIENCE
         for kept in self._kept:
             kept.kill()
@@ -100,7 +105,9 @@ def _watched(keeper: int, started: float, note: SharedPage, poll: select.poll) -
 
 
 class Kept:
-    """A process of user code as the program sees it, through its keeper. `others` need not be known here."""
+    """A process of user code as the program sees it, through its keeper. `others` need not be known
+    here.
+    """
 
     def __init__(self, keeper: int, started: float, note: SharedPage, poll: select.poll) -> None:
         self.pid, self.started = 0, started
@@ -119,7 +126,9 @@ class Kept:
 
     @property
     def lingers(self) -> int:
-        """Of an ended process: the pid of something that it left and that cannot be killed yet; else 0."""
+        """Of an ended process: the pid of something that it left and that cannot be killed yet;
+        else 0.
+        """
         return 0 if self.over else int(self._note.read().get("lingers", 0))
 
     def terminate(self) -> None:
@@ -151,7 +160,8 @@ class Kept:
     ) -> Exit | None:
         """The exit, told once, when nothing of it exists any more; None before. Never waits.
 
-        It is read from the note: the keeper's own status may be taken by a program that reaps whatever child it has.
+        It is read from the note: the keeper's own status may be taken by a program that reaps
+        whatever child it has.
         """
         if self.over or not self.await_end(0):
             return None
@@ -185,7 +195,8 @@ class Kept:
 
 
 def _keep(act: Act, program: int, write: int, ours: Iterable[int], note: SharedPage) -> NoReturn:
-    """Be the keeper. All signals that matter are blocked, and stay so. TERM means: the program may want the end.
+    """Be the keeper. All signals that matter are blocked, and stay so. TERM means: the program may
+    want the end.
 
     Its death is told by CONT, which also wakes up a keeper that somebody has stopped.
     """
@@ -229,10 +240,11 @@ def _job(act: Act, write: int) -> int:
 
 
 def _watch(job: int, note: SharedPage, program: int) -> None:
-    """Until nothing is left of it. The job stays a zombie to the end, so that its pid and group are nobody else's.
+    """Until nothing is left of it. The job stays a zombie to the end, so that its pid and group are
+    nobody else's.
 
-    A TERM that the program has not sent is a stop of the whole control group: the program hears of it too, and says
-    what becomes of the job.
+    A TERM that the program has not sent is a stop of the whole control group: the program hears of
+    it too, and says what becomes of the job.
     """
     while (death := processes.dead_child()) is None or death.pid != job:
         if death:

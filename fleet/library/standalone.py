@@ -1,6 +1,7 @@
 """What surrounds a dispatcher without a master, in somebody's own program.
 
-It hears signals, and only while it dispatches; it keeps no record, and leaves the program's title and children alone.
+It hears signals, and only while it dispatches; it keeps no record, and leaves the program's title
+and children alone.
 """
 
 import contextlib
@@ -28,7 +29,8 @@ from fleet.system.memory import OomKills
 from fleet.system.signals import Borrowed
 
 EXIT_SIGNALS = (signal.SIGHUP, signal.SIGABRT, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
-SAME = 1.0  # seconds: a second signal within them is the same Ctrl-C, from the terminal and from a supervisor
+# Seconds: a second signal within them is the same Ctrl-C, from the terminal and from a supervisor.
+SAME = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +45,9 @@ class Hooks:
 class StandaloneInbox:
     """As ears.py's. The signals are borrowed from the program between `listen` and `give_back`.
 
-    A first signal gives a running job `drain_timeout` seconds, one more than a second later none at all. Nobody
-    knows what other programs on this queue poll, so nobody need be asked before a release: it is delayed instead.
+    A first signal gives a running job `drain_timeout` seconds, one more than a second later none at
+    all. Nobody knows what other programs on this queue poll, so nobody need be asked before a
+    release: it is delayed instead.
     """
 
     orphan = False
@@ -87,7 +90,9 @@ class StandaloneInbox:
 
     @property
     def blind(self) -> bool:
-        """What is released while the program is told to leave may be swallowed by its siblings' polls."""
+        """What is released while the program is told to leave may be swallowed by its siblings'
+        polls.
+        """
         return self.leaving
 
     def say(self, report: Report) -> None:
@@ -95,7 +100,9 @@ class StandaloneInbox:
         self._free = isinstance(report, Held)
 
     def wait(self, until: float) -> None:
-        """Until something happens or the moment comes (seconds on our clock); then take in what has happened."""
+        """Until something happens or the moment comes (seconds on our clock); then take in what has
+        happened.
+        """
         if self._free:
             self._free, self.freed, until = False, True, -inf
         timeout = (
@@ -133,7 +140,9 @@ class LoneBoard:
 def workbench(
     queue: Queue, name: str, inbox: StandaloneInbox, wait_time: float, rules: Rules
 ) -> Iterator[Bench]:
-    """For one message of the queue of that name. Whatever ends the delivery, no process of it is left."""
+    """For one message of the queue of that name. Whatever ends the delivery, no process of it is
+    left.
+    """
     oom = OomKills()
     keepers = Keepers(
         lambda: (*inbox.descriptors, *oom.descriptors, *getattr(queue, "descriptors", ())),

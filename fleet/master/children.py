@@ -125,8 +125,8 @@ class Children:
     # Dispatchers.
 
     def spawn(self, slot: int) -> None:
-        """Have the template fork a dispatcher for the slot. Raises OSError when there is no channel to be had, or no
-        room in the template's.
+        """Have the template fork a dispatcher for the slot. Raises OSError when there is no channel
+        to be had, or no room in the template's.
         """
         self.forget(slot)
         ours, theirs = channel.pair()
@@ -148,7 +148,9 @@ class Children:
             self._hang_up(end)
 
     def send(self, slot: int, order: Order) -> None:
-        """Say something to the slot's dispatcher. One that has no room for it has not listened for long."""
+        """Say something to the slot's dispatcher. One that has no room for it has not listened for
+        long.
+        """
         if slot in self._channels and not self._channels[slot].send(order):
             self.distrust(slot, "it takes no orders")
 
@@ -158,7 +160,8 @@ class Children:
             processes.kill(pid, number)
 
     def distrust(self, source: int | Role, why: str) -> None:
-        """One that says what makes no sense is not listened to any more, and killed. Its death is a death like others.
+        """One that says what makes no sense is not listened to any more, and killed. Its death is a
+        death like others.
 
         Whatever it had in hand is settled by its record on the scoreboard.
         """
@@ -205,7 +208,9 @@ class Children:
             stacks.forget(each)
 
     def _stacked(self, who: int | Role | None) -> list[tuple[int, str]]:
-        """Pids and names. Of a helper also those below it that write stacks: a trial import is such a process."""
+        """Pids and names. Of a helper also those below it that write stacks: a trial import is such
+        a process.
+        """
         found = [
             (each.pid, f"the {role.value}")
             for role, each in self._helpers.items()
@@ -241,7 +246,9 @@ class Children:
         self._listen(ours, role)
 
     def give(self, will: Will) -> bool:
-        """Have the scout settle the message of a dead dispatcher. False when it has no room for the order."""
+        """Have the scout settle the message of a dead dispatcher. False when it has no room for the
+        order.
+        """
         if Role.SCOUT not in self._helpers:
             return True  # its death will be news
         estate = will.estate
@@ -272,7 +279,8 @@ class Children:
             processes.kill(self._helpers[role].pid, signal.SIGKILL)
 
     def dismiss_helpers(self) -> None:
-        """Hang up, kill, reap: nothing is left behind when the master ends, nor what the app has started at its import.
+        """Hang up, kill, reap: nothing is left behind when the master ends, nor what the app has
+        started at its import.
 
         Both are stateless. What cannot be killed is not waited for.
         """
@@ -296,7 +304,9 @@ class Children:
             processes.await_end(rest[0], max(until, now() + TURN) - now())
 
     def hang_up_on_all(self) -> None:
-        """Dispatchers then do as after our death: they finish what they have, and leave. The helpers are of no use."""
+        """Dispatchers then do as after our death: they finish what they have, and leave. The
+        helpers are of no use.
+        """
         for slot in list(self._channels):
             self.forget(slot)
         for pid in self._pids:  # as the kernel would: who is stopped wakes up
@@ -341,7 +351,9 @@ class Children:
     def _taken_in(
         self, source: int | Role, words: Sequence[Word], *, ended: bool = False
     ) -> list[Event]:
-        """What words mean, up to one that cannot be. `ended`: they were said by one that has gone meanwhile."""
+        """What words mean, up to one that cannot be. `ended`: they were said by one that has gone
+        meanwhile.
+        """
         happened: list[Event] = []
         try:
             for word in words:
@@ -372,7 +384,9 @@ class Children:
         return [events.Said(slot, word)]
 
     def _introduced_itself(self, slot: int, pid: int) -> None:
-        """A dispatcher is ready, perhaps before the template has named it: then its name is no news any more."""
+        """A dispatcher is ready, perhaps before the template has named it: then its name is no news
+        any more.
+        """
         if slot in self._asked:
             self._check_new(pid)
             self._pids[pid] = slot
@@ -497,7 +511,9 @@ class Children:
         return [*said, events.HelperDied(role, processes.phrase(death.exit))]
 
     def _ended(self, death: processes.Death) -> list[Event]:
-        """A dispatcher has ended: what it said comes first; its death is news when its job is gone too."""
+        """A dispatcher has ended: what it said comes first; its death is news when its job is gone
+        too.
+        """
         slot = self._pids.pop(death.pid)
         records = self._board.batch(slot)
         for record in records.values():
@@ -513,7 +529,9 @@ class Children:
         return said
 
     def _end_job(self, pid: int) -> None:
-        """It dies with its dispatcher; its group dies at once, unless there is a tracker (looked for once for all)."""
+        """It dies with its dispatcher; its group dies at once, unless there is a tracker (looked
+        for once for all).
+        """
         if self._has_trackers is None:
             self._has_trackers = bool(trackers.among(processes.strangers(self._known())))
         if not self._has_trackers:
@@ -532,10 +550,11 @@ class Children:
         return self._spares_until
 
     def swept(self) -> list[Event]:
-        """Kill what the dead have left to us; dispatchers' deaths, once nothing of it is there any more.
+        """Kill what the dead have left to us; dispatchers' deaths, once nothing of it is there any
+        more.
 
-        Not while the template may just have given us a dispatcher that we cannot tell from a stranger yet. What
-        is not gone at once wakes us with SIGCHLD when it is.
+        Not while the template may just have given us a dispatcher that we cannot tell from a
+        stranger yet. What is not gone at once wakes us with SIGCHLD when it is.
         """
         if not (self._mourned or self._widowed) or self._asked:
             return []
@@ -557,7 +576,9 @@ class Children:
         return news
 
     def _exits_to_come(self) -> dict[int, Exit]:
-        """Those of jobs whose dispatcher has died too, and whose death has not been noticed yet; no others are kept."""
+        """Those of jobs whose dispatcher has died too, and whose death has not been noticed yet; no
+        others are kept.
+        """
         records = [
             record for slot in self._pids.values() for record in self._board.batch(slot).values()
         ]
@@ -567,7 +588,8 @@ class Children:
     def _is_ours(self, pid: int) -> bool:
         """Whether one that became our child descends from us, and we may end it.
 
-        Process 1 is given everybody's orphans. What has become another user's (sudo) would hold up all other deaths.
+        Process 1 is given everybody's orphans. What has become another user's (sudo) would hold up
+        all other deaths.
         """
         return processes.may_end(pid) and (os.getpid() != 1 or processes.carries(pid, self._mark))
 

@@ -1,7 +1,8 @@
-"""The control socket: clients of the same user ask the master for something, one JSON line each way.
+"""The control socket: clients of the same user ask the master for something, one JSON line each
+way.
 
-It belongs to the master's loop and never waits: what a client sends and takes is buffered within bounds, and who is
-slow is hung up on. core/control.py says what can be asked; the master answers.
+It belongs to the master's loop and never waits: what a client sends and takes is buffered within
+bounds, and who is slow is hung up on. core/control.py says what can be asked; the master answers.
 """
 
 import os
@@ -46,8 +47,8 @@ class Control:
     ) -> None:
         """`answered` gives the line for a request; it may raise BadRequest.
 
-        `held`: the socket that holds the pool's name. Who connects to it asks for nothing: `on_knock` is called, then
-        it is hung up on.
+        `held`: the socket that holds the pool's name. Who connects to it asks for nothing:
+        `on_knock` is called, then it is hung up on.
         """
         self._listener, self._held, self._poll, self._answered = listener, held, poll, answered
         self.on_knock: Callable[[], None] = lambda: None

@@ -1,4 +1,6 @@
-"""What people see of the master: its title, its first and last lines, the table of slots, what a supervisor is told."""
+"""What people see of the master: its title, its first and last lines, the table of slots, what a
+supervisor is told.
+"""
 
 import os
 from collections.abc import Iterator
@@ -50,7 +52,9 @@ class Display:
         )
 
     def ended(self, pool: Pool, end: End, dead_letters: str) -> None:
-        """The ledger, and why it ended. `dead_letters`: the name of the dead-letter queue, empty if not known."""
+        """The ledger, and why it ended. `dead_letters`: the name of the dead-letter queue, empty if
+        not known.
+        """
         if end.code in STILLBORN and not self._began:
             return
         counts = pool.counts

@@ -1,4 +1,6 @@
-"""Writes the health file, for a probe that cannot ask the pool itself. It wakes the master only with --health-file."""
+"""Writes the health file, for a probe that cannot ask the pool itself. It wakes the master only
+with --health-file.
+"""
 
 import json
 from datetime import UTC, datetime
@@ -27,7 +29,9 @@ class HealthFile:
         return self._due
 
     def tell(self, pool: Pool, *, last: bool = False) -> None:
-        """Write it, if it is due, or for the last time. What cannot be written is said once, and hurts nobody."""
+        """Write it, if it is due, or for the last time. What cannot be written is said once, and
+        hurts nobody.
+        """
         if self._path is None or not (last or now() >= self._due):
             return
         self._due = now() + EVERY

@@ -1,7 +1,8 @@
-"""The master: one loop of wait → event → step → effects over the state machine in `core/pool/machine.py`.
+"""The master: one loop of wait → event → step → effects over the state machine in
+`core/pool/machine.py`.
 
-It supervises, grants and counts. It never touches the network or the app, starts no thread, and sleeps until
-something happens or the next deadline that `core/pool/reconcile.py` knows.
+It supervises, grants and counts. It never touches the network or the app, starts no thread, and
+sleeps until something happens or the next deadline that `core/pool/reconcile.py` knows.
 """
 
 import os
@@ -77,7 +78,9 @@ class Master:
         self._children = Children(plan, self._poll, self._board, board_fd, passed_fds)
 
     def run(self) -> tuple[End, str]:
-        """The pool's life. Returns why it ended, and the app's own traceback if that was the reason."""
+        """The pool's life. Returns why it ended, and the app's own traceback if that was the
+        reason.
+        """
         try:
             self._take(events.Tick())
             self._health.tell(self._pool)
@@ -106,7 +109,9 @@ class Master:
     # Wait.
 
     def _wait(self) -> list[Event]:
-        """Until something happens, or the next known deadline; a Tick comes last, when one has passed."""
+        """Until something happens, or the next known deadline; a Tick comes last, when one has
+        passed.
+        """
         until = wakes_at(self._pool, self._judged)
         seen = (
             self._supervised.wakes_at(self._pool),
@@ -136,7 +141,9 @@ class Master:
         )
 
     def _listen(self) -> None:
-        """Clients of the control socket, after all that has happened. What they ask for is a step of its own."""
+        """Clients of the control socket, after all that has happened. What they ask for is a step
+        of its own.
+        """
         while self._asked:
             fd = self._asked.pop()
             if self._control.owns(fd):  # not hung up on meanwhile
@@ -201,7 +208,9 @@ class Master:
         self._display.retitle(self._pool)
 
     def _measure(self) -> None:
-        """What memory there is, before it is decided on: at most once a second, and only when something happens."""
+        """What memory there is, before it is decided on: at most once a second, and only when
+        something happens.
+        """
         moment = now()
         if moment < self._pool.memory.at + MEASURED_EVERY:
             return

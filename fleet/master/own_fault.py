@@ -1,8 +1,10 @@
-"""How the master ends when a fault of its own has ended its loop: nobody may be left behind for that.
+"""How the master ends when a fault of its own has ended its loop: nobody may be left behind for
+that.
 
-The state machine is not asked any more: it may be what is wrong. The master hangs up on its dispatchers, which do then
-as after its death (finish, settle, leave), waits for them within the longest stop, and leaves the rest to its last
-sweep. What each step raises is said and skips that step only.
+The state machine is not asked any more: it may be what is wrong. The master hangs up on its
+dispatchers, which do then as after its death (finish, settle, leave), waits for them within the
+longest stop, and leaves the rest to its last sweep. What each step raises is said and skips that
+step only.
 """
 
 import select
@@ -48,7 +50,9 @@ class Failing:
         return End(FAULT, f"a fault of fleet itself: {text}")
 
     def _see_off(self, until: float) -> None:
-        """Until the last dispatcher has left. QUIT, or TERM and INT for the second time, ends the patience."""
+        """Until the last dispatcher has left. QUIT, or TERM and INT for the second time, ends the
+        patience.
+        """
         poll = select.poll()
         poll.register(self.wakeup.fileno(), select.POLLIN)
         asked = 0

@@ -1,4 +1,6 @@
-"""Keeps what a running pool is found by: its lock's file and its control socket, which a clean-up may remove."""
+"""Keeps what a running pool is found by: its lock's file and its control socket, which a clean-up
+may remove.
+"""
 
 import contextlib
 import os

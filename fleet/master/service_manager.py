@@ -1,4 +1,5 @@
-"""What the master says to who started it: a service manager, or a person at a terminal who waits for its end.
+"""What the master says to who started it: a service manager, or a person at a terminal who waits
+for its end.
 
 Both only when there is one, and only then does the master wake for it.
 """

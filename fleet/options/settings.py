@@ -1,7 +1,8 @@
-"""One frozen `Settings`: defaults < fleet.toml < environment < command line, checked once, with clear errors.
+"""One frozen `Settings`: defaults < fleet.toml < environment < command line, checked once, with
+clear errors.
 
-The dataclass below is the only list of options: the command line, the environment's names, the file's keys,
-`fleet config` and the help all come from it.
+The dataclass below is the only list of options: the command line, the environment's names, the
+file's keys, `fleet config` and the help all come from it.
 """
 
 import difflib
@@ -111,7 +112,9 @@ def _path(value: Any) -> str:
 
 
 def _text(value: Any) -> str:
-    """Titles and requests are made of it: bytes that are not UTF-8, lone surrogates by now, fit into neither."""
+    """Titles and requests are made of it: bytes that are not UTF-8, lone surrogates by now, fit
+    into neither.
+    """
     text = _path(value)
     text.encode()
     return text
@@ -160,7 +163,9 @@ def option(
     shown: str | None = None,
     many: bool = False,
 ) -> Any:
-    """One option: its default, what it must be, what it means; `many`: it may be given more than once."""
+    """One option: its default, what it must be, what it means; `many`: it may be given more than
+    once.
+    """
     about = {"check": check, "help": help_text, "short": short, "shown": shown, "many": many}
     return field(default=default, metadata=about)
 
@@ -381,7 +386,9 @@ def load(
 
 
 def _endpoint(chosen: Settings, origins: Mapping[str, str]) -> str:
-    """What the file of the current directory says of where requests go; whoever starts us there may not know."""
+    """What the file of the current directory says of where requests go; whoever starts us there may
+    not know.
+    """
     if origins["endpoint_url"] == FILE:
         return chosen.endpoint_url or ""
     by_url = (
@@ -394,7 +401,9 @@ def _endpoint(chosen: Settings, origins: Mapping[str, str]) -> str:
 
 
 def _loudness(values: dict[str, Any], origins: dict[str, str]) -> None:
-    """--verbose, --quiet and --log-level are about one thing: what is said nearest to the command counts."""
+    """--verbose, --quiet and --log-level are about one thing: what is said nearest to the command
+    counts.
+    """
     meant = {"verbose": "debug", "quiet": "warning", "log_level": values["log_level"]}
     given = [name for name in meant if origins[name] != "default" and values[name] is not False]
     for place in PLACES:
@@ -427,7 +436,9 @@ def _sizes(values: dict[str, Any], automatic: bool) -> None:
 
 
 def _polls(values: dict[str, Any], origins: dict[str, str]) -> None:
-    """A poll as long as the lease would bring messages whose lease, which counts from before it, is over."""
+    """A poll as long as the lease would bring messages whose lease, which counts from before it, is
+    over.
+    """
     if (
         values["local"] and origins["wait_time"] == "default"
     ):  # nothing is billed there, and Ctrl-C need not wait long
@@ -441,7 +452,9 @@ def _polls(values: dict[str, Any], origins: dict[str, str]) -> None:
 
 
 def _file(given: str | None) -> tuple[dict[str, Any], str, str]:
-    """The keys, the file's name, and why it is ignored. The file of the current directory may be anybody's."""
+    """The keys, the file's name, and why it is ignored. The file of the current directory may be
+    anybody's.
+    """
     path = Path(given or FILE)
     try:
         content = path.read_bytes() if given else files.read_trusted(path, LARGEST_FILE)
@@ -519,7 +532,9 @@ def _completed(values: dict[str, Any], app: str) -> Settings:
 
 
 def body_trouble(chosen: Settings) -> str | None:
-    """What does not go together with --body: for who starts a pool, not for who shares its environment."""
+    """What does not go together with --body: for who starts a pool, not for who shares its
+    environment.
+    """
     given = "--transformer" if chosen.transformer else "--router" if chosen.router else None
     if chosen.body == "json" and given:
         return f"--body json and {given} exclude each other: {given[2:]}s are called with the message itself"

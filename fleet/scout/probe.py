@@ -1,4 +1,6 @@
-"""The scout's try of a denied delete, for the master: are deletes allowed again? (core/pool/denials.py)"""
+"""The scout's try of a denied delete, for the master: are deletes allowed again?
+(core/pool/denials.py)
+"""
 
 from fleet.core.protocol import Probe, Probed
 from fleet.core.queue import Message, QueueError, Trouble

@@ -1,7 +1,8 @@
 """The master's network: is the queue usable, and how deep is it?
 
-A program of its own, so that a slow or failing endpoint never delays the master. It tries a late queue for
-`--start-timeout`, then samples the three approximate counts for ever, and leaves when the master hangs up.
+A program of its own, so that a slow or failing endpoint never delays the master. It tries a late
+queue for `--start-timeout`, then samples the three approximate counts for ever, and leaves when the
+master hangs up.
 """
 
 import os
@@ -64,7 +65,9 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def _found(plan: Plan, master: Channel, queue: sqs_queue.SqsQueue) -> bool:
-    """Look the queue up until it answers, cannot, or is too late; what a restart does not heal ends at once."""
+    """Look the queue up until it answers, cannot, or is too late; what a restart does not heal ends
+    at once.
+    """
     deadline = now() + plan.start_timeout
     said = ""
     while True:
@@ -172,7 +175,9 @@ def _serve_again(plan: Plan, master: Channel, error: QueueError) -> None:
 
 
 def _hung_up(master: Channel, seconds: float, orders: Orders | None = None) -> bool:
-    """Wait that long, doing what the master orders, or until it wants a sample or is gone; whether it is gone."""
+    """Wait that long, doing what the master orders, or until it wants a sample or is gone; whether
+    it is gone.
+    """
     poll = select.poll()
     poll.register(master.fileno(), select.POLLIN)
     deadline = now() + seconds

@@ -1,6 +1,7 @@
 """What the scout does for dispatchers that died, by order of the master (core/pool/recovery.py).
 
-An order that fails is tried again later, beside the other ones and the samples: none waits for another's trouble.
+An order that fails is tried again later, beside the other ones and the samples: none waits for
+another's trouble.
 """
 
 from collections.abc import Callable
@@ -36,7 +37,9 @@ class _Open:
 
 
 class Orders:
-    """Those that are not done yet. Each is answered once, and until then there is a word for each try that fails."""
+    """Those that are not done yet. Each is answered once, and until then there is a word for each
+    try that fails.
+    """
 
     def __init__(
         self, queue: SqsQueue, first_lease: float, say: Callable[[Answer], object]
@@ -109,7 +112,9 @@ class Orders:
         return Executed(order.order, order.settlement)
 
     def _repeated(self, order: Execute) -> Executed:
-        """Ask as the dead dispatcher did, by the same id and without a wait; release what comes. Raises QueueError."""
+        """Ask as the dead dispatcher did, by the same id and without a wait; release what comes.
+        Raises QueueError.
+        """
         message = self._queue.receive(0, self._first_lease, order.receive_id)
         if message is None:
             return Executed(order.order, Settlement.LEAVE)

@@ -1,8 +1,10 @@
-"""The limit: worker-seconds of a pool that knows when each message comes and how long its job takes.
+"""The limit: worker-seconds of a pool that knows when each message comes and how long its job
+takes.
 
-It keeps the fewest workers that are allowed, and has one more for exactly as long as a job takes when a message would
-otherwise wait longer than the target. It never pays for an idle worker above the fewest, so nobody who keeps the
-target needs much less: the work itself, or the fewest workers all the time, are lower bounds that it nearly reaches.
+It keeps the fewest workers that are allowed, and has one more for exactly as long as a job takes
+when a message would otherwise wait longer than the target. It never pays for an idle worker above
+the fewest, so nobody who keeps the target needs much less: the work itself, or the fewest workers
+all the time, are lower bounds that it nearly reaches.
 """
 
 import heapq
@@ -17,7 +19,9 @@ Deliveries = list[tuple[float, float]]
 
 @dataclass(frozen=True, slots=True)
 class Optimum:
-    """What it takes: worker-seconds in all; the smallest number of workers that, always there, keeps the target."""
+    """What it takes: worker-seconds in all; the smallest number of workers that, always there,
+    keeps the target.
+    """
 
     worker_seconds: float
     most: int
@@ -71,7 +75,9 @@ def _keeps(workers: int, target_wait: float, work: Sequence[float]) -> bool:
 
 
 def _deliveries(scenario: Scenario, load: Load) -> Deliveries:
-    """(when it comes, how long it keeps a worker), the deliveries of failing messages too, in order."""
+    """(when it comes, how long it keeps a worker), the deliveries of failing messages too, in
+    order.
+    """
     found = []
     for message, (came, seconds) in enumerate(zip(load.arrivals, load.seconds, strict=True)):
         found.append((came, seconds + LATENCY))

@@ -1,4 +1,5 @@
-"""Who decides the size: fleet's own rule out of core/sizing/rule.py, the one it began as, or always the most.
+"""Who decides the size: fleet's own rule out of core/sizing/rule.py, the one it began as, or always
+the most.
 
 rivals.py has the others.
 """
@@ -79,9 +80,11 @@ class Fixed:
 
 
 class Sum:
-    """The rule that fleet's began as: own busy as a floor, and the backlog by the target wait on top of it.
+    """The rule that fleet's began as: own busy as a floor, and the backlog by the target wait on
+    top of it.
 
-    need = busy + min(⌈v⌉, ⌈v × job seconds / target wait⌉), with the same steps, window and evidence as fleet's.
+    need = busy + min(⌈v⌉, ⌈v × job seconds / target wait⌉), with the same steps, window and
+    evidence as fleet's.
     """
 
     name = "busy + backlog"

@@ -1,8 +1,8 @@
 """A queue on paper: messages wait, are hidden, come back; what its counts say lags and errs.
 
-SQS documents its three counts as approximate: they are sums over many machines that agree only about a minute after
-the last change. So a count is that of a moment ago, by up to a minute and mostly by seconds, and a few per cent off;
-each count of a sample for itself.
+SQS documents its three counts as approximate: they are sums over many machines that agree only
+about a minute after the last change. So a count is that of a moment ago, by up to a minute and
+mostly by seconds, and a few per cent off; each count of a sample for itself.
 """
 
 import random

@@ -1,8 +1,8 @@
 """How others size a pool, from their documentation, in our own words.
 
-They get what their users would configure after measuring: the mean job time and the target wait make the number of
-messages that one worker may have before it. None of them pays here for starting a worker, or for a job that is cut
-short when a worker goes; in truth they would.
+They get what their users would configure after measuring: the mean job time and the target wait
+make the number of messages that one worker may have before it. None of them pays here for starting
+a worker, or for a job that is cut short when a worker goes; in truth they would.
 """
 
 from collections.abc import Callable
@@ -19,9 +19,9 @@ def _messages_a_worker(scenario: Scenario) -> float:
 class Keda:
     """KEDA's SQS scaler with the Kubernetes horizontal pod autoscaler.
 
-    The scaler counts visible and in flight messages. Every 15 s the autoscaler wants count / queueLength pods, unless
-    that is within a tenth of what there is; it adds at most 4 or as many as there are, whichever is more, and goes
-    down to the largest number that it wanted in 300 s.
+    The scaler counts visible and in flight messages. Every 15 s the autoscaler wants count /
+    queueLength pods, unless that is within a tenth of what there is; it adds at most 4 or as many
+    as there are, whichever is more, and goes down to the largest number that it wanted in 300 s.
     """
 
     name = "KEDA + HPA"
@@ -51,8 +51,8 @@ class Keda:
 class TargetTracking:
     """AWS target tracking on the backlog per instance, a metric that comes every minute.
 
-    Out: when three minutes in a row were above the target, in proportion. In: when fifteen minutes in a row were a
-    tenth below it, in proportion, but carefully: by a quarter at most.
+    Out: when three minutes in a row were above the target, in proportion. In: when fifteen minutes
+    in a row were a tenth below it, in proportion, but carefully: by a quarter at most.
     """
 
     name = "target tracking"
@@ -82,8 +82,9 @@ class TargetTracking:
 class Horizon:
     """Laravel Horizon's balancing by time, on its only queue.
 
-    A queue's part of the processes is its part of all queues' time to clear: with one queue all of them while
-    anything waits, and the fewest when nothing does. One process more or fewer every three seconds.
+    A queue's part of the processes is its part of all queues' time to clear: with one queue all of
+    them while anything waits, and the fewest when nothing does. One process more or fewer every
+    three seconds.
     """
 
     name = "Horizon, time"

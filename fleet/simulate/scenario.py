@@ -1,4 +1,6 @@
-"""What every policy meets: the trace, the jobs, the bounds, and the messages that were drawn from them."""
+"""What every policy meets: the trace, the jobs, the bounds, and the messages that were drawn from
+them.
+"""
 
 import random
 from collections.abc import Sequence
@@ -12,7 +14,9 @@ from fleet.simulate.traces import Trace
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """The world without its policy. Times are seconds; `receives` are the deliveries of a message that always fails."""
+    """The world without its policy. Times are seconds; `receives` are the deliveries of a message
+    that always fails.
+    """
 
     trace: Trace
     service: Service = field(default_factory=Service)

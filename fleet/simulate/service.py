@@ -1,6 +1,7 @@
 """How long jobs take: a lognormal distribution with a mean and a coefficient of variation, seeded.
 
-Lognormal, because job times are positive, skewed, and now and then very long; with variation 0 all are the same.
+Lognormal, because job times are positive, skewed, and now and then very long; with variation 0 all
+are the same.
 """
 
 import math

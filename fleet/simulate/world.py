@@ -3,8 +3,8 @@
     arrival ──▶ an open poll, else waiting ──grant──▶ job ──▶ deleted, or hidden and back after its lease
     sample  ──▶ policy ──▶ the host's desired size ──▶ grants
 
-A discrete-event simulation: nothing happens between two events, and the same seed gives the same run. All decisions
-are core/'s (through hosts.py and policies.py); this file only keeps the time.
+A discrete-event simulation: nothing happens between two events, and the same seed gives the same
+run. All decisions are core/'s (through hosts.py and policies.py); this file only keeps the time.
 """
 
 import heapq
@@ -24,7 +24,9 @@ FINISHED, POLL_OVER, SAMPLE, RESUME, BACK, POINT = range(6)
 
 
 def hidden_after(job_seconds: float, visibility: float) -> float:
-    """How long a message that failed stays hidden: the rest of its first, short lease, or of an extended one."""
+    """How long a message that failed stays hidden: the rest of its first, short lease, or of an
+    extended one.
+    """
     if job_seconds < FIRST_LEASE / 3:
         return FIRST_LEASE - job_seconds
     return visibility * 5 / 6  # on average, as it is extended every third

@@ -1,8 +1,9 @@
-"""What SQS answers → what we want of it. Anything missing or of another shape raises, and is told apart elsewhere.
+"""What SQS answers → what we want of it. Anything missing or of another shape raises, and is told
+apart elsewhere.
 
-What has passed here fits everywhere: in the scoreboard, in a log line, in an environment, in a dead letter. A member
-that is null is one that is not there. A message that is no good does not take those beside it away: it comes as one
-that is unusable.
+What has passed here fits everywhere: in the scoreboard, in a log line, in an environment, in a dead
+letter. A member that is null is one that is not there. A message that is no good does not take
+those beside it away: it comes as one that is unusable.
 """
 
 import base64
@@ -48,12 +49,16 @@ def queue_url(answer: Any) -> str:
 
 
 def letter_id(answer: Any) -> str:
-    """Of SendMessage: nothing but SQS says that it has the message, and the original is deleted then."""
+    """Of SendMessage: nothing but SQS says that it has the message, and the original is deleted
+    then.
+    """
     return _text(answer["MessageId"])
 
 
 def _text(value: Any, longest: int = 2048) -> str:
-    """A text of at most so many bytes, without anything that a terminal, an environment or a line would act on."""
+    """A text of at most so many bytes, without anything that a terminal, an environment or a line
+    would act on.
+    """
     if (
         not isinstance(value, str)
         or not value.isprintable()
@@ -161,7 +166,9 @@ def _present(members: Mapping[str, Any] | None) -> dict[str, Any]:
 
 
 def _with_bytes(attribute: dict[str, Any]) -> dict[str, Any]:
-    """JSON has no bytes: the protocol sends them as base64, which botocore's client has read already."""
+    """JSON has no bytes: the protocol sends them as base64, which botocore's client has read
+    already.
+    """
     binary = attribute.get("BinaryValue")
     return (
         attribute | {"BinaryValue": base64.b64decode(binary)}

@@ -1,7 +1,9 @@
-"""The credential chain: what fleet changes of botocore's, and why it gave no credentials, in words for people.
+"""The credential chain: what fleet changes of botocore's, and why it gave no credentials, in words
+for people.
 
-botocore asks for a code of an MFA device at the terminal, in whichever process needs the keys. Nobody answers a
-dispatcher there, so such a profile is only good with the session that the AWS CLI has cached for it.
+botocore asks for a code of an MFA device at the terminal, in whichever process needs the keys.
+Nobody answers a dispatcher there, so such a profile is only good with the session that the AWS CLI
+has cached for it.
 """
 
 import shlex
@@ -25,7 +27,9 @@ class CodeNeeded(Exception):
 
 
 class Cache(dict[str, Any]):
-    """As the AWS CLI's own, which is read, and never written: keys on disk are the CLI's to leave there."""
+    """As the AWS CLI's own, which is read, and never written: keys on disk are the CLI's to leave
+    there.
+    """
 
     def __contains__(self, key: object) -> bool:
         return super().__contains__(key) or self._file(str(key)).is_file()
@@ -56,7 +60,8 @@ def _refuse(prompt: str) -> str:
 def trouble(
     error: BaseException, name: str, profile: str | None = None, program: str = ""
 ) -> QueueError:
-    """Why there is nothing to sign with: a file, a process, a service on the way to the credentials said no.
+    """Why there is nothing to sign with: a file, a process, a service on the way to the credentials
+    said no.
 
     `profile` and `program`: the one that is used, and its credential process, if there is one.
     """
@@ -116,7 +121,9 @@ def _failure(error: BaseException, program: str) -> str:
 
 
 def process_of(session: Any) -> str:
-    """The credential process of the profile, without its arguments, which may be secret; empty if there is none."""
+    """The credential process of the profile, without its arguments, which may be secret; empty if
+    there is none.
+    """
     try:
         command = str(session.get_scoped_config().get("credential_process") or "")
         return (shlex.split(command) or [""])[0]

@@ -1,4 +1,6 @@
-"""Names to addresses, in time: the resolver knows no time-out, so a child asks it, and is killed if it is late."""
+"""Names to addresses, in time: the resolver knows no time-out, so a child asks it, and is killed if
+it is late.
+"""
 
 import json
 import os
@@ -20,7 +22,9 @@ def plainly(host: str, port: int, _seconds: float) -> Addresses:
 
 
 def in_time(host: str, port: int, seconds: float) -> Addresses:
-    """For who must not be late. Raises OSError, TimeoutError when no name server has answered in time."""
+    """For who must not be late. Raises OSError, TimeoutError when no name server has answered in
+    time.
+    """
     try:  # a number needs no resolver
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
         return [(family, address) for family, _, _, _, address in found]

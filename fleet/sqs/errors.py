@@ -1,4 +1,5 @@
-"""What a failed call means: one table from the exception, botocore's or wire.py's, to what to do about it.
+"""What a failed call means: one table from the exception, botocore's or wire.py's, to what to do
+about it.
 
 | who says no                       | how it is known                                          | Trouble         |
 |-----------------------------------|----------------------------------------------------------|-----------------|
@@ -50,7 +51,9 @@ _PERMISSION = re.compile(r"perform:? ([\w-]+:[\w*]+)")
 def classified(
     error: Exception, queue: str, endpoint_url: str | None, call: str = ""
 ) -> QueueError:
-    """What the exception means; its text names the queue and what to do, and no body. `call`: what was asked."""
+    """What the exception means; its text names the queue and what to do, and no body. `call`: what
+    was asked.
+    """
     from botocore import exceptions as e
     from botocore.parsers import ResponseParserError
 
@@ -129,7 +132,9 @@ def classified(
 
 
 def _refusal(code: str, status: int, said: str, date: str, name: str, call: str) -> QueueError:
-    """The answer was no. One that names no error is not SQS's: a proxy's or a gateway's between us, and may pass."""
+    """The answer was no. One that names no error is not SQS's: a proxy's or a gateway's between us,
+    and may pass.
+    """
     code, words = cleaned(code), f": {cleaned(said)}" if said.strip() else ""
     asked = f"sqs:{call}" if call else "the call"
     if _GONE.search(code):

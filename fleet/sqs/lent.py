@@ -1,7 +1,9 @@
-"""What a program has made with boto3 already, and lends: credentials, region and profile of a session or a resource.
+"""What a program has made with boto3 already, and lends: credentials, region and profile of a
+session or a resource.
 
-Nothing of boto3 is imported for it: what is needed of these objects is named here. Their clients are not used. They
-wait for a minute and try again by themselves, which costs leases, and their connections would be the jobs' too.
+Nothing of boto3 is imported for it: what is needed of these objects is named here. Their clients
+are not used. They wait for a minute and try again by themselves, which costs leases, and their
+connections would be the jobs' too.
 """
 
 from collections.abc import Callable
@@ -13,7 +15,9 @@ from fleet.sqs.places import place
 
 @dataclass(frozen=True, slots=True)
 class Lent:
-    """`credentials`: as botocore has them, None where there are none; asked each time a session is made."""
+    """`credentials`: as botocore has them, None where there are none; asked each time a session is
+    made.
+    """
 
     credentials: Callable[[], Any] = field(repr=False)
     region: str | None = None
@@ -36,7 +40,9 @@ def of_session(session: Any) -> Lent:
 
 
 def of_queue(resource: Any) -> tuple[Lent, str, str | None]:
-    """Of a boto3 Queue resource: that, the queue's URL, and the endpoint if it is not AWS's own. Raises TypeError."""
+    """Of a boto3 Queue resource: that, the queue's URL, and the endpoint if it is not AWS's own.
+    Raises TypeError.
+    """
     try:
         client, url = resource.meta.client, resource.url
         meta, credentials = client.meta, client._request_signer._credentials

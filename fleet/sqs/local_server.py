@@ -74,8 +74,9 @@ class PortTaken(LocalError):
 class LocalServer:
     """A running server, and the right to it.
 
-    `lock_fd` is the shared lock on `lock`, close-on-exec: the server stays while a copy of it is open anywhere.
-    `started` says that this call started the server, `pid` is then its process: a child of the caller.
+    `lock_fd` is the shared lock on `lock`, close-on-exec: the server stays while a copy of it is
+    open anywhere. `started` says that this call started the server, `pid` is then its process: a
+    child of the caller.
     """
 
     endpoint_url: str
@@ -86,9 +87,11 @@ class LocalServer:
 
 
 def use(port: int, state_dir: Path, runtime_dir: Path, timeout: float) -> LocalServer:
-    """Find the SQS server on a port of 127.0.0.1, or start the embedded one there, within `timeout` seconds.
+    """Find the SQS server on a port of 127.0.0.1, or start the embedded one there, within `timeout`
+    seconds.
 
-    Any SQS server that answers will do. The queues of the embedded one live in `state_dir/local-PORT`.
+    Any SQS server that answers will do. The queues of the embedded one live in
+    `state_dir/local-PORT`.
 
     Raises PortTaken, LocalMissing or LocalServerFailed, all of them LocalError.
     """
@@ -119,7 +122,9 @@ def use(port: int, state_dir: Path, runtime_dir: Path, timeout: float) -> LocalS
 
 
 def answering(port: int) -> str | None:
-    """The URL of the SQS server on a port of 127.0.0.1, None if nothing listens there. Raises PortTaken."""
+    """The URL of the SQS server on a port of 127.0.0.1, None if nothing listens there. Raises
+    PortTaken.
+    """
     return _answering(port, time.monotonic() + PROBE_TIMEOUT)
 
 
@@ -168,7 +173,8 @@ def _find_or_start(port: int, state: Path, lock: Path, deadline: float) -> int |
         server.kill()
         server.wait()
         raise
-    # It outlives this process, which does not wait for it: without a status Popen warns when it is collected.
+    # It outlives this process, which does not wait for it: without a status Popen warns when it is
+    # collected.
     server.returncode = 0
     return server.pid
 
@@ -186,14 +192,16 @@ def _probe(port: int, deadline: float) -> Literal["sqs", "other", "nothing"]:
         return "other"
     finally:
         connection.close()
-    # No queue yet: `{}` and `{"QueueUrls": []}` are both in use, and the content type tells `{}` apart.
+    # No queue yet: `{}` and `{"QueueUrls": []}` are both in use, and the content type tells `{}`
+    # apart.
     is_aws = response.getheader("Content-Type", "").startswith("application/x-amz-json")
     is_list = isinstance(answer, dict) and (is_aws or "QueueUrls" in answer)
     return "sqs" if response.status == http.HTTPStatus.OK and is_list else "other"
 
 
 def _spawn(port: int, state: Path, lock: Path, log: Path) -> "subprocess.Popen[bytes]":
-    # By path and with -P, in its own directory: nothing in the user's directory can shadow a module.
+    # By path and with -P, in its own directory: nothing in the user's directory can shadow a
+    # module.
     program = [sys.executable, "-P", __file__, str(port), str(state), str(lock)]
     with log.open("wb") as output:
         return subprocess.Popen(
@@ -273,7 +281,8 @@ async def _serve(port: int, lock: Path) -> None:
     from hypercorn.asyncio import serve
     from hypercorn.config import Config
 
-    # Directories of start-up scripts are fixed in ministack: /docker-entrypoint-initaws.d and others.
+    # Directories of start-up scripts are fixed in ministack: /docker-entrypoint-initaws.d and
+    # others.
     ministack.app._collect_scripts = lambda *_directories: []
     loop = asyncio.get_running_loop()
     last_user_gone = asyncio.Event()
@@ -300,8 +309,8 @@ async def _serve(port: int, lock: Path) -> None:
 def _noting(requests: set[asyncio.Task[Any]], application: Any) -> Any:
     """The application, its open requests noted.
 
-    From Python 3.12 on, closing a listening socket waits for the connections it accepted, so a long poll
-    (up to 20 s) would hold up the end: who leaves has to cancel it.
+    From Python 3.12 on, closing a listening socket waits for the connections it accepted, so a long
+    poll (up to 20 s) would hold up the end: who leaves has to cancel it.
     """
 
     async def noted(scope: dict[str, Any], receive: Any, send: Any) -> None:

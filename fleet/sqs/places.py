@@ -1,4 +1,5 @@
-"""Where a queue is, by the way it is named: what its URL's host, or its ARN, says of region, account and endpoint.
+"""Where a queue is, by the way it is named: what its URL's host, or its ARN, says of region,
+account and endpoint.
 
 | the host of a URL                                   | region | requests go to                              |
 |-----------------------------------------------------|--------|---------------------------------------------|
@@ -8,7 +9,8 @@
 | NAME.sqs.REGION.vpce.SUFFIX (NAME may hold a zone)  | REGION | the host itself                             |
 | any other                                           | none   | the host itself: an SQS server of one's own |
 
-The suffixes and the names of regions are those of botocore's partitions. The path says nothing about where a queue is.
+The suffixes and the names of regions are those of botocore's partitions. The path says nothing
+about where a queue is.
 """
 
 import re
@@ -28,7 +30,9 @@ ARN_PARTS = 6
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """What is known without asking. `url`: needs no look-up; `account`: for the look-up of somebody else's queue."""
+    """What is known without asking. `url`: needs no look-up; `account`: for the look-up of somebody
+    else's queue.
+    """
 
     name: str
     region: str | None = None
@@ -38,7 +42,9 @@ class Place:
 
 
 def place(queue: str, partitions: Partitions, *, ours: bool = False) -> Place:
-    """Where it is. Raises ValueError for what names no queue. `ours`: with an endpoint of one's own any ARN will do."""
+    """Where it is. Raises ValueError for what names no queue. `ours`: with an endpoint of one's own
+    any ARN will do.
+    """
     if is_url(queue):
         return _of_url(queue, partitions)
     if queue.startswith(ARN):

@@ -1,7 +1,9 @@
-"""botocore's own client, for those who reach SQS through a proxy, within the bounds of our own line as far as they go.
+"""botocore's own client, for those who reach SQS through a proxy, within the bounds of our own line
+as far as they go.
 
-A call's deadline and size count for the body of its answer. What is around it is read by http.client before anybody
-else sees it: there each read has the time-out, a line 64 KiB and the headers 100 lines at the most.
+A call's deadline and size count for the body of its answer. What is around it is read by
+http.client before anybody else sees it: there each read has the time-out, a line 64 KiB and the
+headers 100 lines at the most.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -24,7 +26,8 @@ class Client:
         """The answer's members; raises what errors.py can classify."""
         from botocore import xform_name
 
-        self._keys()  # it would ask for them itself; what fails there must not look like SQS's own answer
+        # It would ask for them itself; what fails there must not look like SQS's own answer.
+        self._keys()
         self._left = longest(arguments)
         return getattr(self._client, xform_name(operation))(**arguments)
 

@@ -1,8 +1,8 @@
 """Amazon SQS behind the `Queue` seam: with the files beside it the sole importer of botocore.
 
-Two lines: one for the long poll, whose read time-out is longer than any wait (every abandoned try can swallow a
-message), and one for the short calls, which the callers repeat themselves. Both try once. They connect after the
-fork, with what `Sessions.prepare` loaded before it.
+Two lines: one for the long poll, whose read time-out is longer than any wait (every abandoned try
+can swallow a message), and one for the short calls, which the callers repeat themselves. Both try
+once. They connect after the fork, with what `Sessions.prepare` loaded before it.
 """
 
 import json
@@ -83,7 +83,9 @@ class SqsQueue:
         return self._sessions.address.name
 
     def wait_time(self) -> float:
-        """The queue's own ReceiveMessageWaitTimeSeconds; 0, which is SQS's default, if nobody has set it."""
+        """The queue's own ReceiveMessageWaitTimeSeconds; 0, which is SQS's default, if nobody has
+        set it.
+        """
         return self._attributes(answers.wait_time, answers.WAIT_TIME)
 
     def hasten(self, seconds: float) -> None:
@@ -96,7 +98,9 @@ class SqsQueue:
         return self._sessions.region
 
     def region_trouble(self) -> str | None:
-        """What is wrong with the region's name, if it is one of AWS's that is needed. Raises QueueError."""
+        """What is wrong with the region's name, if it is one of AWS's that is needed. Raises
+        QueueError.
+        """
         return None if self._sessions.endpoint_url else region_trouble(self._sessions.region)
 
     def renew(self) -> None:
@@ -115,7 +119,9 @@ class SqsQueue:
         self._long = self._short = self._elsewhere = None
 
     def _own(self) -> None:
-        """Lines are not shared with the process that we were forked from: each would read the other's answers."""
+        """Lines are not shared with the process that we were forked from: each would read the
+        other's answers.
+        """
         if self._user != (us := os.getpid()):
             for line in (self._long, self._short):
                 if line is not None:
@@ -189,14 +195,17 @@ class SqsQueue:
         )
 
     def send(self, bodies: list[str], group: str = "") -> int:
-        """Send up to ten messages; returns how many SQS took. Raises QueueError when it refuses any."""
+        """Send up to ten messages; returns how many SQS took. Raises QueueError when it refuses
+        any.
+        """
         sent, refused = self.hand_in(bodies, group)
         if refused:
             raise QueueError(Trouble.FINAL, f"queue {self.name!r} refused a message: {refused}")
         return sent
 
     def hand_in(self, bodies: list[str], group: str = "") -> tuple[int, str]:
-        """Send up to ten messages, of this group if one is given: how many SQS took, and why it refused one, if so.
+        """Send up to ten messages, of this group if one is given: how many SQS took, and why it
+        refused one, if so.
 
         Raises QueueError. On a FIFO queue, which needs a group, it is GROUP if none is given.
         """
@@ -218,7 +227,9 @@ class SqsQueue:
         return redrive.max_receive_count if redrive else None
 
     def _policy(self) -> Redrive | None:
-        """The redrive policy; an answer is good for a minute, so that a storm of failures does not double the bill."""
+        """The redrive policy; an answer is good for a minute, so that a storm of failures does not
+        double the bill.
+        """
         if self._redrive_until < now():
             self._redrive = self._attributes(answers.redrive, "RedrivePolicy")
             self._redrive_until = now() + REMEMBERED
@@ -231,7 +242,9 @@ class SqsQueue:
         there._call("SendMessage", answers.letter_id, of=name, QueueUrl=url, **letter)
 
     def find_dead_letters(self) -> tuple["SqsQueue", str, str]:
-        """Where calls to the dead-letter queue are made, its name, its URL. Raises QueueError if there is none."""
+        """Where calls to the dead-letter queue are made, its name, its URL. Raises QueueError if
+        there is none.
+        """
         arn = self._dead_letter_arn()
         region, account, name = answers.place(arn)
         there = self._in(region)
@@ -248,7 +261,9 @@ class SqsQueue:
         return there, name, self._dead_letter_urls[arn]
 
     def dead_letters_name(self) -> str:
-        """The name of the dead-letter queue, which need not exist. Raises QueueError if the policy names none."""
+        """The name of the dead-letter queue, which need not exist. Raises QueueError if the policy
+        names none.
+        """
         return answers.place(self._dead_letter_arn())[2]
 
     def _dead_letter_arn(self) -> str:

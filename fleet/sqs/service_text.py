@@ -1,11 +1,14 @@
-"""What a service says itself, made fit for a line that people read, and that is the same when it says the same."""
+"""What a service says itself, made fit for a line that people read, and that is the same when it
+says the same.
+"""
 
 import re
 import time
 from email.utils import parsedate_to_datetime
 
 MOST_SAID = 300  # characters
-OFF = 120.0  # seconds by which a clock is off before that is worth a word; AWS allows for five minutes
+# Seconds by which a clock is off before that is worth a word; AWS allows for five minutes.
+OFF = 120.0
 
 # Differs from call to call: times, request ids, an encoded copy of the request.
 _VARYING = re.compile(
@@ -23,7 +26,9 @@ def cleaned(text: str) -> str:
 
 
 def behind(date: str) -> str:
-    """By how much this host's clock differs from the Date of an answer, if that is much; else nothing."""
+    """By how much this host's clock differs from the Date of an answer, if that is much; else
+    nothing.
+    """
     try:
         seconds = time.time() - parsedate_to_datetime(date).timestamp()
     except (ValueError, OverflowError):  # none, or not a date

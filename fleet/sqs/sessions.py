@@ -32,7 +32,8 @@ KEYS_CALL = (
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where the queue is. `queue` is a name, a URL or an ARN; None for the rest means that, or boto3's own choice.
+    """Where the queue is. `queue` is a name, a URL or an ARN; None for the rest means that, or
+    boto3's own choice.
 
     `direct`: no proxy is between us, whatever the environment says.
     """
@@ -51,7 +52,9 @@ class Address:
 
 
 def address(plan: Plan) -> Address:
-    """Where the plan's queue is. On the embedded server it is the queue of that name, wherever that is else."""
+    """Where the plan's queue is. On the embedded server it is the queue of that name, wherever that
+    is else.
+    """
     local = plan.make_queue
     queue = queue_name(plan.queue) if local else plan.queue
     return Address(
@@ -101,7 +104,9 @@ class Line(Protocol):
 
 
 class Sessions:
-    """Makes lines to one address. Holds data files and what follows from them; no connection, no credentials."""
+    """Makes lines to one address. Holds data files and what follows from them; no connection, no
+    credentials.
+    """
 
     def __init__(
         self, address: Address, site: Site | None = None, lent: Lent | None = None
@@ -113,7 +118,8 @@ class Sessions:
         self._config = Config
         self._lent = lent
         self._session = botocore.session.Session(profile=lent and lent.profile)
-        # For the clients that it makes to get credentials: its own patience is 60 s, five times over.
+        # For the clients that it makes to get credentials: its own patience is 60 s, five times
+        # over.
         once = Config(
             connect_timeout=KEYS_CALL, read_timeout=KEYS_CALL, retries={"total_max_attempts": 1}
         )
@@ -126,8 +132,9 @@ class Sessions:
     def prepare(self) -> None:
         """Before a fork: load what all children need. What is wrong is said when it is needed.
 
-        Neither connects nor looks for credentials, which may ask the network: the chain of those who may have them is
-        made, and asked by each child. Without this a dispatcher's first call costs about 5 ms of CPU more.
+        Neither connects nor looks for credentials, which may ask the network: the chain of those
+        who may have them is made, and asked by each child. Without this a dispatcher's first call
+        costs about 5 ms of CPU more.
         """
         from botocore.exceptions import BotoCoreError
 
@@ -145,7 +152,9 @@ class Sessions:
 
     @functools.cached_property
     def place(self) -> Place:
-        """Where the queue is, by its name. Raises QueueError for what names none, or contradicts the region given."""
+        """Where the queue is, by its name. Raises QueueError for what names none, or contradicts
+        the region given.
+        """
         from botocore.exceptions import BotoCoreError
 
         try:
@@ -170,11 +179,15 @@ class Sessions:
 
     @property
     def endpoint_url(self) -> str | None:
-        """The endpoint that is asked for: by the option, else by the queue's URL; None for botocore's own choice."""
+        """The endpoint that is asked for: by the option, else by the queue's URL; None for
+        botocore's own choice.
+        """
         return self.address.endpoint_url or self.place.endpoint_url
 
     def elsewhere(self, region: str) -> "Sessions":
-        """For another region: at an SQS server of one's own the endpoint is the same, at AWS it is that region's."""
+        """For another region: at an SQS server of one's own the endpoint is the same, at AWS it is
+        that region's.
+        """
         own = self.place.endpoint_url if self.place.region is None else None
         endpoint_url = self.address.endpoint_url or own
         address = replace(
@@ -184,7 +197,9 @@ class Sessions:
 
     @property
     def region(self) -> str | None:
-        """The region: as given, as the queue's URL or ARN says, as boto3 finds it. Raises QueueError."""
+        """The region: as given, as the queue's URL or ARN says, as boto3 finds it. Raises
+        QueueError.
+        """
         from botocore.exceptions import BotoCoreError
 
         try:
@@ -194,7 +209,8 @@ class Sessions:
             raise classified(error, self.address.name, self.address.endpoint_url) from None
         if region:
             return str(region)
-        # An endpoint of one's own needs a name to sign with, no more; queue.amazonaws.com is in the first region.
+        # An endpoint of one's own needs a name to sign with, no more; queue.amazonaws.com is in the
+        # first region.
         return FIRST_REGION if self.endpoint_url or self.place.url else None
 
     def line(
@@ -212,10 +228,11 @@ class Sessions:
             raise classified(error, self.address.name, self.endpoint_url) from None
 
     def _found(self) -> Site:
-        """Where botocore would send requests: its rules for regions, partitions and endpoints are its own.
+        """Where botocore would send requests: its rules for regions, partitions and endpoints are
+        its own.
 
-        A client's `meta.endpoint_url` is by older rules, which it uses no more: for ISO regions it is another one.
-        What it does use can be seen of a URL that it signs.
+        A client's `meta.endpoint_url` is by older rules, which it uses no more: for ISO regions it
+        is another one. What it does use can be seen of a URL that it signs.
         """
         from botocore.utils import get_environ_proxies
 
@@ -231,9 +248,11 @@ class Sessions:
         )
 
     def _trust(self) -> ssl.SSLContext:
-        """AWS_CA_BUNDLE or the profile's ca_bundle, REQUESTS_CA_BUNDLE, else the authorities that botocore trusts.
+        """AWS_CA_BUNDLE or the profile's ca_bundle, REQUESTS_CA_BUNDLE, else the authorities that
+        botocore trusts.
 
-        As boto3; but a variable that is empty is none, and not leave to trust everybody, as it was to older ones.
+        As boto3; but a variable that is empty is none, and not leave to trust everybody, as it was
+        to older ones.
         """
         from botocore.httpsession import get_cert_path
 
@@ -248,7 +267,9 @@ class Sessions:
             raise QueueError(Trouble.USAGE, text) from None
 
     def _keys(self) -> Any:
-        """The credentials as they are now; those that expire are renewed by botocore in time. Raises QueueError."""
+        """The credentials as they are now; those that expire are renewed by botocore in time.
+        Raises QueueError.
+        """
         from botocore.exceptions import NoCredentialsError
 
         try:

@@ -1,9 +1,10 @@
-"""Is an SNS signature good? The sole importer of `cryptography` (extra `sns`), and of the network in a job's process.
+"""Is an SNS signature good? The sole importer of `cryptography` (extra `sns`), and of the network
+in a job's process.
 
-A certificate is fetched over HTTPS from SNS's own host (core/sns.py has looked at its URL; a redirect is not
-followed), and kept for a day in the runtime directory: jobs are short-lived, and each of them is a new process.
-That it came from there is what makes it SNS's: its chain, its names and its revocation are not looked at, only its
-dates and the size of its key.
+A certificate is fetched over HTTPS from SNS's own host (core/sns.py has looked at its URL; a
+redirect is not followed), and kept for a day in the runtime directory: jobs are short-lived, and
+each of them is a new process. That it came from there is what makes it SNS's: its chain, its names
+and its revocation are not looked at, only its dates and the size of its key.
 """
 
 import base64
@@ -106,7 +107,9 @@ def _fetched(url: str) -> bytes:
 
 
 def _path(url: str) -> Path | None:
-    """Where it is kept: in a directory that is this user's alone. None: nowhere, and it is fetched each time."""
+    """Where it is kept: in a directory that is this user's alone. None: nowhere, and it is fetched
+    each time.
+    """
     try:
         directory = host.private_directory(host.runtime_directory() / "certificates")
     except OSError:

@@ -1,11 +1,13 @@
-"""SQS's JSON protocol over one keep-alive connection, signed by botocore, without botocore's client around it.
+"""SQS's JSON protocol over one keep-alive connection, signed by botocore, without botocore's client
+around it.
 
-What a dispatcher touches between two forks it pays for twice, and botocore's client touches far more than the call
-needs: with it a no-op job cost half as much again. Errors come as the three exceptions below; errors.py knows them.
+What a dispatcher touches between two forks it pays for twice, and botocore's client touches far
+more than the call needs: with it a no-op job cost half as much again. Errors come as the three
+exceptions below; errors.py knows them.
 
-What comes back is not trusted: a call has one deadline, however the answer is spread over it, and an answer has a size
-that it may have at most, headers included. After one that is broken, or not SQS's, the connection is closed, because
-nobody knows what else will come over it.
+What comes back is not trusted: a call has one deadline, however the answer is spread over it, and
+an answer has a size that it may have at most, headers included. After one that is broken, or not
+SQS's, the connection is closed, because nobody knows what else will come over it.
 """
 
 import base64
@@ -40,7 +42,9 @@ class NoAnswer(Exception):
 
 
 class Refused(Exception):
-    """SQS answered with an error: its code, empty if it names none, the HTTP status, its own words, and its clock."""
+    """SQS answered with an error: its code, empty if it names none, the HTTP status, its own words,
+    and its clock.
+    """
 
     def __init__(self, code: str, status: int, said: str = "", date: str = "") -> None:
         super().__init__(code, status)
@@ -49,7 +53,9 @@ class Refused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """Where requests go and how they are signed; `tls` is None for plain HTTP. `proxied`: not by a line of ours."""
+    """Where requests go and how they are signed; `tls` is None for plain HTTP. `proxied`: not by a
+    line of ours.
+    """
 
     url: str
     region: str
@@ -59,9 +65,11 @@ class Site:
 
 @dataclass(frozen=True, slots=True)
 class Means:
-    """How a connection is made: what names are looked up with, and what is called between the steps.
+    """How a connection is made: what names are looked up with, and what is called between the
+    steps.
 
-    Making a connection has a time-out, and so has using it: whoever does both is not silent for more than one of them.
+    Making a connection has a time-out, and so has using it: whoever does both is not silent for
+    more than one of them.
     """
 
     look_up: Callable[[str, int, float], Addresses] = field(default=plainly)
@@ -92,7 +100,9 @@ class Wire:
         self._connection.close()
 
     def forget(self) -> None:
-        """In a forked child. Not closed: a job's process has no descriptor of ours, and the number may be its own."""
+        """In a forked child. Not closed: a job's process has no descriptor of ours, and the number
+        may be its own.
+        """
         if self._connection.sock is not None:
             self._connection.sock.detach()
 
@@ -102,7 +112,9 @@ class Wire:
         return () if self._connection.sock is None else (self._connection.sock.fileno(),)
 
     def call(self, operation: str, arguments: Mapping[str, Any]) -> Any:
-        """The answer's members. Raises Unreachable, NoAnswer, Refused, and what `keys` and the JSON reader raise."""
+        """The answer's members. Raises Unreachable, NoAnswer, Refused, and what `keys` and the JSON
+        reader raise.
+        """
         body = json.dumps(arguments, default=_plain).encode()
         before = now()
         headers = self._signed(operation, body)
@@ -146,7 +158,9 @@ class Wire:
         return dict(request.headers.items())
 
     def _connect(self) -> "_Stream":
-        """A connection that the server has closed since the last call is made anew: that call was not lost."""
+        """A connection that the server has closed since the last call is made anew: that call was
+        not lost.
+        """
         stream = cast(_Stream | None, self._connection.sock)
         if stream is not None:
             if not _is_readable(stream):
@@ -163,7 +177,9 @@ class Wire:
         return made
 
     def _made(self) -> socket.socket:
-        """A connection to one of the addresses; all that it takes has one time-out together. Raises OSError."""
+        """A connection to one of the addresses; all that it takes has one time-out together. Raises
+        OSError.
+        """
         means, host, ends = self._means, self._connection.host, now() + self._connect_timeout
         means.beat()
         found = means.look_up(host, self._connection.port, self._connect_timeout)
@@ -188,7 +204,8 @@ class TooLong(Exception):
 
 
 class _Stream:
-    """What http.client takes for a socket: one deadline and one size for all that a call sends and receives.
+    """What http.client takes for a socket: one deadline and one size for all that a call sends and
+    receives.
 
     A socket's own time-out is one for each read, and a byte a second never runs into it.
     """
@@ -272,7 +289,9 @@ def _reached(found: Addresses, seconds: float) -> socket.socket:
 
 
 def rehearse(site: Site) -> None:
-    """Sign a request that nobody sends, with keys that are nobody's, and look up a number: what they load is loaded."""
+    """Sign a request that nobody sends, with keys that are nobody's, and look up a number: what
+    they load is loaded.
+    """
     from botocore.credentials import ReadOnlyCredentials
 
     wire = Wire(site, lambda: ReadOnlyCredentials("none", "none", None), 1, 1)
@@ -319,7 +338,9 @@ def _is_readable(idle: _Stream) -> bool:
 
 
 def _refusal(answer: http.client.HTTPResponse, text: bytes) -> tuple[str, str]:
-    """The error's code, the query protocol's if the answer has it, as botocore does; and what is said about it."""
+    """The error's code, the query protocol's if the answer has it, as botocore does; and what is
+    said about it.
+    """
     try:
         found = json.loads(text)
     except (ValueError, RecursionError):

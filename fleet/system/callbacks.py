@@ -1,8 +1,9 @@
-"""What an import asks the interpreter to call for good: at each fork, at each audit event. It cannot be taken back.
+"""What an import asks the interpreter to call for good: at each fork, at each audit event. It
+cannot be taken back.
 
-So while the app is imported it is only remembered, and given to the interpreter in jobs: in fleet's own processes it
-would act for ever (start an exporter's thread in each dispatcher, refuse its connections, end it).
-What the standard library registers at a fork is for every process.
+So while the app is imported it is only remembered, and given to the interpreter in jobs: in fleet's
+own processes it would act for ever (start an exporter's thread in each dispatcher, refuse its
+connections, end it). What the standard library registers at a fork is for every process.
 """
 
 import os

@@ -1,4 +1,6 @@
-"""The clock: CLOCK_BOOTTIME, which counts while the host is suspended, so that it knows what leases it lost."""
+"""The clock: CLOCK_BOOTTIME, which counts while the host is suspended, so that it knows what leases
+it lost.
+"""
 
 import time
 

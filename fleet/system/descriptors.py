@@ -1,4 +1,6 @@
-"""Open descriptors: which there are, whether they are still the same, and what a socket is connected to."""
+"""Open descriptors: which there are, whether they are still the same, and what a socket is
+connected to.
+"""
 
 import contextlib
 import fcntl
@@ -41,7 +43,9 @@ def duplicate(fd: int) -> int:
 
 
 def have_standard() -> None:
-    """Open what is closed of 0, 1 and 2 on nothing: else what is opened next is taken for a standard stream."""
+    """Open what is closed of 0, 1 and 2 on nothing: else what is opened next is taken for a
+    standard stream.
+    """
     for fd in STANDARD:
         if identity(fd) is None:
             null = os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
@@ -60,8 +64,11 @@ class StandardDescriptors:
         return self._before[2][2]
 
     def put_back(self) -> list[tuple[int, int]]:
-        """Have them as they were; returns, for jobs, what an import had made of them: a descriptor and its number."""
-        have_standard()  # those that are closed are open on nothing in jobs, so that no number has two meanings
+        """Have them as they were; returns, for jobs, what an import had made of them: a descriptor
+        and its number.
+        """
+        # Those that are closed are open on nothing in jobs, so that no number has two meanings.
+        have_standard()
         found = []
         for fd, which, ours in self._before:
             if identity(fd) != which:
@@ -77,7 +84,8 @@ def redo(changed: list[tuple[int, int]]) -> None:
 
 
 def connected_to(fd: int) -> str | None:
-    """Where a socket's answers come from: host and port, or a path. None for what is none, or is not connected.
+    """Where a socket's answers come from: host and port, or a path. None for what is none, or is
+    not connected.
 
     Not of datagrams, which are mostly sent and forgotten (statsd).
     """

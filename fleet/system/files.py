@@ -1,4 +1,6 @@
-"""Files that others read while we write them, or the other way round. Nothing here waits, whatever lies at a path."""
+"""Files that others read while we write them, or the other way round. Nothing here waits, whatever
+lies at a path.
+"""
 
 import contextlib
 import errno
@@ -47,7 +49,9 @@ def write(path: Path, content: bytes) -> None:
 
 
 def read(path: Path, most: int) -> bytes:
-    """The first `most` bytes. Raises OSError. A FIFO without a writer would hold us up, a terminal become ours."""
+    """The first `most` bytes. Raises OSError. A FIFO without a writer would hold us up, a terminal
+    become ours.
+    """
     fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     try:
         if not stat.S_ISREG(os.fstat(fd).st_mode):
@@ -58,7 +62,8 @@ def read(path: Path, most: int) -> bytes:
 
 
 def read_trusted(path: Path, most: int) -> bytes:
-    """As `read`, of what this user or root has put there and not everybody may change. Raises Distrusted too.
+    """As `read`, of what this user or root has put there and not everybody may change. Raises
+    Distrusted too.
 
     A link is somebody's word as well: who may make one may choose among our files.
     """

@@ -14,8 +14,8 @@ from fleet.system.stderr import Outlet
 def open_standard_streams() -> None:
     """Have something behind descriptors 0, 1 and 2, in us and in all that we start.
 
-    Whoever starts a program may have closed them (`2>&-`). Then what is opened next would get their numbers, and the
-    log would be written into the scoreboard.
+    Whoever starts a program may have closed them (`2>&-`). Then what is opened next would get their
+    numbers, and the log would be written into the scoreboard.
     """
     for fd, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
         try:
@@ -27,13 +27,17 @@ def open_standard_streams() -> None:
 
 
 def complain(text: str) -> None:
-    """To standard error; a disk that is full, or a pipe that nobody reads, must not change how a program ends."""
+    """To standard error; a disk that is full, or a pipe that nobody reads, must not change how a
+    program ends.
+    """
     with contextlib.suppress(OSError):
         Outlet(2).put(text.encode(errors="replace"))
 
 
 def processors() -> int:
-    """Processors that this process may use: affinity, and the cgroup's quota rounded up; at least 1."""
+    """Processors that this process may use: affinity, and the cgroup's quota rounded up; at least
+    1.
+    """
     allowed = (
         len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     )
@@ -53,7 +57,8 @@ def _cgroup_quota() -> int | None:
 
 
 def runtime_directory() -> Path:
-    """`$XDG_RUNTIME_DIR/fleet`, else a private `fleet-UID` under the temporary directory; made if missing.
+    """`$XDG_RUNTIME_DIR/fleet`, else a private `fleet-UID` under the temporary directory; made if
+    missing.
 
     Raises OSError when it cannot be made, PermissionError when it belongs to somebody else.
     """
@@ -77,7 +82,9 @@ def state_directory() -> Path:
 
 
 def private_directory(path: Path) -> Path:
-    """The directory, made with mode 0700 if missing. Raises PermissionError if it is not ours alone."""
+    """The directory, made with mode 0700 if missing. Raises PermissionError if it is not ours
+    alone.
+    """
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     found = path.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():

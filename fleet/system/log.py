@@ -1,11 +1,13 @@
-"""Events → lines on standard error. One table phrases them all; code elsewhere names an event and its fields.
+"""Events → lines on standard error. One table phrases them all; code elsewhere names an event and
+its fields.
 
-Text is for people, JSON (one object a line) for programs: both carry the same event, at the level the table says. A
-line is one write, so lines of different processes never mix. A log that nobody reads holds nobody up: its lines are
-lost, and counted (outlet.py). Trouble that is the same again and again is one line in ten seconds (repeats.py), and
-the master tells it for all its dispatchers; at debug level all of it is told. Nothing here starts a thread or holds a
-lock, and nothing of it is shared with a logging library of the app's: whatever that does to its sinks, handlers and
-levels, these lines are written. Fields never hold message bodies or arguments.
+Text is for people, JSON (one object a line) for programs: both carry the same event, at the level
+the table says. A line is one write, so lines of different processes never mix. A log that nobody
+reads holds nobody up: its lines are lost, and counted (outlet.py). Trouble that is the same again
+and again is one line in ten seconds (repeats.py), and the master tells it for all its dispatchers;
+at debug level all of it is told. Nothing here starts a thread or holds a lock, and nothing of it is
+shared with a logging library of the app's: whatever that does to its sinks, handlers and levels,
+these lines are written. Fields never hold message bodies or arguments.
 """
 
 import logging
@@ -26,8 +28,9 @@ _NAMES = {number: name for name, number in LEVELS.items()}
 class Line(NamedTuple):
     """How an event reads: its level in text and in JSON, and its sentence.
 
-    `cause`: the field that says what the trouble is, of an event that may come again and again for one cause.
-    `blaming`: the sentence where an exception is known. `block`: the field whose lines come below it.
+    `cause`: the field that says what the trouble is, of an event that may come again and again for
+    one cause. `blaming`: the sentence where an exception is known. `block`: the field whose lines
+    come below it.
     """
 
     text: int
@@ -237,7 +240,9 @@ _program = logging.getLogger("fleet")
 
 
 def configure(level: str, form: str, fd: int = 2) -> None:
-    """Set the level (`debug` … `error`), the form (`text` or `json`) and where to, for this process and its forks."""
+    """Set the level (`debug` … `error`), the form (`text` or `json`) and where to, for this process
+    and its forks.
+    """
     global _threshold, _as_json, _before, _outlet, _fd
     _threshold, _as_json, _fd = LEVELS[level], form == "json", fd
     _before = FRESH_LINE if os.isatty(fd) else ""
@@ -250,7 +255,9 @@ def as_json() -> bool:
 
 
 def begin(fd: int | None = None) -> None:
-    """In a fork child, before it writes: what its parent has lost is its parent's to tell. `fd`: if not the same."""
+    """In a fork child, before it writes: what its parent has lost is its parent's to tell. `fd`: if
+    not the same.
+    """
     global _outlet, _lost, _repeats, _relay
     _relay = None  # it goes through the parent's channel
     if _outlet is not None:
@@ -258,7 +265,9 @@ def begin(fd: int | None = None) -> None:
 
 
 def relay(elsewhere: Callable[[str, Fields], bool]) -> None:
-    """Have somebody else tell trouble that others of the pool may meet too; what he does not take is told here."""
+    """Have somebody else tell trouble that others of the pool may meet too; what he does not take
+    is told here.
+    """
     global _relay
     _relay = elsewhere
 
@@ -266,7 +275,8 @@ def relay(elsewhere: Callable[[str, Fields], bool]) -> None:
 def emit(event: str, /, **fields: Any) -> None:
     """Log one event of the table, with its fields.
 
-    In a program that uses the library nobody configures this log: there it goes to `logging`, logger "fleet".
+    In a program that uses the library nobody configures this log: there it goes to `logging`,
+    logger "fleet".
     """
     told = due(event, fields)
     for old, its in _repeats.over():
@@ -276,7 +286,9 @@ def emit(event: str, /, **fields: Any) -> None:
 
 
 def due(event: str, fields: Fields) -> Fields | None:
-    """The event's fields, if it is to be told now; None while it says the same as one of the last ten seconds."""
+    """The event's fields, if it is to be told now; None while it says the same as one of the last
+    ten seconds.
+    """
     cause = TABLE[event].cause
     if not cause or (_threshold <= DEBUG and _outlet is not None):
         return fields
@@ -284,7 +296,9 @@ def due(event: str, fields: Fields) -> Fields | None:
 
 
 def tell_left_out() -> None:
-    """What was not told because it said the same, as the last of its events: nothing more will come."""
+    """What was not told because it said the same, as the last of its events: nothing more will
+    come.
+    """
     for event, fields in _repeats.over(all_of_them=True):
         _tell(event, fields)
 

@@ -1,4 +1,6 @@
-"""Keeps the last line of each cause that was left out (core/repeats.py), so that it can be told in the end."""
+"""Keeps the last line of each cause that was left out (core/repeats.py), so that it can be told in
+the end.
+"""
 
 from collections.abc import Mapping
 from typing import Any

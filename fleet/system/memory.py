@@ -1,5 +1,5 @@
-"""What the host and the cgroup say about memory: how much there is, and `oom_kill` of memory.events (v2) or
-memory.oom_control (v1)."""
+"""What the host and the cgroup say about memory: how much there is, and `oom_kill` of memory.events
+(v2) or memory.oom_control (v1)."""
 
 import contextlib
 import os
@@ -18,7 +18,9 @@ _UNLIMITED = 1 << 60  # version 1 writes a very large number where there is no l
 
 
 class OomKills:
-    """The cgroup's count of processes that the OOM killer has ended. `look` is cheap: one read, taken apart later."""
+    """The cgroup's count of processes that the OOM killer has ended. `look` is cheap: one read,
+    taken apart later.
+    """
 
     def __init__(self) -> None:
         self._fd = _open()
@@ -55,7 +57,9 @@ def _count(events: bytes) -> int:
 
 
 def counters(own_groups: str) -> Iterator[str]:
-    """Where the count may be, by what /proc/self/cgroup says; the last is how a container may see its own v1 group."""
+    """Where the count may be, by what /proc/self/cgroup says; the last is how a container may see
+    its own v1 group.
+    """
     if found := re.search(r"^0::(.*)$", own_groups, re.MULTILINE):
         yield f"{_ROOT}{found.group(1).rstrip('/')}/memory.events"
     if found := re.search(r"^\d+:(?:[^:]*,)?memory(?:,[^:]*)?:(.*)$", own_groups, re.MULTILINE):
@@ -80,7 +84,9 @@ class Found:
 
 
 class Gauge:
-    """How much memory this process may still use: the tightest of the host and of every cgroup that it is in."""
+    """How much memory this process may still use: the tightest of the host and of every cgroup that
+    it is in.
+    """
 
     def __init__(self, root: str = _ROOT, proc: str = "/proc") -> None:
         self._meminfo = f"{proc}/meminfo"
@@ -106,7 +112,9 @@ class Gauge:
 
 
 def limits(own_groups: str, root: str = _ROOT) -> Iterator[tuple[str, bool]]:
-    """The directories whose limit may bind us, and whether they are of version 2; every group counts its children."""
+    """The directories whose limit may bind us, and whether they are of version 2; every group
+    counts its children.
+    """
     if found := re.search(r"^0::(.*)$", own_groups, re.MULTILINE):
         yield from ((f"{root}{path}", True) for path in _upwards(found.group(1)))
     if found := re.search(r"^\d+:(?:[^:]*,)?memory(?:,[^:]*)?:(.*)$", own_groups, re.MULTILINE):
@@ -135,7 +143,9 @@ def _host_left(meminfo: str) -> Found | None:
 
 
 def _group_left(directory: str, second: bool) -> Found | None:
-    """What a group's limit leaves; pages of files that nobody uses can be had. None: there is no limit."""
+    """What a group's limit leaves; pages of files that nobody uses can be had. None: there is no
+    limit.
+    """
     names = _FILES[second]
     try:
         limit, used = (int(Path(directory, name).read_text()) for name in names[:2])

@@ -1,10 +1,13 @@
-"""What modules, their classes and the environment hold by name: remembered, put back, and given to jobs again.
+"""What modules, their classes and the environment hold by name: remembered, put back, and given to
+jobs again.
 
-An import may replace or delete what everybody looks up by name (`json.loads`, `time.time`, `select.epoll`, a builtin,
-a method of `http.client`), on purpose or by instrumenting it. The processes of fleet are to have the original.
+An import may replace or delete what everybody looks up by name (`json.loads`, `time.time`,
+`select.epoll`, a builtin, a method of `http.client`), on purpose or by instrumenting it. The
+processes of fleet are to have the original.
 
-Of instances only the two that json works with are looked into. What an import adds to a module is left alone. Of
-fleet's own modules only what they have from elsewhere is remembered: who replaces a function of fleet's means it.
+Of instances only the two that json works with are looked into. What an import adds to a module is
+left alone. Of fleet's own modules only what they have from elsewhere is remembered: who replaces a
+function of fleet's means it.
 """
 
 import json
@@ -75,7 +78,9 @@ class _Space:
 
 
 class _Inside(NamedTuple):
-    """What a function is made of: who instruments it may put another code into it, and leave the name alone."""
+    """What a function is made of: who instruments it may put another code into it, and leave the
+    name alone.
+    """
 
     function: Any
     code: CodeType
@@ -106,7 +111,9 @@ def _inside(function: Any) -> _Inside:
 
 
 class Namespaces:
-    """All names as they are now. About 33,000 of them, 30 ms and a MiB: forget it when it has done its work."""
+    """All names as they are now. About 33,000 of them, 30 ms and a MiB: forget it when it has done
+    its work.
+    """
 
     def __init__(self) -> None:
         modules = {
@@ -132,7 +139,9 @@ class Namespaces:
         }
 
     def put_back(self) -> list[Change]:
-        """Have everything as it was; returns what was not. The environment comes last: it is under a name, too."""
+        """Have everything as it was; returns what was not. The environment comes last: it is under
+        a name, too.
+        """
         found: list[Change] = []
         spaces: list[_Inside | _Space] = [
             *self._functions,

@@ -1,6 +1,7 @@
 """Datagrams to the service manager (sd_notify(3)), if it listens.
 
-The variables that name its socket are taken out of the environment: what a job says is not what the pool says.
+The variables that name its socket are taken out of the environment: what a job says is not what the
+pool says.
 """
 
 import contextlib
@@ -11,7 +12,9 @@ MICROSECONDS = 1_000_000
 
 
 class Notifier:
-    """Says things to the service manager; says nothing without one. `watchdog`: seconds between signs of life."""
+    """Says things to the service manager; says nothing without one. `watchdog`: seconds between
+    signs of life.
+    """
 
     def __init__(self) -> None:
         address = os.environ.pop("NOTIFY_SOCKET", "")

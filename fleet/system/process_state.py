@@ -1,7 +1,8 @@
-"""What belongs to the process and to no name: limits, directory, masks, timers, what the interpreter is set to.
+"""What belongs to the process and to no name: limits, directory, masks, timers, what the
+interpreter is set to.
 
-One table of how each is read and how it is set. An import may set any of them; the processes of fleet go on as they
-were, and jobs have what the import has left.
+One table of how each is read and how it is set. An import may set any of them; the processes of
+fleet go on as they were, and jobs have what the import has left.
 """
 
 import _locale
@@ -37,7 +38,9 @@ LIMITS: dict[str, float] = {
 
 
 class Setting(NamedTuple):
-    """`for_jobs`: they get what the import has set. Not what a fork's child has not, nor what jobs are promised."""
+    """`for_jobs`: they get what the import has set. Not what a fork's child has not, nor what jobs
+    are promised.
+    """
 
     read: Callable[[], Any]
     put: Callable[[Any], object]
@@ -56,7 +59,9 @@ class ProcessState:
         self._hard = {name: _hard(name) for name in LIMITS}
 
     def put_back(self) -> Changes:
-        """Have everything as it was; returns what the import had made of it. What cannot be put back: `trouble`."""
+        """Have everything as it was; returns what the import had made of it. What cannot be put
+        back: `trouble`.
+        """
         faulthandler.cancel_dump_traceback_later()
         signal.set_wakeup_fd(-1)
         found: Changes = []
@@ -70,7 +75,9 @@ class ProcessState:
         return found
 
     def trouble(self) -> str:
-        """A limit that has been lowered for good, and to less than fleet's own processes can work with; or nothing."""
+        """A limit that has been lowered for good, and to less than fleet's own processes can work
+        with; or nothing.
+        """
         for name, least in LIMITS.items():
             enough = least + _in_use() if name in ("RLIMIT_AS", "RLIMIT_DATA") else least
             if (hard := _hard(name)) < min(self._hard[name], enough):
@@ -129,7 +136,9 @@ def _settings() -> list[Setting]:
 
 
 def _put_hook(put: Callable[[Any], object]) -> Callable[[Any], object]:
-    """One that is made in C (cProfile's, until Python 3.11) is read as an object that cannot be set again."""
+    """One that is made in C (cProfile's, until Python 3.11) is read as an object that cannot be set
+    again.
+    """
     return lambda wanted: put(wanted if callable(wanted) else None)
 
 

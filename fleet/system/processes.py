@@ -1,12 +1,14 @@
 """The sole caller of fork, exec, kill and wait.
 
-Linux facts that this file rests on: a child inherits the signal mask, so signals that come between the fork
-and the child's own handlers are kept for it; the parent-death signal is never sent when the parent was dead
-already, so it is set first and the parent looked for afterwards; `waitid(WNOWAIT)` leaves the zombie, so its
-pid and group cannot be reused while the group is killed.
+Linux facts that this file rests on: a child inherits the signal mask, so signals that come between
+the fork and the child's own handlers are kept for it; the parent-death signal is never sent when
+the parent was dead already, so it is set first and the parent looked for afterwards;
+`waitid(WNOWAIT)` leaves the zombie, so its pid and group cannot be reused while the group is
+killed.
 """
 
-import _signal  # what `signal` wraps: it makes enums of all it returns, 0.15 ms of page faults in every job
+# What `signal` wraps: it makes enums of all it returns, 0.15 ms of page faults in every job.
+import _signal
 import contextlib
 import ctypes
 import json
@@ -35,8 +37,8 @@ _SYS_CLOSE_RANGE = 436  # on every architecture
 _MOST_FDS = 1 << 31
 _libc = ctypes.CDLL(None, use_errno=True)
 MARK = "FLEET_POOL_MARK"
-# What anybody may send us. Not every signal there is: Python builds a set of enums out of a mask, and all 62
-# of them cost a job 0.6 ms of CPU.
+# What anybody may send us. Not every signal there is: Python builds a set of enums out of a mask,
+# and all 62 of them cost a job 0.6 ms of CPU.
 HELD_BACK = (*GROUP, *HARMLESS, signal.SIGCHLD)
 _children_fd = -1
 _START = """
@@ -56,7 +58,8 @@ class Death:
 def become_subreaper() -> None:
     """From now on what our descendants leave behind becomes our child.
 
-    The kernel's list of our children is opened once: when descriptors run out it must still be readable.
+    The kernel's list of our children is opened once: when descriptors run out it must still be
+    readable.
     """
     global _children_fd
     if LINUX:
@@ -82,15 +85,17 @@ class _SignalStack(ctypes.Structure):
 def drop_signal_stack() -> None:
     """Have handlers run on the ordinary stack again.
 
-    faulthandler gives them one of 16 KiB, and where a frame holds the registers of AVX-512 half a dozen signals that
-    come at once overflow it: SIGSEGV.
+    faulthandler gives them one of 16 KiB, and where a frame holds the registers of AVX-512 half a
+    dozen signals that come at once overflow it: SIGSEGV.
     """
     if LINUX:
         _libc.sigaltstack(ctypes.byref(_SignalStack(None, _SS_DISABLE, 0)), None)
 
 
 def die_with_parent(parent: int, number: int) -> bool:
-    """Have the kernel send us `number` when our parent dies. False if `parent` is not our parent any more."""
+    """Have the kernel send us `number` when our parent dies. False if `parent` is not our parent
+    any more.
+    """
     if LINUX:
         _libc.prctl(_PR_SET_PDEATHSIG, int(number), 0, 0, 0)
     return os.getppid() == parent
@@ -127,7 +132,8 @@ def unblock_signals() -> None:
 
 
 def default_group_signals() -> None:
-    """In a fork child that has left the group: forget a TERM that was meant for it, then have the defaults.
+    """In a fork child that has left the group: forget a TERM that was meant for it, then have the
+    defaults.
 
     TERM is blocked, so it may be pending; the others were ignored until now, so they are not.
     """
@@ -139,8 +145,8 @@ def default_group_signals() -> None:
 def close_all_but(keep: Iterable[int]) -> None:
     """Close every descriptor that is not in the sorted `keep`.
 
-    Not by os.closerange: without close_range(2) (before Linux 5.9, or behind a filter of system calls) it closes a
-    million numbers one by one, 190 ms in every job. What is open is listed then.
+    Not by os.closerange: without close_range(2) (before Linux 5.9, or behind a filter of system
+    calls) it closes a million numbers one by one, 190 ms in every job. What is open is listed then.
     """
     low = 0
     for fd in (*keep, _MOST_FDS):
@@ -166,11 +172,12 @@ def _close_listed(keep: frozenset[int]) -> None:
 
 
 def spawn_program(module: str, arguments: Iterable[str], fds: Iterable[int], mark: str) -> int:
-    """Start `module.main(arguments)` in a fresh interpreter that has `fds` open under the same numbers.
+    """Start `module.main(arguments)` in a fresh interpreter that has `fds` open under the same
+    numbers.
 
-    It and all that descends from it carry `mark` in their environment, unless they take care not to.
-    It begins with the signals ignored that a group may get, dies with us, and reads an empty standard input. Returns
-    its pid. Raises OSError when there is no process to be had.
+    It and all that descends from it carry `mark` in their environment, unless they take care not
+    to. It begins with the signals ignored that a group may get, dies with us, and reads an empty
+    standard input. Returns its pid. Raises OSError when there is no process to be had.
     """
     command = [
         sys.executable,
@@ -205,7 +212,9 @@ def spawn_program(module: str, arguments: Iterable[str], fds: Iterable[int], mar
 
 
 def _flags() -> list[str]:
-    """The interpreter's flags, as a helper is to have them. -u is in none of Python's own lists of them."""
+    """The interpreter's flags, as a helper is to have them. -u is in none of Python's own lists of
+    them.
+    """
     flags: list[str] = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
     return [*flags, *(["-u"] if getattr(sys.stdout, "write_through", False) else [])]
 
@@ -213,7 +222,8 @@ def _flags() -> list[str]:
 def _path() -> list[str]:
     """Where modules are looked for: as here, since a launcher may have changed it (zipapp, pex).
 
-    But not in the script's or the current directory: a module there (`queue.py`) would hide one that fleet needs.
+    But not in the script's or the current directory: a module there (`queue.py`) would hide one
+    that fleet needs.
     """
     path, script = [*sys.path], os.path.dirname(os.path.realpath(sys.argv[0] or "."))  # noqa: PTH120 - "" stays ""
     if not sys.flags.safe_path and path and path[0] in ("", _here(), script):
@@ -230,7 +240,9 @@ def _here() -> str | None:
 
 
 def kill(pid: int, number: int) -> None:
-    """Send a signal; a process that is gone already needs none, one that has become another user's takes none."""
+    """Send a signal; a process that is gone already needs none, one that has become another user's
+    takes none.
+    """
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.kill(pid, number)
 
@@ -260,7 +272,9 @@ def open_pidfd(pid: int) -> int:
 
 
 def dead_child(pid: int | None = None) -> Death | None:
-    """A child (that one, or any) that has ended, left as a zombie; None if there is none. Never waits."""
+    """A child (that one, or any) that has ended, left as a zombie; None if there is none. Never
+    waits.
+    """
     kind, which = (os.P_ALL, 0) if pid is None else (os.P_PID, pid)
     try:
         info = os.waitid(kind, which, os.WEXITED | os.WNOHANG | os.WNOWAIT)
@@ -283,7 +297,9 @@ def await_child(pid: int) -> int:
 
 
 def await_end(pid: int, seconds: float) -> None:
-    """Until the process has ended, at most so long; not at all when there is no descriptor to wait with."""
+    """Until the process has ended, at most so long; not at all when there is no descriptor to wait
+    with.
+    """
     with contextlib.suppress(OSError), open(open_pidfd(pid), "rb") as end:
         poll = select.poll()
         poll.register(end, select.POLLIN)
@@ -384,7 +400,9 @@ def _parent_of(pid: int) -> int | None:
 
 
 def carries(pid: int, mark: str) -> bool:
-    """Whether the process descends from a program that was started with that mark. A zombie shows none."""
+    """Whether the process descends from a program that was started with that mark. A zombie shows
+    none.
+    """
     try:
         return f"{MARK}={mark}".encode() in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
     except OSError:
@@ -392,7 +410,9 @@ def carries(pid: int, mark: str) -> bool:
 
 
 def strangers(keep: Iterable[int]) -> list[int]:
-    """Our children but those; none where the kernel has no list of them: to look at all processes costs too much."""
+    """Our children but those; none where the kernel has no list of them: to look at all processes
+    costs too much.
+    """
     if _children_fd < 0:
         return []
     kept = frozenset(keep)
@@ -405,7 +425,8 @@ def sweep(
     ours: Callable[[int], bool] = lambda _: True,
     spared: Callable[[int], bool] = lambda _: False,
 ) -> list[int]:
-    """Kill and reap every child that is not in `keep` and is `ours`; returns those that are not gone yet. Never waits.
+    """Kill and reap every child that is not in `keep` and is `ours`; returns those that are not
+    gone yet. Never waits.
 
     Those that are `spared` are only continued, should somebody have stopped them, and reaped.
 

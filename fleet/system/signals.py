@@ -12,18 +12,23 @@ from typing import Any
 _libc = ctypes.CDLL(None, use_errno=True)
 _SIGACTION = 512  # bytes: more than any struct sigaction has
 GROUP = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
-# What means something to the master, or to nobody, and would end or stop a process that does not expect it.
+# What means something to the master, or to nobody, and would end or stop a process that does not
+# expect it.
 HARMLESS = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM, signal.SIGTTIN, signal.SIGTTOU)
 
 _the_apps: dict[int, Any] = {}  # handlers that the app has set at its import
 
 
 def nothing(_number: int, _frame: FrameType | None) -> None:
-    """A handler that only makes the kernel interrupt what waits. Unlike SIG_IGN it is not inherited by exec."""
+    """A handler that only makes the kernel interrupt what waits. Unlike SIG_IGN it is not inherited
+    by exec.
+    """
 
 
 class Wakeup:
-    """The read end of a pipe into which Python's C handler writes the number of every signal that came."""
+    """The read end of a pipe into which Python's C handler writes the number of every signal that
+    came.
+    """
 
     def __init__(self, caught: Iterable[signal.Signals]) -> None:
         self._read, self._write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -36,7 +41,9 @@ class Wakeup:
         return self._read
 
     def signals(self) -> set[int]:
-        """The numbers that have come since the last call; signals of one kind merge, as in the kernel."""
+        """The numbers that have come since the last call; signals of one kind merge, as in the
+        kernel.
+        """
         try:
             return set(os.read(self._read, 4096))
         except BlockingIOError:
@@ -44,11 +51,13 @@ class Wakeup:
 
 
 class Borrowed:
-    """Signals of a process that is not ours: caught for a while, then given back, and what came is raised again.
+    """Signals of a process that is not ours: caught for a while, then given back, and what came is
+    raised again.
 
-    Those that are ignored stay ignored, and those whose handler was not set from Python (it could not be set again)
-    stay as they are. For the main thread only: Python runs handlers there. Whatever else the program forks meanwhile
-    (another thread, a transformer) has the program's handlers at once, and does not write into our pipe.
+    Those that are ignored stay ignored, and those whose handler was not set from Python (it could
+    not be set again) stay as they are. For the main thread only: Python runs handlers there.
+    Whatever else the program forks meanwhile (another thread, a transformer) has the program's
+    handlers at once, and does not write into our pipe.
     """
 
     _now: "Borrowed | None" = None
@@ -82,7 +91,9 @@ class Borrowed:
         return self._read, self._write
 
     def signals(self) -> list[int]:
-        """The numbers of ours that have come since the last call, in that order; the others are passed on."""
+        """The numbers of ours that have come since the last call, in that order; the others are
+        passed on.
+        """
         try:
             numbers = os.read(self._read, 4096)
         except BlockingIOError:
@@ -98,10 +109,11 @@ class Borrowed:
         return came
 
     def give_back(self, told: Callable[[], None]) -> None:
-        """The handlers of before; then each signal that came is raised once, and does what it would have done.
+        """The handlers of before; then each signal that came is raised once, and does what it would
+        have done.
 
-        Blocked meanwhile, so that one that comes now is not lost. `told` is called before, if there is any; whatever
-        a handler raises comes out of here.
+        Blocked meanwhile, so that one that comes now is not lost. `told` is called before, if there
+        is any; whatever a handler raises comes out of here.
         """
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, self._before)
         try:
@@ -144,7 +156,8 @@ def forget_wakeup() -> None:
 
 
 def let_pass() -> None:
-    """What a terminal, a supervisor or an operator sends to the whole group: helpers leave when they are told to.
+    """What a terminal, a supervisor or an operator sends to the whole group: helpers leave when
+    they are told to.
 
     A handler, not SIG_IGN, so that a program which the app starts has the defaults.
     """
@@ -153,10 +166,12 @@ def let_pass() -> None:
 
 
 def set_aside_the_apps(*ours: object) -> None:
-    """The handlers that an import has set are for jobs; here they would be user code in the wrong process.
+    """The handlers that an import has set are for jobs; here they would be user code in the wrong
+    process.
 
-    Those of the group's signals are for nobody, and SIGCHLD is its default: else waiting for a child may fail. SIGPIPE
-    is ignored, as Python has it: else a log that is gone, or a connection, would be a dispatcher's death.
+    Those of the group's signals are for nobody, and SIGCHLD is its default: else waiting for a
+    child may fail. SIGPIPE is ignored, as Python has it: else a log that is gone, or a connection,
+    would be a dispatcher's death.
     """
     for number in GROUP:
         signal.signal(number, nothing)
@@ -191,7 +206,9 @@ def default_for_jobs() -> None:
 
 
 def heed_children() -> None:
-    """Have a child's death wake us by SIGCHLD: for want of a descriptor. Once now, it may have died already."""
+    """Have a child's death wake us by SIGCHLD: for want of a descriptor. Once now, it may have died
+    already.
+    """
     signal.signal(signal.SIGCHLD, nothing)
     signal.raise_signal(signal.SIGCHLD)
 

@@ -1,9 +1,10 @@
-"""What a process does at this moment: on a signal it writes its stack into memory that the master can read.
+"""What a process does at this moment: on a signal it writes its stack into memory that the master
+can read.
 
-The memory is a memfd of the process's own, read through /proc: so no two stacks mix, and none breaks the lines of a
-JSON log. Two signals ask for it. SHOW is answered by the interpreter when it gets to it, and can hurt nobody. INSIST
-is answered in C, by one that hangs too; it walks frames that may be half made when it comes, so it is only for those
-who are about to be killed.
+The memory is a memfd of the process's own, read through /proc: so no two stacks mix, and none
+breaks the lines of a JSON log. Two signals ask for it. SHOW is answered by the interpreter when it
+gets to it, and can hurt nobody. INSIST is answered in C, by one that hangs too; it walks frames
+that may be half made when it comes, so it is only for those who are about to be killed.
 """
 
 import contextlib

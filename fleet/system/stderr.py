@@ -1,10 +1,11 @@
 """A descriptor that is written to without ever waiting for longer than a moment.
 
-A pipe whose reader has stopped (`fleet start … 2>&1 | less`) and a terminal after Ctrl-S hold up whoever writes, and
-with it the leases that it keeps. The open file is shared with jobs and strangers, so O_NONBLOCK must not be set on it.
-poll(2) tells whether there is room: in a pipe for PIPE_BUF bytes. In between another writer may take it, so the write
-itself does not wait either, where the kernel lets it: RWF_NOWAIT is for sockets and, from Linux 6.4 on, for pipes; a
-terminal is opened once more, since it may have room for less than a line.
+A pipe whose reader has stopped (`fleet start … 2>&1 | less`) and a terminal after Ctrl-S hold up
+whoever writes, and with it the leases that it keeps. The open file is shared with jobs and
+strangers, so O_NONBLOCK must not be set on it. poll(2) tells whether there is room: in a pipe for
+PIPE_BUF bytes. In between another writer may take it, so the write itself does not wait either,
+where the kernel lets it: RWF_NOWAIT is for sockets and, from Linux 6.4 on, for pipes; a terminal is
+opened once more, since it may have room for less than a line.
 """
 
 import os
@@ -15,13 +16,16 @@ from math import ceil
 
 from fleet.system.clock import now
 
-PATIENCE = 512  # milliseconds; the shortest lease, 2 s, has 666 left when its message comes at a poll's end
+# Milliseconds; the shortest lease, 2 s, has 666 left when its message comes at a poll's end.
+PATIENCE = 512
 NOWAIT = getattr(os, "RWF_NOWAIT", 0)
 PIECE, TERMINAL_PIECE = select.PIPE_BUF, 256  # bytes
 
 
 class Outlet:
-    """One descriptor, as this process writes to it. Made after a fork, its memory is the process's own."""
+    """One descriptor, as this process writes to it. Made after a fork, its memory is the process's
+    own.
+    """
 
     def __init__(self, fd: int) -> None:
         """`fd` stays the caller's."""
@@ -36,9 +40,11 @@ class Outlet:
         self._piece = TERMINAL_PIECE if self._terminal else PIECE if waits else sys.maxsize
 
     def put(self, text: bytes, patience: int = PATIENCE) -> bool:
-        """Write it all; False if it, or the end of it, found no room within the patience (milliseconds).
+        """Write it all; False if it, or the end of it, found no room within the patience
+        (milliseconds).
 
-        After that nothing waits until there is room again. Raises OSError where there is nobody to write to.
+        After that nothing waits until there is room again. Raises OSError where there is nobody to
+        write to.
         """
         rest = b"\n" + text if self._cut else text
         wait, until = 0 if self._full else patience, None

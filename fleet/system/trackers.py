@@ -1,8 +1,10 @@
-"""Resource trackers of multiprocessing and loky: they unlink shared memory and semaphores that their users leave.
+"""Resource trackers of multiprocessing and loky: they unlink shared memory and semaphores that
+their users leave.
 
-One reads from a pipe whose other end its users hold, and ends by itself when the last of them has. Killed with them it
-would unlink nothing, and what they have made would stay in /dev/shm for ever: so it is the last to be killed, and has
-some time before. It runs no user code. A process that only calls itself so gains that time.
+One reads from a pipe whose other end its users hold, and ends by itself when the last of them has.
+Killed with them it would unlink nothing, and what they have made would stay in /dev/shm for ever:
+so it is the last to be killed, and has some time before. It runs no user code. A process that only
+calls itself so gains that time.
 """
 
 import re
@@ -30,6 +32,8 @@ def among(pids: Iterable[int]) -> set[int]:
 
 
 def kill_group(leader: int, pids: Iterable[int]) -> None:
-    """SIGKILL to the leader's group, unless there is a tracker among `pids`: a sweep finds its members one by one."""
+    """SIGKILL to the leader's group, unless there is a tracker among `pids`: a sweep finds its
+    members one by one.
+    """
     if not among(pids):
         processes.kill_group(leader, processes.KILL)

@@ -3,9 +3,9 @@
     before ──import──▶ what it has changed ──▶ put back here, and so in every dispatcher, a fork of us
                                 └───────────▶ `Left.redo`: jobs have it
 
-An app may change anything of the process that imports it: limits, directory, environment, functions of the standard
-library. Fleet's processes keep leases, and must go on as they were. What cannot be put back, or would be of no use to a
-job after a fork, is a reason not to start, said by name.
+An app may change anything of the process that imports it: limits, directory, environment, functions
+of the standard library. Fleet's processes keep leases, and must go on as they were. What cannot be
+put back, or would be of no use to a job after a fork, is a reason not to start, said by name.
 """
 
 import logging
@@ -38,7 +38,9 @@ class Left:
     callbacks: Callbacks
 
     def redo(self) -> None:
-        """In a job, when all that is fleet's is done there. The descriptors named in `standard` must be open."""
+        """In a job, when all that is fleet's is done there. The descriptors named in `standard`
+        must be open.
+        """
         descriptors.redo(self.standard)
         namespaces.redo(self.names)
         process_state.redo(self.state)
@@ -59,7 +61,9 @@ class Before:
         self.opened: set[int] = set()  # by the import
 
     def put_back(self) -> Left:
-        """Have everything as it was. Names come first: what the rest needs may be what was replaced."""
+        """Have everything as it was. Names come first: what the rest needs may be what was
+        replaced.
+        """
         self._callbacks.stop()
         names = self._names.put_back()
         state = self._state.put_back()
@@ -107,7 +111,9 @@ def _root(value: type | FunctionType) -> str:
 
 
 def _silence() -> Change:
-    """No logger logs in fleet's own processes: botocore's would run the app's handlers, with a lease to be kept."""
+    """No logger logs in fleet's own processes: botocore's would run the app's handlers, with a
+    lease to be kept.
+    """
     logger = logging.Logger
     change = Change(
         vars(logger),
@@ -126,7 +132,9 @@ def _never(_logger: Any, _level: int) -> bool:
 
 
 def _threads() -> list[str]:
-    """Those that run Python. The idle ones of a numeric library run none, and are made anew where they are needed."""
+    """Those that run Python. The idle ones of a numeric library run none, and are made anew where
+    they are needed.
+    """
     known = {each.ident: each.name for each in threading.enumerate()}
     others = sys._current_frames().keys() - {threading.get_ident()}
     if not others:

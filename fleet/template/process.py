@@ -3,9 +3,9 @@
     master ──Fork──▶ template ──fork──▶ middle ──fork──▶ dispatcher
                                           exits ─────────▶ the master, a subreaper, is its parent now
 
-A program of its own (`processes.spawn_program`): the master never imports the app, so an app that crashes,
-hangs or starts threads at import cannot hurt it. The template supervises nobody. It leaves when the master's
-end of its channel is closed.
+A program of its own (`processes.spawn_program`): the master never imports the app, so an app that
+crashes, hangs or starts threads at import cannot hurt it. The template supervises nobody. It leaves
+when the master's end of its channel is closed.
 """
 
 import contextlib
@@ -182,7 +182,9 @@ class Template:
         return True
 
     def _loads_elsewhere(self) -> bool:
-        """--no-preload: try the import in a process that ends with it, so that a bad app is known at the start."""
+        """--no-preload: try the import in a process that ends with it, so that a bad app is known
+        at the start.
+        """
         us = os.getpid()
         child = processes.fork_blocked()
         if child == 0:
@@ -240,7 +242,9 @@ class Template:
             self._master.send(NotForked(request.slot, "the second fork failed"))
 
     def _middle(self, request: Fork, end: int, write: int) -> NoReturn:
-        """Between template and dispatcher, for a moment. Signals stay blocked until the dispatcher is one."""
+        """Between template and dispatcher, for a moment. Signals stay blocked until the dispatcher
+        is one.
+        """
         us = os.getpid()
         try:
             pid = os.fork()
@@ -255,7 +259,8 @@ class Template:
         code = FAULT
         try:
             _await_death(middle)
-            # CONT: it ends nobody, but one that is stopped wakes up and sees that the master is gone (ears.py).
+            # CONT: it ends nobody, but one that is stopped wakes up and sees that the master is
+            # gone (ears.py).
             if processes.die_with_parent(self._plan.master, processes.CONTINUE):
                 self._master.close()
                 stacks.keep()
@@ -326,7 +331,9 @@ def _await_death(pid: int) -> None:
 
 
 def _flush_standard_streams() -> None:
-    """What the app has printed must not be printed again by every fork; nor fail in each when the disk is full."""
+    """What the app has printed must not be printed again by every fork; nor fail in each when the
+    disk is full.
+    """
     for name in ("stdout", "stderr"):
         try:
             stream = getattr(sys, name)

@@ -1,4 +1,6 @@
-"""An app that takes signals for itself at its import, as some do: its jobs have them, fleet's processes do not."""
+"""An app that takes signals for itself at its import, as some do: its jobs have them, fleet's
+processes do not.
+"""
 
 import os
 import signal

@@ -1,4 +1,6 @@
-"""An app that starts processes of its own at its import: a child, and one that has left its parent and its session."""
+"""An app that starts processes of its own at its import: a child, and one that has left its parent
+and its session.
+"""
 
 import os
 import signal

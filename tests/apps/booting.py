@@ -1,4 +1,5 @@
-"""The app of the fault matrix: its import waits at the gate "import", a new dispatcher at the gate "birth", if told to.
+"""The app of the fault matrix: its import waits at the gate "import", a new dispatcher at the gate
+"birth", if told to.
 
 Told by the files "hold-import" and "hold-birth".
 """

@@ -1,6 +1,8 @@
-"""The app of tests/pool/settling: what a job, a transformer, a router and an exit handler can do to a message.
+"""The app of tests/pool/settling: what a job, a transformer, a router and an exit handler can do to
+a message.
 
-Verbs as in jobs.py, and more. With `split` as the transformer, what follows " :: " is for the exit handler.
+Verbs as in jobs.py, and more. With `split` as the transformer, what follows " :: " is for the exit
+handler.
 """
 
 import ctypes
@@ -31,7 +33,9 @@ def reject(why: str) -> None:
 
 
 def attempts(works: str) -> object:
-    """Do the first of the works, which slashes divide, at the first attempt, and so on; the last one repeats."""
+    """Do the first of the works, which slashes divide, at the first attempt, and so on; the last
+    one repeats.
+    """
     each = works.split("/")
     verb, _, argument = each[min(int(os.environ["FLEET_JOB_ATTEMPT"]), len(each)) - 1].partition(
         " "

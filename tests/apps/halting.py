@@ -1,7 +1,9 @@
-"""An app whose dispatchers stop themselves at a chosen step of a message's first delivery, for the test to kill there.
+"""An app whose dispatchers stop themselves at a chosen step of a message's first delivery, for the
+test to kill there.
 
-It is imported in the template, so what it wraps is wrapped in every dispatcher. The body of a message is the step, the
-work of its job and, with `split` as the transformer, that of its exit handler: "step :: work :: farewell".
+It is imported in the template, so what it wraps is wrapped in every dispatcher. The body of a
+message is the step, the work of its job and, with `split` as the transformer, that of its exit
+handler: "step :: work :: farewell".
 """
 
 import functools

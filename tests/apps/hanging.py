@@ -1,4 +1,6 @@
-"""An app whose import leaves a hook that hangs the first dispatcher that forks a job: a hang that no job can heal."""
+"""An app whose import leaves a hook that hangs the first dispatcher that forks a job: a hang that
+no job can heal.
+"""
 
 import os
 import posix

@@ -1,6 +1,8 @@
-"""The app that the tests run: a message's body says what its job does, as in "hold gate-name" or "exit 3".
+"""The app that the tests run: a message's body says what its job does, as in "hold gate-name" or
+"exit 3".
 
-Every job writes "started" and, when it comes to its end, "done" to the trace (tests/support/gates.py).
+Every job writes "started" and, when it comes to its end, "done" to the trace
+(tests/support/gates.py).
 """
 
 import json

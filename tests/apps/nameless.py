@@ -1,7 +1,8 @@
-"""An app on a host whose names cannot be looked up while a test says so: whoever asks waits for ever.
+"""An app on a host whose names cannot be looked up while a test says so: whoever asks waits for
+ever.
 
-What an import changes in the standard library does not reach fleet's processes; this changes fleet's own look-up.
-Verbs as in jobs.py.
+What an import changes in the standard library does not reach fleet's processes; this changes
+fleet's own look-up. Verbs as in jobs.py.
 """
 
 import signal

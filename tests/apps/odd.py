@@ -1,4 +1,5 @@
-"""An app that has changed what fleet's processes say: imported in the template, so in every dispatcher too.
+"""An app that has changed what fleet's processes say: imported in the template, so in every
+dispatcher too.
 
 The odd word is said once, by whoever is the first to come to it; the environment names it.
 """

@@ -1,7 +1,9 @@
 #!/usr/bin/env python
-"""Stands in for Firefox Relay's manage.py: what process_emails_from_sqs and check_health are seen to do from outside.
+"""Stands in for Firefox Relay's manage.py: what process_emails_from_sqs and check_health are seen
+to do from outside.
 
-One message after another, each in a subprocess with a time limit; deleted when it went well, or if all are to be.
+One message after another, each in a subprocess with a time limit; deleted when it went well, or if
+all are to be.
 """
 
 import json

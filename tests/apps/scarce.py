@@ -1,4 +1,6 @@
-"""An app in whose processes no fork succeeds while the file "scarce" exists, as on a host that is full."""
+"""An app in whose processes no fork succeeds while the file "scarce" exists, as on a host that is
+full.
+"""
 
 import errno
 import os

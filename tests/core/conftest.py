@@ -1,7 +1,7 @@
 """How much hypothesis tries: little by default, the same every time in CI, a lot when asked to.
 
-`FLEET_HYPOTHESIS=thorough pytest tests/core` looks for what the default run has not found yet. A failure prints
-the seed and the blob that bring it back.
+`FLEET_HYPOTHESIS=thorough pytest tests/core` looks for what the default run has not found yet. A
+failure prints the seed and the blob that bring it back.
 """
 
 import os

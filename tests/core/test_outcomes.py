@@ -310,7 +310,9 @@ def test_an_interrupted_message_is_released_at_once(facts: Facts) -> None:
 def test_a_delay_ends_where_sqs_ends_it(
     what: Outcome, facts: Facts, policy: Policy, room: float, delay: int
 ) -> None:
-    """Whole seconds, and never one more than SQS would still hide the message: it refuses, it does not clamp."""
+    """Whole seconds, and never one more than SQS would still hide the message: it refuses, it does
+    not clamp.
+    """
     assert verdict(what, replace(facts, room=room), policy, MIDDLE).delay == delay
 
 

@@ -47,7 +47,9 @@ def test_one_is_not() -> None:
 
 
 def test_polls_that_were_open_side_by_side_are_one_cut() -> None:
-    """They were granted together, and a network went away: the second began before the first was cut."""
+    """They were granted together, and a network went away: the second began before the first was
+    cut.
+    """
     assert after((100.0, 5.0), (100.0, 5.0), (100.1, 5.1), (102.0, 5.0)).longest == inf
     assert after((100.0, 5.0), (100.0, 5.0), (105.1, 5.0)).longest == 4.0
 
@@ -58,7 +60,9 @@ def test_another_age_between_them_begins_anew() -> None:
 
 
 def test_what_is_dropped_without_a_word_is_asked_for_half_as_long_until_it_comes_home() -> None:
-    """Nobody sees at which age it is dropped: the time-out is the client's, ten seconds behind the longest wait."""
+    """Nobody sees at which age it is dropped: the time-out is the client's, ten seconds behind the
+    longest wait.
+    """
     found, now, waited = Cuts(), 100.0, []
     while (
         length := poll_cuts.length(found, now, WAIT)

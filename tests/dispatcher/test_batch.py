@@ -55,7 +55,9 @@ def test_they_run_one_after_another(world: World) -> None:
 
 
 def test_those_behind_a_delete_that_is_denied_go_back_unworked(world: World) -> None:
-    """They would be done, and done again. One on its last attempt is kept: its release would dead-letter it."""
+    """They would be done, and done again. One on its last attempt is kept: its release would
+    dead-letter it.
+    """
     world.queue.limit = 3
     world.queue.fails["delete"] = [Trouble.DENIED] * 9
     world.ends(3.0, GOOD, process=0)
@@ -144,7 +146,9 @@ def test_the_last_call_is_no_shorter_than_the_exit_timeout(world: World) -> None
 
 
 def test_a_later_word_never_makes_the_last_call_later(world: World) -> None:
-    """A second signal, near the end of the first one's time: what began then would outlast the stop."""
+    """A second signal, near the end of the first one's time: what began then would outlast the
+    stop.
+    """
     world.queue.limit = 1
     world.at(2.0, lambda: world.inbox.drains(40.0))
     world.at(41.0, lambda: world.inbox.drains(0.0))
@@ -207,7 +211,9 @@ def test_on_a_standard_queue_there_are_no_groups(world: World) -> None:
 
 
 def test_where_there_is_no_process_for_one_there_is_none_for_those_behind_it(world: World) -> None:
-    """They go back as well, each once; the master is asked for leave once at a time, and told of each place."""
+    """They go back as well, each once; the master is asked for leave once at a time, and told of
+    each place.
+    """
     world.scarce = 99
     run(world, messages(3))
     assert sorted(world.only("release")) == ["release m0 0", "release m1 0", "release m2 0"]
@@ -382,7 +388,9 @@ def test_the_first_may_be_unusable_and_all_may_be(world: World) -> None:
 
 
 def test_of_its_group_only_those_behind_it_go_back(world: World) -> None:
-    """The group is locked until its lease ends: those before it would come again, and not be alone then either."""
+    """The group is locked until its lease ends: those before it would come again, and not be alone
+    then either.
+    """
     world.ends(3.0, GOOD, process=0)
     world.ends(5.0, GOOD, process=1)
     run(world, spoiled(messages(4, "a", "a", "a", "b"), 1), FIFO)

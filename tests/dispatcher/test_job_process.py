@@ -15,7 +15,9 @@ DONE = Exit(code=0)
 
 
 def test_nothing_that_is_gone_keeps_a_dispatcher_awake(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A job leaves something that needs two looks to be gone: each of its descriptors is ready for ever then."""
+    """A job leaves something that needs two looks to be gone: each of its descriptors is ready for
+    ever then.
+    """
     watched: dict[int, int] = {}
 
     def open_pidfd(pid: int) -> int:

@@ -1,7 +1,7 @@
 """A message that nothing happens to: what it costs, and what is told of it.
 
-The receive call was made at second 0 and answered at second 1. What is decided is tested in tests/core; in these files
-it is whether that is carried out, in which order, and told.
+The receive call was made at second 0 and answered at second 1. What is decided is tested in
+tests/core; in these files it is whether that is carried out, in which order, and told.
 """
 
 import pytest

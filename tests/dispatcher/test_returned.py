@@ -1,4 +1,6 @@
-"""A job whose code has returned while its process is still there: what it waits for, and --job-exit."""
+"""A job whose code has returned while its process is still there: what it waits for, and
+--job-exit.
+"""
 
 from dataclasses import replace
 from typing import Any

@@ -1,4 +1,6 @@
-"""The shared memory: what one process writes another reads, though the writer is killed in the middle of it."""
+"""The shared memory: what one process writes another reads, though the writer is killed in the
+middle of it.
+"""
 
 import mmap
 import os

@@ -1,4 +1,6 @@
-"""What a job leaves for its dispatcher: whole, or nothing; whoever wrote it may have been killed meanwhile."""
+"""What a job leaves for its dispatcher: whole, or nothing; whoever wrote it may have been killed
+meanwhile.
+"""
 
 import json
 import os
@@ -57,7 +59,9 @@ def test_what_is_written_is_added_to_what_was_there(page: SharedPage) -> None:
 def test_a_writer_that_is_killed_in_mid_write_takes_nothing_away(
     page: SharedPage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whether there is an exit handler, for instance: its job is killed while it writes down its error."""
+    """Whether there is an exit handler, for instance: its job is killed while it writes down its
+    error.
+    """
     page.write(handler=True)
 
     class Page:

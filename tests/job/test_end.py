@@ -1,4 +1,6 @@
-"""A job's end is a program's end: threads, children, exit functions, whichever way its interpreter ends by itself."""
+"""A job's end is a program's end: threads, children, exit functions, whichever way its interpreter
+ends by itself.
+"""
 
 import atexit
 import concurrent.futures

@@ -1,4 +1,6 @@
-"""Loading `module:attribute` and `path/file.py:attribute`: found, or one line that says what would be right."""
+"""Loading `module:attribute` and `path/file.py:attribute`: found, or one line that says what would
+be right.
+"""
 
 import pickle
 import sys

@@ -1,4 +1,6 @@
-"""What tests of the library share: jobs that leave word, and programs that use the library, run as a user's are."""
+"""What tests of the library share: jobs that leave word, and programs that use the library, run as
+a user's are.
+"""
 
 import json
 import subprocess
@@ -112,7 +114,9 @@ def words(home: Home) -> Words:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """From Python 3.12 on a fork in a process that has threads, as pytest-xdist's has, is warned of."""
+    """From Python 3.12 on a fork in a process that has threads, as pytest-xdist's has, is warned
+    of.
+    """
     for item in items:
         item.add_marker(pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning"))
 

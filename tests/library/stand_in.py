@@ -1,7 +1,8 @@
-"""What callers of SQSWorkDispatcher see of it, as far as the snippets of the moving-over page use it.
+"""What callers of SQSWorkDispatcher see of it, as far as the snippets of the moving-over page use
+it.
 
-Not that program: a few lines that behave as its documentation says, on a boto3 queue, so that the old calls of the page
-are run beside the new ones.
+Not that program: a few lines that behave as its documentation says, on a boto3 queue, so that the
+old calls of the page are run beside the new ones.
 """
 
 import inspect

@@ -1,4 +1,6 @@
-"""Program A's call sites as production has them, moved: examples/downloads.py and examples/validator.py."""
+"""Program A's call sites as production has them, moved: examples/downloads.py and
+examples/validator.py.
+"""
 
 import json
 import os
@@ -38,7 +40,9 @@ def results(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def start(home: Home, queue: LiveQueue) -> Iterator[Start]:
-    """A function that starts an example as the leader of a group, as a supervisor does; `psql` is on its path."""
+    """A function that starts an example as the leader of a group, as a supervisor does; `psql` is
+    on its path.
+    """
     (home.directory / "bin").mkdir()
     psql = home.directory / "bin" / "psql"
     psql.write_text(PSQL)
@@ -82,7 +86,9 @@ def names(results: Path) -> list[str]:
 def test_a_group_that_is_stopped_in_the_middle_of_a_download(
     start: Start, home: Home, words: Words, queue: LiveQueue, results: Path
 ) -> None:
-    """Everything of the job is gone, the partial file too; the message comes back, and another run finishes it."""
+    """Everything of the job is gone, the partial file too; the message comes back, and another run
+    finishes it.
+    """
     gate = home.gate("psql")
     urgent = LiveQueue.fresh(queue.server)
     queue.send(request(7))
@@ -143,7 +149,9 @@ def test_a_killed_supervisors_program_leaves_no_query_behind(
 def test_a_second_attempt_cleans_up_after_the_first(
     start: Start, home: Home, queue: LiveQueue, results: Path
 ) -> None:
-    """The job dies by a signal of its own, as by the OOM killer: exit handler, a delay, another attempt."""
+    """The job dies by a signal of its own, as by the OOM killer: exit handler, a delay, another
+    attempt.
+    """
     os.mkfifo(results / "source")
     queue.send_one("a", {"kind": {"DataType": "String", "StringValue": "generation"}})
     program = start("validator", queue.name, str(results))

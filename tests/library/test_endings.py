@@ -39,7 +39,8 @@ def job(body: str) -> None:
         case "exit":
             raise SystemExit(int(argument))
         case "kill":
-            faulthandler.disable()  # pytest's, whose word of a segmentation fault would look like one of the tests'
+            # Pytest's, whose word of a segmentation fault would look like one of the tests'.
+            faulthandler.disable()
             os.kill(os.getpid(), int(argument))
         case "retry":
             raise fleet.Retry(after=float(argument))
@@ -320,7 +321,9 @@ def test_a_keeper_that_cannot_fork_is_no_process_either(monkeypatch: pytest.Monk
 
 
 def test_a_transformer_that_outlasts_the_lease_loses_the_message(words: Words) -> None:
-    """The whole lease, not the short first one, is asked for where a transformer runs; nobody extends it there."""
+    """The whole lease, not the short first one, is asked for where a transformer runs; nobody
+    extends it there.
+    """
     queue = MemoryQueue("fine")
     lone = Dispatcher(queue, wait_time=0, visibility_timeout=2)
 

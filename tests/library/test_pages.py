@@ -1,4 +1,6 @@
-"""Every snippet of the pages is run: the old call and the new one, on the same messages, say and do the same."""
+"""Every snippet of the pages is run: the old call and the new one, on the same messages, say and do
+the same.
+"""
 
 import re
 import signal

@@ -189,7 +189,9 @@ def test_what_was_asked_before_a_fork_leaves_no_connection_to_share(
 
 
 def test_a_job_that_uses_the_queue_itself_keeps_its_files(run: Run, queue: LiveQueue) -> None:
-    """Its process has lost the connection, and the numbers of its descriptors are free for whatever it opens."""
+    """Its process has lost the connection, and the numbers of its descriptors are free for whatever
+    it opens.
+    """
     queue.send("a")
     program = run(
         """

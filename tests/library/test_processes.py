@@ -1,4 +1,6 @@
-"""The program's own processes are its own; the job's are gone when its dispatch returns, whoever is killed."""
+"""The program's own processes are its own; the job's are gone when its dispatch returns, whoever is
+killed.
+"""
 
 import os
 import signal
@@ -101,7 +103,9 @@ def during():
 
 @pytest.mark.parametrize("end", ["fine", "killed", "multiprocessing"])
 def test_the_programs_own_children_are_never_touched(run: Run, end: str) -> None:
-    """Those of before, those that another thread starts meanwhile, those of multiprocessing, and their orphans."""
+    """Those of before, those that another thread starts meanwhile, those of multiprocessing, and
+    their orphans.
+    """
     program = run(
         OWN_CHILDREN
         + f"""
@@ -267,7 +271,9 @@ def test_a_keeper_that_is_killed_is_the_jobs_death(run: Run) -> None:
 
 
 def test_a_signal_to_the_keeper_alone_is_not_the_jobs_business(run: Run, home: Home) -> None:
-    """It comes to every process when everything is stopped; what becomes of the job, the program decides."""
+    """It comes to every process when everything is stopped; what becomes of the job, the program
+    decides.
+    """
     gate = home.gate("end")
     program = run(
         """
@@ -342,7 +348,9 @@ def test_somebody_who_continues_a_keeper_ends_nothing(run: Run, home: Home) -> N
 
 
 def test_a_job_is_a_process_of_its_own(run: Run) -> None:
-    """Own session and group, default handlers, nothing blocked, empty standard input, none of fleet's descriptors."""
+    """Own session and group, default handlers, nothing blocked, empty standard input, none of
+    fleet's descriptors.
+    """
     program = run(
         """
         def job(body, kept):
@@ -370,7 +378,9 @@ def test_a_job_is_a_process_of_its_own(run: Run) -> None:
 
 
 def test_output_is_written_once(run: Run) -> None:
-    """What the program had not flushed is not written again by the job, and the job's own is written."""
+    """What the program had not flushed is not written again by the job, and the job's own is
+    written.
+    """
     program = run(
         """
         print("before", end=" ")
@@ -406,7 +416,9 @@ def test_the_programs_title_stays_its_own(run: Run, home: Home) -> None:
 
 
 def test_no_descriptor_for_a_keeper_leaves_no_process(run: Run) -> None:
-    """The program's limit on descriptors is reached at every one that a dispatch needs, one after the other."""
+    """The program's limit on descriptors is reached at every one that a dispatch needs, one after
+    the other.
+    """
     program = run(
         """
         import resource

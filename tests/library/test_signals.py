@@ -37,7 +37,9 @@ EXIT_SIGNALS = [signal.SIGHUP, signal.SIGABRT, signal.SIGINT, signal.SIGQUIT, si
 def test_interrupted_cleaned_up_released_and_ended_by_that_signal(
     run: Run, home: Home, number: signal.Signals
 ) -> None:
-    """Everything of the job is stopped for the handler, and gone before the message is anybody else's."""
+    """Everything of the job is stopped for the handler, and gone before the message is anybody
+    else's.
+    """
     home.gate("never")
     program = run(
         JOB
@@ -341,7 +343,9 @@ def test_a_signal_ends_what_is_asked_for_again_and_again(run: Run) -> None:
 
 
 def test_a_job_that_had_finished_when_the_signal_came_is_deleted(run: Run, home: Home) -> None:
-    """Program A surrendered or dead-lettered it. The program is stopped meanwhile, so both reach it at once."""
+    """Program A surrendered or dead-lettered it. The program is stopped meanwhile, so both reach it
+    at once.
+    """
     gate = home.gate("end")
     program = run(
         """
@@ -544,7 +548,9 @@ def test_a_fault_handler_is_still_there_afterwards(run: Run) -> None:
 
 
 def test_a_programs_alarm_that_raises_leaves_no_process(run: Run, home: Home) -> None:
-    """Whatever ends a delivery from outside: its processes are gone, the message is left to its lease."""
+    """Whatever ends a delivery from outside: its processes are gone, the message is left to its
+    lease.
+    """
     home.gate("never")
     program = run(
         JOB

@@ -38,7 +38,9 @@ OTHERS_JOB, NOBODYS = 55, 56
 def test_a_job_is_swept_before_its_dispatchers_death_is_noticed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Its exit is kept until then: the work is done, and must not be given back. Nobody else's is kept."""
+    """Its exit is kept until then: the work is done, and must not be given back. Nobody else's is
+    kept.
+    """
     found = [Death(OTHERS_JOB, DONE), Death(NOBODYS, DONE)]
 
     def sweep(
@@ -82,7 +84,9 @@ Asking = Callable[[set[int]], Children]
 
 @pytest.fixture
 def asking(monkeypatch: pytest.MonkeyPatch) -> Iterator[Asking]:
-    """The template was asked for dispatchers of slots 0 and 1; children of ours have the pids that are given."""
+    """The template was asked for dispatchers of slots 0 and 1; children of ours have the pids that
+    are given.
+    """
     ends = [channel.pair() for _ in (0, 1)]
     yield lambda pids: _asking(monkeypatch, pids, [ours for ours, _ in ends])
     for ours, theirs in ends:

@@ -1,9 +1,11 @@
-"""scripts/mutate: put small faults into modules, one at a time, and tell which of them no test sees.
+"""scripts/mutate: put small faults into modules, one at a time, and tell which of them no test
+sees.
 
-A module of the core, or one that is tested like it, is changed in memory: every fault gets a forked process of its own
-that runs the module's tests. What runs in the pool's processes is changed in a copy of the tree, and the tests of the
-whole program run there. Where there are both, the second see only what the first have not seen. A fault that makes a
-test run for ever ends with its processor time, and is seen.
+A module of the core, or one that is tested like it, is changed in memory: every fault gets a forked
+process of its own that runs the module's tests. What runs in the pool's processes is changed in a
+copy of the tree, and the tests of the whole program run there. Where there are both, the second see
+only what the first have not seen. A fault that makes a test run for ever ends with its processor
+time, and is seen.
 """
 
 import argparse
@@ -169,7 +171,9 @@ def looks(module: str, fast: bool) -> list[Callable[[str, Fault], bool]]:
 
 
 def enum_members() -> Members:
-    """Of every enum of the core, by its name; read in a process that imports them, so that this one does not."""
+    """Of every enum of the core, by its name; read in a process that imports them, so that this one
+    does not.
+    """
     code = (
         "import enum, pkgutil, importlib, fleet.core as core\n"
         "for each in pkgutil.walk_packages(core.__path__, 'fleet.core.'):\n"

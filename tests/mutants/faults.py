@@ -1,6 +1,8 @@
-"""Small faults that can be put into a module: comparisons, constants, conditions, enum members, what is left out.
+"""Small faults that can be put into a module: comparisons, constants, conditions, enum members,
+what is left out.
 
-Nothing is changed in annotations, imports, strings and docstrings. The order of faults depends on the source alone.
+Nothing is changed in annotations, imports, strings and docstrings. The order of faults depends on
+the source alone.
 """
 
 import ast

@@ -1,4 +1,6 @@
-"""The fleet.toml of the current directory may be somebody else's: it may say where bodies and credentials go."""
+"""The fleet.toml of the current directory may be somebody else's: it may say where bodies and
+credentials go.
+"""
 
 import os
 from pathlib import Path

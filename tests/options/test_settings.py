@@ -1,4 +1,6 @@
-"""Values that cannot be: what a file or a command line says is taken, or is one line that says what is right."""
+"""Values that cannot be: what a file or a command line says is taken, or is one line that says what
+is right.
+"""
 
 from pathlib import Path
 

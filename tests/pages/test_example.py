@@ -1,4 +1,6 @@
-"""The example does what its page says: it counts, it fails on what cannot be parsed, it may be run twice."""
+"""The example does what its page says: it counts, it fails on what cannot be parsed, it may be run
+twice.
+"""
 
 import contextlib
 import io

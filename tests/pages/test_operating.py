@@ -1,4 +1,6 @@
-"""docs/operating.md names what programs may rely on: the keys of the status, and every event of the log."""
+"""docs/operating.md names what programs may rely on: the keys of the status, and every event of the
+log.
+"""
 
 import re
 from pathlib import Path

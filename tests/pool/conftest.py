@@ -1,4 +1,6 @@
-"""What tests of the whole program share: a world of their own, and pools that are audited at the end."""
+"""What tests of the whole program share: a world of their own, and pools that are audited at the
+end.
+"""
 
 import sys
 from collections.abc import Generator, Iterator
@@ -11,14 +13,18 @@ from tests.support.pool import QUIET, Expected, Home, Launch, Pool, StartPool
 from tests.support.servers import LiveQueue
 
 UNFINISHED = pytest.StashKey[bool]()
-"""Kept with a test that has not come to its end: an audit would only complain of what it has left undone, or wait."""
+"""Kept with a test that has not come to its end: an audit would only complain of what it has left
+undone, or wait.
+"""
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item,
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Remember whether the test has come to its end: one that has failed, or skips in its middle, has not."""
+    """Remember whether the test has come to its end: one that has failed, or skips in its middle,
+    has not.
+    """
     report = yield
     item.stash[UNFINISHED] = report.when != "call" or not report.passed
     return report
@@ -58,7 +64,9 @@ def launch(home: Home, request: pytest.FixtureRequest) -> Iterator[Launch]:
 
 @pytest.fixture
 def start(launch: Launch, queue: LiveQueue) -> StartPool:
-    """A function that starts a pool on the test's queue, or on another one, directly or through a proxy."""
+    """A function that starts a pool on the test's queue, or on another one, directly or through a
+    proxy.
+    """
 
     def start(
         *options: str,

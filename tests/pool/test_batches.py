@@ -26,7 +26,8 @@ def depth(home: Home) -> Any:
 
 @pytest.fixture
 def begin(start: StartPool, home: Home, queue: LiveQueue, proxy: FaultProxy) -> Begin:
-    """A function that starts a pool whose dispatchers are all held, and that knows of `bodies` in the queue.
+    """A function that starts a pool whose dispatchers are all held, and that knows of `bodies` in
+    the queue.
 
     What each takes when its gate is opened is its share of them.
     """
@@ -180,7 +181,9 @@ def ended(pool: Pool, message_id: str) -> bool:
 def test_a_dispatchers_death_settles_all_of_them(
     begin: Begin, home: Home, queue: LiveQueue, proxy: FaultProxy
 ) -> None:
-    """One was done already, one runs, two wait: the first stays deleted, the others are seen again at once."""
+    """One was done already, one runs, two wait: the first stays deleted, the others are seen again
+    at once.
+    """
     witness = Witness(proxy, home.trace)
     kills = frozenset({"dispatcher.died"})
     pool, (gate,) = begin(

@@ -120,7 +120,9 @@ def test_a_client_that_leaves_before_its_answer(start: StartPool, home: Home) ->
 def test_a_client_that_does_not_read_its_answer(
     start: StartPool, home: Home, queue: LiveQueue
 ) -> None:
-    """Larger than the socket takes at once: the rest waits for the client, and nobody waits for the rest."""
+    """Larger than the socket takes at once: the rest waits for the client, and nobody waits for the
+    rest.
+    """
     pool = start(workers=1)
     pool.wait_ready(1)
     run_fleet(home, "scale", "400")

@@ -133,7 +133,9 @@ def test_a_run_that_ends_by_itself_gives_denied_deletes_up(
 def test_a_stop_meanwhile(
     start: StartPool, home: Home, queue: LiveQueue, proxy: FaultProxy, options: tuple[str, ...]
 ) -> None:
-    """It is waited for no longer than a stop may take, and what is left is said: as yet nobody has given up."""
+    """It is waited for no longer than a stop may take, and what is left is said: as yet nobody has
+    given up.
+    """
     queue.send("task", "task")
     refuse(proxy, "DeleteMessage", DENIED)
     left = Expected(exit=8, errors=frozenset({"message.undeleted"}))
@@ -197,7 +199,9 @@ def test_a_pool_that_serves_goes_on(
 def test_a_queue_that_is_deleted_with_a_job_in_hand(
     start: StartPool, home: Home, queue: LiveQueue, proxy: FaultProxy
 ) -> None:
-    """What can be done with its message is nothing: it is left at once, and that is no fault of ours."""
+    """What can be done with its message is nothing: it is left at once, and that is no fault of
+    ours.
+    """
     gate = home.gate("g")
     queue.send("hold g", "attempts fail x/hold g")
     pool = start("--retry-delay", "5", app="endings:job", endpoint=proxy.endpoint, workers=3)

@@ -123,7 +123,9 @@ def test_a_message_that_an_open_poll_still_brings(
 def test_messages_of_several_open_polls_are_not_passed_round(
     start: StartPool, home: Home, queue: LiveQueue, proxy: FaultProxy
 ) -> None:
-    """The first to come home waits for the last, and no poll of this host brings what it gives back."""
+    """The first to come home waits for the last, and no poll of this host brings what it gives
+    back.
+    """
     pool = start(workers=4, endpoint=proxy.endpoint)
     pool.wait_ready(4)
     queue.send(*(f"task {number}" for number in range(100)))

@@ -1,4 +1,6 @@
-"""Bad input: an exit status that says which kind, and one line that says what, and what would be right."""
+"""Bad input: an exit status that says which kind, and one line that says what, and what would be
+right.
+"""
 
 import json
 from pathlib import Path

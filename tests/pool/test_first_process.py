@@ -52,7 +52,9 @@ class Container:
         return process
 
     def orphan(self, seconds: int) -> Process:
-        """Have a stranger's child become the master's, as the runtime of a container does with what it has started."""
+        """Have a stranger's child become the master's, as the runtime of a container does with what
+        it has started.
+        """
         inside = ("nsenter", "--target", str(self.master), "--pid", "--mount")
         program = f"sleep {seconds} >/dev/null 2>&1 &"
         subprocess.run(

@@ -1,7 +1,8 @@
-"""What an import does to its process does not act in fleet's own; or the app is refused by name, with the cure.
+"""What an import does to its process does not act in fleet's own; or the app is refused by name,
+with the cure.
 
-Each app is a few lines that are run before its job is defined. Its job runs twice, so that it is seen that a dispatcher
-goes on; jobs are as the import has left them.
+Each app is a few lines that are run before its job is defined. Its job runs twice, so that it is
+seen that a dispatcher goes on; jobs are as the import has left them.
 """
 
 import json

@@ -1,4 +1,6 @@
-"""However fleet was started, its helpers run as it does: the interpreter's flags, and where modules are found."""
+"""However fleet was started, its helpers run as it does: the interpreter's flags, and where modules
+are found.
+"""
 
 import json
 import subprocess
@@ -29,7 +31,9 @@ def fleet():
 
 
 def found(home: Home, queue: LiveQueue, *launcher: str, **environment: str) -> dict[str, object]:
-    """What a job finds in a pool that was started so, in a directory whose modules would hide others."""
+    """What a job finds in a pool that was started so, in a directory whose modules would hide
+    others.
+    """
     queue.send("one")
     here = home.directory / "here"
     here.mkdir()

@@ -24,7 +24,9 @@ def test_a_job_longer_than_three_leases_is_delivered_once(
 
 
 def test_a_poll_as_long_as_the_lease_is_not_made(start: StartPool, proxy: FaultProxy) -> None:
-    """A lease counts from before the poll: a message that came at its end would be lost before its job began."""
+    """A lease counts from before the poll: a message that came at its end would be lost before its
+    job began.
+    """
     pool = start("--visibility-timeout", "4", "--wait-time", "10", endpoint=proxy.endpoint)
     proxy.wait_count("ReceiveMessage", 1)
     asked = proxy.journal("ReceiveMessage")[0].request
@@ -92,7 +94,9 @@ def test_polls_that_fail_do_not_end_a_pool(
 def test_a_look_up_that_hangs_costs_no_job(
     start: StartPool, home: Home, queue: LiveQueue, proxy: FaultProxy
 ) -> None:
-    """The resolver knows no time-out of ours: its silence is an extend that failed, and not a dispatcher that hangs."""
+    """The resolver knows no time-out of ours: its silence is an extend that failed, and not a
+    dispatcher that hangs.
+    """
     gate, outage = home.gate("g"), home.directory / "outage"
     (message_id,) = queue.send("hold g")
     named = proxy.endpoint.replace("127.0.0.1", "localhost")

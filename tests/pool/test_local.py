@@ -1,4 +1,6 @@
-"""--local: the embedded server comes with the first pool, leaves with the last, and keeps what was sent."""
+"""--local: the embedded server comes with the first pool, leaves with the last, and keeps what was
+sent.
+"""
 
 import http.server
 import json
@@ -88,7 +90,9 @@ def test_a_queue_has_its_dead_letter_queue(local: Local) -> None:
 
 
 def test_the_commands_leave_nothing_open(local: Local, home: Home) -> None:
-    """Python in development mode tells of each file and connection that is given up without being closed."""
+    """Python in development mode tells of each file and connection that is given up without being
+    closed.
+    """
     local.start().wait_ready(2)
     strict = home.environment(PYTHONDEVMODE="1", PYTHONWARNINGS="error")
     for command in (
@@ -172,7 +176,9 @@ def kill_server(home: Home) -> None:
 
 
 def test_a_server_that_is_killed_is_started_again(local: Local, home: Home) -> None:
-    """Not with the scout that has started it, nor before the pool; twice, because then it is not the master's child."""
+    """Not with the scout that has started it, nor before the pool; twice, because then it is not
+    the master's child.
+    """
     pool = local.start(expected=KILLED)
     pool.wait_ready(2)
     for count in (1, 2):

@@ -15,7 +15,9 @@ EXPECTED = Expected(kills=frozenset({"dispatcher.died", "message.left"}), noise=
 def test_every_message_of_all_of_them_is_given_back(
     start: StartPool, home: Home, queue: LiveQueue
 ) -> None:
-    """More orders at once than are given to the scout at once, or than its channel holds with SQS's long handles."""
+    """More orders at once than are given to the scout at once, or than its channel holds with SQS's
+    long handles.
+    """
     home.gate("never")
     queue.send(*["hold never"] * WORKERS * EACH)
     options = (

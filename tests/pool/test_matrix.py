@@ -1,8 +1,10 @@
-"""Who is hit × by which signal × at which moment: whatever the path, the same things hold afterwards.
+"""Who is hit × by which signal × at which moment: whatever the path, the same things hold
+afterwards.
 
-Every message is finished at least once, none is deleted unfinished or given away while a process that worked on it
-exists, slots and helpers are there again, and (the audit's part) the ledger balances and nothing is left running.
-The moments are held by gates and by the proxy. The last part hits the embedded server.
+Every message is finished at least once, none is deleted unfinished or given away while a process
+that worked on it exists, slots and helpers are there again, and (the audit's part) the ledger
+balances and nothing is left running. The moments are held by gates and by the proxy. The last part
+hits the embedded server.
 """
 
 import os
@@ -183,7 +185,8 @@ def test_nothing_is_lost(scene: Scene, home: Home, victim: str, name: str, momen
     )  # nobody extends the lease of a host that is stopped
 
 
-# The embedded server, which a proxy stands before. It ignores TERM, and loses its queues when it is killed.
+# The embedded server, which a proxy stands before. It ignores TERM, and loses its queues when it is
+# killed.
 
 
 class Embedded:
@@ -231,7 +234,9 @@ def embedded(launch: Launch, home: Home) -> Iterator[Embedded]:
 
 
 def take_end(pool: Pool, number: int) -> None:
-    """A server that is killed forgets the messages whose deletes are asked for: they are not confirmed."""
+    """A server that is killed forgets the messages whose deletes are asked for: they are not
+    confirmed.
+    """
     status = pool.wait()
     if number == signal.SIGKILL:
         assert status in (0, 8)

@@ -1,4 +1,6 @@
-"""docs/from-process-emails.md: every call on the page is run, the old one and the new one on the same messages."""
+"""docs/from-process-emails.md: every call on the page is run, the old one and the new one on the
+same messages.
+"""
 
 import json
 import os
@@ -59,7 +61,9 @@ def test_every_snippet_is_run() -> None:
 
 
 class Project:
-    """A directory with Relay's project in it, as far as the page needs it, and a shell that runs calls there."""
+    """A directory with Relay's project in it, as far as the page needs it, and a shell that runs
+    calls there.
+    """
 
     def __init__(self, home: Home, queue: LiveQueue, sns: Host) -> None:
         self.directory = home.directory / "project"
@@ -135,7 +139,9 @@ def words(home: Home, count: int) -> list[Line]:
 def test_the_same_messages_meet_the_same_fate(
     home: Home, queue: LiveQueue, project: Project, kind: str
 ) -> None:
-    """Good ones are deleted; one that fails and one that takes too long are hidden for what is left of their time."""
+    """Good ones are deleted; one that fails and one that takes too long are hidden for what is left
+    of their time.
+    """
     for text in ("one", "two", "bad", "long"):
         queue.send(SIGNER.signed(envelope(text, "a subject")))
     limits = {"PER_MESSAGE=120": "PER_MESSAGE=2", "--job-timeout 120": "--job-timeout 2"}

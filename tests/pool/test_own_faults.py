@@ -1,4 +1,6 @@
-"""A fault of the master's own, or a child that says what cannot be: nothing is lost, and nobody is left behind."""
+"""A fault of the master's own, or a child that says what cannot be: nothing is lost, and nobody is
+left behind.
+"""
 
 import os
 import signal
@@ -62,7 +64,9 @@ def test_jobs_in_hand_are_finished_and_settled(
 
 
 def test_no_second_fault_keeps_anybody(launch: Launch, home: Home, queue: LiveQueue) -> None:
-    """The jobs have their dispatchers' drain time-out; those are killed here, where nothing works any more."""
+    """The jobs have their dispatchers' drain time-out; those are killed here, where nothing works
+    any more.
+    """
     home.gate("g")
     queue.send("hold g")
     pool = faulty(launch, queue, "--visibility-timeout", "5", where="everywhere")

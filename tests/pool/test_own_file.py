@@ -1,4 +1,6 @@
-"""What is to be known of the fleet.toml of the current directory is said by every command that reads it."""
+"""What is to be known of the fleet.toml of the current directory is said by every command that
+reads it.
+"""
 
 from pathlib import Path
 

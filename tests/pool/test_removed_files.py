@@ -1,4 +1,6 @@
-"""A clean-up of the runtime directory takes a pool's lock, its socket, or all: it is found all the same, and alone."""
+"""A clean-up of the runtime directory takes a pool's lock, its socket, or all: it is found all the
+same, and alone.
+"""
 
 import os
 import shutil

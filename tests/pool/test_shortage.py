@@ -1,4 +1,6 @@
-"""The host runs out of processes, of descriptors, of a place for the log: the pool says so, waits, and works on."""
+"""The host runs out of processes, of descriptors, of a place for the log: the pool says so, waits,
+and works on.
+"""
 
 import json
 import os
@@ -19,7 +21,9 @@ KILLED = Expected(kills=frozenset({"dispatcher.died", "helper.died"}))
 
 
 def take_descriptors(pid: int, more: int = 0) -> tuple[int, int]:
-    """Let the process open nothing more, also when it has closed its newest `more`; returns the limit that it had."""
+    """Let the process open nothing more, also when it has closed its newest `more`; returns the
+    limit that it had.
+    """
     used = {int(entry.name) for entry in Path(f"/proc/{pid}/fd").iterdir()}
     lowest = next(number for number in range(len(used) + 1) if number not in used)
     hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)[1]

@@ -18,7 +18,9 @@ from tests.support.servers import EMPTY, LiveQueue
 
 MIB = 1 << 20
 QUICK = ("--min-workers", "1", "--depth-interval", "0.2", "--target-wait", "0.1")
-"""Every waiting message is worth a dispatcher of its own: no job ends within a twentieth of a second."""
+"""Every waiting message is worth a dispatcher of its own: no job ends within a twentieth of a
+second.
+"""
 
 
 def sizes(pool: Pool) -> list[tuple[int, int]]:
@@ -27,7 +29,9 @@ def sizes(pool: Pool) -> list[tuple[int, int]]:
 
 
 def is_what_its_reason_says(change: Event) -> bool:
-    """A growth, reckoned again from the terms that the log gives, as far as the step goes; these are rounded."""
+    """A growth, reckoned again from the terms that the log gives, as far as the step goes; these
+    are rounded.
+    """
     terms, _, step = change["reason"].partition(", ")
     formula, _, need = terms.rpartition(" = ")
     if single := re.fullmatch(r"(\d+) visible \+ (\d+) busy", formula):

@@ -1,6 +1,8 @@
-"""A signal to every process there is, jobs too: systemd's KillMode=control-group, a container's, `kill -TERM -1`.
+"""A signal to every process there is, jobs too: systemd's KillMode=control-group, a container's,
+`kill -TERM -1`.
 
-It is no job's own death: whatever it hits first, and whether or not a job turns it into an exit status.
+It is no job's own death: whatever it hits first, and whether or not a job turns it into an exit
+status.
 """
 
 import os

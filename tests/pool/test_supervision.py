@@ -1,4 +1,6 @@
-"""Processes that do not come up are killed and replaced; what worked once does not end a pool when it fails later."""
+"""Processes that do not come up are killed and replaced; what worked once does not end a pool when
+it fails later.
+"""
 
 import os
 import signal

@@ -1,4 +1,6 @@
-"""A pool works wherever it is started: other locales and time zones, a long way to its files, files for nobody else."""
+"""A pool works wherever it is started: other locales and time zones, a long way to its files, files
+for nobody else.
+"""
 
 import pytest
 

@@ -1,4 +1,6 @@
-"""Shared memory that a job does not give back is unlinked, however the job ends; Python's own tracker gets to do it."""
+"""Shared memory that a job does not give back is unlinked, however the job ends; Python's own
+tracker gets to do it.
+"""
 
 import os
 import signal

@@ -22,7 +22,9 @@ PIECE = 4096
 
 
 class Unread:
-    """A pool whose log goes to `writer`; nobody reads it at `reader` until somebody asks for a line."""
+    """A pool whose log goes to `writer`; nobody reads it at `reader` until somebody asks for a
+    line.
+    """
 
     def __init__(
         self, home: Home, proxy: FaultProxy, queue: LiveQueue, ends: tuple[int, int], *options: str

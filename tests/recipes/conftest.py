@@ -1,4 +1,6 @@
-"""What the recipes' tests share: the page's modules as files, and pools that run them as the page says."""
+"""What the recipes' tests share: the page's modules as files, and pools that run them as the page
+says.
+"""
 
 from collections.abc import Callable, Iterator
 
@@ -29,7 +31,9 @@ StartRecipe = Callable[..., Pool]
 
 @pytest.fixture
 def start_recipe(home: Home, start: StartPool) -> StartRecipe:
-    """A function that starts a pool with a recipe of the page; `without` names options that are left out."""
+    """A function that starts a pool with a recipe of the page; `without` names options that are
+    left out.
+    """
     (home.directory / "pipeline.py").write_text(PIPELINE)
 
     def start_recipe(

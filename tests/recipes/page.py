@@ -15,7 +15,9 @@ BLOCK = re.compile(
 
 @dataclass(frozen=True)
 class Recipe:
-    """`options` of the command, without the queue; the app's module and attribute; the module's text."""
+    """`options` of the command, without the queue; the app's module and attribute; the module's
+    text.
+    """
 
     options: tuple[str, ...]
     module: str

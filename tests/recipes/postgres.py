@@ -49,7 +49,9 @@ class Postgres:
 
 @contextmanager
 def postgres() -> Iterator[Postgres]:
-    """It refuses to be root's, so as root it is somebody else's. Only who started it may read its directory."""
+    """It refuses to be root's, so as root it is somebody else's. Only who started it may read its
+    directory.
+    """
     programs, port = postgres_programs(), free_port()
     assert programs is not None
     directory = Path(tempfile.mkdtemp(prefix="fleet-postgres-"))

@@ -1,4 +1,6 @@
-"""What an import has made and jobs use: clients, generators, handlers; and what is measured of jobs."""
+"""What an import has made and jobs use: clients, generators, handlers; and what is measured of
+jobs.
+"""
 
 import subprocess
 import sys

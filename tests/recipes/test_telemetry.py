@@ -11,7 +11,9 @@ from tests.support.servers import LiveQueue
 
 
 def test_sentry(start_recipe: StartRecipe, queue: LiveQueue, sink: Sink) -> None:
-    """A failed job's exception, and the ends of those that cannot tell it themselves. Without hooks some are lost."""
+    """A failed job's exception, and the ends of those that cannot tell it themselves. Without hooks
+    some are lost.
+    """
     pytest.importorskip("sentry_sdk")
     (_, dead, late) = queue.send("broken", "crash", "hang")
     more = {"SENTRY_DSN": f"http://key@{sink.address}/1"}

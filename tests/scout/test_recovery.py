@@ -29,7 +29,9 @@ Answer = Message | QueueError | None
 
 @dataclass
 class Scripted:
-    """A queue, and the clock; the answers to each kind of call come in their order, and the last one repeats."""
+    """A queue, and the clock; the answers to each kind of call come in their order, and the last
+    one repeats.
+    """
 
     answers: dict[str, list[Answer]]
     now: float = 100.0

@@ -1,4 +1,6 @@
-"""Whatever an endpoint answers is taken, and then fits everywhere, or is a QueueError: no dispatcher dies of it."""
+"""Whatever an endpoint answers is taken, and then fits everywhere, or is a QueueError: no
+dispatcher dies of it.
+"""
 
 import contextlib
 import hashlib

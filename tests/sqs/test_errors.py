@@ -1,4 +1,6 @@
-"""What refusals mean, whoever brings them: our own line, botocore's client, or the chain that finds credentials."""
+"""What refusals mean, whoever brings them: our own line, botocore's client, or the chain that finds
+credentials.
+"""
 
 from typing import Any
 

@@ -1,4 +1,6 @@
-"""Where the queue is: by its name, its URL's host, its ARN, the options, the environment; and what is asked then."""
+"""Where the queue is: by its name, its URL's host, its ARN, the options, the environment; and what
+is asked then.
+"""
 
 import itertools
 import os
@@ -287,7 +289,9 @@ def test_a_queues_own_name(queue: str, name: str) -> None:
     ],
 )
 def test_a_dead_letter_queue_elsewhere(queue: str, given: dict[str, Any], then: str) -> None:
-    """Its ARN may say another region: an SQS server of one's own is asked all the same, and nobody else."""
+    """Its ARN may say another region: an SQS server of one's own is asked all the same, and nobody
+    else.
+    """
     found = at(queue, **given).elsewhere("us-east-1")
     assert (found.region, endpoint(found)) == ("us-east-1", then)
 

@@ -31,7 +31,9 @@ Script = Callable[[], Iterable[bytes]]
 
 
 class Endpoint:
-    """Answers the first request of each connection as the next script says, those without a script well."""
+    """Answers the first request of each connection as the next script says, those without a script
+    well.
+    """
 
     def __init__(self) -> None:
         self.scripts: list[Script] = []

@@ -1,4 +1,6 @@
-"""Control groups of the first version, for what only they can do to a process: not everywhere, see needs.py."""
+"""Control groups of the first version, for what only they can do to a process: not everywhere, see
+needs.py.
+"""
 
 import contextlib
 import os
@@ -30,7 +32,9 @@ def group(controller: str) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def frozen(pid: int) -> Iterator[None]:
-    """Keep a process in uninterruptible sleep until the block ends: a SIGKILL has its effect only then."""
+    """Keep a process in uninterruptible sleep until the block ends: a SIGKILL has its effect only
+    then.
+    """
     with group("freezer") as path:
         (path / "cgroup.procs").write_text(str(pid))
         (path / "freezer.state").write_text("FROZEN")

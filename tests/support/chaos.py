@@ -1,8 +1,10 @@
-"""Random faults for a bounded time under load, and an audit of what is left: queue, ledgers, processes.
+"""Random faults for a bounded time under load, and an audit of what is left: queue, ledgers,
+processes.
 
     feeder ──▶ ministack ◀── proxy (faults, witness) ◀── pool after pool ◀── kills, stops, signals, commands
 
-The seed fixes what is done, not what comes of it. What must hold is in `Audit`; the paths do not matter.
+The seed fixes what is done, not what comes of it. What must hold is in `Audit`; the paths do not
+matter.
 """
 
 import argparse
@@ -54,9 +56,10 @@ WORK = (
 )
 HARMLESS = ("USR1", "USR2", "ALRM", "WINCH", "CONT", "CHLD", "PIPE", "TTIN", "TTOU", "HUP")
 ACTIONS = ("ReceiveMessage", "DeleteMessage", "ChangeMessageVisibility", "GetQueueAttributes")
-# How a pool may end: drained; killed by its third signal; unable to keep its dispatchers alive; its template killed
-# before it ever came up; unable to find the queue; drained while the queue's answers to deletes did not arrive (the
-# ledger must tell of them); or by what was sent to it, before it had handlers or for good.
+# How a pool may end: drained; killed by its third signal; unable to keep its dispatchers alive; its
+# template killed before it ever came up; unable to find the queue; drained while the queue's
+# answers to deletes did not arrive (the ledger must tell of them); or by what was sent to it,
+# before it had handlers or for good.
 UNCONFIRMED = 8
 ENDS = {0, 3, 4, 5, 7, UNCONFIRMED, -signal.SIGKILL}
 EARLY_ENDS = {
@@ -132,7 +135,9 @@ def run(directory: Path, seed: int, seconds: float) -> Audit:
 
 
 def is_frame_of_fleet(line: str) -> bool:
-    """Say whether a line of a traceback, or of faulthandler's, names a file of the package, wherever that lies."""
+    """Say whether a line of a traceback, or of faulthandler's, names a file of the package,
+    wherever that lies.
+    """
     path = re.search(r'File "(.*?)"', line)
     return path is not None and Path(path.group(1)).resolve().is_relative_to(PACKAGE)
 
@@ -146,7 +151,8 @@ class Chaos:
         self._witness = Witness(proxy, home.trace)
         self._sent: dict[str, str] = {}  # id → body
         self._later: list[tuple[float, Callable[[], None]]] = []
-        self._held_until = 0.0  # until then nobody hurts the master: a dispatcher is stopped for longer than its lease
+        # Until then nobody hurts the master: a dispatcher is stopped for longer than its lease.
+        self._held_until = 0.0
         self._pools = 0
         self._pool = self._start()
         self._faults = (
@@ -202,7 +208,9 @@ class Chaos:
             self._pause()
 
     def _pause(self) -> None:
-        """Until some work was done, on a slow machine too; a pool that does none is hurt again all the same."""
+        """Until some work was done, on a slow machine too; a pool that does none is hurt again all
+        the same.
+        """
         began, finished = time.monotonic(), self._finished()
         least = self._random.choice(PAUSES)
         eventually(
@@ -278,7 +286,9 @@ class Chaos:
         return self._random.choice(found) if found else None
 
     def _spares_the_master(self) -> bool:
-        """While a dispatcher is stopped for long; and mostly while the pool comes up, or nothing else would happen."""
+        """While a dispatcher is stopped for long; and mostly while the pool comes up, or nothing
+        else would happen.
+        """
         if not self._up_since and self._pool.events("master.started"):
             self._up_since = time.monotonic()
         booting = not self._up_since and self._random.random() < 0.95

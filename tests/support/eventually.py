@@ -7,7 +7,8 @@ from typing import TypeVar
 T = TypeVar("T")
 
 PATIENCE = 30.0
-"""Seconds after which a thing is taken as not happening; generous, since only failures wait for it."""
+"""Seconds after which a thing is taken as not happening; generous, since only failures wait for it.
+"""
 
 PROBE_INTERVAL = 0.02
 
@@ -33,6 +34,8 @@ def eventually(
 
 
 def let_pass(seconds: float) -> None:
-    """Return `seconds` later: only for rules that are about time, such as a second Ctrl-C within a second."""
+    """Return `seconds` later: only for rules that are about time, such as a second Ctrl-C within a
+    second.
+    """
     until = time.monotonic() + seconds
     eventually(lambda: time.monotonic() >= until, timeout=seconds + PATIENCE)

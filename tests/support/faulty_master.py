@@ -1,8 +1,10 @@
-"""Runs `python -m fleet …`, given as arguments, with a master that has a fault of its own: wherever it is told so.
+"""Runs `python -m fleet …`, given as arguments, with a master that has a fault of its own: wherever
+it is told so.
 
     faulty_master.py WHERE python -m fleet start …
 
-The fault comes with SIGUSR1, in what makes the table of slots, and if WHERE says so, in what comes after it, too.
+The fault comes with SIGUSR1, in what makes the table of slots, and if WHERE says so, in what comes
+after it, too.
 """
 
 import sys

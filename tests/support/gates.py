@@ -1,7 +1,7 @@
 """What a test and the jobs it runs share: gates that hold a job, and the trace that jobs write.
 
-Jobs find both through one directory, named by the environment variable DIRECTORY_VARIABLE. The other side is
-tests/apps/jobs.py.
+Jobs find both through one directory, named by the environment variable DIRECTORY_VARIABLE. The
+other side is tests/apps/jobs.py.
 """
 
 import json
@@ -20,7 +20,8 @@ TRACE_FILE = "trace"
 class Gate:
     """A FIFO on which a job blocks until the test lets it through.
 
-    Held open for reading and writing, so that a job's open never blocks and a job's death takes nothing away.
+    Held open for reading and writing, so that a job's open never blocks and a job's death takes
+    nothing away.
     """
 
     def __init__(self, directory: Path, name: str) -> None:

@@ -1,4 +1,6 @@
-"""A queue in a list: the stand-in for SQS in tests of the library. It has the protocol's methods and nothing else."""
+"""A queue in a list: the stand-in for SQS in tests of the library. It has the protocol's methods
+and nothing else.
+"""
 
 import json
 from collections.abc import Callable, Mapping
@@ -11,9 +13,11 @@ from fleet.core.depth import Depth
 
 
 class MemoryQueue:
-    """Messages, what was asked for (`calls`), what is to happen inside a call (`during`) or to be answered (`fails`).
+    """Messages, what was asked for (`calls`), what is to happen inside a call (`during`) or to be
+    answered (`fails`).
 
-    A message that is released without a delay can be received again at once; whatever is hidden stays hidden.
+    A message that is released without a delay can be received again at once; whatever is hidden
+    stays hidden.
     """
 
     def __init__(self, *bodies: str, limit: int | None = 3, trace: Path | None = None) -> None:

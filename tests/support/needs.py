@@ -1,4 +1,5 @@
-"""What a test may need of the machine: `@pytest.mark.needs("root")`. Without it the test is skipped before it begins.
+"""What a test may need of the machine: `@pytest.mark.needs("root")`. Without it the test is skipped
+before it begins.
 
 As a normal user many are; .ci/run has them run as root: `pytest -m needs`.
 """
@@ -15,7 +16,8 @@ from tests.support import cgroups
 CONTAINER = ("unshare", "--pid", "--fork", "--mount-proc")
 """Runs a program as process 1."""
 NOBODY = 65534
-CAPABLE = "+setuid,+dac_read_search,+dac_override"  # of becoming root and of reading this tree; not of killing
+# Of becoming root and of reading this tree; not of killing.
+CAPABLE = "+setuid,+dac_read_search,+dac_override"
 SOMEBODY = ("setpriv", f"--reuid={NOBODY}", f"--inh-caps={CAPABLE}", f"--ambient-caps={CAPABLE}")
 """Runs a program as another user, who may become root."""
 

@@ -26,7 +26,9 @@ Event = dict[str, Any]
 
 
 class Home:
-    """One test's own world: directories, environment, gates and trace, and the mark on its processes."""
+    """One test's own world: directories, environment, gates and trace, and the mark on its
+    processes.
+    """
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -37,7 +39,9 @@ class Home:
         self.trace = Trace(directory)
 
     def environment(self, **more: str) -> dict[str, str]:
-        """Return the environment of this test's programs: nothing of the caller's, credentials for show; and `more`."""
+        """Return the environment of this test's programs: nothing of the caller's, credentials for
+        show; and `more`.
+        """
         return (
             environment(
                 self.directory,
@@ -58,7 +62,9 @@ class Home:
         return gate
 
     def processes(self) -> list[Process]:
-        """Return every living process that this test's programs have started, daemons and orphans too."""
+        """Return every living process that this test's programs have started, daemons and orphans
+        too.
+        """
         return marked(self.mark)
 
     def wait_empty(self) -> None:
@@ -96,7 +102,9 @@ def run_fleet(
     env: dict[str, str] | None = None,
     timeout: float = PATIENCE,
 ) -> Finished:
-    """Run `fleet arguments` to its end, `text` as its standard input; `env` replaces the environment."""
+    """Run `fleet arguments` to its end, `text` as its standard input; `env` replaces the
+    environment.
+    """
     process = subprocess.run(
         [sys.executable, "-m", "fleet", *arguments],
         cwd=cwd,
@@ -205,7 +213,9 @@ class Pool:
     def wait_event(
         self, name: str, count: int = 1, timeout: float = PATIENCE, **fields: object
     ) -> list[Event]:
-        """Wait until `count` such events are in the log and return them; fails at once when the log ends."""
+        """Wait until `count` such events are in the log and return them; fails at once when the log
+        ends.
+        """
         deadline = time.monotonic() + timeout
         with self._changed:
             while len(found := self.events(name, **fields)) < count:

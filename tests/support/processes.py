@@ -1,7 +1,7 @@
 """Which processes a test and its programs have left on this machine, and the end of them.
 
-The programs are found by a mark in their environment: a daemon that left its parent, its session and its group still
-carries it. What a test has forked itself has no mark, and is found as a child.
+The programs are found by a mark in their environment: a daemon that left its parent, its session
+and its group still carries it. What a test has forked itself has no mark, and is found as a child.
 """
 
 import contextlib
@@ -102,7 +102,8 @@ def children() -> set[int]:
 def end_families(roots: Iterable[int]) -> None:
     """End these children of ours, and all that descends from them; reap them.
 
-    All are stopped first: a keeper that is killed before its job leaves it to process 1, where nobody would find it.
+    All are stopped first: a keeper that is killed before its job leaves it to process 1, where
+    nobody would find it.
     """
     roots, family = set(roots), set[int]()
     while new := roots.union(*map(_children_of, family)) - family:

@@ -1,9 +1,11 @@
-"""A proxy before an SQS server that makes, on demand, the faults that the server lacks, and keeps a journal.
+"""A proxy before an SQS server that makes, on demand, the faults that the server lacks, and keeps a
+journal.
 
     client ── request ──▶ journal ── fault? ──▶ server ── answer ──▶ held? ──▶ client
 
-Faults and holds are set for an action by its name, such as "ReceiveMessage". A receive call on a FIFO queue that is
-repeated with its ReceiveRequestAttemptId brings the same message again, as long as that was not touched.
+Faults and holds are set for an action by its name, such as "ReceiveMessage". A receive call on a
+FIFO queue that is repeated with its ReceiveRequestAttemptId brings the same message again, as long
+as that was not touched.
 """
 
 import http.client
@@ -23,7 +25,9 @@ UPSTREAM_TIMEOUT = 60.0
 
 @dataclass
 class Exchange:
-    """One request and, once given, its answer. Marks count both, so that they say what came before what."""
+    """One request and, once given, its answer. Marks count both, so that they say what came before
+    what.
+    """
 
     action: str
     request: dict[str, Any]
@@ -61,13 +65,17 @@ class Say:
 
 @dataclass(frozen=True)
 class Swallow:
-    """Never answer, and do not ask the server either; the connection stays open until the proxy is closed."""
+    """Never answer, and do not ask the server either; the connection stays open until the proxy is
+    closed.
+    """
 
 
 Fault = Cut | Refuse | Say | Swallow
 
 Watch = Callable[["Exchange"], None]
-"""Sees every exchange twice: before the server does, and when its answer is there but has not been given."""
+"""Sees every exchange twice: before the server does, and when its answer is there but has not been
+given.
+"""
 
 
 class FaultProxy:
@@ -146,7 +154,9 @@ class FaultProxy:
         self._add(action, times, Refuse(400, "ThrottlingException"))
 
     def cut(self, action: str, times: int = 1, after: bool = False) -> None:
-        """Cut the next `times` requests of `action` off, before or `after` the server has done them."""
+        """Cut the next `times` requests of `action` off, before or `after` the server has done
+        them.
+        """
         self._add(action, times, Cut(after))
 
     def say(self, action: str, body: bytes, times: int = 1) -> None:
@@ -243,7 +253,9 @@ class FaultProxy:
     def handle(
         self, action: str, path: str, headers: dict[str, str], body: bytes
     ) -> tuple[int, str, bytes] | None:
-        """Carry out one request; return status, content type and body, or None to cut the connection."""
+        """Carry out one request; return status, content type and body, or None to cut the
+        connection.
+        """
         scope = headers.get("Authorization", "").partition("Credential=")[2].split("/")
         exchange, fault = self._ask(
             action, json.loads(body) if body else {}, scope[2] if len(scope) > 2 else ""

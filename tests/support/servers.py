@@ -37,7 +37,9 @@ if not processes.die_with_parent(int(parent), signal.SIGKILL):
     sys.exit("nobody is there any more who would use it")
 runpy.run_module(module, run_name="__main__", alter_sys=True)
 """
-"""Runs a module that ends with its parent, which may be killed before it ends anything: a worker of xdist often is."""
+"""Runs a module that ends with its parent, which may be killed before it ends anything: a worker of
+xdist often is.
+"""
 
 RUNNING: set[int] = set()
 """The pids of the servers whose block has not ended."""
@@ -76,7 +78,9 @@ class Server:
 
 
 def environment(directory: Path, **more: str) -> dict[str, str]:
-    """Return an environment that carries nothing of the caller's but what programs need to be found and loaded."""
+    """Return an environment that carries nothing of the caller's but what programs need to be found
+    and loaded.
+    """
     return inherited.for_programs() | {"HOME": str(directory), "TMPDIR": str(directory), **more}
 
 
@@ -169,7 +173,9 @@ class LiveQueue:
     def fresh(
         cls, server: Server, limit: int | None = MAX_RECEIVE_COUNT, fifo: bool = False
     ) -> "LiveQueue":
-        """Make a queue that no other test has; `limit` is its maxReceiveCount, None: nothing is dead-lettered."""
+        """Make a queue that no other test has; `limit` is its maxReceiveCount, None: nothing is
+        dead-lettered.
+        """
         return cls(server, f"jobs-{uuid.uuid4().hex[:8]}", limit, fifo)
 
     def _create(self, name: str, attributes: dict[str, str]) -> str:
@@ -198,7 +204,9 @@ class LiveQueue:
         return ids
 
     def send_one(self, body: str, attributes: dict[str, Any] | None = None, **more: Any) -> str:
-        """Send one message with these attributes, and `more` arguments of SendMessage; return its id."""
+        """Send one message with these attributes, and `more` arguments of SendMessage; return its
+        id.
+        """
         answer = self._client.send_message(
             QueueUrl=self.url, MessageBody=body, MessageAttributes=attributes or {}, **more
         )

@@ -1,4 +1,6 @@
-"""What a test leaves running is ended, whether it has failed, was skipped in its middle or has merely forgotten it."""
+"""What a test leaves running is ended, whether it has failed, was skipped in its middle or has
+merely forgotten it.
+"""
 
 import subprocess
 import sys

@@ -1,4 +1,6 @@
-"""Stands in the proxy: is a message given away while a process that worked on it exists, or deleted unfinished?"""
+"""Stands in the proxy: is a message given away while a process that worked on it exists, or deleted
+unfinished?
+"""
 
 import threading
 
@@ -10,14 +12,17 @@ LAST = 1_000_000
 
 
 def is_at_work(pid: int, message_id: str) -> bool:
-    """Say whether the process lives and is still the one that wrote: its title, and its children's, has the id."""
+    """Say whether the process lives and is still the one that wrote: its title, and its children's,
+    has the id.
+    """
     return is_alive(pid) and message_id in title(pid)
 
 
 class Witness:
     """Looks at every request that gives a message away, and at every message handed out again.
 
-    The processes that worked on a message are those that wrote to the trace with its id, children of jobs too.
+    The processes that worked on a message are those that wrote to the trace with its id, children
+    of jobs too.
     """
 
     def __init__(self, proxy: FaultProxy, trace: Trace) -> None:
@@ -44,7 +49,8 @@ class Witness:
             case "DeleteMessage" | "ChangeMessageVisibility" if exchange.answer is None:
                 kept = exchange.action != "DeleteMessage" and exchange.request["VisibilityTimeout"]
                 if not kept and (message_id := self._ids.get(exchange.request["ReceiptHandle"])):
-                    # What is done may be deleted late, when its lease has run out and somebody else is at it again.
+                    # What is done may be deleted late, when its lease has run out and somebody else
+                    # is at it again.
                     deleted = exchange.action == "DeleteMessage"
                     upto = self._attempts[exchange.request["ReceiptHandle"]] if deleted else LAST
                     self._look(exchange.action, message_id, upto)

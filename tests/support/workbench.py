@@ -1,8 +1,8 @@
-"""A dispatcher's whole world, held by a test: its clock, master, queue, processes and scoreboard, and a record of
-what it did, in order.
+"""A dispatcher's whole world, held by a test: its clock, master, queue, processes and scoreboard,
+and a record of what it did, in order.
 
-Time passes only while the dispatcher waits, and while a call takes what a test says it takes. What is to happen is
-laid out beforehand with `at`; a wait that nothing would end fails the test.
+Time passes only while the dispatcher waits, and while a call takes what a test says it takes. What
+is to happen is laid out beforehand with `at`; a wait that nothing would end fails the test.
 """
 
 import errno

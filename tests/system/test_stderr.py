@@ -1,4 +1,6 @@
-"""Writing never waits for a reader: a pipe, a socket and a terminal that nobody reads, one that reads again."""
+"""Writing never waits for a reader: a pipe, a socket and a terminal that nobody reads, one that
+reads again.
+"""
 
 import os
 import socket

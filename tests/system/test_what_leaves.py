@@ -1,4 +1,6 @@
-"""What others have written leaves in one line, wherever: titles, tables, a dead letter's attribute, errors."""
+"""What others have written leaves in one line, wherever: titles, tables, a dead letter's attribute,
+errors.
+"""
 
 from pathlib import Path
 from typing import Any

@@ -39,14 +39,18 @@ class HandlerExited:
 
 @dataclass(frozen=True, slots=True)
 class HookExited:
-    """The --on-failure hook's process is gone, with everything it left behind. How it ended changes nothing."""
+    """The --on-failure hook's process is gone, with everything it left behind. How it ended changes
+    nothing.
+    """
 
     now: float
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What the queue's redrive policy says, and the delay that the job asked for with a Retry (seconds)."""
+    """What the queue's redrive policy says, and the delay that the job asked for with a Retry
+    (seconds).
+    """
 
     now: float
     limit: int | None
@@ -57,9 +61,11 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class NotKnown:
-    """The queue's settings could not be read: what is known without them is the delay that a Retry asked for.
+    """The queue's settings could not be read: what is known without them is the delay that a Retry
+    asked for.
 
-    `gone`: the queue does not exist. `ends_at`: when whoever is still there is killed, because the pool stops.
+    `gone`: the queue does not exist. `ends_at`: when whoever is still there is killed, because the
+    pool stops.
     """
 
     now: float
@@ -126,8 +132,8 @@ class SettleDone:
 class SettleFailed:
     """It did not; `final` when asking again cannot help, `denied` when it is not allowed.
 
-    `visible_at`: of a release that was not answered, when others can have the message if it was done all the same.
-    `ends_at`: when whoever is still there is killed, because the pool stops.
+    `visible_at`: of a release that was not answered, when others can have the message if it was
+    done all the same. `ends_at`: when whoever is still there is killed, because the pool stops.
     """
 
     now: float
@@ -177,7 +183,9 @@ class Kill:
 
 @dataclass(frozen=True, slots=True)
 class Freeze:
-    """SIGSTOP to everything that belongs to the job; the answer is Frozen, or Exited if it had finished."""
+    """SIGSTOP to everything that belongs to the job; the answer is Frozen, or Exited if it had
+    finished.
+    """
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,9 @@
-"""A failure is told to the --on-failure hook before its message is settled. Part of `delivery.py`'s machine.
+"""A failure is told to the --on-failure hook before its message is settled. Part of `delivery.py`'s
+machine.
 
-It comes after the verdict, because only then it is known whether a Reject is a failure (there is no dead-letter queue)
-and whether this was the last attempt. The verdict waits for its end, `exit_timeout` at the most, and stays what it is.
+It comes after the verdict, because only then it is known whether a Reject is a failure (there is no
+dead-letter queue) and whether this was the last attempt. The verdict waits for its end,
+`exit_timeout` at the most, and stays what it is.
 """
 
 from dataclasses import replace
@@ -37,7 +39,9 @@ def hook_exited(delivery: Delivery, now: float) -> Step:
 
 
 def _has_failed(delivery: Delivery) -> bool:
-    """It failed, timed out or died by a signal; or it rejected its message, and there is no dead-letter queue."""
+    """It failed, timed out or died by a signal; or it rejected its message, and there is no
+    dead-letter queue.
+    """
     rejected = delivery.outcome is Outcome.REJECTED
     no_letters = delivery.facts is not None and not delivery.facts.has_dead_letter_queue
     return delivery.outcome in FAILURES or (rejected and no_letters)

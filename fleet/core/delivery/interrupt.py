@@ -63,8 +63,9 @@ def exited(delivery: Delivery, event: Event, now: float, how: Exit, rules: Rules
 def leaving(delivery: Delivery, now: float, stops: bool, rules: Rules) -> Step:
     """A job ended as if it had been stopped, and a stop has begun: that is why.
 
-    A dispatcher that leaves is no proof that everything stops: the master's word may still come, and what is released
-    before he knows could be swallowed by a sibling's poll. So that counts only when the time is over.
+    A dispatcher that leaves is no proof that everything stops: the master's word may still come,
+    and what is released before he knows could be swallowed by a sibling's poll. So that counts only
+    when the time is over.
     """
     if not stops and now < delivery.doubt_until:
         return delivery, ()
@@ -72,7 +73,9 @@ def leaving(delivery: Delivery, now: float, stops: bool, rules: Rules) -> Step:
 
 
 def ended_by_itself(delivery: Delivery, now: float, stop: Stop | None, rules: Rules) -> Step:
-    """Without our doing: `stop` says why all the same, if it was stopped. Its exit handler finds it gone."""
+    """Without our doing: `stop` says why all the same, if it was stopped. Its exit handler finds it
+    gone.
+    """
     what = outcome(delivery.exit or Exit(), stop)
     delivery = replace(delivery, stop=stop, outcome=what, doubt_until=inf)
     if rules.handler and what in (Outcome.SIGNALLED, Outcome.INTERRUPTED):
@@ -81,9 +84,11 @@ def ended_by_itself(delivery: Delivery, now: float, stop: Stop | None, rules: Ru
 
 
 def handler_exited(delivery: Delivery, now: float, how: Exit, rules: Rules) -> Step:
-    """The handler is gone. It ran out of time if `handler_until` had come and it did not end by itself.
+    """The handler is gone. It ran out of time if `handler_until` had come and it did not end by
+    itself.
 
-    One that a stop of everything has ended, as it may have ended the job, has its second try at once.
+    One that a stop of everything has ended, as it may have ended the job, has its second try at
+    once.
     """
     in_time = delivery.handler_until < inf or how.code is not None
     delivery = replace(delivery, handler_runs=False, handler_until=inf)

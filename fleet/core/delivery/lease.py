@@ -1,4 +1,6 @@
-"""The lease of a message: when it is asked for again, and when it is lost. Part of `delivery.py`'s machine."""
+"""The lease of a message: when it is asked for again, and when it is lost. Part of `delivery.py`'s
+machine.
+"""
 
 from dataclasses import replace
 from math import ceil
@@ -13,7 +15,9 @@ EXTEND_RETRY = (
 
 
 def third(lease: float, jitter: float) -> float:
-    """When to extend a lease of that length: a third of it, up to a tenth earlier, so that hosts spread."""
+    """When to extend a lease of that length: a third of it, up to a tenth earlier, so that hosts
+    spread.
+    """
     return lease / 3 * (1 - jitter / 10)
 
 

@@ -11,8 +11,8 @@
 
 RUNNING   the job's process exists.
 DOUBTFUL  the job has ended as one does whom a supervisor stops, and not by our doing. A stop of the whole control group
-          reaches jobs too, often first: until `doubt_until` it is waited whether that is what happens. Then the job
-          was stopped; else its end was its own.
+          reaches jobs too, often first: until `doubt_until` it is waited whether that is what
+          happens. Then the job was stopped; else its end was its own.
 STOPPING  it was told to stop (SIGTERM to its group) and is killed when `kill_at` comes.
 FROZEN    everything of it was stopped (SIGSTOP), so that the exit handler sees it as it was. A job that had
           already finished is settled as finished.
@@ -21,25 +21,28 @@ HANDLING  the exit handler's process runs until `handler_until`. Too late: job a
 KILLING   the handler has ended; the job is being killed.
 JUDGING   nothing of the job exists any more; what the queue's settings say about the message is asked for, again
           and again while the lease lasts.
-REPORTING the job has failed, and the --on-failure hook's process is told so; it runs until `hook_until` and is killed
+REPORTING the job has failed, and the --on-failure hook's process is told so; it runs until
+`hook_until` and is killed
           then. The verdict waits for its end.
 HELD      the message is to be released as soon as the master says that no poll of this host can swallow it.
 SETTLING  the request is on its way, and repeated with backoff; insisting.py has the table. A dead-letter is two
-          requests: send, and only when that is confirmed delete (`sent`). A letter that cannot be sent makes a
-          failure of it, which is held. A release that was not answered may have been done: it is repeated only as
-          long as its delay would still hide the message. While a delete is repeated the lease is kept.
+          requests: send, and only when that is confirmed delete (`sent`). A letter that cannot be
+          sent makes a failure of it, which is held. A release that was not answered may have been
+          done: it is repeated only as long as its delay would still hide the message. While a
+          delete is repeated the lease is kept.
 DONE      `verdict` tells what became of the message.
 
 So no message becomes visible while a process that worked on it exists.
 
-The lease runs beside that: until `lease_until` SQS hides the message, counted on our own clock from *before* the
-call that set it, moved by a confirmed answer only, asked for again at a third of it. Once that time has passed the
-lease is lost: no extend and no release any more, because both could hit a newer owner. The job then runs on
-(its success still deletes), or is stopped (`Rules.kill_on_loss`). SQS hides a message for 12 hours from its
-receive at the most; near that the lease is no longer extended, which is said, and then it is lost.
+The lease runs beside that: until `lease_until` SQS hides the message, counted on our own clock from
+*before* the call that set it, moved by a confirmed answer only, asked for again at a third of it.
+Once that time has passed the lease is lost: no extend and no release any more, because both could
+hit a newer owner. The job then runs on (its success still deletes), or is stopped
+(`Rules.kill_on_loss`). SQS hides a message for 12 hours from its receive at the most; near that the
+lease is no longer extended, which is said, and then it is lost.
 
-`step(delivery, event, rules)` returns the next state and what to do. An event that the state does not allow
-raises `Illegal` and changes nothing.
+`step(delivery, event, rules)` returns the next state and what to do. An event that the state does
+not allow raises `Illegal` and changes nothing.
 """
 
 from dataclasses import replace
@@ -160,7 +163,9 @@ def untouched(before: float, jitter: float, rules: Rules, *, attempt: int, why: 
 
 
 def begin(delivery: Delivery, now: float, rules: Rules, stop_at: float = inf) -> Delivery:
-    """The turn of a message that was held behind others of its batch: a job is started for it at once."""
+    """The turn of a message that was held behind others of its batch: a job is started for it at
+    once.
+    """
     return replace(
         delivery,
         phase=Phase.RUNNING,

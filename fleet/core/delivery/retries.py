@@ -1,4 +1,5 @@
-"""What fails is asked for again, and for how long; then something else is done. Part of `delivery.py`'s machine.
+"""What fails is asked for again, and for how long; then something else is done. Part of
+`delivery.py`'s machine.
 
 | the request | fails, and                         | is repeated                                                       |
 |-------------|------------------------------------|-------------------------------------------------------------------|
@@ -123,7 +124,9 @@ def delete_until(
 
 
 def _given_up(delivery: Delivery, event: SettleFailed, rules: Rules) -> Step:
-    """A letter that cannot be sent makes a failure of the message, which is tried again with its delay."""
+    """A letter that cannot be sent makes a failure of the message, which is tried again with its
+    delay.
+    """
     now = event.now
     if _sends(delivery) and delivery.facts and now < delivery.lease_until:
         room = delivery.received_at + LONGEST - now

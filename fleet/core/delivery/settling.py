@@ -1,4 +1,6 @@
-"""From the verdict to the confirmed request. Part of `delivery.py`'s machine; what fails is in insisting.py."""
+"""From the verdict to the confirmed request. Part of `delivery.py`'s machine; what fails is in
+insisting.py.
+"""
 
 from dataclasses import replace
 from math import inf
@@ -102,6 +104,8 @@ def last_moment(delivery: Delivery) -> float:
 
 
 def pause_before(tries: int, jitter: float) -> float:
-    """Jitter, so that those who failed together do not come back together; never nothing: that would be a hot loop."""
+    """Jitter, so that those who failed together do not come back together; never nothing: that
+    would be a hot loop.
+    """
     longest: float = min(SETTLE_RETRY_MOST, SETTLE_RETRY_FIRST * 2 ** min(tries - 1, 16))
     return longest * (0.25 + 0.75 * jitter)

@@ -1,4 +1,6 @@
-"""What a dispatcher knows of the message in hand, as one frozen record. `delivery.py` tells how it changes."""
+"""What a dispatcher knows of the message in hand, as one frozen record. `delivery.py` tells how it
+changes.
+"""
 
 from dataclasses import dataclass, field
 from enum import Enum, auto
@@ -9,16 +11,22 @@ from fleet.core.outcomes import Exit, Facts, Outcome, Policy, Settlement, Stop, 
 
 FIRST_LEASE = 20.0  # seconds: what a poll that dies with its client can hide a message for
 LONGEST = 43_200.0  # seconds from the receive: SQS's limit on how long a message can be hidden
-POLLS = 1.5  # a lease counts from before the poll, so it is that much longer: what comes at its end has a third left
+# A lease counts from before the poll, so it is that much longer: what comes at its end has a third
+# left.
+POLLS = 1.5
 
 
 def polled(wait: float, visibility: float) -> float:
-    """How long a poll is that is to last `wait`: never longer than the lease allows. SQS takes whole seconds."""
+    """How long a poll is that is to last `wait`: never longer than the lease allows. SQS takes
+    whole seconds.
+    """
     return min(wait, float(floor(visibility / POLLS)))
 
 
 def first(wait: float) -> float:
-    """The most that a receive call asks for: short, for it bounds every accident, and longer than its poll."""
+    """The most that a receive call asks for: short, for it bounds every accident, and longer than
+    its poll.
+    """
     return max(FIRST_LEASE, wait * POLLS)
 
 
@@ -52,7 +60,9 @@ class Handled(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What the options say about every delivery, in seconds. `first` is the most that a receive call asks for."""
+    """What the options say about every delivery, in seconds. `first` is the most that a receive
+    call asks for.
+    """
 
     visibility: float = 60.0
     first: float = FIRST_LEASE
@@ -72,7 +82,9 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One receipt of a message. Times are seconds on one clock; `received_at` is from before the call."""
+    """One receipt of a message. Times are seconds on one clock; `received_at` is from before the
+    call.
+    """
 
     received_at: float
     lease_until: float
@@ -122,7 +134,9 @@ def deletes(delivery: Delivery) -> bool:
 
 
 def insists(delivery: Delivery) -> bool:
-    """Whether a delete has failed, and is asked for again: nobody else should get the message meanwhile."""
+    """Whether a delete has failed, and is asked for again: nobody else should get the message
+    meanwhile.
+    """
     return delivery.phase is Phase.SETTLING and deletes(delivery) and delivery.failing_since < inf
 
 

@@ -1,4 +1,5 @@
-"""--max-seconds and --max-jobs: how much a pool takes before it ends by itself. Part of `pool.py`'s machine.
+"""--max-seconds and --max-jobs: how much a pool takes before it ends by itself. Part of `pool.py`'s
+machine.
 
 A pool that is still coming up does not end by them: it has time-outs of its own, which say more.
 """
@@ -15,7 +16,9 @@ Step = tuple[Pool, tuple[Effect, ...]]
 
 
 def timed_out(pool: Pool, now: float) -> Step:
-    """--max-seconds: drain when they have passed. What runs has its own time, until somebody asks for a stop."""
+    """--max-seconds: drain when they have passed. What runs has its own time, until somebody asks
+    for a stop.
+    """
     config = pool.config
     if pool.phase is not Phase.RUNNING or now < pool.ends_at:
         return pool, ()

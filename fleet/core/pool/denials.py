@@ -1,16 +1,18 @@
-"""Trouble with the queue that no retry heals: polls that are refused, deletes that are not allowed. Part of `pool.py`'s
-machine.
+"""Trouble with the queue that no retry heals: polls that are refused, deletes that are not allowed.
+Part of `pool.py`'s machine.
 
     a poll is refused, or the queue is gone   it is polled on, at the pauses of any trouble, until a poll is answered
     a delete is denied                        nothing is received until a delete is allowed: each message more would be
                                               done and done again
 
-A denied delete is asked for again by whoever has the message in hand: its dispatcher, or the scout for a dead one.
-Given up by them it is left, in the ledger too, and goes on as a probe: the master has the scout try it, at growing
-pauses, while the pool runs. That is no settlement: what comes of it is only told. One probe is enough; an answer that
-does not deny ends it, whatever else it says (on a FIFO queue the handle is no good any more).
+A denied delete is asked for again by whoever has the message in hand: its dispatcher, or the scout
+for a dead one. Given up by them it is left, in the ledger too, and goes on as a probe: the master
+has the scout try it, at growing pauses, while the pool runs. That is no settlement: what comes of
+it is only told. One probe is enough; an answer that does not deny ends it, whatever else it says
+(on a FIFO queue the handle is no good any more).
 
-A pool that serves goes on like this for ever. One that ends by itself gives up after GIVE_UP seconds of either.
+A pool that serves goes on like this for ever. One that ends by itself gives up after GIVE_UP
+seconds of either.
 """
 
 from collections.abc import Iterator

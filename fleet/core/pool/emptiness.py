@@ -1,8 +1,8 @@
 """--until-empty: when is a queue empty enough to end?
 
-The three counts are approximate and may lag by a minute, so one zero proves nothing. The queue counts as
-empty when every sample for `empty_for` seconds was zero, a full-length poll that began in that time came
-home without a message, and no job runs here.
+The three counts are approximate and may lag by a minute, so one zero proves nothing. The queue
+counts as empty when every sample for `empty_for` seconds was zero, a full-length poll that began in
+that time came home without a message, and no job runs here.
 """
 
 from dataclasses import dataclass, replace

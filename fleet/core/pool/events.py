@@ -49,7 +49,9 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """What the scoreboard says of one more message of a batch: it was in hand, or it had been settled like that."""
+    """What the scoreboard says of one more message of a batch: it was in hand, or it had been
+    settled like that.
+    """
 
     place: int
     estate: Estate | None = None
@@ -58,10 +60,12 @@ class Left:
 
 @dataclass(frozen=True, slots=True)
 class Died:
-    """The dispatcher of a slot is gone, and so is its job. `cause` is a phrase: `SIGKILL`, `exit 1`.
+    """The dispatcher of a slot is gone, and so is its job. `cause` is a phrase: `SIGKILL`, `exit
+    1`.
 
-    `estate` is the message that the scoreboard says it had in hand; `settled` what it had done with its last one;
-    `receive_id` the id of its open poll on a FIFO queue. Those are of its first message; `others` are of a batch.
+    `estate` is the message that the scoreboard says it had in hand; `settled` what it had done with
+    its last one; `receive_id` the id of its open poll on a FIFO queue. Those are of its first
+    message; `others` are of a batch.
     """
 
     slot: int
@@ -119,7 +123,9 @@ class Sampled:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """This host's memory in MiB: what is available of how much, and what each running job has of it."""
+    """This host's memory in MiB: what is available of how much, and what each running job has of
+    it.
+    """
 
     available: float
     total: float
@@ -156,7 +162,9 @@ class WillDenied:
 
 @dataclass(frozen=True, slots=True)
 class Probed:
-    """The scout has tried the probe; `denied`: it is still not allowed, or nobody knows. `deleted`: the message is."""
+    """The scout has tried the probe; `denied`: it is still not allowed, or nobody knows. `deleted`:
+    the message is.
+    """
 
     denied: bool
     deleted: bool = False
@@ -171,7 +179,8 @@ class ProbeNotTaken:
 class Seen:
     """What the scoreboard says: the last beat, and the lease, until when and how long (seconds).
 
-    `in_hand`: there is a message; else the last one was settled, and only the word of it has not come.
+    `in_hand`: there is a message; else the last one was settled, and only the word of it has not
+    come.
     """
 
     slot: int
@@ -188,7 +197,9 @@ class StacksAsked:
 
 @dataclass(frozen=True, slots=True)
 class StopAsked:
-    """An end is asked for, at least this hard. A signal that comes again asks for more; a command does not."""
+    """An end is asked for, at least this hard. A signal that comes again asks for more; a command
+    does not.
+    """
 
     level: Level
     why: str
@@ -283,7 +294,9 @@ class Inspect:
 
 @dataclass(frozen=True, slots=True)
 class AskStack:
-    """Have the dispatcher of a slot write its stack, or a helper, or (None) every process of the pool's own."""
+    """Have the dispatcher of a slot write its stack, or a helper, or (None) every process of the
+    pool's own.
+    """
 
     who: int | Role | None
 

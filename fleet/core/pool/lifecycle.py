@@ -43,7 +43,9 @@ def not_spawned(pool: Pool, who: str, why: str, now: float, jitter: float) -> St
 
 
 def died(pool: Pool, slot: Slot, death: Died, now: float, jitter: float) -> Step:
-    """A dispatcher is gone. Exit 0 is how one leaves; it does so by itself only when it was told to."""
+    """A dispatcher is gone. Exit 0 is how one leaves; it does so by itself only when it was told
+    to.
+    """
     pool, effects = recovery.written(pool, slot, death, now)
     if death.exit.code == 0:
         return with_slot(pool, pool_slot.vacated(replace(slot, crashes=0), now)), effects
@@ -84,7 +86,9 @@ def crashed(pool: Pool, slot: Slot, cause: str, now: float, jitter: float) -> St
 
 
 def helper_died(pool: Pool, role: Role, cause: str, now: float, jitter: float) -> Step:
-    """A helper is started again; but an app that never loaded is the end, and so is a scout that never worked."""
+    """A helper is started again; but an app that never loaded is the end, and so is a scout that
+    never worked.
+    """
     old = living(pool, role)
     if role is Role.SCOUT and old.killed:
         cause = f"{cause}: it said nothing any more"

@@ -1,16 +1,19 @@
-"""A dispatcher that hangs while it works is killed in time to save its message. Part of `pool.py`'s machine.
+"""A dispatcher that hangs while it works is killed in time to save its message. Part of `pool.py`'s
+machine.
 
-While a job runs its dispatcher extends the lease at a third of it, or fails to and says so; both are beats in the
-scoreboard. So in the last third of a lease there must have been a beat not long ago. The master looks when that
-third begins. Silence is a suspicion first, and it is asked for its stack; it is a verdict a second later, because a
-master that was stopped itself, with its dispatchers, must not blame them.
+While a job runs its dispatcher extends the lease at a third of it, or fails to and says so; both
+are beats in the scoreboard. So in the last third of a lease there must have been a beat not long
+ago. The master looks when that third begins. Silence is a suspicion first, and it is asked for its
+stack; it is a verdict a second later, because a master that was stopped itself, with its
+dispatchers, must not blame them.
 
-A lease that is over already is nobody's hang: the host was suspended, or all of us were stopped. But whoever goes on
-notices that it is lost and notes it (a lease of 0, as one at SQS's limit has): within a third of it, which is the
-longest that a dispatcher waits, and its wait does not count a suspension. Who does not is hung after all.
+A lease that is over already is nobody's hang: the host was suspended, or all of us were stopped.
+But whoever goes on notices that it is lost and notes it (a lease of 0, as one at SQS's limit has):
+within a third of it, which is the longest that a dispatcher waits, and its wait does not count a
+suspension. Who does not is hung after all.
 
-One that has settled its last message says so in the next moment. If the word does not come, nothing is to be saved but
-the slot, and the end of a pool that waits for it.
+One that has settled its last message says so in the next moment. If the word does not come, nothing
+is to be saved but the slot, and the end of a pool that waits for it.
 """
 
 from dataclasses import replace

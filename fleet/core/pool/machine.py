@@ -8,29 +8,32 @@ forks dispatchers, and the scout, which talks to the queue.
     BOOTING ──template ready, queue usable──▶ RUNNING ──stop──▶ DRAINING ──no dispatcher left──▶ STOPPED
        └───────────────── stop, or one of the two cannot be had ───▲
 
-Every event first changes what it is about (here); then `reconcile` compares what is with what should be and
-asks for the difference: dispatchers to spawn or to terminate, polls to grant, messages to free, deadlines that
-passed. So no event's code needs to know what else the event makes possible, and an opportunity that was missed is
-found again at the next event. `reconcile.wakes_at` names the next moment at which time alone changes something;
-nothing wakes the master in between. Silence is judged at a Tick only, which comes after all that has been said
-is heard: a master that was stopped for a minute must not blame its dispatchers for it.
+Every event first changes what it is about (here); then `reconcile` compares what is with what
+should be and asks for the difference: dispatchers to spawn or to terminate, polls to grant,
+messages to free, deadlines that passed. So no event's code needs to know what else the event makes
+possible, and an opportunity that was missed is found again at the next event. `reconcile.wakes_at`
+names the next moment at which time alone changes something; nothing wakes the master in between.
+Silence is judged at a Tick only, which comes after all that has been said is heard: a master that
+was stopped for a minute must not blame its dispatchers for it.
 
-A stop has three levels, each the answer to one more signal (signals within a second are one: a terminal's
-Ctrl-C reaches the whole group, and supervisors repeat themselves):
+A stop has three levels, each the answer to one more signal (signals within a second are one: a
+terminal's Ctrl-C reaches the whole group, and supervisors repeat themselves):
 
     DRAIN  no more grants; dispatchers are told to leave; running jobs have `drain_timeout`
     NOW    running jobs are stopped at once; polls still come home
     KILL   everything is killed; what was in hand is left to its lease
 
-Open polls are kept in the books: those of POLLING slots, and those of dispatchers that died while polling, or whose
-connection was cut (`dead_polls`: until when), because the server does not know that its client is gone and gives it the
-next message. During a drain no message is released while any poll is open; outside a drain only dead ones delay.
+Open polls are kept in the books: those of POLLING slots, and those of dispatchers that died while
+polling, or whose connection was cut (`dead_polls`: until when), because the server does not know
+that its client is gone and gives it the next message. During a drain no message is released while
+any poll is open; outside a drain only dead ones delay.
 
-The ledger: every Received is answered by exactly one Settled, or its dispatcher's death by one will (wills.py). So
-received = deleted + released + dead_lettered + left whenever nothing is in hand and no will is open.
+The ledger: every Received is answered by exactly one Settled, or its dispatcher's death by one will
+(wills.py). So received = deleted + released + dead_lettered + left whenever nothing is in hand and
+no will is open.
 
-An event that the state does not allow (a report from a slot that has no dispatcher, say) raises `Illegal`
-and changes nothing.
+An event that the state does not allow (a report from a slot that has no dispatcher, say) raises
+`Illegal` and changes nothing.
 """
 
 from dataclasses import replace

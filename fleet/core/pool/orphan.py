@@ -10,8 +10,9 @@ The scoreboard's record says how far it had come. By then nothing of its job exi
 | its job had ended with another status | nothing: a failure, which is tried again when its lease ends             |
 | a job was running, or was to be      | release, one attempt, and only with MARGIN of the lease left             |
 
-A record of an open poll on a FIFO queue says with which id it was asked: whoever repeats that id is given the same
-message. The scout does so, and releases what comes; nobody else knows which message it is.
+A record of an open poll on a FIFO queue says with which id it was asked: whoever repeats that id is
+given the same message. The scout does so, and releases what comes; nobody else knows which message
+it is.
 """
 
 from dataclasses import dataclass
@@ -25,8 +26,8 @@ MARGIN = 5.0  # seconds of lease, by our clock, that a release by somebody else 
 class Estate:
     """The message that a dead dispatcher left. `intent` is the settlement it was about to ask for.
 
-    With a `receive_id` it is a message that may be: what a poll brought that nobody has heard of. `lease_until` is then
-    the latest moment until which it can be hidden.
+    With a `receive_id` it is a message that may be: what a poll brought that nobody has heard of.
+    `lease_until` is then the latest moment until which it can be hidden.
     """
 
     message_id: str

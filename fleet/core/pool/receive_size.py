@@ -1,8 +1,10 @@
-"""--batch-size: how many messages one receive asks for, and what the end of one means for those that wait behind it.
+"""--batch-size: how many messages one receive asks for, and what the end of one means for those
+that wait behind it.
 
-They run one after another in one dispatcher, so a message that waits there while another dispatcher is idle would have
-been better left in the queue. Nobody asks for more than his share of what the queue had at its last sample, less what
-has been taken or asked for since: a deep queue fills batches, a shallow one is spread over all dispatchers.
+They run one after another in one dispatcher, so a message that waits there while another dispatcher
+is idle would have been better left in the queue. Nobody asks for more than his share of what the
+queue had at its last sample, less what has been taken or asked for since: a deep queue fills
+batches, a shallow one is spread over all dispatchers.
 """
 
 from math import ceil

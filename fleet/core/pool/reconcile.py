@@ -1,7 +1,8 @@
-"""What is against what should be: the second half of every step of the pool. `pool.py` has the theory.
+"""What is against what should be: the second half of every step of the pool. `pool.py` has the
+theory.
 
-Each rule looks at the whole pool and asks for what is missing; running them twice at the same moment changes
-nothing the second time.
+Each rule looks at the whole pool and asks for what is missing; running them twice at the same
+moment changes nothing the second time.
 """
 
 from collections.abc import Iterator
@@ -49,7 +50,9 @@ Step = tuple[Pool, tuple[Effect, ...]]
 
 
 def reconcile(pool: Pool, now: float, *, judge: bool = True) -> Step:
-    """Every rule in turn; the order is from what was to what shall be. `judge`: also who has been silent too long."""
+    """Every rule in turn; the order is from what was to what shall be. `judge`: also who has been
+    silent too long.
+    """
     effects: list[Effect] = []
     for rule in (
         _stacks,
@@ -225,7 +228,9 @@ def _emptied(pool: Pool, now: float) -> Step:
 
 
 def _empty(pool: Pool) -> End:
-    """The end of --until-empty. Said again at the very end: a poll that was open may have brought one more message."""
+    """The end of --until-empty. Said again at the very end: a poll that was open may have brought
+    one more message.
+    """
     if pool.denial:  # what the last poll brought cannot be deleted
         return End(QUEUE_UNUSABLE, pool.denial.why, emptied=True)
     bad = pool.counts.ended_badly

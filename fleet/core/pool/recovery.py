@@ -1,14 +1,17 @@
-"""Messages whose dispatchers died: who settles them, when, and how they are booked. Part of `pool.py`'s machine.
+"""Messages whose dispatchers died: who settles them, when, and how they are booked. Part of
+`pool.py`'s machine.
 
-The scout does it, by order: a `Will`. Orders are kept until acknowledged and given again to a scout's successor;
-a drain waits for them. A release follows the release rule of the host (not while an open poll could swallow the
-message), and is given once only: whether a dead scout has done it nobody knows, and once more could hit a new owner.
+The scout does it, by order: a `Will`. Orders are kept until acknowledged and given again to a
+scout's successor; a drain waits for them. A release follows the release rule of the host (not while
+an open poll could swallow the message), and is given once only: whether a dead scout has done it
+nobody knows, and once more could hit a new owner.
 
-A poll on a FIFO queue that lost its dispatcher is an order too: to repeat it when it must be over, and to release what
-it brought. Repeating is safe, so that is given again. It counts as received only when something came.
+A poll on a FIFO queue that lost its dispatcher is an order too: to repeat it when it must be over,
+and to release what it brought. Repeating is safe, so that is given again. It counts as received
+only when something came.
 
-A few at a time: the channel holds so many, and what does not fit into it was not given. Then nothing is given until
-the scout says something, or its successor is there.
+A few at a time: the channel holds so many, and what does not fit into it was not given. Then
+nothing is given until the scout says something, or its successor is there.
 """
 
 from dataclasses import replace
@@ -52,7 +55,9 @@ def _over(pool: Pool, slot: Slot) -> float:
 
 
 def written(pool: Pool, slot: Slot, death: Died, now: float) -> Step:
-    """What a dead dispatcher left: an open poll, messages in hand, or some that it had settled without saying so."""
+    """What a dead dispatcher left: an open poll, messages in hand, or some that it had settled
+    without saying so.
+    """
     left = (Left(0, death.estate, death.settled), *death.others)
     effects: list[Effect] = []
     if slot.state is State.POLLING:
@@ -139,7 +144,9 @@ def _ended(pool: Pool, will: Will, how: Settlement) -> Step:
 
 
 def _book(pool: Pool, how: Settlement, *, finished: bool = False) -> Pool:
-    """What is left because everything was killed has a price, exit 7; what was finished has a smaller one."""
+    """What is left because everything was killed has a price, exit 7; what was finished has a
+    smaller one.
+    """
     if how is Settlement.LEAVE and finished:
         pool = replace(pool, unconfirmed=pool.unconfirmed + 1)
     elif how is Settlement.LEAVE and pool.level is Level.KILL:

@@ -123,7 +123,9 @@ def said(pool: Pool, slot: Slot, report: Report, now: float, jitter: float) -> S
 
 
 def _answered(pool: Pool) -> Pool:
-    """The queue answers a poll. What nobody has confirmed is done again in the ordinary course, if it must be."""
+    """The queue answers a poll. What nobody has confirmed is done again in the ordinary course, if
+    it must be.
+    """
     forgotten = pool.phase is Phase.RUNNING and not pool.config.is_counted
     return replace(
         pool, trouble="", refused=None, gone="", unconfirmed=0 if forgotten else pool.unconfirmed
@@ -146,7 +148,9 @@ def _watched(pool: Pool, slot: Slot, now: float) -> Slot:
 
 
 def _settled(pool: Pool, slot: Slot, report: Settled, now: float, jitter: float) -> Step:
-    """What a settled message says about the health of the host: a job ran, or there was no process for it."""
+    """What a settled message says about the health of the host: a job ran, or there was no process
+    for it.
+    """
     if report.outcome is not None:
         idle = replace(pool.slots[slot.number], crashes=0)
         return replace(

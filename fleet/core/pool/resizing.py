@@ -1,8 +1,8 @@
 """The size that an operator wants. Part of `pool.py`'s machine.
 
-`fleet scale`, TTIN and TTOU set the size of a fixed pool; in a pool with bounds they hold a size within them until
-`fleet scale auto`. Beyond what is possible a command is refused, with the bounds in its text; a signal goes as far
-as it can, because nobody reads an answer.
+`fleet scale`, TTIN and TTOU set the size of a fixed pool; in a pool with bounds they hold a size
+within them until `fleet scale auto`. Beyond what is possible a command is refused, with the bounds
+in its text; a signal goes as far as it can, because nobody reads an answer.
 """
 
 from dataclasses import replace

@@ -1,8 +1,9 @@
 """When a dead dispatcher is replaced, and when replacing it any further is pointless.
 
-A slot's first crash is answered at once, the next ones after a delay that doubles, with jitter. The pool
-gives up when more than `limit` crashes fall within WINDOW seconds in which no job was settled: a pool that
-still gets work done is not broken, however often one kind of message kills its dispatcher.
+A slot's first crash is answered at once, the next ones after a delay that doubles, with jitter. The
+pool gives up when more than `limit` crashes fall within WINDOW seconds in which no job was settled:
+a pool that still gets work done is not broken, however often one kind of message kills its
+dispatcher.
 """
 
 from dataclasses import dataclass
@@ -10,7 +11,8 @@ from dataclasses import dataclass
 WINDOW = 60.0  # seconds
 STABLE = 60.0  # seconds: a dispatcher that lived this long starts with a clean record
 DELAY_FIRST, DELAY_MOST = 0.5, 30.0  # seconds
-DELAY_PROVEN = 2.0  # seconds: of a helper that has done its part before, and does not say that it cannot any more
+# Seconds: of a helper that has done its part before, and does not say that it cannot any more.
+DELAY_PROVEN = 2.0
 LIMIT_LEAST = 5
 
 

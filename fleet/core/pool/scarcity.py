@@ -1,7 +1,7 @@
 """When the host has no process to give: nobody is started before a backoff has passed.
 
-That is nobody's crash. A host that is short of processes, memory or descriptors heals without us, so it delays
-dispatchers and helpers, and never ends the pool.
+That is nobody's crash. A host that is short of processes, memory or descriptors heals without us,
+so it delays dispatchers and helpers, and never ends the pool.
 """
 
 from dataclasses import dataclass

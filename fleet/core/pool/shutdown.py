@@ -28,7 +28,8 @@ def stop_asked(pool: Pool, level: Level, why: str, now: float) -> Step:
 
 
 def stop(pool: Pool, level: Level, end: End, now: float, seconds: float | None = None) -> Step:
-    """Begin to stop, or stop harder or sooner. The first reason stays; `_died` adds what a kill has cost.
+    """Begin to stop, or stop harder or sooner. The first reason stays; `_died` adds what a kill has
+    cost.
 
     `seconds`: what running jobs have at a drain, if that is not --drain-timeout.
     """

@@ -1,10 +1,11 @@
 """A scout that says nothing is asked for a word, and then replaced. Part of `pool.py`'s machine.
 
-It samples the queue at its interval and tells the counts, or why it has none; while it tries an order or a late queue
-again and again it says at each try that it lives. Who is silent for longer is stopped or hangs: what it was ordered
-would stay open, and the pool would wait for that for ever. Silence is a suspicion first, and it is asked for a sample:
-after a suspension of the host it may sleep for as long as before, and a master that was stopped itself, with its scout,
-must not blame it. It is a verdict when no word comes then either.
+It samples the queue at its interval and tells the counts, or why it has none; while it tries an
+order or a late queue again and again it says at each try that it lives. Who is silent for longer is
+stopped or hangs: what it was ordered would stay open, and the pool would wait for that for ever.
+Silence is a suspicion first, and it is asked for a sample: after a suspension of the host it may
+sleep for as long as before, and a master that was stopped itself, with its scout, must not blame
+it. It is a verdict when no word comes then either.
 """
 
 from dataclasses import replace
@@ -15,7 +16,9 @@ from fleet.core.pool.state import Pool, Role
 
 JITTER = 0.25  # of the interval, more or less, between two samples
 QUIET = 20.0  # seconds: the pause before a try, and a call with all its time-outs
-ANSWER = 40.0  # seconds until it has told a sample that it was asked for; names and credentials may take their time
+# Seconds until it has told a sample that it was asked for; names and credentials may take their
+# time.
+ANSWER = 40.0
 
 Step = tuple[Pool, tuple[Effect, ...]]
 

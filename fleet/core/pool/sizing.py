@@ -43,7 +43,9 @@ def settled(pool: Pool, report: Settled) -> Pool:
 
 
 def job_seconds(pool: Pool) -> tuple[float, float] | None:
-    """How long a message keeps a dispatcher: on average since the beginning, and lately; None before the first."""
+    """How long a message keeps a dispatcher: on average since the beginning, and lately; None
+    before the first.
+    """
     mean, recent = (
         known(pool.sizing.work, busy(pool))
         for known in (workload.mean_seconds, workload.job_seconds)
@@ -75,7 +77,9 @@ def asked(pool: Pool, now: float) -> Step:
 
 
 def moments(pool: Pool) -> Iterator[float]:
-    """When time alone may make a sample worth its price: jobs that run for longer are worth more dispatchers."""
+    """When time alone may make a sample worth its price: jobs that run for longer are worth more
+    dispatchers.
+    """
     if pool.config.bounds is not None and _may_ask(pool):
         yield pool.sizing.sampled_at + SOONEST * pool.config.depth_interval
         yield pool.sizing.sampled_at + SOON * pool.config.depth_interval
@@ -108,7 +112,9 @@ def scene(pool: Pool, now: float) -> Scene:
 
 
 def room(pool: Pool) -> int | None:
-    """How many messages more may be asked for, if every open poll brings one; None: any. The first always may."""
+    """How many messages more may be asked for, if every open poll brings one; None: any. The first
+    always may.
+    """
     running, polls = busy(pool), pool.count(State.POLLING)
     found = memory.room(pool.memory, running, polls)
     return found if found is None else max(found, 0 if running or polls else 1)

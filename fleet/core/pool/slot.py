@@ -5,8 +5,8 @@
       │                                                      └────────settled──────────╲── HOLDING ┘
       └──────────────────────────── died (from any state) ─────────────────────────────────────────┘
 
-`leaving` says that the dispatcher was asked to go; it does so when it is idle. A slot number is stable, its
-pids are not.
+`leaving` says that the dispatcher was asked to go; it does so when it is idle. A slot number is
+stable, its pids are not.
 """
 
 from dataclasses import dataclass, field, replace
@@ -37,7 +37,9 @@ class Pending:
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """`since` is when the state began; `crashes` counts deaths in a row, `not_before` delays the next spawn."""
+    """`since` is when the state began; `crashes` counts deaths in a row, `not_before` delays the
+    next spawn.
+    """
 
     number: int
     state: State = State.VACANT

@@ -89,8 +89,8 @@ class Config:
     def longest_drain(self, seconds: float) -> float:
         """The same for a drain that gives running jobs so many seconds.
 
-        Its worst case: the last poll brings a message on its last attempt, whose job runs into its time-out, and
-        whose exit handler does so twice, and the hook that is told of it once.
+        Its worst case: the last poll brings a message on its last attempt, whose job runs into its
+        time-out, and whose exit handler does so twice, and the hook that is told of it once.
         """
         job = max(seconds, self.exit_timeout)
         tries = 3 if self.on_failure else 2
@@ -98,7 +98,9 @@ class Config:
 
     @property
     def own_drain(self) -> float:
-        """What running jobs have when the pool ends by itself: their own time, so that no good one is interrupted."""
+        """What running jobs have when the pool ends by itself: their own time, so that no good one
+        is interrupted.
+        """
         return (
             self.drain_timeout
             if self.job_timeout == inf
@@ -142,9 +144,10 @@ class Counts:
 class Helper:
     """The template or the scout. `proven` says that it has been ready once since the pool started.
 
-    Of the scout: `heard` is when it said something last, or was given something to do; `silent_since` when it was
-    asked for a word; `full` that its channel has had no room since. `refused`: it says that it cannot do its part.
-    Of the template: `silent_since` is when it was asked for its stack, because the app was not imported in time.
+    Of the scout: `heard` is when it said something last, or was given something to do;
+    `silent_since` when it was asked for a word; `full` that its channel has had no room since.
+    `refused`: it says that it cannot do its part. Of the template: `silent_since` is when it was
+    asked for its stack, because the app was not imported in time.
     """
 
     alive: bool = False
@@ -162,9 +165,11 @@ class Helper:
 
 @dataclass(frozen=True, slots=True)
 class Will:
-    """An order to the scout: settle the message of a dead dispatcher. Kept until it is acknowledged.
+    """An order to the scout: settle the message of a dead dispatcher. Kept until it is
+    acknowledged.
 
-    `given` counts how often: a release is given once only, because the first scout may have done it before it died.
+    `given` counts how often: a release is given once only, because the first scout may have done it
+    before it died.
     """
 
     number: int
@@ -186,7 +191,9 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """The denied delete of a message that is left: tried at growing pauses, to see whether it is allowed again."""
+    """The denied delete of a message that is left: tried at growing pauses, to see whether it is
+    allowed again.
+    """
 
     message_id: str
     handle: str = field(repr=False)

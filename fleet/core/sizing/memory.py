@@ -1,13 +1,15 @@
-"""For how many more jobs this host has memory: what is available, against what a job has been seen to need.
+"""For how many more jobs this host has memory: what is available, against what a job has been seen
+to need.
 
     job    the largest resident memory of a job: of the last LATEST jobs, the one that is exceeded by one in twenty;
            before any has ended, the largest that a running job has now
     room   (available - floor - what the running jobs have not taken yet of it) / job
 
-The floor is for everybody else. Resident memory counts what a job shares with its dispatcher too, so it is more than a
-job adds; but what is available is measured, so that is never added up, and only the last jobs of a full host wait.
-With no room for one more job no message is taken: others can have it, and none of its attempts is spent on a job that
-the kernel would kill. The first job is always allowed.
+The floor is for everybody else. Resident memory counts what a job shares with its dispatcher too,
+so it is more than a job adds; but what is available is measured, so that is never added up, and
+only the last jobs of a full host wait. With no room for one more job no message is taken: others
+can have it, and none of its attempts is spent on a job that the kernel would kill. The first job is
+always allowed.
 """
 
 from collections.abc import Sequence
@@ -19,7 +21,8 @@ EXCEEDED = 0.05  # of them may have needed more
 FLOOR = 0.05  # of all memory, and
 FLOOR_LEAST = 64.0  # MiB
 SMALLEST = 0.01  # MiB: no process is smaller
-AGAIN = 5.0  # seconds: how soon a host that is short of memory is measured again, if nothing else happens
+# Seconds: how soon a host that is short of memory is measured again, if nothing else happens.
+AGAIN = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,8 @@ def ran(memory: Memory, mib: float) -> Memory:
 
 
 def room(memory: Memory, running: int, polls: int = 0) -> int | None:
-    """For how many more jobs there is room beside those that run, and those that open polls may bring; None: any.
+    """For how many more jobs there is room beside those that run, and those that open polls may
+    bring; None: any.
 
     What was measured is of jobs that ran then: of a poll's job nothing is taken yet.
     """

@@ -1,4 +1,5 @@
-"""How many dispatchers this host should have: `decide` turns a depth sample into a size, and says why.
+"""How many dispatchers this host should have: `decide` turns a depth sample into a size, and says
+why.
 
 Theory of operation
 -------------------
@@ -7,32 +8,37 @@ Every sample of the queue's counts yields a *need*, the larger of two:
     load      the dispatchers that have been busy, averaged over the target wait (workload.py), rounded up: with fewer
               a backlog would build up
     backlog   v × job seconds / (target wait / 2), rounded up: with so many, what waits now has begun within half
-              the target wait, and what comes now waits no longer than that. But never more than one dispatcher for
-              each message beside those that are busy: one message of an hour's job is one dispatcher's work
+              the target wait, and what comes now waits no longer than that. But never more than one
+              dispatcher for each message beside those that are busy: one message of an hour's job
+              is one dispatcher's work
 
-v is our part of the visible messages: `visible × ours / (ours + others)`. Ours are our dispatchers (with batches, the
-messages that they have in hand) and the messages that we have left hidden; others' is the rest of what is in flight.
-So many hosts share a queue without knowing each other, a new host has its part from its first second, and other
-hosts' work is never our need. A part of a message is a message with that probability: else a thousand hosts would
-each take a tenth of a message for one.
+v is our part of the visible messages: `visible × ours / (ours + others)`. Ours are our dispatchers
+(with batches, the messages that they have in hand) and the messages that we have left hidden;
+others' is the rest of what is in flight. So many hosts share a queue without knowing each other, a
+new host has its part from its first second, and other hosts' work is never our need. A part of a
+message is a message with that probability: else a thousand hosts would each take a tenth of a
+message for one.
 
-Half the target wait, because the counts are late: they lag, samples are seconds apart, and growing takes steps.
-The rule does not add to what it asked for before: a backlog that persists asks for the same size again, so what was
-late cannot pile up. When the size is right for the arrivals, the wait stays at half the target or below.
+Half the target wait, because the counts are late: they lag, samples are seconds apart, and growing
+takes steps. The rule does not add to what it asked for before: a backlog that persists asks for the
+same size again, so what was late cannot pile up. When the size is right for the arrivals, the wait
+stays at half the target or below.
 
-Growing: at once, by GROWTH or by as many as there are, whichever is more, per sample. Never while a dispatcher is
-spare (idle, or in a poll that has been open for a second) or when the newest poll since the sample before came home
-empty: then what the counts tell of is not there for us (they lag; a FIFO queue's groups may be blocked; others were
-quicker), and the need is the load alone.
+Growing: at once, by GROWTH or by as many as there are, whichever is more, per sample. Never while a
+dispatcher is spare (idle, or in a poll that has been open for a second) or when the newest poll
+since the sample before came home empty: then what the counts tell of is not there for us (they lag;
+a FIFO queue's groups may be blocked; others were quicker), and the need is the load alone.
 
-Shrinking: down to the largest need of the last `shrink_after` seconds, per sample by GROWTH or by half, whichever is
-more, and not before the step before is done. The pool takes idle dispatchers only; one that works finishes its job.
-A time without samples is no evidence: the size is held, and the window begins again.
+Shrinking: down to the largest need of the last `shrink_after` seconds, per sample by GROWTH or by
+half, whichever is more, and not before the step before is done. The pool takes idle dispatchers
+only; one that works finishes its job. A time without samples is no evidence: the size is held, and
+the window begins again.
 
 Limits: `least`, `most`, and the memory's room. The reason names what decided.
 
-`wants_sample` says when the next sample should not wait for its turn: when the pool has become busy to the last
-dispatcher since the last one, when messages keep coming at once, or when what was learned since asks for more.
+`wants_sample` says when the next sample should not wait for its turn: when the pool has become busy
+to the last dispatcher since the last one, when messages keep coming at once, or when what was
+learned since asks for more.
 """
 
 from dataclasses import dataclass, field, replace
@@ -64,7 +70,8 @@ class Bounds:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """This host at the moment. `size` counts those that are still leaving; there is room for `room` jobs more.
+    """This host at the moment. `size` counts those that are still leaving; there is room for `room`
+    jobs more.
 
     `held` are the messages in hand: with batches more than there are busy dispatchers.
     """
@@ -84,7 +91,9 @@ class Scene:
 
 @dataclass(frozen=True, slots=True)
 class Sizing:
-    """What is remembered between two samples. `needs` are (when, how many), each larger than all later ones."""
+    """What is remembered between two samples. `needs` are (when, how many), each larger than all
+    later ones.
+    """
 
     work: Workload = field(default_factory=Workload)
     needs: tuple[tuple[float, int], ...] = ()
@@ -134,7 +143,9 @@ def decide(
 def need(
     work: Workload, depth: Depth | None, scene: Scene, bounds: Bounds, now: float, jitter: float
 ) -> Need:
-    """How many dispatchers the load and our part of the backlog ask for, without bounds; the load alone if None."""
+    """How many dispatchers the load and our part of the backlog ask for, without bounds; the load
+    alone if None.
+    """
     load = Need(ceil(round(work.load, 2)), f"{work.load:.1f} busy on average")
     seconds = job_seconds(work, scene.busy)
     if depth is None or not depth.visible or seconds is None:

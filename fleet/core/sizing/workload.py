@@ -1,11 +1,12 @@
-"""What the work of this host has been like: the load, how long a job takes, what we have left hidden in the queue.
+"""What the work of this host has been like: the load, how long a job takes, what we have left
+hidden in the queue.
 
     load         busy dispatchers, averaged exponentially over the target wait: what is shorter than that the queue
                  may absorb, what is longer needs dispatchers
     job seconds  dispatcher-seconds spent on messages per message finished, both fading out over the last FADE
-                 messages. Jobs that still run count with the time they have taken so far, so work that becomes
-                 longer shows before the first long job has ended. Before anything is finished it is the mean age of
-                 the running jobs
+                 messages. Jobs that still run count with the time they have taken so far, so work
+                 that becomes longer shows before the first long job has ended. Before anything is
+                 finished it is the mean age of the running jobs
     hidden       messages that we gave back to their lease or to a delay: SQS counts them as in flight, nobody works
                  on them
 
@@ -23,7 +24,9 @@ MOST_HIDDEN = 1000  # what is remembered of a flood of failures
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """All of it up to the moment `at`. `hidden` holds until when each message is; totals do not fade out."""
+    """All of it up to the moment `at`. `hidden` holds until when each message is; totals do not
+    fade out.
+    """
 
     at: float = 0.0
     load: float = 0.0
@@ -48,7 +51,9 @@ def passed(work: Workload, busy: int, now: float, window: float) -> Workload:
 
 
 def finished(work: Workload, busy: int, hidden_for: float = 0.0) -> Workload:
-    """A message is settled; `busy` counts it still. `hidden_for`: how long nobody can receive it again."""
+    """A message is settled; `busy` counts it still. `hidden_for`: how long nobody can receive it
+    again.
+    """
     kept = 1 - 1 / max(FADE, 2 * busy)
     work = replace(
         work,

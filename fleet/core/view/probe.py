@@ -1,11 +1,15 @@
-"""Whether a health file speaks of a pool that lives. Imports next to nothing: a probe runs every few seconds."""
+"""Whether a health file speaks of a pool that lives. Imports next to nothing: a probe runs every
+few seconds.
+"""
 
 import json
 from datetime import datetime
 
 
 def judged(text: str, now: float, max_age: float) -> tuple[bool, str]:
-    """Whether the file's text speaks of a pool that lives at `now` (seconds since 1970), and a phrase that says why."""
+    """Whether the file's text speaks of a pool that lives at `now` (seconds since 1970), and a
+    phrase that says why.
+    """
     try:
         found = json.loads(text)
         written = datetime.fromisoformat(found["timestamp"])

@@ -1,4 +1,6 @@
-"""The pool's state in one phrase: for a supervisor's status line, and for whoever waits at a terminal."""
+"""The pool's state in one phrase: for a supervisor's status line, and for whoever waits at a
+terminal.
+"""
 
 from math import inf
 
@@ -18,7 +20,9 @@ def line(pool: Pool) -> str:
 
 
 def draining(pool: Pool, now: float) -> str:
-    """`draining: 3 jobs, 1 poll, 24 s left; Ctrl-C again to stop them now`; empty when nothing is waited for."""
+    """`draining: 3 jobs, 1 poll, 24 s left; Ctrl-C again to stop them now`; empty when nothing is
+    waited for.
+    """
     if pool.phase is not Phase.DRAINING or pool.level is None:
         return ""
     jobs = sum(slot.state in HOLDS_MESSAGE for slot in pool.slots)
@@ -35,7 +39,9 @@ def _again(pool: Pool, level: Level, now: float) -> str:
 
 
 def waiting(jobs: int, polls: int, left: float, polls_left: float) -> str:
-    """What a drain waits for, and for how many seconds more it does so in peace: `left` for jobs, else for polls."""
+    """What a drain waits for, and for how many seconds more it does so in peace: `left` for jobs,
+    else for polls.
+    """
     parts = [
         f"{count} {word}{'' if count == 1 else 's'}"
         for count, word in ((jobs, "job"), (polls, "poll"))

@@ -1,4 +1,6 @@
-"""What a pool is doing and why, as the one object that `fleet status --json` prints; the contract lists its keys."""
+"""What a pool is doing and why, as the one object that `fleet status --json` prints; the contract
+lists its keys.
+"""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -27,7 +29,9 @@ COUNTS = (
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What stays the same for a pool's whole life. `began` is on our own clock, `started_at` is ISO 8601."""
+    """What stays the same for a pool's whole life. `began` is on our own clock, `started_at` is ISO
+    8601.
+    """
 
     name: str
     pid: int
@@ -39,7 +43,9 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class InHand:
-    """What the scoreboard says of a dispatcher that has a message; pid 0 and time 0 before its job runs."""
+    """What the scoreboard says of a dispatcher that has a message; pid 0 and time 0 before its job
+    runs.
+    """
 
     message_id: str
     attempt: int

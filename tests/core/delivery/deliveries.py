@@ -1,6 +1,7 @@
 """One delivery in a state that a test begins with.
 
-The story's clock starts at 0, when the receive call was made. With luck 0 an extend comes at exactly a third.
+The story's clock starts at 0, when the receive call was made. With luck 0 an extend comes at
+exactly a third.
 """
 
 from dataclasses import dataclass, field, replace

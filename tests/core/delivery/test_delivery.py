@@ -1,4 +1,6 @@
-"""One message, from the answer that brought it to the end of its job, and what cannot happen on the way."""
+"""One message, from the answer that brought it to the end of its job, and what cannot happen on the
+way.
+"""
 
 from collections.abc import Callable
 from dataclasses import replace

@@ -1,4 +1,6 @@
-"""The lease of one message: extended at a third, counted on our own clock, and lost when its time has passed."""
+"""The lease of one message: extended at a third, counted on our own clock, and lost when its time
+has passed.
+"""
 
 from collections.abc import Callable
 from dataclasses import replace

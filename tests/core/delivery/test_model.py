@@ -1,8 +1,10 @@
-"""A model that plays queue, kernel, master and clock against one delivery: what may never happen, and that it ends.
+"""A model that plays queue, kernel, master and clock against one delivery: what may never happen,
+and that it ends.
 
-The model keeps its own account of the world (which processes exist, what has SQS confirmed, which request is under
-way) and holds every field of the delivery against it after every event. As in a dispatcher, a request is answered
-before anything else happens to the delivery; but any time may pass before the answer.
+The model keeps its own account of the world (which processes exist, what has SQS confirmed, which
+request is under way) and holds every field of the delivery against it after every event. As in a
+dispatcher, a request is answered before anything else happens to the delivery; but any time may
+pass before the answer.
 """
 
 from dataclasses import dataclass, replace
@@ -315,7 +317,9 @@ class DeliveryModel(RuleBasedStateMachine):
         return self.job or self.handler or self.hook
 
     def extend(self, seconds: int, answer: Answer) -> None:
-        """SQS is asked to extend: only while the lease is ours and needed, and never past its limit."""
+        """SQS is asked to extend: only while the lease is ours and needed, and never past its
+        limit.
+        """
         assert not self.lost
         assert not self.useless
         assert self.lease > self.now
@@ -335,7 +339,9 @@ class DeliveryModel(RuleBasedStateMachine):
         assert self.happens(Extended(asked_at, self.now, seconds, answer.jitter), answer) == ()
 
     def ask(self, answer: Answer) -> None:
-        """The queue's settings are read: they have not been before, and it is not a success that waits for them."""
+        """The queue's settings are read: they have not been before, and it is not a success that
+        waits for them.
+        """
         assert not self.anything_lives()
         assert self.outcome is not Outcome.SUCCEEDED
         assert self.facts is None
@@ -452,7 +458,9 @@ class DeliveryModel(RuleBasedStateMachine):
         )
 
     def may_be_asked(self, request: Verdict) -> None:
-        """Nothing is released or sent without a lease; nothing is deleted but finished work, or by order."""
+        """Nothing is released or sent without a lease; nothing is deleted but finished work, or by
+        order.
+        """
         assert self.decided is not None
         match request.settlement:
             case Settlement.DELETE if self.sent:
@@ -509,7 +517,9 @@ class DeliveryModel(RuleBasedStateMachine):
         self.killed = True
 
     def run_handler(self, answer: Answer) -> None:
-        """For a job that is frozen, or has died by a signal; once more when the first was killed and all are gone."""
+        """For a job that is frozen, or has died by a signal; once more when the first was killed
+        and all are gone.
+        """
         assert self.options.handler
         assert not self.handler
         if self.handler_tries:
@@ -558,7 +568,9 @@ class DeliveryModel(RuleBasedStateMachine):
         self.happens(Exited(self.now, how), answer)
 
     def leaves(self, stops: bool, answer: Answer) -> None:
-        """The dispatcher is to leave, and perhaps everybody: the word of it, or that it was heard before."""
+        """The dispatcher is to leave, and perhaps everybody: the word of it, or that it was heard
+        before.
+        """
         if stops or self.now >= self.doubt_until:
             self.is_clear(Stop.INTERRUPTED)
         self.happens(Leaving(self.now, stops), answer)
@@ -605,7 +617,9 @@ class DeliveryModel(RuleBasedStateMachine):
 
     @rule(answer=ANSWERS)
     def looks(self, answer: Answer) -> None:
-        """The dispatcher wakes for whatever reason. Nothing that is due is forgotten, so it does not wake at once."""
+        """The dispatcher wakes for whatever reason. Nothing that is due is forgotten, so it does
+        not wake at once.
+        """
         now, before = self.now, self.delivery
         due = wakes_at(before) <= now
         planned, asked = step(before, Due(now), self.options)
@@ -799,7 +813,9 @@ class DeliveryModel(RuleBasedStateMachine):
     # It ends.
 
     def teardown(self) -> None:
-        """Whatever happened: what is killed dies, the master frees, SQS refuses or confirms; or only time passes."""
+        """Whatever happened: what is killed dies, the master frees, SQS refuses or confirms; or
+        only time passes.
+        """
         if not hasattr(self, "delivery"):
             return
         Aftermath(self, sqs_works=True).ends_within(400)
@@ -824,7 +840,9 @@ def world_at(delivery: Delivery, options: Rules) -> float:
 
 
 class Aftermath:
-    """What follows when nobody does more than he must: jobs and handlers end only when they are killed."""
+    """What follows when nobody does more than he must: jobs and handlers end only when they are
+    killed.
+    """
 
     def __init__(
         self,

@@ -226,7 +226,9 @@ def test_they_are_asked_for_again_for_a_minute_and_then_it_is_settled_without_th
 def test_at_a_stop_it_is_settled_without_them_at_once(
     how: Exit, settlement: Settlement, delay: int
 ) -> None:
-    """What a Retry asked for is known; a rejected message may have a dead-letter queue, so it is not deleted."""
+    """What a Retry asked for is known; a rejected message may have a dead-letter queue, so it is
+    not deleted.
+    """
     story = judging(Rules(policy=Policy(retry_delay=(100.0,), delete_failed=how is REJECT)), how)
     assert story.happens(NotKnown(3.0, 0.5, after=7.0, ends_at=50.0)) == [Hold()]
     assert story.delivery.verdict is not None
@@ -258,7 +260,9 @@ def fails_until_the_end(
     kept_until: float = -inf,
     denied: bool = False,
 ) -> tuple[float, list[float]]:
-    """Every answer is bad: when the last request was made, and the pauses. Extends are confirmed until `kept_until`."""
+    """Every answer is bad: when the last request was made, and the pauses. Extends are confirmed
+    until `kept_until`.
+    """
     last, pauses = now, []
     while story.phase is Phase.SETTLING:
         story.happens(SettleFailed(now, ALMOST_ONE, denied=denied))

@@ -1,8 +1,9 @@
-"""A second account of the pool, kept out of nothing but what was told and asked: what every field ought to be.
+"""A second account of the pool, kept out of nothing but what was told and asked: what every field
+ought to be.
 
-It follows one event at a time, with the effects that the pool asked for. Where a field is the work of another part of
-the core that has tests of its own (polling, emptiness, restarts), the account feeds that part itself, so that what
-is checked is that the pool feeds it rightly.
+It follows one event at a time, with the effects that the pool asked for. Where a field is the work
+of another part of the core that has tests of its own (polling, emptiness, restarts), the account
+feeds that part itself, so that what is checked is that the pool feeds it rightly.
 """
 
 from dataclasses import dataclass, field, replace
@@ -168,7 +169,9 @@ class Order:
         return bool(self.estate.receive_id)
 
     def is_hopeless(self, now: float) -> bool:
-        """A release is tried once, and with enough of the lease left; a poll is repeated while it helps."""
+        """A release is tried once, and with enough of the lease left; a poll is repeated while it
+        helps.
+        """
         if self.settlement is not Settlement.RELEASE or self.waiting:
             return False
         if self.is_poll:
@@ -370,7 +373,9 @@ class Account:
                 self.paused, self.refused = wanted, None
 
     def listens(self, now: float) -> None:
-        """For the scout: it samples, unless it has orders or a queue to find; then it says each time that it tries."""
+        """For the scout: it samples, unless it has orders or a queue to find; then it says each
+        time that it tries.
+        """
         scout = self.helpers[Role.SCOUT]
         samples = scout.ready and not scout.full and not any(order.waiting for order in self.orders)
         patience = 20 + (self.config.depth_interval * 1.25 if samples else 0)
@@ -511,7 +516,9 @@ class Account:
                     life.becomes(State.IDLE, now)
 
     def is_answered(self, before: Pool) -> None:
-        """A poll was; what was not confirmed until then is done again, or was: nobody asks any more."""
+        """A poll was; what was not confirmed until then is done again, or was: nobody asks any
+        more.
+        """
         self.trouble, self.refused, self.gone = "", None, ""
         if (
             before.phase is Phase.RUNNING

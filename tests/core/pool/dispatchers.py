@@ -184,7 +184,9 @@ class Dispatcher:
         )
 
     def hangs(self, now: float, settled: Settlement | None) -> None:
-        """From now on; with its last message settled, which is on the scoreboard, or with one in hand."""
+        """From now on; with its last message settled, which is on the scoreboard, or with one in
+        hand.
+        """
         self.hung_since = now
         if self.places == [0]:
             self.untold = settled

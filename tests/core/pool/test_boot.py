@@ -246,7 +246,9 @@ def test_a_helper_that_fails_later_is_only_said() -> None:
 
 
 def respawn_delays(story: Story, role: Role, refuses: bool) -> list[float]:
-    """How long it is waited each time that the helper dies before it is ready; the longest that luck allows."""
+    """How long it is waited each time that the helper dies before it is ready; the longest that
+    luck allows.
+    """
     story.jitter = 0.999
     found = []
     for _ in range(12):

@@ -89,7 +89,9 @@ def test_the_time_counts_from_when_the_pool_is_ready() -> None:
     ids=["none", "longer", "shorter"],
 )
 def test_what_runs_has_its_own_time(job_timeout: float, seconds: float) -> None:
-    """None that would have ended within its --job-timeout is interrupted, and the hard limit comes after it."""
+    """None that would have ended within its --job-timeout is interrupted, and the hard limit comes
+    after it.
+    """
     options = {"max_seconds": 60.0, "drain_timeout": 20.0, "exit_timeout": 5.0, "wait_time": 10.0}
     story = working(2, 2, job_timeout=job_timeout, **options)
     asked = story.tick(60.0)
@@ -206,7 +208,9 @@ def test_until_empty_may_still_end_it_first(bad: bool) -> None:
 
 
 def test_the_last_message_may_be_settled_by_nobody() -> None:
-    """Its dispatcher has died, and so has the scout that was to release it: then all is done, at once."""
+    """Its dispatcher has died, and so has the scout that was to release it: then all is done, at
+    once.
+    """
     story = working(1, 1, max_jobs=1)
     story.happens(Ended(0))
     estate = Estate("id", 1, "handle", lease_until=60.0)

@@ -89,7 +89,9 @@ def test_a_pool_that_ends_by_itself_gives_up_after_a_minute(bound: dict[str, flo
 
 
 def test_what_runs_when_it_gives_up_has_its_own_time() -> None:
-    """A refused poll is nothing that a running job could help, and its message can still be deleted."""
+    """A refused poll is nothing that a running job could help, and its message can still be
+    deleted.
+    """
     story = working(2, busy=1, max_jobs=9, job_timeout=600, drain_timeout=30)
     story.says(1, GONE)
     story.tick(60.0)

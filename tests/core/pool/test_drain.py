@@ -214,7 +214,9 @@ def test_nor_does_a_third_one_within_a_second_of_the_second_kill() -> None:
 
 
 def test_a_dispatcher_is_told_when_everybody_is_killed() -> None:
-    """So that it gives up in time what it asks for again and again; a harder stop may be sooner over."""
+    """So that it gives up in time what it asks for again and again; a harder stop may be sooner
+    over.
+    """
     story = working(2, 1)
     longest = story.pool.config.longest_stop
     assert [word.left for word in drains(story.stop())] == [longest, longest]

@@ -11,7 +11,9 @@ Happening = tuple[str, float, int]
 
 
 def after(*story: Happening) -> Emptiness:
-    """`("sample", when, total)`, `("poll", began, whether it had its full length)`, `("message", when, _)`."""
+    """`("sample", when, total)`, `("poll", began, whether it had its full length)`, `("message",
+    when, _)`.
+    """
     emptiness = Emptiness()
     for what, seconds, number in story:
         when = BEGAN + seconds

@@ -1,8 +1,9 @@
 """A model that plays kernel, helpers, dispatchers, operator and clock against the pool (world.py).
 
-After every step every field of the books is held against a second account (account.py), every effect against what
-may be asked then, and the machine against itself: running its rules twice changes nothing, and nothing is due before
-the moment that it named. Whatever has happened, a stop ends in STOPPED.
+After every step every field of the books is held against a second account (account.py), every
+effect against what may be asked then, and the machine against itself: running its rules twice
+changes nothing, and nothing is due before the moment that it named. Whatever has happened, a stop
+ends in STOPPED.
 """
 
 from dataclasses import fields
@@ -232,7 +233,9 @@ class PoolModel(RuleBasedStateMachine):
     def one_with_a_message_hangs(
         self, number: int, settled: Settlement | None, away: float, looks: bool, jitter: float
     ) -> None:
-        """It is killed before its lease has ended, if the master can look in time, and else soon after that."""
+        """It is killed before its lease has ended, if the master can look in time, and else soon
+        after that.
+        """
         holders = [
             process
             for process in self.world.running()

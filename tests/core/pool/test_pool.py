@@ -183,7 +183,9 @@ def test_one_who_is_leaving_gets_no_grant_and_is_told_once() -> None:
 
 
 def test_one_who_is_idle_and_does_not_leave_is_killed() -> None:
-    """Else the pool would never be as small as it should be, and a pool that sizes itself would shrink no more."""
+    """Else the pool would never be as small as it should be, and a pool that sizes itself would
+    shrink no more.
+    """
     story = running(2)
     story.resize(-1)
     assert story.tick(9.9) == []

@@ -1,4 +1,6 @@
-"""Messages whose dispatchers died: who settles them, when, and how they are booked. Stories; the model is elsewhere."""
+"""Messages whose dispatchers died: who settles them, when, and how they are booked. Stories; the
+model is elsewhere.
+"""
 
 from dataclasses import replace
 
@@ -166,7 +168,9 @@ def test_orders_have_numbers_of_their_own() -> None:
 
 
 def test_a_message_that_nobody_had_heard_of_yet_is_received_too(host: Host) -> None:
-    """The poll had come home, and its dispatcher died before it could say so: that poll is not open."""
+    """The poll had come home, and its dispatcher died before it could say so: that poll is not
+    open.
+    """
     assert host.pool.slots[1].state is State.POLLING
     assert given(host.dies(1)) == [(0, RELEASE)]
     assert host.counts.received == 2
@@ -297,7 +301,9 @@ def test_nothing_is_given_to_a_scout_that_is_not_ready(host: Host) -> None:
 
 
 def test_a_crowd_of_orders_is_given_a_few_at_a_time() -> None:
-    """All at once they did not fit into the scout's channel, and what was dropped stayed open for ever."""
+    """All at once they did not fit into the scout's channel, and what was dropped stayed open for
+    ever.
+    """
     host = Host(workers=200)
     for slot in range(200):
         host.pool = replace(
@@ -339,7 +345,8 @@ def test_a_scout_whose_channel_is_full_is_asked_and_then_replaced(host: Host) ->
     assert host.now <= 100.0 + 20.0 + 40.0
 
 
-# A poll on a FIFO queue that lost its dispatcher. Slot 1 has asked at 100, for ten seconds, with a first lease of 20.
+# A poll on a FIFO queue that lost its dispatcher. Slot 1 has asked at 100, for ten seconds, with a
+# first lease of 20.
 
 
 @pytest.fixture
@@ -499,7 +506,9 @@ def test_a_drain_without_orders_needs_no_scout(host: Host) -> None:
 @pytest.mark.parametrize("waiting", [True, False])
 @pytest.mark.parametrize(("how", "code"), [(Exit(code=0), 8), (None, 7)])
 def test_the_hard_limit_leaves_them(host: Host, waiting: bool, how: Exit | None, code: int) -> None:
-    """A scout that hangs holds up no stop. What was finished is not killed with work in hand, only not confirmed."""
+    """A scout that hangs holds up no stop. What was finished is not killed with work in hand, only
+    not confirmed.
+    """
     if not waiting:
         host.take(HelperDied(Role.SCOUT, "SIGKILL"))
     host.dies(0, lease=1000.0, how=how)

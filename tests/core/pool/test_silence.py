@@ -1,4 +1,6 @@
-"""A scout that is stopped or hangs is asked for a word, and started again; what it was ordered is ordered again."""
+"""A scout that is stopped or hangs is asked for a word, and started again; what it was ordered is
+ordered again.
+"""
 
 from dataclasses import dataclass, field, replace
 
@@ -86,7 +88,9 @@ def test_any_word_will_do(listening: Listening, word: Event) -> None:
 
 
 def test_a_master_that_was_stopped_itself_blames_nobody(listening: Listening) -> None:
-    """What was said meanwhile is heard before a Tick; and who was stopped as well has time to say something."""
+    """What was said meanwhile is heard before a Tick; and who was stopped as well has time to say
+    something.
+    """
     assert listening.at(1000.0, Heard()) == ()
     assert listening.at(1000.0) == ()
     assert listening.at(2000.0) == ASKED

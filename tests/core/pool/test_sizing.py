@@ -138,7 +138,9 @@ def test_one_message_of_an_hours_job_grows_nothing_by_sixty() -> None:
 
 
 def waiting(workers: int) -> Story:
-    """A pool whose open poll has found nothing for a while; a sample agreed, and is old enough for another one."""
+    """A pool whose open poll has found nothing for a while; a sample agreed, and is old enough for
+    another one.
+    """
     story = pool(workers)
     story.now = 5.0
     story.sample(0)

@@ -132,7 +132,9 @@ class World:
     # The kernel.
 
     def dies(self, pid: int, how: Exit, record: Record | None = None) -> None:
-        """A process ends; its parent may look later. `record`: the last it wrote, if it was more than it had said."""
+        """A process ends; its parent may look later. `record`: the last it wrote, if it was more
+        than it had said.
+        """
         if process := self.processes.get(pid):
             process.leaves_behind(record or Record(), self.now)
             process.receive_id = process.asks_by()
@@ -157,13 +159,17 @@ class World:
         return [process for process in self.running() if process.has_something_to_do()]
 
     def open_polls(self) -> int:
-        """What the server has open for this host, as far as it matters: of the living, and of the dead."""
+        """What the server has open for this host, as far as it matters: of the living, and of the
+        dead.
+        """
         alive = sum(process.stage is Stage.POLLING for process in self.running())
         cut = sum(process.cut_until > self.now for process in self.processes.values())
         return alive + cut + sum(until > self.now for until in self.polls_of_the_dead.values())
 
     def dead_polls(self) -> int:
-        """Those of them whose dispatchers' deaths the master knows of, and those that he knows to have been cut."""
+        """Those of them whose dispatchers' deaths the master knows of, and those that he knows to
+        have been cut.
+        """
         untold = {slot.pid for slot in self.pool.slots}
         polling = {slot.pid for slot in self.pool.slots if slot.state is State.POLLING}
         cut = sum(
@@ -222,7 +228,9 @@ class World:
             scout.words.append(ProbeTried(denied, deleted=not denied and scout.pid % 2 == 0))
 
     def scout_settles(self, good: bool) -> None:
-        """The oldest order; a scout that died may have done it. Every third poll had brought nothing."""
+        """The oldest order; a scout that died may have done it. Every third poll had brought
+        nothing.
+        """
         if (scout := self.helper(Role.SCOUT)) and scout.wills:
             will = scout.wills.pop(0)
             found = ("found", 2) if will.estate.receive_id and will.number % 3 else ("", 0)
@@ -231,7 +239,9 @@ class World:
             scout.words.append(Executed(will.number, how, *found))
 
     def template_forks(self, template: Helper, good: bool) -> None:
-        """One request at a time: the fork, then the name; the dispatcher may be quicker than its name."""
+        """One request at a time: the fork, then the name; the dispatcher may be quicker than its
+        name.
+        """
         if template.unnamed:
             template.words.append(template.unnamed.pop())
         elif template.asked:
@@ -475,7 +485,9 @@ class World:
     def goes_on_until_stopped(
         self, turns: int, stubborn: frozenset[int], hung: frozenset[Role]
     ) -> bool:
-        """Everybody but the stubborn does his part, and time passes. False when the pool does not stop."""
+        """Everybody but the stubborn does his part, and time passes. False when the pool does not
+        stop.
+        """
         for _ in range(turns):
             if self.pool.phase is Phase.STOPPED:
                 return True

@@ -386,7 +386,9 @@ def test_settles_on_a_constant_input(visible: int, seconds: float, start: int) -
 
 @given(st.lists(st.integers(-7, 7), min_size=40, max_size=40), st.integers(2, 20))
 def test_never_flaps_on_noise_below_a_messages_worth(noise: list[int], size: int) -> None:
-    """A dispatcher is worth fifteen messages here: counts that are off by fewer change nothing once it has settled."""
+    """A dispatcher is worth fifteen messages here: counts that are off by fewer change nothing once
+    it has settled.
+    """
     story = Story(learned(2.0, load=size - 0.5), size=size)
     middle = 15 * size - 8
     assert {story.sample(middle + off, size) for off in noise} == {size}

@@ -127,7 +127,9 @@ def test_why_is_said() -> None:
 
 @pytest.mark.parametrize("state", ["starting", "running", "degraded", "paused", "draining"])
 def test_every_other_state_is_alive(state: str) -> None:
-    """Killing a pool because its queue does not answer, or because it drains, would make nothing better."""
+    """Killing a pool because its queue does not answer, or because it drains, would make nothing
+    better.
+    """
     assert judged(file(state=state), NOW, 120.0)[0]
 
 

@@ -211,7 +211,9 @@ def test_lost_leases_are_counted() -> None:
 
 
 def test_how_long_a_job_takes_is_of_now() -> None:
-    """Running jobs count for as long as they have run, though nothing has happened since they began."""
+    """Running jobs count for as long as they have run, though nothing has happened since they
+    began.
+    """
     story = running(2)
     story.says(0, Received(0.0))
     story.now = 0.03

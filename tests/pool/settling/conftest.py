@@ -1,4 +1,6 @@
-"""Pools here mostly speak through the proxy: it must outlive them, so that the audit's drain can settle."""
+"""Pools here mostly speak through the proxy: it must outlive them, so that the audit's drain can
+settle.
+"""
 
 import pytest
 

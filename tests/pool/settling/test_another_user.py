@@ -25,7 +25,9 @@ def theirs(home: Home) -> None:
 def test_it_is_waited_for_and_named_and_holds_nobody_up(
     launch: Launch, home: Home, queue: LiveQueue
 ) -> None:
-    """Its message's lease is kept; when the dispatcher dies the master does not wait for what it may not end."""
+    """Its message's lease is kept; when the dispatcher dies the master does not wait for what it
+    may not end.
+    """
     home.gate("end")
     (message_id,) = queue.send("leave-root end")
     arguments = (

@@ -1,4 +1,5 @@
-"""A dispatcher that is killed at any of its steps: its message is settled as the record on the scoreboard says.
+"""A dispatcher that is killed at any of its steps: its message is settled as the record on the
+scoreboard says.
 
 tests/apps/halting.py stops a dispatcher at the step that its message names; it is killed there.
 """
@@ -30,7 +31,9 @@ class Step:
 
     name: str
     fates: tuple[str, ...]
-    """What the pool may say that became of it by its death; none: nothing had to be done, or nobody knew of it."""
+    """What the pool may say that became of it by its death; none: nothing had to be done, or nobody
+    knew of it.
+    """
     again: bool
     """It is delivered once more."""
     work: str = "task"
@@ -125,7 +128,9 @@ def test_at_every_step(
 def test_at_every_step_of_a_stop(
     start: StartPool, home: Home, queue: LiveQueue, proxy: FaultProxy
 ) -> None:
-    """No exit handler runs any more; whatever exists of job and handler is gone before anybody has the message."""
+    """No exit handler runs any more; whatever exists of job and handler is gone before anybody has
+    the message.
+    """
     options = (
         "--transformer",
         "halting:split",
@@ -329,7 +334,9 @@ def test_a_drain_does_not_wait_for_ever(
 def test_one_that_is_stopped_while_it_works_is_replaced_in_time(
     start: StartPool, home: Home, queue: LiveQueue, proxy: FaultProxy
 ) -> None:
-    """Before its lease ends, so that its job and the next one for the message never run at the same time."""
+    """Before its lease ends, so that its job and the next one for the message never run at the same
+    time.
+    """
     witness = Witness(proxy, home.trace)
     home.gate("never")
     (message_id,) = queue.send("job running :: family never")

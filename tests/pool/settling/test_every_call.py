@@ -1,6 +1,8 @@
-"""Every kind of call to SQS × every way it can go wrong: no dispatcher dies, and the message ends as it should.
+"""Every kind of call to SQS × every way it can go wrong: no dispatcher dies, and the message ends
+as it should.
 
-A test is a pool and a kind of call; it has one message a fault, and the fault is made at the first such call for it.
+A test is a pool and a kind of call; it has one message a fault, and the fault is made at the first
+such call for it.
 """
 
 import os
@@ -40,9 +42,9 @@ LETTER: Fate = [("dead_lettered", 0)]
 class Call:
     """A kind of call: its action, the message that leads to it, and what becomes of that.
 
-    `told`: the event that tells of a fault. `useless`: what becomes of the message when SQS says that its handle is no
-    good. `read`: the answer says something, so one of another shape is a fault. `scouts`: how many such calls the scout
-    makes before.
+    `told`: the event that tells of a fault. `useless`: what becomes of the message when SQS says
+    that its handle is no good. `read`: the answer says something, so one of another shape is a
+    fault. `scouts`: how many such calls the scout makes before.
     """
 
     action: str
@@ -97,7 +99,9 @@ def answered(proxy: FaultProxy, action: str) -> int:
 
 
 def meets(queue: LiveQueue, proxy: FaultProxy, call: Call, fault: str) -> str:
-    """Send a message whose delivery meets the fault; a receive call meets it when the message is there."""
+    """Send a message whose delivery meets the fault; a receive call meets it when the message is
+    there.
+    """
     if call.action == "ReceiveMessage":
         proxy.stall(call.action)
         proxy.wait_held(call.action)
@@ -108,7 +112,9 @@ def meets(queue: LiveQueue, proxy: FaultProxy, call: Call, fault: str) -> str:
 
 
 def ends(pool: Pool, call: Call, fault: str, message_id: str) -> None:
-    """Wait until it has ended as it should. SQS may have done what was not answered, and not do it again."""
+    """Wait until it has ended as it should. SQS may have done what was not answered, and not do it
+    again.
+    """
     unknown = fault in UNANSWERED and call.action == CHANGE
     wanted = [call.useless if fault == "expired handle" or unknown else call.fate]
     if fault == "cut after" and call.action == "DeleteMessage":

@@ -1,4 +1,6 @@
-"""Program A's way to stop a job: freeze, clean up, kill; and only then is the message anybody else's."""
+"""Program A's way to stop a job: freeze, clean up, kill; and only then is the message anybody
+else's.
+"""
 
 import os
 import signal
@@ -43,7 +45,9 @@ def handled(home: Home, message_id: str) -> list[Any]:
 def test_it_runs_while_the_job_is_frozen(
     pool_with_handler: Callable[..., Pool], home: Home, queue: LiveQueue, proxy: FaultProxy
 ) -> None:
-    """A drain: the job, a child of it in a session of its own, arguments, message; released when all are dead."""
+    """A drain: the job, a child of it in a session of its own, arguments, message; released when
+    all are dead.
+    """
     witness = Witness(proxy, home.trace)
     (message_id,) = queue.send("family never :: leave")
     pool = pool_with_handler("--drain-timeout", "0")
@@ -119,7 +123,9 @@ def test_a_death_is_cleaned_up_after(
 def test_one_that_had_finished_when_the_stop_came_is_finished(
     start: StartPool, home: Home, queue: LiveQueue
 ) -> None:
-    """Its dispatcher is stopped over both, the end and the order to stop; program A surrendered such work."""
+    """Its dispatcher is stopped over both, the end and the order to stop; program A surrendered
+    such work.
+    """
     home.gate("never")
     gate = home.gate("g")
     queue.send("hold g")
@@ -158,7 +164,9 @@ def test_errors_of_sqs_meanwhile_leave_no_orphan(
     proxy: FaultProxy,
     failing: str,
 ) -> None:
-    """Every call of the exit sequence fails once: what must be known, the dead letter, the delete after it."""
+    """Every call of the exit sequence fails once: what must be known, the dead letter, the delete
+    after it.
+    """
     (message_id,) = queue.send("family never :: hang")
     times = (
         "--visibility-timeout",
@@ -281,7 +289,9 @@ def test_a_third_signal_over_it_kills_all(
 def test_a_dispatcher_that_dies_over_it_leaves_nothing(
     pool_with_handler: Callable[..., Pool], home: Home, queue: LiveQueue, proxy: FaultProxy
 ) -> None:
-    """Frozen job, its child in another session, one that was double-forked, the handler and what that has left."""
+    """Frozen job, its child in another session, one that was double-forked, the handler and what
+    that has left.
+    """
     witness = Witness(proxy, home.trace)
     (message_id,) = queue.send("attempts family never/orphan :: hang 1")
     pool = pool_with_handler("--visibility-timeout", "20", "--job-timeout", "1", workers=1)

@@ -42,7 +42,9 @@ def kill_when_halted(home: Home, pool: Pool) -> None:
 def test_what_a_poll_took_with_it_comes_back(
     start: StartPool, home: Home, fifo: LiveQueue, proxy: FaultProxy
 ) -> None:
-    """Long before the lease ends; the messages of its group stay in their order, and the ledger balances."""
+    """Long before the lease ends; the messages of its group stay in their order, and the ledger
+    balances.
+    """
     first, second = send(fifo, "after the answer :: task"), send(fifo, "none :: task")
     options = ("--visibility-timeout", "60")
     pool = start(

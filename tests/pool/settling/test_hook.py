@@ -1,4 +1,6 @@
-"""--on-failure: a hook in a process of its own, before the message of a job that has failed is settled."""
+"""--on-failure: a hook in a process of its own, before the message of a job that has failed is
+settled.
+"""
 
 import os
 import signal
@@ -24,7 +26,9 @@ def told(home: Home, message_id: str) -> list[Any]:
 
 @pytest.mark.parametrize("load", ["--preload", "--no-preload"])
 def test_what_it_is_told(start: StartPool, home: Home, queue: LiveQueue, load: str) -> None:
-    """Of an exception, an exit status, a death by a signal, a time-out; not of a retry, nor of a success."""
+    """Of an exception, an exit status, a death by a signal, a time-out; not of a retry, nor of a
+    success.
+    """
     home.gate("never")
     failed, left, dead, late, again, good = queue.send(
         "fail x", "end 3", "die SEGV", "hold never", "retry 600", "task"

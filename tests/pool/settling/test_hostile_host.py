@@ -132,7 +132,9 @@ def test_one_that_cannot_be_killed_yet_is_waited_for(
 def test_a_frozen_one_outlives_its_dispatcher(
     home: Home, start: StartPool, queue: LiveQueue, proxy: FaultProxy
 ) -> None:
-    """In real uninterruptible sleep: the master waits for it too, and only then has the message settled."""
+    """In real uninterruptible sleep: the master waits for it too, and only then has the message
+    settled.
+    """
     witness = Witness(proxy, home.trace)
     gate = home.gate("g")
     (message_id,) = queue.send("attempts orphan-then g/task")

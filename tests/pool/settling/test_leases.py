@@ -1,4 +1,6 @@
-"""SQS's errors at every call of a delivery: the message stays ours, the work stays done, the pool stays up."""
+"""SQS's errors at every call of a delivery: the message stays ours, the work stays done, the pool
+stays up.
+"""
 
 import hashlib
 import json
@@ -39,7 +41,9 @@ def trouble(proxy: FaultProxy, action: str) -> None:
 def test_failed_extends_are_tried_again(
     start: StartPool, home: Home, queue: LiveQueue, proxy: FaultProxy
 ) -> None:
-    """Through 500, throttles, cuts before and after, expired credentials and a stall: delivered once."""
+    """Through 500, throttles, cuts before and after, expired credentials and a stall: delivered
+    once.
+    """
     gate = home.gate("g")
     (message_id,) = queue.send("hold g")
     trouble(proxy, EXTEND)
@@ -110,7 +114,9 @@ def test_a_lost_lease_kills_by_default_on_a_fifo_queue(
 def test_the_longest_lease_ends_and_that_is_said_before(
     start: StartPool, home: Home, queue: LiveQueue, proxy: FaultProxy
 ) -> None:
-    """SQS's twelve hours from the receive, here seven seconds: never asked beyond, and then as any lost lease."""
+    """SQS's twelve hours from the receive, here seven seconds: never asked beyond, and then as any
+    lost lease.
+    """
     home.gate("never")
     (message_id,) = queue.send("attempts family never/task")
     options = ("--visibility-timeout", "4", "--on-lease-lost", "kill", "--exit-timeout", "5")
@@ -170,7 +176,9 @@ def test_a_delete_is_repeated(
 def test_a_delete_is_repeated_past_the_lease(
     start: StartPool, home: Home, queue: LiveQueue, proxy: FaultProxy
 ) -> None:
-    """On a standard queue: the work is done, though the server shows the message to everybody again."""
+    """On a standard queue: the work is done, though the server shows the message to everybody
+    again.
+    """
     (message_id,) = queue.send("task")
     proxy.fail("DeleteMessage", times=1000)
     options = ("--visibility-timeout", "2")
@@ -195,7 +203,9 @@ def test_a_delete_is_repeated_past_the_lease(
 def test_a_delete_is_not_repeated_for_ever(
     start: StartPool, ministack_server: Server, proxy: FaultProxy, fifo: bool, late: str
 ) -> None:
-    """The lease is kept for five minutes (here one second); then five more (here two seconds), none on a FIFO queue."""
+    """The lease is kept for five minutes (here one second); then five more (here two seconds), none
+    on a FIFO queue.
+    """
     queue = LiveQueue.fresh(ministack_server, fifo=fifo)
     group: dict[str, Any] = (
         {"MessageGroupId": "blue", "MessageDeduplicationId": "once"} if fifo else {}

@@ -5,11 +5,13 @@
 - a handler that raises leaves the job stopped, and the dispatcher hanging at its exit:
   test_exit_handler.py::test_each_way_it_can_end
 - an SQS error during exit handling is swallowed and leaves an orphan:
-  test_exit_handler.py::test_errors_of_sqs_meanwhile_leave_no_orphan, test_every_call.py::test_faults_of
+  test_exit_handler.py::test_errors_of_sqs_meanwhile_leave_no_orphan,
+  test_every_call.py::test_faults_of
 - one failed heartbeat ends the dispatcher with the job running:
   test_leases.py::test_failed_extends_are_tried_again
 - SIGKILL of the dispatcher orphans the job, and two copies run:
-  test_dispatcher_death.py::test_at_every_step, test_dispatcher_death.py::test_at_every_step_of_a_stop
+  test_dispatcher_death.py::test_at_every_step,
+  test_dispatcher_death.py::test_at_every_step_of_a_stop
 - a job that had already finished when TERM came is surrendered or dead-lettered:
   test_exit_handler.py::test_one_that_had_finished_when_the_stop_came_is_finished,
   test_outcomes.py::test_a_job_that_obeys_and_is_done_has_succeeded
@@ -33,8 +35,8 @@
 - a stopped (SIGSTOP) job is extended for ever in silence:
   test_job_process.py::test_a_job_that_is_stopped_is_told
 - any receive error exits the process:
-  test_leases.py::test_every_error_of_a_receive_backs_off, test_leases.py::test_malformed_answers_to_a_poll_end_nothing,
-  test_every_call.py::test_faults_of
+  test_leases.py::test_every_error_of_a_receive_backs_off,
+  test_leases.py::test_malformed_answers_to_a_poll_end_nothing, test_every_call.py::test_faults_of
 - bodies and arguments in the log:
   test_leases.py::test_bodies_and_arguments_are_never_logged
 """
@@ -108,7 +110,9 @@ def test_a_term_between_receive_and_fork(
 
 
 def test_times_may_be_fractions(start: StartPool, home: Home, queue: LiveQueue) -> None:
-    """Every option that takes seconds; a lease is extended, a job is timed out, another one interrupted."""
+    """Every option that takes seconds; a lease is extended, a job is timed out, another one
+    interrupted.
+    """
     home.gate("never")
     timed_out, _ = queue.send("deaf never", "task")
     times = (

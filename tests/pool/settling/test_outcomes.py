@@ -21,7 +21,9 @@ LONGEST = 1_048_576
 
 
 def fates(pool: Pool, ids: list[str]) -> list[list[tuple[str, int]]]:
-    """What became of each message at each of its attempts, with the delay, in the order of attempts."""
+    """What became of each message at each of its attempts, with the delay, in the order of
+    attempts.
+    """
     names = ("message.deleted", "message.released", "message.dead_lettered", "message.left")
     ends = [event for event in pool.events() if event["event"] in names]
     return [
@@ -37,7 +39,9 @@ def fates(pool: Pool, ids: list[str]) -> list[list[tuple[str, int]]]:
 def test_what_a_job_says_is_done(
     start: StartPool, home: Home, queue: LiveQueue, proxy: FaultProxy
 ) -> None:
-    """Retry, Reject, their exit statuses, an exception, a death: without any option; and the ledger of it."""
+    """Retry, Reject, their exit statuses, an exception, a death: without any option; and the ledger
+    of it.
+    """
     witness = Witness(proxy, home.trace)
     deleted = ("deleted", 0)
     wanted = {
@@ -132,7 +136,9 @@ def test_a_dead_letter_keeps_what_it_came_with(
 def test_a_dead_letter_has_no_certificate_that_makes_it_too_long(
     start: StartPool, proxy: FaultProxy
 ) -> None:
-    """SQS takes 1 MiB, the attributes included; the server here does not, so the proxy speaks for it."""
+    """SQS takes 1 MiB, the attributes included; the server here does not, so the proxy speaks for
+    it.
+    """
     body = "reject " + "x" * (LONGEST - 7)
     message = {
         "MessageId": "1",
@@ -179,7 +185,9 @@ def test_without_a_dead_letter_queue_a_rejection_is_a_failure(
 
 
 def test_retry_delays_by_attempt(start: StartPool, home: Home, queue: LiveQueue) -> None:
-    """Of whatever failed: an exception, a status, a time-out, a death. Not of what asked for its own."""
+    """Of whatever failed: an exception, a status, a time-out, a death. Not of what asked for its
+    own.
+    """
     home.gate("never")
     wanted = {
         "attempts fail x/fail x/task": [("released", 1), ("released", 3), ("deleted", 0)],
@@ -344,7 +352,9 @@ def test_a_router_chooses_the_job(start: StartPool, home: Home, queue: LiveQueue
 def test_a_job_that_obeys_and_is_done_has_succeeded(
     start: StartPool, home: Home, queue: LiveQueue
 ) -> None:
-    """SIGTERM, and then: exit 0 is a success, 75 a retry, 65 a rejection; anything else is the stop's doing."""
+    """SIGTERM, and then: exit 0 is a success, 75 a retry, 65 a rejection; anything else is the
+    stop's doing.
+    """
     ids = queue.send(
         "finish-at-term 0", "finish-at-term 75", "finish-at-term 65", "finish-at-term 3"
     )
@@ -377,7 +387,9 @@ def test_a_job_knows_its_message(start: StartPool, home: Home, queue: LiveQueue)
 
 
 def test_no_delay_is_too_long(start: StartPool, queue: LiveQueue) -> None:
-    """SQS's limit of 12 hours from the receive bounds it; what a job asks for never hurts its dispatcher."""
+    """SQS's limit of 12 hours from the receive bounds it; what a job asks for never hurts its
+    dispatcher.
+    """
     ids = queue.send("retry inf", "retry 1e300", "retry 43200.4", "attempts retry nan/task")
     pool = start(app=APP)
     pool.wait_event("message.released", count=4)

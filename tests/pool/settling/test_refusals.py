@@ -1,4 +1,6 @@
-"""SQS says no to what ends a delivery: what may pass is insisted on, what cannot is settled otherwise."""
+"""SQS says no to what ends a delivery: what may pass is insisted on, what cannot is settled
+otherwise.
+"""
 
 import pytest
 
@@ -87,7 +89,9 @@ def test_an_extend_that_is_refused_for_good_is_asked_for_once(
 def test_a_stop_ends_what_is_insisted_on(
     start: StartPool, queue: LiveQueue, proxy: FaultProxy
 ) -> None:
-    """Within the longest stop that was logged at the start; what was finished is no work that was killed."""
+    """Within the longest stop that was logged at the start; what was finished is no work that was
+    killed.
+    """
     queue.send("task")
     proxy.fail(DELETE, times=10_000)
     options = (
