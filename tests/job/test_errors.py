@@ -36,13 +36,13 @@ def test_type_text_place_and_traceback() -> None:
     line = fails.__code__.co_firstlineno + 2
     assert found["error_type"] == "ValueError"
     assert found["error"] == "no such customer"
-    assert found["where"] == f"test_job_errors.py:{line} in fails"
+    assert found["where"] == f"test_errors.py:{line} in fails"
     assert found["traceback"].startswith("Traceback (most recent call last):\n")
     assert found["traceback"].endswith("ValueError: no such customer\n")
 
 
 def test_the_place_is_the_jobs_not_the_librarys_that_it_called() -> None:
-    assert noted(caught(json.loads, "{"))["where"].startswith("test_job_errors.py:")
+    assert noted(caught(json.loads, "{"))["where"].startswith("test_errors.py:")
     assert noted(caught(json.loads, "{"))["where"].endswith(" in caught")
 
 

@@ -128,7 +128,7 @@ def job_that_raises(error: BaseException) -> Any:
 def test_an_apps_own_excepthook_is_called_for_an_exception() -> None:
     assert jobs.run(job_that_raises(KeyError(5))) == (
         FAILED,
-        "hooked KeyError 5 test_job_status.py\n",
+        "hooked KeyError 5 test_status.py\n",
     )
 
 
