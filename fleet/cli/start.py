@@ -13,7 +13,7 @@ from fleet.cli.serve import embedded
 from fleet.core.code_names import malformed
 from fleet.core.delivery.state import first
 from fleet.core.exit_codes import DONE, ENDED_BADLY, KILLED, UNCONFIRMED, USAGE
-from fleet.core.pool.state import Config
+from fleet.core.pool.config import Config
 from fleet.core.protocol import Plan
 from fleet.ipc import pool_socket
 from fleet.ipc.pool_socket import Claim

@@ -16,7 +16,7 @@ from typing import Any
 
 from fleet.core.pool.events import Event, Paused, Scaled, StopAsked
 from fleet.core.pool.resizing import refusal
-from fleet.core.pool.state import Level, Phase, Pool
+from fleet.core.pool.state import Level, Pool, PoolPhase
 
 AUTO = "auto"
 COMMANDS = ("status", "scale", "pause", "resume", "stop")
@@ -59,7 +59,7 @@ def decided(pool: Pool, request: Request) -> tuple[Event | None, str]:
     if request.command == "stop":
         level = Level.NOW if request.now else Level.DRAIN
         return StopAsked(level, "an operator stopped it", by_signal=False), _about_stop(pool, level)
-    if pool.phase in (Phase.DRAINING, Phase.STOPPED) and request.command != "status":
+    if pool.phase in (PoolPhase.DRAINING, PoolPhase.STOPPED) and request.command != "status":
         raise BadRequest("the pool is draining")
     match request.command:
         case "scale":

@@ -9,7 +9,7 @@ from typing import Any
 
 from fleet.core.exit_codes import APP_UNUSABLE, QUEUE_LATE, QUEUE_UNUSABLE, USAGE
 from fleet.core.pool.slot import HOLDS_MESSAGE, State
-from fleet.core.pool.state import End, Phase, Pool
+from fleet.core.pool.state import Pool, PoolEnd, PoolPhase
 from fleet.core.protocol import Plan
 from fleet.core.view import status, summary
 from fleet.core.view.status import Identity, InHand
@@ -33,7 +33,9 @@ class Display:
     def retitle(self, pool: Pool) -> None:
         """What `ps` shows of the master, if it has changed."""
         busy = sum(slot.state in HOLDS_MESSAGE for slot in pool.slots)
-        state = " draining" if pool.phase is Phase.DRAINING else " paused" if pool.paused else ""
+        state = (
+            " draining" if pool.phase is PoolPhase.DRAINING else " paused" if pool.paused else ""
+        )
         title = f"fleet: master {self._plan.name} [{busy}/{pool.desired} busy]{state}"
         if title != self._title:
             self._title = title
@@ -51,7 +53,7 @@ class Display:
             longest_stop=pool.config.longest_stop,
         )
 
-    def ended(self, pool: Pool, end: End, dead_letters: str) -> None:
+    def ended(self, pool: Pool, end: PoolEnd, dead_letters: str) -> None:
         """The ledger, and why it ended. `dead_letters`: the name of the dead-letter queue, empty if
         not known.
         """

@@ -17,11 +17,13 @@ from typing import assert_never
 from fleet.core import control
 from fleet.core.control import Request
 from fleet.core.exit_codes import FAULT
-from fleet.core.pool import events, machine, state
-from fleet.core.pool.events import Effect, Event
+from fleet.core.pool import effects, events, machine, state
+from fleet.core.pool.config import Config
+from fleet.core.pool.effects import Effect
+from fleet.core.pool.events import Event
 from fleet.core.pool.reconcile import wakes_at
 from fleet.core.pool.slot import HOLDS_MESSAGE, State
-from fleet.core.pool.state import Config, End, Level, Phase
+from fleet.core.pool.state import Level, PoolEnd, PoolPhase
 from fleet.core.protocol import Plan
 from fleet.ipc import scoreboard
 from fleet.ipc.pool_socket import Claim
@@ -77,14 +79,14 @@ class Master:
         self._at_terminal = os.isatty(0)  # one that has hung up says that it is none
         self._children = Children(plan, self._poll, self._board, board_fd, passed_fds)
 
-    def run(self) -> tuple[End, str]:
+    def run(self) -> tuple[PoolEnd, str]:
         """The pool's life. Returns why it ended, and the app's own traceback if that was the
         reason.
         """
         try:
             self._take(events.Tick())
             self._health.tell(self._pool)
-            while self._pool.phase is not Phase.STOPPED:
+            while self._pool.phase is not PoolPhase.STOPPED:
                 for event in self._wait():
                     self._measure()
                     self._take(event)
@@ -102,7 +104,7 @@ class Master:
             attempted(self._control.close)
             attempted(self._children.dismiss_helpers)
         self._health.tell(self._pool, last=True)
-        end = self._pool.end or End(FAULT, "the pool ended without a reason")
+        end = self._pool.end or PoolEnd(FAULT, "the pool ended without a reason")
         self._display.ended(self._pool, end, self._children.dead_letters)
         return end, self._children.trace
 
@@ -187,7 +189,7 @@ class Master:
             self._judged = moment
         before = self._pool
         try:
-            self._pool, effects = machine.step(before, event, moment, random.random())
+            self._pool, wanted = machine.step(before, event, moment, random.random())
         except (
             Exception
         ) as error:  # the books are as they were: what a child's word cannot do is its own fault
@@ -197,13 +199,13 @@ class Master:
                 source, f"it said what cannot be: {event}: {type(error).__name__}: {error}"
             )
             return
-        if before.phase is Phase.BOOTING and self._pool.phase is Phase.RUNNING:
+        if before.phase is PoolPhase.BOOTING and self._pool.phase is PoolPhase.RUNNING:
             self._display.started(self._pool)
         if before.slots is not self._pool.slots:
             for slot in self._pool.slots:
                 if slot.state is State.VACANT:
                     self._children.forget(slot.number)
-        for effect in effects:
+        for effect in wanted:
             self._perform(effect)
         self._display.retitle(self._pool)
 
@@ -225,41 +227,41 @@ class Master:
 
     def _perform(self, effect: Effect) -> None:
         match effect:
-            case events.Send(slot, order):
+            case effects.Send(slot, order):
                 self._children.send(slot, order)
-            case events.Spawn(slot):
+            case effects.Spawn(slot):
                 self._spawn(slot)
-            case events.Terminate(slot):
+            case effects.TerminateDispatcher(slot):
                 self._children.signal(self._pool.slots[slot].pid, signal.SIGTERM)
-            case events.Kill(slot):
+            case effects.KillDispatcher(slot):
                 self._children.signal(self._pool.slots[slot].pid, signal.SIGKILL)
-            case events.SpawnHelper(role):
+            case effects.SpawnHelper(role):
                 self._spawn_helper(role)
-            case events.Inspect(slot):
+            case effects.Inspect(slot):
                 if record := self._board.most_urgent(slot):
                     in_hand = bool(record.message_id)
                     self._take(
                         events.Seen(slot, record.beat, record.lease_until, record.lease, in_hand)
                     )
-            case events.AskStack(who):
+            case effects.AskStack(who):
                 self._children.ask_stacks(
                     self._pool.slots[who].pid if isinstance(who, int) else who
                 )
-            case events.TellStack(who):
+            case effects.TellStack(who):
                 self._children.tell_stacks(
                     self._pool.slots[who].pid if isinstance(who, int) else who
                 )
-            case events.GiveWill(will):
+            case effects.GiveWill(will):
                 if not self._children.give(will):
                     self._take(events.WillNotTaken(will.number))
-            case events.GiveProbe(message_id, handle):
+            case effects.GiveProbe(message_id, handle):
                 if not self._children.probe(message_id, handle):
                     self._take(events.ProbeNotTaken())
-            case events.Sample():
+            case effects.AskSample():
                 self._children.sample()
-            case events.KillHelper(role):
+            case effects.KillHelper(role):
                 self._children.kill_helper(role)
-            case events.Log(event, fields):
+            case effects.Log(event, fields):
                 log.emit(event, **fields)
             case _:
                 assert_never(effect)

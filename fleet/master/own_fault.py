@@ -17,7 +17,7 @@ from pathlib import Path
 
 from fleet.core.exit_codes import FAULT
 from fleet.core.plain_text import one_line
-from fleet.core.pool.state import End
+from fleet.core.pool.state import PoolEnd
 from fleet.master.children import Children
 from fleet.master.control_socket import Control
 from fleet.master.service_manager import Supervised
@@ -38,7 +38,7 @@ class Failing:
     children: Children
     supervised: Supervised
 
-    def end(self, error: Exception, until: float) -> End:
+    def end(self, error: Exception, until: float) -> PoolEnd:
         """Say it, and see everybody off until then."""
         text = f"{type(error).__name__}: {error}"[:MOST_TEXT]
         attempted(lambda: told(error, text))
@@ -47,7 +47,7 @@ class Failing:
         attempted(self.children.hang_up_on_all)
         attempted(lambda: self._see_off(until))
         attempted(self.children.kill_all)
-        return End(FAULT, f"a fault of fleet itself: {text}")
+        return PoolEnd(FAULT, f"a fault of fleet itself: {text}")
 
     def _see_off(self, until: float) -> None:
         """Until the last dispatcher has left. QUIT, or TERM and INT for the second time, ends the

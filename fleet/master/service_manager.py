@@ -9,7 +9,7 @@ import os
 from math import inf
 
 from fleet.core.plain_text import one_line
-from fleet.core.pool.state import Phase, Pool
+from fleet.core.pool.state import Pool, PoolPhase
 from fleet.core.view import progress
 from fleet.system import log
 from fleet.system.clock import now
@@ -27,7 +27,7 @@ class Supervised:
         """`longest_start`: seconds that the pool may need until it is ready."""
         self._notifier = Notifier()
         self._on_terminal, self._outlet = os.isatty(2), Outlet(2)
-        self._phase, self._kill_at = Phase.BOOTING, inf
+        self._phase, self._kill_at = PoolPhase.BOOTING, inf
         self._status, self._status_at = "", -inf
         self._alive_at = self._drawn_at = 0.0
         self._drawn = ""
@@ -36,7 +36,7 @@ class Supervised:
     def wakes_at(self, pool: Pool) -> float:
         """The next moment at which something is to be said although nothing has happened."""
         watchdog = self._alive_at + self._notifier.watchdog / 2 if self._notifier.watchdog else inf
-        waits = self._on_terminal and pool.phase is Phase.DRAINING
+        waits = self._on_terminal and pool.phase is PoolPhase.DRAINING
         return min(watchdog, self._drawn_at + EVERY if waits else inf)
 
     def tell(self, pool: Pool) -> None:
@@ -46,7 +46,7 @@ class Supervised:
             self._notify(pool, moment)
         if (
             self._on_terminal
-            and pool.phase is not Phase.BOOTING
+            and pool.phase is not PoolPhase.BOOTING
             and moment >= self._drawn_at + EVERY
         ):
             self._drawn_at = moment
@@ -67,9 +67,9 @@ class Supervised:
             self._notifier.say(WATCHDOG=1)
         if (pool.phase, pool.kill_at) != (self._phase, self._kill_at):
             self._phase, self._kill_at = pool.phase, pool.kill_at
-            if pool.phase is Phase.RUNNING:
+            if pool.phase is PoolPhase.RUNNING:
                 self._notifier.say(READY=1)
-            elif pool.phase is Phase.DRAINING:
+            elif pool.phase is PoolPhase.DRAINING:
                 self._notifier.say(
                     STOPPING=1, EXTEND_TIMEOUT_USEC=_microseconds(pool.kill_at - moment + MARGIN)
                 )

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from fleet.core.pool.state import Config, new
+from fleet.core.pool.config import Config
+from fleet.core.pool.state import new
 from fleet.master.health_file import HealthFile
 from fleet.system import files
 from fleet.system.clock import now

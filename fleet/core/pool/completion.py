@@ -6,13 +6,11 @@ A pool that is still coming up does not end by them: it has time-outs of its own
 
 from math import inf
 
-from fleet.core.pool.events import Effect
+from fleet.core.pool.effects import Step
 from fleet.core.pool.receive_size import asked
 from fleet.core.pool.shutdown import stop
 from fleet.core.pool.slot import HOLDS_MESSAGE
-from fleet.core.pool.state import End, Level, Phase, Pool
-
-Step = tuple[Pool, tuple[Effect, ...]]
+from fleet.core.pool.state import Level, Pool, PoolEnd, PoolPhase
 
 
 def timed_out(pool: Pool, now: float) -> Step:
@@ -20,7 +18,7 @@ def timed_out(pool: Pool, now: float) -> Step:
     for a stop.
     """
     config = pool.config
-    if pool.phase is not Phase.RUNNING or now < pool.ends_at:
+    if pool.phase is not PoolPhase.RUNNING or now < pool.ends_at:
         return pool, ()
     return stop(
         pool,
@@ -35,7 +33,7 @@ def satisfied(pool: Pool, now: float) -> Step:
     """--max-jobs: drain when the last message that may be taken is done."""
     most = pool.config.max_jobs
     if (
-        pool.phase is not Phase.RUNNING
+        pool.phase is not PoolPhase.RUNNING
         or most is None
         or pool.counts.received < most
         or in_hand(pool)
@@ -46,8 +44,8 @@ def satisfied(pool: Pool, now: float) -> Step:
     return stop(pool, Level.DRAIN, _reached(f"--max-jobs {most} is reached"), now)
 
 
-def _reached(why: str) -> End:
-    return End(0, why, counted=True)
+def _reached(why: str) -> PoolEnd:
+    return PoolEnd(0, why, counted=True)
 
 
 def in_hand(pool: Pool) -> bool:

@@ -20,16 +20,15 @@ from dataclasses import replace
 
 from fleet.core.exit_codes import QUEUE_UNUSABLE
 from fleet.core.outcomes import Settlement
-from fleet.core.pool.events import Effect, GiveProbe, Log, Probed
+from fleet.core.pool.effects import GiveProbe, Log, Step
+from fleet.core.pool.events import Probed
 from fleet.core.pool.shutdown import stop
 from fleet.core.pool.slot import Pending, Slot
-from fleet.core.pool.state import End, Level, Phase, Pool, Probe, Refusal, with_slot
+from fleet.core.pool.state import DeleteProbe, Level, Pool, PoolEnd, PoolPhase, Refusal, with_slot
 from fleet.core.protocol import Denied, Settled
 
 GIVE_UP = 60.0  # seconds
 PROBE_FIRST, PROBE_MOST = 1.0, 30.0  # seconds between two tries
-
-Step = tuple[Pool, tuple[Effect, ...]]
 
 
 def poll_refused(pool: Pool, why: str, now: float) -> Pool:
@@ -75,7 +74,7 @@ def given_up(pool: Pool, slot: int, message_id: str, handle: str) -> Step:
     """A denied delete that nobody has in hand any more: it becomes the probe, if there is none."""
     why = pool.denial.why if pool.denial else ""
     said = Log("message.undeleted", {"slot": slot, "message_id": message_id, "error": why})
-    return replace(pool, probe=pool.probe or Probe(message_id, handle)), (said,)
+    return replace(pool, probe=pool.probe or DeleteProbe(message_id, handle)), (said,)
 
 
 def probed(pool: Pool, answer: Probed, now: float, jitter: float) -> Pool:
@@ -118,24 +117,24 @@ def asked(pool: Pool, now: float) -> Step:
     )
 
 
-def _may_be_asked(pool: Pool, probe: Probe) -> bool:
-    return pool.phase is Phase.RUNNING and pool.scout.ready and not probe.waiting
+def _may_be_asked(pool: Pool, probe: DeleteProbe) -> bool:
+    return pool.phase is PoolPhase.RUNNING and pool.scout.ready and not probe.waiting
 
 
 def hopeless(pool: Pool, now: float) -> Step:
     """A pool that ends by itself would never do so."""
-    if pool.phase is not Phase.RUNNING or not pool.config.ends_by_itself:
+    if pool.phase is not PoolPhase.RUNNING or not pool.config.ends_by_itself:
         return pool, ()
     for refusal in (pool.denial, pool.refused):
         if refusal is not None and now >= refusal.since + GIVE_UP:
             why = f"{refusal.why} (for {GIVE_UP:g} s)"
-            return stop(pool, Level.DRAIN, End(QUEUE_UNUSABLE, why), now, pool.config.own_drain)
+            return stop(pool, Level.DRAIN, PoolEnd(QUEUE_UNUSABLE, why), now, pool.config.own_drain)
     return pool, ()
 
 
 def moments(pool: Pool) -> Iterator[float]:
     """When time alone changes something."""
-    if pool.phase is Phase.RUNNING and pool.config.ends_by_itself:
+    if pool.phase is PoolPhase.RUNNING and pool.config.ends_by_itself:
         yield from (
             each.since + GIVE_UP for each in (pool.denial, pool.refused) if each is not None
         )

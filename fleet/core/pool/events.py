@@ -1,16 +1,14 @@
-"""What can happen to the pool, and what the pool can ask for. `pool.py` relates the two."""
+"""What can happen to the pool. `effects.py` has what the pool asks for, `machine.py` relates the two."""
 
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 from fleet.core.depth import Depth
 from fleet.core.outcomes import Exit, Settlement
 from fleet.core.pool.orphan import Estate
-from fleet.core.pool.state import Level, Role, Will
-from fleet.core.protocol import Order, Report
+from fleet.core.pool.state import Level, Role
+from fleet.core.protocol import Report
 
 
-# What can happen.
 @dataclass(frozen=True, slots=True)
 class Tick:
     """Time has passed."""
@@ -252,116 +250,4 @@ Event = (
     | Resized
     | Scaled
     | Paused
-)
-
-
-# What the pool can ask for.
-@dataclass(frozen=True, slots=True)
-class Spawn:
-    """Have the template fork a dispatcher for the slot."""
-
-    slot: int
-
-
-@dataclass(frozen=True, slots=True)
-class SpawnHelper:
-    """Start a helper."""
-
-    role: Role
-
-
-@dataclass(frozen=True, slots=True)
-class KillHelper:
-    """SIGKILL to a helper."""
-
-    role: Role
-
-
-@dataclass(frozen=True, slots=True)
-class Send:
-    """Say something to the dispatcher of a slot."""
-
-    slot: int
-    order: Order
-
-
-@dataclass(frozen=True, slots=True)
-class Inspect:
-    """Read the slot's record on the scoreboard; the answer is Seen."""
-
-    slot: int
-
-
-@dataclass(frozen=True, slots=True)
-class AskStack:
-    """Have the dispatcher of a slot write its stack, or a helper, or (None) every process of the
-    pool's own.
-    """
-
-    who: int | Role | None
-
-
-@dataclass(frozen=True, slots=True)
-class TellStack:
-    """Put what it has written, or they have, into the log."""
-
-    who: int | Role | None
-
-
-@dataclass(frozen=True, slots=True)
-class GiveWill:
-    """Have the scout settle the message of a dead dispatcher."""
-
-    will: Will
-
-
-@dataclass(frozen=True, slots=True)
-class GiveProbe:
-    """Have the scout try once to delete a message that is left."""
-
-    message_id: str
-    handle: str = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """Have the scout sample the queue's depth now."""
-
-
-@dataclass(frozen=True, slots=True)
-class Terminate:
-    """SIGTERM to the dispatcher of a slot."""
-
-    slot: int
-
-
-@dataclass(frozen=True, slots=True)
-class Kill:
-    """SIGKILL to the dispatcher of a slot."""
-
-    slot: int
-
-
-@dataclass(frozen=True, slots=True)
-class Log:
-    """One event for the log, with its fields."""
-
-    event: str
-    fields: dict[str, Any]
-
-
-Effect = (
-    Spawn
-    | SpawnHelper
-    | GiveWill
-    | GiveProbe
-    | Inspect
-    | AskStack
-    | TellStack
-    | KillHelper
-    | Send
-    | Sample
-    | Terminate
-    | Kill
-    | Log
 )

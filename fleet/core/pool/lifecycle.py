@@ -5,16 +5,17 @@ from dataclasses import replace
 from fleet.core.exit_codes import APP_UNUSABLE, FAULT, NOTHING_TO_BE_HAD, UNSTABLE
 from fleet.core.pool import recovery, restarts, scarcity
 from fleet.core.pool import slot as pool_slot
-from fleet.core.pool.events import Died, Effect, Log
+from fleet.core.pool.effects import Effect, Log, Step
+from fleet.core.pool.events import Died
 from fleet.core.pool.scarcity import Spawning
 from fleet.core.pool.shutdown import stop
 from fleet.core.pool.slot import Slot, State
 from fleet.core.pool.state import (
-    End,
-    Helper,
+    HelperState,
     Level,
-    Phase,
     Pool,
+    PoolEnd,
+    PoolPhase,
     Role,
     living,
     with_helper,
@@ -22,8 +23,6 @@ from fleet.core.pool.state import (
 )
 
 SCOUT_TRIES = 5  # deaths of a scout that never found the queue usable
-
-Step = tuple[Pool, tuple[Effect, ...]]
 
 
 def spawned(pool: Pool, slot: Slot, pid: int, now: float) -> Step:
@@ -78,10 +77,10 @@ def crashed(pool: Pool, slot: Slot, cause: str, now: float, jitter: float) -> St
         "state": slot.state.name.lower(),
     }
     log = Log("dispatcher.died", fields | {"respawn_in": round(wait, 3)})
-    if pool.phase is Phase.DRAINING or not restarts.hopeless(pool.restarts, pool.desired):
+    if pool.phase is PoolPhase.DRAINING or not restarts.hopeless(pool.restarts, pool.desired):
         return pool, (log,)
     why = f"the pool cannot keep its dispatchers alive: {restarts.causes(pool.restarts)} within a minute"
-    pool, effects = stop(pool, Level.DRAIN, End(UNSTABLE, why), now)
+    pool, effects = stop(pool, Level.DRAIN, PoolEnd(UNSTABLE, why), now)
     return pool, (log, *effects)
 
 
@@ -99,7 +98,7 @@ def helper_died(pool: Pool, role: Role, cause: str, now: float, jitter: float) -
     ):  # somebody kills it, and it will do as before when that is over
         wait = min(wait, restarts.DELAY_PROVEN)
     pool = with_helper(
-        pool, role, Helper(proven=old.proven, crashes=crashes, not_before=now + wait)
+        pool, role, HelperState(proven=old.proven, crashes=crashes, not_before=now + wait)
     )
     if role is Role.SCOUT:
         pool = recovery.orphaned(pool)
@@ -114,11 +113,11 @@ def helper_died(pool: Pool, role: Role, cause: str, now: float, jitter: float) -
         return pool, (log,)
     if role is Role.TEMPLATE:
         how = _not_loaded(pool, cause, killed=old.killed)
-        pool, effects = stop(pool, Level.DRAIN, End(APP_UNUSABLE, f"the app {how}"), now)
+        pool, effects = stop(pool, Level.DRAIN, PoolEnd(APP_UNUSABLE, f"the app {how}"), now)
         return pool, (log, *effects)
     if crashes >= SCOUT_TRIES:
         pool, effects = stop(
-            pool, Level.DRAIN, End(FAULT, f"the scout cannot be kept alive: {cause}"), now
+            pool, Level.DRAIN, PoolEnd(FAULT, f"the scout cannot be kept alive: {cause}"), now
         )
         return pool, (log, *effects)
     return pool, (log,)

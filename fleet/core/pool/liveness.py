@@ -19,14 +19,13 @@ is to be saved but the slot, and the end of a pool that waits for it.
 from dataclasses import replace
 from math import inf
 
-from fleet.core.pool.events import AskStack, Effect, Inspect, Kill, Log, Seen, TellStack
+from fleet.core.pool.effects import AskStack, Inspect, KillDispatcher, Log, Step, TellStack
+from fleet.core.pool.events import Seen
 from fleet.core.pool.slot import HOLDS_MESSAGE, Slot
 from fleet.core.pool.state import Pool, with_slot
 
 AGAIN = 1.0  # seconds from suspicion to verdict
 TOLD = 5.0  # seconds within which a message that was settled is told
-
-Step = tuple[Pool, tuple[Effect, ...]]
 
 
 def inspected(pool: Pool, now: float) -> Step:
@@ -80,5 +79,5 @@ def _silent(
     return with_slot(pool, replace(slot, killed=True)), (
         log,
         TellStack(slot.number),
-        Kill(slot.number),
+        KillDispatcher(slot.number),
     )

@@ -41,10 +41,9 @@ from typing import assert_never
 
 from fleet.core import polling
 from fleet.core.pool import denials, emptiness, recovery, silence, sizing
+from fleet.core.pool.effects import AskStack, Effect, Log, Step
 from fleet.core.pool.events import (
-    AskStack,
     Died,
-    Effect,
     Ended,
     Event,
     Heard,
@@ -52,7 +51,6 @@ from fleet.core.pool.events import (
     HelperFailed,
     HelperReady,
     HelperSpawnFailed,
-    Log,
     Measured,
     Paused,
     Probed,
@@ -81,12 +79,12 @@ from fleet.core.pool.scarcity import Spawning
 from fleet.core.pool.shutdown import stop, stop_asked
 from fleet.core.pool.slot import State, vacated
 from fleet.core.pool.state import (
-    End,
-    Helper,
-    Illegal,
+    HelperState,
+    IllegalEvent,
     Level,
-    Phase,
     Pool,
+    PoolEnd,
+    PoolPhase,
     Role,
     helper_of,
     living,
@@ -95,22 +93,20 @@ from fleet.core.pool.state import (
     with_slot,
 )
 
-__all__ = ["Illegal", "Step", "step"]
+__all__ = ["IllegalEvent", "step"]
 
 STACK_TIME = (
     0.5  # seconds: who has not written its stack by then is stopped, or cannot be scheduled
 )
 
-Step = tuple[Pool, tuple[Effect, ...]]
-
 
 def step(pool: Pool, event: Event, now: float, jitter: float) -> Step:
     """The next pool, and what to do. `now` in seconds, `luck` in [0, 1) for jitter.
 
-    Raises Illegal for an event that the state does not allow.
+    Raises IllegalEvent for an event that the state does not allow.
     """
     if isinstance(event, Said | Died | Sampled) or (
-        isinstance(event, Tick) and pool.phase is Phase.RUNNING
+        isinstance(event, Tick) and pool.phase is PoolPhase.RUNNING
     ):
         pool = sizing.passed(pool, now)
     pool, first = _apply(pool, event, now, jitter)
@@ -142,7 +138,7 @@ def _apply(pool: Pool, event: Event, now: float, jitter: float) -> Step:
             )
         case HelperSpawnFailed(role, why):
             old = living(pool, role)
-            pool = with_helper(pool, role, Helper(proven=old.proven, crashes=old.crashes))
+            pool = with_helper(pool, role, HelperState(proven=old.proven, crashes=old.crashes))
             return not_spawned(pool, role.value, why, now, jitter)
         case Ended(number):
             return with_slot(pool, replace(slot_of(pool, number), ended=True)), ()
@@ -158,7 +154,7 @@ def _apply(pool: Pool, event: Event, now: float, jitter: float) -> Step:
                 return with_helper(pool, role, replace(helper, refused=helper.alive)), (
                     Log("helper.failed", {"role": role.value, "why": why}),
                 )
-            return stop(pool, Level.DRAIN, End(code, why), now)
+            return stop(pool, Level.DRAIN, PoolEnd(code, why), now)
         case HelperDied(role, cause):
             return helper_died(pool, role, cause, now, jitter)
         case Heard():
@@ -197,7 +193,7 @@ def _apply(pool: Pool, event: Event, now: float, jitter: float) -> Step:
             return (
                 stop_asked(pool, level, why, now)
                 if by_signal
-                else stop(pool, level, End(0, why), now)
+                else stop(pool, level, PoolEnd(0, why), now)
             )
         case Resized(by):
             return nudged(pool, by)
@@ -212,6 +208,6 @@ def _apply(pool: Pool, event: Event, now: float, jitter: float) -> Step:
 def _seems_empty(before: emptiness.Emptiness, pool: Pool) -> tuple[Effect, ...]:
     """--until-empty: what it waits for from now on, though nothing happens any more."""
     begins = before.zero_since is None and pool.emptiness.zero_since is not None
-    if not begins or pool.config.empty_for is None or pool.phase is not Phase.RUNNING:
+    if not begins or pool.config.empty_for is None or pool.phase is not PoolPhase.RUNNING:
         return ()
     return (Log("queue.empty", {"seconds": pool.config.empty_for}),)

@@ -15,23 +15,24 @@ from fleet.core.outcomes import Settlement
 from fleet.core.pool import denials, emptiness, receive_size, silence, sizing
 from fleet.core.pool import slot as pool_slot
 from fleet.core.pool.completion import in_hand, room, satisfied, timed_out
-from fleet.core.pool.events import (
+from fleet.core.pool.effects import (
     AskStack,
     Effect,
-    Kill,
+    KillDispatcher,
     KillHelper,
     Log,
     Send,
     Spawn,
     SpawnHelper,
+    Step,
     TellStack,
-    Terminate,
+    TerminateDispatcher,
 )
 from fleet.core.pool.liveness import inspected
 from fleet.core.pool.recovery import given
 from fleet.core.pool.shutdown import stop
 from fleet.core.pool.slot import ALIVE, HOLDS_MESSAGE, Slot, State
-from fleet.core.pool.state import End, Helper, Level, Phase, Pool, Role
+from fleet.core.pool.state import HelperState, Level, Pool, PoolEnd, PoolPhase, Role
 from fleet.core.protocol import Drain, Free, Grant
 from fleet.core.sizing import memory
 
@@ -45,8 +46,6 @@ SPAWNS_AT_ONCE = (
 POLL_GRACE = 10.0  # seconds: how long after that a silent dispatcher is left alone
 LEAVE_GRACE = 10.0  # seconds: an idle dispatcher that was told to leave is gone in milliseconds
 SILENT = {State.BOOTING: "not ready in time", State.IDLE: "told to leave, and still there"}
-
-Step = tuple[Pool, tuple[Effect, ...]]
 
 
 def reconcile(pool: Pool, now: float, *, judge: bool = True) -> Step:
@@ -85,7 +84,7 @@ def wakes_at(pool: Pool, now: float) -> float:
 
 def _moments(pool: Pool) -> Iterator[float]:
     yield pool.kill_at
-    if pool.phase is Phase.RUNNING:
+    if pool.phase is PoolPhase.RUNNING:
         yield pool.ends_at
     yield pool.stacks_at
     yield pool.spawning.not_before
@@ -164,7 +163,7 @@ def _overdue(pool: Pool, now: float) -> Step:
         effects += [
             Log("dispatcher.hung", {"slot": slot.number, "pid": slot.pid, "why": what}),
             *([TellStack(slot.number)] if slot.state is State.POLLING else []),
-            Kill(slot.number),
+            KillDispatcher(slot.number),
         ]
     return _put(pool, changed), tuple(effects)
 
@@ -194,7 +193,7 @@ def _imported_by(pool: Pool) -> float:
 
 def _overstayed(pool: Pool, now: float) -> Step:
     """A stop that takes longer than any stop may."""
-    if pool.phase is not Phase.DRAINING or now < pool.kill_at:
+    if pool.phase is not PoolPhase.DRAINING or now < pool.kill_at:
         return pool, ()
     return replace(pool, level=Level.KILL), ()
 
@@ -208,8 +207,8 @@ def _polls_over(pool: Pool, now: float) -> Step:
 
 def _started(pool: Pool, now: float) -> Step:
     """Both helpers have done their first part: the pool runs."""
-    if pool.phase is Phase.BOOTING and pool.template.ready and pool.scout.ready:
-        return replace(pool, phase=Phase.RUNNING, ends_at=now + pool.config.max_seconds), ()
+    if pool.phase is PoolPhase.BOOTING and pool.template.ready and pool.scout.ready:
+        return replace(pool, phase=PoolPhase.RUNNING, ends_at=now + pool.config.max_seconds), ()
     return pool, ()
 
 
@@ -217,7 +216,7 @@ def _emptied(pool: Pool, now: float) -> Step:
     """--until-empty."""
     wanted = pool.config.empty_for
     if (
-        pool.phase is not Phase.RUNNING
+        pool.phase is not PoolPhase.RUNNING
         or wanted is None
         or not emptiness.reached(pool.emptiness, wanted)
     ):
@@ -227,18 +226,18 @@ def _emptied(pool: Pool, now: float) -> Step:
     return stop(pool, Level.DRAIN, _empty(pool), now)
 
 
-def _empty(pool: Pool) -> End:
+def _empty(pool: Pool) -> PoolEnd:
     """The end of --until-empty. Said again at the very end: a poll that was open may have brought
     one more message.
     """
     if pool.denial:  # what the last poll brought cannot be deleted
-        return End(QUEUE_UNUSABLE, pool.denial.why, emptied=True)
+        return PoolEnd(QUEUE_UNUSABLE, pool.denial.why, emptied=True)
     bad = pool.counts.ended_badly
     why = "the queue is empty"
     return (
-        End(ENDED_BADLY, f"{why}; {bad} ended badly", emptied=True)
+        PoolEnd(ENDED_BADLY, f"{why}; {bad} ended badly", emptied=True)
         if bad
-        else End(DONE, why, emptied=True)
+        else PoolEnd(DONE, why, emptied=True)
     )
 
 
@@ -247,11 +246,11 @@ def _helpers(pool: Pool, now: float) -> Step:
     effects: list[Effect] = []
     for role, helper in ((Role.TEMPLATE, pool.template), (Role.SCOUT, pool.scout)):
         after = helper
-        wanted = pool.phase in (Phase.BOOTING, Phase.RUNNING) or (
+        wanted = pool.phase in (PoolPhase.BOOTING, PoolPhase.RUNNING) or (
             role is Role.SCOUT and pool.wills and pool.level is not Level.KILL
         )
         if not helper.alive and wanted and now >= max(helper.not_before, pool.spawning.not_before):
-            after = Helper(
+            after = HelperState(
                 alive=True, proven=helper.proven, since=now, crashes=helper.crashes, heard=now
             )
             effects.append(SpawnHelper(role))
@@ -266,7 +265,7 @@ def _helpers(pool: Pool, now: float) -> Step:
 
 def _drained(pool: Pool, now: float) -> Step:
     """Everybody leaves; at the last level, and past the longest stop, nobody is asked."""
-    if pool.phase is not Phase.DRAINING:
+    if pool.phase is not PoolPhase.DRAINING:
         return pool, ()
     effects: list[Effect] = []
     changed: list[Slot] = []
@@ -277,12 +276,12 @@ def _drained(pool: Pool, now: float) -> Step:
                 after = pool_slot.vacated(slot, now)
         elif pool.level is Level.KILL:
             after = replace(slot, killed=True)
-            effects += [] if slot.killed else [Kill(slot.number)]
+            effects += [] if slot.killed else [KillDispatcher(slot.number)]
         elif not slot.leaving:
             after = pool_slot.leaves(slot, now)
             effects += [
                 Send(slot.number, Drain(pool.jobs_have, pool.kill_at - now)),
-                Terminate(slot.number),
+                TerminateDispatcher(slot.number),
             ]
         if after is not slot:
             changed.append(after)
@@ -291,7 +290,7 @@ def _drained(pool: Pool, now: float) -> Step:
 
 def _sized(pool: Pool, now: float) -> Step:
     """As many dispatchers as desired: vacant slots are filled, idle ones retired; a busy one never."""
-    if pool.phase is not Phase.RUNNING:
+    if pool.phase is not PoolPhase.RUNNING:
         return pool, ()
     staying = [slot for slot in pool.slots if slot.state in ALIVE and not slot.leaving]
     surplus = len(staying) - pool.desired
@@ -302,7 +301,7 @@ def _sized(pool: Pool, now: float) -> Step:
             if slot.state is State.IDLE and not slot.ended and not slot.killed
         ][:surplus]
         leaving = [pool_slot.leaves(slot, now) for slot in idle]
-        return _put(pool, leaving), tuple(Terminate(slot.number) for slot in leaving)
+        return _put(pool, leaving), tuple(TerminateDispatcher(slot.number) for slot in leaving)
     if surplus == 0 or not pool.template.ready or now < pool.spawning.not_before:
         return pool, ()
     missing = pool.desired - len(pool.slots)
@@ -317,7 +316,7 @@ def _sized(pool: Pool, now: float) -> Step:
 
 def _granted(pool: Pool, now: float) -> Step:
     """As many open polls as the evidence allows; a silent poll no longer counts."""
-    if pool.phase is not Phase.RUNNING or pool.paused or pool.denial:
+    if pool.phase is not PoolPhase.RUNNING or pool.paused or pool.denial:
         return pool, ()
     idle = [
         slot
@@ -350,7 +349,7 @@ def _freed(pool: Pool, now: float) -> Step:
     holding = [slot for slot in pool.slots if slot.state is State.HOLDING]
     if not holding or pool.dead_polls:
         return pool, ()
-    if pool.phase is Phase.DRAINING and pool.count(State.POLLING):
+    if pool.phase is PoolPhase.DRAINING and pool.count(State.POLLING):
         return pool, ()
     free = [replace(slot, state=State.WORKING, since=now) for slot in holding]
     return _put(pool, free), tuple(Send(slot.number, Free()) for slot in free)
@@ -358,15 +357,15 @@ def _freed(pool: Pool, now: float) -> Step:
 
 def _ended(pool: Pool, _: float) -> Step:
     """The last dispatcher has gone."""
-    if pool.phase is not Phase.DRAINING or pool.size or pool.wills:
+    if pool.phase is not PoolPhase.DRAINING or pool.size or pool.wills:
         return pool, ()
     end = _empty(pool) if pool.end and pool.end.emptied else pool.end
     if end and end.counted and (why := pool.denial.why if pool.denial else pool.gone):
-        end = End(
+        end = PoolEnd(
             QUEUE_UNUSABLE, why
         )  # it ends by itself in the midst of it, and to start it anew does not help
     if end and end.code == DONE and pool.unconfirmed:
-        end = End(
+        end = PoolEnd(
             UNCONFIRMED, f"{end.why}; {pool.unconfirmed} finished, their deletes not confirmed"
         )
-    return replace(pool, phase=Phase.STOPPED, kill_at=inf, end=end), ()
+    return replace(pool, phase=PoolPhase.STOPPED, kill_at=inf, end=end), ()

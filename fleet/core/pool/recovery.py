@@ -20,10 +20,11 @@ from fleet.core import polling
 from fleet.core.exit_codes import KILLED
 from fleet.core.outcomes import Settlement
 from fleet.core.pool import denials, emptiness
-from fleet.core.pool.events import Died, Effect, GiveWill, Left, Log, WillDone
+from fleet.core.pool.effects import Effect, GiveWill, Log, Step
+from fleet.core.pool.events import Died, Left, WillDone
 from fleet.core.pool.orphan import Estate, settlement
 from fleet.core.pool.slot import HOLDS_MESSAGE, Slot, State
-from fleet.core.pool.state import Counts, End, Level, Phase, Pool, Will
+from fleet.core.pool.state import Counts, Level, Pool, PoolEnd, PoolPhase, Will
 
 AT_ONCE = (
     32  # orders that the scout has not answered; some of them it may try for minutes, beside others
@@ -35,8 +36,6 @@ BOOKS = {
     Settlement.DEAD_LETTER: "dead_lettered",
     Settlement.LEAVE: "left",
 }
-
-Step = tuple[Pool, tuple[Effect, ...]]
 
 
 def booked(counts: Counts, how: Settlement) -> Counts:
@@ -150,7 +149,7 @@ def _book(pool: Pool, how: Settlement, *, finished: bool = False) -> Pool:
     if how is Settlement.LEAVE and finished:
         pool = replace(pool, unconfirmed=pool.unconfirmed + 1)
     elif how is Settlement.LEAVE and pool.level is Level.KILL:
-        pool = replace(pool, end=End(KILLED, "killed with work in hand"))
+        pool = replace(pool, end=PoolEnd(KILLED, "killed with work in hand"))
     return replace(pool, counts=booked(pool.counts, how))
 
 
@@ -224,4 +223,6 @@ def _too_late(pool: Pool, will: Will, now: float) -> bool:
 def _could_be_swallowed(pool: Pool, will: Will) -> bool:
     if will.settlement is not Settlement.RELEASE:
         return False
-    return bool(pool.dead_polls) or (pool.phase is Phase.DRAINING and pool.count(State.POLLING) > 0)
+    return bool(pool.dead_polls) or (
+        pool.phase is PoolPhase.DRAINING and pool.count(State.POLLING) > 0
+    )

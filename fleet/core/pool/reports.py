@@ -8,11 +8,11 @@ from fleet.core.outcomes import Settlement
 from fleet.core.polling import Polling
 from fleet.core.pool import denials, emptiness, restarts, sizing
 from fleet.core.pool import slot as pool_slot
-from fleet.core.pool.events import Effect, Log
+from fleet.core.pool.effects import Effect, Log, Step
 from fleet.core.pool.recovery import booked, stays_open
 from fleet.core.pool.scarcity import Spawning
 from fleet.core.pool.slot import HOLDS_MESSAGE, Slot, State
-from fleet.core.pool.state import Counts, Illegal, Phase, Pool, with_slot
+from fleet.core.pool.state import Counts, IllegalEvent, Pool, PoolPhase, with_slot
 from fleet.core.protocol import (
     Denied,
     Empty,
@@ -29,11 +29,9 @@ from fleet.core.protocol import (
 
 FULL_LENGTH = 0.9  # of the wait time: an empty poll shorter than that proves nothing
 
-Step = tuple[Pool, tuple[Effect, ...]]
-
 
 def said(pool: Pool, slot: Slot, report: Report, now: float, jitter: float) -> Step:
-    """One report. Raises Illegal when the slot's state does not allow it."""
+    """One report. Raises IllegalEvent when the slot's state does not allow it."""
     counts = pool.counts
     match report:
         case Ready(pid):
@@ -48,7 +46,7 @@ def said(pool: Pool, slot: Slot, report: Report, now: float, jitter: float) -> S
         case Received(took, count):
             _expect(slot, State.POLLING)
             if not 0 < count <= pool.config.batch_size:
-                raise Illegal(f"slot {slot.number} has received {count} messages")
+                raise IllegalEvent(f"slot {slot.number} has received {count} messages")
             before = pool.polling
             pool = replace(
                 _answered(pool),
@@ -126,7 +124,7 @@ def _answered(pool: Pool) -> Pool:
     """The queue answers a poll. What nobody has confirmed is done again in the ordinary course, if
     it must be.
     """
-    forgotten = pool.phase is Phase.RUNNING and not pool.config.is_counted
+    forgotten = pool.phase is PoolPhase.RUNNING and not pool.config.is_counted
     return replace(
         pool, trouble="", refused=None, gone="", unconfirmed=0 if forgotten else pool.unconfirmed
     )
@@ -166,13 +164,13 @@ def _settled(pool: Pool, slot: Slot, report: Settled, now: float, jitter: float)
 
 def _expect(slot: Slot, *states: State) -> None:
     if slot.state not in states:
-        raise Illegal(f"slot {slot.number} is {slot.state.name}")
+        raise IllegalEvent(f"slot {slot.number} is {slot.state.name}")
 
 
 def _expect_message(slot: Slot, place: int) -> None:
     _expect(slot, *HOLDS_MESSAGE)
     if place not in slot.places:
-        raise Illegal(f"slot {slot.number} has no message at {place}")
+        raise IllegalEvent(f"slot {slot.number} has no message at {place}")
 
 
 def _booked(counts: Counts, report: Settled) -> Counts:

@@ -7,12 +7,10 @@ in its text; a signal goes as far as it can, because nobody reads an answer.
 
 from dataclasses import replace
 
-from fleet.core.pool.events import Effect, Log
+from fleet.core.pool.effects import Log, Step
 from fleet.core.pool.state import Pool, Resize
 
 MOST = 1024  # dispatchers
-
-Step = tuple[Pool, tuple[Effect, ...]]
 
 
 def refusal(pool: Pool, to: int | None) -> str | None:

@@ -3,31 +3,29 @@
 from dataclasses import replace
 from math import ceil, inf
 
-from fleet.core.pool.events import Effect, Log, Send
+from fleet.core.pool.effects import Effect, Log, Send, Step
 from fleet.core.pool.slot import HOLDS_MESSAGE, State
-from fleet.core.pool.state import End, Level, Phase, Pool
+from fleet.core.pool.state import Level, Pool, PoolEnd, PoolPhase
 from fleet.core.protocol import Drain
 
 SAME_SIGNAL = 1.0  # seconds
 
-Step = tuple[Pool, tuple[Effect, ...]]
-
 
 def stop_asked(pool: Pool, level: Level, why: str, now: float) -> Step:
     """One more signal. The same one within a second says nothing new, unless it asks for more."""
-    if pool.phase is Phase.STOPPED:
+    if pool.phase is PoolPhase.STOPPED:
         return pool, ()
     if (
         pool.level is None or pool.signalled_at == -inf
     ):  # the first signal, though the pool may stop already
-        return stop(replace(pool, signalled_at=now), level, End(0, why), now)
+        return stop(replace(pool, signalled_at=now), level, PoolEnd(0, why), now)
     if level <= pool.level and now - pool.signalled_at <= SAME_SIGNAL:
         return pool, ()
     asked = max(level, Level(min(pool.level + 1, Level.KILL)))
-    return stop(replace(pool, signalled_at=now), asked, End(0, why), now)
+    return stop(replace(pool, signalled_at=now), asked, PoolEnd(0, why), now)
 
 
-def stop(pool: Pool, level: Level, end: End, now: float, seconds: float | None = None) -> Step:
+def stop(pool: Pool, level: Level, end: PoolEnd, now: float, seconds: float | None = None) -> Step:
     """Begin to stop, or stop harder or sooner. The first reason stays; `_died` adds what a kill has
     cost.
 
@@ -42,7 +40,7 @@ def stop(pool: Pool, level: Level, end: End, now: float, seconds: float | None =
     end = pool.end or end
     effects: list[Effect] = []
     if (
-        pool.phase is not Phase.BOOTING or end.code == 0
+        pool.phase is not PoolPhase.BOOTING or end.code == 0
     ):  # else the error is all that there is to say
         busy = sum(slot.state in HOLDS_MESSAGE for slot in pool.slots)
         fields = {
@@ -61,7 +59,7 @@ def stop(pool: Pool, level: Level, end: End, now: float, seconds: float | None =
     )
     return replace(
         pool,
-        phase=Phase.DRAINING,
+        phase=PoolPhase.DRAINING,
         level=level,
         end=end,
         kill_at=kill_at,

@@ -11,7 +11,7 @@ it. It is a verdict when no word comes then either.
 from dataclasses import replace
 from math import inf
 
-from fleet.core.pool.events import Effect, KillHelper, Sample
+from fleet.core.pool.effects import AskSample, KillHelper, Step
 from fleet.core.pool.state import Pool, Role
 
 JITTER = 0.25  # of the interval, more or less, between two samples
@@ -19,8 +19,6 @@ QUIET = 20.0  # seconds: the pause before a try, and a call with all its time-ou
 # Seconds until it has told a sample that it was asked for; names and credentials may take their
 # time.
 ANSWER = 40.0
-
-Step = tuple[Pool, tuple[Effect, ...]]
 
 
 def heard(pool: Pool, now: float) -> Pool:
@@ -55,4 +53,4 @@ def unheard(pool: Pool, now: float) -> Step:
     pool = replace(
         pool, scout=replace(scout, silent_since=now), sizing=replace(pool.sizing, asked=True)
     )
-    return pool, (Sample(),)
+    return pool, (AskSample(),)

@@ -4,15 +4,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from fleet.core.polling import QUICK
-from fleet.core.pool.events import Effect, Log, Sample
+from fleet.core.pool.effects import AskSample, Log, Step
 from fleet.core.pool.resizing import resized
 from fleet.core.pool.slot import HOLDS_MESSAGE, State
-from fleet.core.pool.state import Phase, Pool
+from fleet.core.pool.state import Pool, PoolPhase
 from fleet.core.protocol import Settled
 from fleet.core.sizing import memory, rule, workload
 from fleet.core.sizing.rule import SOON, SOONEST, Bounds, Scene, Sizing
-
-Step = tuple[Pool, tuple[Effect, ...]]
 
 
 def busy(pool: Pool) -> int:
@@ -58,7 +56,7 @@ def sampled(pool: Pool, now: float, jitter: float) -> Step:
     bounds = bounds_of(pool)
     if bounds is None or pool.depth is None:
         return pool, ()
-    if pool.held or pool.phase is not Phase.RUNNING:
+    if pool.held or pool.phase is not PoolPhase.RUNNING:
         return replace(
             pool, sizing=Sizing(pool.sizing.work)
         ), ()  # what is seen now is no evidence for later
@@ -73,7 +71,7 @@ def asked(pool: Pool, now: float) -> Step:
         return pool, ()
     if not rule.wants_sample(pool.sizing, depth, scene(pool, now), bounds, now):
         return pool, ()
-    return replace(pool, sizing=replace(pool.sizing, asked=True)), (Sample(),)
+    return replace(pool, sizing=replace(pool.sizing, asked=True)), (AskSample(),)
 
 
 def moments(pool: Pool) -> Iterator[float]:
@@ -87,7 +85,7 @@ def moments(pool: Pool) -> Iterator[float]:
 
 def _may_ask(pool: Pool) -> bool:
     """Not twice, and not while a poll may still tell that the queue is empty."""
-    if pool.held or pool.sizing.asked or pool.phase is not Phase.RUNNING:
+    if pool.held or pool.sizing.asked or pool.phase is not PoolPhase.RUNNING:
         return False
     return not any(slot.state in (State.IDLE, State.POLLING) for slot in pool.slots)
 

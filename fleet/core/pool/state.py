@@ -7,6 +7,7 @@ from math import inf
 from fleet.core.depth import Depth
 from fleet.core.outcomes import Settlement
 from fleet.core.polling import Polling
+from fleet.core.pool.config import Config
 from fleet.core.pool.emptiness import Emptiness
 from fleet.core.pool.orphan import Estate
 from fleet.core.pool.restarts import Restarts
@@ -15,10 +16,8 @@ from fleet.core.pool.slot import ALIVE, Slot, State
 from fleet.core.sizing.memory import Memory
 from fleet.core.sizing.rule import Sizing
 
-SETTLE_ALLOWANCE = 10.0  # seconds: what the settling at the end of a stop may take
 
-
-class Phase(Enum):
+class PoolPhase(Enum):
     """Where the pool stands; the diagram is in pool.py."""
 
     BOOTING = auto()
@@ -40,72 +39,6 @@ class Role(Enum):
 
     TEMPLATE = "template"
     SCOUT = "scout"
-
-
-@dataclass(frozen=True, slots=True)
-class Config:
-    """What the options say about the pool; times in seconds."""
-
-    workers: int
-    wait_time: float = 10.0
-    drain_timeout: float = 30.0
-    exit_timeout: float = 30.0
-    job_timeout: float = inf
-    on_failure: bool = False  # a hook that may take --exit-timeout once more
-    boot_timeout: float = 60.0
-    first_lease: float = 20.0
-    empty_for: float | None = None  # --until-empty: how long; None: never end by itself
-    max_seconds: float = inf  # from when it is ready
-    max_jobs: int | None = None  # messages received
-    batch_size: int = 1
-    min_workers: int | None = None  # both None: a fixed size, that an operator may change
-    max_workers: int | None = None
-    target_wait: float = 60.0
-    shrink_after: float = 300.0
-    depth_interval: float = 15.0
-
-    @property
-    def ends_by_itself(self) -> bool:
-        """Whether somebody waits for its end."""
-        return self.empty_for is not None or self.is_counted
-
-    @property
-    def is_counted(self) -> bool:
-        """Whether it is to do so much, or for so long."""
-        return self.max_jobs is not None or self.max_seconds < inf
-
-    @property
-    def bounds(self) -> tuple[int, int] | None:
-        """Between what the size may be; None for a pool of fixed size."""
-        if self.min_workers is None and self.max_workers is None:
-            return None
-        return self.min_workers or self.workers, self.max_workers or self.workers
-
-    @property
-    def longest_stop(self) -> float:
-        """The longest that a stop which somebody asks for can take before what is left is killed."""
-        return self.longest_drain(self.drain_timeout)
-
-    def longest_drain(self, seconds: float) -> float:
-        """The same for a drain that gives running jobs so many seconds.
-
-        Its worst case: the last poll brings a message on its last attempt, whose job runs into its
-        time-out, and whose exit handler does so twice, and the hook that is told of it once.
-        """
-        job = max(seconds, self.exit_timeout)
-        tries = 3 if self.on_failure else 2
-        return self.wait_time + job + tries * self.exit_timeout + SETTLE_ALLOWANCE
-
-    @property
-    def own_drain(self) -> float:
-        """What running jobs have when the pool ends by itself: their own time, so that no good one
-        is interrupted.
-        """
-        return (
-            self.drain_timeout
-            if self.job_timeout == inf
-            else max(self.job_timeout, self.drain_timeout)
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +74,7 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True)
-class Helper:
+class HelperState:
     """The template or the scout. `proven` says that it has been ready once since the pool started.
 
     Of the scout: `heard` is when it said something last, or was given something to do;
@@ -190,7 +123,7 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
-class Probe:
+class DeleteProbe:
     """The denied delete of a message that is left: tried at growing pauses, to see whether it is
     allowed again.
     """
@@ -212,7 +145,7 @@ class Resize:
 
 
 @dataclass(frozen=True, slots=True)
-class End:
+class PoolEnd:
     """Why the pool ends and with which exit status.
 
     `emptied`: because of --until-empty. `counted`: because of --max-jobs or --max-seconds.
@@ -231,9 +164,9 @@ class Pool:
     config: Config
     slots: tuple[Slot, ...]
     desired: int
-    phase: Phase = Phase.BOOTING
-    template: Helper = field(default_factory=Helper)
-    scout: Helper = field(default_factory=Helper)
+    phase: PoolPhase = PoolPhase.BOOTING
+    template: HelperState = field(default_factory=HelperState)
+    scout: HelperState = field(default_factory=HelperState)
     polling: Polling = field(default_factory=Polling)
     dead_polls: tuple[float, ...] = ()
     wills: tuple[Will, ...] = ()
@@ -248,7 +181,7 @@ class Pool:
     refused: Refusal | None = None  # polls; until one is answered
     denial: Refusal | None = None  # deletes; see denials.py
     gone: str = ""  # the queue, as a message in hand has met it; until a poll is answered
-    probe: Probe | None = None
+    probe: DeleteProbe | None = None
     unconfirmed: int = 0  # messages that are done, and whose deletes nobody has confirmed
     paused: bool = False
     held: bool = False  # the size is an operator's, until `scale auto`
@@ -263,7 +196,7 @@ class Pool:
     jobs_until: float = inf  # when those are over
     ends_at: float = inf  # --max-seconds; known when the pool is ready
     stacks_at: float = inf  # when the stacks that everybody was asked for are told
-    end: End | None = None
+    end: PoolEnd | None = None
 
     @property
     def size(self) -> int:
@@ -289,17 +222,17 @@ def new(config: Config) -> Pool:
     return Pool(config, slots, config.workers)
 
 
-class Illegal(Exception):
+class IllegalEvent(Exception):
     """The event does not fit the state: a fault of fleet itself."""
 
 
 def slot_of(pool: Pool, number: int, *states: State) -> Slot:
-    """A slot that is not vacant, in one of the states if any are named. Raises Illegal."""
+    """A slot that is not vacant, in one of the states if any are named. Raises IllegalEvent."""
     if not 0 <= number < len(pool.slots):
-        raise Illegal(f"there is no slot {number}")
+        raise IllegalEvent(f"there is no slot {number}")
     slot = pool.slots[number]
     if slot.state is State.VACANT or (states and slot.state not in states):
-        raise Illegal(f"slot {number} is {slot.state.name}")
+        raise IllegalEvent(f"slot {number} is {slot.state.name}")
     return slot
 
 
@@ -309,19 +242,19 @@ def with_slot(pool: Pool, slot: Slot) -> Pool:
     return replace(pool, slots=(*pool.slots[:number], slot, *pool.slots[number + 1 :]))
 
 
-def helper_of(pool: Pool, role: Role) -> Helper:
+def helper_of(pool: Pool, role: Role) -> HelperState:
     """The helper's record."""
     return pool.template if role is Role.TEMPLATE else pool.scout
 
 
-def living(pool: Pool, role: Role) -> Helper:
-    """The record of a helper that exists. Raises Illegal."""
+def living(pool: Pool, role: Role) -> HelperState:
+    """The record of a helper that exists. Raises IllegalEvent."""
     helper = helper_of(pool, role)
     if not helper.alive:
-        raise Illegal(f"there is no {role.value}")
+        raise IllegalEvent(f"there is no {role.value}")
     return helper
 
 
-def with_helper(pool: Pool, role: Role, helper: Helper) -> Pool:
+def with_helper(pool: Pool, role: Role, helper: HelperState) -> Pool:
     """The pool with that record in its place."""
     return replace(pool, template=helper) if role is Role.TEMPLATE else replace(pool, scout=helper)

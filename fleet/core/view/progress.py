@@ -5,7 +5,7 @@ terminal.
 from math import inf
 
 from fleet.core.pool.slot import HOLDS_MESSAGE, State
-from fleet.core.pool.state import Level, Phase, Pool
+from fleet.core.pool.state import Level, Pool, PoolPhase
 from fleet.core.view import status
 
 AGAIN = {Level.DRAIN: "; Ctrl-C again to stop them now", Level.NOW: "; Ctrl-C again to kill them"}
@@ -23,7 +23,7 @@ def draining(pool: Pool, now: float) -> str:
     """`draining: 3 jobs, 1 poll, 24 s left; Ctrl-C again to stop them now`; empty when nothing is
     waited for.
     """
-    if pool.phase is not Phase.DRAINING or pool.level is None:
+    if pool.phase is not PoolPhase.DRAINING or pool.level is None:
         return ""
     jobs = sum(slot.state in HOLDS_MESSAGE for slot in pool.slots)
     text = waiting(jobs, pool.count(State.POLLING), pool.jobs_until - now, pool.polls_until - now)

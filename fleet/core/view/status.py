@@ -9,7 +9,7 @@ from typing import Any
 from fleet.core.polling import degraded as failing
 from fleet.core.pool.sizing import job_seconds, passed
 from fleet.core.pool.slot import HOLDS_MESSAGE, Slot, State
-from fleet.core.pool.state import Phase, Pool
+from fleet.core.pool.state import Pool, PoolPhase
 
 COUNTS = (
     *(
@@ -58,9 +58,9 @@ class InHand:
 
 def state(pool: Pool) -> str:
     """One word."""
-    if pool.phase is Phase.BOOTING:
+    if pool.phase is PoolPhase.BOOTING:
         return "starting"
-    if pool.phase is not Phase.RUNNING:
+    if pool.phase is not PoolPhase.RUNNING:
         return "draining"
     if pool.paused:
         return "paused"
@@ -128,10 +128,10 @@ def snapshot(
         "generation": 1,
         "counts": _counts(pool),
         "drain_left": round(max(0.0, pool.jobs_until - now), 3)
-        if pool.phase is Phase.DRAINING
+        if pool.phase is PoolPhase.DRAINING
         else None,
         "polls_left": round(max(0.0, pool.polls_until - now), 3)
-        if pool.phase is Phase.DRAINING
+        if pool.phase is PoolPhase.DRAINING
         else None,
         "depth": _depth(pool, now),
         "job_seconds": seconds and {"mean": round(seconds[0], 4), "recent": round(seconds[1], 4)},

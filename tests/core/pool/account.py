@@ -14,22 +14,31 @@ from fleet.core.depth import Depth
 from fleet.core.outcomes import Exit, Outcome, Settlement
 from fleet.core.polling import QUICK, Polling
 from fleet.core.pool import emptiness, restarts, scarcity
-from fleet.core.pool.emptiness import Emptiness
-from fleet.core.pool.events import (
+from fleet.core.pool.config import Config
+from fleet.core.pool.effects import (
+    AskSample,
     AskStack,
-    Died,
     Effect,
-    Ended,
-    Event,
     GiveProbe,
     GiveWill,
+    KillDispatcher,
+    KillHelper,
+    Send,
+    Spawn,
+    SpawnHelper,
+    TellStack,
+    TerminateDispatcher,
+)
+from fleet.core.pool.emptiness import Emptiness
+from fleet.core.pool.events import (
+    Died,
+    Ended,
+    Event,
     Heard,
     HelperDied,
     HelperFailed,
     HelperReady,
     HelperSpawnFailed,
-    Kill,
-    KillHelper,
     Left,
     Measured,
     Paused,
@@ -37,18 +46,12 @@ from fleet.core.pool.events import (
     ProbeNotTaken,
     Resized,
     Said,
-    Sample,
     Sampled,
     Scaled,
-    Send,
-    Spawn,
     Spawned,
     SpawnFailed,
-    SpawnHelper,
     StacksAsked,
     StopAsked,
-    TellStack,
-    Terminate,
     Tick,
     WillDenied,
     WillDone,
@@ -58,7 +61,7 @@ from fleet.core.pool.orphan import Estate
 from fleet.core.pool.restarts import Restarts
 from fleet.core.pool.scarcity import Spawning
 from fleet.core.pool.slot import HOLDS_MESSAGE, State
-from fleet.core.pool.state import Config, Counts, Level, Phase, Pool, Refusal, Resize, Role
+from fleet.core.pool.state import Counts, Level, Pool, PoolPhase, Refusal, Resize, Role
 from fleet.core.protocol import (
     Denied,
     Drain,
@@ -234,7 +237,7 @@ class Account:
     ) -> None:
         """One step."""
         self.happened(before, event, now, jitter)
-        if before.phase is Phase.BOOTING and after.template.ready and after.scout.ready:
+        if before.phase is PoolPhase.BOOTING and after.template.ready and after.scout.ready:
             self.ends_at = now + self.config.max_seconds
         self.stopped(before, event, after, now)
         while len(self.lives) < len(after.slots):
@@ -274,7 +277,7 @@ class Account:
 
     def happened(self, before: Pool, event: Event, now: float, jitter: float) -> None:
         if isinstance(event, Said | Died | Sampled) or (
-            isinstance(event, Tick) and before.phase is Phase.RUNNING
+            isinstance(event, Tick) and before.phase is PoolPhase.RUNNING
         ):
             self.works(workload.passed(self.sizing.work, self.busy, now, self.config.target_wait))
         if isinstance(event, Tick):
@@ -399,7 +402,7 @@ class Account:
         config = self.config
         if config.bounds is None:
             return
-        if self.held or before.phase is not Phase.RUNNING:
+        if self.held or before.phase is not PoolPhase.RUNNING:
             self.sizing = Sizing(self.sizing.work)
             return
         states = [(life.state, now - life.since) for life in self.lives]
@@ -521,7 +524,7 @@ class Account:
         """
         self.trouble, self.refused, self.gone = "", None, ""
         if (
-            before.phase is Phase.RUNNING
+            before.phase is PoolPhase.RUNNING
             and self.config.max_jobs is None
             and self.config.max_seconds == inf
         ):
@@ -649,7 +652,7 @@ class Account:
     def stopped(self, before: Pool, event: Event, after: Pool, now: float) -> None:
         """How hard the pool stops now, and why it began to."""
         level_before = self.level
-        if before.phase is not Phase.STOPPED and isinstance(event, StopAsked):
+        if before.phase is not PoolPhase.STOPPED and isinstance(event, StopAsked):
             if event.by_signal:
                 self.signalled(event.level, now)
             else:  # as hard as it says, however often
@@ -658,11 +661,11 @@ class Account:
             self.level, self.code = Level.DRAIN, self.reason(before, event, now)
         if self.level is not None and self.stopping_since is None:
             self.stopping_since = now
-        if before.phase is not Phase.STOPPED:
+        if before.phase is not PoolPhase.STOPPED:
             self.hurried(level_before, isinstance(event, StopAsked), now)
         if after.level is Level.KILL and now >= self.kill_at:
             self.level = Level.KILL
-        if after.phase is Phase.STOPPED and before.phase is not Phase.STOPPED:
+        if after.phase is PoolPhase.STOPPED and before.phase is not PoolPhase.STOPPED:
             self.ended()
 
     def ended(self) -> None:
@@ -754,16 +757,16 @@ class Account:
                 order.given, order.waiting = order.given + 1, True
             case GiveProbe() if self.probe:
                 self.probe.waiting = True
-            case Sample():
+            case AskSample():
                 self.sizing = replace(self.sizing, asked=True)
             case TellStack(None):
                 self.stacks_at = inf
-            case Terminate(slot):
+            case TerminateDispatcher(slot):
                 life = self.lives[slot]
                 life.leaving = True
                 if life.state is State.IDLE:
                     life.becomes(State.IDLE, now)
-            case Kill(slot):
+            case KillDispatcher(slot):
                 self.lives[slot].killed = True
             case Send(slot, Grant(most, longest)):
                 assert longest == (

@@ -10,23 +10,22 @@ from typing import Any
 from fleet.core.depth import Depth
 from fleet.core.outcomes import Exit, Outcome, Settlement
 from fleet.core.pool import machine, reconcile, state
+from fleet.core.pool.config import Config
+from fleet.core.pool.effects import Effect, Log, Send
 from fleet.core.pool.events import (
     Died,
-    Effect,
     Ended,
     Event,
     HelperReady,
-    Log,
     Resized,
     Said,
     Sampled,
-    Send,
     Spawned,
     StopAsked,
     Tick,
 )
 from fleet.core.pool.slot import Slot, State
-from fleet.core.pool.state import Config, Level, Phase, Pool, Role
+from fleet.core.pool.state import Level, Pool, PoolPhase, Role
 from fleet.core.protocol import Free, Grant, Ready, Received, Report, Settled
 
 GRANT, FREE = Grant(), Free()
@@ -115,12 +114,12 @@ class Story:
         """The next moment at which something is due."""
         return reconcile.wakes_at(self.pool, self.now)
 
-    def is_in(self, phase: Phase) -> bool:
+    def is_in(self, phase: PoolPhase) -> bool:
         """Asked anew each time: a type checker would take `phase` for unchanged."""
         return self.pool.phase is phase
 
     @property
-    def phase(self) -> Phase:
+    def phase(self) -> PoolPhase:
         return self.pool.phase
 
     @property

@@ -2,21 +2,19 @@
 
 import pytest
 
-from fleet.core.pool.events import (
+from fleet.core.pool.config import Config
+from fleet.core.pool.effects import (
     AskStack,
-    HelperDied,
-    HelperFailed,
-    HelperReady,
-    Kill,
+    KillDispatcher,
     KillHelper,
     Send,
     Spawn,
-    Spawned,
     SpawnHelper,
     TellStack,
 )
+from fleet.core.pool.events import HelperDied, HelperFailed, HelperReady, Spawned
 from fleet.core.pool.slot import State
-from fleet.core.pool.state import Config, Phase, Role
+from fleet.core.pool.state import PoolPhase, Role
 from fleet.core.protocol import Ready
 from tests.core.pool.story import GRANT, Story, running, working
 
@@ -37,9 +35,9 @@ def test_a_pool_starts_its_helpers_and_waits_for_both() -> None:
     story = Story(Config(workers=2))
     assert story.tick() == [SpawnHelper(Role.TEMPLATE), SpawnHelper(Role.SCOUT)]
     assert story.happens(HelperReady(Role.TEMPLATE)) == []
-    assert story.is_in(Phase.BOOTING)
+    assert story.is_in(PoolPhase.BOOTING)
     assert story.happens(HelperReady(Role.SCOUT)) == [Spawn(0), Spawn(1)]
-    assert story.is_in(Phase.RUNNING)
+    assert story.is_in(PoolPhase.RUNNING)
     assert story.states() == [SPAWNING, SPAWNING]
 
 
@@ -49,7 +47,7 @@ def test_one_helper_alone_is_not_enough(first: Role) -> None:
     story.tick()
     assert story.happens(HelperReady(first)) == []
     assert story.tick(1.0) == []
-    assert story.phase is Phase.BOOTING
+    assert story.phase is PoolPhase.BOOTING
 
 
 def test_a_dispatcher_is_named_and_ready_and_the_first_one_polls() -> None:
@@ -72,7 +70,7 @@ def test_a_dispatcher_that_does_not_come_up_is_killed() -> None:
     story.happens(Spawned(0, 100))
     assert story.wakes_at() == 7.0  # counted from its name
     assert story.tick(6.999) == []
-    assert story.tick(7.0) == [Kill(0)]
+    assert story.tick(7.0) == [KillDispatcher(0)]
     assert story.tick(7.1) == []
     assert "not ready in time" in story.log("dispatcher.hung").fields["why"]
     assert story.dies(0) == [Spawn(0)]
@@ -111,7 +109,7 @@ def test_an_import_that_takes_too_long_is_exit_4() -> None:
     assert story.tick(7.0) == [TellStack(Role.TEMPLATE), KillHelper(Role.TEMPLATE)]
     assert story.tick(8.0) == []
     assert story.happens(HelperDied(Role.TEMPLATE, "SIGKILL")) == []
-    assert (story.phase, story.code) == (Phase.STOPPED, 4)
+    assert (story.phase, story.code) == (PoolPhase.STOPPED, 4)
     assert "was not imported within 5 s (--boot-timeout): fleet has killed it" in story.why
 
 
@@ -127,7 +125,7 @@ def test_an_import_that_ends_its_process_is_said_to_do_so() -> None:
     story = Story(Config(workers=1))
     story.tick()
     story.happens(HelperDied(Role.TEMPLATE, "exit 0"))
-    assert (story.phase, story.code) == (Phase.STOPPED, 4)
+    assert (story.phase, story.code) == (PoolPhase.STOPPED, 4)
     assert "ended its process while it was imported (exit 0)" in story.why
 
 
@@ -135,7 +133,7 @@ def test_a_template_that_dies_at_the_import_is_exit_4() -> None:
     story = Story(Config(workers=1))
     story.tick()
     story.happens(HelperDied(Role.TEMPLATE, "SIGSEGV"))
-    assert (story.phase, story.code) == (Phase.STOPPED, 4)
+    assert (story.phase, story.code) == (PoolPhase.STOPPED, 4)
     assert story.why == "the app died while it was imported: SIGSEGV"
 
 
@@ -146,7 +144,7 @@ def test_a_helper_that_cannot_do_its_part_ends_the_pool_with_its_code(
     story = Story(Config(workers=1))
     story.tick()
     story.happens(HelperFailed(role, code, "why not"))
-    assert (story.phase, story.code, story.why) == (Phase.STOPPED, code, "why not")
+    assert (story.phase, story.code, story.why) == (PoolPhase.STOPPED, code, "why not")
     assert "drain.started" not in story.events()  # the error is all that there is to say
 
 
@@ -165,7 +163,7 @@ def test_a_scout_is_given_time_for_a_late_queue() -> None:
     story.tick()
     story.happens(HelperReady(Role.TEMPLATE))
     assert story.tick(1000.0) == []
-    assert story.phase is Phase.BOOTING
+    assert story.phase is PoolPhase.BOOTING
 
 
 def test_a_scout_that_keeps_dying_before_it_found_the_queue_is_exit_1() -> None:
@@ -174,9 +172,9 @@ def test_a_scout_that_keeps_dying_before_it_found_the_queue_is_exit_1() -> None:
     for _ in range(4):
         story.happens(HelperDied(Role.SCOUT, "SIGKILL"))
         story.tick(story.now + 30)
-        assert story.phase is Phase.BOOTING
+        assert story.phase is PoolPhase.BOOTING
     story.happens(HelperDied(Role.SCOUT, "SIGKILL"))
-    assert (story.phase, story.code) == (Phase.STOPPED, 1)
+    assert (story.phase, story.code) == (PoolPhase.STOPPED, 1)
     assert "SIGKILL" in story.why
 
 
@@ -184,7 +182,7 @@ def test_a_stop_while_booting_ends_at_once() -> None:
     story = Story(Config(workers=2))
     story.tick()
     assert story.stop() == []
-    assert (story.phase, story.code) == (Phase.STOPPED, 0)
+    assert (story.phase, story.code) == (PoolPhase.STOPPED, 0)
     assert "drain.started" in story.events()
 
 
@@ -203,7 +201,7 @@ def test_a_helper_that_dies_later_is_started_again_with_backoff(role: Role) -> N
     assert story.happens(HelperDied(role, "SIGKILL")) == [
         SpawnHelper(role)
     ]  # it had come up in between
-    assert story.phase is Phase.RUNNING
+    assert story.phase is PoolPhase.RUNNING
 
 
 def test_a_template_that_waits_for_its_next_start_is_not_late() -> None:
@@ -241,7 +239,7 @@ def test_the_scouts_death_loses_nothing() -> None:
 def test_a_helper_that_fails_later_is_only_said() -> None:
     story = running(1)
     assert story.happens(HelperFailed(Role.TEMPLATE, 4, "the app has gone")) == []
-    assert story.phase is Phase.RUNNING
+    assert story.phase is PoolPhase.RUNNING
     assert story.log("helper.failed").fields == {"role": "template", "why": "the app has gone"}
 
 
@@ -289,7 +287,7 @@ def test_the_templates_death_during_a_drain_ends_those_it_was_to_fork() -> None:
     story.stop()
     assert story.states() == [SPAWNING, SPAWNING]
     assert story.happens(HelperDied(Role.TEMPLATE, "SIGKILL")) == []
-    assert (story.phase, story.code) == (Phase.STOPPED, 0)
+    assert (story.phase, story.code) == (PoolPhase.STOPPED, 0)
     assert "helper.died" in story.events()
 
 

@@ -5,20 +5,12 @@ from math import inf
 
 import pytest
 
-from fleet.core.pool.events import (
-    AskStack,
-    Died,
-    Effect,
-    Ended,
-    HelperDied,
-    Kill,
-    Send,
-    StopAsked,
-    Terminate,
-)
+from fleet.core.pool.config import Config
+from fleet.core.pool.effects import AskStack, Effect, KillDispatcher, Send, TerminateDispatcher
+from fleet.core.pool.events import Died, Ended, HelperDied, StopAsked
 from fleet.core.pool.orphan import Estate
 from fleet.core.pool.slot import State
-from fleet.core.pool.state import Config, Level, Phase, Role
+from fleet.core.pool.state import Level, PoolPhase, Role
 from fleet.core.protocol import Drain, Empty, Held, PollFailed, Received
 from tests.core.pool.story import (
     BAD,
@@ -45,11 +37,15 @@ def test_it_drains_when_the_time_has_passed() -> None:
     assert story.tick(59.9) == [AskStack(1)]  # whose poll is overdue
     assert story.tick(60.0) == [
         Send(0, Drain(30.0)),
-        Terminate(0),
+        TerminateDispatcher(0),
         Send(1, Drain(30.0)),
-        Terminate(1),
+        TerminateDispatcher(1),
     ]
-    assert (story.phase, story.code, story.why) == (Phase.DRAINING, 0, "--max-seconds 60 is over")
+    assert (story.phase, story.code, story.why) == (
+        PoolPhase.DRAINING,
+        0,
+        "--max-seconds 60 is over",
+    )
     assert story.says(0, DONE) == []  # and takes nothing more
 
 
@@ -63,7 +59,7 @@ def test_what_is_said_at_that_moment_does_not_make_it_late() -> None:
     story = running(1, max_seconds=60.0)
     story.now = 60.0
     assert sends(story.says(0, Empty(10.0)), GRANT) == []
-    assert story.is_in(Phase.DRAINING)
+    assert story.is_in(PoolPhase.DRAINING)
 
 
 def test_the_time_counts_from_when_the_pool_is_ready() -> None:
@@ -75,12 +71,12 @@ def test_the_time_counts_from_when_the_pool_is_ready() -> None:
     story.tick(0.0)
     story.now = 6.0
     story.helpers_ready()
-    assert story.is_in(Phase.RUNNING)
+    assert story.is_in(PoolPhase.RUNNING)
     story.comes_up(0)
     assert story.tick(10.9) == []
     assert story.wakes_at() == 11.0
     story.tick(11.0)
-    assert story.is_in(Phase.DRAINING)
+    assert story.is_in(PoolPhase.DRAINING)
 
 
 @pytest.mark.parametrize(
@@ -100,7 +96,7 @@ def test_what_runs_has_its_own_time(job_timeout: float, seconds: float) -> None:
     limit = 60 + 10 + seconds + 2 * 5 + 10
     assert story.wakes_at() == story.pool.kill_at == limit
     assert story.tick(limit - 0.001) == []
-    assert story.tick(limit) == [Kill(0), Kill(1)]
+    assert story.tick(limit) == [KillDispatcher(0), KillDispatcher(1)]
 
 
 @pytest.mark.parametrize("asks", [lambda story: story.stop(), lambda story: story.happens(COMMAND)])
@@ -167,18 +163,22 @@ def test_it_ends_when_the_last_one_is_done_however_long_that_takes() -> None:
     story.says(0, DONE)
     assert story.states() == [IDLE, WORKING]
     assert story.tick(100_000.0) == []
-    assert story.is_in(Phase.RUNNING)
+    assert story.is_in(PoolPhase.RUNNING)
     asked = story.says(1, DONE)
     assert sends(asked, Drain(30.0)) == [0, 1]
-    assert (story.phase, story.code, story.why) == (Phase.DRAINING, 0, "--max-jobs 2 is reached")
+    assert (story.phase, story.code, story.why) == (
+        PoolPhase.DRAINING,
+        0,
+        "--max-jobs 2 is reached",
+    )
 
 
 def test_a_message_that_is_held_is_not_done() -> None:
     story = working(1, 1, max_jobs=1)
     story.says(0, Held())
-    assert story.is_in(Phase.RUNNING)
+    assert story.is_in(PoolPhase.RUNNING)
     story.says(0, DONE)
-    assert story.is_in(Phase.DRAINING)
+    assert story.is_in(PoolPhase.DRAINING)
 
 
 def test_a_silent_poll_may_still_bring_one() -> None:
@@ -204,7 +204,7 @@ def test_until_empty_may_still_end_it_first(bad: bool) -> None:
     story.says(0, Empty(10.0))
     story.now = 60.0
     story.sample(0)
-    assert (story.phase, story.code) == (Phase.DRAINING, 6 if bad else 0)
+    assert (story.phase, story.code) == (PoolPhase.DRAINING, 6 if bad else 0)
 
 
 def test_the_last_message_may_be_settled_by_nobody() -> None:
@@ -215,7 +215,7 @@ def test_the_last_message_may_be_settled_by_nobody() -> None:
     story.happens(Ended(0))
     estate = Estate("id", 1, "handle", lease_until=60.0)
     story.happens(Died(0, KILLED, "SIGKILL", estate))
-    assert story.is_in(Phase.RUNNING)
+    assert story.is_in(PoolPhase.RUNNING)
     story.happens(HelperDied(Role.SCOUT, "SIGKILL"))
-    assert story.is_in(Phase.DRAINING)
+    assert story.is_in(PoolPhase.DRAINING)
     assert story.pool.counts.left == 1

@@ -1,9 +1,10 @@
 """Dispatchers die, and what that costs."""
 
-from fleet.core.pool.events import Died, Ended, Send, Spawn
+from fleet.core.pool.effects import Send, Spawn
+from fleet.core.pool.events import Died, Ended
 from fleet.core.pool.orphan import Estate
 from fleet.core.pool.slot import State
-from fleet.core.pool.state import Phase
+from fleet.core.pool.state import PoolPhase
 from fleet.core.protocol import Empty, Held, Received
 from tests.core.pool.story import (
     CRASHED,
@@ -98,11 +99,11 @@ def test_a_pool_that_cannot_keep_its_dispatchers_alive_is_exit_3() -> None:
     story = running(1)
     for _ in range(5):
         story.dies(0, CRASHED)
-        assert story.phase is Phase.RUNNING
+        assert story.phase is PoolPhase.RUNNING
         story.tick(story.slot(0).not_before)
         story.comes_up(0)
     story.dies(0, KILLED)
-    assert (story.phase, story.code) == (Phase.STOPPED, 3)
+    assert (story.phase, story.code) == (PoolPhase.STOPPED, 3)
     assert story.why == "the pool cannot keep its dispatchers alive: 1 × 5, 9 × 1 within a minute"
     assert story.log("drain.started").fields["why"] == story.why
 
@@ -113,7 +114,7 @@ def test_a_pool_that_still_gets_work_done_is_not_hopeless() -> None:
         story.says(0, Received(1.0))
         story.says(0, FAILED)
         story.dies(0, CRASHED)
-        assert story.phase is Phase.RUNNING
+        assert story.phase is PoolPhase.RUNNING
         story.comes_up(0)
 
 

@@ -6,11 +6,9 @@ from dataclasses import replace
 import pytest
 
 from fleet.core.outcomes import Exit, Outcome, Settlement
+from fleet.core.pool.effects import Effect, GiveProbe, GiveWill
 from fleet.core.pool.events import (
     Died,
-    Effect,
-    GiveProbe,
-    GiveWill,
     HelperDied,
     HelperReady,
     Paused,
@@ -19,7 +17,7 @@ from fleet.core.pool.events import (
     WillDone,
 )
 from fleet.core.pool.orphan import Estate
-from fleet.core.pool.state import Phase, Role
+from fleet.core.pool.state import PoolPhase, Role
 from fleet.core.protocol import (
     Denied,
     Empty,
@@ -63,7 +61,7 @@ def probes(effects: Sequence[Effect]) -> list[GiveProbe]:
 
 def refused(story: Story, until: float, how: PollFailed = GONE) -> None:
     """Every poll is, from now on, until that time."""
-    while story.is_in(Phase.RUNNING) and story.now < until:
+    while story.is_in(PoolPhase.RUNNING) and story.now < until:
         for slot in story.pool.slots:
             if slot.asked:
                 story.says(slot.number, how)
@@ -82,9 +80,9 @@ def test_a_pool_that_ends_by_itself_gives_up_after_a_minute(bound: dict[str, flo
     story = running(2, **bound)
     story.says(0, GONE)
     refused(story, 59.9)
-    assert story.is_in(Phase.RUNNING)
+    assert story.is_in(PoolPhase.RUNNING)
     story.tick(60.0)
-    assert story.is_in(Phase.DRAINING)
+    assert story.is_in(PoolPhase.DRAINING)
     assert (story.code, story.why) == (5, "queue 'q' does not exist (for 60 s)")
 
 
@@ -95,7 +93,7 @@ def test_what_runs_when_it_gives_up_has_its_own_time() -> None:
     story = working(2, busy=1, max_jobs=9, job_timeout=600, drain_timeout=30)
     story.says(1, GONE)
     story.tick(60.0)
-    assert story.is_in(Phase.DRAINING)
+    assert story.is_in(PoolPhase.DRAINING)
     assert story.pool.jobs_until == 660.0
     assert story.log("drain.started").fields["seconds"] == 600
 
@@ -104,14 +102,14 @@ def test_one_that_serves_goes_on() -> None:
     story = running(2)
     story.says(0, GONE)
     refused(story, 3600.0)
-    assert story.is_in(Phase.RUNNING)
+    assert story.is_in(PoolPhase.RUNNING)
     assert (state(story), status.reason(story.pool)) == ("degraded", GONE.error)
 
 
 def test_passing_trouble_ends_nothing() -> None:
     story = running(2, empty_for=60.0)
     refused(story, 3600.0, how=BUSY)
-    assert story.is_in(Phase.RUNNING)
+    assert story.is_in(PoolPhase.RUNNING)
 
 
 @pytest.mark.parametrize("answer", [Empty(10.0), Received(0.5)])
@@ -120,7 +118,7 @@ def test_a_poll_that_is_answered_starts_the_minute_anew(answer: Empty | Received
     refused(story, 20.0)
     story.says(poller(story), answer)
     story.tick(70.0)
-    assert story.is_in(Phase.RUNNING)
+    assert story.is_in(PoolPhase.RUNNING)
 
 
 def test_a_pause_starts_the_minute_anew() -> None:
@@ -130,9 +128,9 @@ def test_a_pause_starts_the_minute_anew() -> None:
     story.happens(Paused(True))
     story.tick(100.0)
     story.happens(Paused(False))
-    assert story.is_in(Phase.RUNNING)
+    assert story.is_in(PoolPhase.RUNNING)
     refused(story, 159.0)
-    assert story.is_in(Phase.RUNNING)
+    assert story.is_in(PoolPhase.RUNNING)
     refused(story, 190.0)
     assert story.code == 5
 
@@ -278,9 +276,9 @@ def test_a_pool_that_ends_by_itself_gives_up_deletes_too(bound: dict[str, float]
     story = working(2, 1, **bound)
     story.says(0, DENIED)
     story.tick(59.9)
-    assert story.is_in(Phase.RUNNING)
+    assert story.is_in(PoolPhase.RUNNING)
     story.tick(60.0)
-    assert story.is_in(Phase.DRAINING)
+    assert story.is_in(PoolPhase.DRAINING)
     story.says(0, replace(GIVEN_UP, bad=True))
     leave(story)
     assert story.code == 5, "it beats 6, and 8"
@@ -292,9 +290,9 @@ def test_the_last_job_s_denied_delete_is_waited_for() -> None:
     story.says(0, DENIED)
     story.tick(30.0)
     story.says(0, GIVEN_UP)
-    assert story.is_in(Phase.RUNNING)
+    assert story.is_in(PoolPhase.RUNNING)
     story.happens(Probed(denied=False))
-    assert story.is_in(Phase.DRAINING)
+    assert story.is_in(PoolPhase.DRAINING)
 
 
 def test_the_end_of_max_seconds_does_not_hide_a_denied_delete() -> None:
@@ -302,7 +300,7 @@ def test_the_end_of_max_seconds_does_not_hide_a_denied_delete() -> None:
     story = working(2, 1, max_seconds=20.0)
     story.says(0, DENIED)
     story.tick(20.0)
-    assert story.is_in(Phase.DRAINING)
+    assert story.is_in(PoolPhase.DRAINING)
     story.says(0, replace(GIVEN_UP, bad=True))
     leave(story)
     assert (story.code, story.why) == (5, DENIED.error)
@@ -354,7 +352,7 @@ def leave(story: Story) -> None:
     for slot in story.pool.slots:
         if slot.pid is not None:
             story.dies(slot.number, Exit(code=0))
-    assert story.is_in(Phase.STOPPED)
+    assert story.is_in(PoolPhase.STOPPED)
 
 
 def test_a_stop_meanwhile_waits_for_no_probe() -> None:

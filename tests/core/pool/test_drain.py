@@ -2,20 +2,18 @@
 
 from dataclasses import replace
 
-from fleet.core.pool.events import (
+from fleet.core.pool.config import Config
+from fleet.core.pool.effects import (
     AskStack,
-    Died,
     Effect,
-    Ended,
-    Kill,
-    Said,
+    KillDispatcher,
     Send,
-    Spawned,
     TellStack,
-    Terminate,
+    TerminateDispatcher,
 )
+from fleet.core.pool.events import Died, Ended, Said, Spawned
 from fleet.core.pool.slot import State
-from fleet.core.pool.state import Config, Level, Phase
+from fleet.core.pool.state import Level, PoolPhase
 from fleet.core.protocol import Drain, Empty, Held, Ready, Received
 from tests.core.pool.story import (
     BAD,
@@ -50,16 +48,18 @@ def test_a_drain_sends_the_idle_home_lets_polls_come_home_and_jobs_finish() -> N
     story = working(4, 2, drain_timeout=20)
     asked = story.stop()
     drain = Drain(20)
-    assert asked == [step for slot in range(4) for step in (Send(slot, drain), Terminate(slot))]
+    assert asked == [
+        step for slot in range(4) for step in (Send(slot, drain), TerminateDispatcher(slot))
+    ]
     assert story.states() == [WORKING, WORKING, POLLING, IDLE]
     assert story.dies(3, LEFT_AS_TOLD) == []
     assert story.says(2, Empty(10.0)) == []
     assert story.dies(2, LEFT_AS_TOLD) == []
-    assert story.phase is Phase.DRAINING
+    assert story.phase is PoolPhase.DRAINING
     for slot in (0, 1):
         assert story.says(slot, DONE) == []
         assert story.dies(slot, LEFT_AS_TOLD) == []
-    assert (story.phase, story.code, story.why) == (Phase.STOPPED, 0, "DRAIN")
+    assert (story.phase, story.code, story.why) == (PoolPhase.STOPPED, 0, "DRAIN")
     assert story.log("drain.started").fields == {
         "why": "DRAIN",
         "how": "drain",
@@ -81,12 +81,12 @@ def test_one_that_is_idle_and_does_not_go_is_not_waited_for() -> None:
     assert story.says(1, Empty(10.0)) == []
     assert story.wakes_at() == 110.0
     assert story.tick(109.9) == []
-    assert story.tick(110.0) == [Kill(0)]
+    assert story.tick(110.0) == [KillDispatcher(0)]
     assert story.log("dispatcher.hung").fields["why"] == "told to leave, and still there"
     assert story.wakes_at() == 115.0  # that of the other one, whose time is its own
     assert story.dies(0) == []
     assert story.dies(1, LEFT_AS_TOLD) == []
-    assert (story.phase, story.code) == (Phase.STOPPED, 0)
+    assert (story.phase, story.code) == (PoolPhase.STOPPED, 0)
 
 
 def test_the_ledger_balances() -> None:
@@ -109,12 +109,12 @@ def test_a_dispatcher_that_comes_up_during_a_drain_is_sent_home() -> None:
     story.helpers_ready()
     story.happens(Spawned(0, 100))
     drain = Drain(30.0)
-    assert story.stop() == [Send(0, drain), Terminate(0)]
-    assert story.says(1, Ready(200)) == [Send(1, drain), Terminate(1)]
+    assert story.stop() == [Send(0, drain), TerminateDispatcher(0)]
+    assert story.says(1, Ready(200)) == [Send(1, drain), TerminateDispatcher(1)]
     assert story.says(0, Ready(100)) == []
     story.dies(0, LEFT_AS_TOLD)
     story.dies(1, LEFT_AS_TOLD)
-    assert story.phase is Phase.STOPPED
+    assert story.phase is PoolPhase.STOPPED
 
 
 def test_nobody_is_replaced_during_a_drain() -> None:
@@ -176,7 +176,7 @@ def test_even_the_silent_have_an_open_poll() -> None:
     story.stop()
     story.says(0, Held())
     assert story.tick(22.0) == [AskStack(1)]
-    assert story.tick(32.0) == [TellStack(1), Kill(1)]
+    assert story.tick(32.0) == [TellStack(1), KillDispatcher(1)]
     assert story.dies(1) == [Send(0, FREE)]  # its poll was over long ago
 
 
@@ -252,7 +252,7 @@ def test_quit_stops_the_jobs_at_once_even_within_the_second() -> None:
 
 def test_a_first_quit_drains_without_time() -> None:
     story = working(1, 1)
-    assert story.stop(Level.NOW) == [Send(0, Drain(0.0)), Terminate(0)]
+    assert story.stop(Level.NOW) == [Send(0, Drain(0.0)), TerminateDispatcher(0)]
     assert story.log("drain.started").fields["seconds"] == 0.0
 
 
@@ -263,11 +263,19 @@ def test_a_third_signal_kills_and_work_in_hand_is_exit_7() -> None:
         story.stop()
     story.now = 4.0
     asked = story.stop()
-    assert [effect for effect in asked if isinstance(effect, Kill)] == [Kill(0), Kill(1), Kill(2)]
+    assert [effect for effect in asked if isinstance(effect, KillDispatcher)] == [
+        KillDispatcher(0),
+        KillDispatcher(1),
+        KillDispatcher(2),
+    ]
     assert story.tick() == []
     for slot in range(3):
         assert story.dies(slot) == []
-    assert (story.phase, story.code, story.why) == (Phase.STOPPED, 7, "killed with work in hand")
+    assert (story.phase, story.code, story.why) == (
+        PoolPhase.STOPPED,
+        7,
+        "killed with work in hand",
+    )
     assert story.pool.counts.left == 1
     assert "dispatcher.died" not in story.events()  # it was us
 
@@ -280,7 +288,7 @@ def test_a_kill_without_work_in_hand_is_exit_0() -> None:
     story.happens(Ended(0))
     story.happens(Said(0, DONE))  # its last words
     story.happens(Died(0, KILLED, "SIGKILL"))
-    assert (story.phase, story.code) == (Phase.STOPPED, 0)
+    assert (story.phase, story.code) == (PoolPhase.STOPPED, 0)
 
 
 def test_a_fourth_signal_says_nothing_new() -> None:
@@ -299,7 +307,7 @@ def test_a_kill_gives_up_those_who_are_not_there_yet() -> None:
     for at in (0.0, 2.0, 4.0):
         story.now = at
         story.stop()
-    assert (story.phase, story.code) == (Phase.STOPPED, 0)
+    assert (story.phase, story.code) == (PoolPhase.STOPPED, 0)
 
 
 def test_the_first_signal_during_a_stop_of_its_own_asks_for_a_drain() -> None:
@@ -308,9 +316,9 @@ def test_the_first_signal_during_a_stop_of_its_own_asks_for_a_drain() -> None:
     for _ in range(6):
         story.dies(1, CRASHED)
         story.tick(story.slot(1).not_before)
-        if story.phase is Phase.RUNNING:
+        if story.phase is PoolPhase.RUNNING:
             story.comes_up(1)
-    assert (story.phase, story.code) == (Phase.DRAINING, 3)
+    assert (story.phase, story.code) == (PoolPhase.DRAINING, 3)
     assert story.stop() == []
     assert story.pool.level is Level.DRAIN
     story.now += 2
@@ -327,10 +335,10 @@ def test_what_takes_longer_than_any_stop_may_is_killed() -> None:
     assert story.pool.config.longest_stop == 50
     assert story.tick(limit - 0.001) == [AskStack(1)]
     assert story.wakes_at() == limit
-    assert story.tick(limit) == [Kill(0), Kill(1)]
+    assert story.tick(limit) == [KillDispatcher(0), KillDispatcher(1)]
     story.dies(0)
     story.dies(1)
-    assert (story.phase, story.code) == (Phase.STOPPED, 7)
+    assert (story.phase, story.code) == (PoolPhase.STOPPED, 7)
 
 
 def test_a_long_poll_may_take_longer_than_the_drain() -> None:
@@ -356,7 +364,7 @@ def test_after_the_end_nothing_is_due_and_no_signal_counts() -> None:
     story.stop()
     story.says(0, Empty(10.0))
     story.dies(0, LEFT_AS_TOLD)
-    assert story.phase is Phase.STOPPED
+    assert story.phase is PoolPhase.STOPPED
     ended = story.pool
     assert story.stop(Level.NOW) == []
     assert story.tick(1e6) == []

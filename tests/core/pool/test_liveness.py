@@ -5,10 +5,12 @@ from math import inf
 
 import pytest
 
-from fleet.core.pool.events import AskStack, Inspect, Kill, Log, Seen, TellStack
+from fleet.core.pool.config import Config
+from fleet.core.pool.effects import AskStack, Inspect, KillDispatcher, Log, TellStack
+from fleet.core.pool.events import Seen
 from fleet.core.pool.liveness import inspected, seen
 from fleet.core.pool.slot import Slot, State
-from fleet.core.pool.state import Config, Pool, new, with_slot
+from fleet.core.pool.state import Pool, new, with_slot
 
 NOW = 1000.0
 
@@ -69,7 +71,7 @@ def test_who_is_silent_in_the_last_third_is_suspected_and_then_killed() -> None:
     assert effects == [AskStack(0)]
     assert (pool.slots[0].suspected, pool.slots[0].look_at) == (NOW - 40.0, NOW + 1.0)
     pool, effects = looked(pool, 40.0, 20.0)
-    assert effects == [TellStack(0), Kill(0)]
+    assert effects == [TellStack(0), KillDispatcher(0)]
     assert pool.slots[0].killed
 
 
@@ -101,7 +103,7 @@ def test_who_has_settled_its_message_says_so_or_is_killed() -> None:
     assert effects == [AskStack(0)]
     assert pool.slots[0].look_at == NOW + 1.0
     pool, effects = told_nothing(pool, 5.1)
-    assert effects == [TellStack(0), Kill(0)]
+    assert effects == [TellStack(0), KillDispatcher(0)]
     assert pool.slots[0].killed
 
 
@@ -127,7 +129,7 @@ def test_whoever_lives_notices_that_its_lease_is_over(left: float) -> None:
     assert (pool.slots[0].suspected, pool.slots[0].look_at) == (NOW - 60.0 + left, NOW + 21.0)
     assert looked(pool, 0.0, left, lease=0.0)[1] == []
     pool, effects = looked(pool, 60.0 - left, left)
-    assert effects == [TellStack(0), Kill(0)]
+    assert effects == [TellStack(0), KillDispatcher(0)]
     assert pool.slots[0].killed
 
 

@@ -17,40 +17,43 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from fleet.core.depth import Depth
 from fleet.core.outcomes import Exit, Outcome, Settlement
 from fleet.core.pool import machine
-from fleet.core.pool.events import (
+from fleet.core.pool.config import Config
+from fleet.core.pool.effects import (
     AskStack,
-    Died,
     Effect,
-    Ended,
-    Event,
     GiveProbe,
     GiveWill,
+    KillDispatcher,
+    KillHelper,
+    Log,
+    Send,
+    Spawn,
+    SpawnHelper,
+    TellStack,
+    TerminateDispatcher,
+)
+from fleet.core.pool.events import (
+    Died,
+    Ended,
+    Event,
     Heard,
     HelperDied,
     HelperReady,
     HelperSpawnFailed,
-    Kill,
-    KillHelper,
-    Log,
     Measured,
     Paused,
     Said,
     Scaled,
-    Send,
-    Spawn,
     Spawned,
     SpawnFailed,
-    SpawnHelper,
     StopAsked,
-    TellStack,
-    Terminate,
     Tick,
 )
-from fleet.core.pool.machine import Illegal
+from fleet.core.pool.machine import IllegalEvent
 from fleet.core.pool.reconcile import reconcile
 from fleet.core.pool.recovery import AT_ONCE
 from fleet.core.pool.slot import HOLDS_MESSAGE, Slot, State
-from fleet.core.pool.state import Config, Helper, Level, Phase, Pool, Role, Will
+from fleet.core.pool.state import HelperState, Level, Pool, PoolPhase, Role, Will
 from fleet.core.protocol import (
     Denied,
     Drain,
@@ -111,10 +114,10 @@ DEPTHS = st.sampled_from([(0, 0, 0), (0, 1, 0), (7, 2, 0), (0, 0, 3)])
 BUSY = (Stage.WORKING, Stage.HOLDING)
 
 FOLLOWING = {
-    Phase.BOOTING: {Phase.RUNNING, Phase.DRAINING, Phase.STOPPED},
-    Phase.RUNNING: {Phase.DRAINING, Phase.STOPPED},
-    Phase.DRAINING: {Phase.STOPPED},
-    Phase.STOPPED: set[Phase](),
+    PoolPhase.BOOTING: {PoolPhase.RUNNING, PoolPhase.DRAINING, PoolPhase.STOPPED},
+    PoolPhase.RUNNING: {PoolPhase.DRAINING, PoolPhase.STOPPED},
+    PoolPhase.DRAINING: {PoolPhase.STOPPED},
+    PoolPhase.STOPPED: set[PoolPhase](),
 }
 HEARD_IN: dict[type[Report], set[State]] = {
     Ready: {State.SPAWNING, State.BOOTING},
@@ -247,7 +250,11 @@ class PoolModel(RuleBasedStateMachine):
         hung.hangs(self.world.now, settled)
         self.world.now += away
         began = self.world.now
-        while looks and hung in self.world.running() and self.world.pool.phase is not Phase.STOPPED:
+        while (
+            looks
+            and hung in self.world.running()
+            and self.world.pool.phase is not PoolPhase.STOPPED
+        ):
             self.world.now = max(self.world.now, self.world.wakes_at())
             assert self.world.now < began + LEASE
             self.the_master_wakes(frozenset(), jitter)
@@ -319,7 +326,9 @@ class PoolModel(RuleBasedStateMachine):
         self.world.jitter = jitter
         self.world.master_wakes(deaf)
         assert (
-            not due or self.world.judged == self.world.now or self.world.pool.phase is Phase.STOPPED
+            not due
+            or self.world.judged == self.world.now
+            or self.world.pool.phase is PoolPhase.STOPPED
         )
 
     @rule(
@@ -381,7 +390,7 @@ class PoolModel(RuleBasedStateMachine):
         touched = [
             (type(effect), effect.slot)
             for effect in effects
-            if isinstance(effect, Spawn | Terminate | Kill)
+            if isinstance(effect, Spawn | TerminateDispatcher | KillDispatcher)
         ]
         assert len(touched) == len(set(touched))
         assert reconcile(after, now, judge=isinstance(event, Tick)) == (after, ())
@@ -389,31 +398,31 @@ class PoolModel(RuleBasedStateMachine):
     def may_be_asked(self, effect: Effect, after: Pool, now: float) -> None:
         match effect:
             case Spawn(number):
-                assert after.phase is Phase.RUNNING
+                assert after.phase is PoolPhase.RUNNING
                 assert after.template.ready
                 assert now >= after.spawning.not_before
                 assert after.slots[number].state is State.SPAWNING
             case Send(number, order):
                 self.may_be_sent(after.slots[number], order, after, now)
-            case Terminate(number):
+            case TerminateDispatcher(number):
                 self.may_be_terminated(after.slots[number], after)
-            case Kill(number):
+            case KillDispatcher(number):
                 self.may_be_killed(after.slots[number], after, now)
             case GiveWill(will):
                 self.may_be_given(will, after, now)
             case GiveProbe(message_id):
-                assert after.phase is Phase.RUNNING
+                assert after.phase is PoolPhase.RUNNING
                 assert after.scout.ready
                 assert after.denial
                 assert self.account.probe
                 assert message_id == self.account.probe.message_id
                 assert now >= self.account.probe.at[0]
             case SpawnHelper(role):
-                if after.phase is Phase.DRAINING:
+                if after.phase is PoolPhase.DRAINING:
                     assert role is Role.SCOUT
                     assert after.wills
                 else:
-                    assert after.phase in (Phase.BOOTING, Phase.RUNNING)
+                    assert after.phase in (PoolPhase.BOOTING, PoolPhase.RUNNING)
                 assert now >= self.account.helpers[role].not_before[0]
                 assert now >= after.spawning.not_before
             case KillHelper(Role.SCOUT):
@@ -438,7 +447,7 @@ class PoolModel(RuleBasedStateMachine):
         match order:
             case Grant(most, longest):
                 assert longest >= 0
-                assert after.phase is Phase.RUNNING
+                assert after.phase is PoolPhase.RUNNING
                 assert 1 <= most <= after.config.batch_size
                 assert not after.paused
                 assert not any((after.denial, self.account.is_pending, self.account.probe))
@@ -453,11 +462,11 @@ class PoolModel(RuleBasedStateMachine):
                 assert slot.state is State.WORKING
                 assert not after.dead_polls
                 assert self.world.dead_polls() == 0
-                if after.phase is Phase.DRAINING:
+                if after.phase is PoolPhase.DRAINING:
                     assert after.count(State.POLLING) == 0
                     assert self.world.open_polls() == 0
             case Drain(seconds):
-                assert after.phase is Phase.DRAINING
+                assert after.phase is PoolPhase.DRAINING
                 assert slot.leaving
                 assert seconds == after.jobs_have
 
@@ -474,7 +483,7 @@ class PoolModel(RuleBasedStateMachine):
         assert will.estate.lease_until - now > (0 if will.estate.receive_id else 5)
         assert not after.dead_polls
         assert self.world.dead_polls() == 0
-        if after.phase is Phase.DRAINING:
+        if after.phase is PoolPhase.DRAINING:
             assert after.count(State.POLLING) == 0
             assert self.world.open_polls() == 0
 
@@ -483,7 +492,7 @@ class PoolModel(RuleBasedStateMachine):
         assert slot.pid not in self.terminated
         assert slot.leaving
         self.terminated.add(slot.pid)
-        if after.phase is Phase.RUNNING:  # surplus: never one who works, or polls
+        if after.phase is PoolPhase.RUNNING:  # surplus: never one who works, or polls
             assert slot.state is State.IDLE
             process = self.world.processes[slot.pid]
             assert process.stage not in (*BUSY, Stage.POLLING)
@@ -538,7 +547,7 @@ class PoolModel(RuleBasedStateMachine):
             if not helper.alive:
                 wrong += [HelperReady(role), HelperDied(role, "gone"), HelperSpawnFailed(role, "")]
                 wrong += [Heard()] if role is Role.SCOUT else []
-        with pytest.raises(Illegal):
+        with pytest.raises(IllegalEvent):
             machine.step(pool, data.draw(st.sampled_from(wrong)), self.world.now, 0.5)
 
     # Every field.
@@ -605,8 +614,8 @@ class PoolModel(RuleBasedStateMachine):
             self.is_helper_as_told(helper, self.account.helpers[role])
             assert helper.alive == (role in self.world.helpers)
 
-    def is_helper_as_told(self, helper: Helper, life: HelperLife) -> None:
-        for field in fields(Helper):
+    def is_helper_as_told(self, helper: HelperState, life: HelperLife) -> None:
+        for field in fields(HelperState):
             if field.name != "not_before":
                 assert getattr(helper, field.name) == getattr(life, field.name), field.name
         assert life.not_before[0] <= helper.not_before <= life.not_before[1]
@@ -631,7 +640,7 @@ class PoolModel(RuleBasedStateMachine):
             pool.scout.ready
             and not pool.scout.full
             and not pool.dead_polls
-            and pool.phase is Phase.RUNNING
+            and pool.phase is PoolPhase.RUNNING
         ):
             assert len(waiting) == min(AT_ONCE, len(pool.wills))
         if scout := self.world.helper(
@@ -673,24 +682,24 @@ class PoolModel(RuleBasedStateMachine):
         assert pool.last_resize == self.account.last_resize
         assert pool.last_resize is None or pool.last_resize.to == pool.desired
         assert pool.size == sum(slot.state is not State.VACANT for slot in pool.slots)
-        if pool.phase is Phase.RUNNING and pool.template.ready and staying(pool) < pool.desired:
+        if pool.phase is PoolPhase.RUNNING and pool.template.ready and staying(pool) < pool.desired:
             vacant = [slot for slot in pool.slots if slot.state is State.VACANT]
             waits = self.world.judged < pool.spawning.not_before or pool.count(State.SPAWNING) == 16
             assert waits or all(slot.not_before > self.world.judged for slot in vacant)
-        if pool.phase is Phase.RUNNING and staying(pool) > pool.desired:
+        if pool.phase is PoolPhase.RUNNING and staying(pool) > pool.desired:
             assert not any(
                 s.state is State.IDLE and not (s.leaving or s.ended or s.killed) for s in pool.slots
             )
 
     def the_phase_is_what_the_helpers_and_the_slots_say(self) -> None:
         pool = self.world.pool
-        assert pool.phase is not Phase.BOOTING or not (pool.template.ready and pool.scout.ready)
-        assert pool.phase is not Phase.RUNNING or (pool.template.proven and pool.scout.proven)
-        assert (pool.phase is Phase.STOPPED) == (
+        assert pool.phase is not PoolPhase.BOOTING or not (pool.template.ready and pool.scout.ready)
+        assert pool.phase is not PoolPhase.RUNNING or (pool.template.proven and pool.scout.proven)
+        assert (pool.phase is PoolPhase.STOPPED) == (
             pool.level is not None and pool.size == 0 and not pool.wills
         )
-        assert (pool.phase in (Phase.BOOTING, Phase.RUNNING)) == (pool.level is None)
-        if pool.phase is Phase.DRAINING:
+        assert (pool.phase in (PoolPhase.BOOTING, PoolPhase.RUNNING)) == (pool.level is None)
+        if pool.phase is PoolPhase.DRAINING:
             assert (
                 all(slot.leaving or slot.pid is None for slot in pool.slots)
                 or pool.level is Level.KILL
@@ -701,7 +710,7 @@ class PoolModel(RuleBasedStateMachine):
         assert pool.level == account.level
         assert pool.signalled_at == account.signalled_at
         assert (pool.end.code if pool.end else None) == account.code
-        if account.stopping_since is None or pool.phase is Phase.STOPPED:
+        if account.stopping_since is None or pool.phase is PoolPhase.STOPPED:
             assert pool.kill_at == inf
         else:
             assert pool.kill_at == account.kill_at
@@ -709,7 +718,7 @@ class PoolModel(RuleBasedStateMachine):
 
     def nothing_is_due_before_the_moment_that_was_named(self) -> None:
         world = self.world
-        if world.pool.phase is Phase.STOPPED:
+        if world.pool.phase is PoolPhase.STOPPED:
             return
         at = world.wakes_at()
         assert at > world.judged
@@ -720,7 +729,7 @@ class PoolModel(RuleBasedStateMachine):
     def nothing_that_ends_by_itself_is_refused_for_ever(self) -> None:
         pool = self.world.pool
         assert pool.denial or not pool.probe
-        if pool.phase is Phase.RUNNING and pool.config.ends_by_itself:
+        if pool.phase is PoolPhase.RUNNING and pool.config.ends_by_itself:
             assert all(
                 self.world.judged < each.since + 60 for each in (pool.denial, pool.refused) if each
             )
@@ -728,11 +737,11 @@ class PoolModel(RuleBasedStateMachine):
     def no_more_is_taken_than_was_wanted(self) -> None:
         pool, most = self.world.pool, self.world.config.max_jobs
         assert pool.ends_at == self.account.ends_at
-        assert pool.phase is not Phase.RUNNING or self.world.judged < pool.ends_at
+        assert pool.phase is not PoolPhase.RUNNING or self.world.judged < pool.ends_at
         if most is not None:
             assert pool.counts.received + sum(slot.asked for slot in pool.slots) <= most
             waits = pool.counts.received < most or pool.counts.in_hand > 0 or pool.denial
-            assert pool.phase is not Phase.RUNNING or waits
+            assert pool.phase is not PoolPhase.RUNNING or waits
 
     # The end.
 

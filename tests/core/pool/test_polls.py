@@ -6,9 +6,9 @@ from math import inf
 import pytest
 
 from fleet.core.outcomes import Settlement
-from fleet.core.pool.events import AskStack, Kill, Send, Spawn, TellStack
+from fleet.core.pool.effects import AskStack, KillDispatcher, Send, Spawn, TellStack
 from fleet.core.pool.slot import State
-from fleet.core.pool.state import Phase
+from fleet.core.pool.state import PoolPhase
 from fleet.core.protocol import Empty, Grant, Healed, Held, PollFailed, Received, Settled, Troubled
 from tests.core.pool.story import (
     DONE,
@@ -180,7 +180,7 @@ def test_a_shorter_poll_that_is_empty_proves_that_the_queue_is() -> None:
     story.says(0, Empty(4.0))
     story.now += 6.0
     story.sample(0)
-    assert story.pool.phase is Phase.DRAINING
+    assert story.pool.phase is PoolPhase.DRAINING
 
 
 @pytest.mark.parametrize(
@@ -221,7 +221,7 @@ def test_a_silent_poller_is_replaced_then_killed() -> None:
     assert story.tick(22.0) == [AskStack(0), Send(1, GRANT)]
     assert story.wakes_at() == 32.0
     assert story.tick(31.999) == []
-    assert story.tick(32.0) == [TellStack(0), Kill(0)]
+    assert story.tick(32.0) == [TellStack(0), KillDispatcher(0)]
     assert "never came home" in story.log("dispatcher.hung").fields["why"]
     assert story.dies(0) == [Spawn(0)]
 
@@ -242,12 +242,12 @@ def test_a_host_that_was_suspended_gives_the_silent_their_margin() -> None:
     assert story.tick(1000.0) == [AskStack(0), Send(1, GRANT)]
     assert story.tick(1000.0) == []
     assert story.wakes_at() == 1010.0
-    assert story.tick(1010.0) == [TellStack(0), Kill(0)]
+    assert story.tick(1010.0) == [TellStack(0), KillDispatcher(0)]
 
 
 def test_one_who_was_killed_gets_no_grant_whatever_he_still_says() -> None:
     story = running(1)
     story.tick(22.0)
-    assert story.tick(32.0) == [TellStack(0), Kill(0)]
+    assert story.tick(32.0) == [TellStack(0), KillDispatcher(0)]
     assert story.says(0, Empty(32.0)) == []
     assert story.dies(0) == [Spawn(0)]

@@ -2,21 +2,11 @@
 
 import pytest
 
-from fleet.core.pool.events import (
-    Died,
-    Ended,
-    HelperDied,
-    HelperReady,
-    Kill,
-    Said,
-    Send,
-    Spawn,
-    Spawned,
-    SpawnFailed,
-    Terminate,
-)
+from fleet.core.pool.config import Config
+from fleet.core.pool.effects import KillDispatcher, Send, Spawn, TerminateDispatcher
+from fleet.core.pool.events import Died, Ended, HelperDied, HelperReady, Said, Spawned, SpawnFailed
 from fleet.core.pool.slot import State
-from fleet.core.pool.state import Config, Illegal, Phase, Role
+from fleet.core.pool.state import IllegalEvent, PoolPhase, Role
 from fleet.core.protocol import Drain, Empty, Held, PollFailed, Ready, Received
 from tests.core.pool.story import (
     BAD,
@@ -52,8 +42,8 @@ def test_until_empty_ends_with_0_when_all_went_well() -> None:
     assert story.says(0, Empty(10.0)) == [Send(0, GRANT)]
     story.now = 60.0
     drain = Drain(30.0)
-    assert story.sample(0) == [Send(0, drain), Terminate(0)]
-    assert (story.phase, story.code, story.why) == (Phase.DRAINING, 0, "the queue is empty")
+    assert story.sample(0) == [Send(0, drain), TerminateDispatcher(0)]
+    assert (story.phase, story.code, story.why) == (PoolPhase.DRAINING, 0, "the queue is empty")
 
 
 def test_until_empty_ends_with_6_when_a_message_ended_badly() -> None:
@@ -62,7 +52,7 @@ def test_until_empty_ends_with_6_when_a_message_ended_badly() -> None:
     story.says(0, BAD)
     emptied(story)
     assert (story.phase, story.code, story.why) == (
-        Phase.DRAINING,
+        PoolPhase.DRAINING,
         6,
         "the queue is empty; 1 ended badly",
     )
@@ -77,7 +67,7 @@ def test_until_empty_counts_what_the_last_poll_still_brings() -> None:
     story.says(0, BAD)
     story.dies(0, LEFT_AS_TOLD)
     assert (story.phase, story.code, story.why) == (
-        Phase.STOPPED,
+        PoolPhase.STOPPED,
         6,
         "the queue is empty; 1 ended badly",
     )
@@ -91,9 +81,9 @@ def test_until_empty_waits_for_running_jobs() -> None:
     story.says(1, Empty(10.0))
     story.now = 70.0
     story.sample(0)
-    assert story.is_in(Phase.RUNNING)
+    assert story.is_in(PoolPhase.RUNNING)
     story.says(0, DONE)
-    assert story.is_in(Phase.DRAINING)
+    assert story.is_in(PoolPhase.DRAINING)
 
 
 @pytest.mark.parametrize("took", [0.0, 8.9])
@@ -103,7 +93,7 @@ def test_a_short_poll_proves_nothing(took: float) -> None:
     story.says(0, Empty(took))
     story.now = 60.0
     story.sample(0)
-    assert story.phase is Phase.RUNNING
+    assert story.phase is PoolPhase.RUNNING
 
 
 def test_a_poll_of_nine_tenths_has_its_full_length() -> None:
@@ -112,7 +102,7 @@ def test_a_poll_of_nine_tenths_has_its_full_length() -> None:
     story.says(0, Empty(9.0))
     story.now = 60.0
     story.sample(0)
-    assert story.phase is Phase.DRAINING
+    assert story.phase is PoolPhase.DRAINING
 
 
 @pytest.mark.parametrize("counts", [(1, 0, 0), (0, 1, 0), (0, 0, 1)])
@@ -124,13 +114,13 @@ def test_a_message_anywhere_in_the_queue_is_one(counts: tuple[int, int, int]) ->
     story.sample(*counts)
     story.now = 60.0
     story.sample(0)
-    assert story.phase is Phase.RUNNING
+    assert story.phase is PoolPhase.RUNNING
 
 
 def test_without_until_empty_an_empty_queue_is_waited_for() -> None:
     story = running(1)
     emptied(story)
-    assert story.phase is Phase.RUNNING
+    assert story.phase is PoolPhase.RUNNING
 
 
 def test_a_message_in_between_begins_the_streak_anew() -> None:
@@ -142,7 +132,7 @@ def test_a_message_in_between_begins_the_streak_anew() -> None:
     story.says(0, Empty(10.0))
     story.now = 60.0
     story.sample(0)
-    assert story.phase is Phase.RUNNING
+    assert story.phase is PoolPhase.RUNNING
 
 
 # Size.
@@ -160,8 +150,8 @@ def test_one_more_is_spawned_at_once() -> None:
 
 def test_fewer_takes_idle_ones_the_highest_slot_first() -> None:
     story = running(4)
-    assert story.resize(-1) == [Terminate(3)]
-    assert story.resize(-1) == [Terminate(2)]
+    assert story.resize(-1) == [TerminateDispatcher(3)]
+    assert story.resize(-1) == [TerminateDispatcher(2)]
     assert story.dies(3, LEFT_AS_TOLD) == []
     assert story.states() == [POLLING, IDLE, IDLE, VACANT]
 
@@ -170,14 +160,14 @@ def test_fewer_never_takes_one_who_works_or_polls() -> None:
     story = working(2, 1)
     assert story.resize(-1) == []
     assert story.tick(5.0) == []
-    assert story.says(0, DONE) == [Terminate(0)]  # now it is idle
+    assert story.says(0, DONE) == [TerminateDispatcher(0)]  # now it is idle
     assert story.dies(0, LEFT_AS_TOLD) == []
     assert story.states() == [VACANT, POLLING]
 
 
 def test_one_who_is_leaving_gets_no_grant_and_is_told_once() -> None:
     story = running(2)
-    assert story.resize(-1) == [Terminate(1)]
+    assert story.resize(-1) == [TerminateDispatcher(1)]
     assert story.sample(100) == []
     assert story.tick(1.0) == []
 
@@ -189,7 +179,7 @@ def test_one_who_is_idle_and_does_not_leave_is_killed() -> None:
     story = running(2)
     story.resize(-1)
     assert story.tick(9.9) == []
-    assert Kill(1) in story.tick(10.0)
+    assert KillDispatcher(1) in story.tick(10.0)
     story.dies(1)
     assert (story.states(), story.pool.size) == ([POLLING, VACANT], 1)
 
@@ -212,7 +202,9 @@ def test_one_who_was_leaving_is_told_of_the_drain_too() -> None:
     story.resize(-1)
     asked = story.stop()
     assert sends(asked, Drain(30.0)) == [1, 0]
-    assert [effect for effect in asked if isinstance(effect, Terminate)] == [Terminate(0)]
+    assert [effect for effect in asked if isinstance(effect, TerminateDispatcher)] == [
+        TerminateDispatcher(0)
+    ]
 
 
 def test_only_as_many_as_are_missing_are_spawned() -> None:
@@ -257,7 +249,7 @@ def test_an_event_that_does_not_fit_raises(
     story.resize(-1)
     story.dies(2, LEFT_AS_TOLD)
     assert story.states() == [POLLING, IDLE, VACANT]
-    with pytest.raises(Illegal):
+    with pytest.raises(IllegalEvent):
         story.happens(event)
 
 
@@ -265,5 +257,5 @@ def test_an_event_that_does_not_fit_raises(
 def test_a_helper_that_is_not_there_says_nothing_and_dies_no_death(
     event: HelperReady | HelperDied,
 ) -> None:
-    with pytest.raises(Illegal):
+    with pytest.raises(IllegalEvent):
         Story(Config(workers=1)).happens(event)

@@ -6,11 +6,12 @@ import pytest
 
 from fleet.core.depth import Depth
 from fleet.core.outcomes import Exit, Settlement
-from fleet.core.pool.events import Died, Ended, Left, Send
+from fleet.core.pool.effects import Send
+from fleet.core.pool.events import Died, Ended, Left
 from fleet.core.pool.orphan import Estate
 from fleet.core.pool.receive_size import keeps_its_group, share
 from fleet.core.pool.slot import State
-from fleet.core.pool.state import Illegal, Phase
+from fleet.core.pool.state import IllegalEvent, PoolPhase
 from fleet.core.protocol import Empty, Grant, Held, Received, Settled
 from tests.core.pool.story import DONE, FREE, KILLED, RELEASED, STARVED, Story, running
 
@@ -139,7 +140,7 @@ def test_the_end_of_one_does_not_answer_for_another() -> None:
 def test_nobody_settles_what_he_has_not(place: int) -> None:
     story = batch(2)
     story.says(0, at(1, DONE))
-    with pytest.raises(Illegal):
+    with pytest.raises(IllegalEvent):
         story.says(0, at(place, DONE))
 
 
@@ -198,7 +199,7 @@ def test_a_poll_that_had_come_home_untold_brought_all_that_is_written() -> None:
     assert (story.pool.counts.received, story.pool.counts.polls) == (2, 1)
     assert len(story.pool.wills) == 2
     assert not story.pool.dead_polls
-    assert story.is_in(Phase.RUNNING)
+    assert story.is_in(PoolPhase.RUNNING)
 
 
 def test_what_such_a_poll_brought_and_nobody_can_settle_is_told() -> None:

@@ -8,20 +8,17 @@ import pytest
 
 from fleet.core.outcomes import Exit, Settlement
 from fleet.core.pool import machine
+from fleet.core.pool.config import Config
+from fleet.core.pool.effects import Effect, GiveWill, KillHelper, Log, SpawnHelper
 from fleet.core.pool.emptiness import Emptiness
 from fleet.core.pool.events import (
     Died,
-    Effect,
     Event,
-    GiveWill,
     Heard,
     HelperDied,
     HelperReady,
-    KillHelper,
-    Log,
     Said,
     SpawnFailed,
-    SpawnHelper,
     StopAsked,
     Tick,
     WillDone,
@@ -31,7 +28,7 @@ from fleet.core.pool.orphan import Estate
 from fleet.core.pool.reconcile import wakes_at
 from fleet.core.pool.recovery import AT_ONCE
 from fleet.core.pool.slot import State
-from fleet.core.pool.state import Config, Counts, Level, Phase, Pool, Role, new
+from fleet.core.pool.state import Counts, Level, Pool, PoolPhase, Role, new
 from fleet.core.protocol import Held, Ready, Received
 
 KILLED = Exit(signal=9)
@@ -79,7 +76,7 @@ class Host:
 
     def has_stopped(self) -> bool:
         """Nothing more is waited for."""
-        return self.pool.phase is Phase.STOPPED
+        return self.pool.phase is PoolPhase.STOPPED
 
     @property
     def counts(self) -> Counts:

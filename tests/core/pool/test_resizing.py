@@ -1,7 +1,8 @@
 """The size that an operator wants, and a pause."""
 
-from fleet.core.pool.events import Paused, Scaled, Send, Spawn, Spawned, StopAsked, Terminate
-from fleet.core.pool.state import Level, Phase, Resize
+from fleet.core.pool.effects import Send, Spawn, TerminateDispatcher
+from fleet.core.pool.events import Paused, Scaled, Spawned, StopAsked
+from fleet.core.pool.state import Level, PoolPhase, Resize
 from fleet.core.protocol import Empty, Ready
 from tests.core.pool.story import DONE, GRANT, Story, running, sends, working
 
@@ -25,8 +26,8 @@ def test_scale_spawns_what_is_missing() -> None:
 
 def test_scale_retires_idle_ones_only() -> None:
     story = working(3, busy=1)  # 1 polls, 2 is idle
-    assert story.happens(Scaled(1)) == [Terminate(2)]
-    assert story.says(1, Empty(10.0)) == [Terminate(1)]
+    assert story.happens(Scaled(1)) == [TerminateDispatcher(2)]
+    assert story.says(1, Empty(10.0)) == [TerminateDispatcher(1)]
     assert story.says(0, DONE) == [Send(0, GRANT)]
 
 
@@ -82,7 +83,7 @@ def test_a_paused_pool_finishes_and_stops() -> None:
     assert story.says(0, DONE) == []
     story.stop()
     story.dies(0)
-    assert story.is_in(Phase.STOPPED)
+    assert story.is_in(PoolPhase.STOPPED)
 
 
 def test_a_command_to_stop_means_what_it_says_however_often() -> None:

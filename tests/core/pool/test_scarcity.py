@@ -4,20 +4,13 @@ import pytest
 
 from fleet.core.exit_codes import NOTHING_TO_BE_HAD
 from fleet.core.outcomes import Exit
-from fleet.core.pool.events import (
-    Died,
-    Ended,
-    HelperReady,
-    HelperSpawnFailed,
-    Spawn,
-    Spawned,
-    SpawnFailed,
-    SpawnHelper,
-)
+from fleet.core.pool.config import Config
+from fleet.core.pool.effects import Spawn, SpawnHelper
+from fleet.core.pool.events import Died, Ended, HelperReady, HelperSpawnFailed, Spawned, SpawnFailed
 from fleet.core.pool.orphan import Estate
 from fleet.core.pool.scarcity import Spawning, failed
 from fleet.core.pool.slot import State
-from fleet.core.pool.state import Config, Phase, Role
+from fleet.core.pool.state import PoolPhase, Role
 from fleet.core.protocol import Ready
 from tests.core.pool.story import Story, running, working
 
@@ -46,7 +39,7 @@ def test_dispatchers_that_cannot_be_forked_are_tried_again_later_all_of_them_and
         assert again == story.pool.spawning.not_before
         assert story.tick(again - 0.001) == []
         assert story.tick(again) == [Spawn(0), Spawn(1), Spawn(2)]
-    assert story.phase is Phase.RUNNING
+    assert story.phase is PoolPhase.RUNNING
     assert story.pool.restarts.crashes == ()
     assert story.pool.counts.dispatcher_deaths == 0
     assert [slot.crashes for slot in story.pool.slots] == [0, 0, 0]
@@ -83,7 +76,7 @@ def test_a_helper_that_cannot_be_started_is_tried_again_for_ever(role: Role) -> 
         again = story.wakes_at()
         assert story.tick(again - 0.001) == []
         assert story.tick(again) == [SpawnHelper(role)]
-    assert story.phase is Phase.BOOTING
+    assert story.phase is PoolPhase.BOOTING
 
 
 def test_a_shortage_delays_helpers_too() -> None:
@@ -101,7 +94,7 @@ def test_a_dispatcher_that_left_for_want_of_something_is_no_crash() -> None:
         assert story.happens(Died(1, STARVED, "exit 71")) == []
         assert story.tick(story.wakes_at()) == [Spawn(1)]
         story.comes_up(1)
-    assert story.phase is Phase.RUNNING
+    assert story.phase is PoolPhase.RUNNING
     assert story.slot(1).crashes == 0
     assert story.pool.counts.dispatcher_deaths == 0
     assert "dispatcher.died" not in story.events()

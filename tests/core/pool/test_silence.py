@@ -9,27 +9,14 @@ import pytest
 from fleet.core.depth import Depth
 from fleet.core.outcomes import Settlement
 from fleet.core.pool import machine, state
-from fleet.core.pool.events import (
-    Effect,
-    Event,
-    GiveWill,
-    Heard,
-    HelperDied,
-    HelperReady,
-    KillHelper,
-    Log,
-    Sample,
-    Sampled,
-    Spawn,
-    SpawnHelper,
-    Tick,
-    WillDone,
-)
+from fleet.core.pool.config import Config
+from fleet.core.pool.effects import AskSample, Effect, GiveWill, KillHelper, Log, Spawn, SpawnHelper
+from fleet.core.pool.events import Event, Heard, HelperDied, HelperReady, Sampled, Tick, WillDone
 from fleet.core.pool.reconcile import wakes_at
-from fleet.core.pool.state import Config, Phase, Pool, Role
+from fleet.core.pool.state import Pool, PoolPhase, Role
 from tests.core.pool.test_recovery import Host
 
-ASKED = (Sample(),)
+ASKED = (AskSample(),)
 KILLED = (KillHelper(Role.SCOUT),)
 INTERVAL = 15 * 1.25  # the longest between two samples
 
@@ -110,7 +97,7 @@ def test_one_that_never_found_the_queue_is_not_waited_for() -> None:
     assert started.at(19.999) == ()
     assert started.at(20.0) == ASKED
     assert started.at(60.0) == KILLED
-    assert started.pool.phase is Phase.BOOTING
+    assert started.pool.phase is PoolPhase.BOOTING
 
 
 def test_an_order_is_given_again_to_the_successor_of_one_that_was_silent() -> None:
@@ -124,7 +111,7 @@ def test_an_order_is_given_again_to_the_successor_of_one_that_was_silent() -> No
     ]
     for moment, asked in ((1019.9, False), (1020.0, True)):
         host.now = moment
-        assert (Sample() in host.take(Tick())) is asked
+        assert (AskSample() in host.take(Tick())) is asked
     for moment, killed in ((1059.9, False), (1060.0, True)):
         host.now = moment
         assert (KillHelper(Role.SCOUT) in host.take(Tick())) is killed

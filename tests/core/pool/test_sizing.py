@@ -4,7 +4,8 @@ import pytest
 
 from fleet.core.outcomes import Exit, Outcome, Settlement
 from fleet.core.pool import sizing
-from fleet.core.pool.events import Effect, Measured, Paused, Sample, Scaled, Spawn, Terminate
+from fleet.core.pool.effects import AskSample, Effect, Spawn, TerminateDispatcher
+from fleet.core.pool.events import Measured, Paused, Scaled
 from fleet.core.pool.slot import State
 from fleet.core.pool.state import Resize
 from fleet.core.protocol import Empty, PollFailed, Received, Settled
@@ -150,28 +151,28 @@ def waiting(workers: int) -> Story:
 
 def test_a_burst_that_takes_every_dispatcher_wants_a_sample_at_once() -> None:
     story = waiting(2)
-    assert Sample() not in story.says(0, Received(0.1))
-    assert Sample() in story.says(1, Received(0.1))
+    assert AskSample() not in story.says(0, Received(0.1))
+    assert AskSample() in story.says(1, Received(0.1))
 
 
 def test_it_is_asked_for_once() -> None:
     story = waiting(1)
-    assert Sample() in story.says(0, Received(0.1))
+    assert AskSample() in story.says(0, Received(0.1))
     story.now += 60.0
     story.says(0, DONE)
-    assert Sample() not in story.says(0, Received(0.1))
+    assert AskSample() not in story.says(0, Received(0.1))
     story.sample(0)
     story.now += 60.0
     story.says(0, DONE)
-    assert Sample() in story.says(0, Received(0.1))
+    assert AskSample() in story.says(0, Received(0.1))
 
 
 def test_time_alone_may_make_a_sample_worth_its_price() -> None:
     """Long jobs: nobody reports anything, but they turn out to be long."""
     story = waiting(1)
-    assert Sample() in story.says(0, Received(0.1))
+    assert AskSample() in story.says(0, Received(0.1))
     assert spawns(story.sample(50, 1)) == []  # a job that has just begun may be over at once
-    assert story.tick(story.wakes_at()) == [Sample()]
+    assert story.tick(story.wakes_at()) == [AskSample()]
     assert spawns(story.sample(50, 1)) == [1, 2, 3]
 
 
@@ -179,7 +180,7 @@ def test_a_fixed_pool_wants_none() -> None:
     story = running(1)
     story.sample(0)
     story.now = 60.0
-    assert Sample() not in story.says(0, Received(0.1))
+    assert AskSample() not in story.says(0, Received(0.1))
 
 
 # Shrinking.
@@ -212,7 +213,7 @@ def test_one_that_is_too_many_finishes_its_job_first() -> None:
     story.says(0, DONE)
     story.says(0, Empty(10.0))
     story.happens(Scaled(1))
-    assert story.says(2, DONE) == [Terminate(2)]
+    assert story.says(2, DONE) == [TerminateDispatcher(2)]
     assert [slot.leaving for slot in story.pool.slots] == [False, False, True, False]
 
 
@@ -346,4 +347,4 @@ def test_grants_stay_within_the_room() -> None:
 
 
 def test_the_first_message_of_a_burst_may_come_late_into_an_open_poll() -> None:
-    assert Sample() in waiting(1).says(0, Received(9.0))
+    assert AskSample() in waiting(1).says(0, Received(9.0))

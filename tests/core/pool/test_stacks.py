@@ -1,6 +1,7 @@
 """USR2: everybody writes down what he does, and a moment later it is told."""
 
-from fleet.core.pool.events import AskStack, StacksAsked, TellStack
+from fleet.core.pool.effects import AskStack, TellStack
+from fleet.core.pool.events import StacksAsked
 from tests.core.pool.story import running
 
 

@@ -14,38 +14,41 @@ from math import inf
 from fleet.core.depth import Depth
 from fleet.core.outcomes import Exit, Settlement
 from fleet.core.pool import machine, state
-from fleet.core.pool.events import (
+from fleet.core.pool.config import Config
+from fleet.core.pool.effects import (
     AskStack,
-    Died,
     Effect,
-    Ended,
-    Event,
     GiveProbe,
     GiveWill,
+    Inspect,
+    KillDispatcher,
+    KillHelper,
+    Log,
+    Send,
+    Spawn,
+    SpawnHelper,
+    TellStack,
+    TerminateDispatcher,
+)
+from fleet.core.pool.events import (
+    Died,
+    Ended,
+    Event,
     Heard,
     HelperDied,
     HelperFailed,
     HelperReady,
     HelperSpawnFailed,
-    Inspect,
-    Kill,
-    KillHelper,
-    Log,
     Probed,
     ProbeNotTaken,
     Resized,
     Said,
     Sampled,
     Seen,
-    Send,
-    Spawn,
     Spawned,
     SpawnFailed,
-    SpawnHelper,
     StacksAsked,
     StopAsked,
-    TellStack,
-    Terminate,
     Tick,
     WillDenied,
     WillDone,
@@ -53,7 +56,7 @@ from fleet.core.pool.events import (
 )
 from fleet.core.pool.reconcile import wakes_at
 from fleet.core.pool.slot import State
-from fleet.core.pool.state import Config, Level, Phase, Pool, Role, Will
+from fleet.core.pool.state import Level, Pool, PoolPhase, Role, Will
 from fleet.core.protocol import (
     Counted,
     Executed,
@@ -258,7 +261,7 @@ class World:
 
     def master_wakes(self, deaf: frozenset[object] = frozenset()) -> None:
         """One turn; what it is deaf to arrives later. A slot's number, a role, "signals", "deaths"."""
-        if self.pool.phase is Phase.STOPPED:
+        if self.pool.phase is PoolPhase.STOPPED:
             return
         until = self.wakes_at()
         happened: list[Event] = []
@@ -414,10 +417,10 @@ class World:
                 self.take(SpawnFailed(slot, "no room"))
             case Spawn(slot):
                 self.spawn(slot)
-            case Terminate(slot):
+            case TerminateDispatcher(slot):
                 if process := self.at(slot):
                     process.leaving = True
-            case Kill(slot):
+            case KillDispatcher(slot):
                 if process := self.at(slot):
                     self.dies(process.pid, KILLED)
             case SpawnHelper(role):
@@ -477,7 +480,7 @@ class World:
 
     def commands(self, what: Event) -> None:
         """Over the control socket: a step of its own, taken at once."""
-        if self.pool.phase is not Phase.STOPPED:
+        if self.pool.phase is not PoolPhase.STOPPED:
             self.take(what)
 
     # The end.
@@ -489,7 +492,7 @@ class World:
         stop.
         """
         for _ in range(turns):
-            if self.pool.phase is Phase.STOPPED:
+            if self.pool.phase is PoolPhase.STOPPED:
                 return True
             for process in self.running():
                 if process.slot not in stubborn:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from fleet.core.pool.state import Counts, Level, Phase
+from fleet.core.pool.state import Counts, Level, PoolPhase
 from fleet.core.protocol import Empty, PollFailed, Received
 from fleet.core.view.health import snapshot
 from fleet.core.view.probe import judged
@@ -93,7 +93,7 @@ def test_a_pool_that_has_ended_says_so() -> None:
     story = running(1)
     story.stop(Level.DRAIN)
     assert told(story)["state"] == "draining"
-    story.pool = replace(story.pool, phase=Phase.STOPPED)
+    story.pool = replace(story.pool, phase=PoolPhase.STOPPED)
     assert told(story)["state"] == "stopped"
 
 

@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from fleet.core.outcomes import Outcome, Settlement
+from fleet.core.pool.config import Config
 from fleet.core.pool.events import Ended, HelperReady, Paused, Scaled
-from fleet.core.pool.state import Config, Level, Role
+from fleet.core.pool.state import Level, Role
 from fleet.core.protocol import Empty, Held, PollFailed, Received, Settled
 from fleet.core.view import progress
 from fleet.core.view.status import Identity, InHand, reason, snapshot, state

@@ -1,0 +1,121 @@
+"""What the pool asks its master for. `events.py` has what can happen; `machine.py` relates the two."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from fleet.core.pool.state import Pool, Role, Will
+from fleet.core.protocol import Order
+
+
+@dataclass(frozen=True, slots=True)
+class Spawn:
+    """Have the template fork a dispatcher for the slot."""
+
+    slot: int
+
+
+@dataclass(frozen=True, slots=True)
+class SpawnHelper:
+    """Start a helper."""
+
+    role: Role
+
+
+@dataclass(frozen=True, slots=True)
+class KillHelper:
+    """SIGKILL to a helper."""
+
+    role: Role
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Say something to the dispatcher of a slot."""
+
+    slot: int
+    order: Order
+
+
+@dataclass(frozen=True, slots=True)
+class Inspect:
+    """Read the slot's record on the scoreboard; the answer is Seen."""
+
+    slot: int
+
+
+@dataclass(frozen=True, slots=True)
+class AskStack:
+    """Have the dispatcher of a slot write its stack, or a helper, or (None) every process of the
+    pool's own.
+    """
+
+    who: int | Role | None
+
+
+@dataclass(frozen=True, slots=True)
+class TellStack:
+    """Put what it has written, or they have, into the log."""
+
+    who: int | Role | None
+
+
+@dataclass(frozen=True, slots=True)
+class GiveWill:
+    """Have the scout settle the message of a dead dispatcher."""
+
+    will: Will
+
+
+@dataclass(frozen=True, slots=True)
+class GiveProbe:
+    """Have the scout try once to delete a message that is left."""
+
+    message_id: str
+    handle: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class AskSample:
+    """Have the scout sample the queue's depth now."""
+
+
+@dataclass(frozen=True, slots=True)
+class TerminateDispatcher:
+    """SIGTERM to the dispatcher of a slot."""
+
+    slot: int
+
+
+@dataclass(frozen=True, slots=True)
+class KillDispatcher:
+    """SIGKILL to the dispatcher of a slot."""
+
+    slot: int
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """One event for the log, with its fields."""
+
+    event: str
+    fields: dict[str, Any]
+
+
+Effect = (
+    Spawn
+    | SpawnHelper
+    | GiveWill
+    | GiveProbe
+    | Inspect
+    | AskStack
+    | TellStack
+    | KillHelper
+    | Send
+    | AskSample
+    | TerminateDispatcher
+    | KillDispatcher
+    | Log
+)
+
+# What every rule of the pool returns: the next pool, and what to do.
+Step = tuple[Pool, tuple[Effect, ...]]
