@@ -25,6 +25,7 @@ from enum import StrEnum
 from math import inf
 from typing import assert_never
 
+from fleet.core.backoff import longest_pause
 from fleet.core.reasons import Reason
 
 CLD_EXITED = 1  # si_code of waitid(2): left by itself; si_status is its exit status
@@ -243,7 +244,7 @@ def _retry_delay(facts: Facts, policy: Policy, jitter: float) -> float:
 def _crash_delay(facts: Facts, policy: Policy, jitter: float) -> float:
     if policy.retry_delay:
         return _retry_delay(facts, policy, jitter)
-    return float(min(facts.lease, CRASH_DELAY * 2 ** min(facts.attempt - 1, 16)))
+    return longest_pause(facts.attempt, CRASH_DELAY, facts.lease)
 
 
 def is_redriven(settlement: Settlement, facts: Facts) -> bool:

@@ -26,6 +26,7 @@ from dataclasses import dataclass, field, replace
 from math import inf
 
 from fleet.core import poll_cuts
+from fleet.core.backoff import pause_before_next
 from fleet.core.poll_cuts import Cuts
 
 GROWTH = 4
@@ -93,11 +94,11 @@ def failed(polling: Polling, now: float, jitter: float, *, answered: bool = True
         return polling
     failures = polling.failures + 1
     longest = BACKOFF_MOST if answered else UNANSWERED_MOST
-    most = min(longest, BACKOFF_FIRST * 2 ** min(failures - 1, 16))
+    pause = pause_before_next(failures, BACKOFF_FIRST, longest, jitter, least=0.0)
     return Polling(
         failures=failures,
         starved=polling.starved,
-        not_before=max(polling.not_before, now + jitter * most),
+        not_before=max(polling.not_before, now + pause),
         free_at=now + (AFTER_ANSWER if answered else AFTER_SILENCE),
         cuts=polling.cuts,
     )
@@ -118,7 +119,7 @@ def answered(polling: Polling) -> Polling:
 def starved(polling: Polling, now: float, jitter: float) -> Polling:
     """A message came, and the host had no process to give to its job."""
     count = polling.starved + 1
-    pause = min(BACKOFF_MOST, STARVED_FIRST * 2 ** min(count - 1, 16)) * (0.5 + jitter / 2)
+    pause = pause_before_next(count, STARVED_FIRST, BACKOFF_MOST, jitter)
     return replace(
         polling, allowed=1, starved=count, not_before=max(polling.not_before, now + pause)
     )

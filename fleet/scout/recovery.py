@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf
 
+from fleet.core.backoff import longest_pause
 from fleet.core.delivery.retries import delete_until
 from fleet.core.outcomes import Settlement
 from fleet.core.pool.orphan import MARGIN
@@ -27,11 +28,11 @@ Answer = Executed | NotAllowed | Trying | Probed
 
 @dataclass(slots=True)
 class _Open:
-    """An order that is not done: when it is tried next, and how long after that."""
+    """An order that is not done: when it is tried next, and how often it has failed."""
 
     order: Execute
     due: float = -inf
-    pause: float = PAUSE_FIRST
+    tries: int = 0
     failing_since: float = inf
     denied_since: float = inf
 
@@ -75,6 +76,8 @@ class Orders:
         except QueueError as error:
             self._failed(order, error)
             each.failing_since = min(each.failing_since, now())
+            each.tries += 1
+            pause = longest_pause(each.tries, PAUSE_FIRST, PAUSE_MOST)
             if error.trouble is Trouble.DENIED and each.denied_since == inf:
                 each.denied_since = now()
                 word = (
@@ -82,9 +85,9 @@ class Orders:
                     if order.settlement is Settlement.DELETE
                     else word
                 )
-            if error.trouble not in HEALABLE or now() + each.pause >= self._until(each, error):
+            if error.trouble not in HEALABLE or now() + pause >= self._until(each, error):
                 return Executed(order.order, Settlement.LEAVE)
-        each.due, each.pause = now() + each.pause, min(2 * each.pause, PAUSE_MOST)
+            each.due = now() + pause
         return word
 
     def _until(self, each: _Open, error: QueueError) -> float:

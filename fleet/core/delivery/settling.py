@@ -5,6 +5,7 @@ insisting.py.
 from dataclasses import replace
 from math import inf
 
+from fleet.core.backoff import pause_before_next
 from fleet.core.delivery.events import Ask, End, Hold, Settle
 from fleet.core.delivery.state import LONGEST, Delivery, Handled, Phase, Rules, Step, deletes
 from fleet.core.outcomes import LOST, Facts, Outcome, Policy, Settlement, Verdict, verdict
@@ -107,5 +108,4 @@ def pause_before(tries: int, jitter: float) -> float:
     """Jitter, so that those who failed together do not come back together; never nothing: that
     would be a hot loop.
     """
-    longest: float = min(SETTLE_RETRY_MOST, SETTLE_RETRY_FIRST * 2 ** min(tries - 1, 16))
-    return longest * (0.25 + 0.75 * jitter)
+    return pause_before_next(tries, SETTLE_RETRY_FIRST, SETTLE_RETRY_MOST, jitter, least=0.25)

@@ -18,6 +18,7 @@ seconds of either.
 from collections.abc import Iterator
 from dataclasses import replace
 
+from fleet.core.backoff import pause_before_next
 from fleet.core.exit_codes import QUEUE_UNUSABLE
 from fleet.core.outcomes import Settlement
 from fleet.core.pool.effects import GiveProbe, Log, Step
@@ -84,8 +85,9 @@ def probed(pool: Pool, answer: Probed, now: float, jitter: float) -> Pool:
         return pool
     if not answer.denied:
         return replace(pool, probe=None, unconfirmed=max(0, pool.unconfirmed - answer.deleted))
-    pause = min(PROBE_MOST, PROBE_FIRST * 2 ** min(probe.tries, 16)) * (0.5 + jitter / 2)
-    return replace(pool, probe=replace(probe, tries=probe.tries + 1, at=now + pause, waiting=False))
+    tries = probe.tries + 1
+    pause = pause_before_next(tries, PROBE_FIRST, PROBE_MOST, jitter)
+    return replace(pool, probe=replace(probe, tries=tries, at=now + pause, waiting=False))
 
 
 def unanswered(pool: Pool) -> Pool:

@@ -8,6 +8,8 @@ dispatcher.
 
 from dataclasses import dataclass
 
+from fleet.core.backoff import pause_before_next
+
 WINDOW = 60.0  # seconds
 STABLE = 60.0  # seconds: a dispatcher that lived this long starts with a clean record
 DELAY_FIRST, DELAY_MOST = 0.5, 30.0  # seconds
@@ -60,5 +62,4 @@ def delay(crashes_in_a_row: int, jitter: float) -> float:
     """Seconds before the slot is filled again after its n-th crash in a row (n ≥ 1)."""
     if crashes_in_a_row <= 1:
         return 0.0
-    longest: float = min(DELAY_MOST, DELAY_FIRST * 2 ** min(crashes_in_a_row - 2, 16))
-    return longest * (0.5 + jitter / 2)
+    return pause_before_next(crashes_in_a_row - 1, DELAY_FIRST, DELAY_MOST, jitter)

@@ -6,6 +6,8 @@ so it delays dispatchers and helpers, and never ends the pool.
 
 from dataclasses import dataclass
 
+from fleet.core.backoff import pause_before_next
+
 BACKOFF_FIRST, BACKOFF_MOST = 0.5, 30.0  # seconds
 
 
@@ -22,5 +24,5 @@ def failed(spawning: Spawning, now: float, jitter: float) -> Spawning:
     if now < spawning.not_before:
         return spawning
     failures = spawning.failures + 1
-    most = min(BACKOFF_MOST, BACKOFF_FIRST * 2 ** min(failures - 1, 16))
-    return Spawning(failures, now + most * (0.5 + jitter / 2))
+    pause = pause_before_next(failures, BACKOFF_FIRST, BACKOFF_MOST, jitter)
+    return Spawning(failures, now + pause)
