@@ -13,14 +13,14 @@ from collections.abc import Iterable
 from signal import Signals
 
 from bench.apps import append
-from fleet.system import processes
+from fleet.system import processes, signals
 
-_fork_blocked = processes.fork_blocked
+_real_fork = processes.fork_with_signals_blocked
 _forks = [0]
 _began = [0]
 
 
-def fork_blocked(held_back: Iterable[Signals] = processes.HELD_BACK) -> int:
+def fork_with_signals_blocked(blocked: Iterable[Signals] = signals.BLOCKED_AT_FORK) -> int:
     """Measure every fork's bare sibling, or note when the fork began."""
     _forks[0] += 1
     _began[0] = 0
@@ -33,10 +33,10 @@ def fork_blocked(held_back: Iterable[Signals] = processes.HELD_BACK) -> int:
         os.waitpid(pid, 0)
     else:
         _began[0] = time.monotonic_ns()
-    return _fork_blocked(held_back)
+    return _real_fork(blocked)
 
 
-processes.fork_blocked = fork_blocked
+processes.fork_with_signals_blocked = fork_with_signals_blocked
 
 
 def start(_body: str) -> None:

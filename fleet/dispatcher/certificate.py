@@ -20,7 +20,7 @@ def of(job: Living, delivery: Delivery, memory_ran_out: bool) -> dict[str, Any]:
     killed = exit_ is not None and exit_.signal == SIGKILL and delivery.stop is None
     return {
         "job_pid": job.pid,
-        "exit": processes.phrase(exit_) if exit_ else "unknown",
+        "exit": processes.describe_exit(exit_) if exit_ else "unknown",
         "duration": round(job.seconds, 4),
         "max_rss_mib": job.usage.max_rss_mib,
         "cpu_seconds": job.usage.cpu_seconds,

@@ -77,14 +77,14 @@ class DeliveryLog:
     def job_exit_failed(self, how: Exit, cut: bool) -> None:
         """--job-exit did not come to its end; what its job came to stands."""
         limit = f"it took longer than the exit time-out, {self._bench.rules.exit_timeout:g} s"
-        why = limit if cut else f"its process ended with {processes.phrase(how)}"
+        why = limit if cut else f"its process ended with {processes.describe_exit(how)}"
         self.say("job_exit.failed", why=why)
 
     def handler_ended(self, handler: Living, exit_: Exit) -> None:
         """However it did."""
         event = "handler.ended" if exit_.code == 0 else "handler.failed"
         error = {} if exit_.code == 0 else errors.told(self._bench.page, "handler_error")
-        self.say(event, handler_pid=handler.pid, exit=processes.phrase(exit_), **error)
+        self.say(event, handler_pid=handler.pid, exit=processes.describe_exit(exit_), **error)
 
     def hook_ended(self, hook: Living, exit_: Exit, *, in_time: bool) -> None:
         """However it did: that changes nothing of the settlement."""
@@ -93,9 +93,9 @@ class DeliveryLog:
             return
         seconds = self._bench.rules.exit_timeout
         how = (
-            processes.phrase(exit_)
+            processes.describe_exit(exit_)
             if in_time
-            else f"{processes.phrase(exit_)}, longer than {seconds:g} s"
+            else f"{processes.describe_exit(exit_)}, longer than {seconds:g} s"
         )
         self.say(
             "hook.failed",

@@ -43,7 +43,7 @@ class Inbox:
             self.poll.register(self._master, select.POLLIN)
         except ProcessLookupError:  # it has died since we have asked the kernel to tell us
             self._alone()
-        processes.unblock_signals()
+        signals.unblock_all()
         log.relay(self.tell)
 
     @property

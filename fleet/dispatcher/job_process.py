@@ -10,7 +10,7 @@ from math import inf
 from typing import NoReturn
 
 from fleet.core.outcomes import Exit
-from fleet.system import processes, signals, trackers
+from fleet.system import processes, procfs, signals, trackers
 from fleet.system.clock import now
 
 
@@ -19,7 +19,7 @@ def start(act: Callable[[int], NoReturn], dispatcher: int, poll: select.poll) ->
     none to be had.
     """
     started = now()
-    pid = processes.fork_blocked((signal.SIGTERM,))
+    pid = processes.fork_with_signals_blocked((signal.SIGTERM,))
     if pid == 0:
         act(dispatcher)
     return Running(pid, started, poll)
@@ -47,7 +47,7 @@ class Running:
         try:
             pidfd = processes.open_pidfd(pid)
         except OSError:
-            signals.heed_children()
+            signals.wake_at_childs_death()
             return None
         self._poll.register(pidfd, select.POLLIN)
         return pidfd
@@ -101,14 +101,14 @@ class Running:
         if not trackers_of:
             processes.kill_group(self.pid, number)
         met: set[int] = {self.pid, *others, *trackers_of}
-        while new := {*processes.descendants(self.pid), *self._adopted(others)} - met:
+        while new := {*procfs.descendants(self.pid), *self._adopted(others)} - met:
             for pid in new:
                 processes.kill(pid, number)
             met |= new
 
     def _adopted(self, others: Iterable[int]) -> set[int]:
-        roots = set(processes.children()) - {self.pid, *others}
-        return roots.union(*(processes.descendants(root) for root in roots))
+        roots = set(procfs.children()) - {self.pid, *others}
+        return roots.union(*(procfs.descendants(root) for root in roots))
 
     def gone(
         self, others: Iterable[int] = (), seen: Callable[[Exit], None] = lambda _: None
@@ -126,14 +126,16 @@ class Running:
                 return None
             self.seconds = now() - self.started
             self._exit = death.exit
-            if rest := processes.strangers({self.pid, *others}):
+            if rest := procfs.strangers({self.pid, *others}):
                 self._spares_until = now() + trackers.GRACE
             trackers.kill_group(self.pid, rest)
             seen(death.exit)
-            self.usage = processes.bury(self.pid)
+            self.usage = processes.reap(self.pid)
         # A descriptor of one that is gone is ready for ever: whoever waits would never wait again.
         self._unwatch()
-        left = processes.sweep(others, spared=self._is_spared) if processes.has_children() else []
+        left = (
+            processes.sweep(others, is_spared=self._is_spared) if processes.has_children() else []
+        )
         # Not dead yet, in uninterruptible sleep, or another user's by now: woken up again when it
         # is gone.
         if left:

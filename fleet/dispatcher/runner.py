@@ -24,7 +24,7 @@ from fleet.dispatcher.context import Bench, Living
 from fleet.dispatcher.delivery_log import DeliveryLog
 from fleet.dispatcher.returned import Returned, is_done, meant
 from fleet.job import errors, process
-from fleet.system import processes
+from fleet.system import procfs
 from fleet.system.clock import now
 
 USELESS = (Trouble.GONE, Trouble.MESSAGE, Trouble.FINAL)  # to ask once more
@@ -400,7 +400,7 @@ class Delivering:
             self._bench.board.title(
                 f"job {self._message.id[:CUT_ID]} {now() - self._job.started:.0f}s"
             )
-            if self._delivery.phase is Phase.RUNNING and processes.is_stopped(self._job.pid):
+            if self._delivery.phase is Phase.RUNNING and procfs.is_stopped(self._job.pid):
                 self._log.say(
                     "job.frozen", job_pid=self._job.pid
                 )  # by somebody else: not in silence

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from fleet.core.queue import Message
 from fleet.ipc.shared_page import SharedPage
 from fleet.job import api, end, outputs, randomness
-from fleet.system import processes, signals, stacks, titles
+from fleet.system import descriptors, processes, signals, stacks, titles
 
 OOM_SCORE = b"500"  # under memory pressure the kernel ends jobs before dispatchers
 
@@ -20,15 +20,15 @@ def become(dispatcher: int, keep_fds: Sequence[int] | None) -> None:
     """
     os.setsid()
     signals.forget_wakeup()
-    processes.default_group_signals()
+    signals.reset_group_signals()
     stacks.drop()
-    signals.default_for_jobs()
+    signals.set_handlers_for_jobs()
     if not processes.die_with_parent(
         dispatcher, signal.SIGKILL
     ):  # the dispatcher is dead: as if it had been in time
         processes.kill(os.getpid(), signal.SIGKILL)
     if keep_fds is not None:
-        processes.close_all_but(keep_fds)
+        descriptors.close_all_but(keep_fds)
     _offer_to_oom_killer()
 
 
@@ -60,7 +60,7 @@ def forget_the_parents(keep_fds: Sequence[int] | None) -> None:
 
 def heed_signals(page: SharedPage) -> None:
     """From now on they reach us."""
-    processes.unblock_signals()
+    signals.unblock_all()
     if page.stop_asked:  # before our handlers were the defaults: what was sent then may be lost
         processes.kill(os.getpid(), signal.SIGTERM)
 

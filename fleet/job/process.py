@@ -106,7 +106,7 @@ def _be(work: Work, dispatcher: int, part: Part) -> NoReturn:
         status.complain(f"fleet: a fault of its own in a job's process\n{traceback.format_exc()}")
         outputs.flush(lambda _: None)
     finally:
-        processes.end(code)
+        processes.exit_as(code)
 
 
 def _live(work: Work, part: Part) -> int:

@@ -96,7 +96,7 @@ def tell(last: Ending, ended: Delivery, *, refusal: QueueError | None, starved: 
         case Told.NOT_DELETED:
             return False
         case Told.JOB_ERROR:
-            how = processes.phrase(last.exit) if last.exit else "unknown"
+            how = processes.describe_exit(last.exit) if last.exit else "unknown"
             raise JobError(
                 f"{which}: its job {_ENDED.get(last.outcome, 'ended')} ({how}); {what}", **about
             )

@@ -26,13 +26,13 @@ import setproctitle
 from fleet.core.outcomes import Exit
 from fleet.dispatcher.context import Act
 from fleet.ipc.shared_page import SharedPage
-from fleet.system import processes, signals, trackers
+from fleet.system import processes, procfs, signals, trackers
 from fleet.system.clock import now
 
 PATIENCE = (
     5.0  # seconds for what was killed to be gone, when the delivery itself cannot wait for it
 )
-_HELD_BACK = (*processes.HELD_BACK, signal.SIGABRT, signal.SIGCONT)
+_BLOCKED_AT_FORK = (*signals.BLOCKED_AT_FORK, signal.SIGABRT, signal.SIGCONT)
 _HEARD = (signal.SIGCHLD, signal.SIGTERM, signal.SIGCONT)
 
 
@@ -55,8 +55,8 @@ class Keepers:
         ):  # else what is still in their buffers is written twice
             with contextlib.suppress(OSError, ValueError, AttributeError):
                 stream.flush()
-        with processes.held_back(
-            _HELD_BACK
+        with signals.block(
+            _BLOCKED_AT_FORK
         ):  # a handler of the program that raises must not lose us the keeper
             return self._start(act)
 
@@ -122,7 +122,7 @@ class Kept:
     @property
     def ended(self) -> bool:
         """Whether the process itself has ended; what it left may still be there."""
-        return processes.is_dead(self.pid) or "ended" in self._note.read()
+        return procfs.is_dead(self.pid) or "ended" in self._note.read()
 
     @property
     def lingers(self) -> int:
@@ -142,7 +142,7 @@ class Kept:
         if not self.ended:
             processes.kill_group(self.pid, signal.SIGSTOP)
         met: set[int] = set()
-        while new := {*processes.descendants(self._keeper)} - met:
+        while new := {*procfs.descendants(self._keeper)} - met:
             for pid in new:
                 processes.kill(pid, signal.SIGSTOP)
             met |= new
@@ -186,7 +186,7 @@ class Kept:
         if self.over:
             return
         self.over = True
-        processes.bury_if_dead(self.pidfd)
+        processes.reap_if_dead(self.pidfd)
         self._poll.unregister(self.pidfd)
         os.close(self.pidfd)
 
@@ -214,7 +214,7 @@ def _keep(act: Act, program: int, write: int, ours: Iterable[int], note: SharedP
             setproctitle.setproctitle("fleet: keeper")
             _watch(job, note, program)
     finally:
-        processes.leave(0)
+        processes.exit_at_once(0)
 
 
 def _job(act: Act, write: int) -> int:
@@ -227,8 +227,8 @@ def _job(act: Act, write: int) -> int:
         raise
     if job == 0:
         os.close(write)
-        processes.forget_children()
-        signals.default_handlers()
+        procfs.close_children()
+        signals.reset_all()
         null = os.open(os.devnull, os.O_RDONLY)
         os.dup2(null, 0)
         if null:
@@ -248,21 +248,21 @@ def _watch(job: int, note: SharedPage, program: int) -> None:
     """
     while (death := processes.dead_child()) is None or death.pid != job:
         if death:
-            processes.bury(death.pid)  # an orphan of the job's
+            processes.reap(death.pid)  # an orphan of the job's
         elif signal.sigwait(_HEARD) != signal.SIGCHLD and (
             note.stop_asked or os.getppid() != program
         ):
             processes.kill(job, signal.SIGKILL)  # it may not lead its group yet
-            trackers.kill_group(job, processes.children())
+            trackers.kill_group(job, procfs.children())
     ended = (death.exit.code, death.exit.signal)
     note.write(ended=ended)
-    trackers.kill_group(job, processes.strangers((job,)))
+    trackers.kill_group(job, procfs.strangers((job,)))
     until = now() + trackers.GRACE
 
     def is_spared(pid: int) -> bool:
         return now() < until and trackers.is_tracker(pid)
 
-    while left := processes.sweep((job,), spared=is_spared):
+    while left := processes.sweep((job,), is_spared=is_spared):
         lingering = [pid for pid in left if not is_spared(pid)]
         if lingering:
             note.write(ended=ended, lingers=lingering[0])
@@ -270,5 +270,5 @@ def _watch(job: int, note: SharedPage, program: int) -> None:
             signal.sigwait(_HEARD)
         else:
             signal.sigtimedwait(_HEARD, max(0.0, until - now()))
-    usage = processes.bury(job)
+    usage = processes.reap(job)
     note.write(ended=ended, usage=(usage.cpu_seconds, usage.max_rss_mib))

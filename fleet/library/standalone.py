@@ -23,10 +23,10 @@ from fleet.dispatcher.context import Bench
 from fleet.ipc.shared_page import SharedPage
 from fleet.job.call import Code, Loaded
 from fleet.job.process import Work
+from fleet.library.borrowed_signals import BorrowedSignals
 from fleet.library.shim import Keepers
 from fleet.system.clock import now
 from fleet.system.memory import OomKills
-from fleet.system.signals import Borrowed
 
 EXIT_SIGNALS = (signal.SIGHUP, signal.SIGABRT, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
 # Seconds: a second signal within them is the same Ctrl-C, from the terminal and from a supervisor.
@@ -56,7 +56,7 @@ class StandaloneInbox:
         self._drain_timeout, self._longest_stop = drain_timeout, longest_stop
         self._heard_at = inf
         self._free = False
-        self._borrowed: Borrowed | None = None
+        self._borrowed: BorrowedSignals | None = None
         self.leaving = self.freed = False
         self.drain: float | None = None
         self.ends_at = inf
@@ -68,7 +68,7 @@ class StandaloneInbox:
             text = "fleet: not in the main thread, so signals are not handled: they end the program as ever"
             warnings.warn(text, RuntimeWarning, stacklevel=2)
             return
-        self._borrowed = Borrowed(EXIT_SIGNALS)
+        self._borrowed = BorrowedSignals(EXIT_SIGNALS)
         self.poll.register(self._borrowed.fileno(), select.POLLIN)
 
     def give_back(self) -> None:

@@ -49,7 +49,7 @@ from fleet.core.protocol import (
 from fleet.ipc import channel
 from fleet.ipc.channel import Channel
 from fleet.ipc.scoreboard import Record, Scoreboard
-from fleet.system import log, processes, stacks, trackers
+from fleet.system import log, processes, procfs, stacks, trackers
 from fleet.system.clock import now
 
 MOST_EXITS = 256
@@ -116,7 +116,7 @@ class Children:
         )  # trackers that are not waited for any more; they end with their last user
         self._spares_until = inf
         self._has_trackers: bool | None = None  # among what we have adopted; None: not looked yet
-        self._before = frozenset(processes.children())  # not ours to judge
+        self._before = frozenset(procfs.children())  # not ours to judge
         self._mark = uuid.uuid4().hex  # on all that descends from our helpers
         self._queue_url = plan.queue
         self.dead_letters = ""  # the name of the dead-letter queue, if there is one
@@ -200,9 +200,7 @@ class Children:
         ours = [(os.getpid(), "the master")] if who is None else []
         for each, name in [*ours, *self._stacked(who)]:
             silent = (
-                "nothing: it is stopped"
-                if processes.is_stopped(each)
-                else "nothing written in time"
+                "nothing: it is stopped" if procfs.is_stopped(each) else "nothing written in time"
             )
             log.emit("process.stack", who=name, pid=each, stack=stacks.read(each) or silent)
             stacks.forget(each)
@@ -220,7 +218,7 @@ class Children:
             below = [
                 each
                 for pid, _ in found
-                for each in processes.descendants(pid)
+                for each in procfs.descendants(pid)
                 if stacks.are_kept(each)
             ]
             return [*found, *((each, f"a process of the {who.value}") for each in below)]
@@ -297,7 +295,7 @@ class Children:
 
         def left() -> list[int]:
             return processes.sweep(
-                {*self._pids, *self._before}, ours=self._is_ours, spared=is_spared
+                {*self._pids, *self._before}, is_ours=self._is_ours, is_spared=is_spared
             )
 
         while (rest := left()) and now() < until + TO_DIE:
@@ -319,10 +317,10 @@ class Children:
     def left(self) -> bool:
         """Reap and sweep, without any news; whether there is still a dispatcher."""
         while death := processes.dead_child():
-            processes.bury(death.pid)
+            processes.reap(death.pid)
             self._pids.pop(death.pid, None)
         processes.sweep(
-            {*self._pids, *self._before}, ours=self._is_ours, spared=trackers.is_tracker
+            {*self._pids, *self._before}, is_ours=self._is_ours, is_spared=trackers.is_tracker
         )
         return bool(self._pids)
 
@@ -481,7 +479,7 @@ class Children:
             if death.pid in self._pids:
                 found += self._ended(death)
                 continue
-            processes.bury(death.pid)
+            processes.reap(death.pid)
             self._exits[death.pid] = death.exit
             role = next(
                 (role for role, helper in self._helpers.items() if helper.pid == death.pid), None
@@ -508,7 +506,7 @@ class Children:
         if role is Role.TEMPLATE and death.exit.code == CUT_OFF:
             why = f"{self._plan.app}: its import closes descriptors that are not its own (--no-preload)"
             said.append(events.HelperFailed(role, APP_UNUSABLE, why))
-        return [*said, events.HelperDied(role, processes.phrase(death.exit))]
+        return [*said, events.HelperDied(role, processes.describe_exit(death.exit))]
 
     def _ended(self, death: processes.Death) -> list[Event]:
         """A dispatcher has ended: what it said comes first; its death is news when its job is gone
@@ -520,7 +518,7 @@ class Children:
             if record.job_pid:
                 self._end_job(record.job_pid)
         if processes.dead_child(death.pid):
-            processes.bury(death.pid)
+            processes.reap(death.pid)
         said: list[Event] = [events.Ended(slot)]
         if end := self._channels.pop(slot, None):
             said += self._taken_in(slot, end.receive(), ended=True)
@@ -533,7 +531,7 @@ class Children:
         for once for all).
         """
         if self._has_trackers is None:
-            self._has_trackers = bool(trackers.among(processes.strangers(self._known())))
+            self._has_trackers = bool(trackers.among(procfs.strangers(self._known())))
         if not self._has_trackers:
             processes.kill_group(pid, signal.SIGKILL)
 
@@ -591,14 +589,14 @@ class Children:
         Process 1 is given everybody's orphans. What has become another user's (sudo) would hold up
         all other deaths.
         """
-        return processes.may_end(pid) and (os.getpid() != 1 or processes.carries(pid, self._mark))
+        return processes.may_kill(pid) and (os.getpid() != 1 or procfs.has_mark(pid, self._mark))
 
     def _reaped_stranger(self, death: processes.Death) -> None:
         self._exits[death.pid] = death.exit
 
     def _died(self, dead: Mourned) -> events.Died:
         """The news, with what the scoreboard says of each message."""
-        cause = processes.phrase(dead.exit)
+        cause = processes.describe_exit(dead.exit)
         first, *others = (
             self._left(place, dead.records.get(place))
             for place in range(max(dead.records, default=0) + 1)

@@ -35,7 +35,7 @@ from fleet.master.health_file import HealthFile
 from fleet.master.own_fault import Failing, attempted
 from fleet.master.presence import Presence
 from fleet.master.service_manager import Supervised
-from fleet.system import log, memory, signals, stacks
+from fleet.system import log, memory, procfs, signals, stacks
 from fleet.system.clock import now
 from fleet.system.signals import Wakeup
 
@@ -221,7 +221,9 @@ class Master:
             working = (slot.number for slot in self._pool.slots if slot.state in HOLDS_MESSAGE)
             records = (self._board.read(number) for number in working)
             taken = tuple(
-                memory.resident(record.job_pid) for record in records if record and record.job_pid
+                procfs.resident_mib(record.job_pid)
+                for record in records
+                if record and record.job_pid
             )
             self._take(events.Measured(found.available, found.total, taken))
 

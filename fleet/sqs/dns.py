@@ -40,7 +40,7 @@ def _asked(host: str, port: int, seconds: float) -> dict[str, list[Any]]:
     reader, writer = os.pipe()
     try:
         try:
-            child = processes.fork_blocked()
+            child = processes.fork_with_signals_blocked()
             if child == 0:
                 _answer(us, host, port, writer)
         finally:
@@ -69,4 +69,4 @@ def _answer(parent: int, host: str, port: int, writer: int) -> NoReturn:
                 answer = {"failed": error.args}
             os.write(writer, json.dumps(answer).encode())
     finally:
-        processes.leave(0)
+        processes.exit_at_once(0)

@@ -15,7 +15,7 @@ import signal
 from pathlib import Path
 from types import FrameType
 
-from fleet.system import processes
+from fleet.system import signals
 
 SHOW, INSIST = signal.SIGUSR2, signal.SIGRTMIN + 5
 
@@ -33,7 +33,7 @@ def keep() -> None:
         fcntl.fcntl(_fd, fcntl.F_SETFL, os.O_APPEND)
         faulthandler.register(INSIST, file=_fd)
         if not faulthandler.is_enabled():
-            processes.drop_signal_stack()
+            signals.drop_signal_stack()
     signal.signal(SHOW, show)
 
 

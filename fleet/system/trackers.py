@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from fleet.system import processes
+from fleet.system import processes, procfs
 
 GRACE = 2.0  # seconds: its interpreter may just have started
 _COMMAND = re.compile(rb"\0-c\0from [\w.]*resource_tracker import main\b")
@@ -28,7 +28,7 @@ def is_tracker(pid: int) -> bool:
 def among(pids: Iterable[int]) -> set[int]:
     """The trackers among the processes and all that is below them."""
     roots = set(pids)
-    return {pid for pid in roots.union(*map(processes.descendants, roots)) if is_tracker(pid)}
+    return {pid for pid in roots.union(*map(procfs.descendants, roots)) if is_tracker(pid)}
 
 
 def kill_group(leader: int, pids: Iterable[int]) -> None:

@@ -135,7 +135,7 @@ class Template:
             left = before.put_back()
         except BaseException:  # noqa: BLE001 - a tracer, as above; the interpreter has switched it off by now
             left = before.put_back()
-        signals.set_aside_the_apps(stacks.show)
+        signals.set_aside_handlers_of_the_app(stacks.show)
         return self._is_good(before, failed) and self._take(before, left)
 
     def _is_good(self, before: Before, failed: loader.AppError | None) -> bool:
@@ -144,10 +144,10 @@ class Template:
             self._fail(
                 "its import forks and goes on in the child, as a daemon does: fleet keeps the processes itself"
             )
-            processes.leave(FAULT)
+            processes.exit_at_once(FAULT)
         if lost := before.lost():
             if self._master.fileno() in lost:
-                processes.leave(CUT_OFF)
+                processes.exit_at_once(CUT_OFF)
             return self._fail("its import closes descriptors that are not its own (--no-preload)")
         if failed:
             return self._fail(str(failed), failed.trace, named=True)
@@ -186,20 +186,20 @@ class Template:
         at the start.
         """
         us = os.getpid()
-        child = processes.fork_blocked()
+        child = processes.fork_with_signals_blocked()
         if child == 0:
             good = False
             try:
-                processes.unblock_signals()
+                signals.unblock_all()
                 stacks.keep()
                 good = processes.die_with_parent(us, processes.KILL) and self._load()
                 _flush_standard_streams()
             finally:
-                processes.leave(LOADED if good else APP_UNUSABLE)
+                processes.exit_at_once(LOADED if good else APP_UNUSABLE)
         status = processes.await_child(child)
         if status < 0:
             self._fail(
-                f"importing {self._plan.app} died: {processes.signal_name(-status)}", named=True
+                f"importing {self._plan.app} died: {signals.signal_name(-status)}", named=True
             )
         elif status not in (LOADED, APP_UNUSABLE):  # it has not said itself what is wrong
             self._fail(
@@ -223,7 +223,7 @@ class Template:
         pipe: tuple[int, ...] = ()
         try:
             pipe = read, write = os.pipe()
-            middle = processes.fork_blocked()
+            middle = processes.fork_with_signals_blocked()
         except OSError as error:
             self._master.send(NotForked(request.slot, os.strerror(error.errno or 0)))
             for fd in pipe:
@@ -253,7 +253,7 @@ class Template:
                 self._dispatcher(request, end, us)
             os.write(write, str(pid).encode())
         finally:
-            processes.leave(0)
+            processes.exit_at_once(0)
 
     def _dispatcher(self, request: Fork, end: int, middle: int) -> NoReturn:
         code = FAULT
@@ -281,7 +281,7 @@ class Template:
                 "dispatcher.failed", slot=request.slot, error=f"{type(error).__name__}: {error}"
             )
         finally:
-            processes.leave(code)
+            processes.exit_at_once(code)
 
     def _post(self, request: Fork, end: int) -> Post:
         plan, slot = self._plan, request.slot

@@ -110,7 +110,7 @@ def start_handler(original: Callable[..., Any], delivering: Delivering) -> Any:
     return follows
 
 
-def fork_blocked(original: Callable[..., int], *args: Any) -> int:
+def fork_with_signals_blocked(original: Callable[..., int], *args: Any) -> int:
     pid = original(*args)
     if pid and current[0] is not None:
         halt("after the fork" if forking[0] == "job" else "after the handler's fork")
@@ -134,7 +134,7 @@ def gone(original: Callable[..., Any], self: job_process.Running, *args: Any) ->
     return original(self, *args)
 
 
-def bury(original: Callable[..., Any], pid: int) -> Any:
+def reap(original: Callable[..., Any], pid: int) -> Any:
     found = original(pid)
     halt("after the reaping")
     return found
@@ -162,9 +162,9 @@ wrap(Delivering, "_known", around("look at the policy"))
 wrap(job_process.Running, "terminate", around_stop("termination"))
 wrap(job_process.Running, "freeze", around_stop("freeze"))
 wrap(job_process.Running, "kill", around_stop("kill"))
-wrap(processes, "fork_blocked", fork_blocked)
+wrap(processes, "fork_with_signals_blocked", fork_with_signals_blocked)
 wrap(job_process.Running, "gone", gone)
-wrap(processes, "bury", bury)
+wrap(processes, "reap", reap)
 wrap(SqsQueue, "delete", around("delete"))
 wrap(SqsQueue, "release", around("release"))
 wrap(SqsQueue, "extend", around("extend"))

@@ -7,7 +7,7 @@ from typing import Any
 
 from jobs import job, pass_gate, write
 
-from fleet.system import processes
+from fleet.system import signals
 
 __all__ = ["job"]
 
@@ -32,5 +32,5 @@ setsid = os.setsid
 posix.register_at_fork(  # not os: what that is given at an import acts in jobs only
     after_in_child=_in_each_fork
 )
-processes.default_group_signals = _waits_before("handlers", processes.default_group_signals)
-processes.unblock_signals = _waits_before("signals", processes.unblock_signals)
+signals.reset_group_signals = _waits_before("handlers", signals.reset_group_signals)
+signals.unblock_all = _waits_before("signals", signals.unblock_all)

@@ -9,17 +9,17 @@ from collections.abc import Iterable
 
 from jobs import SHARED, job
 
-from fleet.system import processes
+from fleet.system import processes, signals
 
-fork_blocked = processes.fork_blocked
+real_fork = processes.fork_with_signals_blocked
 
 
-def scarce_fork(held_back: Iterable[signal.Signals] = processes.HELD_BACK) -> int:
+def scarce_fork(blocked: Iterable[signal.Signals] = signals.BLOCKED_AT_FORK) -> int:
     if (SHARED / "scarce").exists():
         raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
-    return fork_blocked(held_back)
+    return real_fork(blocked)
 
 
-processes.fork_blocked = scarce_fork
+processes.fork_with_signals_blocked = scarce_fork
 
 __all__ = ["job"]

@@ -17,7 +17,7 @@ from jobs import SHARED, VERBS, die, orphan, write
 from fleet.core.delivery import lease, machine, retries, settling
 from fleet.core.delivery.state import LONGEST
 from fleet.dispatcher.runner import Delivering
-from fleet.system import memory, processes
+from fleet.system import memory, processes, signals
 
 EVENTS = SHARED / "memory.events"
 SLEEPER = SHARED / "sleeper"
@@ -50,12 +50,12 @@ for module in (machine, retries, lease, settling):
 
 # A host that has no process for the first exit handler.
 
-_start_handler, _fork_blocked = Delivering._start_handler, processes.fork_blocked
+_start_handler, _real_fork = Delivering._start_handler, processes.fork_with_signals_blocked
 _starting_handler = False
 
 
 def start_handler(self: Delivering) -> Any:
-    """Let `fork_blocked` know what for."""
+    """Let `fork_with_signals_blocked` know what for."""
     global _starting_handler
     _starting_handler = True
     try:
@@ -64,7 +64,7 @@ def start_handler(self: Delivering) -> Any:
         _starting_handler = False
 
 
-def fork_blocked(held_back: Iterable[signal.Signals] = processes.HELD_BACK) -> int:
+def fork_with_signals_blocked(blocked: Iterable[signal.Signals] = signals.BLOCKED_AT_FORK) -> int:
     """Fail as fork(2) does, once and for a handler only."""
     try:
         if _starting_handler and os.environ.get("NO_HANDLER"):
@@ -72,11 +72,11 @@ def fork_blocked(held_back: Iterable[signal.Signals] = processes.HELD_BACK) -> i
             raise BlockingIOError(errno.EAGAIN, "no process")
     except FileExistsError:
         pass
-    return _fork_blocked(held_back)
+    return _real_fork(blocked)
 
 
 Delivering._start_handler = start_handler  # type: ignore[method-assign]
-processes.fork_blocked = fork_blocked
+processes.fork_with_signals_blocked = fork_with_signals_blocked
 
 
 # A process in uninterruptible sleep: its dispatcher's SIGKILL changes nothing.

@@ -29,7 +29,7 @@ def test_nothing_that_is_gone_keeps_a_dispatcher_awake(monkeypatch: pytest.Monke
     monkeypatch.setattr(processes, "open_pidfd", open_pidfd)
     monkeypatch.setattr(processes, "kill_group", lambda _pid, _number: None)
     monkeypatch.setattr(processes, "dead_child", lambda _pid: Death(JOB, DONE))
-    monkeypatch.setattr(processes, "bury", lambda _pid: Usage(0.0, 0.0))
+    monkeypatch.setattr(processes, "reap", lambda _pid: Usage(0.0, 0.0))
     monkeypatch.setattr(processes, "has_children", lambda: True)
     monkeypatch.setattr(processes, "sweep", lambda _others, **_spared: sweeps.pop(0))
     poll = select.poll()

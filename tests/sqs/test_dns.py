@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 import pytest
 
 from fleet.sqs import dns
-from fleet.system import processes
+from fleet.system import processes, procfs
 
 # pytest's own process has threads beside this one, a dispatcher has none.
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
@@ -47,7 +47,7 @@ def test_what_it_finds_is_what_the_resolver_finds() -> None:
 
 
 def test_a_number_needs_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(processes, "fork_blocked", forbidden)
+    monkeypatch.setattr(processes, "fork_with_signals_blocked", forbidden)
     assert dns.in_time("127.0.0.1", 80, 60) == [(socket.AF_INET, ("127.0.0.1", 80))]
     assert dns.in_time("::1", 80, 60) == [(socket.AF_INET6, ("::1", 80, 0, 0))]
 
@@ -59,7 +59,7 @@ def test_a_resolver_that_hangs_is_late(resolver: Put) -> None:
     with pytest.raises(TimeoutError, match=r"queue\.test"):
         dns.in_time("queue.test", 80, 0.01)
     assert set(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
-    assert not any(processes.is_dead(pid) for pid in processes.children())
+    assert not any(procfs.is_dead(pid) for pid in procfs.children())
 
 
 def test_a_name_that_is_not_there(resolver: Put) -> None:
@@ -82,7 +82,7 @@ def test_where_there_is_no_process_nothing_is_left_open(monkeypatch: pytest.Monk
     def nothing() -> NoReturn:
         raise BlockingIOError
 
-    monkeypatch.setattr(processes, "fork_blocked", nothing)
+    monkeypatch.setattr(processes, "fork_with_signals_blocked", nothing)
     before = set(os.listdir("/proc/self/fd"))  # noqa: PTH208
     with pytest.raises(BlockingIOError):
         dns.in_time("queue.test", 80, 60)

@@ -52,7 +52,7 @@ class Forked:
         death = processes.dead_child(self.pid)
         assert death is not None
         processes.kill_group(self.pid, signal.SIGKILL)
-        processes.bury(self.pid)
+        processes.reap(self.pid)
         self.output.unlink()
         return death.exit
 
@@ -70,7 +70,7 @@ def fork(
     """
     page, us = SharedPage(), os.getpid()
     with tempfile.NamedTemporaryFile(delete=False) as output:
-        pid = processes.fork_blocked()
+        pid = processes.fork_with_signals_blocked()
         if pid == 0:
             _speak_to(output.fileno(), json=json)
             loaded = Loaded(call, **more)

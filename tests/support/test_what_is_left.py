@@ -19,7 +19,7 @@ import os, signal
 from pathlib import Path
 import pytest
 from fleet.library.shim import Keepers
-from fleet.system import processes
+from fleet.system import procfs
 LEFT = Path(os.environ["PYTEST_LEFT"])
 def left(*pids):
     with LEFT.open("a") as file:
@@ -37,9 +37,9 @@ def act(_keeper):
 here, ready = os.pipe()
 def test_one():
     job = Keepers(lambda: (), select.poll()).start(act)
-    left(job.pid, processes.children()[-1], *processes.descendants(job.pid))
+    left(job.pid, procfs.children()[-1], *procfs.descendants(job.pid))
     os.read(here, 1), os.read(here, 1)
-    left(*processes.descendants(job.pid))
+    left(*procfs.descendants(job.pid))
 """
 PROGRAM = """
 def test_one(run, home):

@@ -23,7 +23,7 @@ from fleet.core.queue import Message, QueueError, Trouble
 from fleet.dispatcher.context import Act, Bench
 from fleet.ipc.shared_page import SharedPage
 from fleet.job import process as job_process
-from fleet.system import log, processes
+from fleet.system import log, procfs
 from fleet.system.memory import OomKills
 from fleet.system.processes import Usage
 
@@ -65,7 +65,7 @@ class World:
         for module in modules:
             patch.setattr(module, "now", lambda: self.time)
         patch.setattr(random, "random", lambda: 0.0)
-        patch.setattr(processes, "is_stopped", lambda pid: pid in self.frozen_by_somebody)
+        patch.setattr(procfs, "is_stopped", lambda pid: pid in self.frozen_by_somebody)
         patch.setattr(log, "emit", self._emit)
         patch.setattr(
             job_process, "run", lambda message, parent: self.did(f"job {message.id} below {parent}")

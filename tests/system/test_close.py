@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from fleet.system import processes
+from fleet.system import descriptors
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def left(opened: list[int], keep: list[int]) -> list[int]:
     pid = os.fork()
     if pid == 0:
         try:
-            processes.close_all_but(sorted([*keep, 0, 1, 2, write]))
+            descriptors.close_all_but(sorted([*keep, 0, 1, 2, write]))
             still = [fd for fd in [*opened, read] if _is_open(fd)]
             os.write(write, " ".join(map(str, still)).encode() or b" ")
         finally:
@@ -51,7 +51,7 @@ def test_all_but_those_are_closed(
     monkeypatch: pytest.MonkeyPatch, opened: list[int], works: bool, kept: tuple[int, ...]
 ) -> None:
     if not works:
-        monkeypatch.setattr(processes, "_close_range", lambda _first, _last: False)
+        monkeypatch.setattr(descriptors, "_close_range", lambda _first, _last: False)
         monkeypatch.setattr(os, "closerange", None)  # a million calls, without close_range(2)
     keep = [opened[index] for index in kept]
     assert left(opened, keep) == keep

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fleet.system import memory
+from fleet.system import memory, procfs
 from fleet.system.memory import Found, Gauge, OomKills, counters, grew
 
 V2 = b"low 0\nhigh 0\nmax 12\noom 3\noom_kill %d\noom_group_kill 0\n"
@@ -163,8 +163,8 @@ def test_this_host_has_memory_and_this_process_some_of_it() -> None:
     found = Gauge().look()
     assert found is not None
     assert 0 < found.available <= found.total
-    assert 1 < memory.resident(os.getpid()) < found.total
+    assert 1 < procfs.resident_mib(os.getpid()) < found.total
 
 
 def test_a_process_that_is_gone_has_none() -> None:
-    assert memory.resident(1 << 30) == 0.0
+    assert procfs.resident_mib(1 << 30) == 0.0
