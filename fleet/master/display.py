@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from fleet.core.exit_codes import APP_UNUSABLE, QUEUE_LATE, QUEUE_UNUSABLE, USAGE
-from fleet.core.pool.slot import HOLDS_MESSAGE, State
+from fleet.core.pool.slot import State
 from fleet.core.pool.state import Pool, PoolEnd, PoolPhase
 from fleet.core.protocol import Plan
 from fleet.core.view import status, summary
@@ -32,7 +32,7 @@ class Display:
 
     def retitle(self, pool: Pool) -> None:
         """What `ps` shows of the master, if it has changed."""
-        busy = sum(slot.state in HOLDS_MESSAGE for slot in pool.slots)
+        busy = pool.busy
         state = (
             " draining" if pool.phase is PoolPhase.DRAINING else " paused" if pool.paused else ""
         )
@@ -94,7 +94,7 @@ class Display:
         for slot in pool.slots:
             record = (
                 self._board.working(slot.number)
-                if slot.state in (State.POLLING, *HOLDS_MESSAGE)
+                if slot.is_busy or slot.state is State.POLLING
                 else None
             )
             if record:

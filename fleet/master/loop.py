@@ -2,7 +2,7 @@
 `core/pool/machine.py`.
 
 It supervises, grants and counts. It never touches the network or the app, starts no thread, and
-sleeps until something happens or the next deadline that `core/pool/reconcile.py` knows.
+sleeps until something happens or the next deadline that `core/pool/deadlines.py` knows.
 """
 
 import os
@@ -19,10 +19,10 @@ from fleet.core.control import Request
 from fleet.core.exit_codes import FAULT
 from fleet.core.pool import effects, events, machine, state
 from fleet.core.pool.config import Config
+from fleet.core.pool.deadlines import wakes_at
 from fleet.core.pool.effects import Effect
 from fleet.core.pool.events import Event
-from fleet.core.pool.reconcile import wakes_at
-from fleet.core.pool.slot import HOLDS_MESSAGE, State
+from fleet.core.pool.slot import State
 from fleet.core.pool.state import Level, PoolEnd, PoolPhase
 from fleet.core.protocol import Plan
 from fleet.ipc import scoreboard
@@ -218,7 +218,7 @@ class Master:
             return
         found = self._memory.look()
         if found is not None:
-            working = (slot.number for slot in self._pool.slots if slot.state in HOLDS_MESSAGE)
+            working = (slot.number for slot in self._pool.slots if slot.is_busy)
             records = (self._board.read(number) for number in working)
             taken = tuple(
                 procfs.resident_mib(record.job_pid)

@@ -9,7 +9,6 @@ from math import inf
 from fleet.core.pool.effects import Step
 from fleet.core.pool.receive_size import asked
 from fleet.core.pool.shutdown import stop
-from fleet.core.pool.slot import HOLDS_MESSAGE
 from fleet.core.pool.state import Level, Pool, PoolEnd, PoolPhase
 
 
@@ -50,7 +49,7 @@ def _reached(why: str) -> PoolEnd:
 
 def in_hand(pool: Pool) -> bool:
     """Whether a message of ours is not settled yet."""
-    return bool(pool.wills) or any(slot.state in HOLDS_MESSAGE for slot in pool.slots)
+    return bool(pool.wills) or pool.busy > 0
 
 
 def room(pool: Pool) -> float:

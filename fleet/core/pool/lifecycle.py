@@ -27,7 +27,7 @@ SCOUT_TRIES = 5  # deaths of a scout that never found the queue usable
 
 def spawned(pool: Pool, slot: Slot, pid: int, now: float) -> Step:
     """The template has named the slot's dispatcher."""
-    born = replace(pool_slot.to(slot, State.BOOTING, now), pid=pid, born=now)
+    born = replace(pool_slot.change_state(slot, State.BOOTING, now), pid=pid, born=now)
     effects: list[Effect] = [Log("dispatcher.spawned", {"slot": slot.number, "pid": pid})]
     return with_slot(replace(pool, spawning=Spawning()), born), tuple(effects)
 
@@ -47,17 +47,17 @@ def died(pool: Pool, slot: Slot, death: Died, now: float, jitter: float) -> Step
     """
     pool, effects = recovery.written(pool, slot, death, now)
     if death.exit.code == 0:
-        return with_slot(pool, pool_slot.vacated(replace(slot, crashes=0), now)), effects
+        return with_slot(pool, pool_slot.vacate(replace(slot, crashes=0), now)), effects
     if death.exit.code == NOTHING_TO_BE_HAD:
         who = f"dispatcher of slot {slot.number}"
         pool, more = not_spawned(
-            with_slot(pool, pool_slot.vacated(slot, now)), who, "it could not go on", now, jitter
+            with_slot(pool, pool_slot.vacate(slot, now)), who, "it could not go on", now, jitter
         )
         return pool, (*effects, *more)
     deaths = pool.counts.dispatcher_deaths + 1
     pool = replace(pool, counts=replace(pool.counts, dispatcher_deaths=deaths))
     if pool.level is Level.KILL and slot.killed:
-        return with_slot(pool, pool_slot.vacated(slot, now)), effects
+        return with_slot(pool, pool_slot.vacate(slot, now)), effects
     pool, more = crashed(pool, slot, death.cause, now, jitter)
     return pool, (*effects, *more)
 
@@ -67,7 +67,7 @@ def crashed(pool: Pool, slot: Slot, cause: str, now: float, jitter: float) -> St
     crashes = 1 if now - slot.born >= restarts.STABLE else slot.crashes + 1
     wait = restarts.delay(crashes, jitter)
     vacant = replace(
-        pool_slot.vacated(slot, now), crashes=crashes, not_before=now + wait, deaths=slot.deaths + 1
+        pool_slot.vacate(slot, now), crashes=crashes, not_before=now + wait, deaths=slot.deaths + 1
     )
     pool = replace(with_slot(pool, vacant), restarts=restarts.crashed(pool.restarts, now, cause))
     fields = {
@@ -108,7 +108,7 @@ def helper_died(pool: Pool, role: Role, cause: str, now: float, jitter: float) -
     if role is Role.TEMPLATE:
         for slot in pool.slots:
             if slot.state is State.SPAWNING:  # its request died with the template
-                pool = with_slot(pool, pool_slot.vacated(slot, now))
+                pool = with_slot(pool, pool_slot.vacate(slot, now))
     if old.proven or pool.end is not None:
         return pool, (log,)
     if role is Role.TEMPLATE:

@@ -21,7 +21,7 @@ from math import inf
 
 from fleet.core.pool.effects import AskStack, Inspect, KillDispatcher, Log, Step, TellStack
 from fleet.core.pool.events import Seen
-from fleet.core.pool.slot import HOLDS_MESSAGE, Slot
+from fleet.core.pool.slot import Slot
 from fleet.core.pool.state import Pool, with_slot
 
 AGAIN = 1.0  # seconds from suspicion to verdict
@@ -31,22 +31,16 @@ TOLD = 5.0  # seconds within which a message that was settled is told
 def inspected(pool: Pool, now: float) -> Step:
     """Have the scoreboard read for those whose time has come."""
     due = [
-        slot
-        for slot in pool.slots
-        if slot.state in HOLDS_MESSAGE and slot.look_at <= now and _judged(slot)
+        slot for slot in pool.slots if slot.is_busy and not slot.is_ending and slot.look_at <= now
     ]
     for slot in due:
         pool = with_slot(pool, replace(slot, look_at=now + AGAIN))  # the answer says better
     return pool, tuple(Inspect(slot.number) for slot in due)
 
 
-def _judged(slot: Slot) -> bool:
-    return not slot.ended and not slot.killed
-
-
 def seen(pool: Pool, slot: Slot, what: Seen, now: float) -> Step:
     """What the scoreboard says of a dispatcher that holds a message."""
-    if slot.state not in HOLDS_MESSAGE or not _judged(slot):
+    if not slot.is_busy or slot.is_ending:
         return pool, ()
     if not what.in_hand:
         return _silent(pool, slot, what, now, patience=TOLD, again=AGAIN)

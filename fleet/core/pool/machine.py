@@ -11,7 +11,7 @@ forks dispatchers, and the scout, which talks to the queue.
 Every event first changes what it is about (here); then `reconcile` compares what is with what
 should be and asks for the difference: dispatchers to spawn or to terminate, polls to grant,
 messages to free, deadlines that passed. So no event's code needs to know what else the event makes
-possible, and an opportunity that was missed is found again at the next event. `reconcile.wakes_at`
+possible, and an opportunity that was missed is found again at the next event. `deadlines.wakes_at`
 names the next moment at which time alone changes something; nothing wakes the master in between.
 Silence is judged at a Tick only, which comes after all that has been said is heard: a master that
 was stopped for a minute must not blame its dispatchers for it.
@@ -77,7 +77,7 @@ from fleet.core.pool.reports import said
 from fleet.core.pool.resizing import nudged, paused, scaled
 from fleet.core.pool.scarcity import Spawning
 from fleet.core.pool.shutdown import stop, stop_asked
-from fleet.core.pool.slot import State, vacated
+from fleet.core.pool.slot import State, vacate
 from fleet.core.pool.state import (
     HelperState,
     IllegalEvent,
@@ -130,7 +130,7 @@ def _apply(pool: Pool, event: Event, now: float, jitter: float) -> Step:
         case SpawnFailed(number, why):
             slot = slot_of(pool, number, State.SPAWNING)
             return not_spawned(
-                with_slot(pool, vacated(slot, now)),
+                with_slot(pool, vacate(slot, now)),
                 f"dispatcher of slot {number}",
                 why,
                 now,

@@ -23,8 +23,9 @@ from fleet.core.pool import denials, emptiness
 from fleet.core.pool.effects import Effect, GiveWill, Log, Step
 from fleet.core.pool.events import Died, Left, WillDone
 from fleet.core.pool.orphan import Estate, settlement
-from fleet.core.pool.slot import HOLDS_MESSAGE, Slot, State
-from fleet.core.pool.state import Counts, Level, Pool, PoolEnd, PoolPhase, Will
+from fleet.core.pool.releases import may_release
+from fleet.core.pool.slot import Slot, State
+from fleet.core.pool.state import Counts, Level, Pool, PoolEnd, Will
 
 AT_ONCE = (
     32  # orders that the scout has not answered; some of them it may try for minutes, beside others
@@ -68,7 +69,7 @@ def written(pool: Pool, slot: Slot, death: Died, now: float) -> Step:
             if each.estate is not None:
                 pool, more = _inherited(_received(pool), slot, each.estate, now)
                 effects += more
-    elif slot.state in HOLDS_MESSAGE:
+    elif slot.is_busy:
         known = {each.place: each for each in left}
         denied = {each.place: each for each in slot.denied}
         for place in slot.places:
@@ -198,7 +199,7 @@ def given(pool: Pool, now: float) -> Step:
             pool.scout.ready
             and not pool.scout.full
             and waiting < AT_ONCE
-            and not _could_be_swallowed(pool, will)
+            and (will.settlement is not Settlement.RELEASE or may_release(pool))
         ):
             after = replace(will, waiting=True, given=will.given + 1)
             pool = replace(
@@ -218,11 +219,3 @@ def _too_late(pool: Pool, will: Will, now: float) -> bool:
         return False
     given_once = will.given > 0 and not will.estate.receive_id
     return given_once or now >= will.estate.last_moment
-
-
-def _could_be_swallowed(pool: Pool, will: Will) -> bool:
-    if will.settlement is not Settlement.RELEASE:
-        return False
-    return bool(pool.dead_polls) or (
-        pool.phase is PoolPhase.DRAINING and pool.count(State.POLLING) > 0
-    )

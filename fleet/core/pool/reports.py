@@ -11,7 +11,7 @@ from fleet.core.pool import slot as pool_slot
 from fleet.core.pool.effects import Effect, Log, Step
 from fleet.core.pool.recovery import booked, stays_open
 from fleet.core.pool.scarcity import Spawning
-from fleet.core.pool.slot import HOLDS_MESSAGE, Slot, State
+from fleet.core.pool.slot import BUSY_STATES, Slot, State
 from fleet.core.pool.state import Counts, IllegalEvent, Pool, PoolPhase, with_slot
 from fleet.core.protocol import (
     Denied,
@@ -38,7 +38,9 @@ def said(pool: Pool, slot: Slot, report: Report, now: float, jitter: float) -> S
             _expect(
                 slot, State.SPAWNING, State.BOOTING
             )  # the template's word may come later than its child's
-            ready = replace(pool_slot.to(slot, State.IDLE, now), pid=pid, born=min(slot.born, now))
+            ready = replace(
+                pool_slot.change_state(slot, State.IDLE, now), pid=pid, born=min(slot.born, now)
+            )
             who = {"slot": slot.number, "pid": pid}
             first = (Log("dispatcher.spawned", who),) if slot.state is State.SPAWNING else ()
             pool = replace(pool, spawning=Spawning())
@@ -55,7 +57,7 @@ def said(pool: Pool, slot: Slot, report: Report, now: float, jitter: float) -> S
                 counts=replace(counts, received=counts.received + count, polls=counts.polls + 1),
             )
             pool = sizing.polled(pool, took)
-            held = with_slot(pool, _watched(pool, pool_slot.holds(slot, count, now), now))
+            held = with_slot(pool, _watched(pool, pool_slot.end_poll(slot, count, now), now))
             return held, _length_told(before, pool)
         case Empty(took):
             _expect(slot, State.POLLING)
@@ -68,7 +70,7 @@ def said(pool: Pool, slot: Slot, report: Report, now: float, jitter: float) -> S
                 counts=replace(counts, polls=counts.polls + 1),
             )
             return with_slot(
-                sizing.polled(pool, None), pool_slot.holds(slot, 0, now)
+                sizing.polled(pool, None), pool_slot.end_poll(slot, 0, now)
             ), _length_told(before, pool)
         case PollFailed(error, unanswered, refused, answered, took):
             _expect(slot, State.POLLING)
@@ -83,20 +85,22 @@ def said(pool: Pool, slot: Slot, report: Report, now: float, jitter: float) -> S
             after = polling.cut(after, now, took, pool.config.wait_time) if unanswered else after
             pool = replace(pool, counts=replace(counts, polls=counts.polls + 1, pauses=paused))
             pool = sizing.polled(replace(pool, polling=after, trouble=error), None)
-            failed = with_slot(pool, pool_slot.holds(slot, 0, now))
+            failed = with_slot(pool, pool_slot.end_poll(slot, 0, now))
             told = Log("poll.failed", fields | {"retry_in": round(after.not_before - now, 3)})
             return failed, (told, *_length_told(before, pool))
         case Held():
             _expect(slot, State.WORKING)
-            return with_slot(pool, _watched(pool, pool_slot.to(slot, State.HOLDING, now), now)), ()
+            return with_slot(
+                pool, _watched(pool, pool_slot.change_state(slot, State.HOLDING, now), now)
+            ), ()
         case Denied():
             _expect_message(slot, report.place)
             return denials.delete_denied(pool, slot, report, now)
         case Troubled(error):
-            _expect(slot, *HOLDS_MESSAGE)
+            _expect(slot, *BUSY_STATES)
             return with_slot(pool, replace(slot, trouble=error)), ()
         case Healed():
-            _expect(slot, *HOLDS_MESSAGE)
+            _expect(slot, *BUSY_STATES)
             pool = replace(pool, polling=polling.answered(pool.polling))
             return with_slot(pool, replace(slot, trouble="")), ()
         case LeaseLost(place):
@@ -113,7 +117,7 @@ def said(pool: Pool, slot: Slot, report: Report, now: float, jitter: float) -> S
             if report.settlement is not Settlement.LEAVE:
                 pool = replace(pool, polling=polling.answered(pool.polling))
             pool, effects = denials.settled(pool, slot, report)
-            pool = with_slot(pool, pool_slot.settled(slot, report.place, now))
+            pool = with_slot(pool, pool_slot.settle(slot, report.place, now))
             pool, more = _settled(pool, slot, report, now, jitter)
             return pool, (*effects, *more)
         case _:
@@ -168,7 +172,7 @@ def _expect(slot: Slot, *states: State) -> None:
 
 
 def _expect_message(slot: Slot, place: int) -> None:
-    _expect(slot, *HOLDS_MESSAGE)
+    _expect(slot, *BUSY_STATES)
     if place not in slot.places:
         raise IllegalEvent(f"slot {slot.number} has no message at {place}")
 

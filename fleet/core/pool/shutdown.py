@@ -4,7 +4,7 @@ from dataclasses import replace
 from math import ceil, inf
 
 from fleet.core.pool.effects import Effect, Log, Send, Step
-from fleet.core.pool.slot import HOLDS_MESSAGE, State
+from fleet.core.pool.slot import State
 from fleet.core.pool.state import Level, Pool, PoolEnd, PoolPhase
 from fleet.core.protocol import Drain
 
@@ -42,7 +42,7 @@ def stop(pool: Pool, level: Level, end: PoolEnd, now: float, seconds: float | No
     if (
         pool.phase is not PoolPhase.BOOTING or end.code == 0
     ):  # else the error is all that there is to say
-        busy = sum(slot.state in HOLDS_MESSAGE for slot in pool.slots)
+        busy = pool.busy
         fields = {
             "why": end.why,
             "how": level.name.lower(),

@@ -6,21 +6,16 @@ from dataclasses import replace
 from fleet.core.polling import QUICK
 from fleet.core.pool.effects import AskSample, Log, Step
 from fleet.core.pool.resizing import resized
-from fleet.core.pool.slot import HOLDS_MESSAGE, State
+from fleet.core.pool.slot import State
 from fleet.core.pool.state import Pool, PoolPhase
 from fleet.core.protocol import Settled
 from fleet.core.sizing import memory, rule, workload
 from fleet.core.sizing.rule import SOON, SOONEST, Bounds, Scene, Sizing
 
 
-def busy(pool: Pool) -> int:
-    """Dispatchers with a message in hand."""
-    return sum(slot.state in HOLDS_MESSAGE for slot in pool.slots)
-
-
 def passed(pool: Pool, now: float) -> Pool:
     """Time has passed in which nobody became busy or idle."""
-    work = workload.passed(pool.sizing.work, busy(pool), now, pool.config.target_wait)
+    work = workload.passed(pool.sizing.work, pool.busy, now, pool.config.target_wait)
     return (
         pool if work is pool.sizing.work else replace(pool, sizing=replace(pool.sizing, work=work))
     )
@@ -33,7 +28,7 @@ def polled(pool: Pool, took: float | None) -> Pool:
 
 def settled(pool: Pool, report: Settled) -> Pool:
     """A message is done with: how long that took, what it needed, and whether it is hidden now."""
-    work = workload.finished(pool.sizing.work, busy(pool), report.hidden_for)
+    work = workload.finished(pool.sizing.work, pool.busy, report.hidden_for)
     used = (
         pool.memory if report.max_rss_mib is None else memory.ran(pool.memory, report.max_rss_mib)
     )
@@ -45,7 +40,7 @@ def job_seconds(pool: Pool) -> tuple[float, float] | None:
     before the first.
     """
     mean, recent = (
-        known(pool.sizing.work, busy(pool))
+        known(pool.sizing.work, pool.busy)
         for known in (workload.mean_seconds, workload.job_seconds)
     )
     return None if mean is None or recent is None else (mean, recent)
@@ -100,7 +95,7 @@ def bounds_of(pool: Pool) -> Bounds | None:
 
 def scene(pool: Pool, now: float) -> Scene:
     """The host as the decision sees it."""
-    running = busy(pool)
+    running = pool.busy
     spare = any(
         slot.state is State.IDLE or (slot.state is State.POLLING and now - slot.since >= QUICK)
         for slot in pool.slots
@@ -113,7 +108,7 @@ def room(pool: Pool) -> int | None:
     """How many messages more may be asked for, if every open poll brings one; None: any. The first
     always may.
     """
-    running, polls = busy(pool), pool.count(State.POLLING)
+    running, polls = pool.busy, pool.count(State.POLLING)
     found = memory.room(pool.memory, running, polls)
     return found if found is None else max(found, 0 if running or polls else 1)
 

@@ -1,12 +1,12 @@
 """One slot of the pool: the life of its dispatcher as the master sees it.
 
-    VACANT ──spawn──▶ SPAWNING ──pid──▶ BOOTING ──ready──▶ IDLE ──grant──▶ POLLING ──message──▶ WORKING
-      ▲                                                      ▲  ◀──empty, failed──┘   ╲           │ held
-      │                                                      └────────settled──────────╲── HOLDING ┘
-      └──────────────────────────── died (from any state) ─────────────────────────────────────────┘
+    VACANT ─spawn─▶ SPAWNING ─pid─▶ BOOTING ─ready─▶ IDLE ─grant─▶ POLLING ─message─▶ WORKING
+      ▲                                               ▲  ◀─empty, failed─┘   ╲          │ held
+      │                                               └───────settled─────────╲──── HOLDING ┘
+      └───────────────────────── died (from any state) ─────────────────────────────────┘
 
-`leaving` says that the dispatcher was asked to go; it does so when it is idle. A slot number is
-stable, its pids are not.
+`leaving` says that the dispatcher was asked to go; it does so when it is idle. A slot's number is
+stable. The processes that its dispatchers are have pids, which `children.py` knows.
 """
 
 from dataclasses import dataclass, field, replace
@@ -24,6 +24,10 @@ class State(Enum):
     POLLING = auto()
     WORKING = auto()
     HOLDING = auto()
+
+
+# A dispatcher is busy while it has a message in hand.
+BUSY_STATES = frozenset({State.WORKING, State.HOLDING})
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +51,8 @@ class Slot:
     pid: int | None = None
     born: float = inf
     leaving: bool = False
-    silent_since: float = (
-        inf  # its grant ran out without a word; another dispatcher polls in its place
-    )
+    # Its grant ran out without a word; another dispatcher polls in its place.
+    silent_since: float = inf
     look_at: float = inf  # when its beat is to be looked at; finite while it holds a message
     suspected: float | None = None  # the beat after which nothing more was seen
     killed: bool = False  # by us
@@ -63,50 +66,66 @@ class Slot:
     lost: tuple[int, ...] = ()  # of those, the ones whose lease is lost
     trouble: str = ""  # what a call about one of them met last, if it met something
 
+    @property
+    def is_vacant(self) -> bool:
+        """Whether the slot has no dispatcher, and none is on its way."""
+        return self.state is State.VACANT
 
-# A dispatcher with a message in hand, and one that has a process.
-HOLDS_MESSAGE = frozenset({State.WORKING, State.HOLDING})
-ALIVE = frozenset(State) - {State.VACANT}
+    @property
+    def is_busy(self) -> bool:
+        """Whether its dispatcher has a message in hand."""
+        return self.state in BUSY_STATES
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether its process is gone, or was killed by us: nothing is expected of it any more."""
+        return self.ended or self.killed
+
+    @property
+    def is_available(self) -> bool:
+        """Whether its dispatcher is idle and stays, so that it can be given something to do."""
+        return self.state is State.IDLE and not self.leaving and not self.is_ending
 
 
-def to(slot: Slot, state: State, now: float) -> Slot:
+def change_state(slot: Slot, state: State, now: float) -> Slot:
     """The slot in another state of the same dispatcher."""
     return replace(slot, state=state, since=now, silent_since=inf, look_at=inf, suspected=None)
 
 
-def idle(slot: Slot, now: float) -> Slot:
+def become_idle(slot: Slot, now: float) -> Slot:
     """The slot with nothing in hand."""
-    return replace(to(slot, State.IDLE, now), places=(), denied=(), lost=(), trouble="")
+    idle = change_state(slot, State.IDLE, now)
+    return replace(idle, places=(), denied=(), lost=(), trouble="")
 
 
-def polls(slot: Slot, most: int, now: float) -> Slot:
+def begin_poll(slot: Slot, most: int, now: float) -> Slot:
     """The slot whose dispatcher was given leave to receive up to `most` messages."""
-    return replace(to(slot, State.POLLING, now), asked=most)
+    return replace(change_state(slot, State.POLLING, now), asked=most)
 
 
-def holds(slot: Slot, count: int, now: float) -> Slot:
+def end_poll(slot: Slot, count: int, now: float) -> Slot:
     """The slot whose poll has brought `count` messages; without one it is idle."""
     state = State.WORKING if count else State.IDLE
-    return replace(to(slot, state, now), asked=0, places=tuple(range(count)))
+    return replace(change_state(slot, state, now), asked=0, places=tuple(range(count)))
 
 
-def settled(slot: Slot, place: int, now: float) -> Slot:
+def settle(slot: Slot, place: int, now: float) -> Slot:
     """The slot with one message fewer in hand; idle after the last one."""
     rest = tuple(each for each in slot.places if each != place)
     if not rest:
-        return idle(slot, now)
+        return become_idle(slot, now)
     denied = tuple(each for each in slot.denied if each.place != place)
-    return replace(
-        slot, places=rest, denied=denied, lost=tuple(each for each in slot.lost if each != place)
-    )
+    lost = tuple(each for each in slot.lost if each != place)
+    return replace(slot, places=rest, denied=denied, lost=lost)
 
 
-def leaves(slot: Slot, now: float) -> Slot:
-    """The slot whose dispatcher was asked to go; from now on if it has nothing to do."""
-    return replace(to(slot, State.IDLE, now) if slot.state is State.IDLE else slot, leaving=True)
+def ask_to_leave(slot: Slot, now: float) -> Slot:
+    """The slot whose dispatcher was asked to go; an idle one has its time to do so from now on."""
+    idle = slot.state is State.IDLE
+    return replace(change_state(slot, State.IDLE, now) if idle else slot, leaving=True)
 
 
-def vacated(slot: Slot, now: float) -> Slot:
+def vacate(slot: Slot, now: float) -> Slot:
     """The slot after its dispatcher is gone; its record of crashes stays."""
     return Slot(
         slot.number, since=now, crashes=slot.crashes, not_before=slot.not_before, deaths=slot.deaths

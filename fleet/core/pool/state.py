@@ -1,5 +1,6 @@
 """What the master knows: the pool's state, as one frozen record. `pool.py` tells how it changes."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from enum import Enum, IntEnum, auto
 from math import inf
@@ -12,7 +13,7 @@ from fleet.core.pool.emptiness import Emptiness
 from fleet.core.pool.orphan import Estate
 from fleet.core.pool.restarts import Restarts
 from fleet.core.pool.scarcity import Spawning
-from fleet.core.pool.slot import ALIVE, Slot, State
+from fleet.core.pool.slot import Slot, State
 from fleet.core.sizing.memory import Memory
 from fleet.core.sizing.rule import Sizing
 
@@ -201,7 +202,12 @@ class Pool:
     @property
     def size(self) -> int:
         """Dispatchers that exist or are on their way, the leaving ones too."""
-        return sum(slot.state in ALIVE for slot in self.slots)
+        return sum(not slot.is_vacant for slot in self.slots)
+
+    @property
+    def busy(self) -> int:
+        """Dispatchers with a message in hand."""
+        return sum(slot.is_busy for slot in self.slots)
 
     @property
     def polls_until(self) -> float:
@@ -231,7 +237,7 @@ def slot_of(pool: Pool, number: int, *states: State) -> Slot:
     if not 0 <= number < len(pool.slots):
         raise IllegalEvent(f"there is no slot {number}")
     slot = pool.slots[number]
-    if slot.state is State.VACANT or (states and slot.state not in states):
+    if slot.is_vacant or (states and slot.state not in states):
         raise IllegalEvent(f"slot {number} is {slot.state.name}")
     return slot
 
@@ -240,6 +246,14 @@ def with_slot(pool: Pool, slot: Slot) -> Pool:
     """The pool with that slot in its place."""
     number = slot.number
     return replace(pool, slots=(*pool.slots[:number], slot, *pool.slots[number + 1 :]))
+
+
+def with_slots(pool: Pool, changed: Iterable[Slot]) -> Pool:
+    """The pool with those slots in their places."""
+    by_number = {slot.number: slot for slot in changed}
+    if not by_number:
+        return pool
+    return replace(pool, slots=tuple(by_number.get(slot.number, slot) for slot in pool.slots))
 
 
 def helper_of(pool: Pool, role: Role) -> HelperState:

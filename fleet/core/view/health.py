@@ -6,7 +6,6 @@ so that what reads those can read this; the rest is ours.
 
 from typing import Any
 
-from fleet.core.pool.slot import HOLDS_MESSAGE
 from fleet.core.pool.state import Pool, PoolPhase
 from fleet.core.view import status
 
@@ -25,7 +24,7 @@ def snapshot(pool: Pool, timestamp: str, version: str) -> dict[str, Any]:
         "queue_count_not_visible": depth and depth.in_flight,
         "state": "stopped" if pool.phase is PoolPhase.STOPPED else status.state(pool),
         "size": pool.size,
-        "busy": sum(slot.state in HOLDS_MESSAGE for slot in pool.slots),
+        "busy": pool.busy,
         "desired": pool.desired,
         "version": version,
     }

@@ -4,7 +4,7 @@ terminal.
 
 from math import inf
 
-from fleet.core.pool.slot import HOLDS_MESSAGE, State
+from fleet.core.pool.slot import State
 from fleet.core.pool.state import Level, Pool, PoolPhase
 from fleet.core.view import status
 
@@ -14,7 +14,7 @@ AGAIN = {Level.DRAIN: "; Ctrl-C again to stop them now", Level.NOW: "; Ctrl-C ag
 def line(pool: Pool) -> str:
     """`running: 3/8 busy, about 120 visible`."""
     word, why = status.state(pool), status.reason(pool)
-    busy = sum(slot.state in HOLDS_MESSAGE for slot in pool.slots)
+    busy = pool.busy
     depth = f", about {pool.depth.visible} visible" if pool.depth else ""
     return f"{word}: {busy}/{pool.desired} busy{depth}" + (f"; {why}" if why else "")
 
@@ -25,7 +25,7 @@ def draining(pool: Pool, now: float) -> str:
     """
     if pool.phase is not PoolPhase.DRAINING or pool.level is None:
         return ""
-    jobs = sum(slot.state in HOLDS_MESSAGE for slot in pool.slots)
+    jobs = pool.busy
     text = waiting(jobs, pool.count(State.POLLING), pool.jobs_until - now, pool.polls_until - now)
     return text + (_again(pool, pool.level, now) if jobs else "")
 

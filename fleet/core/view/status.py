@@ -8,7 +8,7 @@ from typing import Any
 
 from fleet.core.polling import degraded as failing
 from fleet.core.pool.sizing import job_seconds, passed
-from fleet.core.pool.slot import HOLDS_MESSAGE, Slot, State
+from fleet.core.pool.slot import Slot, State
 from fleet.core.pool.state import Pool, PoolPhase
 
 COUNTS = (
@@ -124,7 +124,7 @@ def snapshot(
         "max": most,
         "idle": pool.count(State.IDLE),
         "polling": pool.count(State.POLLING),
-        "busy": sum(slot.state in HOLDS_MESSAGE for slot in pool.slots),
+        "busy": pool.busy,
         "generation": 1,
         "counts": _counts(pool),
         "drain_left": round(max(0.0, pool.jobs_until - now), 3)
@@ -172,7 +172,7 @@ def _state(slot: Slot, hand: InHand | None) -> str:
     match slot.state:
         case State.VACANT | State.SPAWNING | State.BOOTING:
             return "starting"
-        case _ if slot.ended or slot.killed:
+        case _ if slot.is_ending:
             return "stopping"
         case State.IDLE:
             return "stopping" if slot.leaving else "idle"

@@ -60,7 +60,7 @@ from fleet.core.pool.events import (
 from fleet.core.pool.orphan import Estate
 from fleet.core.pool.restarts import Restarts
 from fleet.core.pool.scarcity import Spawning
-from fleet.core.pool.slot import HOLDS_MESSAGE, State
+from fleet.core.pool.slot import BUSY_STATES, State
 from fleet.core.pool.state import Counts, Level, Pool, PoolPhase, Refusal, Resize, Role
 from fleet.core.protocol import (
     Denied,
@@ -392,7 +392,7 @@ class Account:
 
     @property
     def busy(self) -> int:
-        return sum(life.state in HOLDS_MESSAGE for life in self.lives)
+        return sum(life.state in BUSY_STATES for life in self.lives)
 
     def works(self, work: Workload) -> None:
         self.sizing = replace(self.sizing, work=work)

@@ -9,7 +9,7 @@ from typing import Any
 
 from fleet.core.depth import Depth
 from fleet.core.outcomes import Exit, Outcome, Settlement
-from fleet.core.pool import machine, reconcile, state
+from fleet.core.pool import deadlines, machine, state
 from fleet.core.pool.config import Config
 from fleet.core.pool.effects import Effect, Log, Send
 from fleet.core.pool.events import (
@@ -112,7 +112,7 @@ class Story:
 
     def wakes_at(self) -> float:
         """The next moment at which something is due."""
-        return reconcile.wakes_at(self.pool, self.now)
+        return deadlines.wakes_at(self.pool, self.now)
 
     def is_in(self, phase: PoolPhase) -> bool:
         """Asked anew each time: a type checker would take `phase` for unchanged."""

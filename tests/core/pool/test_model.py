@@ -52,7 +52,7 @@ from fleet.core.pool.events import (
 from fleet.core.pool.machine import IllegalEvent
 from fleet.core.pool.reconcile import reconcile
 from fleet.core.pool.recovery import AT_ONCE
-from fleet.core.pool.slot import HOLDS_MESSAGE, Slot, State
+from fleet.core.pool.slot import BUSY_STATES, Slot, State
 from fleet.core.pool.state import HelperState, Level, Pool, PoolPhase, Role, Will
 from fleet.core.protocol import (
     Denied,
@@ -507,7 +507,7 @@ class PoolModel(RuleBasedStateMachine):
         elif slot.state is State.IDLE:
             assert slot.leaving
             assert now >= slot.since + 10
-        elif slot.state in HOLDS_MESSAGE:
+        elif slot.state in BUSY_STATES:
             assert slot.pid is not None
             process = self.world.processes[slot.pid]
             assert process.hung_since is not None
@@ -592,13 +592,13 @@ class PoolModel(RuleBasedStateMachine):
         assert (list(slot.lost), slot.trouble) == (life.lost, life.trouble)
         assert {*life.denied, *slot.lost} <= {*slot.places}
         assert bool(slot.asked) == (slot.state is State.POLLING)
-        assert bool(slot.places) == (slot.state in HOLDS_MESSAGE)
+        assert bool(slot.places) == (slot.state in BUSY_STATES)
         assert life.not_before[0] <= slot.not_before <= life.not_before[1]
         if slot.silent_since < inf:
             assert slot.state is State.POLLING
             assert slot.silent_since >= slot.since + self.world.config.wait_time + 12
-        watched = slot.state in HOLDS_MESSAGE and not (slot.killed or slot.ended)
-        assert slot.look_at < inf if watched else slot.look_at == inf or slot.state in HOLDS_MESSAGE
+        watched = slot.state in BUSY_STATES and not (slot.killed or slot.ended)
+        assert slot.look_at < inf if watched else slot.look_at == inf or slot.state in BUSY_STATES
         assert slot.suspected is None or slot.look_at < inf
         if slot.state is State.VACANT:
             assert slot.pid is None

@@ -9,6 +9,7 @@ import pytest
 from fleet.core.outcomes import Exit, Settlement
 from fleet.core.pool import machine
 from fleet.core.pool.config import Config
+from fleet.core.pool.deadlines import wakes_at
 from fleet.core.pool.effects import Effect, GiveWill, KillHelper, Log, SpawnHelper
 from fleet.core.pool.emptiness import Emptiness
 from fleet.core.pool.events import (
@@ -25,7 +26,6 @@ from fleet.core.pool.events import (
     WillNotTaken,
 )
 from fleet.core.pool.orphan import Estate
-from fleet.core.pool.reconcile import wakes_at
 from fleet.core.pool.recovery import AT_ONCE
 from fleet.core.pool.slot import State
 from fleet.core.pool.state import Counts, Level, Pool, PoolPhase, Role, new

@@ -10,9 +10,9 @@ from fleet.core.depth import Depth
 from fleet.core.outcomes import Settlement
 from fleet.core.pool import machine, state
 from fleet.core.pool.config import Config
+from fleet.core.pool.deadlines import wakes_at
 from fleet.core.pool.effects import AskSample, Effect, GiveWill, KillHelper, Log, Spawn, SpawnHelper
 from fleet.core.pool.events import Event, Heard, HelperDied, HelperReady, Sampled, Tick, WillDone
-from fleet.core.pool.reconcile import wakes_at
 from fleet.core.pool.state import Pool, PoolPhase, Role
 from tests.core.pool.test_recovery import Host
 

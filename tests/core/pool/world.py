@@ -15,6 +15,7 @@ from fleet.core.depth import Depth
 from fleet.core.outcomes import Exit, Settlement
 from fleet.core.pool import machine, state
 from fleet.core.pool.config import Config
+from fleet.core.pool.deadlines import wakes_at
 from fleet.core.pool.effects import (
     AskStack,
     Effect,
@@ -54,7 +55,6 @@ from fleet.core.pool.events import (
     WillDone,
     WillNotTaken,
 )
-from fleet.core.pool.reconcile import wakes_at
 from fleet.core.pool.slot import State
 from fleet.core.pool.state import Level, Pool, PoolPhase, Role, Will
 from fleet.core.protocol import (

@@ -1,0 +1,43 @@
+"""Which idle dispatchers may poll the queue now, and for how many messages. A rule of
+`reconcile.py`.
+"""
+
+from dataclasses import replace
+from math import inf
+
+from fleet.core import polling
+from fleet.core.pool import receive_size, sizing
+from fleet.core.pool.completion import room
+from fleet.core.pool.effects import Effect, Send, Step
+from fleet.core.pool.slot import Slot, State, begin_poll
+from fleet.core.pool.state import Pool, PoolPhase, with_slots
+from fleet.core.protocol import Grant
+
+
+def grant_polls(pool: Pool, now: float) -> Step:
+    """Grant as many polls as the evidence, the memory and --max-jobs allow.
+
+    A poll that is silent for too long counts no longer as an open one.
+    """
+    if pool.phase is not PoolPhase.RUNNING or pool.paused or pool.denial:
+        return pool, ()
+    idle = [slot for slot in pool.slots if slot.is_available]
+    if not idle:
+        return pool, ()
+    open_polls = sum(
+        slot.state is State.POLLING and slot.silent_since == inf for slot in pool.slots
+    )
+    allowed = polling.grants(pool.polling, now, len(idle), open_polls)
+    candidates = idle[:allowed][: sizing.room(pool)]
+    left, share = room(pool), receive_size.share(pool)
+    polls: list[Slot] = []
+    grants: list[Effect] = []
+    for slot in candidates:
+        if left <= 0:
+            break
+        most = int(min(share, left))
+        polls.append(begin_poll(slot, most, now))
+        grants.append(Send(slot.number, Grant(most, polling.longest(pool.polling, now))))
+        pool = replace(pool, polling=polling.asked(pool.polling, now))
+        left -= share
+    return with_slots(pool, polls), tuple(grants)
