@@ -9,7 +9,8 @@ if TYPE_CHECKING:
     from fleet.core.reasons import Reason
     from fleet.core.sns import Notification
     from fleet.job.api import Reject, Retry, message, notification
-    from fleet.library.dispatcher import Dispatcher, Queue
+    from fleet.library.dispatcher import Dispatcher
+    from fleet.library.queue import Queue
     from fleet.library.results import DispatcherError, Ending, JobError
     from fleet.version import VERSION as __version__  # noqa: N811 - what every package calls it
 
@@ -45,7 +46,7 @@ _HOME = {
     "Message": "fleet.core.queue",
     "Notification": "fleet.core.sns",
     "Outcome": "fleet.core.outcomes",
-    "Queue": "fleet.library.dispatcher",
+    "Queue": "fleet.library.queue",
     "QueueError": "fleet.core.queue",
     "Reason": "fleet.core.reasons",
     "Reject": "fleet.job.api",
@@ -60,16 +61,16 @@ _HOME = {
 if not TYPE_CHECKING:  # a type checker would take any name for good
 
     def __getattr__(name: str) -> Any:
-        """Import what is exported when it is used: a pool's processes do not carry the library, a
-        probe nothing.
+        """Import an exported name when it is first used: the processes of a pool do not carry the
+        library, and a probe carries nothing.
         """
         if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         import importlib
 
         if name == "__version__":
-            found = importlib.import_module("fleet.version").VERSION
+            value = importlib.import_module("fleet.version").VERSION
         else:
-            found = getattr(importlib.import_module(_HOME[name]), name)
-        globals()[name] = found
-        return found
+            value = getattr(importlib.import_module(_HOME[name]), name)
+        globals()[name] = value
+        return value

@@ -1,4 +1,6 @@
-"""The signals of a program that is not ours: caught for a while, given back, and raised again."""
+"""The signals of somebody's program, which the library takes while it works on a message and gives
+back afterwards.
+"""
 
 import contextlib
 import ctypes
@@ -14,22 +16,23 @@ _SIGACTION = 512  # bytes: more than any struct sigaction has
 
 
 class BorrowedSignals:
-    """Catches the signals that it is given, until `give_back`.
+    """Catches signals of a process that is not fleet's, and raises those that came again at the
+    end.
 
-    Those that are ignored stay ignored, and those whose handler was not set from Python (it could
-    not be set again) stay as they are. For the main thread only: Python runs handlers there.
-    Whatever else the program forks meanwhile (another thread, a transformer) has the program's
-    handlers at once, and does not write into our pipe.
+    Signals that are ignored stay ignored, and signals whose handler was not set from Python (it
+    could not be set again) stay as they are. For the main thread only: Python runs handlers there.
+    Whatever else the program forks meanwhile (from another thread, or in a transformer) has the
+    program's handlers at once, and does not write into the pipe of this object.
     """
 
     _current: "BorrowedSignals | None" = None
-    _heeds_forks = False
+    _has_fork_hook = False
 
     def __init__(self, wanted: Iterable[signal.Signals]) -> None:
-        if not BorrowedSignals._heeds_forks:
-            BorrowedSignals._heeds_forks = True
+        if not BorrowedSignals._has_fork_hook:
+            BorrowedSignals._has_fork_hook = True
             os.register_at_fork(after_in_child=BorrowedSignals._restore_in_child)
-        self._before: dict[int, Callable[..., Any] | int] = {}
+        self._handlers: dict[int, Callable[..., Any] | int] = {}
         self._actions: dict[int, ctypes.Array[ctypes.c_char]] = {}
         self._came: list[int] = []
         self._read, self._write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -38,7 +41,7 @@ class BorrowedSignals:
         for number in wanted:
             handler = signal.getsignal(number)
             if handler not in (signal.SIG_IGN, None):
-                self._before[number] = handler
+                self._handlers[number] = handler
                 self._actions[number] = ctypes.create_string_buffer(_SIGACTION)
                 _libc.sigaction(int(number), None, self._actions[number])
                 signal.signal(number, do_nothing)
@@ -49,42 +52,41 @@ class BorrowedSignals:
 
     @property
     def descriptors(self) -> tuple[int, int]:
-        """What a forked child of ours must not keep."""
+        """The descriptors that a forked child of ours must not keep."""
         return self._read, self._write
 
-    def signals(self) -> list[int]:
-        """The numbers of ours that have come since the last call, in that order.
-
-        The others are passed on to the program.
+    def take(self) -> list[int]:
+        """The numbers of borrowed signals that have come since the last call, in that order. Other
+        signals are passed on to the program's own wakeup descriptor.
         """
         try:
             numbers = os.read(self._read, 4096)
         except BlockingIOError:
             return []
-        others = bytes(number for number in numbers if number not in self._before)
+        others = bytes(number for number in numbers if number not in self._handlers)
         if others and self._wakeup_before >= 0:
-            # An event loop that is behind, or gone: then as if we were not there.
+            # An event loop that is behind, or gone: as if we were not there.
             with contextlib.suppress(OSError):
                 os.write(self._wakeup_before, others)
-        came = [number for number in numbers if number in self._before]
+        came = [number for number in numbers if number in self._handlers]
         self._came += came
         return came
 
-    def give_back(self, heard: Callable[[], None]) -> None:
-        """Set the handlers of before; then raise each signal that came once: it does what it would
-        have done.
+    def give_back(self, notify: Callable[[], None]) -> None:
+        """Restore the handlers of before; then raise each signal that came once, so that it does
+        what it would have done.
 
-        They are blocked meanwhile, so that one that comes now is not lost. `heard` is called before
-        they are raised, if any has come; whatever a handler raises comes out of here.
+        The signals are blocked meanwhile, so that one that comes now is not lost. `notify` is
+        called before they are raised, if any has come. What a handler raises leaves this method.
         """
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, self._before)
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, self._handlers)
         try:
-            self.signals()
+            self.take()
             self._restore()
             os.close(self._read)
             os.close(self._write)
             if self._came:
-                heard()
+                notify()
             for number in dict.fromkeys(self._came):
                 signal.raise_signal(number)
         finally:
@@ -92,9 +94,9 @@ class BorrowedSignals:
 
     def _restore(self) -> None:
         BorrowedSignals._current = None
-        for number, handler in self._before.items():
+        for number, handler in self._handlers.items():
             signal.signal(number, handler)
-            # faulthandler's is not known to Python.
+            # Faulthandler's handler is not known to Python.
             _libc.sigaction(number, self._actions[number], None)
         signal.set_wakeup_fd(self._wakeup_before, warn_on_full_buffer=False)
 

@@ -1,98 +1,78 @@
-"""The library: one dispatcher in somebody's own loop, and the queue to give it.
+"""`fleet.Dispatcher`: takes one message at a time in somebody's own loop, and runs a job for it.
 
-It is the delivering of a pool's dispatcher (delivering.py) with surroundings of its own: signals
-are borrowed from the program for the time of a dispatch (alone.py), and what belongs to a job is
-kept together by a process in between (keeper.py), so that the program's own children are never
+It delivers as a pool's dispatcher does (dispatcher/runner.py), in other surroundings: signals are
+borrowed from the program for the time of a dispatch (borrowed_signals.py), and what belongs to a
+job is kept together by a process in between (shim.py), so that the program's own children are never
 touched. Nothing is held between two dispatches.
 """
 
-import functools
-import os
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from math import inf
 from typing import Any
 
-from fleet.core import poll_cuts, polling
-from fleet.core import queue as seam
-from fleet.core.arguments import Call, merged, routed, transformed
-from fleet.core.delivery.machine import FIRST_LEASE, Rules, first, polled
-from fleet.core.delivery.settling import pause_before
+from fleet.core import queue as core_queue
+from fleet.core.delivery.machine import FIRST_LEASE, Rules, first
 from fleet.core.failure import Failure
 from fleet.core.outcomes import Facts, Policy, Settlement, back_off
 from fleet.core.queue import Message, QueueError, Trouble
 from fleet.core.reasons import Reason
+from fleet.dispatcher.context import Bench
 from fleet.dispatcher.runner import Delivering
-from fleet.job import api, callables
-from fleet.job.results import finished_here
-from fleet.library.results import DispatcherError, Ending, ending, tell
-from fleet.library.standalone import Hooks, StandaloneInbox, renew, workbench, working_on
-from fleet.sqs import lent as lending
-from fleet.sqs.queue import Address, Sessions, SqsQueue
+from fleet.job import api
+from fleet.library import calls, checks
+from fleet.library.calls import Prepare, Transformer
+from fleet.library.queue import name_of
+from fleet.library.receiver import Receiver
+from fleet.library.results import (
+    DispatcherError,
+    Ending,
+    dispatcher_error,
+    queue_error,
+    result_of,
+    return_or_raise,
+)
+from fleet.library.standalone import Hooks, StandaloneInbox, open_context, with_call
+from fleet.sqs.queue import SqsQueue
 from fleet.system import log
 from fleet.system.clock import now
 
-SETTLE_ALLOWANCE = 10.0  # seconds: as a pool's stop has for what is to be settled at its end
-WAIT_TIME = 10.0  # seconds of long poll, where nobody says anything else
-
-Transformer = Callable[[Message], Any]
-
-
-class Queue(seam.Queue):
-    """What a dispatcher needs of a queue. Any object with these methods will do; a class may also
-    derive from this.
-
-    `name` and `wait_time()` (seconds) are used where an object has them.
-    """
-
-    @staticmethod
-    def open(
-        name_or_url: str,
-        *,
-        region: str | None = None,
-        endpoint_url: str | None = None,
-        session: Any = None,
-    ) -> SqsQueue:
-        """An SQS queue. Nothing is asked of SQS before the first call; None is boto3's own choice.
-
-        `session`: a boto3 session, whose credentials, region and profile are used. Raises TypeError
-        for what is none.
-        """
-        lent = None if session is None else lending.of_session(session)
-        return SqsQueue(Sessions(Address(name_or_url, region, endpoint_url), lent=lent))
-
-    @staticmethod
-    def wrap(resource: Any) -> SqsQueue:
-        """The queue that a boto3 Queue resource stands for, with its credentials, region and
-        endpoint.
-
-        Time-outs, retries and proxies are fleet's own, not those of its client. Raises TypeError
-        for what is none.
-        """
-        lent, url, endpoint_url = lending.of_queue(resource)
-        return SqsQueue(Sessions(Address(url, endpoint_url=endpoint_url), lent=lent))
+SETTLE_ALLOWANCE = 10.0  # seconds for what is still to be settled at the end, as in a pool's stop
+LATE = "its transformer took longer than the lease, others may have it by now"
 
 
 class Dispatcher:
-    """Takes one message at a time from a queue and runs a job for it in a process of its own. Times
-    are seconds.
+    """Takes one message at a time from a queue and runs a job for it in a process of its own.
 
-    `wait_time`: of the long poll, 0 for none; left out, the queue's own setting, or 10 where it has
-    none. `drain_timeout`: what a running job gets after a signal; 0 interrupts it at once.
-    `exit_timeout`: for one try of the exit handler, or from SIGTERM to SIGKILL without one.
-    `retry_delay`: by attempt, for failed messages, the last one repeats; left out, their lease runs
-    out. `dead_letter`: `native` or `direct`. `job_init` is called in each job's process before the
-    job; `job_exit` there when all is done, with its exception or None; `on_failure` with a
-    `Failure`, in a process of its own, after a job has failed and before its message is settled;
-    the last two for `exit_timeout` at the most.
+    All times are seconds.
 
-    It may be made before a fork; no call is made before it is needed. One thread at a time.
+    - `visibility_timeout`: the lease, 2 to 43,200; it is extended every third of it.
+    - `wait_time`: of the long poll, 0 for none, at most 20. None: the queue's own setting, or 10
+      where it has none.
+    - `drain_timeout`: what a running job gets after a signal; 0 interrupts it at once.
+    - `exit_timeout`: for one try of the exit handler, or from SIGTERM to SIGKILL without one.
+    - `job_timeout`: then the job is stopped and has failed. None: no limit.
+    - `retry_delay`: by attempt, for failed messages, the last one repeats. Empty: their lease runs
+      out.
+    - `dead_letter`: `native`, or `direct` to dead-letter a message after its last attempt at once.
+    - `on_failure`: called with a `Failure`, in a process of its own, after a job has failed and
+      before its message is settled, for at most `exit_timeout`.
+    - `worker_process_name`: the title of the job's process. None: the job's name.
+    - `job_init`: called in each job's process before the job.
+    - `job_exit`: called there when all is done, with the job's exception or None, for at most
+      `exit_timeout`.
+
+    Raises ValueError and TypeError for options that cannot be meant. A dispatcher may be made
+    before a fork: it makes no call to the queue before one is needed. It is for one thread at a
+    time.
+
+    `last` is the result of the last message (None: there was no message), `attempt` its attempt.
     """
 
     def __init__(
         self,
-        queue: seam.Queue,
+        queue: core_queue.Queue,
         *,
         visibility_timeout: float = 60.0,
         wait_time: float | None = None,
@@ -106,28 +86,26 @@ class Dispatcher:
         job_init: Callable[[], object] | None = None,
         job_exit: Callable[[BaseException | None], object] | None = None,
     ) -> None:
-        _check("visibility_timeout", visibility_timeout, 2, 43_200)
-        _check("wait_time", WAIT_TIME if wait_time is None else wait_time, 0, 20)
-        _check("drain_timeout", drain_timeout)
-        _check("exit_timeout", exit_timeout)
-        _check("job_timeout", inf if job_timeout is None else job_timeout)
-        for delay in retry_delay:
-            _check("retry_delay", delay, 0, 43_200)
+        checks.check_times(
+            visibility_timeout=visibility_timeout,
+            wait_time=wait_time,
+            drain_timeout=drain_timeout,
+            exit_timeout=exit_timeout,
+            job_timeout=job_timeout,
+            retry_delay=retry_delay,
+        )
         if dead_letter not in ("native", "direct"):
             raise ValueError(f"dead_letter is {dead_letter!r}; it must be native or direct")
-        _check_callable(
-            job_init=job_init or str, job_exit=job_exit or str, on_failure=on_failure or str
-        )
-        for name, hook in (("job_exit", job_exit), ("on_failure", on_failure)):
-            if hook is not None and exit_timeout == 0:
-                raise ValueError(f"exit_timeout is 0: {name} would never have time to run")
+        checks.check_optional_callables(job_init=job_init, job_exit=job_exit, on_failure=on_failure)
+        checks.check_has_time("job_exit", job_exit, exit_timeout)
+        checks.check_has_time("on_failure", on_failure, exit_timeout)
         self._hooks = Hooks(job_init, job_exit, on_failure)
-        self._queue, self._name = queue, worker_process_name
-        self._queue_name = str(getattr(queue, "name", type(queue).__name__))
-        self._wait_time, self._drain_timeout = wait_time, drain_timeout
-        tries = 2 if on_failure is None else 3  # of what may run when the job is over
+        self._queue, self._queue_name = queue, name_of(queue)
+        self._title = worker_process_name
+        self._drain_timeout = drain_timeout
+        after_the_job = 2 if on_failure is None else 3  # parts that have `exit_timeout` each
         self._longest_stop = (
-            max(drain_timeout, exit_timeout) + tries * exit_timeout + SETTLE_ALLOWANCE
+            max(drain_timeout, exit_timeout) + after_the_job * exit_timeout + SETTLE_ALLOWANCE
         )
         fifo = self._queue_name.endswith(".fifo")
         self._rules = Rules(
@@ -141,10 +119,9 @@ class Dispatcher:
         )
         if isinstance(queue, SqsQueue):
             queue.hasten(self._rules.first_lease / 6)
+        self._receiver = Receiver(queue, wait_time, visibility_timeout)
         self._inbox: StandaloneInbox | None = None
         self._exiting = False
-        self._failures, self._user = 0, 0
-        self._polling, self._cuts = polling.Polling(), poll_cuts.Cuts()
         self.last: Ending | None = None
         self.attempt = 0
 
@@ -169,40 +146,28 @@ class Dispatcher:
         **kwargs: Any,
     ) -> bool:
         """Take a message, if there is one, and run `job` for it, with what the transformer makes of
-        it and the rest.
+        it and then `args` and `kwargs`.
 
         The transformer (default: the body) returns a list or tuple of arguments, a dict of named
-        ones, or the only one. True: the job succeeded and the message was deleted. False: there was
-        no message (`last` is None), or it was released on purpose or rejected (`last` says which).
-        Raises JobError, DispatcherError, QueueError, and what the transformer raises, TypeError for
-        a name given twice; then the message has been released before, with the delay of a failure
+        ones, or the only one. `exit_handler` is called with the same arguments when the job is
+        stopped or dies. True: the job succeeded and the message was deleted. False: there was no
+        message (`last` is None), or it was released on purpose or rejected (`last` says which).
+
+        Raises JobError, DispatcherError and QueueError; TypeError, before a message is taken, for
+        what cannot be called like this; and what the transformer raises, TypeError for a name given
+        twice: then the message has been released before, with the delay of a failure
         (`retry_delay`, else 5 s, twice as long at each attempt, up to the visibility timeout).
         """
-
-        _check_callable(
-            job=job,
-            message_transformer=message_transformer or str,
-            exit_handler=exit_handler or str,
+        checks.check_callable("job", job)
+        checks.check_optional_callables(
+            message_transformer=message_transformer, exit_handler=exit_handler
         )
-        if exit_handler is not None and self._rules.exit_timeout == 0:
-            raise ValueError("exit_timeout is 0: an exit handler would never have time to run")
-        if message_transformer is None and (
-            why := callables.misfit(job, (((None, *args), kwargs),))
-        ):
-            raise TypeError(
-                f"job cannot be called with the message's body and what dispatch() was given: {why}"
-            )
-
-        def call(message: Message) -> Call:
-            value = (
-                finished_here(message_transformer(message)) if message_transformer else message.body
-            )
-            given, named = merged(*transformed(value), args, kwargs)
-            return Call(job, given, named, exit_handler)
-
-        return self._dispatch(
-            call, worker_process_name, FIRST_LEASE if message_transformer is None else inf
-        )
+        checks.check_has_time("an exit handler", exit_handler, self._rules.exit_timeout)
+        if message_transformer is None:
+            checks.check_fit(job, args, kwargs)
+        prepare = calls.for_job(job, message_transformer, exit_handler, args, kwargs)
+        first_lease = FIRST_LEASE if message_transformer is None else inf
+        return self._dispatch(prepare, worker_process_name, first_lease)
 
     def dispatch_by_message_attribute(
         self,
@@ -214,187 +179,90 @@ class Dispatcher:
         """As `dispatch`, with a transformer that chooses the job too.
 
         It returns a dict: `_job`, and if wanted `_exit_handler` and `_job_args`; all else are named
-        arguments.
+        arguments. Returns and raises as `dispatch` does.
         """
+        checks.check_callable("message_transformer", message_transformer)
+        prepare = calls.by_message(message_transformer, args, kwargs)
+        return self._dispatch(prepare, worker_process_name, inf)
 
-        _check_callable(message_transformer=message_transformer)
+    def _dispatch(self, prepare: Prepare, title: str | None, first_lease: float) -> bool:
+        """Work on one message, with the signals borrowed from before the receive until after the
+        settlement.
 
-        def call(message: Message) -> Call:
-            found = routed(finished_here(message_transformer(message)))
-            given, named = merged(found.args, found.kwargs, args, kwargs)
-            return Call(found.job, given, named, found.exit_handler)
-
-        return self._dispatch(call, worker_process_name, inf)
-
-    def _dispatch(self, prepare: Callable[[Message], Call], name: str | None, least: float) -> bool:
-        """The signals are ours from before the receive until after the settlement.
-
-        `least` is the first lease: nobody extends it while a transformer runs, so then it is the
-        whole one.
+        `first_lease`: seconds that the receive asks for at least, as far as the visibility timeout
+        allows. Nobody extends the lease while a transformer runs: then it is infinite.
         """
         self.last, self.attempt = None, 0
         if self._exiting:
             return False
-        self._inbox = StandaloneInbox(self._drain_timeout, self._longest_stop)
+        inbox = self._inbox = StandaloneInbox(self._drain_timeout, self._longest_stop)
         try:
-            self._inbox.listen()
-            return self._one(self._inbox, prepare, name, replace(self._rules, first=least))
+            inbox.listen()
+            return self._work_on_one(inbox, prepare, title, first_lease)
         finally:
             try:
-                self._inbox.give_back()
+                inbox.give_back()
             finally:
-                self._exiting, self._inbox = self._inbox.leaving, None
+                self._exiting, self._inbox = inbox.leaving, None
 
-    def _one(
+    def _work_on_one(
         self,
         inbox: StandaloneInbox,
-        prepare: Callable[[Message], Call],
-        name: str | None,
-        rules: Rules,
+        prepare: Prepare,
+        title: str | None,
+        first_lease: float,
     ) -> bool:
-        wait_time = self._wait_seconds()
-        rules = replace(rules, first=max(rules.first, first(wait_time)))
-        before, message = self._receive(inbox, wait_time, rules.first_lease)
+        wait_time = self._receiver.wait_seconds()
+        rules = replace(self._rules, first=max(first_lease, first(wait_time)))
+        asked_at, message = self._receiver.receive(inbox, wait_time, rules.first_lease)
         if message is None:
             return False
         self.attempt = message.attempt
-        with workbench(self._queue, self._queue_name, inbox, wait_time, rules) as bench:
+        if message.unusable:
+            raise self._leave_unusable(message)
+        with open_context(self._queue, self._queue_name, inbox, wait_time, rules) as context:
             try:
                 call = prepare(message)
             except (api.Retry, api.Reject) as asked:
-                call = _ends_with(asked)
+                call = calls.that_raises(asked)
             except BaseException:  # the caller sees whatever it is; first the message goes back
-                delivering = Delivering(bench, message, before)
-                facts = Facts(attempt=message.attempt, lease=rules.visibility)
-                later = back_off(
-                    "its transformer failed",
-                    Reason.TRANSFORMER_FAILED,
-                    facts,
-                    rules.policy,
-                    random.random(),
-                )
-                ended = delivering.give_back(later)
-                self.last = ending(message, ended, delivering.delay)
+                self._release_untransformed(context, message, asked_at)
                 raise
-            if now() >= before + rules.first_lease:
-                late = "its transformer took longer than the lease, others may have it by now"
-                self.last = Ending(
-                    message, Settlement.LEAVE, why=late, reason=Reason.TRANSFORMER_LATE
-                )
-                raise DispatcherError(
-                    f"message {message.id}: {late}",
-                    message=message,
-                    settlement=Settlement.LEAVE,
-                    reason=Reason.TRANSFORMER_LATE,
-                )
-            title = name or self._name or _name_of(call.job)
-            delivering = Delivering(working_on(bench, call, self._hooks, title), message, before)
-            ended = delivering.run()
-        again = polling.starved(self._polling, now(), random.random())
-        self._polling = again if delivering.starved else polling.fed(self._polling)
-        self.last = ending(message, ended, delivering.delay)
-        return tell(self.last, ended, refusal=delivering.refusal, starved=delivering.starved)
+            if now() >= asked_at + rules.first_lease:
+                raise self._leave_late(message)
+            process_title = title or self._title or calls.name_of(call.job)
+            delivering = Delivering(
+                with_call(context, call, self._hooks, process_title), message, asked_at
+            )
+            delivery = delivering.run()
+        self._receiver.note_start(starved=delivering.starved)
+        self.last = result_of(message, delivery, delivering.delay)
+        return return_or_raise(
+            self.last, delivery, refusal=delivering.refusal, starved=delivering.starved
+        )
 
-    # The parts.
+    def _release_untransformed(self, context: Bench, message: Message, asked_at: float) -> None:
+        """The message of a transformer that has failed goes back, as if its job had died."""
+        delivering = Delivering(context, message, asked_at)
+        verdict = back_off(
+            "its transformer failed",
+            Reason.TRANSFORMER_FAILED,
+            Facts(attempt=message.attempt, lease=context.rules.visibility),
+            context.rules.policy,
+            random.random(),
+        )
+        delivery = delivering.give_back(verdict)
+        self.last = result_of(message, delivery, delivering.delay)
 
-    def _wait_seconds(self) -> float:
-        """Once it is known it is kept; SQS's default of 0 is nobody's setting."""
-        if self._wait_time is None:
-            ask: Callable[[], float] = getattr(self._queue, "wait_time", lambda: 0.0)
-            self._wait_time = ask() or WAIT_TIME
-        return polled(self._wait_time, self._rules.visibility)
+    def _leave_late(self, message: Message) -> DispatcherError:
+        """The error for a message whose transformer has outlasted the lease."""
+        self.last = Ending(message, Settlement.LEAVE, why=LATE, reason=Reason.TRANSFORMER_LATE)
+        return dispatcher_error(f"message {message.id}: {LATE}", self.last)
 
-    def _receive(
-        self, inbox: StandaloneInbox, wait_time: float, lease: float
-    ) -> tuple[float, Message | None]:
-        """One poll, and the moment before it. After one that failed there is a pause: a caller's
-        loop must not spin.
-        """
-        if self._user not in (
-            0,
-            os.getpid(),
-        ):  # connections are not shared with the process that we were forked from
-            renew(self._queue)
-        self._user = os.getpid()
-        if (
-            self._polling.not_before > now()
-        ):  # this host had no process for a job: whoever asks on burns attempts
-            inbox.wait(self._polling.not_before)
-        if self._failures:
-            inbox.wait(now() + pause_before(self._failures, random.random()))
-        if inbox.leaving:
-            return now(), None
-        before = now()
-        wait = poll_cuts.length(self._cuts, before, wait_time)
-        self._cuts = poll_cuts.asked(self._cuts, before)
-        try:
-            message = self._queue.receive(wait, lease)
-        except QueueError as error:
-            self._failures += 1
-            if error.unanswered:
-                self._measured(
-                    poll_cuts.cut(self._cuts, now(), now() - before, wait_time), wait_time
-                )
-            if error.trouble is Trouble.SESSION:
-                renew(self._queue)
-            raise
-        self._failures = 0
-        self._measured(poll_cuts.came_home(self._cuts, now() - before), wait_time)
-        if message:
-            log.emit("message.received", slot=0, message_id=message.id, attempt=message.attempt)
-            if message.unusable:
-                raise self._left(message)
-        return before, message
-
-    def _measured(self, after: poll_cuts.Cuts, wait_time: float) -> None:
-        """What a poll's age says of how long polls may be."""
-        if after.longest < self._cuts.longest:
-            log.emit("poll.shortened", age=round(after.age, 1), seconds=int(after.longest))
-        elif after.longest > self._cuts.longest:
-            log.emit("poll.lengthened", seconds=wait_time)
-        self._cuts = after
-
-    def _left(self, message: Message) -> QueueError:
-        """Of a message that must not be worked on."""
+    def _leave_unusable(self, message: Message) -> QueueError:
+        """The error for a message that must not be worked on."""
         why = message.unusable
         log.emit("message.left", slot=0, message_id=message.id, attempt=message.attempt, why=why)
-        self.attempt, self.last = (
-            message.attempt,
-            Ending(message, Settlement.LEAVE, why=why, reason=Reason.UNUSABLE),
-        )
-        error = QueueError(Trouble.MESSAGE, f"message {message.id} was left to its lease: {why}")
-        error.message, error.settlement, error.reason = message, Settlement.LEAVE, Reason.UNUSABLE
-        return error
-
-
-def _check(name: str, value: float, least: float = 0, most: float = inf) -> None:
-    if not least <= value <= most:
-        right = (
-            f"from {least:g} to {most:g} seconds" if most < inf else f"{least:g} seconds or more"
-        )
-        raise ValueError(f"{name} is {value!r}; it must be {right}")
-
-
-def _check_callable(**given: object) -> None:
-    """Before a message is taken: what the caller has mistaken must not cost it one of its attempts."""
-    for name, value in given.items():
-        if not callable(value):
-            raise TypeError(f"{name} is of type {type(value).__name__}; it must be callable")
-        if kind := callables.lazy(value):
-            raise TypeError(f"{name} is {kind}: calling it would run none of its code")
-
-
-def _ends_with(asked: Exception) -> Call:
-    """What a transformer asks for is done as if its job had asked."""
-
-    def job() -> None:
-        raise asked
-
-    return Call(job)
-
-
-def _name_of(job: Callable[..., object]) -> str:
-    """What a callable is called; a partial is called what it is of."""
-    while isinstance(job, functools.partial):
-        job = job.func
-    return str(getattr(job, "__name__", type(job).__name__))
+        self.last = Ending(message, Settlement.LEAVE, why=why, reason=Reason.UNUSABLE)
+        text = f"message {message.id} was left to its lease: {why}"
+        return queue_error(Trouble.MESSAGE, text, self.last)

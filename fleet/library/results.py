@@ -2,22 +2,21 @@
 pickle.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from fleet.core.delivery.machine import Delivery
 from fleet.core.dispatch_result import Told, told
 from fleet.core.outcomes import Exit, Outcome, Settlement
-from fleet.core.queue import Message, QueueError
+from fleet.core.queue import Message, QueueError, Trouble
 from fleet.core.reasons import Reason
 from fleet.system import processes
 
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How a delivery ended. `outcome` and `exit` are the job's, None if none ran; `delay`: a
-    release's, in seconds.
+    """The result of a delivery. `outcome` and `exit` are the job's, None if none ran; `delay`:
+    seconds for which a released message stays hidden.
 
     `reason` is for programs what `why` is for people.
     """
@@ -65,44 +64,65 @@ _ENDED: dict[Outcome | None, str] = {
 }
 
 
-def ending(message: Message, ended: Delivery, delay: int) -> Ending:
-    """The record."""
-    settlement = ended.settlement or Settlement.LEAVE
-    why, reason = (
-        (ended.verdict.why, ended.verdict.reason) if ended.verdict else ("", Reason.UNKNOWN)
-    )
-    released = settlement is Settlement.RELEASE
+def result_of(message: Message, delivery: Delivery, delay: int) -> Ending:
+    """The result of a delivery that is over. `delay`: seconds, if the message was released."""
+    verdict = delivery.verdict
+    settlement = delivery.settlement or Settlement.LEAVE
     return Ending(
-        message, settlement, ended.outcome, ended.exit, why, delay if released else 0, reason
+        message,
+        settlement,
+        delivery.outcome,
+        delivery.exit,
+        why=verdict.why if verdict else "",
+        delay=delay if settlement is Settlement.RELEASE else 0,
+        reason=verdict.reason if verdict else Reason.UNKNOWN,
     )
 
 
-def tell(last: Ending, ended: Delivery, *, refusal: QueueError | None, starved: bool) -> bool:
-    """True or False, or the error, by the table in core/dispatch_result.py.
+def return_or_raise(
+    result: Ending, delivery: Delivery, *, refusal: QueueError | None, starved: bool
+) -> bool:
+    """What `dispatch` returns, or the error that it raises, by the table in
+    core/dispatch_result.py.
 
-    `refusal`: why the queue did not settle it.
+    `refusal`: why the queue did not settle the message. `starved`: no process was to be had.
     """
-    about: Mapping[str, Any] = {
-        "message": last.message,
-        "exit": last.exit,
-        "settlement": last.settlement,
-        "reason": last.reason,
-    }
-    which = f"message {last.message.id}, attempt {last.message.attempt}"
-    what = f"the message was {last.settlement.value.replace('_', '-')}: {last.why}"
-    match told(ended, refused=refusal is not None, starved=starved):
+    message = result.message
+    which = f"message {message.id}, attempt {message.attempt}"
+    what = f"the message was {result.settlement.value.replace('_', '-')}: {result.why}"
+    match told(delivery, refused=refusal is not None, starved=starved):
         case Told.DELETED:
             return True
         case Told.NOT_DELETED:
             return False
         case Told.JOB_ERROR:
-            how = processes.describe_exit(last.exit) if last.exit else "unknown"
-            raise JobError(
-                f"{which}: its job {_ENDED.get(last.outcome, 'ended')} ({how}); {what}", **about
-            )
+            how = processes.describe_exit(result.exit) if result.exit else "unknown"
+            ended = _ENDED.get(result.outcome, "ended")
+            raise JobError(f"{which}: its job {ended} ({how}); {what}", **_facts(result))
         case Told.QUEUE_ERROR if refusal:
-            error = QueueError(refusal.trouble, f"{which}: {what}: {refusal}")
-            error.message, error.exit, error.settlement, error.reason = (*about.values(),)
-            raise error from refusal
+            text = f"{which}: {what}: {refusal}"
+            raise queue_error(refusal.trouble, text, result) from refusal
         case _:
-            raise DispatcherError(f"{which}: {what}", **about)
+            raise dispatcher_error(f"{which}: {what}", result)
+
+
+def queue_error(trouble: Trouble, text: str, result: Ending) -> QueueError:
+    """A QueueError about that result."""
+    error = QueueError(trouble, text)
+    error.message, error.exit = result.message, result.exit
+    error.settlement, error.reason = result.settlement, result.reason
+    return error
+
+
+def dispatcher_error(text: str, result: Ending) -> DispatcherError:
+    """A DispatcherError about that result."""
+    return DispatcherError(text, **_facts(result))
+
+
+def _facts(result: Ending) -> dict[str, Any]:
+    return {
+        "message": result.message,
+        "exit": result.exit,
+        "settlement": result.settlement,
+        "reason": result.reason,
+    }

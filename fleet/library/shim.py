@@ -1,14 +1,16 @@
-"""Keeps a process of user code together with all that it starts, beside a program that is not
-fleet's.
+"""Runs user code behind a shim: a process between somebody's program and a job, with all that the
+job starts.
 
-    somebody's program ──fork──▶ keeper ──fork──▶ job ──▶ whatever that starts
-                                    ▲  adopts what the job's children leave behind
+    somebody's program ──fork──▶ shim ──fork──▶ job ──▶ whatever that starts
+                                  ▲  adopts what the job's children leave behind
 
 The dispatchers of a pool do that themselves, and kill every child that they do not know. In
-somebody's program that would hit its own children, those that another thread has just started too;
-so there a process in between is the subreaper, whose children are the job's and nobody else's. It
-also outlives the program's SIGKILL by the moment that it takes to kill them all. It runs no user
-code.
+somebody's program that would hit its own children, also those that another thread has just started;
+so a process in between is the subreaper there, whose children are the job's and nobody else's. The
+shim also outlives the program's SIGKILL by the moment that it takes to kill them all. It runs no
+user code.
+
+This file is the program's side; shim_process.py is what happens in the shim.
 """
 
 import contextlib
@@ -19,117 +21,121 @@ import signal
 import sys
 from collections.abc import Callable, Iterable
 from math import ceil, inf
-from typing import NoReturn
-
-import setproctitle
 
 from fleet.core.outcomes import Exit
 from fleet.dispatcher.context import Act
 from fleet.ipc.shared_page import SharedPage
-from fleet.system import processes, procfs, signals, trackers
+from fleet.library import shim_process
+from fleet.system import processes, procfs, signals
 from fleet.system.clock import now
 
-PATIENCE = (
-    5.0  # seconds for what was killed to be gone, when the delivery itself cannot wait for it
-)
+# Seconds for what was killed to be gone, when the delivery itself cannot wait for it.
+PATIENCE = 5.0
 _BLOCKED_AT_FORK = (*signals.BLOCKED_AT_FORK, signal.SIGABRT, signal.SIGCONT)
-_HEARD = (signal.SIGCHLD, signal.SIGTERM, signal.SIGCONT)
 
 
-class Keepers:
-    """Starts them, and knows those that are not gone yet. `poll` wakes up when one is."""
+class Shims:
+    """Starts shims, and knows those that are not gone yet. `poll` wakes up when one is."""
 
-    def __init__(self, ours: Callable[[], Iterable[int]], poll: select.poll) -> None:
-        self._ours, self._poll = ours, poll
-        self._kept: list[Kept] = []
+    def __init__(self, descriptors: Callable[[], Iterable[int]], poll: select.poll) -> None:
+        """`descriptors`: the program's side of fleet, which no forked process must keep."""
+        self._descriptors, self._poll = descriptors, poll
+        self._running: list[ShimmedProcess] = []
 
-    def start(self, act: Act) -> "Kept":
-        """Fork a keeper, and by it a process that is what `act` makes of it, without the
-        descriptors of `ours`.
-
-        Raises OSError when there is no process to be had.
+    def start(self, act: Act) -> "ShimmedProcess":
+        """Fork a shim, and by it a process that is what `act` makes of it. Raises OSError when
+        there is no process to be had.
         """
-        for stream in (
-            sys.stdout,
-            sys.stderr,
-        ):  # else what is still in their buffers is written twice
-            with contextlib.suppress(OSError, ValueError, AttributeError):
-                stream.flush()
-        with signals.block(
-            _BLOCKED_AT_FORK
-        ):  # a handler of the program that raises must not lose us the keeper
+        _flush_standard_streams()
+        # A handler of the program that raises must not lose us the shim.
+        with signals.block(_BLOCKED_AT_FORK):
             return self._start(act)
 
-    def _start(self, act: Act) -> "Kept":
-        note, us, started = SharedPage(), os.getpid(), now()
-        ours = [*self._ours(), *(kept.pidfd for kept in self._kept if not kept.over)]
+    def _start(self, act: Act) -> "ShimmedProcess":
+        page, program, started = SharedPage(), os.getpid(), now()
+        self._running = [each for each in self._running if not each.is_over]
+        descriptors = [*self._descriptors(), *(each.pidfd for each in self._running)]
         read, write = os.pipe2(os.O_CLOEXEC)
         with os.fdopen(read, "rb") as answer:
             try:
-                keeper = os.fork()
-                if keeper == 0:
-                    _keep(act, us, write, (*ours, read), note)
+                shim = os.fork()
+                if shim == 0:
+                    shim_process.run(act, program, write, (*descriptors, read), page)
             finally:
                 os.close(write)
-            kept = _watched(keeper, started, note, self._poll)
-            self._kept = [each for each in self._kept if not each.over] + [kept]
-            kept.pid = int(answer.read() or -errno.EAGAIN)
-        if kept.pid < 0:
-            kept.await_end(PATIENCE)
-            kept.forget()
-            raise OSError(-kept.pid, os.strerror(-kept.pid))
-        return kept
+            process = _watch(shim, started, page, self._poll)
+            self._running.append(process)
+            process.pid = int(answer.read() or -errno.EAGAIN)
+        if process.pid < 0:
+            process.await_end(PATIENCE)
+            process.forget()
+            raise OSError(-process.pid, os.strerror(-process.pid))
+        return process
 
     def end(self) -> None:
         """Something unforeseen ends the delivery: kill what there is, and wait for it within a
         bound.
         """
         deadline = now() + PATIENCE
-        for kept in self._kept:
-            kept.kill()
-            while not kept.over and kept.gone() is None and (left := deadline - now()) > 0:
-                kept.await_end(left)
-            kept.forget()
-        self._kept = []
+        for process in self._running:
+            process.kill()
+            _await_end(process, deadline)
+            process.forget()
+        self._running = []
 
 
-def _watched(keeper: int, started: float, note: SharedPage, poll: select.poll) -> "Kept":
+def _flush_standard_streams() -> None:
+    """Write out their buffers before a fork: else the child writes the same once more."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            stream.flush()
+
+
+def _watch(shim: int, started: float, page: SharedPage, poll: select.poll) -> "ShimmedProcess":
     try:
-        return Kept(keeper, started, note, poll)
+        return ShimmedProcess(shim, started, page, poll)
     except OSError:  # no descriptor to be had: then nobody would see it end
-        note.ask_to_stop()
-        processes.kill(keeper, signal.SIGTERM)
+        page.ask_to_stop()
+        processes.kill(shim, signal.SIGTERM)
         with contextlib.suppress(ChildProcessError):
-            processes.await_child(keeper)
+            processes.await_child(shim)
         raise
 
 
-class Kept:
-    """A process of user code as the program sees it, through its keeper. `others` need not be known
-    here.
+def _await_end(process: "ShimmedProcess", deadline: float) -> None:
+    while not process.is_over and process.gone() is None:
+        left = deadline - now()
+        if left <= 0:
+            return
+        process.await_end(left)
+
+
+class ShimmedProcess:
+    """A process of user code as the program sees it, through its shim. Whatever is of another
+    process need not be known here, so `others` is not used.
     """
 
-    def __init__(self, keeper: int, started: float, note: SharedPage, poll: select.poll) -> None:
+    def __init__(self, shim: int, started: float, page: SharedPage, poll: select.poll) -> None:
         self.pid, self.started = 0, started
         self.seconds = 0.0
         self.usage = processes.Usage(0, 0)
         self.due = inf
-        self._keeper, self._note, self._poll = keeper, note, poll
-        self.over = False
-        self.pidfd = processes.open_pidfd(keeper)
+        self._shim, self._page, self._poll = shim, page, poll
+        self.is_over = False
+        self.pidfd = processes.open_pidfd(shim)
         poll.register(self.pidfd, select.POLLIN)
 
     @property
     def ended(self) -> bool:
         """Whether the process itself has ended; what it left may still be there."""
-        return procfs.is_dead(self.pid) or "ended" in self._note.read()
+        return procfs.is_dead(self.pid) or "ended" in self._page.read()
 
     @property
     def lingers(self) -> int:
         """Of an ended process: the pid of something that it left and that cannot be killed yet;
         else 0.
         """
-        return 0 if self.over else int(self._note.read().get("lingers", 0))
+        return 0 if self.is_over else int(self._page.read().get("lingers", 0))
 
     def terminate(self) -> None:
         """SIGTERM to its group; a stopped process gets it too."""
@@ -138,20 +144,20 @@ class Kept:
             processes.kill_group(self.pid, signal.SIGCONT)
 
     def freeze(self, _others: Iterable[int] = ()) -> None:
-        """SIGSTOP to everything that its keeper keeps, until there is nobody new."""
+        """SIGSTOP to everything below its shim, until there is nothing new."""
         if not self.ended:
             processes.kill_group(self.pid, signal.SIGSTOP)
-        met: set[int] = set()
-        while new := {*procfs.descendants(self._keeper)} - met:
+        stopped: set[int] = set()
+        while new := {*procfs.descendants(self._shim)} - stopped:
             for pid in new:
                 processes.kill(pid, signal.SIGSTOP)
-            met |= new
+            stopped |= new
 
     def kill(self, _others: Iterable[int] = ()) -> None:
-        """Have the keeper kill everything."""
-        if not self.over:
-            self._note.ask_to_stop()
-            for number in (signal.SIGTERM, signal.SIGCONT):  # somebody may have stopped it
+        """Have the shim kill everything."""
+        if not self.is_over:
+            self._page.ask_to_stop()
+            for number in (signal.SIGTERM, signal.SIGCONT):  # somebody may have stopped the shim
                 with contextlib.suppress(ProcessLookupError):
                     signal.pidfd_send_signal(self.pidfd, number)
 
@@ -160,115 +166,32 @@ class Kept:
     ) -> Exit | None:
         """The exit, told once, when nothing of it exists any more; None before. Never waits.
 
-        It is read from the note: the keeper's own status may be taken by a program that reaps
+        It is read from the page: the shim's own status may be taken by a program that reaps
         whatever child it has.
         """
-        if self.over or not self.await_end(0):
+        if self.is_over or not self.await_end(0):
             return None
-        note = self._note.read()
-        if "usage" not in note:  # the keeper was killed, and the job with it
+        told = self._page.read()
+        if "usage" not in told:  # the shim was killed, and the job with it
             processes.kill_group(self.pid, signal.SIGKILL)
-        exit_ = Exit(*note["ended"]) if "ended" in note else Exit(signal=signal.SIGKILL)
+        exit_ = Exit(*told["ended"]) if "ended" in told else Exit(signal=signal.SIGKILL)
         self.seconds = now() - self.started
-        self.usage = processes.Usage(*note.get("usage", (0, 0)))
+        self.usage = processes.Usage(*told.get("usage", (0, 0)))
         seen(exit_)
         self.forget()
         return exit_
 
     def await_end(self, seconds: float) -> bool:
-        """Until its keeper has ended, at most so long."""
+        """Wait until its shim has ended, at most so long. Whether it has."""
         poll = select.poll()
         poll.register(self.pidfd, select.POLLIN)
         return bool(poll.poll(ceil(seconds * 1000)))
 
     def forget(self) -> None:
         """Give back what was held for it."""
-        if self.over:
+        if self.is_over:
             return
-        self.over = True
+        self.is_over = True
         processes.reap_if_dead(self.pidfd)
         self._poll.unregister(self.pidfd)
         os.close(self.pidfd)
-
-
-# In the keeper.
-
-
-def _keep(act: Act, program: int, write: int, ours: Iterable[int], note: SharedPage) -> NoReturn:
-    """Be the keeper. All signals that matter are blocked, and stay so. TERM means: the program may
-    want the end.
-
-    Its death is told by CONT, which also wakes up a keeper that somebody has stopped.
-    """
-    try:
-        os.setsid()  # what is sent to the program's group is not meant for us
-        signals.forget_wakeup()
-        signal.signal(
-            signal.SIGCHLD, signal.SIG_DFL
-        )  # the program may ignore it: then nothing can be waited for
-        if processes.die_with_parent(program, signal.SIGCONT):
-            processes.become_subreaper()
-            for fd in ours:
-                os.close(fd)
-            job = _job(act, write)
-            setproctitle.setproctitle("fleet: keeper")
-            _watch(job, note, program)
-    finally:
-        processes.exit_at_once(0)
-
-
-def _job(act: Act, write: int) -> int:
-    """Fork the job and name it to the program."""
-    us = os.getpid()
-    try:
-        job = os.fork()
-    except OSError as error:
-        os.write(write, str(-(error.errno or errno.EAGAIN)).encode())
-        raise
-    if job == 0:
-        os.close(write)
-        procfs.close_children()
-        signals.reset_all()
-        null = os.open(os.devnull, os.O_RDONLY)
-        os.dup2(null, 0)
-        if null:
-            os.close(null)
-        act(us)
-    os.write(write, str(job).encode())
-    os.close(write)
-    return job
-
-
-def _watch(job: int, note: SharedPage, program: int) -> None:
-    """Until nothing is left of it. The job stays a zombie to the end, so that its pid and group are
-    nobody else's.
-
-    A TERM that the program has not sent is a stop of the whole control group: the program hears of
-    it too, and says what becomes of the job.
-    """
-    while (death := processes.dead_child()) is None or death.pid != job:
-        if death:
-            processes.reap(death.pid)  # an orphan of the job's
-        elif signal.sigwait(_HEARD) != signal.SIGCHLD and (
-            note.stop_asked or os.getppid() != program
-        ):
-            processes.kill(job, signal.SIGKILL)  # it may not lead its group yet
-            trackers.kill_group(job, procfs.children())
-    ended = (death.exit.code, death.exit.signal)
-    note.write(ended=ended)
-    trackers.kill_group(job, procfs.strangers((job,)))
-    until = now() + trackers.GRACE
-
-    def is_spared(pid: int) -> bool:
-        return now() < until and trackers.is_tracker(pid)
-
-    while left := processes.sweep((job,), is_spared=is_spared):
-        lingering = [pid for pid in left if not is_spared(pid)]
-        if lingering:
-            note.write(ended=ended, lingers=lingering[0])
-        if len(lingering) == len(left):
-            signal.sigwait(_HEARD)
-        else:
-            signal.sigtimedwait(_HEARD, max(0.0, until - now()))
-    usage = processes.reap(job)
-    note.write(ended=ended, usage=(usage.cpu_seconds, usage.max_rss_mib))

@@ -1,7 +1,8 @@
-"""What surrounds a dispatcher without a master, in somebody's own program.
+"""What a dispatcher without a master works with, in somebody's own program: its inbox, its board,
+and the context of one delivery.
 
-It hears signals, and only while it dispatches; it keeps no record, and leaves the program's title
-and children alone.
+Such a dispatcher takes signals only while it dispatches, keeps no record, and leaves the program's
+title and children alone.
 """
 
 import contextlib
@@ -24,13 +25,17 @@ from fleet.ipc.shared_page import SharedPage
 from fleet.job.call import Code, Loaded
 from fleet.job.process import Work
 from fleet.library.borrowed_signals import BorrowedSignals
-from fleet.library.shim import Keepers
+from fleet.library.queue import renew
+from fleet.library.shim import Shims
 from fleet.system.clock import now
 from fleet.system.memory import OomKills
 
 EXIT_SIGNALS = (signal.SIGHUP, signal.SIGABRT, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
 # Seconds: a second signal within them is the same Ctrl-C, from the terminal and from a supervisor.
 SAME = 1.0
+NOT_MAIN_THREAD = (
+    "fleet: not in the main thread, so signals are not handled: they end the program as ever"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,19 +48,21 @@ class Hooks:
 
 
 class StandaloneInbox:
-    """As ears.py's. The signals are borrowed from the program between `listen` and `give_back`.
+    """Hears signals instead of a master: borrowed from the program between `listen` and
+    `give_back`.
 
-    A first signal gives a running job `drain_timeout` seconds, one more than a second later none at
-    all. Nobody knows what other programs on this queue poll, so nobody need be asked before a
-    release: it is delayed instead.
+    A first signal gives a running job `drain_timeout` seconds, another one more than a second later
+    none at all. The dispatcher does not know what other programs on this queue poll, so it asks
+    nobody before it releases a message: it delays the release instead. `longest_stop`: seconds
+    after the first signal at which a request that is still repeated is given up.
     """
 
     orphan = False
 
     def __init__(self, drain_timeout: float, longest_stop: float = inf) -> None:
         self._drain_timeout, self._longest_stop = drain_timeout, longest_stop
-        self._heard_at = inf
-        self._free = False
+        self._first_signal_at = inf
+        self._has_held = False
         self._borrowed: BorrowedSignals | None = None
         self.leaving = self.freed = False
         self.drain: float | None = None
@@ -63,65 +70,66 @@ class StandaloneInbox:
         self.poll = select.poll()
 
     def listen(self) -> None:
-        """From now on signals are ours, if this is the main thread."""
+        """Take the signals, if this is the main thread; else warn that they are not handled."""
         if threading.current_thread() is not threading.main_thread():
-            text = "fleet: not in the main thread, so signals are not handled: they end the program as ever"
-            warnings.warn(text, RuntimeWarning, stacklevel=2)
+            warnings.warn(NOT_MAIN_THREAD, RuntimeWarning, stacklevel=2)
             return
         self._borrowed = BorrowedSignals(EXIT_SIGNALS)
         self.poll.register(self._borrowed.fileno(), select.POLLIN)
 
     def give_back(self) -> None:
-        """The signals are the program's again, and those that came are raised."""
+        """Give the signals back to the program; those that came are raised there."""
         if self._borrowed:
             borrowed, self._borrowed = self._borrowed, None
             self.poll.unregister(borrowed.fileno())
-            borrowed.give_back(self._hear)
+            borrowed.give_back(self._note_signal)
 
     @property
     def descriptors(self) -> Iterable[int]:
-        """What a forked child must not keep."""
+        """The descriptors that a forked child must not keep."""
         return self._borrowed.descriptors if self._borrowed else ()
 
     @property
     def stopping(self) -> bool:
-        """There is nothing but this program to stop."""
+        """Whether nobody takes messages any more: there is nothing but this program to stop."""
         return self.leaving
 
     @property
     def blind(self) -> bool:
-        """What is released while the program is told to leave may be swallowed by its siblings'
-        polls.
+        """Whether a release must be delayed: what is released while the program is told to leave
+        may be swallowed by polls of its siblings.
         """
         return self.leaving
 
     def say(self, report: Report) -> None:
-        """Nobody listens; but a release is free at once."""
-        self._free = isinstance(report, Held)
+        """Nobody listens. A message that is held may be released at the next wait."""
+        self._has_held = isinstance(report, Held)
 
     def wait(self, until: float) -> None:
-        """Until something happens or the moment comes (seconds on our clock); then take in what has
-        happened.
+        """Wait until something happens or the moment comes (seconds on our clock); then note the
+        signals that came. Not at all where a message is held: its release is allowed at once.
         """
-        if self._free:
-            self._free, self.freed, until = False, True, -inf
-        timeout = (
-            None if until == inf else max(0, ceil((until - now()) * 1000)) if until > -inf else 0
-        )
-        self.poll.poll(timeout)
-        if self._borrowed and self._borrowed.signals():
-            self._hear()
+        if self._has_held:
+            self._has_held, self.freed = False, True
+            milliseconds: int | None = 0
+        elif until == inf:
+            milliseconds = None
+        else:
+            milliseconds = ceil(max(0.0, until - now()) * 1000)
+        self.poll.poll(milliseconds)
+        if self._borrowed and self._borrowed.take():
+            self._note_signal()
 
-    def _hear(self) -> None:
+    def _note_signal(self) -> None:
         if not self.leaving:
-            self.leaving, self.drain, self._heard_at = True, self._drain_timeout, now()
-            self.ends_at = self._heard_at + self._longest_stop
-        elif now() - self._heard_at > SAME:
+            self.leaving, self.drain, self._first_signal_at = True, self._drain_timeout, now()
+            self.ends_at = self._first_signal_at + self._longest_stop
+        elif now() - self._first_signal_at > SAME:
             self.drain = 0.0
 
 
-class LoneBoard:
-    """As scoreboard.py's, but nobody inherits and the program's title is its own."""
+class StandaloneBoard:
+    """Takes the place of a pool's scoreboard: nobody reads it, and the program's title is its own."""
 
     def __init__(self) -> None:
         self.pid = os.getpid()
@@ -133,61 +141,72 @@ class LoneBoard:
         """Nobody reads it."""
 
     def title(self, _what: str) -> None:
-        """Nothing."""
+        """The program's title is not ours to change."""
 
 
 @contextlib.contextmanager
-def workbench(
-    queue: Queue, name: str, inbox: StandaloneInbox, wait_time: float, rules: Rules
+def open_context(
+    queue: Queue, queue_name: str, inbox: StandaloneInbox, wait_time: float, rules: Rules
 ) -> Iterator[Bench]:
-    """For one message of the queue of that name. Whatever ends the delivery, no process of it is
-    left.
+    """The context of one delivery, without its call (`with_call` adds that).
+
+    Whatever ends the delivery, no process of it is left at the end.
     """
     oom = OomKills()
-    keepers = Keepers(
-        lambda: (*inbox.descriptors, *oom.descriptors, *getattr(queue, "descriptors", ())),
-        inbox.poll,
-    )
+
+    def descriptors() -> Iterable[int]:
+        return (*inbox.descriptors, *oom.descriptors, *getattr(queue, "descriptors", ()))
+
+    shims = Shims(descriptors, inbox.poll)
     plan = Plan(
-        app="", name="", queue=name, master=0, wait_time=wait_time, exit_timeout=rules.exit_timeout
+        app="",
+        name="",
+        queue=queue_name,
+        master=0,
+        wait_time=wait_time,
+        exit_timeout=rules.exit_timeout,
     )
 
-    def untold(message: Message, _page: SharedPage) -> Work:
+    def no_work(message: Message, _page: SharedPage) -> Work:
         raise LookupError(f"nobody has said what to do with message {message.id}")
 
     try:
         yield Bench(
-            plan,
-            rules,
-            0,
-            queue,
-            lambda: renew(queue),
-            untold,
-            keepers.start,
-            inbox,
-            LoneBoard(),
-            SharedPage(),
-            oom,
+            plan=plan,
+            rules=rules,
+            slot=0,
+            queue=queue,
+            renew=lambda: renew(queue),
+            work=no_work,
+            start=shims.start,
+            inbox=inbox,
+            board=StandaloneBoard(),
+            page=SharedPage(),
+            oom=oom,
         )
     finally:
-        keepers.end()
+        shims.end()
         oom.close()
 
 
-def working_on(bench: Bench, call: Call, hooks: Hooks, title: str) -> Bench:
-    """The workbench for this call."""
+def with_call(context: Bench, call: Call, hooks: Hooks, title: str) -> Bench:
+    """The same context for a delivery whose job is this call, in a process of this title."""
     loaded = Loaded(
         call.job, job_init=hooks.job_init, job_exit=hooks.job_exit, on_failure=hooks.on_failure
     )
 
     def work(message: Message, page: SharedPage) -> Work:
-        return Work(Code(title), loaded, bench.plan.queue, 0, message, None, page, call)
+        return Work(
+            code=Code(title),
+            loaded=loaded,
+            queue=context.plan.queue,
+            slot=0,
+            message=message,
+            keep_fds=None,
+            page=page,
+            call=call,
+        )
 
     return replace(
-        bench, work=work, rules=replace(bench.rules, handler=call.exit_handler is not None)
+        context, work=work, rules=replace(context.rules, handler=call.exit_handler is not None)
     )
-
-
-def renew(queue: Queue) -> None:
-    """New connections, if the queue knows how to make them."""
-    getattr(queue, "renew", lambda: None)()

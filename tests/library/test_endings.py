@@ -24,7 +24,7 @@ from fleet import (
     Trouble,
 )
 from fleet.core import polling
-from fleet.library import dispatcher
+from fleet.library import receiver
 from tests.library.conftest import Words
 from tests.support.eventually import let_pass
 from tests.support.memory import MemoryQueue
@@ -221,7 +221,7 @@ def test_polls_that_are_cut_at_one_age_are_shorter(
 ) -> None:
     """The clock is the test's: every poll takes six seconds of it, and two are cut."""
     clock = [0.0]
-    monkeypatch.setattr(dispatcher, "now", lambda: clock[0])
+    monkeypatch.setattr(receiver, "now", lambda: clock[0])
     queue = MemoryQueue()
     queue.fails["receive"] = [QueueError(Trouble.PASSING, "no answer", unanswered=True)] * 2
     lone = Dispatcher(queue, wait_time=10)
@@ -300,10 +300,10 @@ def test_a_program_without_a_process_to_give_takes_no_message_for_a_moment(
     assert moments[2] - moments[0] >= (0.2 + 0.4) / 2, "the least of two jittered pauses"
     monkeypatch.setattr(os, "fork", real)
     assert lone.dispatch(job)
-    assert lone._polling.starved == 0
+    assert lone._receiver.polling.starved == 0
 
 
-def test_a_keeper_that_cannot_fork_is_no_process_either(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_shim_that_cannot_fork_is_no_process_either(monkeypatch: pytest.MonkeyPatch) -> None:
     program, real = os.getpid(), os.fork
 
     def fork() -> int:

@@ -149,7 +149,7 @@ signal.signal(signal.SIGCHLD, reap)
     ids=["ignores", "reaps"],
 )
 def test_a_program_that_reaps_whatever_it_has_hides_no_end(run: Run, reaping: str) -> None:
-    """A job's end is told by its keeper's note, not by a status that others can take."""
+    """A job's end is told by its shim's note, not by a status that others can take."""
     program = run(
         reaping
         + """
@@ -250,7 +250,7 @@ fleet.Dispatcher(queue("a"), wait_time=0, drain_timeout=0).dispatch(job, exit_ha
     home.wait_empty()
 
 
-def test_a_keeper_that_is_killed_is_the_jobs_death(run: Run) -> None:
+def test_a_shim_that_is_killed_is_the_jobs_death(run: Run) -> None:
     program = run(
         """
         def job(body):
@@ -263,14 +263,14 @@ def test_a_keeper_that_is_killed_is_the_jobs_death(run: Run) -> None:
             word("failed", error.exit.signal, error.settlement)
         """
     )
-    ((job, keeper),) = program.words.wait("started")
-    os.kill(keeper, signal.SIGKILL)
+    ((job, shim),) = program.words.wait("started")
+    os.kill(shim, signal.SIGKILL)
     assert program.wait() == 0, program.errors()
     assert program.words.of("failed") == [[signal.SIGKILL, "released"]]
     eventually(lambda: not is_alive(job), what="the job is gone")
 
 
-def test_a_signal_to_the_keeper_alone_is_not_the_jobs_business(run: Run, home: Home) -> None:
+def test_a_signal_to_the_shim_alone_is_not_the_jobs_business(run: Run, home: Home) -> None:
     """It comes to every process when everything is stopped; what becomes of the job, the program
     decides.
     """
@@ -283,9 +283,9 @@ def test_a_signal_to_the_keeper_alone_is_not_the_jobs_business(run: Run, home: H
         word("returned", fleet.Dispatcher(queue("a"), wait_time=0).dispatch(job))
         """
     )
-    ((job, keeper),) = program.words.wait("started")
-    os.kill(keeper, signal.SIGTERM)
-    pending = Path(f"/proc/{keeper}/status")
+    ((job, shim),) = program.words.wait("started")
+    os.kill(shim, signal.SIGTERM)
+    pending = Path(f"/proc/{shim}/status")
     eventually(lambda: "ShdPnd:\t0000000000000000" in pending.read_text(), what="it has been taken")
     gate.open()
     assert program.wait() == 0, program.errors()
@@ -293,7 +293,7 @@ def test_a_signal_to_the_keeper_alone_is_not_the_jobs_business(run: Run, home: H
     eventually(lambda: not is_alive(job), what="the job is gone")
 
 
-def test_a_keeper_that_is_stopped_delays_the_end_and_no_more(run: Run, home: Home) -> None:
+def test_a_shim_that_is_stopped_delays_the_end_and_no_more(run: Run, home: Home) -> None:
     gate = home.gate("end")
     program = run(
         """
@@ -303,16 +303,16 @@ def test_a_keeper_that_is_stopped_delays_the_end_and_no_more(run: Run, home: Hom
         word("returned", fleet.Dispatcher(queue("a"), wait_time=0).dispatch(job))
         """
     )
-    ((job, keeper),) = program.words.wait("started")
-    os.kill(keeper, signal.SIGSTOP)
+    ((job, shim),) = program.words.wait("started")
+    os.kill(shim, signal.SIGSTOP)
     gate.open()
     eventually(lambda: not is_alive(job), what="the job has ended")
-    os.kill(keeper, signal.SIGCONT)
+    os.kill(shim, signal.SIGCONT)
     assert program.wait() == 0, program.errors()
     assert program.words.of("returned") == [[True]]
 
 
-def test_a_keeper_that_is_stopped_notices_the_programs_death(run: Run, home: Home) -> None:
+def test_a_shim_that_is_stopped_notices_the_programs_death(run: Run, home: Home) -> None:
     program = run(
         """
         def job(body):
@@ -322,15 +322,15 @@ def test_a_keeper_that_is_stopped_notices_the_programs_death(run: Run, home: Hom
         fleet.Dispatcher(queue("a"), wait_time=0).dispatch(job)
         """
     )
-    ((keeper,),) = program.words.wait("started")
-    os.kill(keeper, signal.SIGSTOP)
-    eventually(lambda: is_stopped(keeper), what="the keeper is stopped")
+    ((shim,),) = program.words.wait("started")
+    os.kill(shim, signal.SIGSTOP)
+    eventually(lambda: is_stopped(shim), what="the shim is stopped")
     program.process.kill()
     program.wait()
     home.wait_empty()
 
 
-def test_somebody_who_continues_a_keeper_ends_nothing(run: Run, home: Home) -> None:
+def test_somebody_who_continues_a_shim_ends_nothing(run: Run, home: Home) -> None:
     gate = home.gate("end")
     program = run(
         """
@@ -340,8 +340,8 @@ def test_somebody_who_continues_a_keeper_ends_nothing(run: Run, home: Home) -> N
         word("returned", fleet.Dispatcher(queue("a"), wait_time=0).dispatch(job))
         """
     )
-    ((keeper,),) = program.words.wait("started")
-    os.kill(keeper, signal.SIGCONT)
+    ((shim,),) = program.words.wait("started")
+    os.kill(shim, signal.SIGCONT)
     gate.open()
     assert program.wait() == 0, program.errors()
     assert program.words.of("returned") == [[True]]
@@ -402,20 +402,20 @@ def test_the_programs_title_stays_its_own(run: Run, home: Home) -> None:
         fleet.Dispatcher(queue("a"), wait_time=0).dispatch(job)
         """
     )
-    ((keeper,),) = program.words.wait("started")
+    ((shim,),) = program.words.wait("started")
     title = Path(f"/proc/{program.process.pid}/cmdline").read_bytes()
     assert title == b"".join(
         os.fsencode(each) + b"\0" for each in (sys.executable, home.directory / "program0.py")
     )
     eventually(
-        lambda: b"fleet: keeper" in Path(f"/proc/{keeper}/cmdline").read_bytes(),
-        what="the keeper has a title",
+        lambda: b"fleet: shim" in Path(f"/proc/{shim}/cmdline").read_bytes(),
+        what="the shim has a title",
     )
     gate.open()
     assert program.wait() == 0
 
 
-def test_no_descriptor_for_a_keeper_leaves_no_process(run: Run) -> None:
+def test_no_descriptor_for_a_shim_leaves_no_process(run: Run) -> None:
     """The program's limit on descriptors is reached at every one that a dispatch needs, one after
     the other.
     """

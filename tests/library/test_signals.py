@@ -84,7 +84,7 @@ def test_a_signal_to_the_whole_group_is_the_same(run: Run, home: Home) -> None:
 def test_a_signal_to_every_process_is_the_same(
     run: Run, home: Home, number: signal.Signals
 ) -> None:
-    """A stop of the whole control group: the job first, its keeper, and the program last."""
+    """A stop of the whole control group: the job first, its shim, and the program last."""
     home.gate("never")
     program = run(
         """
@@ -101,8 +101,8 @@ def test_a_signal_to_every_process_is_the_same(
         """,
         number.name,
     )
-    ((job, keeper),) = program.words.wait("started")
-    for pid in (job, keeper, program.process.pid):
+    ((job, shim),) = program.words.wait("started")
+    for pid in (job, shim, program.process.pid):
         os.kill(pid, number)
     assert program.wait() == 0, program.errors()
     assert program.words.of("returned") == [[False, "stopped", number]]
@@ -368,7 +368,7 @@ def test_a_job_that_had_finished_when_the_signal_came_is_deleted(run: Run, home:
     assert not program.words.of("handled")
 
 
-def test_a_job_that_had_finished_is_deleted_even_if_its_keeper_has_not_seen_it(
+def test_a_job_that_had_finished_is_deleted_even_if_its_shim_has_not_seen_it(
     run: Run, home: Home
 ) -> None:
     gate = home.gate("end")
@@ -382,13 +382,13 @@ def test_a_job_that_had_finished_is_deleted_even_if_its_keeper_has_not_seen_it(
         fleet.Dispatcher(queue("a"), wait_time=0, drain_timeout=0).dispatch(job, exit_handler=handler)
         """
     )
-    ((job, keeper),) = program.words.wait("started")
-    os.kill(keeper, signal.SIGSTOP)
+    ((job, shim),) = program.words.wait("started")
+    os.kill(shim, signal.SIGSTOP)
     gate.open()
     eventually(lambda: not is_alive(job), what="the job has ended")
     program.process.terminate()
     let_pass(0.3)  # for the program to hear it first; too little would only prove less
-    os.kill(keeper, signal.SIGCONT)
+    os.kill(shim, signal.SIGCONT)
     assert program.wait() == -signal.SIGTERM
     assert program.calls("delete") == [["m1"]]
     assert not program.words.of("handled")

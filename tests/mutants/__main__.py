@@ -91,10 +91,15 @@ IN_PROCESSES: dict[str, tuple[str, ...]] = dict.fromkeys(
         "tests/pool/test_drain.py",
     ),
 ) | {
+    "library.calls": library("test_arguments", "test_call_sites"),
+    "library.checks": library("test_arguments"),
+    "library.receiver": library("test_polling", "test_endings"),
+    "library.borrowed_signals": library("test_signals"),
     "library.dispatcher": library("test_arguments", "test_endings", "test_polling", "test_signals"),
     "library.results": library("test_endings"),
-    "library.standalone": library("test_alone", "test_signals"),
+    "library.standalone": library("test_standalone", "test_signals"),
     "library.shim": library("test_processes", "test_endings", "test_signals"),
+    "library.shim_process": library("test_processes", "test_signals"),
 }
 
 

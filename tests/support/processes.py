@@ -102,7 +102,7 @@ def children() -> set[int]:
 def end_families(roots: Iterable[int]) -> None:
     """End these children of ours, and all that descends from them; reap them.
 
-    All are stopped first: a keeper that is killed before its job leaves it to process 1, where
+    All are stopped first: a shim that is killed before its job leaves it to process 1, where
     nobody would find it.
     """
     roots, family = set(roots), set[int]()

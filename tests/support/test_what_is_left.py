@@ -18,7 +18,7 @@ PRELUDE = """
 import os, signal
 from pathlib import Path
 import pytest
-from fleet.library.shim import Keepers
+from fleet.library.shim import Shims
 from fleet.system import procfs
 LEFT = Path(os.environ["PYTEST_LEFT"])
 def left(*pids):
@@ -27,7 +27,7 @@ def left(*pids):
 """
 IN_PROCESS = """
 import select
-def act(_keeper):
+def act(_shim):
     os.setsid()
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     if os.fork() == 0:
@@ -36,7 +36,7 @@ def act(_keeper):
     signal.pause()
 here, ready = os.pipe()
 def test_one():
-    job = Keepers(lambda: (), select.poll()).start(act)
+    job = Shims(lambda: (), select.poll()).start(act)
     left(job.pid, procfs.children()[-1], *procfs.descendants(job.pid))
     os.read(here, 1), os.read(here, 1)
     left(*procfs.descendants(job.pid))

@@ -1,4 +1,4 @@
-"""The ears of a dispatcher without a master: which signal means what."""
+"""The inbox of a dispatcher without a master: which signal means what."""
 
 import os
 import signal
@@ -12,7 +12,7 @@ from fleet.library.standalone import StandaloneInbox
 
 
 class Clock:
-    """The clock that the ears read."""
+    """The clock that the inbox reads."""
 
     def __init__(self) -> None:
         self.now = 100.0
