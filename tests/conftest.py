@@ -6,6 +6,7 @@ import faulthandler
 import os
 import signal
 from collections.abc import Generator, Iterator
+from pathlib import Path
 from types import FrameType
 
 import pytest
@@ -21,6 +22,14 @@ HARD_LIMIT = 150.0
 """Seconds after which a test is stopped, each of set-up, call and teardown on its own."""
 
 
+MARKERS = (
+    f"needs(what): of the machine: {', '.join(needs.NEEDS)}; without it a test is skipped",
+    "process: starts programs of fleet; set by itself in tests/pool, and where `home` is used",
+    "slow: takes more than about five seconds, as the models do",
+)
+PROCESS_TESTS = Path(__file__).parent / "pool"
+
+
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
@@ -29,17 +38,18 @@ def pytest_configure(config: pytest.Config) -> None:
     """Put away what is the caller's. End on SIGTERM as on Ctrl-C, so that fixtures still end what
     they have started.
     """
-    config.addinivalue_line(
-        "markers",
-        f"needs(what): of the machine: {', '.join(needs.NEEDS)}; without it a test is skipped",
-    )
+    for marker in MARKERS:
+        config.addinivalue_line("markers", marker)
     inherited.put_away()
     signal.signal(signal.SIGTERM, _interrupt)
 
 
+@pytest.hookimpl(tryfirst=True)  # before -m chooses by the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what this machine, or this user, cannot do."""
+    """Mark what starts programs; skip what this machine, or this user, cannot do."""
     for item in items:
+        if "home" in getattr(item, "fixturenames", ()) or PROCESS_TESTS in item.path.parents:
+            item.add_marker("process")
         for reason in [
             needs.missing(what) for mark in item.iter_markers("needs") for what in mark.args
         ]:

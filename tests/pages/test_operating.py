@@ -9,7 +9,7 @@ from fleet.core.view.status import Identity, snapshot
 from fleet.system.log import TABLE
 from tests.core.pool.story import running
 
-PAGE = Path(__file__).parents[1] / "docs" / "operating.md"
+PAGE = Path(__file__).parents[2] / "docs" / "operating.md"
 NAMED = set(re.findall(r"`([a-z_.]+)`", PAGE.read_text(encoding="utf-8")))
 
 

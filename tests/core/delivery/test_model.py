@@ -912,7 +912,7 @@ class Aftermath:
         return []
 
 
-TestDelivery = DeliveryModel.TestCase
+TestDelivery = pytest.mark.slow(DeliveryModel.TestCase)
 
 
 def test_a_lease_is_kept_for_ever_as_long_as_sqs_confirms() -> None:

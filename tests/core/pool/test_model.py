@@ -763,4 +763,4 @@ class PoolModel(RuleBasedStateMachine):
         assert pool.depth is None or isinstance(pool.depth, Depth)
 
 
-TestPool = PoolModel.TestCase
+TestPool = pytest.mark.slow(PoolModel.TestCase)
