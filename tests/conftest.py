@@ -12,7 +12,6 @@ from types import FrameType
 import pytest
 
 from fleet.system import log
-from fleet.system.log_repeats import Repeats
 from tests.support import inherited, needs
 from tests.support.processes import children, end_families
 from tests.support.proxy import FaultProxy
@@ -117,9 +116,7 @@ def own_log(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a test makes of this process's log, and what the log has said of late, is not the next
     one's.
     """
-    for name in ("_threshold", "_as_json", "_before", "_outlet", "_lost"):
-        monkeypatch.setattr(log, name, getattr(log, name))
-    monkeypatch.setattr(log, "_repeats", Repeats())
+    monkeypatch.setattr(log, "current", log.Log())
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ from fleet.core.exit_codes import USAGE
 from fleet.core.plain_text import one_line
 from fleet.options import settings
 from fleet.options.settings import Loaded, Settings, SettingsError
-from fleet.system import host
+from fleet.system import stderr
 
 NO = 1
 LOCAL_REGION, LOCAL_KEY = "us-east-1", "fleet"  # what the embedded server is spoken to with
@@ -117,7 +117,7 @@ def load_aloud(given: dict[str, Any], app: str = "") -> Loaded:
 
 def complain(text: str) -> None:
     """One line on standard error."""
-    host.complain(f"fleet: {one_line(text)}\n")
+    stderr.complain(f"fleet: {one_line(text)}\n")
 
 
 def say(text: str) -> None:

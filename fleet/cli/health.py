@@ -17,7 +17,7 @@ from typing import NoReturn
 from fleet.core.exit_codes import DONE, NO, USAGE
 from fleet.core.plain_text import one_line
 from fleet.core.view import probe
-from fleet.system.host import complain
+from fleet.system.stderr import complain
 
 LARGEST = 65_536  # bytes; a health file has about 400
 MAX_AGE = 120.0  # seconds

@@ -12,7 +12,7 @@ from fleet.cli import config, health, operate, send, serve, simulate, start, sta
 from fleet.cli.base import Failure, cli
 from fleet.core.exit_codes import DONE, FAULT, USAGE
 from fleet.core.plain_text import one_line
-from fleet.system import host, log
+from fleet.system import host, log, stderr
 from fleet.version import VERSION
 
 COMMANDS = (
@@ -67,7 +67,7 @@ def main() -> NoReturn:
         if _wants_objects():
             _complain(error.format_message(), USAGE)
         else:
-            host.complain(_misused(error))
+            stderr.complain(_misused(error))
         code = USAGE
     except (typer.Abort, KeyboardInterrupt):
         code = 128 + signal.SIGINT
@@ -80,7 +80,7 @@ def main() -> NoReturn:
         os.dup2(
             os.open(os.devnull, os.O_WRONLY), 1
         )  # what is left in the buffer has no place either
-        host.complain(f"fleet: what it has to say has no place: {error.strerror}\n")
+        stderr.complain(f"fleet: what it has to say has no place: {error.strerror}\n")
         code = FAULT
     sys.exit(code or 0)
 
@@ -88,11 +88,11 @@ def main() -> NoReturn:
 def _complain(why: str, code: int, trace: str = "") -> None:
     """Why the command ends: one line; an object where the log is one of objects."""
     if _wants_objects():
-        if not log.as_json():
+        if not log.is_json():
             log.configure("info", "json")
         log.emit("start.failed", error=why, code=code, traceback=trace)
     else:
-        host.complain(f"{trace}fleet: {one_line(why)}\n")
+        stderr.complain(f"{trace}fleet: {one_line(why)}\n")
 
 
 def _wants_objects() -> bool:
@@ -100,8 +100,8 @@ def _wants_objects() -> bool:
     understood.
     """
     words = sys.argv[1:]
-    if log.as_json() or words[:1] != ["start"]:
-        return log.as_json()
+    if log.is_json() or words[:1] != ["start"]:
+        return log.is_json()
     given = [
         words[place + 1 : place + 2] for place, word in enumerate(words) if word == "--log-format"
     ]

@@ -13,7 +13,7 @@ from fleet.core.protocol import Plan, Report
 from fleet.core.queue import Message, Queue
 from fleet.ipc.shared_page import SharedPage
 from fleet.job import process
-from fleet.system.memory import OomKills
+from fleet.system.cgroup import OomKills
 from fleet.system.processes import Usage
 
 Act = Callable[[int], NoReturn]

@@ -12,8 +12,8 @@ from fleet.dispatcher import certificate
 from fleet.dispatcher.context import Bench, Living
 from fleet.job import errors
 from fleet.system import log, processes
+from fleet.system.cgroup import has_oom_kill
 from fleet.system.clock import now
-from fleet.system.memory import grew
 
 TO_DIE = 1.0  # seconds: what a killed process may take to be gone
 GOOD = (Outcome.SUCCEEDED, Outcome.RETRIED)
@@ -38,15 +38,15 @@ class DeliveryLog:
 
     def job_begins(self) -> None:
         """From now on a kill that the kernel counts may be this job's."""
-        self._oom_before = self._bench.oom.look()
+        self._oom_before = self._bench.oom.read()
 
     def job_ended(self, job: Living, delivery: Delivery) -> None:
         """Its death certificate."""
         self.speaks_at = inf
         if delivery.outcome is None or delivery.exit is None:
             return
-        memory_ran_out = delivery.exit.signal == signal.SIGKILL and grew(
-            self._oom_before, self._bench.oom.look()
+        memory_ran_out = delivery.exit.signal == signal.SIGKILL and has_oom_kill(
+            self._oom_before, self._bench.oom.read()
         )
         found = certificate.of(job, delivery, memory_ran_out)
         self._certificate = certificate.phrase(found)

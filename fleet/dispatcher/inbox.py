@@ -10,7 +10,7 @@ from fleet.core.protocol import Drain, Free, Grant, Plan, Report, Tell
 from fleet.ipc.channel import Channel
 from fleet.system import log, processes, signals, stacks
 from fleet.system.clock import now
-from fleet.system.log_repeats import Fields
+from fleet.system.log_events import Fields
 from fleet.system.signals import Wakeup
 
 

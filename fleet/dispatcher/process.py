@@ -25,8 +25,8 @@ from fleet.ipc.scoreboard import Board
 from fleet.ipc.shared_page import SharedPage
 from fleet.job import process
 from fleet.system import log
+from fleet.system.cgroup import OomKills
 from fleet.system.clock import now
-from fleet.system.memory import OomKills
 
 REFUSED = (Trouble.DENIED, Trouble.GONE)  # what no retry heals
 

@@ -178,7 +178,7 @@ def _last_word(
     except BaseException as failure:  # noqa: BLE001 - it changes nothing
         told = errors.told_of(failure)
         status.complain(errors.trace(failure))
-        log.begin(2)
+        log.start_in_child(2)
         log.emit(
             "job_exit.failed",
             **_about(work),
@@ -192,7 +192,7 @@ def _last_word(
 def _ignored(work: Work, error: BaseException) -> None:
     """As Python does, with a word."""
     status.complain(errors.trace(error))
-    log.begin()
+    log.start_in_child()
     log.emit("job.ignored", **_about(work), **errors.told_of(error))
 
 
@@ -276,7 +276,7 @@ def _refuse(work: Work, why: str) -> None:
     """The body cannot be used. What is in it is for debugging only, and quoted: it may be
     anybody's.
     """
-    log.begin(2)
+    log.start_in_child(2)
     log.emit("body.refused", **_about(work), why=why)
     log.emit("body.quoted", **_about(work), body=ascii(work.message.body[:MOST_QUOTED]))
 

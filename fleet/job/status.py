@@ -67,7 +67,7 @@ def not_called_yet() -> Iterator[None]:
 
 def complain(text: str) -> None:
     """To standard error, if there is one; in a log of objects an event says it."""
-    if not log.as_json():
+    if not log.is_json():
         with contextlib.suppress(OSError, ValueError, AttributeError):
             sys.stderr.write(text)
 

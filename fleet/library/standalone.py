@@ -27,8 +27,8 @@ from fleet.job.process import Work
 from fleet.library.borrowed_signals import BorrowedSignals
 from fleet.library.queue import renew
 from fleet.library.shim import Shims
+from fleet.system.cgroup import OomKills
 from fleet.system.clock import now
-from fleet.system.memory import OomKills
 
 EXIT_SIGNALS = (signal.SIGHUP, signal.SIGABRT, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
 # Seconds: a second signal within them is the same Ctrl-C, from the terminal and from a supervisor.

@@ -75,7 +75,7 @@ class Master:
         ] = []  # descriptors of the control socket on which something has happened
         self._control = Control(listener, ours.held, self._poll, self._answered)
         self._presence = Presence(ours, self._control, others)
-        self._memory = memory.Gauge()
+        self._memory = memory.MemoryGauge()
         self._at_terminal = os.isatty(0)  # one that has hung up says that it is none
         self._children = Children(plan, self._poll, self._board, board_fd, passed_fds)
 
@@ -216,7 +216,7 @@ class Master:
         moment = now()
         if moment < self._pool.memory.at + MEASURED_EVERY:
             return
-        found = self._memory.look()
+        found = self._memory.read()
         if found is not None:
             working = (slot.number for slot in self._pool.slots if slot.is_busy)
             records = (self._board.read(number) for number in working)

@@ -21,7 +21,7 @@ from fleet.core.pool.state import PoolEnd
 from fleet.master.children import Children
 from fleet.master.control_socket import Control
 from fleet.master.service_manager import Supervised
-from fleet.system import host, log
+from fleet.system import log, stderr
 from fleet.system.clock import now
 from fleet.system.signals import Wakeup
 
@@ -79,7 +79,7 @@ def told(error: Exception, text: str) -> None:
             traceback=trace,
         )
     except Exception:  # noqa: BLE001 - the log may be what is wrong
-        host.complain(
+        stderr.complain(
             f"fleet: a fault of fleet itself, the pool stops: {one_line(text)} ({where})\n{trace}"
         )
 
@@ -89,6 +89,6 @@ def attempted(act: Callable[[], object]) -> None:
     try:
         act()
     except Exception as error:  # noqa: BLE001 - as the name says
-        host.complain(
+        stderr.complain(
             f"fleet: a fault at the end, too: {type(error).__name__}: {one_line(str(error))}\n"
         )

@@ -14,7 +14,7 @@ from fleet.core.view import progress
 from fleet.system import log
 from fleet.system.clock import now
 from fleet.system.notify import MICROSECONDS, Notifier
-from fleet.system.stderr import Outlet
+from fleet.system.stderr import StderrWriter
 
 EVERY = 1.0  # seconds between two looks of a person, and between two status lines
 MARGIN = 5.0  # seconds on top of the longest that a start or a stop may take
@@ -26,7 +26,7 @@ class Supervised:
     def __init__(self, longest_start: float) -> None:
         """`longest_start`: seconds that the pool may need until it is ready."""
         self._notifier = Notifier()
-        self._on_terminal, self._outlet = os.isatty(2), Outlet(2)
+        self._on_terminal, self._writer = os.isatty(2), StderrWriter(2)
         self._phase, self._kill_at = PoolPhase.BOOTING, inf
         self._status, self._status_at = "", -inf
         self._alive_at = self._drawn_at = 0.0
@@ -82,7 +82,7 @@ class Supervised:
         """One line that the next one, or the next line of the log, overwrites."""
         if text or self._drawn:
             with contextlib.suppress(OSError):
-                self._outlet.put((log.FRESH_LINE + one_line(text)).encode(), patience=0)
+                self._writer.write((log.FRESH_LINE + one_line(text)).encode(), patience=0)
         self._drawn = text
 
 

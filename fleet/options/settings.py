@@ -21,7 +21,7 @@ from fleet.core.pool.resizing import MOST
 from fleet.core.queue_names import is_url, queue_name
 from fleet.core.sns import TOPIC
 from fleet.system import files, host
-from fleet.system.log import LEVELS
+from fleet.system.log_events import LEVELS
 
 FILE = "fleet.toml"
 LARGEST_FILE = 1 << 20  # bytes

@@ -1,20 +1,18 @@
 """What this host gives us: standard streams, processors and directories."""
 
-import contextlib
 import os
-import re
 import stat
 import sys
 import tempfile
 from pathlib import Path
 
-from fleet.system.stderr import Outlet
+from fleet.system import cgroup
 
 
 def open_standard_streams() -> None:
     """Have something behind descriptors 0, 1 and 2, in us and in all that we start.
 
-    Whoever starts a program may have closed them (`2>&-`). Then what is opened next would get their
+    Who starts a program may have closed them (`2>&-`). Then what is opened next would get their
     numbers, and the log would be written into the scoreboard.
     """
     for fd, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
@@ -26,41 +24,23 @@ def open_standard_streams() -> None:
             setattr(sys, name, open(fd, mode, closefd=False))  # noqa: SIM115 - for as long as we live
 
 
-def complain(text: str) -> None:
-    """To standard error; a disk that is full, or a pipe that nobody reads, must not change how a
-    program ends.
-    """
-    with contextlib.suppress(OSError):
-        Outlet(2).put(text.encode(errors="replace"))
-
-
 def processors() -> int:
-    """Processors that this process may use: affinity, and the cgroup's quota rounded up; at least
-    1.
+    """The number of processors that this process may use; at least 1.
+
+    It is bounded by affinity, and by the cgroup's quota rounded up.
     """
     allowed = (
         len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     )
-    quota = _cgroup_quota()
+    quota = cgroup.cpu_quota()
     return max(1, min(allowed, quota) if quota else allowed)
 
 
-def _cgroup_quota() -> int | None:
-    try:
-        own = re.search(r"^0::(.*)$", Path("/proc/self/cgroup").read_text(), re.MULTILINE)
-        limit, period = (
-            Path(f"/sys/fs/cgroup{own.group(1) if own else ''}/cpu.max").read_text().split()
-        )
-    except (OSError, ValueError):
-        return None
-    return None if limit == "max" else -(-int(limit) // int(period))
-
-
 def runtime_directory() -> Path:
-    """`$XDG_RUNTIME_DIR/fleet`, else a private `fleet-UID` under the temporary directory; made if
-    missing.
+    """`$XDG_RUNTIME_DIR/fleet`, else a private `fleet-UID` under the temporary directory.
 
-    Raises OSError when it cannot be made, PermissionError when it belongs to somebody else.
+    It is made if it is missing. Raises OSError when it cannot be made, PermissionError when it
+    belongs to somebody else.
     """
     base = os.environ.get("XDG_RUNTIME_DIR")
     return private_directory(
@@ -75,15 +55,14 @@ def state_directory() -> Path:
         return private_directory(
             (Path(base) if base else Path.home() / ".local" / "state") / "fleet"
         )
-    except (
-        RuntimeError
-    ):  # neither HOME nor an entry in passwd, as in a container that runs as any number
+    except RuntimeError:  # neither HOME nor an entry in passwd: a container that runs as any number
         raise FileNotFoundError(f"user {os.getuid()} has no home directory") from None
 
 
 def private_directory(path: Path) -> Path:
-    """The directory, made with mode 0700 if missing. Raises PermissionError if it is not ours
-    alone.
+    """The directory, made with mode 0700 if it is missing.
+
+    Raises OSError when it cannot be made, PermissionError when it is not ours alone.
     """
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     found = path.lstat()

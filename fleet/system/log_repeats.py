@@ -1,49 +1,53 @@
-"""Keeps the last line of each cause that was left out (core/repeats.py), so that it can be told in
-the end.
+"""Which lines of the log are left out because they say the same (core/repeats.py).
+
+The last line of each cause that was left out is kept, so that it can be told in the end.
 """
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable
 
 from fleet.core import repeats
 from fleet.core.repeats import Causes
-from fleet.system.clock import now
-
-Fields = Mapping[str, Any]
-"""Of an event. `more`: how many lines of the same cause it stands for, besides itself."""
+from fleet.system.log_events import Fields
 
 
 class Repeats:
     """What one process says again and again."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
         self._causes: Causes = {}
         self._last: dict[str, tuple[str, Fields]] = {}
 
-    def due(self, event: str, cause: str, fields: Fields) -> Fields | None:
-        """The line's fields, if it is to be told now."""
+    def admit(self, event: str, cause: str, fields: Fields) -> Fields | None:
+        """The fields of the line that is to be told now; None if it is left out."""
         key = f"{event}: {cause}"
-        self._causes, before = repeats.heard(
-            self._causes, key, now(), int(fields.get("more", 0)) + 1
+        self._causes, left_out = repeats.heard(
+            self._causes, key, self._clock(), int(fields.get("more", 0)) + 1
         )
-        if before is None:
+        if left_out is None:
             self._last[key] = event, fields
             return None
         self._last.pop(key, None)
-        return {**fields, "more": before} if before else fields
+        return {**fields, "more": left_out} if left_out else fields
 
-    def over(self, *, all_of_them: bool = False) -> list[tuple[str, Fields]]:
-        """The last lines, as events, of what has not come again for a while."""
+    def collect_ended(self) -> list[tuple[str, Fields]]:
+        """The last events of the causes that have not come again for a while."""
         if not self._causes:
             return []
-        if all_of_them:
-            self._causes, old = {}, repeats.all_over(self._causes)
-        else:
-            self._causes, old = repeats.over(self._causes, now())
-        return [_with_more(*self._last.pop(key), count - 1) for key, count in old]
+        self._causes, ended = repeats.over(self._causes, self._clock())
+        return self._take(ended)
+
+    def collect_all(self) -> list[tuple[str, Fields]]:
+        """The last events of all causes, when nothing more will come."""
+        ended = repeats.all_over(self._causes)
+        self._causes = {}
+        return self._take(ended)
+
+    def _take(self, ended: list[tuple[str, int]]) -> list[tuple[str, Fields]]:
+        return [_with_more(*self._last.pop(key), count - 1) for key, count in ended]
 
 
 def _with_more(event: str, fields: Fields, more: int) -> tuple[str, Fields]:
-    return event, {**fields, "more": more} if more else {
-        name: fields[name] for name in fields if name != "more"
-    }
+    if more:
+        return event, {**fields, "more": more}
+    return event, {name: value for name, value in fields.items() if name != "more"}

@@ -1,13 +1,14 @@
-"""A descriptor that is written to without ever waiting for longer than a moment.
+"""Writing to standard error without ever waiting for longer than a moment.
 
 A pipe whose reader has stopped (`fleet start … 2>&1 | less`) and a terminal after Ctrl-S hold up
-whoever writes, and with it the leases that it keeps. The open file is shared with jobs and
+the process that writes, and with it the leases that it keeps. The open file is shared with jobs and
 strangers, so O_NONBLOCK must not be set on it. poll(2) tells whether there is room: in a pipe for
-PIPE_BUF bytes. In between another writer may take it, so the write itself does not wait either,
+PIPE_BUF bytes. In between another writer may take the room, so the write itself does not wait either,
 where the kernel lets it: RWF_NOWAIT is for sockets and, from Linux 6.4 on, for pipes; a terminal is
 opened once more, since it may have room for less than a line.
 """
 
+import contextlib
 import os
 import select
 import stat
@@ -22,26 +23,26 @@ NOWAIT = getattr(os, "RWF_NOWAIT", 0)
 PIECE, TERMINAL_PIECE = select.PIPE_BUF, 256  # bytes
 
 
-class Outlet:
-    """One descriptor, as this process writes to it. Made after a fork, its memory is the process's
-    own.
+class StderrWriter:
+    """One descriptor, as this process writes to it.
+
+    A fork child makes its own: what found no room is remembered for each process.
     """
 
     def __init__(self, fd: int) -> None:
-        """`fd` stays the caller's."""
+        """`fd` stays the caller's to close."""
         self._fd = fd
         self._room = select.poll()
         self._room.register(fd, select.POLLOUT)
         self._full = self._cut = False
-        kind = _kind(fd)
-        self._terminal = stat.S_ISCHR(kind) and os.isatty(fd)
-        waits = stat.S_ISFIFO(kind) or stat.S_ISSOCK(kind)
+        mode = _file_mode(fd)
+        self._terminal = stat.S_ISCHR(mode) and os.isatty(fd)
+        waits = stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
         self._at_once = waits and NOWAIT != 0
         self._piece = TERMINAL_PIECE if self._terminal else PIECE if waits else sys.maxsize
 
-    def put(self, text: bytes, patience: int = PATIENCE) -> bool:
-        """Write it all; False if it, or the end of it, found no room within the patience
-        (milliseconds).
+    def write(self, text: bytes, patience: int = PATIENCE) -> bool:
+        """Write the text; False if it, or the end of it, found no room within `patience` ms.
 
         After that nothing waits until there is room again. Raises OSError where there is nobody to
         write to.
@@ -50,7 +51,7 @@ class Outlet:
         wait, until = 0 if self._full else patience, None
         while rest and self._room.poll(wait):
             try:
-                written = self._write(rest)
+                written = self._write_once(rest)
             except BlockingIOError:  # somebody else has taken the room
                 break
             rest, self._cut = rest[written:], written < len(rest)
@@ -64,10 +65,10 @@ class Outlet:
         """Whether something can be written now."""
         return bool(self._room.poll(0))
 
-    def _write(self, text: bytes) -> int:
-        """Returns how many bytes have found room."""
+    def _write_once(self, text: bytes) -> int:
+        """Returns how many bytes have found room. Raises BlockingIOError if none has."""
         if self._terminal:
-            return self._to_terminal(text)
+            return self._write_to_terminal(text)
         if self._at_once:
             try:
                 return os.pwritev(self._fd, (text,), -1, NOWAIT)
@@ -77,7 +78,7 @@ class Outlet:
                 self._at_once = False
         return os.write(self._fd, text[: self._piece])
 
-    def _to_terminal(self, text: bytes) -> int:
+    def _write_to_terminal(self, text: bytes) -> int:
         try:
             own = os.open(
                 f"/proc/self/fd/{self._fd}",
@@ -91,8 +92,17 @@ class Outlet:
             os.close(own)
 
 
-def _kind(fd: int) -> int:
+def _file_mode(fd: int) -> int:
     try:
         return os.fstat(fd).st_mode
-    except OSError:  # closed: whoever writes will hear it
+    except OSError:  # closed: the first write will tell
         return 0
+
+
+def complain(text: str) -> None:
+    """Write the text to standard error, if it can be written.
+
+    A disk that is full, or a pipe that nobody reads, must not change how a program ends.
+    """
+    with contextlib.suppress(OSError):
+        StderrWriter(2).write(text.encode(errors="replace"))

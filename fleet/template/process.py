@@ -264,7 +264,7 @@ class Template:
             if processes.die_with_parent(self._plan.master, processes.CONTINUE):
                 self._master.close()
                 stacks.keep()
-                log.begin()
+                log.start_in_child()
                 processes.become_subreaper()
                 job_end.forget()
                 Dispatcher(self._post(request, end)).run()

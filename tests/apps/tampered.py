@@ -17,7 +17,7 @@ from jobs import SHARED, VERBS, die, orphan, write
 from fleet.core.delivery import lease, machine, retries, settling
 from fleet.core.delivery.state import LONGEST
 from fleet.dispatcher.runner import Delivering
-from fleet.system import memory, processes, signals
+from fleet.system import cgroup, processes, signals
 
 EVENTS = SHARED / "memory.events"
 SLEEPER = SHARED / "sleeper"
@@ -26,7 +26,7 @@ SLEEPER = SHARED / "sleeper"
 # Out of memory: the count is a file that a job can write to.
 
 EVENTS.write_text("oom_kill 0\n")
-memory.counters = lambda own_groups: iter((str(EVENTS),))  # noqa: ARG005
+cgroup.oom_files = lambda own_groups: iter((str(EVENTS),))  # noqa: ARG005
 
 
 def run_out_of_memory(name: str) -> None:

@@ -63,6 +63,7 @@ IN_MEMORY: dict[str, tuple[str, ...]] = {
     "core.dispatch_result": core("test_dispatch_result"),
     "core.polling": core("test_polling", "pool/test_polls", "pool/test_model"),
     "core.dead_letter": ("tests/core/test_dead_letter.py",),
+    "system.cgroup": ("tests/system/test_cgroup.py",),
     "system.memory": ("tests/system/test_memory.py",),
     "ipc.shared_page": ("tests/ipc/test_shared_page.py",),
     "scout.recovery": ("tests/scout/test_recovery.py",),

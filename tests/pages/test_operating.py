@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from fleet.core.view.status import Identity, snapshot
-from fleet.system.log import TABLE
+from fleet.system.log_events import EVENTS
 from tests.core.pool.story import running
 
 PAGE = Path(__file__).parents[2] / "docs" / "operating.md"
@@ -14,8 +14,8 @@ NAMED = set(re.findall(r"`([a-z_.]+)`", PAGE.read_text(encoding="utf-8")))
 
 
 def test_every_event_of_the_log_is_on_the_page_and_no_other() -> None:
-    groups = {event.split(".")[0] for event in TABLE}
-    assert {name for name in NAMED if "." in name and name.split(".")[0] in groups} == set(TABLE)
+    groups = {event.split(".")[0] for event in EVENTS}
+    assert {name for name in NAMED if "." in name and name.split(".")[0] in groups} == set(EVENTS)
 
 
 def test_every_key_of_the_status_is_on_the_page() -> None:

@@ -14,7 +14,7 @@ def test_a_frame_is_fleets_by_where_the_package_lies(tmp_path: Path) -> None:
     link.symlink_to(REPOSITORY)
     (tmp_path / "fleet").mkdir()
     package = Path(fleet.__file__).parent.name
-    for ours in (process.__file__, link / package / "system" / "outlet.py"):
+    for ours in (process.__file__, link / package / "system" / "stderr.py"):
         assert is_frame_of_fleet(f'  File "{ours}", line 1, in do')
     for other in (
         APPS / "chaotic.py",

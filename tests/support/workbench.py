@@ -24,7 +24,8 @@ from fleet.dispatcher.context import Act, Bench
 from fleet.ipc.shared_page import SharedPage
 from fleet.job import process as job_process
 from fleet.system import log, procfs
-from fleet.system.memory import OomKills
+from fleet.system.cgroup import OomKills
+from fleet.system.log_events import EVENTS
 from fleet.system.processes import Usage
 
 PLAN = Plan(
@@ -77,7 +78,7 @@ class World:
         )
 
     def _emit(self, event: str, /, **fields: Any) -> None:
-        log.TABLE[event].read(fields)  # a field that the sentence needs is missing: KeyError
+        EVENTS[event].phrase(fields)  # a field that the sentence needs is missing: KeyError
         self.logged.append((event, fields))
         self.did(f"log {event}")
 
@@ -278,7 +279,7 @@ class Memory:
     def __init__(self) -> None:
         self._count = 0
 
-    def look(self) -> bytes:
+    def read(self) -> bytes:
         return f"oom_kill {self._count}\n".encode()
 
     def grow(self) -> None:

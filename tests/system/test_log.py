@@ -12,13 +12,7 @@ from pathlib import Path
 import pytest
 
 from fleet.system import log
-
-
-@pytest.fixture(autouse=True)
-def unconfigured(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a test configures ends with it."""
-    for name in ("_threshold", "_as_json", "_before", "_outlet", "_lost", "_repeats", "_relay"):
-        monkeypatch.setattr(log, name, getattr(log, name))
+from fleet.system.log_events import EVENTS
 
 
 def test_text(capfd: pytest.CaptureFixture[str]) -> None:
@@ -35,7 +29,7 @@ def test_text(capfd: pytest.CaptureFixture[str]) -> None:
 FORGED = "x\n14:03:11 info    all is well\r\x1b[2K\x9b\u2028\u202e\x7f"
 
 
-@pytest.mark.parametrize("event", sorted(log.TABLE))
+@pytest.mark.parametrize("event", sorted(EVENTS))
 def test_no_field_of_any_event_makes_a_line_of_its_own(event: str) -> None:
     """Whatever user code, a queue or an endpoint has put into it."""
 
@@ -50,12 +44,12 @@ def test_no_field_of_any_event_makes_a_line_of_its_own(event: str) -> None:
         def __str__(self) -> str:
             return FORGED
 
-    line = log.TABLE[event]
-    said = line.read(Anything({line.block: FORGED} if line.block else {}))
+    form = EVENTS[event]
+    said = form.phrase(Anything({form.block: FORGED} if form.block else {}))
     first, *below = said.split("\n")
     assert first.isprintable()
     assert all(each.startswith("    ") and each.isprintable() for each in below)
-    assert bool(below) == bool(line.block)
+    assert bool(below) == bool(form.block)
 
 
 def test_as_json_the_fields_are_the_data(capfd: pytest.CaptureFixture[str]) -> None:
@@ -142,7 +136,7 @@ def test_a_forked_child_tells_what_it_has_to_itself(capfd: pytest.CaptureFixture
     trouble = {"settlement": "deleted", "error": "503", "slot": 0, "message_id": "m", "attempt": 1}
     log.emit("message.unsettled", **trouble)
     assert (taken, capfd.readouterr().err) == (["message.unsettled"], "")
-    log.begin()
+    log.start_in_child()
     log.emit("message.unsettled", **trouble)
     assert taken == ["message.unsettled"]
     assert "message not deleted yet: 503" in capfd.readouterr().err

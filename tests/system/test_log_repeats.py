@@ -4,8 +4,7 @@ import logging
 
 import pytest
 
-from fleet.system import log, log_repeats
-from fleet.system.log_repeats import Repeats
+from fleet.system import log
 
 ABOUT = {"slot": 0, "message_id": "m", "attempt": 1, "settlement": "deleted"}
 
@@ -13,8 +12,7 @@ ABOUT = {"slot": 0, "message_id": "m", "attempt": 1, "settlement": "deleted"}
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> list[float]:
     clock = [100.0]
-    monkeypatch.setattr(log_repeats, "now", lambda: clock[0])
-    monkeypatch.setattr(log, "_repeats", Repeats())
+    monkeypatch.setattr(log, "current", log.Log(clock=lambda: clock[0]))
     caplog.set_level(logging.INFO)
     return clock
 
@@ -80,7 +78,7 @@ def test_a_line_may_stand_for_several(clock: list[float], caplog: pytest.LogCapt
 @pytest.mark.parametrize("taken", [True, False])
 @pytest.mark.parametrize("level", ["info", "debug"])
 def test_somebody_else_tells_it_for_all(
-    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, level: str, taken: bool
+    capfd: pytest.CaptureFixture[str], level: str, taken: bool
 ) -> None:
     """But not what is this process's alone, and not at debug level, where nothing is left out."""
     relayed: list[str] = []
@@ -89,8 +87,6 @@ def test_somebody_else_tells_it_for_all(
         relayed.append(event)
         return taken
 
-    for name in ("_outlet", "_threshold", "_as_json", "_relay"):
-        monkeypatch.setattr(log, name, getattr(log, name))
     log.configure(level, "text")
     log.relay(elsewhere)
     for _ in range(3):

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from fleet.system import stderr
-from fleet.system.stderr import Outlet
+from fleet.system.stderr import StderrWriter
 
 LINE = b"x" * 149 + b"\n"
 MOST = 10_000_000  # bytes, more than anything here takes unread
@@ -43,10 +43,10 @@ def kernel(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> N
         monkeypatch.setattr(stderr, "NOWAIT", 0)
 
 
-def filled(out: Outlet, text: bytes) -> int:
+def filled(out: StderrWriter, text: bytes) -> int:
     """Write the text until it finds no room; returns how often it did."""
     for count in range(MOST // len(text)):
-        if not out.put(text):
+        if not out.write(text):
             return count
     raise AssertionError("it takes whatever it is given")
 
@@ -65,10 +65,10 @@ def test_what_is_full_takes_no_more_and_waits_for_nobody(
     make: Callable[[], Ends], length: int
 ) -> None:
     ours, theirs = make()
-    out = Outlet(theirs)
+    out = StderrWriter(theirs)
     text = b"x" * (length - 1) + b"\n"
     assert filled(out, text) * length > 8_000
-    assert not out.put(text)
+    assert not out.write(text)
     assert not out.has_room()
     for fd in (ours, theirs):
         os.close(fd)
@@ -79,10 +79,10 @@ def test_what_is_full_takes_no_more_and_waits_for_nobody(
 def test_when_there_is_room_again_lines_are_whole(make: Callable[[], Ends]) -> None:
     """Also after one of which only the beginning had found room."""
     ours, theirs = make()
-    out = Outlet(theirs)
+    out = StderrWriter(theirs)
     whole = filled(out, b"a" * 8999 + b"\n")
     came = os.read(ours, MOST)
-    assert out.put(b"next\n")
+    assert out.write(b"next\n")
     os.close(theirs)
     while more := os.read(ours, MOST):
         came += more
@@ -95,13 +95,13 @@ def test_when_there_is_room_again_lines_are_whole(make: Callable[[], Ends]) -> N
 
 def test_a_terminal_that_was_stopped() -> None:
     ours, theirs = terminal()
-    out = Outlet(theirs)
-    assert out.put(LINE)
+    out = StderrWriter(theirs)
+    assert out.write(LINE)
     os.write(ours, b"\x13")  # Ctrl-S
-    assert not out.put(LINE)
+    assert not out.write(LINE)
     assert not out.has_room()
     os.write(ours, b"\x11")  # Ctrl-Q
-    assert out.put(b"next\n")
+    assert out.write(b"next\n")
     assert read(ours, 155) == LINE + b"next\n"
     for fd in (ours, theirs):
         os.close(fd)
@@ -111,17 +111,17 @@ def test_a_terminal_that_was_stopped() -> None:
 def test_a_terminal_that_is_not_ours_to_open(monkeypatch: pytest.MonkeyPatch, length: int) -> None:
     """There a piece is small: one that is stopped takes none."""
     ours, theirs = terminal()
-    out = Outlet(theirs)
+    out = StderrWriter(theirs)
 
     def refuse(*_arguments: object) -> int:
         raise PermissionError
 
     monkeypatch.setattr(os, "open", refuse)
     text = b"x" * length
-    assert out.put(text)
+    assert out.write(text)
     assert read(ours, length) == text
     os.write(ours, b"\x13")
-    assert not out.put(text)
+    assert not out.write(text)
     for fd in (ours, theirs):
         os.close(fd)
 
@@ -138,8 +138,8 @@ def test_a_reader_that_is_slow_gets_all_of_a_long_line(make: Callable[[], Ends])
     came: list[bytes] = []
     reader = threading.Thread(target=lambda: came.append(read(ours, len(long))), daemon=True)
     reader.start()
-    out = Outlet(theirs)
-    assert out.put(long, patience=30_000)
+    out = StderrWriter(theirs)
+    assert out.write(long, patience=30_000)
     reader.join()
     assert came == [long]
     for fd in (ours, theirs):
@@ -148,9 +148,9 @@ def test_a_reader_that_is_slow_gets_all_of_a_long_line(make: Callable[[], Ends])
 
 def test_a_file_is_always_written_whole(tmp_path: Path) -> None:
     with (tmp_path / "log").open("ab", buffering=0) as file:
-        out = Outlet(file.fileno())
+        out = StderrWriter(file.fileno())
         for _ in range(3):
-            assert out.put(b"x" * 100_000 + b"\n")
+            assert out.write(b"x" * 100_000 + b"\n")
     assert (tmp_path / "log").stat().st_size == 300_003
 
 
@@ -158,7 +158,7 @@ def test_the_shared_open_file_is_as_it_was() -> None:
     """Others write to it, who would not understand an EAGAIN."""
     for make in (pipe, stream, terminal):
         ours, theirs = make()
-        Outlet(theirs).put(LINE)
+        StderrWriter(theirs).write(LINE)
         assert os.get_blocking(theirs)
         for fd in (ours, theirs):
             os.close(fd)
@@ -168,9 +168,9 @@ def test_the_shared_open_file_is_as_it_was() -> None:
 @pytest.mark.parametrize("make", [pipe, stream, terminal])
 def test_a_reader_that_has_gone_is_an_error(make: Callable[[], Ends]) -> None:
     ours, theirs = make()
-    out = Outlet(theirs)
+    out = StderrWriter(theirs)
     os.close(ours)
     for _ in range(2):
         with pytest.raises(OSError):  # noqa: PT011 - EPIPE or EIO
-            out.put(LINE)
+            out.write(LINE)
     os.close(theirs)
