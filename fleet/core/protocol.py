@@ -6,8 +6,9 @@
                           Denied · Troubled · Healed · LeaseLost
     master → template     Fork (with the dispatcher's end of its channel)
     template → master     Imported | Failed · Forked | NotForked
-    scout → master        Late · Usable | Failed · Counted | NotCounted · Executed · NotAllowed · Trying · Probed
-    master → scout        Execute · Sample · Probe
+    scout → master        Late · Usable | Failed · Depth | SampleFailed · Trying · Served
+                          Recovered · RecoveryDenied · DeleteTried
+    master → scout        Recover · SampleDepth · TryDelete
     everyone → master     Tell: a line for the log
 
 A conversation about one message is Grant, Received, (Held, Free,) Settled. A dispatcher that has
@@ -20,6 +21,7 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import Any
 
+from fleet.core.depth import Depth
 from fleet.core.outcomes import Outcome, Settlement
 
 
@@ -271,16 +273,12 @@ class Usable:
 
 
 @dataclass(frozen=True, slots=True)
-class Counted:
-    """One sample of the queue's three approximate counts."""
-
-    visible: int
-    in_flight: int
-    delayed: int
+class SampleDepth:
+    """Count the queue's messages now, not when it is time. The answer is a Depth or SampleFailed."""
 
 
 @dataclass(frozen=True, slots=True)
-class NotCounted:
+class SampleFailed:
     """The counts could not be read."""
 
     why: str
@@ -293,20 +291,16 @@ class Served:
     pid: int
 
 
-Order = Grant | Drain | Free
-Report = (
-    Ready | Received | Empty | PollFailed | Held | Denied | Troubled | Healed | LeaseLost | Settled
-)
-
-
 @dataclass(frozen=True, slots=True)
-class Execute:
-    """Settle the message of a dead dispatcher: delete or release it.
+class Recover:
+    """Delete or release the message of a dead dispatcher.
 
-    With a `receive_id` it is not known which: whatever a receive call with that id brings.
+    With a `receive_id` nobody knows which message: whatever a receive call with that id brings.
+    `delay`: seconds that a release is to wait. `lease_until`: when the message's lease ends, or with
+    a `receive_id` the latest moment until which the message can be hidden.
     """
 
-    order: int
+    number: int
     message_id: str
     handle: str = field(repr=False)
     settlement: Settlement
@@ -316,41 +310,40 @@ class Execute:
 
 
 @dataclass(frozen=True, slots=True)
-class Probe:
-    """Try once to delete a message that is left: whether that is allowed."""
+class Recovered:
+    """The order of that number is done, or could not be done (LEAVE).
 
-    message_id: str
-    handle: str = field(repr=False)
+    `message_id` and `attempt`: of the message that a repeated poll has brought, empty when it brought
+    none.
+    """
 
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """Count the queue's messages now, not when it is time."""
-
-
-@dataclass(frozen=True, slots=True)
-class Executed:
-    """What became of it; which message it was, if that was not known."""
-
-    order: int
+    number: int
     settlement: Settlement
     message_id: str = ""
     attempt: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class NotAllowed:
-    """The delete that was ordered is not allowed; it is tried again. `why` is one line for people."""
+class RecoveryDenied:
+    """The ordered delete is not allowed, and is tried again. `why` is one line for people."""
 
-    order: int
+    number: int
     why: str
 
 
 @dataclass(frozen=True, slots=True)
-class Probed:
-    """What the probe has met: it is still denied, or nobody knows; or it is not. `deleted`: the
-    message is.
+class TryDelete:
+    """Try once to delete a message that is left: whether that is allowed. The answer is
+    DeleteTried.
     """
+
+    message_id: str
+    handle: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteTried:
+    """`denied`: it is still not allowed, or nobody knows. `deleted`: the message is."""
 
     denied: bool
     deleted: bool = False
@@ -358,11 +351,26 @@ class Probed:
 
 @dataclass(frozen=True, slots=True)
 class Trying:
-    """A sign of life: what it does has failed, and is tried again."""
+    """A sign of life: what the scout does has failed, and is tried again."""
 
 
+DispatcherOrder = Grant | Drain | Free
+Report = (
+    Ready | Received | Empty | PollFailed | Held | Denied | Troubled | Healed | LeaseLost | Settled
+)
+ScoutOrder = Recover | SampleDepth | TryDelete
 FromTemplate = Imported | Failed | Forked | NotForked
 FromScout = (
-    Late | Usable | Failed | Counted | NotCounted | Executed | NotAllowed | Probed | Served | Trying
+    Late
+    | Usable
+    | Failed
+    | Depth
+    | SampleFailed
+    | Recovered
+    | RecoveryDenied
+    | DeleteTried
+    | Served
+    | Trying
 )
-Word = Plan | Order | Report | Tell | Fork | FromTemplate | FromScout | Execute | Sample | Probe
+FromHelper = FromTemplate | FromScout
+Word = Plan | DispatcherOrder | Report | Tell | Fork | FromHelper | ScoutOrder

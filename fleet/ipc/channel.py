@@ -159,11 +159,11 @@ def _built(packet: bytes) -> Word:
         case "Settled":
             settlement, outcome, *rest = values
             return protocol.Settled(Settlement(settlement), outcome and Outcome(outcome), *rest)
-        case "Execute":
-            order, message_id, handle, settlement, *rest = values
-            return protocol.Execute(order, message_id, handle, Settlement(settlement), *rest)
-        case "Executed":
-            order, settlement, *rest = values
-            return protocol.Executed(order, Settlement(settlement), *rest)
+        case "Recover":
+            number, message_id, handle, settlement, *rest = values
+            return protocol.Recover(number, message_id, handle, Settlement(settlement), *rest)
+        case "Recovered":
+            number, settlement, *rest = values
+            return protocol.Recovered(number, Settlement(settlement), *rest)
     word: Word = _KINDS[name][0](*values)
     return word

@@ -17,29 +17,27 @@ from fleet.core.exit_codes import APP_UNUSABLE, CUT_OFF
 from fleet.core.outcomes import Exit, Settlement
 from fleet.core.pool import events
 from fleet.core.pool.events import Event
-from fleet.core.pool.orphan import Estate
+from fleet.core.pool.orphan import Orphan
 from fleet.core.pool.slot import State
-from fleet.core.pool.state import Role, Will
+from fleet.core.pool.state import Role
 from fleet.core.protocol import (
-    Counted,
-    Execute,
-    Executed,
+    DeleteTried,
+    DispatcherOrder,
     Failed,
     Fork,
     Forked,
     Imported,
     Late,
-    NotAllowed,
-    NotCounted,
     NotForked,
-    Order,
     Plan,
     PollFailed,
-    Probe,
-    Probed,
     Ready,
+    Recovered,
+    RecoveryDenied,
     Report,
-    Sample,
+    SampleDepth,
+    SampleFailed,
+    ScoutOrder,
     Served,
     Tell,
     Trying,
@@ -147,7 +145,7 @@ class Children:
         if end := self._channels.pop(slot, None):
             self._hang_up(end)
 
-    def send(self, slot: int, order: Order) -> None:
+    def send(self, slot: int, order: DispatcherOrder) -> None:
         """Say something to the slot's dispatcher. One that has no room for it has not listened for
         long.
         """
@@ -243,33 +241,13 @@ class Children:
         self._helpers[role] = Helper(pid, ours)
         self._listen(ours, role)
 
-    def give(self, will: Will) -> bool:
-        """Have the scout settle the message of a dead dispatcher. False when it has no room for the
-        order.
+    def order_scout(self, order: ScoutOrder) -> bool:
+        """Give the scout an order. False when its channel has no room for the order.
+
+        A scout that is dead takes every order: its death will be news.
         """
-        if Role.SCOUT not in self._helpers:
-            return True  # its death will be news
-        estate = will.estate
-        order = Execute(
-            will.number,
-            estate.message_id,
-            estate.handle,
-            will.settlement,
-            estate.delay,
-            estate.lease_until,
-            estate.receive_id,
-        )
-        return self._helpers[Role.SCOUT].channel.send(order)
-
-    def probe(self, message_id: str, handle: str) -> bool:
-        """Have the scout try to delete a message that is left; whether it will."""
         scout = self._helpers.get(Role.SCOUT)
-        return scout is None or scout.channel.send(Probe(message_id, handle))
-
-    def sample(self) -> None:
-        """Have the scout count now."""
-        if Role.SCOUT in self._helpers:
-            self._helpers[Role.SCOUT].channel.send(Sample())
+        return scout is None or scout.channel.send(order)
 
     def kill_helper(self, role: Role) -> None:
         """SIGKILL."""
@@ -376,7 +354,7 @@ class Children:
                 if death := self._unnamed.pop(pid, None):  # and it is dead already
                     return [events.Said(slot, word), *self._ended(death)]
         if isinstance(word, PollFailed) and self._plan.local_port is not None:
-            self.sample()  # the scout looks after the embedded server
+            self.order_scout(SampleDepth())  # the scout looks after the embedded server
         if not isinstance(word, Report):
             raise Odd(f"a dispatcher's {type(word).__name__}")
         return [events.Said(slot, word)]
@@ -403,51 +381,40 @@ class Children:
         match word:
             case Forked(slot, pid):
                 return self._named(slot, pid)
-            case NotForked(slot, why):
+            case NotForked(slot):
                 if (
                     slot not in self._asked
                 ):  # given up; or it has introduced itself, and only its name is lost
                     return []
                 self._asked.discard(slot)
-                return [events.SpawnFailed(slot, why)]
             case Imported(seconds, warnings):
                 log.emit("template.ready", seconds=seconds)
                 for why in warnings:
                     log.emit("template.warned", why=why)
-                return [events.HelperReady(role)]
             case Usable(url, advice, dead_letters):
                 self._queue_url, self.dead_letters = url, dead_letters
                 log.emit("queue.usable", queue=self._plan.queue)
                 for why in advice:
                     log.emit("queue.warned", queue=self._plan.queue, why=why)
-                return [events.HelperReady(role)]
-            case Failed(code, why, trace):
-                self.trace = trace
-                return [events.HelperFailed(role, code, why)]
+            case Failed():
+                self.trace = word.trace
             case Late(why, left):
                 log.emit("queue.late", why=why, left=left)
-            case Counted(visible, in_flight, delayed):
+            case Depth(visible, in_flight, delayed):
                 seen = {"visible": visible, "in_flight": in_flight, "delayed": delayed}
                 log.emit("queue.sampled", queue=self._plan.queue, **seen)
-                return [events.Sampled(Depth(visible, in_flight, delayed))]
-            case Executed(order, settlement, message_id, attempt):
-                return [events.WillDone(order, settlement, message_id, attempt)]
-            case NotAllowed(order, why):
-                return [events.WillDenied(order, why)]
-            case Probed(denied, deleted):
-                return [events.Probed(denied, deleted)]
             case Served(pid):
                 self._before |= {
                     pid
                 }  # ours to adopt when the scout dies, not to end: others may use it too
                 log.emit("local.restarted", pid=pid)
-            case NotCounted(why):
+            case SampleFailed(why):
                 log.emit("sample.failed", why=why)
-            case Trying():
+            case Recovered() | RecoveryDenied() | DeleteTried() | Trying():
                 pass
             case _:
                 raise Odd(f"the {role.value}'s {type(word).__name__}")
-        return [events.Heard()]
+        return [events.HelperSaid(role, word)]
 
     def _named(self, slot: int, pid: int) -> list[Event]:
         """The template names a dispatcher's pid; the dispatcher may be ready, or dead, already."""
@@ -465,7 +432,10 @@ class Children:
         self._pids[pid] = slot
         if slot in self._distrusted:  # it has said too much before it was named
             processes.kill(pid, signal.SIGKILL)
-        return [events.Spawned(slot, pid), *(self._ended(death) if death else [])]
+        return [
+            events.HelperSaid(Role.TEMPLATE, Forked(slot, pid)),
+            *(self._ended(death) if death else []),
+        ]
 
     # Deaths.
 
@@ -505,7 +475,7 @@ class Children:
             self._introduced.clear()
         if role is Role.TEMPLATE and death.exit.code == CUT_OFF:
             why = f"{self._plan.app}: its import closes descriptors that are not its own (--no-preload)"
-            said.append(events.HelperFailed(role, APP_UNUSABLE, why))
+            said.append(events.HelperSaid(role, Failed(APP_UNUSABLE, why)))
         return [*said, events.HelperDied(role, processes.describe_exit(death.exit))]
 
     def _ended(self, death: processes.Death) -> list[Event]:
@@ -597,36 +567,34 @@ class Children:
     def _died(self, dead: Mourned) -> events.Died:
         """The news, with what the scoreboard says of each message."""
         cause = processes.describe_exit(dead.exit)
-        first, *others = (
-            self._left(place, dead.records.get(place))
-            for place in range(max(dead.records, default=0) + 1)
-        )
         last = dead.records.get(0)
         polled = (
             last.receive_id if last and last.state is State.POLLING and not last.message_id else ""
         )
-        return events.Died(
-            dead.slot, dead.exit, cause, first.estate, first.settled, polled, tuple(others)
+        orphans = tuple(
+            self._orphan(place, record)
+            for place, record in sorted(dead.records.items())
+            if record.message_id
         )
+        settled = {
+            place: Settlement(record.intent)
+            for place, record in dead.records.items()
+            if record.intent and not record.message_id
+        }
+        return events.Died(dead.slot, dead.exit, cause, orphans, settled, polled)
 
-    def _left(self, place: int, record: Record | None) -> events.Left:
-        """What a dispatcher left of one message; a job's exit that only we have seen counts too."""
-        if record is None:
-            return events.Left(place)
-        intent = Settlement(record.intent) if record.intent else None
-        if not record.message_id:
-            return events.Left(place, settled=intent)
-        ended = record.exit or self._exits.get(record.job_pid)
-        estate = Estate(
+    def _orphan(self, place: int, record: Record) -> Orphan:
+        """A message that a dispatcher left; a job's exit that only we have seen counts too."""
+        return Orphan(
             record.message_id,
             record.attempt,
             record.receipt_handle,
             record.lease_until,
             record.intent_delay,
-            intent,
-            ended,
+            Settlement(record.intent) if record.intent else None,
+            record.exit or self._exits.get(record.job_pid),
+            place,
         )
-        return events.Left(place, estate)
 
     # Listening.
 
@@ -649,17 +617,7 @@ def teller(event: Event) -> int | Role | None:
     match event:
         case events.Said(slot):
             return slot
-        case events.HelperReady(role) | events.HelperFailed(role):
+        case events.HelperSaid(role):
             return role
-        case (
-            events.Heard()
-            | events.Sampled()
-            | events.WillDone()
-            | events.WillDenied()
-            | events.Probed()
-        ):
-            return Role.SCOUT
-        case events.Spawned():
-            return Role.TEMPLATE
         case _:
             return None

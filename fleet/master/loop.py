@@ -253,14 +253,9 @@ class Master:
                 self._children.tell_stacks(
                     self._pool.slots[who].pid if isinstance(who, int) else who
                 )
-            case effects.GiveWill(will):
-                if not self._children.give(will):
-                    self._take(events.WillNotTaken(will.number))
-            case effects.GiveProbe(message_id, handle):
-                if not self._children.probe(message_id, handle):
-                    self._take(events.ProbeNotTaken())
-            case effects.AskSample():
-                self._children.sample()
+            case effects.OrderScout(order):
+                if not self._children.order_scout(order):
+                    self._take(events.OrderNotTaken(order))
             case effects.KillHelper(role):
                 self._children.kill_helper(role)
             case effects.Log(event, fields):

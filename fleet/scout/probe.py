@@ -2,7 +2,7 @@
 (core/pool/denials.py)
 """
 
-from fleet.core.protocol import Probe, Probed
+from fleet.core.protocol import DeleteTried, TryDelete
 from fleet.core.queue import Message, QueueError, Trouble
 from fleet.sqs.queue import SqsQueue
 from fleet.system import log
@@ -10,13 +10,13 @@ from fleet.system import log
 ASKED_AGAIN = (Trouble.DENIED, Trouble.PASSING, Trouble.SESSION)  # the last two say nothing of it
 
 
-def probed(probe: Probe, queue: SqsQueue) -> Probed:
+def probed(probe: TryDelete, queue: SqsQueue) -> DeleteTried:
     """One try."""
     try:
         queue.delete(Message(probe.message_id, probe.handle, ""))
     except QueueError as error:
         if error.trouble is Trouble.SESSION:
             queue.renew()
-        return Probed(error.trouble in ASKED_AGAIN)
+        return DeleteTried(error.trouble in ASKED_AGAIN)
     log.emit("message.deleted_late", message_id=probe.message_id)
-    return Probed(denied=False, deleted=True)
+    return DeleteTried(denied=False, deleted=True)

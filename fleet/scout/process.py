@@ -16,19 +16,18 @@ import setproctitle
 from fleet.core import queue_advice
 from fleet.core.delivery.state import first
 from fleet.core.exit_codes import QUEUE_LATE, QUEUE_UNUSABLE, USAGE
-from fleet.core.pool.silence import JITTER
+from fleet.core.pool.liveness import JITTER
 from fleet.core.protocol import (
-    Counted,
-    Execute,
-    Executed,
+    DeleteTried,
     Failed,
     Late,
-    NotCounted,
     Plan,
-    Probe,
-    Probed,
-    Sample,
+    Recover,
+    Recovered,
+    SampleDepth,
+    SampleFailed,
     Served,
+    TryDelete,
     Trying,
     Usable,
 )
@@ -135,16 +134,15 @@ def _sample(plan: Plan, master: Channel, queue: sqs_queue.SqsQueue) -> None:
     orders = Orders(
         queue,
         min(plan.visibility, first(plan.wait_time)),
-        lambda word: master.send(word, wait=isinstance(word, Executed | Probed)),
+        lambda word: master.send(word, wait=isinstance(word, Recovered | DeleteTried)),
     )
     while True:
         try:
-            depth = queue.depth()
-            master.send(Counted(depth.visible, depth.in_flight, depth.delayed))
+            master.send(queue.depth())
         except QueueError as error:
             if error.trouble is Trouble.SESSION:
                 queue.renew()
-            master.send(NotCounted(str(error)))
+            master.send(SampleFailed(str(error)))
             _serve_again(plan, master, error)
         if _hung_up(master, plan.sample_every * random.uniform(1 - JITTER, 1 + JITTER), orders):
             return
@@ -188,9 +186,9 @@ def _hung_up(master: Channel, seconds: float, orders: Orders | None = None) -> b
         )
         if orders:
             for word in words:
-                if isinstance(word, Execute | Probe):
+                if isinstance(word, Recover | TryDelete):
                     orders.take(word)
             orders.work()
-        if master.closed or any(isinstance(word, Sample) for word in words):
+        if master.closed or any(isinstance(word, SampleDepth) for word in words):
             return master.closed
     return False

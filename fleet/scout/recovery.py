@@ -12,7 +12,7 @@ from fleet.core.backoff import longest_pause
 from fleet.core.delivery.retries import delete_until
 from fleet.core.outcomes import Settlement
 from fleet.core.pool.orphan import MARGIN
-from fleet.core.protocol import Execute, Executed, NotAllowed, Probe, Probed, Trying
+from fleet.core.protocol import DeleteTried, Recover, Recovered, RecoveryDenied, TryDelete, Trying
 from fleet.core.queue import Message, QueueError, Trouble
 from fleet.scout.probe import probed
 from fleet.sqs.queue import SqsQueue
@@ -23,14 +23,14 @@ PAUSE_FIRST, PAUSE_MOST = 0.125, 5.0  # seconds
 HEALABLE = (Trouble.PASSING, Trouble.SESSION, Trouble.DENIED)
 
 
-Answer = Executed | NotAllowed | Trying | Probed
+Answer = Recovered | RecoveryDenied | Trying | DeleteTried
 
 
 @dataclass(slots=True)
 class _Open:
     """An order that is not done: when it is tried next, and how often it has failed."""
 
-    order: Execute
+    order: Recover
     due: float = -inf
     tries: int = 0
     failing_since: float = inf
@@ -48,9 +48,9 @@ class Orders:
         self._queue, self._first_lease, self._say = queue, first_lease, say
         self._open: list[_Open] = []
 
-    def take(self, word: Execute | Probe) -> None:
+    def take(self, word: Recover | TryDelete) -> None:
         """One more order; it is tried with the next work. A probe is tried once, and at once."""
-        if isinstance(word, Probe):
+        if isinstance(word, TryDelete):
             self._say(probed(word, self._queue))
         else:
             self._open.append(_Open(word))
@@ -64,13 +64,13 @@ class Orders:
         """Try once whatever is due."""
         for each in [each for each in self._open if each.due <= now()]:
             answer = self._tried(each)
-            if isinstance(answer, Executed):
+            if isinstance(answer, Recovered):
                 self._open.remove(each)
             self._say(answer)
 
-    def _tried(self, each: _Open) -> Executed | NotAllowed | Trying:
+    def _tried(self, each: _Open) -> Recovered | RecoveryDenied | Trying:
         order = each.order
-        word: NotAllowed | Trying = Trying()
+        word: RecoveryDenied | Trying = Trying()
         try:
             return self._done(order)
         except QueueError as error:
@@ -81,12 +81,12 @@ class Orders:
             if error.trouble is Trouble.DENIED and each.denied_since == inf:
                 each.denied_since = now()
                 word = (
-                    NotAllowed(order.order, str(error))
+                    RecoveryDenied(order.number, str(error))
                     if order.settlement is Settlement.DELETE
                     else word
                 )
             if error.trouble not in HEALABLE or now() + pause >= self._until(each, error):
-                return Executed(order.order, Settlement.LEAVE)
+                return Recovered(order.number, Settlement.LEAVE)
             each.due = now() + pause
         return word
 
@@ -101,7 +101,7 @@ class Orders:
         fifo = self._queue.name.endswith(".fifo")
         return delete_until(order.lease_until, fifo, each.failing_since, denied_since)
 
-    def _done(self, order: Execute) -> Executed:
+    def _done(self, order: Recover) -> Recovered:
         """One try. Raises QueueError."""
         message = Message(order.message_id, order.handle, "")
         if order.receive_id:
@@ -109,27 +109,27 @@ class Orders:
         if order.settlement is Settlement.DELETE:
             self._queue.delete(message)
         elif order.lease_until - now() <= MARGIN:
-            return Executed(order.order, Settlement.LEAVE)
+            return Recovered(order.number, Settlement.LEAVE)
         else:
             self._queue.release(message, order.delay)
-        return Executed(order.order, order.settlement)
+        return Recovered(order.number, order.settlement)
 
-    def _repeated(self, order: Execute) -> Executed:
+    def _repeated(self, order: Recover) -> Recovered:
         """Ask as the dead dispatcher did, by the same id and without a wait; release what comes.
         Raises QueueError.
         """
         message = self._queue.receive(0, self._first_lease, order.receive_id)
         if message is None:
-            return Executed(order.order, Settlement.LEAVE)
+            return Recovered(order.number, Settlement.LEAVE)
         how = order.settlement
         try:
             self._queue.release(message)
         except QueueError as error:
             self._failed(order, error)
             how = Settlement.LEAVE
-        return Executed(order.order, how, message.id, message.attempt)
+        return Recovered(order.number, how, message.id, message.attempt)
 
-    def _failed(self, order: Execute, error: QueueError) -> None:
+    def _failed(self, order: Recover, error: QueueError) -> None:
         which = order.message_id or "(which is not known)"
         log.emit(
             "will.failed", message_id=which, settlement=order.settlement.value, error=str(error)

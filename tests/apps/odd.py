@@ -19,7 +19,7 @@ WHEN, SAID = {  # what is said in place of a word
     "rubbish": (Empty, [b"\xffrubbish"]),
     "twice": (Settled, [b'["Settled", "deleted", "succeeded", 0.1, false]'] * 2),
     "unasked": (Empty, [b'["Received", 0.1, 10]']),
-    "of the scout": (Empty, [b'["Counted", 0, 0, 0]', b'["Empty", 0.1]']),
+    "of the scout": (Empty, [b'["Depth", 0, 0, 0]', b'["Empty", 0.1]']),
     "template": (Forked, [b'["Forked", 0, 1]']),
 }[NAME]
 

@@ -9,11 +9,11 @@ import pytest
 
 from fleet.core.outcomes import Outcome, Settlement
 from fleet.core.pool.recovery import AT_ONCE
-from fleet.core.protocol import Execute, Ready, Word
+from fleet.core.protocol import Ready, Recover, Word
 from fleet.ipc import channel
 from fleet.ipc.channel import Channel
 
-LONG = Execute(
+LONG = Recover(
     1, "m" * 100, "h" * 1500, Settlement.DELETE, 0, 1e6
 )  # SQS's handles have some hundred characters
 
@@ -28,7 +28,7 @@ def ends() -> Iterator[tuple[Channel, Channel]]:
 
 
 def test_what_is_said_is_heard_in_order(ends: tuple[Channel, Channel]) -> None:
-    said: list[Word] = [LONG, Execute(2, "m", "h", Settlement.RELEASE, 3, 1e6, "call")]
+    said: list[Word] = [LONG, Recover(2, "m", "h", Settlement.RELEASE, 3, 1e6, "call")]
     assert all(ends[0].send(word) for word in said)
     assert ends[1].receive() == said
 
@@ -59,7 +59,7 @@ ODD = (
     b'["Settled", "eaten", null, null, false]',
     b'["Settled", "deleted", "", null, false]',
     b'["Settled", "deleted", null, null, false, false, false, 0.0, null, "0"]',
-    b'["Counted", 1.5, 0, 0]',
+    b'["Depth", 1.5, 0, 0]',
     b'["Ready", 1',
     b"[" * 50_000,
     b'["PollFailed", "' + b"x" * 100_000 + b'"]',

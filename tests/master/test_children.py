@@ -10,16 +10,17 @@ from typing import Any
 import pytest
 
 from fleet.core.outcomes import Exit
-from fleet.core.pool.events import Died, Ended, Heard, Said, Spawned, SpawnFailed
+from fleet.core.pool.events import Died, Ended, HelperSaid, Said
 from fleet.core.pool.slot import State
 from fleet.core.pool.state import Role
 from fleet.core.protocol import (
     Forked,
+    FromHelper,
     Grant,
     Late,
-    NotCounted,
     NotForked,
     Ready,
+    SampleFailed,
     Tell,
     Trying,
     Word,
@@ -74,8 +75,7 @@ def test_a_job_is_swept_before_its_dispatchers_death_is_noticed(
     children._mourned = [Mourned(1, KILLED, board.batch(1))]
     (news,) = children.swept()
     assert isinstance(news, Died)
-    assert news.estate is not None
-    assert news.estate.exit == DONE
+    assert [orphan.exit for orphan in news.orphans] == [DONE]
     assert children._exits == {}
 
 
@@ -118,14 +118,14 @@ def test_a_dispatcher_that_is_ready_before_the_template_says_that_there_is_none(
         children._helper_said(Role.TEMPLATE, NotForked(slot, "the second fork failed"))
         for slot in (0, 1)
     ]
-    assert said == [[], [SpawnFailed(1, "the second fork failed")]]
+    assert said == [[], [HelperSaid(Role.TEMPLATE, NotForked(1, "the second fork failed"))]]
     assert children._pids == {201: 0}
     assert children._asked == set()
 
 
-@pytest.mark.parametrize("word", [Trying(), NotCounted("no answer"), Late("no answer", 3.0)])
-def test_whatever_the_scout_says_is_a_sign_of_life(word: Word) -> None:
-    assert object.__new__(Children)._helper_said(Role.SCOUT, word) == [Heard()]
+@pytest.mark.parametrize("word", [Trying(), SampleFailed("no answer"), Late("no answer", 3.0)])
+def test_whatever_the_scout_says_is_a_sign_of_life(word: FromHelper) -> None:
+    assert object.__new__(Children)._helper_said(Role.SCOUT, word) == [HelperSaid(Role.SCOUT, word)]
 
 
 def test_a_dispatcher_that_was_dead_before_its_first_word_was_heard(asking: Asking) -> None:
@@ -182,7 +182,9 @@ def test_one_that_said_too_much_is_killed_as_soon_as_it_has_a_name(
     children = asking({201})
     assert children._taken_in(0, [Grant()]) == []
     assert killed == []
-    assert children._helper_said(Role.TEMPLATE, Forked(0, 201)) == [Spawned(0, 201)]
+    assert children._helper_said(Role.TEMPLATE, Forked(0, 201)) == [
+        HelperSaid(Role.TEMPLATE, Forked(0, 201))
+    ]
     assert killed == [(201, signal.SIGKILL)]
 
 

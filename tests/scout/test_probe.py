@@ -4,7 +4,7 @@ from typing import Any, cast
 
 import pytest
 
-from fleet.core.protocol import Probe, Probed
+from fleet.core.protocol import DeleteTried, TryDelete
 from fleet.core.queue import Message, QueueError, Trouble
 from fleet.scout.probe import probed
 from fleet.system import log
@@ -46,7 +46,9 @@ def test_only_an_answer_that_does_not_deny_ends_it(
     told: list[str] = []
     monkeypatch.setattr(log, "emit", lambda event, **_: told.append(event))
     queue = Scripted(answer)
-    assert probed(Probe("id", "handle"), cast(Any, queue)) == Probed(denied, deleted=answer is None)
+    assert probed(TryDelete("id", "handle"), cast(Any, queue)) == DeleteTried(
+        denied, deleted=answer is None
+    )
     assert queue.deleted == [("id", "handle")]
     assert queue.renewed == (answer is Trouble.SESSION)
     assert told == (["message.deleted_late"] if answer is None else [])

@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 from fleet.core.outcomes import Settlement
-from fleet.core.protocol import Execute, Executed, NotAllowed
+from fleet.core.protocol import Recover, Recovered, RecoveryDenied
 from fleet.core.queue import Message, QueueError, Trouble
 from fleet.scout import recovery
 from fleet.sqs.queue import SqsQueue
@@ -36,7 +36,7 @@ class Scripted:
     answers: dict[str, list[Answer]]
     now: float = 100.0
     name: str = "jobs"
-    denied: list[NotAllowed] = field(default_factory=list)
+    denied: list[RecoveryDenied] = field(default_factory=list)
     calls: list[tuple[Any, ...]] = field(default_factory=list)
     told: list[float] = field(default_factory=list)  # when the master had a sign of life
 
@@ -72,14 +72,14 @@ def scripted(monkeypatch: pytest.MonkeyPatch) -> Scripted:
     return queue
 
 
-def carry_out(queue: Scripted, *orders: Execute) -> Executed:
+def carry_out(queue: Scripted, *orders: Recover) -> Recovered:
     """All of them, whatever time it takes; the last one's answer."""
-    answers: list[Executed] = []
+    answers: list[Recovered] = []
 
     def say(word: recovery.Answer) -> None:
-        if isinstance(word, Executed):
+        if isinstance(word, Recovered):
             answers.append(word)
-        elif isinstance(word, NotAllowed):
+        elif isinstance(word, RecoveryDenied):
             queue.denied.append(word)
         else:
             queue.told.append(queue.now)
@@ -94,17 +94,17 @@ def carry_out(queue: Scripted, *orders: Execute) -> Executed:
     return answers[-1]
 
 
-def order(how: Settlement, lease: float = 60.0) -> Execute:
-    return Execute(7, "id", "handle", how, 4, 100.0 + lease)
+def order(how: Settlement, lease: float = 60.0) -> Recover:
+    return Recover(7, "id", "handle", how, 4, 100.0 + lease)
 
 
-def poll(lease: float = 20.0) -> Execute:
-    return Execute(7, "", "", RELEASE, 0, 100.0 + lease, "call")
+def poll(lease: float = 20.0) -> Recover:
+    return Recover(7, "", "", RELEASE, 0, 100.0 + lease, "call")
 
 
 def test_a_message_is_deleted_or_released(scripted: Scripted) -> None:
-    assert carry_out(scripted, order(DELETE)) == Executed(7, DELETE)
-    assert carry_out(scripted, order(RELEASE)) == Executed(7, RELEASE)
+    assert carry_out(scripted, order(DELETE)) == Recovered(7, DELETE)
+    assert carry_out(scripted, order(RELEASE)) == Recovered(7, RELEASE)
     assert scripted.calls == [("delete", "handle"), ("release", "handle", 4)]
 
 
@@ -142,14 +142,14 @@ def test_a_delete_that_is_denied_is_repeated_for_a_minute(scripted: Scripted) ->
     scripted.answers["delete"] = [HEALS, DENIED]
     assert carry_out(scripted, order(DELETE)).settlement is LEAVE
     assert 155.0 <= scripted.now < 160.125
-    assert scripted.denied == [NotAllowed(7, "denied")], "the first time"
+    assert scripted.denied == [RecoveryDenied(7, "denied")], "the first time"
     scripted.answers["delete"] = [DENIED, DENIED, None]
     assert carry_out(scripted, order(DELETE)).settlement is DELETE
 
 
 def test_an_order_does_not_wait_for_another_ones_trouble(scripted: Scripted) -> None:
     scripted.answers["delete"] = [*[HEALS] * 9, None]
-    carry_out(scripted, order(DELETE), replace(order(RELEASE), order=8))
+    carry_out(scripted, order(DELETE), replace(order(RELEASE), number=8))
     assert scripted.kinds()[:2] == ["delete", "release"]
 
 
@@ -161,7 +161,7 @@ def test_what_cannot_heal_is_left_at_once(scripted: Scripted, error: QueueError)
         ("receive", poll()),
     ):
         scripted.answers[kind] = [error]
-        assert carry_out(scripted, asked) == Executed(7, LEAVE)
+        assert carry_out(scripted, asked) == Recovered(7, LEAVE)
     assert scripted.kinds() == ["delete", "release", "receive"]
 
 
@@ -176,7 +176,7 @@ def test_a_release_is_tried_once_and_in_time(scripted: Scripted) -> None:
 def test_a_poll_is_repeated_and_what_it_brings_released(scripted: Scripted) -> None:
     """By the same id, without a wait, hidden for as long as the first time."""
     scripted.answers["receive"] = [HEALS, FOUND]
-    assert carry_out(scripted, poll()) == Executed(7, RELEASE, "found", 3)
+    assert carry_out(scripted, poll()) == Recovered(7, RELEASE, "found", 3)
     assert scripted.calls == [("receive", 0, LEASE, "call")] * 2 + [("release", "fresh handle", 0)]
 
 
@@ -186,19 +186,19 @@ def test_a_poll_is_repeated_however_little_of_a_lease_is_left(scripted: Scripted
 
 
 def test_a_poll_that_brings_nothing_says_nothing(scripted: Scripted) -> None:
-    assert carry_out(scripted, poll()) == Executed(7, LEAVE)
+    assert carry_out(scripted, poll()) == Recovered(7, LEAVE)
     assert scripted.kinds() == ["receive"]
 
 
 def test_what_a_poll_brought_and_cannot_be_released_is_told(scripted: Scripted) -> None:
     scripted.answers |= {"receive": [FOUND], "release": [HEALS]}
-    assert carry_out(scripted, poll()) == Executed(7, LEAVE, "found", 3)
+    assert carry_out(scripted, poll()) == Recovered(7, LEAVE, "found", 3)
     assert scripted.kinds() == ["receive", "release"]
 
 
 def test_a_poll_is_not_repeated_for_ever(scripted: Scripted) -> None:
     scripted.answers["receive"] = [HEALS]
-    assert carry_out(scripted, poll()) == Executed(7, LEAVE)
+    assert carry_out(scripted, poll()) == Recovered(7, LEAVE)
     assert 115.0 < scripted.now < 120.0
 
 

@@ -49,7 +49,7 @@ def _reached(why: str) -> PoolEnd:
 
 def in_hand(pool: Pool) -> bool:
     """Whether a message of ours is not settled yet."""
-    return bool(pool.wills) or pool.busy > 0
+    return bool(pool.recoveries) or pool.busy > 0
 
 
 def room(pool: Pool) -> float:

@@ -1,16 +1,15 @@
 """The moments at which time alone changes something, and what is done about processes that missed
 theirs.
 
-Rules of `reconcile.py`. Whether a dispatcher that works on a message hangs is `liveness.py`'s to
-say, whether the scout does `silence.py`'s.
+Rules of `reconcile.py`. Whether a dispatcher that works on a message hangs, or the scout, is
+`liveness.py`'s to say.
 """
 
 from collections.abc import Iterator
 from dataclasses import replace
 from math import inf
 
-from fleet.core.outcomes import Settlement
-from fleet.core.pool import denials, silence, sizing
+from fleet.core.pool import denials, recovery, sizing
 from fleet.core.pool.effects import (
     AskStack,
     Effect,
@@ -20,6 +19,7 @@ from fleet.core.pool.effects import (
     Step,
     TellStack,
 )
+from fleet.core.pool.liveness import scout_patience
 from fleet.core.pool.slot import Slot, State
 from fleet.core.pool.state import Level, Pool, PoolPhase, Role, with_slots
 from fleet.core.sizing import memory
@@ -52,13 +52,11 @@ def _moments(pool: Pool) -> Iterator[float]:
         yield pool.memory.at + memory.AGAIN
     yield pool.polling.not_before
     yield from pool.dead_polls
-    for will in pool.wills:
-        if will.settlement is Settlement.RELEASE:
-            yield will.estate.last_moment
+    yield from recovery.moments(pool)
     is_importing = pool.template.alive and not pool.template.ready
     yield _import_deadline(pool) if is_importing else pool.template.not_before
     yield inf if pool.scout.alive else pool.scout.not_before
-    yield silence.patience(pool)
+    yield scout_patience(pool)
     yield from denials.moments(pool)
     for slot in pool.slots:
         yield slot.not_before if slot.is_vacant else _deadline(pool, slot)

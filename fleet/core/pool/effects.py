@@ -1,10 +1,10 @@
 """What the pool asks its master for. `events.py` has what can happen; `machine.py` relates the two."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from fleet.core.pool.state import Pool, Role, Will
-from fleet.core.protocol import Order
+from fleet.core.pool.state import Pool, Role
+from fleet.core.protocol import DispatcherOrder, ScoutOrder
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,14 @@ class Send:
     """Say something to the dispatcher of a slot."""
 
     slot: int
-    order: Order
+    order: DispatcherOrder
+
+
+@dataclass(frozen=True, slots=True)
+class OrderScout:
+    """Give the scout an order. If its channel has no room for it, OrderNotTaken is told."""
+
+    order: ScoutOrder
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,26 +64,6 @@ class TellStack:
     """Put what it has written, or they have, into the log."""
 
     who: int | Role | None
-
-
-@dataclass(frozen=True, slots=True)
-class GiveWill:
-    """Have the scout settle the message of a dead dispatcher."""
-
-    will: Will
-
-
-@dataclass(frozen=True, slots=True)
-class GiveProbe:
-    """Have the scout try once to delete a message that is left."""
-
-    message_id: str
-    handle: str = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class AskSample:
-    """Have the scout sample the queue's depth now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,14 +91,12 @@ class Log:
 Effect = (
     Spawn
     | SpawnHelper
-    | GiveWill
-    | GiveProbe
     | Inspect
     | AskStack
     | TellStack
     | KillHelper
     | Send
-    | AskSample
+    | OrderScout
     | TerminateDispatcher
     | KillDispatcher
     | Log

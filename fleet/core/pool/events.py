@@ -1,12 +1,12 @@
 """What can happen to the pool. `effects.py` has what the pool asks for, `machine.py` relates the two."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-from fleet.core.depth import Depth
 from fleet.core.outcomes import Exit, Settlement
-from fleet.core.pool.orphan import Estate
+from fleet.core.pool.orphan import Orphan
 from fleet.core.pool.state import Level, Role
-from fleet.core.protocol import Report
+from fleet.core.protocol import FromHelper, Report, ScoutOrder
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,16 +23,25 @@ class Said:
 
 
 @dataclass(frozen=True, slots=True)
-class Spawned:
-    """The template forked a dispatcher for the slot."""
+class HelperSaid:
+    """The template or the scout said something."""
 
-    slot: int
-    pid: int
+    role: Role
+    word: FromHelper
+
+
+@dataclass(frozen=True, slots=True)
+class OrderNotTaken:
+    """The scout's channel has no room for the order: it was not given."""
+
+    order: ScoutOrder
 
 
 @dataclass(frozen=True, slots=True)
 class SpawnFailed:
-    """There is no dispatcher for the slot: the host had no process, memory or descriptor for it."""
+    """The template was not asked for the slot's dispatcher: the master had no descriptor for a
+    channel, or no room in the template's.
+    """
 
     slot: int
     why: str
@@ -46,33 +55,20 @@ class Ended:
 
 
 @dataclass(frozen=True, slots=True)
-class Left:
-    """What the scoreboard says of one more message of a batch: it was in hand, or it had been
-    settled like that.
-    """
-
-    place: int
-    estate: Estate | None = None
-    settled: Settlement | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Died:
     """The dispatcher of a slot is gone, and so is its job. `cause` is a phrase: `SIGKILL`, `exit
     1`.
 
-    `estate` is the message that the scoreboard says it had in hand; `settled` what it had done with
-    its last one; `receive_id` the id of its open poll on a FIFO queue. Those are of its first
-    message; `others` are of a batch.
+    `orphans` are the messages that the scoreboard says it had in hand; `settled` tells by place what
+    it had done with its last ones; `receive_id` is the id of its open poll on a FIFO queue.
     """
 
     slot: int
     exit: Exit
     cause: str
-    estate: Estate | None = None
-    settled: Settlement | None = None
+    orphans: tuple[Orphan, ...] = ()
+    settled: Mapping[int, Settlement] = field(default_factory=dict)
     receive_id: str = ""
-    others: tuple[Left, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,22 +76,6 @@ class HelperSpawnFailed:
     """There is no helper: the host had no process, memory or descriptor for it."""
 
     role: Role
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
-class HelperReady:
-    """The template has imported the app; or the scout has found the queue usable."""
-
-    role: Role
-
-
-@dataclass(frozen=True, slots=True)
-class HelperFailed:
-    """A helper says that it cannot do its part: the exit status that this means, and one line why."""
-
-    role: Role
-    code: int
     why: str
 
 
@@ -108,18 +88,6 @@ class HelperDied:
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
-    """The scout lives: it said something that changes nothing else."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sampled:
-    """The scout read the queue's counts."""
-
-    depth: Depth
-
-
-@dataclass(frozen=True, slots=True)
 class Measured:
     """This host's memory in MiB: what is available of how much, and what each running job has of
     it.
@@ -128,49 +96,6 @@ class Measured:
     available: float
     total: float
     taken: tuple[float, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class WillDone:
-    """The scout has settled the message of a dead dispatcher, or could not (LEAVE).
-
-    `message_id`, `attempt`: what a poll that was repeated has brought; empty when it was nothing.
-    """
-
-    number: int
-    settlement: Settlement
-    message_id: str = ""
-    attempt: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class WillNotTaken:
-    """The scout's channel has no room for the order: it was not given."""
-
-    number: int
-
-
-@dataclass(frozen=True, slots=True)
-class WillDenied:
-    """The scout is not allowed to delete the message of a dead dispatcher, and tries it again."""
-
-    number: int
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
-class Probed:
-    """The scout has tried the probe; `denied`: it is still not allowed, or nobody knows. `deleted`:
-    the message is.
-    """
-
-    denied: bool
-    deleted: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class ProbeNotTaken:
-    """The scout's channel has no room for the probe."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,22 +153,14 @@ class Paused:
 Event = (
     Tick
     | Said
-    | Spawned
+    | HelperSaid
+    | OrderNotTaken
     | SpawnFailed
     | Ended
     | Died
     | HelperSpawnFailed
-    | HelperReady
-    | HelperFailed
     | HelperDied
-    | Heard
-    | Sampled
     | Measured
-    | WillDone
-    | WillNotTaken
-    | WillDenied
-    | Probed
-    | ProbeNotTaken
     | Seen
     | StacksAsked
     | StopAsked

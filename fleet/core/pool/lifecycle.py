@@ -41,11 +41,17 @@ def not_spawned(pool: Pool, who: str, why: str, now: float, jitter: float) -> St
     return replace(pool, spawning=after), (Log("spawn.failed", fields),)
 
 
+def fail_spawn(pool: Pool, slot: Slot, why: str, now: float, jitter: float) -> Step:
+    """There is no dispatcher for the slot: the host had no process, memory or descriptor for it."""
+    pool = with_slot(pool, pool_slot.vacate(slot, now))
+    return not_spawned(pool, f"dispatcher of slot {slot.number}", why, now, jitter)
+
+
 def died(pool: Pool, slot: Slot, death: Died, now: float, jitter: float) -> Step:
     """A dispatcher is gone. Exit 0 is how one leaves; it does so by itself only when it was told
     to.
     """
-    pool, effects = recovery.written(pool, slot, death, now)
+    pool, effects = recovery.recover_from_death(pool, slot, death, now)
     if death.exit.code == 0:
         return with_slot(pool, pool_slot.vacate(replace(slot, crashes=0), now)), effects
     if death.exit.code == NOTHING_TO_BE_HAD:
@@ -101,7 +107,7 @@ def helper_died(pool: Pool, role: Role, cause: str, now: float, jitter: float) -
         pool, role, HelperState(proven=old.proven, crashes=crashes, not_before=now + wait)
     )
     if role is Role.SCOUT:
-        pool = recovery.orphaned(pool)
+        pool = recovery.lose_scout(pool)
     if pool.end is not None and not old.ready:
         return pool, ()
     log = Log("helper.died", {"role": role.value, "cause": cause})

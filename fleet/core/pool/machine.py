@@ -28,9 +28,9 @@ polling, or whose connection was cut (`dead_polls`: until when), because the ser
 that its client is gone and gives it the next message. During a drain no message is released while
 any poll is open; outside a drain only dead ones delay.
 
-The ledger: every Received is answered by exactly one Settled, or its dispatcher's death by one will
-(wills.py). So received = deleted + released + dead_lettered + left whenever nothing is in hand and
-no will is open.
+The ledger: every Received is answered by exactly one Settled, or its dispatcher's death by one
+recovery (recovery.py). So received = deleted + released + dead_lettered + left whenever nothing is in hand and
+no recovery is open.
 
 An event that the state does not allow (a report from a slot that has no dispatcher, say) raises
 `Illegal` and changes nothing.
@@ -39,59 +39,47 @@ An event that the state does not allow (a report from a slot that has no dispatc
 from dataclasses import replace
 from typing import assert_never
 
-from fleet.core import polling
-from fleet.core.pool import denials, emptiness, recovery, silence, sizing
-from fleet.core.pool.effects import AskStack, Effect, Log, Step
+from fleet.core.pool import denials, recovery, sizing
+from fleet.core.pool.effects import AskStack, Step
 from fleet.core.pool.events import (
     Died,
     Ended,
     Event,
-    Heard,
     HelperDied,
-    HelperFailed,
-    HelperReady,
+    HelperSaid,
     HelperSpawnFailed,
     Measured,
+    OrderNotTaken,
     Paused,
-    Probed,
-    ProbeNotTaken,
     Resized,
     Said,
-    Sampled,
     Scaled,
     Seen,
-    Spawned,
     SpawnFailed,
     StacksAsked,
     StopAsked,
     Tick,
-    WillDenied,
-    WillDone,
-    WillNotTaken,
 )
-from fleet.core.pool.lifecycle import died, helper_died, not_spawned, spawned
-from fleet.core.pool.liveness import seen
+from fleet.core.pool.helper_reports import note_helper_word
+from fleet.core.pool.lifecycle import died, fail_spawn, helper_died, not_spawned
+from fleet.core.pool.liveness import note_record
 from fleet.core.pool.reconcile import reconcile
-from fleet.core.pool.recovery import done, not_taken
 from fleet.core.pool.reports import said
 from fleet.core.pool.resizing import nudged, paused, scaled
-from fleet.core.pool.scarcity import Spawning
 from fleet.core.pool.shutdown import stop, stop_asked
-from fleet.core.pool.slot import State, vacate
+from fleet.core.pool.slot import State
 from fleet.core.pool.state import (
     HelperState,
     IllegalEvent,
-    Level,
     Pool,
     PoolEnd,
     PoolPhase,
-    Role,
-    helper_of,
     living,
     slot_of,
     with_helper,
     with_slot,
 )
+from fleet.core.protocol import DeleteTried, Recover, SampleDepth, ScoutOrder, TryDelete
 
 __all__ = ["IllegalEvent", "step"]
 
@@ -105,15 +93,11 @@ def step(pool: Pool, event: Event, now: float, jitter: float) -> Step:
 
     Raises IllegalEvent for an event that the state does not allow.
     """
-    if isinstance(event, Said | Died | Sampled) or (
+    if isinstance(event, Said | Died) or (
         isinstance(event, Tick) and pool.phase is PoolPhase.RUNNING
     ):
         pool = sizing.passed(pool, now)
     pool, first = _apply(pool, event, now, jitter)
-    if isinstance(event, Heard | Sampled | WillDone | WillDenied | Probed) or event == HelperReady(
-        Role.SCOUT
-    ):
-        pool = silence.heard(pool, now)
     pool, then = reconcile(pool, now, judge=isinstance(event, Tick))
     pool, last = sizing.asked(pool, now) if isinstance(event, Said | Tick) else (pool, ())
     return pool, (*first, *then, *last)
@@ -125,17 +109,12 @@ def _apply(pool: Pool, event: Event, now: float, jitter: float) -> Step:
             return pool, ()
         case Said(number, report):
             return said(pool, slot_of(pool, number), report, now, jitter)
-        case Spawned(number, pid):
-            return spawned(pool, slot_of(pool, number, State.SPAWNING), pid, now)
+        case HelperSaid(role, word):
+            return note_helper_word(pool, role, word, now, jitter)
+        case OrderNotTaken(order):
+            return _take_back(pool, order, now, jitter), ()
         case SpawnFailed(number, why):
-            slot = slot_of(pool, number, State.SPAWNING)
-            return not_spawned(
-                with_slot(pool, vacate(slot, now)),
-                f"dispatcher of slot {number}",
-                why,
-                now,
-                jitter,
-            )
+            return fail_spawn(pool, slot_of(pool, number, State.SPAWNING), why, now, jitter)
         case HelperSpawnFailed(role, why):
             old = living(pool, role)
             pool = with_helper(pool, role, HelperState(proven=old.proven, crashes=old.crashes))
@@ -144,51 +123,15 @@ def _apply(pool: Pool, event: Event, now: float, jitter: float) -> Step:
             return with_slot(pool, replace(slot_of(pool, number), ended=True)), ()
         case Died(number):
             return died(pool, slot_of(pool, number), event, now, jitter)
-        case HelperReady(role):
-            helper = living(pool, role)
-            pool = replace(pool, spawning=Spawning())
-            return with_helper(pool, role, replace(helper, ready=True, proven=True, crashes=0)), ()
-        case HelperFailed(role, code, why):
-            helper = helper_of(pool, role)
-            if helper.proven or pool.end is not None:
-                return with_helper(pool, role, replace(helper, refused=helper.alive)), (
-                    Log("helper.failed", {"role": role.value, "why": why}),
-                )
-            return stop(pool, Level.DRAIN, PoolEnd(code, why), now)
         case HelperDied(role, cause):
             return helper_died(pool, role, cause, now, jitter)
-        case Heard():
-            living(pool, Role.SCOUT)
-            return pool, ()
-        case Sampled(depth):
-            before = pool.emptiness
-            pool = replace(
-                pool,
-                depth=depth,
-                sampled_at=now,
-                sampled_received=pool.counts.received,
-                polling=polling.sampled(polling.answered(pool.polling), depth.visible, pool.size),
-                emptiness=emptiness.sampled(before, now, depth.total),
-            )
-            pool, effects = sizing.sampled(pool, now, jitter)
-            return pool, (*_seems_empty(before, pool), *effects)
         case StacksAsked():
             return replace(pool, stacks_at=min(pool.stacks_at, now + STACK_TIME)), (AskStack(None),)
         case Measured(available, total, taken):
             found = replace(pool.memory, available=available, total=total, taken=taken, at=now)
             return sizing.measured(replace(pool, memory=found))
-        case WillDone():
-            return done(pool, event)
-        case WillNotTaken(number):
-            return not_taken(pool, number), ()
-        case WillDenied(number, why):
-            return recovery.denied(pool, number, why, now)
-        case Probed():
-            return denials.probed(pool, event, now, jitter), ()
-        case ProbeNotTaken():
-            return denials.probed(pool, Probed(denied=True), now, jitter), ()
         case Seen(number):
-            return seen(pool, slot_of(pool, number), event, now)
+            return note_record(pool, slot_of(pool, number), event, now)
         case StopAsked(level, why, by_signal):
             return (
                 stop_asked(pool, level, why, now)
@@ -205,9 +148,14 @@ def _apply(pool: Pool, event: Event, now: float, jitter: float) -> Step:
             assert_never(event)
 
 
-def _seems_empty(before: emptiness.Emptiness, pool: Pool) -> tuple[Effect, ...]:
-    """--until-empty: what it waits for from now on, though nothing happens any more."""
-    begins = before.zero_since is None and pool.emptiness.zero_since is not None
-    if not begins or pool.config.empty_for is None or pool.phase is not PoolPhase.RUNNING:
-        return ()
-    return (Log("queue.empty", {"seconds": pool.config.empty_for}),)
+def _take_back(pool: Pool, order: ScoutOrder, now: float, jitter: float) -> Pool:
+    """The scout was not given an order. A sample that it does not take is taken at its interval."""
+    match order:
+        case Recover():
+            return recovery.take_back_order(pool, order)
+        case TryDelete():  # as good as denied
+            return denials.note_probe_answer(pool, DeleteTried(denied=True), now, jitter)
+        case SampleDepth():
+            return pool
+        case _:
+            assert_never(order)

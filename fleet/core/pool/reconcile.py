@@ -9,7 +9,7 @@ from dataclasses import replace
 from math import inf
 
 from fleet.core.exit_codes import DONE, ENDED_BADLY, QUEUE_UNUSABLE, UNCONFIRMED
-from fleet.core.pool import deadlines, denials, emptiness, silence
+from fleet.core.pool import deadlines, denials, emptiness, recovery
 from fleet.core.pool.completion import in_hand, satisfied, timed_out
 from fleet.core.pool.effects import (
     Effect,
@@ -21,8 +21,7 @@ from fleet.core.pool.effects import (
     TerminateDispatcher,
 )
 from fleet.core.pool.grants import grant_polls
-from fleet.core.pool.liveness import inspected
-from fleet.core.pool.recovery import given
+from fleet.core.pool.liveness import inspect_dispatchers, judge_scout
 from fleet.core.pool.releases import allow_releases
 from fleet.core.pool.shutdown import stop
 from fleet.core.pool.slot import Slot, State, ask_to_leave, change_state, vacate
@@ -55,9 +54,9 @@ def reconcile(pool: Pool, now: float, *, judge: bool = True) -> Step:
             (
                 deadlines.kill_overdue,
                 deadlines.kill_late_template,
-                silence.unheard,
+                judge_scout,
                 deadlines.kill_late_stop,
-                inspected,
+                inspect_dispatchers,
             )
             if judge
             else ()
@@ -65,10 +64,10 @@ def reconcile(pool: Pool, now: float, *, judge: bool = True) -> Step:
         deadlines.forget_dead_polls,
         _begin_to_run,
         timed_out,
-        given,
-        denials.allowed,
-        denials.hopeless,
-        denials.asked,
+        recovery.give_orders,
+        denials.end_denial,
+        denials.give_up_pool,
+        denials.send_probe,
         _stop_when_empty,
         satisfied,
         _start_helpers,
@@ -111,7 +110,7 @@ def _needs_helper(pool: Pool, role: Role) -> bool:
     """A pool that stops needs the scout only, while there is something to settle for the dead."""
     if pool.phase in (PoolPhase.BOOTING, PoolPhase.RUNNING):
         return True
-    return role is Role.SCOUT and bool(pool.wills) and pool.level is not Level.KILL
+    return role is Role.SCOUT and bool(pool.recoveries) and pool.level is not Level.KILL
 
 
 def _send_away(pool: Pool, now: float) -> Step:
@@ -185,7 +184,7 @@ def _empty_end(pool: Pool) -> PoolEnd:
 
 def _finish(pool: Pool, _: float) -> Step:
     """The pool has stopped when its last dispatcher has gone and every message is settled."""
-    if pool.phase is not PoolPhase.DRAINING or pool.size or pool.wills:
+    if pool.phase is not PoolPhase.DRAINING or pool.size or pool.recoveries:
         return pool, ()
     end = _empty_end(pool) if pool.end and pool.end.emptied else pool.end
     if end and end.counted and (why := pool.denial.why if pool.denial else pool.gone):

@@ -1,37 +1,38 @@
-"""Messages whose dispatchers died: who settles them, when, and how they are booked. Part of
-`pool.py`'s machine.
+"""Recovery of messages whose dispatchers died: who settles them, when, and how they are counted. Part
+of the machine in `machine.py`.
 
-The scout does it, by order: a `Will`. Orders are kept until acknowledged and given again to a
-scout's successor; a drain waits for them. A release follows the release rule of the host (not while
-an open poll could swallow the message), and is given once only: whether a dead scout has done it
-nobody knows, and once more could hit a new owner.
+The scout settles them, by order: a `Recover`. An order is kept until the scout has answered it, and
+is given again to a scout's successor; a drain waits for the orders. A release follows the release
+rule of the host (not while an open poll could swallow the message), and is ordered once only: nobody
+knows whether a scout that died has done it, and a second one could hit a new owner.
 
-A poll on a FIFO queue that lost its dispatcher is an order too: to repeat it when it must be over,
-and to release what it brought. Repeating is safe, so that is given again. It counts as received
-only when something came.
+A FIFO queue's poll whose dispatcher died makes an order too: to repeat the poll when it must be over,
+and to release what it brought. Repeating is safe, so that order is given again. The message counts as
+received only when one came.
 
-A few at a time: the channel holds so many, and what does not fit into it was not given. Then
-nothing is given until the scout says something, or its successor is there.
+A few orders at a time: the channel holds so many, and what does not fit into it was not given. Then
+no order is given until the scout says something, or its successor is there.
 """
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from fleet.core import polling
 from fleet.core.exit_codes import KILLED
 from fleet.core.outcomes import Settlement
 from fleet.core.pool import denials, emptiness
-from fleet.core.pool.effects import Effect, GiveWill, Log, Step
-from fleet.core.pool.events import Died, Left, WillDone
-from fleet.core.pool.orphan import Estate, settlement
+from fleet.core.pool.effects import Effect, Log, OrderScout, Step
+from fleet.core.pool.events import Died
+from fleet.core.pool.orphan import Orphan, settlement_of
 from fleet.core.pool.releases import may_release
 from fleet.core.pool.slot import Slot, State
-from fleet.core.pool.state import Counts, Level, Pool, PoolEnd, Will
+from fleet.core.pool.state import Counts, Level, Pool, PoolEnd, Recovery
+from fleet.core.protocol import Recover, Recovered, RecoveryDenied
 
-AT_ONCE = (
-    32  # orders that the scout has not answered; some of them it may try for minutes, beside others
-)
+# Orders that the scout has not answered. Some of them it may try for minutes, beside others.
+AT_ONCE = 32
 DEAD_POLL_MARGIN = 1.0  # seconds: by then the server has ended a long poll whose client is gone
-BOOKS = {
+COUNTER_OF = {
     Settlement.DELETE: "deleted",
     Settlement.RELEASE: "released",
     Settlement.DEAD_LETTER: "dead_lettered",
@@ -39,183 +40,229 @@ BOOKS = {
 }
 
 
-def booked(counts: Counts, how: Settlement) -> Counts:
-    """One message more that ended like that."""
-    return replace(counts, **{BOOKS[how]: getattr(counts, BOOKS[how]) + 1})
+def count_settlement(counts: Counts, settlement: Settlement) -> Counts:
+    """The counts with one more message that ended like that."""
+    name = COUNTER_OF[settlement]
+    return replace(counts, **{name: getattr(counts, name) + 1})
 
 
-def stays_open(pool: Pool, slot: Slot) -> Pool:
-    """The slot's poll, to which nobody listens any more; the server does not know that."""
-    return replace(pool, dead_polls=(*pool.dead_polls, _over(pool, slot)))
+def keep_poll_open(pool: Pool, slot: Slot) -> Pool:
+    """Nobody listens to the slot's poll any more, and the server does not know that."""
+    return replace(pool, dead_polls=(*pool.dead_polls, _poll_ends_at(pool, slot)))
 
 
-def _over(pool: Pool, slot: Slot) -> float:
+def _poll_ends_at(pool: Pool, slot: Slot) -> float:
     """When the server has ended the slot's poll, at the latest."""
     return slot.since + pool.config.wait_time + DEAD_POLL_MARGIN
 
 
-def written(pool: Pool, slot: Slot, death: Died, now: float) -> Step:
-    """What a dead dispatcher left: an open poll, messages in hand, or some that it had settled
-    without saying so.
+def recover_from_death(pool: Pool, slot: Slot, death: Died, now: float) -> Step:
+    """A dead dispatcher leaves an open poll, messages in hand, or some that it had settled without
+    saying so.
     """
-    left = (Left(0, death.estate, death.settled), *death.others)
-    effects: list[Effect] = []
+    if slot.state is State.POLLING and not death.orphans:
+        pool = keep_poll_open(pool, slot)
+        return (_repeat_poll(pool, slot, death.receive_id) if death.receive_id else pool), ()
     if slot.state is State.POLLING:
-        if death.estate is None:
-            pool = stays_open(pool, slot)
-            return (_to_repeat(pool, slot, death.receive_id) if death.receive_id else pool), ()
-        pool = replace(pool, counts=replace(pool.counts, polls=pool.counts.polls + 1))
-        for each in left:  # its poll had come home, and it died before it could say so
-            if each.estate is not None:
-                pool, more = _inherited(_received(pool), slot, each.estate, now)
-                effects += more
-    elif slot.is_busy:
-        known = {each.place: each for each in left}
-        denied = {each.place: each for each in slot.denied}
-        for place in slot.places:
-            found = known.get(place, Left(place))
-            if found.estate is not None:
-                pool, more = _inherited(pool, slot, found.estate, now, denied=place in denied)
-                effects += more
-                continue
-            how = found.settled or Settlement.LEAVE
-            if place in denied and how is Settlement.LEAVE:
-                pool, more = denials.given_up(
-                    pool, slot.number, denied[place].message_id, denied[place].handle
-                )
-                effects += more
-            pool = _book(pool, how, finished=place in denied)
+        return _recover_received(pool, slot, death, now)
+    if slot.is_busy:
+        return _recover_in_hand(pool, slot, death, now)
+    return pool, ()
+
+
+def _recover_received(pool: Pool, slot: Slot, death: Died, now: float) -> Step:
+    """The poll had come home, and the dispatcher died before it could say so."""
+    pool = replace(pool, counts=replace(pool.counts, polls=pool.counts.polls + 1))
+    effects: list[Effect] = []
+    for orphan in death.orphans:
+        pool, more = _recover(_count_received(pool), slot, orphan, now)
+        effects += more
     return pool, tuple(effects)
 
 
-def _inherited(pool: Pool, slot: Slot, estate: Estate, now: float, *, denied: bool = False) -> Step:
-    """A message that a dead dispatcher had in hand."""
-    will = Will(pool.next_will, slot.number, estate, settlement(estate, now), denied=denied)
-    pool = replace(pool, next_will=pool.next_will + 1)
-    if will.settlement is Settlement.LEAVE or pool.level is Level.KILL:
-        return _ended(pool, will, Settlement.LEAVE)
-    return replace(pool, wills=(*pool.wills, will)), ()
+def _recover_in_hand(pool: Pool, slot: Slot, death: Died, now: float) -> Step:
+    """The dispatcher had said that these messages came."""
+    orphans = {orphan.place: orphan for orphan in death.orphans}
+    denied = {each.place: each for each in slot.denied}
+    effects: list[Effect] = []
+    for place in slot.places:
+        if place in orphans:
+            pool, more = _recover(pool, slot, orphans[place], now, denied=place in denied)
+            effects += more
+            continue
+        settlement = death.settled.get(place, Settlement.LEAVE)
+        if place in denied and settlement is Settlement.LEAVE:
+            pool, more = denials.give_up_delete(
+                pool, slot.number, denied[place].message_id, denied[place].handle
+            )
+            effects += more
+        pool = _count_end(pool, settlement, is_done=place in denied)
+    return pool, tuple(effects)
 
 
-def _received(pool: Pool) -> Pool:
-    """A message that no dispatcher lived to tell of."""
+def _recover(pool: Pool, slot: Slot, orphan: Orphan, now: float, *, denied: bool = False) -> Step:
+    """Order what is to be done with an orphan, if anything is."""
+    order = Recover(
+        pool.next_recovery,
+        orphan.message_id,
+        orphan.handle,
+        settlement_of(orphan, now),
+        orphan.delay,
+        orphan.lease_until,
+    )
+    recovery = Recovery(slot.number, orphan.attempt, order, denied=denied)
+    pool = replace(pool, next_recovery=pool.next_recovery + 1)
+    if order.settlement is Settlement.LEAVE or pool.level is Level.KILL:
+        return _end_recovery(pool, recovery, Settlement.LEAVE)
+    return replace(pool, recoveries=(*pool.recoveries, recovery)), ()
+
+
+def _count_received(pool: Pool) -> Pool:
+    """A message came whose dispatcher did not live to say so."""
     counts = replace(pool.counts, received=pool.counts.received + 1)
     return replace(pool, counts=counts, emptiness=emptiness.received())
 
 
-def _to_repeat(pool: Pool, slot: Slot, receive_id: str) -> Pool:
-    """What the poll brings at its very end is hidden for a first lease from then on."""
-    unknown = Estate("", 0, "", _over(pool, slot) + pool.config.first_lease, receive_id=receive_id)
-    will = Will(pool.next_will, slot.number, unknown, Settlement.RELEASE)
-    return replace(pool, next_will=pool.next_will + 1, wills=(*pool.wills, will))
+def _repeat_poll(pool: Pool, slot: Slot, receive_id: str) -> Pool:
+    """Order that the poll be repeated. What it brings at its very end is hidden for a first lease
+    from then on.
+    """
+    hidden_until = _poll_ends_at(pool, slot) + pool.config.first_lease
+    order = Recover(
+        pool.next_recovery, "", "", Settlement.RELEASE, 0, hidden_until, receive_id=receive_id
+    )
+    recoveries = (*pool.recoveries, Recovery(slot.number, 0, order))
+    return replace(pool, next_recovery=pool.next_recovery + 1, recoveries=recoveries)
 
 
-def done(pool: Pool, answer: WillDone) -> Step:
-    """The scout's answer; one for an order that is not open any more says nothing new."""
-    will = next((will for will in pool.wills if will.number == answer.number), None)
-    if will is None:
+def note_recovered(pool: Pool, answer: Recovered) -> Step:
+    """The scout's answer. An answer to an order that is not open any more says nothing new."""
+    recovery = _open_recovery(pool, answer.number)
+    if recovery is None:
         return pool, ()
-    pool = replace(pool, wills=tuple(each for each in pool.wills if each is not will))
+    rest = tuple(each for each in pool.recoveries if each is not recovery)
+    pool = replace(pool, recoveries=rest)
     if answer.settlement is not Settlement.LEAVE:
         pool = replace(pool, polling=polling.answered(pool.polling))
-    if will.estate.receive_id:
+    if recovery.order.receive_id:
         if not answer.message_id:  # the poll had brought nothing
             return pool, ()
-        found = replace(will.estate, message_id=answer.message_id, attempt=answer.attempt)
-        pool, will = _received(pool), replace(will, estate=found)
-    return _ended(pool, will, answer.settlement)
+        pool = _count_received(pool)
+        order = replace(recovery.order, message_id=answer.message_id)
+        recovery = replace(recovery, order=order, attempt=answer.attempt)
+    return _end_recovery(pool, recovery, answer.settlement)
 
 
-def _ended(pool: Pool, will: Will, how: Settlement) -> Step:
+def _open_recovery(pool: Pool, number: int) -> Recovery | None:
+    return next((each for each in pool.recoveries if each.order.number == number), None)
+
+
+def _end_recovery(pool: Pool, recovery: Recovery, settlement: Settlement) -> Step:
+    """The order is done, or the message is left."""
+    order = recovery.order
     fields = {
-        "slot": will.slot,
-        "message_id": will.estate.message_id,
-        "attempt": will.estate.attempt,
+        "slot": recovery.slot,
+        "message_id": order.message_id,
+        "attempt": recovery.attempt,
         "why": "its dispatcher died while receiving it"
-        if will.estate.receive_id
+        if order.receive_id
         else "its dispatcher died",
-        "delay": will.estate.delay if how is Settlement.RELEASE else 0,
+        "delay": order.delay if settlement is Settlement.RELEASE else 0,
     }
-    effects: tuple[Effect, ...] = (Log(f"message.{how.value}", fields),)
-    if will.denied and how is Settlement.LEAVE:
-        pool, more = denials.given_up(pool, will.slot, will.estate.message_id, will.estate.handle)
+    effects: tuple[Effect, ...] = (Log(f"message.{settlement.value}", fields),)
+    if recovery.denied and settlement is Settlement.LEAVE:
+        pool, more = denials.give_up_delete(pool, recovery.slot, order.message_id, order.handle)
         effects = (*effects, *more)
-    return _book(pool, how, finished=will.settlement is Settlement.DELETE), effects
+    return _count_end(pool, settlement, is_done=order.settlement is Settlement.DELETE), effects
 
 
-def _book(pool: Pool, how: Settlement, *, finished: bool = False) -> Pool:
-    """What is left because everything was killed has a price, exit 7; what was finished has a
-    smaller one.
+def _count_end(pool: Pool, settlement: Settlement, *, is_done: bool = False) -> Pool:
+    """Count a message that ended like that. `is_done`: its job has succeeded.
+
+    What is left because everything was killed costs exit status 7; what was done costs less: only its
+    delete is unconfirmed.
     """
-    if how is Settlement.LEAVE and finished:
+    if settlement is Settlement.LEAVE and is_done:
         pool = replace(pool, unconfirmed=pool.unconfirmed + 1)
-    elif how is Settlement.LEAVE and pool.level is Level.KILL:
+    elif settlement is Settlement.LEAVE and pool.level is Level.KILL:
         pool = replace(pool, end=PoolEnd(KILLED, "killed with work in hand"))
-    return replace(pool, counts=booked(pool.counts, how))
+    return replace(pool, counts=count_settlement(pool.counts, settlement))
 
 
-def not_taken(pool: Pool, number: int) -> Pool:
-    """There was no room for the order: it was not given. One that is not open any more needs none."""
-    back = (
-        replace(will, waiting=False, given=will.given - 1)
-        if will.number == number and will.waiting
-        else will
-        for will in pool.wills
+def take_back_order(pool: Pool, order: Recover) -> Pool:
+    """The scout's channel had no room for the order: it was not given. An order that is not open any
+    more needs none.
+    """
+    recoveries = tuple(
+        replace(each, is_waiting=False, given=each.given - 1)
+        if each.order.number == order.number and each.is_waiting
+        else each
+        for each in pool.recoveries
     )
-    return replace(pool, wills=tuple(back), scout=replace(pool.scout, full=True))
+    return replace(pool, recoveries=recoveries, scout=replace(pool.scout, full=True))
 
 
-def denied(pool: Pool, number: int, why: str, now: float) -> Step:
-    """The scout is not allowed to do what it was ordered."""
-    will = next((will for will in pool.wills if will.number == number), None)
-    if will is None:
+def note_recovery_denied(pool: Pool, answer: RecoveryDenied, now: float) -> Step:
+    """The scout is not allowed to delete what it was ordered to."""
+    recovery = _open_recovery(pool, answer.number)
+    if recovery is None:
         return pool, ()
-    after = replace(will, denied=True)
-    pool = replace(pool, wills=tuple(after if each is will else each for each in pool.wills))
-    return denials.denied(pool, why, now)
+    pool = _with_recovery(pool, recovery, replace(recovery, denied=True))
+    return denials.note_denial(pool, answer.why, now)
 
 
-def orphaned(pool: Pool) -> Pool:
-    """The scout is dead: its orders wait for the next one."""
-    pool = denials.unanswered(pool)
-    if not pool.wills:
-        return pool
-    return replace(pool, wills=tuple(replace(will, waiting=False) for will in pool.wills))
+def _with_recovery(pool: Pool, before: Recovery, after: Recovery) -> Pool:
+    recoveries = tuple(after if each is before else each for each in pool.recoveries)
+    return replace(pool, recoveries=recoveries)
 
 
-def given(pool: Pool, now: float) -> Step:
-    """Give the scout what it can be given now; what has become too late is left."""
-    if not pool.wills:
-        return pool, ()
+def lose_scout(pool: Pool) -> Pool:
+    """The scout is dead: its orders wait for its successor."""
+    pool = denials.lose_scout(pool)
+    recoveries = tuple(replace(each, is_waiting=False) for each in pool.recoveries)
+    return replace(pool, recoveries=recoveries)
+
+
+# Rules of reconcile.
+
+
+def give_orders(pool: Pool, now: float) -> Step:
+    """Give the scout the orders that it can be given now; a message for which it is too late is left."""
     effects: list[Effect] = []
-    waiting = sum(will.waiting for will in pool.wills)
-    for will in pool.wills:
-        if will.waiting and pool.level is not Level.KILL:
+    waiting = sum(each.is_waiting for each in pool.recoveries)
+    for recovery in pool.recoveries:
+        if recovery.is_waiting and pool.level is not Level.KILL:
             continue
-        if _too_late(pool, will, now):
-            pool, more = done(pool, WillDone(will.number, Settlement.LEAVE))
+        if _is_too_late(pool, recovery, now):
+            pool, more = note_recovered(pool, Recovered(recovery.order.number, Settlement.LEAVE))
             effects += more
-        elif (
-            pool.scout.ready
-            and not pool.scout.full
-            and waiting < AT_ONCE
-            and (will.settlement is not Settlement.RELEASE or may_release(pool))
-        ):
-            after = replace(will, waiting=True, given=will.given + 1)
-            pool = replace(
-                pool, wills=tuple(after if each is will else each for each in pool.wills)
-            )
-            effects.append(GiveWill(after))
-            if not waiting:  # from now on a word is waited for
+        elif _may_be_given(pool, recovery) and waiting < AT_ONCE:
+            after = replace(recovery, is_waiting=True, given=recovery.given + 1)
+            pool = _with_recovery(pool, recovery, after)
+            effects.append(OrderScout(recovery.order))
+            if not waiting:  # from now on a word of the scout is waited for
                 pool = replace(pool, scout=replace(pool.scout, heard=now))
             waiting += 1
     return pool, tuple(effects)
 
 
-def _too_late(pool: Pool, will: Will, now: float) -> bool:
+def _may_be_given(pool: Pool, recovery: Recovery) -> bool:
+    if not pool.scout.ready or pool.scout.full:
+        return False
+    return recovery.order.settlement is not Settlement.RELEASE or may_release(pool)
+
+
+def _is_too_late(pool: Pool, recovery: Recovery, now: float) -> bool:
     if pool.level is Level.KILL:
         return True
-    if will.settlement is not Settlement.RELEASE:
+    if recovery.order.settlement is not Settlement.RELEASE:
         return False
-    given_once = will.given > 0 and not will.estate.receive_id
-    return given_once or now >= will.estate.last_moment
+    was_given = recovery.given > 0 and not recovery.order.receive_id
+    return was_given or now >= recovery.last_moment
+
+
+def moments(pool: Pool) -> Iterator[float]:
+    """When time alone changes something: a release comes too late from then on."""
+    for recovery in pool.recoveries:
+        if recovery.order.settlement is Settlement.RELEASE:
+            yield recovery.last_moment

@@ -9,7 +9,7 @@ from fleet.core.polling import Polling
 from fleet.core.pool import denials, emptiness, restarts, sizing
 from fleet.core.pool import slot as pool_slot
 from fleet.core.pool.effects import Effect, Log, Step
-from fleet.core.pool.recovery import booked, stays_open
+from fleet.core.pool.recovery import count_settlement, keep_poll_open
 from fleet.core.pool.scarcity import Spawning
 from fleet.core.pool.slot import BUSY_STATES, Slot, State
 from fleet.core.pool.state import Counts, IllegalEvent, Pool, PoolPhase, with_slot
@@ -75,9 +75,9 @@ def said(pool: Pool, slot: Slot, report: Report, now: float, jitter: float) -> S
         case PollFailed(error, unanswered, refused, answered, took):
             _expect(slot, State.POLLING)
             if refused:
-                pool = denials.poll_refused(pool, error, now)
+                pool = denials.note_refused_poll(pool, error, now)
             if unanswered:
-                pool = stays_open(pool, slot)
+                pool = keep_poll_open(pool, slot)
             before = pool.polling
             after = polling.failed(before, now, jitter, answered=answered)
             fields = {"slot": slot.number, "error": error, "failures": after.failures}
@@ -95,7 +95,7 @@ def said(pool: Pool, slot: Slot, report: Report, now: float, jitter: float) -> S
             ), ()
         case Denied():
             _expect_message(slot, report.place)
-            return denials.delete_denied(pool, slot, report, now)
+            return denials.note_denied_delete(pool, slot, report, now)
         case Troubled(error):
             _expect(slot, *BUSY_STATES)
             return with_slot(pool, replace(slot, trouble=error)), ()
@@ -116,7 +116,7 @@ def said(pool: Pool, slot: Slot, report: Report, now: float, jitter: float) -> S
             )
             if report.settlement is not Settlement.LEAVE:
                 pool = replace(pool, polling=polling.answered(pool.polling))
-            pool, effects = denials.settled(pool, slot, report)
+            pool, effects = denials.note_settled(pool, slot, report)
             pool = with_slot(pool, pool_slot.settle(slot, report.place, now))
             pool, more = _settled(pool, slot, report, now, jitter)
             return pool, (*effects, *more)
@@ -178,7 +178,7 @@ def _expect_message(slot: Slot, place: int) -> None:
 
 
 def _booked(counts: Counts, report: Settled) -> Counts:
-    counts = booked(counts, report.settlement)
+    counts = count_settlement(counts, report.settlement)
     if report.redriven:
         name = "left_last" if report.settlement is Settlement.LEAVE else "released_last"
         counts = replace(counts, **{name: getattr(counts, name) + 1})

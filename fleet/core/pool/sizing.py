@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from fleet.core.polling import QUICK
-from fleet.core.pool.effects import AskSample, Log, Step
+from fleet.core.pool.effects import Log, OrderScout, Step
 from fleet.core.pool.resizing import resized
 from fleet.core.pool.slot import State
 from fleet.core.pool.state import Pool, PoolPhase
-from fleet.core.protocol import Settled
+from fleet.core.protocol import SampleDepth, Settled
 from fleet.core.sizing import memory, rule, workload
 from fleet.core.sizing.rule import SOON, SOONEST, Bounds, Scene, Sizing
 
@@ -66,7 +66,7 @@ def asked(pool: Pool, now: float) -> Step:
         return pool, ()
     if not rule.wants_sample(pool.sizing, depth, scene(pool, now), bounds, now):
         return pool, ()
-    return replace(pool, sizing=replace(pool.sizing, asked=True)), (AskSample(),)
+    return replace(pool, sizing=replace(pool.sizing, asked=True)), (OrderScout(SampleDepth()),)
 
 
 def moments(pool: Pool) -> Iterator[float]:

@@ -6,14 +6,14 @@ from enum import Enum, IntEnum, auto
 from math import inf
 
 from fleet.core.depth import Depth
-from fleet.core.outcomes import Settlement
 from fleet.core.polling import Polling
 from fleet.core.pool.config import Config
 from fleet.core.pool.emptiness import Emptiness
-from fleet.core.pool.orphan import Estate
+from fleet.core.pool.orphan import MARGIN
 from fleet.core.pool.restarts import Restarts
 from fleet.core.pool.scarcity import Spawning
 from fleet.core.pool.slot import Slot, State
+from fleet.core.protocol import Recover, TryDelete
 from fleet.core.sizing.memory import Memory
 from fleet.core.sizing.rule import Sizing
 
@@ -98,21 +98,25 @@ class HelperState:
 
 
 @dataclass(frozen=True, slots=True)
-class Will:
-    """An order to the scout: settle the message of a dead dispatcher. Kept until it is
-    acknowledged.
+class Recovery:
+    """An order to the scout that is open: settle the message of a dead dispatcher. It is kept until
+    the scout has answered it.
 
-    `given` counts how often: a release is given once only, because the first scout may have done it
-    before it died.
+    `slot` and `attempt` are for the log. `given` counts how often the scout was given the order: a
+    release is given once only, because the first scout may have done it before it died.
     """
 
-    number: int
     slot: int
-    estate: Estate
-    settlement: Settlement
+    attempt: int
+    order: Recover
     given: int = 0
-    waiting: bool = False  # given to the present scout
+    is_waiting: bool = False  # given to the present scout, and not answered yet
     denied: bool = False  # its delete is not allowed, and asked for again
+
+    @property
+    def last_moment(self) -> float:
+        """From then on a release comes too late, or is not needed."""
+        return self.order.lease_until - (0.0 if self.order.receive_id else MARGIN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,11 +133,10 @@ class DeleteProbe:
     allowed again.
     """
 
-    message_id: str
-    handle: str = field(repr=False)
+    order: TryDelete
     tries: int = 0
     at: float = 0.0
-    waiting: bool = False  # the present scout tries it
+    is_waiting: bool = False  # the present scout was asked to try it
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,8 +173,8 @@ class Pool:
     scout: HelperState = field(default_factory=HelperState)
     polling: Polling = field(default_factory=Polling)
     dead_polls: tuple[float, ...] = ()
-    wills: tuple[Will, ...] = ()
-    next_will: int = 0
+    recoveries: tuple[Recovery, ...] = ()
+    next_recovery: int = 0
     restarts: Restarts = field(default_factory=Restarts)
     spawning: Spawning = field(default_factory=Spawning)
     emptiness: Emptiness = field(default_factory=Emptiness)

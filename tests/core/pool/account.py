@@ -16,13 +16,11 @@ from fleet.core.polling import QUICK, Polling
 from fleet.core.pool import emptiness, restarts, scarcity
 from fleet.core.pool.config import Config
 from fleet.core.pool.effects import (
-    AskSample,
     AskStack,
     Effect,
-    GiveProbe,
-    GiveWill,
     KillDispatcher,
     KillHelper,
+    OrderScout,
     Send,
     Spawn,
     SpawnHelper,
@@ -34,49 +32,52 @@ from fleet.core.pool.events import (
     Died,
     Ended,
     Event,
-    Heard,
     HelperDied,
-    HelperFailed,
-    HelperReady,
+    HelperSaid,
     HelperSpawnFailed,
-    Left,
     Measured,
+    OrderNotTaken,
     Paused,
-    Probed,
-    ProbeNotTaken,
     Resized,
     Said,
-    Sampled,
     Scaled,
-    Spawned,
     SpawnFailed,
     StacksAsked,
     StopAsked,
     Tick,
-    WillDenied,
-    WillDone,
-    WillNotTaken,
 )
-from fleet.core.pool.orphan import Estate
+from fleet.core.pool.orphan import Orphan
 from fleet.core.pool.restarts import Restarts
 from fleet.core.pool.scarcity import Spawning
 from fleet.core.pool.slot import BUSY_STATES, State
 from fleet.core.pool.state import Counts, Level, Pool, PoolPhase, Refusal, Resize, Role
 from fleet.core.protocol import (
+    DeleteTried,
     Denied,
     Drain,
     Empty,
+    Failed,
+    Forked,
     Free,
+    FromHelper,
     Grant,
     Healed,
     Held,
+    Imported,
     LeaseLost,
+    NotForked,
     PollFailed,
     Ready,
     Received,
+    Recover,
+    Recovered,
+    RecoveryDenied,
     Report,
+    SampleDepth,
     Settled,
     Troubled,
+    TryDelete,
+    Usable,
 )
 from fleet.core.sizing import memory, rule, workload
 from fleet.core.sizing.memory import Memory
@@ -156,12 +157,14 @@ class Trial:
 
 @dataclass
 class Order:
-    """A will that is open."""
+    """A recovery that is open."""
 
     number: int
     slot: int
-    estate: Estate
+    message_id: str
+    lease_until: float
     settlement: Settlement
+    receive_id: str = ""
     given: int = 0
     waiting: bool = False
     denied: bool = False
@@ -169,7 +172,7 @@ class Order:
     @property
     def is_poll(self) -> bool:
         """To be repeated: whether it brought anything is not known."""
-        return bool(self.estate.receive_id)
+        return bool(self.receive_id)
 
     def is_hopeless(self, now: float) -> bool:
         """A release is tried once, and with enough of the lease left; a poll is repeated while it
@@ -178,8 +181,8 @@ class Order:
         if self.settlement is not Settlement.RELEASE or self.waiting:
             return False
         if self.is_poll:
-            return now >= self.estate.lease_until
-        return self.given > 0 or self.estate.lease_until - now <= LEASE_FOR_A_RELEASE
+            return now >= self.lease_until
+        return self.given > 0 or self.lease_until - now <= LEASE_FOR_A_RELEASE
 
 
 @dataclass
@@ -217,7 +220,7 @@ class Account:
     ends_at: float = inf
     dead_polls: list[float] = field(default_factory=list)
     orders: list[Order] = field(default_factory=list)
-    wills: int = 0  # ever written
+    recoveries: int = 0  # ever begun
     level: Level | None = None
     signalled_at: float = -inf
     stopping_since: float | None = None
@@ -276,25 +279,24 @@ class Account:
     # What has happened.
 
     def happened(self, before: Pool, event: Event, now: float, jitter: float) -> None:
-        if isinstance(event, Said | Died | Sampled) or (
-            isinstance(event, Tick) and before.phase is PoolPhase.RUNNING
-        ):
+        is_sample = isinstance(event, HelperSaid) and isinstance(event.word, Depth)
+        is_time = isinstance(event, Tick) and before.phase is PoolPhase.RUNNING
+        if isinstance(event, Said | Died) or is_sample or is_time:
             self.works(workload.passed(self.sizing.work, self.busy, now, self.config.target_wait))
         if isinstance(event, Tick):
             self.listens(now)
-        if isinstance(
-            event, Heard | Sampled | WillDone | WillDenied | Probed
-        ) or event == HelperReady(Role.SCOUT):
-            scout = self.helpers[Role.SCOUT]
-            scout.heard, scout.silent_since, scout.full = now, inf, False
         match event:
             case Said(slot, report):
                 self.said(before, self.lives[slot], report, now, jitter)
-            case Spawned(slot, pid):
-                life = self.lives[slot]
-                life.pid, life.born = pid, now
-                life.becomes(State.BOOTING, now)
-                self.spawning = Spawning()
+            case HelperSaid(role, word):
+                self.helper_said(before, role, word, now, jitter)
+            case OrderNotTaken(Recover(number)):
+                self.helpers[Role.SCOUT].full = True
+                for order in self.orders:
+                    if order.number == number:
+                        order.given, order.waiting = order.given - 1, False
+            case OrderNotTaken(TryDelete()):
+                self.probe_is_denied(now)
             case SpawnFailed(slot):
                 self.lives[slot].is_vacant(now)
                 self.spawning = scarcity.failed(self.spawning, now, jitter)
@@ -306,22 +308,8 @@ class Account:
                 self.lives[slot].ended = True
             case Died(slot):
                 self.died(before, self.lives[slot], event, now, jitter)
-            case HelperReady(role):
-                helper = self.helpers[role]
-                helper.ready, helper.proven, helper.crashes = True, True, 0
-                self.spawning = Spawning()
             case HelperDied(role):
                 self.helper_died(role, now)
-            case Sampled(depth):
-                self.polling = polling.answered(self.polling)
-                self.depth, self.sampled_at, self.sampled_received = (
-                    depth,
-                    now,
-                    before.counts.received,
-                )
-                self.polling = polling.sampled(self.polling, depth.visible, before.size)
-                self.emptiness = emptiness.sampled(self.emptiness, now, depth.total)
-                self.is_sized(before, depth, now, jitter)
             case Measured(available, total, taken):
                 self.memory = replace(
                     self.memory, available=available, total=total, taken=taken, at=now
@@ -332,33 +320,6 @@ class Account:
                 self.memory = replace(
                     self.memory, short=found is not None and found <= 0 and asking
                 )
-            case WillDone(number, how, message_id):
-                for order in self.orders:
-                    if order.number == number:
-                        self.orders.remove(order)
-                        if how is not Settlement.LEAVE:
-                            self.polling = polling.answered(self.polling)
-                        self.answered(order, how, message_id, before.level)
-                        break
-            case WillNotTaken(number):
-                self.helpers[Role.SCOUT].full = True
-                for order in self.orders:
-                    if order.number == number:
-                        order.given, order.waiting = order.given - 1, False
-            case HelperFailed(role) if self.helpers[role].proven or self.level is not None:
-                self.helpers[role].refused = self.helpers[role].alive
-            case WillDenied(number, why):
-                for order in self.orders:
-                    if order.number == number:
-                        order.denied = True
-                        self.denies(why, now)
-            case Probed(denied=False, deleted=deleted):
-                self.unconfirmed -= bool(deleted and self.probe and self.unconfirmed)
-                self.probe = None
-            case Probed() | ProbeNotTaken() if self.probe:
-                least = min(30.0, 2.0**self.probe.tries) / 2
-                self.probe.tries, self.probe.waiting = self.probe.tries + 1, False
-                self.probe.at = (now + least, now + 2 * least)
             case StacksAsked():
                 self.stacks_at = min(self.stacks_at, now + 0.5)
             case Resized(by):
@@ -374,6 +335,59 @@ class Account:
                     self.wants(to, "an operator asked for it")
             case Paused(wanted) if wanted is not self.paused:
                 self.paused, self.refused = wanted, None
+
+    def helper_said(
+        self, before: Pool, role: Role, word: FromHelper, now: float, jitter: float
+    ) -> None:
+        if role is Role.SCOUT and not isinstance(word, Failed):
+            scout = self.helpers[Role.SCOUT]
+            scout.heard, scout.silent_since, scout.full = now, inf, False
+        match word:
+            case Forked(slot, pid):
+                life = self.lives[slot]
+                life.pid, life.born = pid, now
+                life.becomes(State.BOOTING, now)
+                self.spawning = Spawning()
+            case NotForked(slot):
+                self.lives[slot].is_vacant(now)
+                self.spawning = scarcity.failed(self.spawning, now, jitter)
+            case Imported() | Usable():
+                helper = self.helpers[role]
+                helper.ready, helper.proven, helper.crashes = True, True, 0
+                self.spawning = Spawning()
+            case Failed() if self.helpers[role].proven or self.level is not None:
+                self.helpers[role].refused = self.helpers[role].alive
+            case Depth():
+                self.polling = polling.answered(self.polling)
+                self.depth, self.sampled_at = word, now
+                self.sampled_received = before.counts.received
+                self.polling = polling.sampled(self.polling, word.visible, before.size)
+                self.emptiness = emptiness.sampled(self.emptiness, now, word.total)
+                self.is_sized(before, word, now, jitter)
+            case Recovered(number, how, message_id):
+                for order in self.orders:
+                    if order.number == number:
+                        self.orders.remove(order)
+                        if how is not Settlement.LEAVE:
+                            self.polling = polling.answered(self.polling)
+                        self.answered(order, how, message_id, before.level)
+                        break
+            case RecoveryDenied(number, why):
+                for order in self.orders:
+                    if order.number == number:
+                        order.denied = True
+                        self.denies(why, now)
+            case DeleteTried(denied=False, deleted=deleted):
+                self.unconfirmed -= bool(deleted and self.probe and self.unconfirmed)
+                self.probe = None
+            case DeleteTried():
+                self.probe_is_denied(now)
+
+    def probe_is_denied(self, now: float) -> None:
+        if self.probe:
+            least = min(30.0, 2.0**self.probe.tries) / 2
+            self.probe.tries, self.probe.waiting = self.probe.tries + 1, False
+            self.probe.at = (now + least, now + 2 * least)
 
     def listens(self, now: float) -> None:
         """For the scout: it samples, unless it has orders or a queue to find; then it says each
@@ -531,35 +545,33 @@ class Account:
             self.unconfirmed = 0
 
     def died(self, before: Pool, life: Life, death: Died, now: float, jitter: float) -> None:
-        if life.state is State.POLLING and death.estate is None:
+        orphans = {orphan.place: orphan for orphan in death.orphans}
+        if life.state is State.POLLING and not orphans:
             over = life.since + self.config.wait_time + 1
             self.dead_polls.append(over)
             if death.receive_id:
-                poll = Estate(
-                    "", 0, "", over + self.config.first_lease, receive_id=death.receive_id
-                )
+                until, slot = over + self.config.first_lease, self.lives.index(life)
                 self.orders.append(
-                    Order(self.wills, self.lives.index(life), poll, Settlement.RELEASE)
+                    Order(self.recoveries, slot, "", until, Settlement.RELEASE, death.receive_id)
                 )
-                self.wills += 1
+                self.recoveries += 1
         else:
-            left = (Left(0, death.estate, death.settled), *death.others)
             if life.state is State.POLLING:  # its poll had come home
-                life.places = [each.place for each in left]
-                self.count(received=len(left), polls=1)
+                life.places = list(orphans)
+                self.count(received=len(orphans), polls=1)
                 self.emptiness = emptiness.received()
             for place in life.places:
-                (found,) = (each for each in left if each.place == place)
                 denied = life.denied.get(place)
-                if found.estate:
-                    self.inherited(life, found.estate, before.level, now, denied=denied is not None)
-                else:
-                    if denied and found.settled in (None, Settlement.LEAVE):
-                        self.gives_up(denied.message_id)
-                        self.unconfirmed += 1
-                        self.count(left=1)
-                        continue
-                    self.ended_as(found.settled or Settlement.LEAVE, before.level)
+                if place in orphans:
+                    self.inherited(life, orphans[place], before.level, now, denied=bool(denied))
+                    continue
+                settled = death.settled[place]
+                if denied and settled is Settlement.LEAVE:
+                    self.gives_up(denied.message_id)
+                    self.unconfirmed += 1
+                    self.count(left=1)
+                    continue
+                self.ended_as(settled, before.level)
         if death.exit.code == 0:
             life.crashes = 0
             life.is_vacant(now)
@@ -575,22 +587,20 @@ class Account:
             self.crashed(life, death.cause, now)
 
     def inherited(
-        self, life: Life, estate: Estate, level: Level | None, now: float, *, denied: bool = False
+        self, life: Life, orphan: Orphan, level: Level | None, now: float, *, denied: bool = False
     ) -> None:
         """A message whose dispatcher died."""
-        number, self.wills = self.wills, self.wills + 1
-        slot = self.lives.index(life)
-        done = estate.intent is Settlement.DELETE or estate.exit == Exit(code=0)
-        untouched = estate.intent is None and (estate.exit is None or estate.exit.signal)
-        order = Order(number, slot, estate, Settlement.DELETE, denied=denied)
+        number, self.recoveries = self.recoveries, self.recoveries + 1
+        slot, until = self.lives.index(life), orphan.lease_until
+        done = orphan.intent is Settlement.DELETE or orphan.exit == Exit(code=0)
+        untouched = orphan.intent is None and (orphan.exit is None or orphan.exit.signal)
+        order = Order(number, slot, orphan.message_id, until, Settlement.DELETE, denied=denied)
         if done and level is Level.KILL:
             self.is_left(level, order)
         elif done:
             self.orders.append(order)
-        elif (
-            level is not Level.KILL and untouched and estate.lease_until - now > LEASE_FOR_A_RELEASE
-        ):
-            self.orders.append(Order(number, slot, estate, Settlement.RELEASE))
+        elif level is not Level.KILL and untouched and until - now > LEASE_FOR_A_RELEASE:
+            self.orders.append(Order(number, slot, orphan.message_id, until, Settlement.RELEASE))
         else:
             self.is_left(level)
 
@@ -615,7 +625,7 @@ class Account:
         if order and order.settlement is Settlement.DELETE:
             self.unconfirmed += 1
             if order.denied:
-                self.gives_up(order.estate.message_id)
+                self.gives_up(order.message_id)
         elif level is Level.KILL:
             self.code = 7
 
@@ -721,7 +731,7 @@ class Account:
 
     def reason(self, before: Pool, event: Event, now: float) -> int:
         match event:
-            case HelperFailed(role, code) if not self.helpers[role].proven:
+            case HelperSaid(role, Failed(code)) if not self.helpers[role].proven:
                 return code
             case HelperDied(role) if not self.helpers[role].proven:
                 return 4 if role is Role.TEMPLATE else 1
@@ -750,14 +760,14 @@ class Account:
                 self.helpers[role].killed = True
             case Spawn(slot):
                 self.lives[slot].becomes(State.SPAWNING, now)
-            case GiveWill(will):
-                (order,) = (order for order in self.orders if order.number == will.number)
+            case OrderScout(Recover(number)):
+                (order,) = (order for order in self.orders if order.number == number)
                 if not any(each.waiting for each in self.orders):
                     self.helpers[Role.SCOUT].heard = now
                 order.given, order.waiting = order.given + 1, True
-            case GiveProbe() if self.probe:
+            case OrderScout(TryDelete()) if self.probe:
                 self.probe.waiting = True
-            case AskSample():
+            case OrderScout(SampleDepth()):
                 self.sizing = replace(self.sizing, asked=True)
             case TellStack(None):
                 self.stacks_at = inf

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from fleet.core.outcomes import Exit, Outcome, Settlement
-from fleet.core.pool.events import Left
-from fleet.core.pool.orphan import Estate
+from fleet.core.pool.orphan import Orphan
 from fleet.core.protocol import (
     Denied,
+    DispatcherOrder,
     Drain,
     Empty,
     Free,
@@ -20,7 +20,6 @@ from fleet.core.protocol import (
     Healed,
     Held,
     LeaseLost,
-    Order,
     PollFailed,
     Ready,
     Received,
@@ -67,7 +66,7 @@ class Channel:
     """Both directions, and whether the master has hung up."""
 
     words: list[Report] = field(default_factory=list)
-    orders: list[Order] = field(default_factory=list)
+    orders: list[DispatcherOrder] = field(default_factory=list)
     hung_up: bool = False
 
 
@@ -102,8 +101,8 @@ class Dispatcher:
     cut_until: float = (
         0.0  # of the last poll whose connection was cut: until when the server serves it
     )
-    estate: Estate | None = None
-    settled: Settlement | None = None
+    orphans: tuple[Orphan, ...] = ()
+    settled: dict[int, Settlement] = field(default_factory=dict)
     hung_since: float | None = None
     untold: Settlement | None = (
         None  # it hangs after its last message was settled like that, before it could say so
@@ -113,7 +112,6 @@ class Dispatcher:
         default_factory=list
     )  # of those in hand; the first one's job runs, or it goes back
     asked: bool = False  # Held was said, and not answered yet
-    others: tuple[Left, ...] = ()
     receive_id: str = ""  # of the call that it makes, on a FIFO queue
     insists: bool = False  # its first message is done, and the delete of it is denied
     troubled: bool = False  # a call has failed
@@ -154,34 +152,32 @@ class Dispatcher:
         if not working and not (self.stage is Stage.POLLING and record.home):
             return
         if self.untold:
-            self.settled = self.untold
+            self.settled = {0: self.untold}
             return
         places = self.places if working else list(range(self.most))
         told = (record.intent, record.exit) if working else (None, None)
         if self.insists:
             told = (Settlement.DELETE, Exit(code=0))
-        left = {place: self._left(place, record.lease, now) for place in places[1:]}
-        first = places[0]
-        if working and record.settled:
-            left[first] = Left(first, settled=record.settled)
-        else:
-            left[first] = self._left(first, record.lease, now, *told)
         # What was settled before, and told, is still on the scoreboard too.
-        zero = left.pop(0, Left(0, settled=Settlement.DELETE))
-        self.estate, self.settled, self.others = zero.estate, zero.settled, tuple(left.values())
+        self.settled = {} if 0 in places else {0: Settlement.DELETE}
+        first, *others = places
+        orphans = [self._orphan(place, record.lease, now) for place in others]
+        if working and record.settled:
+            self.settled[first] = record.settled
+        else:
+            orphans.append(self._orphan(first, record.lease, now, *told))
+        self.orphans = tuple(sorted(orphans, key=lambda each: each.place))
 
-    def _left(
+    def _orphan(
         self,
         place: int,
         lease: float,
         now: float,
         intent: Settlement | None = None,
         exit_: Exit | None = None,
-    ) -> Left:
-        return Left(
-            place,
-            Estate(f"message {place} of {self.pid}", 1, "handle", now + lease, 0, intent, exit_),
-        )
+    ) -> Orphan:
+        name = f"message {place} of {self.pid}"
+        return Orphan(name, 1, "handle", now + lease, 0, intent, exit_, place)
 
     def hangs(self, now: float, settled: Settlement | None) -> None:
         """From now on; with its last message settled, which is on the scoreboard, or with one in
@@ -210,7 +206,7 @@ class Dispatcher:
 
     def asks_by(self) -> str:
         """What its record says of an open poll."""
-        return self.receive_id if self.stage is Stage.POLLING and self.estate is None else ""
+        return self.receive_id if self.stage is Stage.POLLING and not self.orphans else ""
 
     def says(self, word: Report) -> None:
         if not self.channel.hung_up:

@@ -3,6 +3,7 @@
 Every verb returns what the pool asks for, without the log lines; those are kept in `logged`.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from math import inf
 from typing import Any
@@ -11,22 +12,33 @@ from fleet.core.depth import Depth
 from fleet.core.outcomes import Exit, Outcome, Settlement
 from fleet.core.pool import deadlines, machine, state
 from fleet.core.pool.config import Config
-from fleet.core.pool.effects import Effect, Log, Send
+from fleet.core.pool.effects import Effect, Log, OrderScout, Send
 from fleet.core.pool.events import (
     Died,
     Ended,
     Event,
-    HelperReady,
+    HelperSaid,
     Resized,
     Said,
-    Sampled,
-    Spawned,
     StopAsked,
     Tick,
 )
 from fleet.core.pool.slot import Slot, State
 from fleet.core.pool.state import Level, Pool, PoolPhase, Role
-from fleet.core.protocol import Free, Grant, Ready, Received, Report, Settled
+from fleet.core.protocol import (
+    Failed,
+    Forked,
+    Free,
+    FromScout,
+    Grant,
+    Imported,
+    Ready,
+    Received,
+    Recover,
+    Report,
+    Settled,
+    Usable,
+)
 
 GRANT, FREE = Grant(), Free()
 DONE = Settled(Settlement.DELETE, Outcome.SUCCEEDED, 1.0, bad=False)
@@ -37,6 +49,25 @@ RELEASED = Settled(Settlement.RELEASE, None, None, bad=False)
 INTERRUPTED = Settled(Settlement.RELEASE, Outcome.INTERRUPTED, 1.0, bad=False)
 STARVED = Settled(Settlement.RELEASE, None, None, bad=False, starved=True)
 LEFT_AS_TOLD, KILLED, CRASHED = Exit(code=0), Exit(signal=9), Exit(code=1)
+
+
+def helper_ready(role: Role) -> HelperSaid:
+    """The template has imported the app; or the scout has found the queue usable."""
+    return HelperSaid(role, Imported(0.1, []) if role is Role.TEMPLATE else Usable("url", []))
+
+
+def helper_failed(role: Role, code: int, why: str) -> HelperSaid:
+    """It cannot do its part."""
+    return HelperSaid(role, Failed(code, why))
+
+
+def scout_says(word: FromScout) -> HelperSaid:
+    return HelperSaid(Role.SCOUT, word)
+
+
+def named(slot: int, pid: int) -> HelperSaid:
+    """The template has forked the slot's dispatcher."""
+    return HelperSaid(Role.TEMPLATE, Forked(slot, pid))
 
 
 @dataclass
@@ -57,7 +88,7 @@ class Story:
     def happens(self, event: Event) -> list[Effect]:
         """One event, now."""
         self.pool, effects = machine.step(self.pool, event, self.now, self.jitter)
-        # Its silence is judged in a story of its own: test_silence.py.
+        # Its silence is judged in a story of its own: test_scout_liveness.py.
         self.pool = replace(self.pool, scout=replace(self.pool.scout, heard=inf))
         self.logged += [effect for effect in effects if isinstance(effect, Log)]
         return [effect for effect in effects if not isinstance(effect, Log)]
@@ -88,19 +119,19 @@ class Story:
 
     def sample(self, visible: int, in_flight: int = 0, delayed: int = 0) -> list[Effect]:
         """The scout counted."""
-        return self.happens(Sampled(Depth(visible, in_flight, delayed)))
+        return self.happens(scout_says(Depth(visible, in_flight, delayed)))
 
     # Stretches that many stories begin with.
 
     def helpers_ready(self) -> list[Effect]:
         """The pool has just begun; both helpers come up."""
         self.tick()
-        return [*self.happens(HelperReady(Role.SCOUT)), *self.happens(HelperReady(Role.TEMPLATE))]
+        return [*self.happens(helper_ready(Role.SCOUT)), *self.happens(helper_ready(Role.TEMPLATE))]
 
     def comes_up(self, slot: int) -> list[Effect]:
         """The slot's dispatcher is named, and ready."""
         pid = 100 * (slot + 1)
-        return [*self.happens(Spawned(slot, pid)), *self.says(slot, Ready(pid))]
+        return [*self.happens(named(slot, pid)), *self.says(slot, Ready(pid))]
 
     # What it is then.
 
@@ -160,3 +191,12 @@ def working(workers: int, busy: int, **options: Any) -> Story:
 def sends(effects: list[Effect], order: object) -> list[int]:
     """The slots to which the order goes."""
     return [effect.slot for effect in effects if isinstance(effect, Send) and effect.order == order]
+
+
+def recovery_orders(effects: Iterable[Effect]) -> list[Recover]:
+    """What the scout is to do for dead dispatchers."""
+    return [
+        effect.order
+        for effect in effects
+        if isinstance(effect, OrderScout) and isinstance(effect.order, Recover)
+    ]

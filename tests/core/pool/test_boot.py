@@ -12,11 +12,11 @@ from fleet.core.pool.effects import (
     SpawnHelper,
     TellStack,
 )
-from fleet.core.pool.events import HelperDied, HelperFailed, HelperReady, Spawned
+from fleet.core.pool.events import HelperDied
 from fleet.core.pool.slot import State
 from fleet.core.pool.state import PoolPhase, Role
 from fleet.core.protocol import Ready
-from tests.core.pool.story import GRANT, Story, running, working
+from tests.core.pool.story import GRANT, Story, helper_failed, helper_ready, named, running, working
 
 VACANT, SPAWNING, BOOTING, IDLE, POLLING, WORKING = (
     State.VACANT,
@@ -34,9 +34,9 @@ VACANT, SPAWNING, BOOTING, IDLE, POLLING, WORKING = (
 def test_a_pool_starts_its_helpers_and_waits_for_both() -> None:
     story = Story(Config(workers=2))
     assert story.tick() == [SpawnHelper(Role.TEMPLATE), SpawnHelper(Role.SCOUT)]
-    assert story.happens(HelperReady(Role.TEMPLATE)) == []
+    assert story.happens(helper_ready(Role.TEMPLATE)) == []
     assert story.is_in(PoolPhase.BOOTING)
-    assert story.happens(HelperReady(Role.SCOUT)) == [Spawn(0), Spawn(1)]
+    assert story.happens(helper_ready(Role.SCOUT)) == [Spawn(0), Spawn(1)]
     assert story.is_in(PoolPhase.RUNNING)
     assert story.states() == [SPAWNING, SPAWNING]
 
@@ -45,7 +45,7 @@ def test_a_pool_starts_its_helpers_and_waits_for_both() -> None:
 def test_one_helper_alone_is_not_enough(first: Role) -> None:
     story = Story(Config(workers=1))
     story.tick()
-    assert story.happens(HelperReady(first)) == []
+    assert story.happens(helper_ready(first)) == []
     assert story.tick(1.0) == []
     assert story.phase is PoolPhase.BOOTING
 
@@ -53,7 +53,7 @@ def test_one_helper_alone_is_not_enough(first: Role) -> None:
 def test_a_dispatcher_is_named_and_ready_and_the_first_one_polls() -> None:
     story = Story(Config(workers=2))
     story.helpers_ready()
-    assert story.happens(Spawned(0, 100)) == []
+    assert story.happens(named(0, 100)) == []
     assert story.slot(0).pid == 100
     assert story.says(0, Ready(100)) == [Send(0, GRANT)]
     assert story.says(1, Ready(200)) == []  # quicker than its name
@@ -67,7 +67,7 @@ def test_a_dispatcher_that_does_not_come_up_is_killed() -> None:
     story = Story(Config(workers=1, boot_timeout=5))
     story.helpers_ready()
     story.now = 2.0
-    story.happens(Spawned(0, 100))
+    story.happens(named(0, 100))
     assert story.wakes_at() == 7.0  # counted from its name
     assert story.tick(6.999) == []
     assert story.tick(7.0) == [KillDispatcher(0)]
@@ -85,7 +85,7 @@ def test_a_template_that_hangs_when_it_is_asked_is_killed_and_its_successor_is_a
     assert story.tick(5.1) == []
     assert story.happens(HelperDied(Role.TEMPLATE, "SIGKILL")) == [SpawnHelper(Role.TEMPLATE)]
     assert story.states() == [VACANT, VACANT]
-    assert story.happens(HelperReady(Role.TEMPLATE)) == [Spawn(0), Spawn(1)]
+    assert story.happens(helper_ready(Role.TEMPLATE)) == [Spawn(0), Spawn(1)]
 
 
 def test_a_word_that_was_said_is_heard_before_anybody_is_judged() -> None:
@@ -117,7 +117,7 @@ def test_an_import_that_is_done_while_its_stack_is_asked_for_is_not_killed() -> 
     story = Story(Config(workers=1, boot_timeout=5))
     story.tick()
     assert story.tick(5.0) == [AskStack(Role.TEMPLATE)]
-    story.happens(HelperReady(Role.TEMPLATE))
+    story.happens(helper_ready(Role.TEMPLATE))
     assert story.tick(9.0) == []
 
 
@@ -143,7 +143,7 @@ def test_a_helper_that_cannot_do_its_part_ends_the_pool_with_its_code(
 ) -> None:
     story = Story(Config(workers=1))
     story.tick()
-    story.happens(HelperFailed(role, code, "why not"))
+    story.happens(helper_failed(role, code, "why not"))
     assert (story.phase, story.code, story.why) == (PoolPhase.STOPPED, code, "why not")
     assert "drain.started" not in story.events()  # the error is all that there is to say
 
@@ -151,8 +151,8 @@ def test_a_helper_that_cannot_do_its_part_ends_the_pool_with_its_code(
 def test_the_death_of_a_helper_that_has_said_why_is_no_news() -> None:
     story = Story(Config(workers=1))
     story.tick()
-    story.happens(HelperReady(Role.SCOUT))
-    story.happens(HelperFailed(Role.TEMPLATE, 4, "no module named app"))
+    story.happens(helper_ready(Role.SCOUT))
+    story.happens(helper_failed(Role.TEMPLATE, 4, "no module named app"))
     story.happens(HelperDied(Role.TEMPLATE, "exit 0"))
     assert (story.code, story.why) == (4, "no module named app")
     assert "helper.died" not in story.events()
@@ -161,7 +161,7 @@ def test_the_death_of_a_helper_that_has_said_why_is_no_news() -> None:
 def test_a_scout_is_given_time_for_a_late_queue() -> None:
     story = Story(Config(workers=1, boot_timeout=5))
     story.tick()
-    story.happens(HelperReady(Role.TEMPLATE))
+    story.happens(helper_ready(Role.TEMPLATE))
     assert story.tick(1000.0) == []
     assert story.phase is PoolPhase.BOOTING
 
@@ -197,7 +197,7 @@ def test_a_helper_that_dies_later_is_started_again_with_backoff(role: Role) -> N
     again = story.wakes_at()
     assert 0.25 <= again <= 0.5
     assert story.tick(again) == [SpawnHelper(role)]
-    story.happens(HelperReady(role))
+    story.happens(helper_ready(role))
     assert story.happens(HelperDied(role, "SIGKILL")) == [
         SpawnHelper(role)
     ]  # it had come up in between
@@ -217,16 +217,16 @@ def test_running_dispatchers_do_not_notice_the_templates_death() -> None:
     story.happens(HelperDied(Role.TEMPLATE, "SIGKILL"))
     assert story.states() == [WORKING, POLLING]
     assert story.dies(1) == []  # nobody can be spawned now
-    assert story.happens(HelperReady(Role.TEMPLATE)) == [Spawn(1)]
+    assert story.happens(helper_ready(Role.TEMPLATE)) == [Spawn(1)]
 
 
 def test_the_templates_death_loses_what_it_was_asked_for() -> None:
     story = Story(Config(workers=3))
     story.helpers_ready()
-    story.happens(Spawned(0, 100))
+    story.happens(named(0, 100))
     story.happens(HelperDied(Role.TEMPLATE, "SIGKILL"))
     assert story.states() == [BOOTING, VACANT, VACANT]
-    assert story.happens(HelperReady(Role.TEMPLATE)) == [Spawn(1), Spawn(2)]
+    assert story.happens(helper_ready(Role.TEMPLATE)) == [Spawn(1), Spawn(2)]
 
 
 def test_the_scouts_death_loses_nothing() -> None:
@@ -238,7 +238,7 @@ def test_the_scouts_death_loses_nothing() -> None:
 
 def test_a_helper_that_fails_later_is_only_said() -> None:
     story = running(1)
-    assert story.happens(HelperFailed(Role.TEMPLATE, 4, "the app has gone")) == []
+    assert story.happens(helper_failed(Role.TEMPLATE, 4, "the app has gone")) == []
     assert story.phase is PoolPhase.RUNNING
     assert story.log("helper.failed").fields == {"role": "template", "why": "the app has gone"}
 
@@ -251,7 +251,7 @@ def respawn_delays(story: Story, role: Role, refuses: bool) -> list[float]:
     found = []
     for _ in range(12):
         if refuses:
-            story.happens(HelperFailed(role, 4, "the app has gone"))
+            story.happens(helper_failed(role, 4, "the app has gone"))
         effects = story.happens(HelperDied(role, "SIGKILL"))
         found.append(0.0)
         while SpawnHelper(role) not in effects:

@@ -8,7 +8,7 @@ import pytest
 from fleet.core.pool.config import Config
 from fleet.core.pool.effects import AskStack, Effect, KillDispatcher, Send, TerminateDispatcher
 from fleet.core.pool.events import Died, Ended, HelperDied, StopAsked
-from fleet.core.pool.orphan import Estate
+from fleet.core.pool.orphan import Orphan
 from fleet.core.pool.slot import State
 from fleet.core.pool.state import Level, PoolPhase, Role
 from fleet.core.protocol import Drain, Empty, Held, PollFailed, Received
@@ -213,8 +213,8 @@ def test_the_last_message_may_be_settled_by_nobody() -> None:
     """
     story = working(1, 1, max_jobs=1)
     story.happens(Ended(0))
-    estate = Estate("id", 1, "handle", lease_until=60.0)
-    story.happens(Died(0, KILLED, "SIGKILL", estate))
+    orphan = Orphan("id", 1, "handle", lease_until=60.0)
+    story.happens(Died(0, KILLED, "SIGKILL", (orphan,)))
     assert story.is_in(PoolPhase.RUNNING)
     story.happens(HelperDied(Role.SCOUT, "SIGKILL"))
     assert story.is_in(PoolPhase.DRAINING)

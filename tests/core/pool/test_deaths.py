@@ -2,7 +2,7 @@
 
 from fleet.core.pool.effects import Send, Spawn
 from fleet.core.pool.events import Died, Ended
-from fleet.core.pool.orphan import Estate
+from fleet.core.pool.orphan import Orphan
 from fleet.core.pool.slot import State
 from fleet.core.pool.state import PoolPhase
 from fleet.core.protocol import Empty, Held, Received
@@ -121,7 +121,7 @@ def test_a_pool_that_still_gets_work_done_is_not_hopeless() -> None:
 def test_a_message_whose_dispatcher_died_is_left() -> None:
     story = working(1, 1)
     story.happens(Ended(0))
-    story.happens(Died(0, KILLED, "SIGKILL", Estate("m1", 2, "handle", story.now + 1)))
+    story.happens(Died(0, KILLED, "SIGKILL", (Orphan("m1", 2, "handle", story.now + 1),)))
     assert story.pool.counts.left == 1
     assert story.pool.counts.in_hand == 0
     assert story.log("message.left").fields == {

@@ -6,27 +6,27 @@ from dataclasses import replace
 import pytest
 
 from fleet.core.outcomes import Exit, Outcome, Settlement
-from fleet.core.pool.effects import Effect, GiveProbe, GiveWill
+from fleet.core.pool.effects import Effect, OrderScout
 from fleet.core.pool.events import (
     Died,
     HelperDied,
-    HelperReady,
     Paused,
-    Probed,
-    WillDenied,
-    WillDone,
 )
-from fleet.core.pool.orphan import Estate
+from fleet.core.pool.orphan import Orphan
 from fleet.core.pool.state import PoolPhase, Role
 from fleet.core.protocol import (
+    DeleteTried,
     Denied,
     Empty,
     Healed,
     LeaseLost,
     PollFailed,
     Received,
+    Recovered,
+    RecoveryDenied,
     Settled,
     Troubled,
+    TryDelete,
 )
 from fleet.core.view import status
 from tests.core.pool.story import (
@@ -36,7 +36,10 @@ from tests.core.pool.story import (
     KILLED,
     RELEASED,
     Story,
+    helper_ready,
+    recovery_orders,
     running,
+    scout_says,
     sends,
     working,
 )
@@ -52,8 +55,12 @@ def state(story: Story) -> str:
     return status.state(story.pool)
 
 
-def probes(effects: Sequence[Effect]) -> list[GiveProbe]:
-    return [effect for effect in effects if isinstance(effect, GiveProbe)]
+def probes(effects: Sequence[Effect]) -> list[OrderScout]:
+    return [
+        effect
+        for effect in effects
+        if isinstance(effect, OrderScout) and isinstance(effect.order, TryDelete)
+    ]
 
 
 # Polls that are refused.
@@ -181,7 +188,7 @@ def denied_for_good(**options: float) -> Story:
     story.says(0, DENIED)
     story.says(1, Empty(10.0))
     story.tick(59.0)
-    assert probes(story.says(0, GIVEN_UP)) == [GiveProbe("id", "handle")]
+    assert probes(story.says(0, GIVEN_UP)) == [OrderScout(TryDelete("id", "handle"))]
     return story
 
 
@@ -196,13 +203,13 @@ def test_one_that_is_given_up_is_left_and_told_and_goes_on_as_the_probe() -> Non
     pauses = []
     for _ in range(8):
         before = story.now
-        assert not probes(story.happens(Probed(denied=True)))
-        assert probes(story.tick(story.wakes_at())) == [GiveProbe("id", "handle")]
+        assert not probes(story.happens(scout_says(DeleteTried(denied=True))))
+        assert probes(story.tick(story.wakes_at())) == [OrderScout(TryDelete("id", "handle"))]
         pauses.append(story.now - before)
     assert pauses == sorted(pauses)
     assert 1 > pauses[0] > 0
     assert 30 >= pauses[-1] >= 15
-    assert sends(story.happens(Probed(denied=False)), GRANT)
+    assert sends(story.happens(scout_says(DeleteTried(denied=False))), GRANT)
     assert story.pool.counts.left == 1, "a late success is no settlement"
     assert story.pool.counts.deleted == 0
 
@@ -211,7 +218,7 @@ def test_one_that_is_given_up_is_left_and_told_and_goes_on_as_the_probe() -> Non
 def test_a_message_that_is_deleted_late_is_confirmed(deleted: bool, code: int) -> None:
     """One whose handle is no good any more is not."""
     story = denied_for_good(max_jobs=100)
-    story.happens(Probed(denied=False, deleted=deleted))
+    story.happens(scout_says(DeleteTried(denied=False, deleted=deleted)))
     story.stop()
     leave(story)
     assert story.code == code
@@ -222,32 +229,34 @@ def test_one_probe_is_enough_and_a_confirmed_delete_has_it_tried_at_once() -> No
     for slot in (0, 1):
         story.says(slot, replace(DENIED, message_id=f"id {slot}"))
     story.tick(59.0)
-    assert probes(story.says(0, GIVEN_UP)) == [GiveProbe("id 0", "handle")]
+    assert probes(story.says(0, GIVEN_UP)) == [OrderScout(TryDelete("id 0", "handle"))]
     assert not probes(story.says(1, GIVEN_UP))
     for _ in range(8):
-        story.happens(Probed(denied=True))
+        story.happens(scout_says(DeleteTried(denied=True)))
         story.tick(max(story.now, story.pool.probe.at if story.pool.probe else 0))
-    story.happens(Probed(denied=True))
-    assert probes(story.says(2, DONE)) == [GiveProbe("id 0", "handle")]
+    story.happens(scout_says(DeleteTried(denied=True)))
+    assert probes(story.says(2, DONE)) == [OrderScout(TryDelete("id 0", "handle"))]
 
 
 def test_a_scout_that_dies_is_followed_by_one_that_goes_on() -> None:
     story = denied_for_good()
     story.happens(HelperDied(Role.SCOUT, "SIGKILL"))
     story.tick(70.0)
-    assert probes(story.happens(HelperReady(Role.SCOUT))) == [GiveProbe("id", "handle")]
+    assert probes(story.happens(helper_ready(Role.SCOUT))) == [
+        OrderScout(TryDelete("id", "handle"))
+    ]
 
 
 def test_what_a_dead_dispatcher_left_is_denied_to_the_scout_too() -> None:
     story = working(2, 1)
     story.says(0, DENIED)
     story.says(1, Empty(10.0))
-    estate = Estate("id", 1, "handle", story.now + 60, 0, Settlement.DELETE, Exit(code=0))
-    effects = story.happens(Died(0, KILLED, "SIGKILL", estate))
-    (order,) = (effect.will for effect in effects if isinstance(effect, GiveWill))
+    orphan = Orphan("id", 1, "handle", story.now + 60, 0, Settlement.DELETE, Exit(code=0))
+    effects = story.happens(Died(0, KILLED, "SIGKILL", (orphan,)))
+    (order,) = recovery_orders(effects)
     assert not sends(effects, GRANT)
-    assert probes(story.happens(WillDone(order.number, Settlement.LEAVE))) == [
-        GiveProbe("id", "handle")
+    assert probes(story.happens(scout_says(Recovered(order.number, Settlement.LEAVE)))) == [
+        OrderScout(TryDelete("id", "handle"))
     ]
     assert story.pool.counts.left == 1
 
@@ -255,20 +264,20 @@ def test_what_a_dead_dispatcher_left_is_denied_to_the_scout_too() -> None:
 def test_what_is_denied_to_the_scout_alone_counts_as_well() -> None:
     story = working(2, 1)
     story.says(1, Empty(10.0))
-    estate = Estate("id", 1, "handle", story.now + 60, 0, Settlement.DELETE, Exit(code=0))
-    effects = story.happens(Died(0, KILLED, "SIGKILL", estate))
-    (order,) = (effect.will for effect in effects if isinstance(effect, GiveWill))
-    story.happens(WillDenied(order.number, "denied"))
+    orphan = Orphan("id", 1, "handle", story.now + 60, 0, Settlement.DELETE, Exit(code=0))
+    effects = story.happens(Died(0, KILLED, "SIGKILL", (orphan,)))
+    (order,) = recovery_orders(effects)
+    story.happens(scout_says(RecoveryDenied(order.number, "denied")))
     assert not sends(story.says(poller(story), Empty(10.0)), GRANT)
-    assert sends(story.happens(WillDone(order.number, Settlement.DELETE)), GRANT)
+    assert sends(story.happens(scout_says(Recovered(order.number, Settlement.DELETE))), GRANT)
 
 
 def test_a_dispatcher_that_dies_after_it_gave_up_leaves_its_probe() -> None:
     """It had said nothing of it yet."""
     story = working(2, 1)
     story.says(0, DENIED)
-    effects = story.happens(Died(0, KILLED, "SIGKILL", None, Settlement.LEAVE))
-    assert probes(effects) == [GiveProbe("id", "handle")]
+    effects = story.happens(Died(0, KILLED, "SIGKILL", (), {0: Settlement.LEAVE}))
+    assert probes(effects) == [OrderScout(TryDelete("id", "handle"))]
 
 
 @pytest.mark.parametrize("bound", BOUNDED)
@@ -291,7 +300,7 @@ def test_the_last_job_s_denied_delete_is_waited_for() -> None:
     story.tick(30.0)
     story.says(0, GIVEN_UP)
     assert story.is_in(PoolPhase.RUNNING)
-    story.happens(Probed(denied=False))
+    story.happens(scout_says(DeleteTried(denied=False)))
     assert story.is_in(PoolPhase.DRAINING)
 
 

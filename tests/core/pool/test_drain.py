@@ -11,7 +11,7 @@ from fleet.core.pool.effects import (
     TellStack,
     TerminateDispatcher,
 )
-from fleet.core.pool.events import Died, Ended, Said, Spawned
+from fleet.core.pool.events import Died, Ended, Said
 from fleet.core.pool.slot import State
 from fleet.core.pool.state import Level, PoolPhase
 from fleet.core.protocol import Drain, Empty, Held, Ready, Received
@@ -27,6 +27,7 @@ from tests.core.pool.story import (
     RELEASED,
     SEGFAULT,
     Story,
+    named,
     running,
     sends,
     working,
@@ -107,7 +108,7 @@ def test_the_ledger_balances() -> None:
 def test_a_dispatcher_that_comes_up_during_a_drain_is_sent_home() -> None:
     story = Story(Config(workers=2))
     story.helpers_ready()
-    story.happens(Spawned(0, 100))
+    story.happens(named(0, 100))
     drain = Drain(30.0)
     assert story.stop() == [Send(0, drain), TerminateDispatcher(0)]
     assert story.says(1, Ready(200)) == [Send(1, drain), TerminateDispatcher(1)]

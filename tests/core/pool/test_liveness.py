@@ -8,7 +8,7 @@ import pytest
 from fleet.core.pool.config import Config
 from fleet.core.pool.effects import AskStack, Inspect, KillDispatcher, Log, TellStack
 from fleet.core.pool.events import Seen
-from fleet.core.pool.liveness import inspected, seen
+from fleet.core.pool.liveness import inspect_dispatchers, note_record
 from fleet.core.pool.slot import Slot, State
 from fleet.core.pool.state import Pool, new, with_slot
 
@@ -24,18 +24,18 @@ def working(**changes: object) -> Pool:
 
 def looked(pool: Pool, beat: float, left: float, lease: float = 60.0) -> tuple[Pool, list[object]]:
     """The record: its last beat was `beat` seconds ago, and of its lease are `left` seconds left."""
-    pool, effects = seen(pool, pool.slots[0], Seen(0, NOW - beat, NOW + left, lease), NOW)
+    pool, effects = note_record(pool, pool.slots[0], Seen(0, NOW - beat, NOW + left, lease), NOW)
     return pool, [effect for effect in effects if not isinstance(effect, Log)]
 
 
 @pytest.mark.parametrize("state", [State.WORKING, State.HOLDING])
 def test_the_record_is_read_when_its_time_has_come(state: State) -> None:
     pool = working(state=state)
-    assert inspected(pool, NOW - 0.1) == (pool, ())
-    after, effects = inspected(pool, NOW)
+    assert inspect_dispatchers(pool, NOW - 0.1) == (pool, ())
+    after, effects = inspect_dispatchers(pool, NOW)
     assert effects == (Inspect(0),)
     assert after.slots[0].look_at > NOW
-    assert inspected(after, NOW) == (after, ())
+    assert inspect_dispatchers(after, NOW) == (after, ())
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_the_record_is_read_when_its_time_has_come(state: State) -> None:
 )
 def test_the_dead_and_those_with_empty_hands_are_not_looked_at(changes: dict[str, object]) -> None:
     pool = working(**changes)
-    assert inspected(pool, NOW) == (pool, ())
+    assert inspect_dispatchers(pool, NOW) == (pool, ())
     if "look_at" not in changes:
         assert looked(pool, 1000.0, 10.0) == (pool, [])
 
@@ -84,14 +84,16 @@ def test_a_short_lease_leaves_less_time_to_be_sure() -> None:
 
 def test_the_log_says_how_long_it_was_silent() -> None:
     pool = working(suspected=NOW - 40.0)
-    _, (log, *_) = seen(pool, pool.slots[0], Seen(0, NOW - 40.0, NOW + 20.0, 60.0), NOW)
+    _, (log, *_) = note_record(pool, pool.slots[0], Seen(0, NOW - 40.0, NOW + 20.0, 60.0), NOW)
     assert isinstance(log, Log)
     assert log.fields == {"slot": 0, "pid": 7, "why": "no beat for 40 s"}
 
 
 def told_nothing(pool: Pool, beat: float) -> tuple[Pool, list[object]]:
     """Its record names no message any more, since `beat` seconds."""
-    pool, effects = seen(pool, pool.slots[0], Seen(0, NOW - beat, 0.0, 0.0, in_hand=False), NOW)
+    pool, effects = note_record(
+        pool, pool.slots[0], Seen(0, NOW - beat, 0.0, 0.0, in_hand=False), NOW
+    )
     return pool, [effect for effect in effects if not isinstance(effect, Log)]
 
 

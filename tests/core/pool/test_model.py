@@ -21,11 +21,10 @@ from fleet.core.pool.config import Config
 from fleet.core.pool.effects import (
     AskStack,
     Effect,
-    GiveProbe,
-    GiveWill,
     KillDispatcher,
     KillHelper,
     Log,
+    OrderScout,
     Send,
     Spawn,
     SpawnHelper,
@@ -36,15 +35,12 @@ from fleet.core.pool.events import (
     Died,
     Ended,
     Event,
-    Heard,
     HelperDied,
-    HelperReady,
     HelperSpawnFailed,
     Measured,
     Paused,
     Said,
     Scaled,
-    Spawned,
     SpawnFailed,
     StopAsked,
     Tick,
@@ -53,12 +49,11 @@ from fleet.core.pool.machine import IllegalEvent
 from fleet.core.pool.reconcile import reconcile
 from fleet.core.pool.recovery import AT_ONCE
 from fleet.core.pool.slot import BUSY_STATES, Slot, State
-from fleet.core.pool.state import HelperState, Level, Pool, PoolPhase, Role, Will
+from fleet.core.pool.state import HelperState, Level, Pool, PoolPhase, Role
 from fleet.core.protocol import (
     Denied,
     Drain,
     Empty,
-    Executed,
     Free,
     Grant,
     Healed,
@@ -67,12 +62,17 @@ from fleet.core.protocol import (
     PollFailed,
     Ready,
     Received,
+    Recover,
+    Recovered,
     Report,
     Settled,
     Troubled,
+    TryDelete,
+    Trying,
 )
 from tests.core.pool.account import Account, HelperLife, Life
 from tests.core.pool.dispatchers import LEASE, Choice, Record, Stage
+from tests.core.pool.story import helper_ready, named, scout_says
 from tests.core.pool.world import World
 
 LUCK = st.floats(0, 1, exclude_max=True)
@@ -408,9 +408,9 @@ class PoolModel(RuleBasedStateMachine):
                 self.may_be_terminated(after.slots[number], after)
             case KillDispatcher(number):
                 self.may_be_killed(after.slots[number], after, now)
-            case GiveWill(will):
-                self.may_be_given(will, after, now)
-            case GiveProbe(message_id):
+            case OrderScout(Recover() as order):
+                self.may_be_given(order, after, now)
+            case OrderScout(TryDelete(message_id)):
                 assert after.phase is PoolPhase.RUNNING
                 assert after.scout.ready
                 assert after.denial
@@ -420,7 +420,7 @@ class PoolModel(RuleBasedStateMachine):
             case SpawnHelper(role):
                 if after.phase is PoolPhase.DRAINING:
                     assert role is Role.SCOUT
-                    assert after.wills
+                    assert after.recoveries
                 else:
                     assert after.phase in (PoolPhase.BOOTING, PoolPhase.RUNNING)
                 assert now >= self.account.helpers[role].not_before[0]
@@ -470,17 +470,17 @@ class PoolModel(RuleBasedStateMachine):
                 assert slot.leaving
                 assert seconds == after.jobs_have
 
-    def may_be_given(self, will: Will, after: Pool, now: float) -> None:
+    def may_be_given(self, order: Recover, after: Pool, now: float) -> None:
         """To a scout that can do it; a release once, in time, and when no poll can swallow it."""
         assert after.scout.ready
         assert after.level is not Level.KILL
-        assert will in after.wills
-        assert will.waiting
-        if will.settlement is Settlement.DELETE:
+        (recovery,) = (each for each in after.recoveries if each.order == order)
+        assert recovery.is_waiting
+        if order.settlement is Settlement.DELETE:
             return
-        assert will.settlement is Settlement.RELEASE
-        assert will.given == 1 or will.estate.receive_id
-        assert will.estate.lease_until - now > (0 if will.estate.receive_id else 5)
+        assert order.settlement is Settlement.RELEASE
+        assert recovery.given == 1 or order.receive_id
+        assert order.lease_until - now > (0 if order.receive_id else 5)
         assert not after.dead_polls
         assert self.world.dead_polls() == 0
         if after.phase is PoolPhase.DRAINING:
@@ -540,13 +540,13 @@ class PoolModel(RuleBasedStateMachine):
                 if slot.state not in HEARD_IN[type(report)]
             ]
             if slot.state is not State.SPAWNING:
-                wrong += [Spawned(slot.number, 1), SpawnFailed(slot.number, "")]
+                wrong += [named(slot.number, 1), SpawnFailed(slot.number, "")]
             if slot.state is State.VACANT:
                 wrong += [Ended(slot.number), Died(slot.number, Exit(code=0), "exit 0")]
         for role, helper in ((Role.TEMPLATE, pool.template), (Role.SCOUT, pool.scout)):
             if not helper.alive:
-                wrong += [HelperReady(role), HelperDied(role, "gone"), HelperSpawnFailed(role, "")]
-                wrong += [Heard()] if role is Role.SCOUT else []
+                wrong += [helper_ready(role), HelperDied(role, "gone"), HelperSpawnFailed(role, "")]
+                wrong += [scout_says(Trying())] if role is Role.SCOUT else []
         with pytest.raises(IllegalEvent):
             machine.step(pool, data.draw(st.sampled_from(wrong)), self.world.now, 0.5)
 
@@ -624,17 +624,21 @@ class PoolModel(RuleBasedStateMachine):
     def the_ledger_balances(self) -> None:
         pool = self.world.pool
         assert pool.counts == self.account.counts
-        known = sum(not will.estate.receive_id for will in pool.wills)
+        known = sum(not each.order.receive_id for each in pool.recoveries)
         assert pool.counts.in_hand == sum(len(slot.places) for slot in pool.slots) + known
 
     def every_order_is_as_it_was_given(self) -> None:
         pool, orders = self.world.pool, self.account.orders
-        assert pool.next_will == self.account.wills
-        assert [will.number for will in pool.wills] == [order.number for order in orders]
-        for will, order in zip(pool.wills, orders, strict=True):
-            for name in ("slot", "estate", "settlement", "given", "waiting", "denied"):
-                assert getattr(will, name) == getattr(order, name), name
-        waiting = [will.number for will in pool.wills if will.waiting]
+        assert pool.next_recovery == self.account.recoveries
+        assert [each.order.number for each in pool.recoveries] == [each.number for each in orders]
+        for recovery, order in zip(pool.recoveries, orders, strict=True):
+            for name in ("message_id", "lease_until", "settlement", "receive_id"):
+                assert getattr(recovery.order, name) == getattr(order, name), name
+            assert recovery.slot == order.slot
+            assert recovery.given == order.given
+            assert recovery.is_waiting == order.waiting
+            assert recovery.denied == order.denied
+        waiting = [each.order.number for each in pool.recoveries if each.is_waiting]
         assert len(waiting) <= AT_ONCE
         if (
             pool.scout.ready
@@ -642,12 +646,12 @@ class PoolModel(RuleBasedStateMachine):
             and not pool.dead_polls
             and pool.phase is PoolPhase.RUNNING
         ):
-            assert len(waiting) == min(AT_ONCE, len(pool.wills))
+            assert len(waiting) == min(AT_ONCE, len(pool.recoveries))
         if scout := self.world.helper(
             Role.SCOUT
         ):  # what waits for an answer has been given, and will have one
-            answered = [word.order for word in scout.words if isinstance(word, Executed)]
-            assert set(waiting) <= {*(will.number for will in scout.wills), *answered}
+            answered = [word.number for word in scout.words if isinstance(word, Recovered)]
+            assert set(waiting) <= {*(order.number for order in scout.orders), *answered}
 
     def the_parts_were_told_all(self) -> None:
         pool, account = self.world.pool, self.account
@@ -696,7 +700,7 @@ class PoolModel(RuleBasedStateMachine):
         assert pool.phase is not PoolPhase.BOOTING or not (pool.template.ready and pool.scout.ready)
         assert pool.phase is not PoolPhase.RUNNING or (pool.template.proven and pool.scout.proven)
         assert (pool.phase is PoolPhase.STOPPED) == (
-            pool.level is not None and pool.size == 0 and not pool.wills
+            pool.level is not None and pool.size == 0 and not pool.recoveries
         )
         assert (pool.phase in (PoolPhase.BOOTING, PoolPhase.RUNNING)) == (pool.level is None)
         if pool.phase is PoolPhase.DRAINING:
@@ -758,7 +762,7 @@ class PoolModel(RuleBasedStateMachine):
         assert pool.end is not None
         assert pool.size == 0
         assert pool.counts.in_hand == 0
-        assert not pool.wills
+        assert not pool.recoveries
         assert (pool.end.code == 8) <= (pool.unconfirmed > 0)
         assert pool.depth is None or isinstance(pool.depth, Depth)
 

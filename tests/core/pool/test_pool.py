@@ -4,7 +4,7 @@ import pytest
 
 from fleet.core.pool.config import Config
 from fleet.core.pool.effects import KillDispatcher, Send, Spawn, TerminateDispatcher
-from fleet.core.pool.events import Died, Ended, HelperDied, HelperReady, Said, Spawned, SpawnFailed
+from fleet.core.pool.events import Died, Ended, HelperDied, HelperSaid, Said, SpawnFailed
 from fleet.core.pool.slot import State
 from fleet.core.pool.state import IllegalEvent, PoolPhase, Role
 from fleet.core.protocol import Drain, Empty, Held, PollFailed, Ready, Received
@@ -15,6 +15,8 @@ from tests.core.pool.story import (
     KILLED,
     LEFT_AS_TOLD,
     Story,
+    helper_ready,
+    named,
     running,
     sends,
     working,
@@ -233,8 +235,8 @@ def test_only_as_many_as_are_missing_are_spawned() -> None:
         Said(2, Ready(1)),
         Said(9, Ready(1)),
         Said(-1, Ready(1)),
-        Spawned(0, 1),
-        Spawned(2, 1),
+        named(0, 1),
+        named(2, 1),
         SpawnFailed(1, ""),
         Ended(2),
         Died(2, KILLED, ""),
@@ -243,7 +245,7 @@ def test_only_as_many_as_are_missing_are_spawned() -> None:
     ids=str,
 )
 def test_an_event_that_does_not_fit_raises(
-    event: Said | Spawned | SpawnFailed | Ended | Died,
+    event: Said | HelperSaid | SpawnFailed | Ended | Died,
 ) -> None:
     story = running(3)
     story.resize(-1)
@@ -253,9 +255,9 @@ def test_an_event_that_does_not_fit_raises(
         story.happens(event)
 
 
-@pytest.mark.parametrize("event", [HelperReady(Role.SCOUT), HelperDied(Role.TEMPLATE, "")])
+@pytest.mark.parametrize("event", [helper_ready(Role.SCOUT), HelperDied(Role.TEMPLATE, "")])
 def test_a_helper_that_is_not_there_says_nothing_and_dies_no_death(
-    event: HelperReady | HelperDied,
+    event: HelperSaid | HelperDied,
 ) -> None:
     with pytest.raises(IllegalEvent):
         Story(Config(workers=1)).happens(event)

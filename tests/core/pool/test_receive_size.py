@@ -7,8 +7,8 @@ import pytest
 from fleet.core.depth import Depth
 from fleet.core.outcomes import Exit, Settlement
 from fleet.core.pool.effects import Send
-from fleet.core.pool.events import Died, Ended, Left
-from fleet.core.pool.orphan import Estate
+from fleet.core.pool.events import Died, Ended
+from fleet.core.pool.orphan import Orphan
 from fleet.core.pool.receive_size import keeps_its_group, share
 from fleet.core.pool.slot import State
 from fleet.core.pool.state import IllegalEvent, PoolPhase
@@ -147,26 +147,27 @@ def test_nobody_settles_what_he_has_not(place: int) -> None:
 # A death.
 
 
-def estate(name: str, intent: Settlement | None = None, exit_: Exit | None = None) -> Estate:
-    return Estate(name, 1, "handle", 60.0, 0, intent, exit_)
+def orphan(
+    place: int, name: str, intent: Settlement | None = None, exit_: Exit | None = None
+) -> Orphan:
+    return Orphan(name, 1, "handle", 60.0, 0, intent, exit_, place)
 
 
-def dies(story: Story, first: Estate | None, settled: Settlement | None, *others: Left) -> None:
+def dies(story: Story, *orphans: Orphan, settled: dict[int, Settlement] | None = None) -> None:
     story.happens(Ended(0))
-    story.happens(Died(0, KILLED, "SIGKILL", first, settled, others=others))
+    story.happens(Died(0, KILLED, "SIGKILL", orphans, settled or {}))
 
 
 def test_each_is_settled_by_its_own_record() -> None:
     story = batch(4)
     dies(
         story,
-        estate("zero", exit_=Exit(code=0)),
-        None,
-        Left(1, estate("one")),
-        Left(2, settled=Settlement.RELEASE),
-        Left(3, estate("three", Settlement.RELEASE)),
+        orphan(0, "zero", exit_=Exit(code=0)),
+        orphan(1, "one"),
+        orphan(3, "three", Settlement.RELEASE),
+        settled={2: Settlement.RELEASE},
     )
-    assert {will.estate.message_id: will.settlement for will in story.pool.wills} == {
+    assert {each.order.message_id: each.order.settlement for each in story.pool.recoveries} == {
         "zero": Settlement.DELETE,
         "one": Settlement.RELEASE,
     }
@@ -180,14 +181,14 @@ def test_each_is_settled_by_its_own_record() -> None:
 def test_what_was_told_is_not_booked_again() -> None:
     story = batch(3)
     story.says(0, at(0, DONE))
-    dies(story, None, Settlement.DELETE, Left(1, estate("one")), Left(2, estate("two")))
-    assert [will.estate.message_id for will in story.pool.wills] == ["one", "two"]
+    dies(story, orphan(1, "one"), orphan(2, "two"), settled={0: Settlement.DELETE})
+    assert [each.order.message_id for each in story.pool.recoveries] == ["one", "two"]
     assert (story.pool.counts.deleted, story.pool.counts.in_hand) == (1, 2)
 
 
 def test_one_that_nobody_knows_of_is_left() -> None:
     story = batch(2)
-    dies(story, estate("zero"), None)
+    dies(story, orphan(0, "zero"))
     assert (story.pool.counts.left, story.pool.counts.in_hand) == (1, 1)
 
 
@@ -195,9 +196,9 @@ def test_a_poll_that_had_come_home_untold_brought_all_that_is_written() -> None:
     story = running(1, batch_size=10)
     story.sample(10)
     assert story.states() == [POLLING]
-    dies(story, estate("zero"), None, Left(1, estate("one")), Left(2, settled=Settlement.DELETE))
+    dies(story, orphan(0, "zero"), orphan(1, "one"), settled={2: Settlement.DELETE})
     assert (story.pool.counts.received, story.pool.counts.polls) == (2, 1)
-    assert len(story.pool.wills) == 2
+    assert len(story.pool.recoveries) == 2
     assert not story.pool.dead_polls
     assert story.is_in(PoolPhase.RUNNING)
 
@@ -205,6 +206,6 @@ def test_a_poll_that_had_come_home_untold_brought_all_that_is_written() -> None:
 def test_what_such_a_poll_brought_and_nobody_can_settle_is_told() -> None:
     story = running(1, batch_size=10)
     story.sample(10)
-    dies(story, estate("zero", Settlement.RELEASE), None, Left(1, estate("one")))
+    dies(story, orphan(0, "zero", Settlement.RELEASE), orphan(1, "one"))
     assert story.log("message.left").fields["message_id"] == "zero"
     assert (story.pool.counts.left, story.pool.counts.in_hand) == (1, 1)

@@ -1,4 +1,4 @@
-"""Messages whose dispatchers died: who settles them, when, and how they are booked. Stories; the
+"""Messages whose dispatchers died: who settles them, when, and how they are counted. Stories; the
 model is elsewhere.
 """
 
@@ -10,26 +10,24 @@ from fleet.core.outcomes import Exit, Settlement
 from fleet.core.pool import machine
 from fleet.core.pool.config import Config
 from fleet.core.pool.deadlines import wakes_at
-from fleet.core.pool.effects import Effect, GiveWill, KillHelper, Log, SpawnHelper
+from fleet.core.pool.effects import Effect, KillHelper, Log, SpawnHelper
 from fleet.core.pool.emptiness import Emptiness
 from fleet.core.pool.events import (
     Died,
     Event,
-    Heard,
     HelperDied,
-    HelperReady,
+    OrderNotTaken,
     Said,
     SpawnFailed,
     StopAsked,
     Tick,
-    WillDone,
-    WillNotTaken,
 )
-from fleet.core.pool.orphan import Estate
+from fleet.core.pool.orphan import Orphan
 from fleet.core.pool.recovery import AT_ONCE
 from fleet.core.pool.slot import State
 from fleet.core.pool.state import Counts, Level, Pool, PoolPhase, Role, new
-from fleet.core.protocol import Held, Ready, Received
+from fleet.core.protocol import Held, Ready, Received, Recover, Recovered, Trying
+from tests.core.pool.story import helper_ready, recovery_orders, scout_says
 
 KILLED = Exit(signal=9)
 DELETE, RELEASE, DEAD_LETTER, LEAVE = Settlement
@@ -43,7 +41,7 @@ class Host:
         self.now = 100.0
         self.pool: Pool = new(Config(workers, wait_time=10.0))
         self.asked: list[Effect] = []
-        self.take(Tick(), HelperReady(Role.TEMPLATE), HelperReady(Role.SCOUT))
+        self.take(Tick(), helper_ready(Role.TEMPLATE), helper_ready(Role.SCOUT))
         for slot in range(workers):
             self.take(Said(slot, Ready(slot + 10)))
 
@@ -71,8 +69,8 @@ class Host:
         how: Exit | None = None,
     ) -> list[Effect]:
         """With a message in hand."""
-        estate = Estate("id", 3, "handle", self.now + lease, 7, intent, how)
-        return self.take(Died(slot, KILLED, "SIGKILL", estate))
+        orphan = Orphan("id", 3, "handle", self.now + lease, 7, intent, how)
+        return self.take(Died(slot, KILLED, "SIGKILL", (orphan,)))
 
     def has_stopped(self) -> bool:
         """Nothing more is waited for."""
@@ -84,11 +82,7 @@ class Host:
 
 
 def given(effects: list[Effect]) -> list[tuple[int, Settlement]]:
-    return [
-        (effect.will.number, effect.will.settlement)
-        for effect in effects
-        if isinstance(effect, GiveWill)
-    ]
+    return [(order.number, order.settlement) for order in recovery_orders(effects)]
 
 
 def logged(effects: list[Effect]) -> list[str]:
@@ -116,7 +110,7 @@ def test_the_scout_settles_and_its_answer_is_booked(
 ) -> None:
     assert given(host.dies(0, intent=intent, how=how)) == [(0, order)]
     assert host.counts.in_hand == 1
-    effects = host.take(WillDone(0, order))
+    effects = host.take(scout_says(Recovered(0, order)))
     (log,) = (effect for effect in effects if isinstance(effect, Log))
     assert log.event == f"message.{order.value}"
     delay = 7 if order is RELEASE else 0
@@ -129,25 +123,25 @@ def test_the_scout_settles_and_its_answer_is_booked(
     }
     assert host.counts.in_hand == 0
     assert (host.counts.deleted, host.counts.released) == ((1, 0) if order is DELETE else (0, 1))
-    assert host.pool.wills == ()
+    assert host.pool.recoveries == ()
 
 
 def test_what_the_scout_cannot_settle_is_left(host: Host) -> None:
     host.dies(0)
-    assert logged(host.take(WillDone(0, LEAVE))) == ["message.left"]
+    assert logged(host.take(scout_says(Recovered(0, LEAVE)))) == ["message.left"]
     assert (host.counts.left, host.counts.in_hand) == (1, 0)
 
 
 @pytest.mark.parametrize("intent", [RELEASE, DEAD_LETTER])
 def test_what_may_have_been_done_is_left_at_once(host: Host, intent: Settlement) -> None:
     assert logged(host.dies(0, intent=intent)) == ["message.left"]
-    assert (host.counts.left, host.pool.wills) == (1, ())
+    assert (host.counts.left, host.pool.recoveries) == (1, ())
 
 
 def test_an_answer_to_an_order_that_is_not_open_says_nothing(host: Host) -> None:
     host.dies(0)
-    host.take(WillDone(0, RELEASE))
-    assert host.take(WillDone(0, RELEASE), WillDone(99, DELETE)) == []
+    host.take(scout_says(Recovered(0, RELEASE)))
+    assert host.take(scout_says(Recovered(0, RELEASE)), scout_says(Recovered(99, DELETE))) == []
     assert host.counts.released == 1
 
 
@@ -157,8 +151,8 @@ def test_orders_have_numbers_of_their_own() -> None:
     host.works(1)
     assert given(host.dies(0)) == [(0, RELEASE)]
     assert given(host.dies(1)) == [(1, RELEASE)]
-    host.take(WillDone(1, RELEASE))
-    assert [will.number for will in host.pool.wills] == [0]
+    host.take(scout_says(Recovered(1, RELEASE)))
+    assert [each.order.number for each in host.pool.recoveries] == [0]
 
 
 # By the state of the slot.
@@ -181,7 +175,7 @@ def test_a_message_that_waits_for_its_release_is_inherited() -> None:
     host.take(Said(0, Held()))
     assert host.pool.slots[0].state is State.HOLDING
     assert given(host.dies(0)) == []
-    assert len(host.pool.wills) == 1
+    assert len(host.pool.recoveries) == 1
 
 
 def test_a_poll_that_had_not_come_home_stays_open(host: Host) -> None:
@@ -194,7 +188,7 @@ def test_a_poll_that_had_not_come_home_stays_open(host: Host) -> None:
 def test_a_message_that_was_settled_but_not_said_is_booked(
     host: Host, settled: Settlement | None
 ) -> None:
-    host.take(Died(0, KILLED, "SIGKILL", None, settled))
+    host.take(Died(0, KILLED, "SIGKILL", (), {0: settled} if settled else {}))
     counts = host.counts
     assert counts.in_hand == 0
     booked = {DELETE: counts.deleted, RELEASE: counts.released, DEAD_LETTER: counts.dead_lettered}
@@ -207,9 +201,9 @@ def test_who_has_nothing_in_hand_leaves_nothing(settled: Settlement | None) -> N
     host = Host(workers=3)
     (idle, *_) = (slot.number for slot in host.pool.slots if slot.state is State.IDLE)
     before = host.counts
-    host.take(Died(idle, KILLED, "SIGKILL", None, settled))
+    host.take(Died(idle, KILLED, "SIGKILL", (), {0: settled} if settled else {}))
     assert host.counts == replace(before, dispatcher_deaths=1)
-    assert (host.pool.wills, host.pool.dead_polls) == ((), ())
+    assert (host.pool.recoveries, host.pool.dead_polls) == ((), ())
 
 
 # The release rule.
@@ -251,7 +245,7 @@ def test_a_release_that_has_waited_too_long_is_left(
     host.take(Died(1, KILLED, "SIGKILL"))
     host.dies(0, lease=lease)
     at = wakes_at(host.pool, host.now)
-    while host.now < 111.0 and host.pool.wills and at <= 111.0:
+    while host.now < 111.0 and host.pool.recoveries and at <= 111.0:
         host.now = at
         found = host.take(Tick())
         at = wakes_at(host.pool, host.now)
@@ -266,10 +260,10 @@ def test_a_release_that_has_waited_too_long_is_left(
 def test_a_successor_is_given_a_delete_again(host: Host) -> None:
     host.dies(0, how=Exit(code=0))
     assert SpawnHelper(Role.SCOUT) in host.take(HelperDied(Role.SCOUT, "SIGKILL"))
-    assert [will.waiting for will in host.pool.wills] == [False]
-    assert given(host.take(HelperReady(Role.SCOUT))) == [(0, DELETE)]
-    assert host.pool.wills[0].given == 2
-    host.take(WillDone(0, DELETE))
+    assert [each.is_waiting for each in host.pool.recoveries] == [False]
+    assert given(host.take(helper_ready(Role.SCOUT))) == [(0, DELETE)]
+    assert host.pool.recoveries[0].given == 2
+    host.take(scout_says(Recovered(0, DELETE)))
     assert host.counts.in_hand == 0
 
 
@@ -277,7 +271,7 @@ def test_a_release_is_given_once_only(host: Host) -> None:
     """Whether the dead scout has done it nobody knows, and once more could hit a new owner."""
     host.dies(0, lease=10_000.0)
     assert logged(host.take(HelperDied(Role.SCOUT, "SIGKILL"))) == ["message.left"]
-    assert (host.counts.left, host.pool.wills) == (1, ())
+    assert (host.counts.left, host.pool.recoveries) == (1, ())
 
 
 def test_a_release_that_was_not_given_is_given_to_the_successor(host: Host) -> None:
@@ -285,13 +279,13 @@ def test_a_release_that_was_not_given_is_given_to_the_successor(host: Host) -> N
     host.dies(0)
     host.now = 111.0
     assert given(host.take(Tick())) == []
-    assert given(host.take(HelperReady(Role.SCOUT))) == [(0, RELEASE)]
+    assert given(host.take(helper_ready(Role.SCOUT))) == [(0, RELEASE)]
 
 
 def test_nothing_is_given_to_a_scout_that_is_not_ready(host: Host) -> None:
     host.take(HelperDied(Role.SCOUT, "SIGKILL"))
     assert given(host.dies(0, how=Exit(code=0))) == []
-    assert len(host.pool.wills) == 1
+    assert len(host.pool.recoveries) == 1
 
 
 # Many at once.
@@ -311,31 +305,31 @@ def test_a_crowd_of_orders_is_given_a_few_at_a_time() -> None:
     found = [order for slot in range(200) for order in given(host.dies(slot, how=Exit(code=0)))]
     assert len(found) == AT_ONCE
     for number, order in found:  # grows meanwhile
-        assert len([will for will in host.pool.wills if will.waiting]) <= AT_ONCE
-        found += given(host.take(WillDone(number, order)))
+        assert len([each for each in host.pool.recoveries if each.is_waiting]) <= AT_ONCE
+        found += given(host.take(scout_says(Recovered(number, order))))
     assert (host.counts.deleted, host.counts.in_hand, host.has_stopped()) == (200, 0, True)
 
 
 def test_an_order_that_was_not_taken_is_given_again_after_the_next_word(host: Host) -> None:
     """It was never given: a release too. Not at once, or the master would do nothing else."""
     host.dies(0)
-    assert given(host.take(WillNotTaken(0), Tick())) == []
-    assert [(will.waiting, will.given) for will in host.pool.wills] == [(False, 0)]
-    assert given(host.take(Heard())) == [(0, RELEASE)]
-    host.take(WillDone(0, RELEASE))
+    assert given(host.take(OrderNotTaken(host.pool.recoveries[0].order), Tick())) == []
+    assert [(each.is_waiting, each.given) for each in host.pool.recoveries] == [(False, 0)]
+    assert given(host.take(scout_says(Trying()))) == [(0, RELEASE)]
+    host.take(scout_says(Recovered(0, RELEASE)))
     assert (host.counts.released, host.counts.in_hand) == (1, 0)
 
 
 def test_an_order_that_was_not_taken_is_given_to_the_successor(host: Host) -> None:
     host.dies(0)
-    host.take(WillNotTaken(0), HelperDied(Role.SCOUT, "SIGKILL"))
-    assert given(host.take(HelperReady(Role.SCOUT))) == [(0, RELEASE)]
+    host.take(OrderNotTaken(host.pool.recoveries[0].order), HelperDied(Role.SCOUT, "SIGKILL"))
+    assert given(host.take(helper_ready(Role.SCOUT))) == [(0, RELEASE)]
 
 
 def test_a_scout_whose_channel_is_full_is_asked_and_then_replaced(host: Host) -> None:
     """It is stopped, most likely."""
     host.dies(0, lease=10_000.0)
-    host.take(WillNotTaken(0))
+    host.take(OrderNotTaken(host.pool.recoveries[0].order))
     while not any(isinstance(effect, KillHelper) for effect in host.asked):
         host.now = wakes_at(host.pool, host.now)
         host.take(Tick())
@@ -361,9 +355,9 @@ def test_a_poll_is_repeated_when_it_must_be_over(asking: Host) -> None:
     assert given(asking.take(Tick())) == []
     asking.now = wakes_at(asking.pool, asking.now)
     assert asking.now == 111.0
-    (order,) = [effect.will for effect in asking.take(Tick()) if isinstance(effect, GiveWill)]
-    assert (order.slot, order.settlement) == (1, RELEASE)
-    assert order.estate == Estate("", 0, "", 131.0, receive_id="call")
+    order = Recover(0, "", "", RELEASE, 0, 131.0, receive_id="call")
+    assert recovery_orders(asking.take(Tick())) == [order]
+    assert asking.pool.recoveries[0].slot == 1
 
 
 def test_in_a_drain_a_poll_is_repeated_when_no_other_is_open() -> None:
@@ -375,7 +369,7 @@ def test_in_a_drain_a_poll_is_repeated_when_no_other_is_open() -> None:
     host.now = 111.0
     assert given(host.take(Tick())) == [(0, RELEASE)]
     assert not host.has_stopped()
-    host.take(WillDone(0, LEAVE))
+    host.take(scout_says(Recovered(0, LEAVE)))
     assert host.has_stopped()
     assert (host.counts.received, host.counts.left) == (0, 0)
 
@@ -385,7 +379,7 @@ def test_what_a_repeated_poll_brings_is_received_and_settled(asking: Host, how: 
     asking.now = 111.0
     asking.take(Tick())
     asking.pool = replace(asking.pool, emptiness=EMPTY)
-    effects = asking.take(WillDone(0, how, "found", 4))
+    effects = asking.take(scout_says(Recovered(0, how, "found", 4)))
     (log,) = (effect for effect in effects if isinstance(effect, Log))
     assert log.event == f"message.{how.value}"
     why = "its dispatcher died while receiving it"
@@ -393,15 +387,15 @@ def test_what_a_repeated_poll_brings_is_received_and_settled(asking: Host, how: 
     assert (asking.counts.received, asking.counts.in_hand) == (2, 1)
     assert (asking.counts.released, asking.counts.left) == ((1, 0) if how is RELEASE else (0, 1))
     assert asking.pool.emptiness == Emptiness(), "the queue has a message again"
-    assert asking.pool.wills == ()
+    assert asking.pool.recoveries == ()
 
 
 def test_a_repeated_poll_that_brings_nothing_counts_nothing(asking: Host) -> None:
     asking.now = 111.0
     asking.take(Tick())
     before = asking.counts
-    assert logged(asking.take(WillDone(0, LEAVE))) == []
-    assert (asking.counts, asking.pool.wills) == (before, ())
+    assert logged(asking.take(scout_says(Recovered(0, LEAVE)))) == []
+    assert (asking.counts, asking.pool.recoveries) == (before, ())
 
 
 def test_a_poll_is_repeated_by_a_successor_too(asking: Host) -> None:
@@ -409,10 +403,10 @@ def test_a_poll_is_repeated_by_a_successor_too(asking: Host) -> None:
     asking.now = 111.0
     asking.take(Tick())
     asking.take(HelperDied(Role.SCOUT, "SIGKILL"))
-    assert [will.waiting for will in asking.pool.wills] == [False]
+    assert [each.is_waiting for each in asking.pool.recoveries] == [False]
     asking.now = 120.0
-    assert given(asking.take(HelperReady(Role.SCOUT), Tick())) == [(0, RELEASE)]
-    assert asking.pool.wills[0].given == 2
+    assert given(asking.take(helper_ready(Role.SCOUT), Tick())) == [(0, RELEASE)]
+    assert asking.pool.recoveries[0].given == 2
 
 
 def test_a_poll_is_not_repeated_when_what_it_took_is_visible_by_itself(asking: Host) -> None:
@@ -420,7 +414,7 @@ def test_a_poll_is_not_repeated_when_what_it_took_is_visible_by_itself(asking: H
     asking.now = 111.0
     asking.take(Tick())
     before = asking.counts
-    while asking.pool.wills and asking.now < 200.0:
+    while asking.pool.recoveries and asking.now < 200.0:
         asking.now = wakes_at(asking.pool, asking.now)
         assert logged(asking.take(Tick())) == []
     assert (asking.now, asking.counts) == (131.0, before)
@@ -434,7 +428,7 @@ def test_a_pool_is_not_empty_while_a_poll_is_to_be_repeated() -> None:
     host.take(Tick())
     assert host.pool.level is None
     host.now = 111.0
-    host.take(Tick(), WillDone(0, LEAVE))
+    host.take(Tick(), scout_says(Recovered(0, LEAVE)))
     assert host.pool.level is Level.DRAIN
 
 
@@ -446,22 +440,22 @@ def test_polls_and_messages_have_orders_of_their_own() -> None:
         asking = next(slot.number for slot in host.pool.slots if slot.state is State.POLLING)
         host.take(Died(asking, KILLED, "SIGKILL", receive_id=receive_id))
     host.dies(0, how=Exit(code=0))
-    assert [(will.number, will.estate.receive_id) for will in host.pool.wills] == [
+    assert [(each.order.number, each.order.receive_id) for each in host.pool.recoveries] == [
         (0, "one"),
         (1, "two"),
         (2, ""),
     ]
-    host.take(WillDone(2, DELETE))
-    host.take(WillDone(0, RELEASE, "found", 1))
-    assert [will.estate.receive_id for will in host.pool.wills] == ["two"]
+    host.take(scout_says(Recovered(2, DELETE)))
+    host.take(scout_says(Recovered(0, RELEASE, "found", 1)))
+    assert [each.order.receive_id for each in host.pool.recoveries] == ["two"]
 
 
 def test_a_kill_forgets_the_polls_of_the_dead(asking: Host) -> None:
     asking.take(StopAsked(Level.DRAIN, "SIGTERM"))
     asking.now += 2
-    asking.take(Died(0, Exit(code=0), "exit 0", None, DELETE))
+    asking.take(Died(0, Exit(code=0), "exit 0", (), {0: DELETE}))
     asking.take(StopAsked(Level.KILL, "SIGTERM"))
-    assert asking.pool.wills == ()
+    assert asking.pool.recoveries == ()
     assert (asking.counts.in_hand, asking.counts.left) == (0, 0)
     assert (asking.pool.end and asking.pool.end.code) == 0
 
@@ -483,7 +477,7 @@ def test_a_drain_waits_for_its_orders(host: Host) -> None:
     host.dies(0, how=Exit(code=0))
     drained(host)
     assert not host.has_stopped()
-    host.take(WillDone(0, DELETE))
+    host.take(scout_says(Recovered(0, DELETE)))
     assert host.has_stopped()
     assert (host.pool.end and host.pool.end.code) == 0
 
@@ -492,7 +486,7 @@ def test_a_drain_has_a_new_scout_for_its_orders(host: Host) -> None:
     host.dies(0, how=Exit(code=0))
     drained(host)
     assert SpawnHelper(Role.SCOUT) in host.take(HelperDied(Role.SCOUT, "SIGKILL"))
-    assert given(host.take(HelperReady(Role.SCOUT))) == [(0, DELETE)]
+    assert given(host.take(helper_ready(Role.SCOUT))) == [(0, DELETE)]
 
 
 def test_a_drain_without_orders_needs_no_scout(host: Host) -> None:
@@ -511,7 +505,7 @@ def test_the_hard_limit_leaves_them(host: Host, waiting: bool, how: Exit | None,
     host.dies(0, lease=1000.0, how=how)
     drained(host)
     assert not host.has_stopped()
-    assert host.pool.wills[0].waiting is waiting
+    assert host.pool.recoveries[0].is_waiting is waiting
     host.now = host.pool.kill_at
     effects = host.take(Tick())
     assert logged(effects) == ["message.left"]
@@ -527,7 +521,7 @@ def test_what_a_kill_takes_out_of_a_hand_is_left(host: Host, how: Exit | None, c
     host.now += 2
     host.take(StopAsked(Level.KILL, "SIGTERM"))
     assert logged(host.dies(0, how=how)) == ["message.left"]
-    assert host.pool.wills == ()
+    assert host.pool.recoveries == ()
     host.take(Died(1, KILLED, "SIGKILL"))
     assert host.has_stopped()
     assert (host.pool.end and host.pool.end.code) == code
@@ -540,5 +534,7 @@ def test_what_was_settled_before_the_kill_costs_nothing(
     host.take(StopAsked(Level.DRAIN, "SIGTERM"))
     host.now += 2
     host.take(StopAsked(Level.KILL, "SIGTERM"))
-    host.take(Died(0, KILLED, "SIGKILL", None, settled), Died(1, KILLED, "SIGKILL"))
+    host.take(
+        Died(0, KILLED, "SIGKILL", (), {0: settled} if settled else {}), Died(1, KILLED, "SIGKILL")
+    )
     assert (host.pool.end and host.pool.end.code) == code

@@ -1,10 +1,10 @@
 """The size that an operator wants, and a pause."""
 
 from fleet.core.pool.effects import Send, Spawn, TerminateDispatcher
-from fleet.core.pool.events import Paused, Scaled, Spawned, StopAsked
+from fleet.core.pool.events import Paused, Scaled, StopAsked
 from fleet.core.pool.state import Level, PoolPhase, Resize
 from fleet.core.protocol import Empty, Ready
-from tests.core.pool.story import DONE, GRANT, Story, running, sends, working
+from tests.core.pool.story import DONE, GRANT, Story, named, running, sends, working
 
 
 def level_of(story: Story) -> Level | None:
@@ -112,6 +112,6 @@ def test_the_template_is_asked_for_a_few_at_once() -> None:
     """An order that does not fit into its channel would be lost."""
     story = running(1)
     assert story.happens(Scaled(40)) == [Spawn(slot) for slot in range(1, 17)]
-    assert story.happens(Spawned(1, 200)) == [Spawn(17)]
+    assert story.happens(named(1, 200)) == [Spawn(17)]
     assert story.says(1, Ready(200)) == []
     assert story.says(2, Ready(300)) == [Spawn(18)]

@@ -6,13 +6,13 @@ from fleet.core.exit_codes import NOTHING_TO_BE_HAD
 from fleet.core.outcomes import Exit
 from fleet.core.pool.config import Config
 from fleet.core.pool.effects import Spawn, SpawnHelper
-from fleet.core.pool.events import Died, Ended, HelperReady, HelperSpawnFailed, Spawned, SpawnFailed
-from fleet.core.pool.orphan import Estate
+from fleet.core.pool.events import Died, Ended, HelperSaid, HelperSpawnFailed, SpawnFailed
+from fleet.core.pool.orphan import Orphan
 from fleet.core.pool.scarcity import Spawning, failed
 from fleet.core.pool.slot import State
 from fleet.core.pool.state import PoolPhase, Role
 from fleet.core.protocol import Ready
-from tests.core.pool.story import Story, running, working
+from tests.core.pool.story import Story, helper_ready, named, running, working
 
 STARVED = Exit(code=NOTHING_TO_BE_HAD)
 
@@ -55,8 +55,8 @@ def test_it_is_said_once_a_wait() -> None:
     assert fields == {"who": "dispatcher of slot 0", "why": "no memory", "retry_in": 0.375}
 
 
-@pytest.mark.parametrize("good", [Spawned(1, 100), Ready(100), HelperReady(Role.SCOUT)], ids=str)
-def test_whoever_comes_up_ends_the_shortage(good: Spawned | Ready | HelperReady) -> None:
+@pytest.mark.parametrize("good", [named(1, 100), Ready(100), helper_ready(Role.SCOUT)], ids=str)
+def test_whoever_comes_up_ends_the_shortage(good: HelperSaid | Ready) -> None:
     story = Story(Config(workers=2))
     story.helpers_ready()
     story.happens(SpawnFailed(0, "no memory"))
@@ -103,5 +103,5 @@ def test_a_dispatcher_that_left_for_want_of_something_is_no_crash() -> None:
 def test_its_message_is_settled_like_that_of_any_other() -> None:
     story = working(1, 1)
     story.happens(Ended(0))
-    story.happens(Died(0, STARVED, "exit 71", Estate("m1", 2, "handle", story.now + 60)))
-    assert [will.estate.message_id for will in story.pool.wills] == ["m1"]
+    story.happens(Died(0, STARVED, "exit 71", (Orphan("m1", 2, "handle", story.now + 60),)))
+    assert [each.order.message_id for each in story.pool.recoveries] == ["m1"]

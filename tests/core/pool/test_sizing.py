@@ -4,11 +4,11 @@ import pytest
 
 from fleet.core.outcomes import Exit, Outcome, Settlement
 from fleet.core.pool import sizing
-from fleet.core.pool.effects import AskSample, Effect, Spawn, TerminateDispatcher
+from fleet.core.pool.effects import Effect, OrderScout, Spawn, TerminateDispatcher
 from fleet.core.pool.events import Measured, Paused, Scaled
 from fleet.core.pool.slot import State
 from fleet.core.pool.state import Resize
-from fleet.core.protocol import Empty, PollFailed, Received, Settled
+from fleet.core.protocol import Empty, PollFailed, Received, SampleDepth, Settled
 from fleet.core.sizing.rule import SOONEST
 from tests.core.pool.story import DONE, GRANT, Story, running, sends, working
 
@@ -151,28 +151,28 @@ def waiting(workers: int) -> Story:
 
 def test_a_burst_that_takes_every_dispatcher_wants_a_sample_at_once() -> None:
     story = waiting(2)
-    assert AskSample() not in story.says(0, Received(0.1))
-    assert AskSample() in story.says(1, Received(0.1))
+    assert OrderScout(SampleDepth()) not in story.says(0, Received(0.1))
+    assert OrderScout(SampleDepth()) in story.says(1, Received(0.1))
 
 
 def test_it_is_asked_for_once() -> None:
     story = waiting(1)
-    assert AskSample() in story.says(0, Received(0.1))
+    assert OrderScout(SampleDepth()) in story.says(0, Received(0.1))
     story.now += 60.0
     story.says(0, DONE)
-    assert AskSample() not in story.says(0, Received(0.1))
+    assert OrderScout(SampleDepth()) not in story.says(0, Received(0.1))
     story.sample(0)
     story.now += 60.0
     story.says(0, DONE)
-    assert AskSample() in story.says(0, Received(0.1))
+    assert OrderScout(SampleDepth()) in story.says(0, Received(0.1))
 
 
 def test_time_alone_may_make_a_sample_worth_its_price() -> None:
     """Long jobs: nobody reports anything, but they turn out to be long."""
     story = waiting(1)
-    assert AskSample() in story.says(0, Received(0.1))
+    assert OrderScout(SampleDepth()) in story.says(0, Received(0.1))
     assert spawns(story.sample(50, 1)) == []  # a job that has just begun may be over at once
-    assert story.tick(story.wakes_at()) == [AskSample()]
+    assert story.tick(story.wakes_at()) == [OrderScout(SampleDepth())]
     assert spawns(story.sample(50, 1)) == [1, 2, 3]
 
 
@@ -180,7 +180,7 @@ def test_a_fixed_pool_wants_none() -> None:
     story = running(1)
     story.sample(0)
     story.now = 60.0
-    assert AskSample() not in story.says(0, Received(0.1))
+    assert OrderScout(SampleDepth()) not in story.says(0, Received(0.1))
 
 
 # Shrinking.
@@ -347,4 +347,4 @@ def test_grants_stay_within_the_room() -> None:
 
 
 def test_the_first_message_of_a_burst_may_come_late_into_an_open_poll() -> None:
-    assert AskSample() in waiting(1).says(0, Received(9.0))
+    assert OrderScout(SampleDepth()) in waiting(1).says(0, Received(9.0))

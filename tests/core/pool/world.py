@@ -19,12 +19,11 @@ from fleet.core.pool.deadlines import wakes_at
 from fleet.core.pool.effects import (
     AskStack,
     Effect,
-    GiveProbe,
-    GiveWill,
     Inspect,
     KillDispatcher,
     KillHelper,
     Log,
+    OrderScout,
     Send,
     Spawn,
     SpawnHelper,
@@ -35,43 +34,38 @@ from fleet.core.pool.events import (
     Died,
     Ended,
     Event,
-    Heard,
     HelperDied,
-    HelperFailed,
-    HelperReady,
+    HelperSaid,
     HelperSpawnFailed,
-    Probed,
-    ProbeNotTaken,
+    OrderNotTaken,
     Resized,
     Said,
-    Sampled,
     Seen,
-    Spawned,
     SpawnFailed,
     StacksAsked,
     StopAsked,
     Tick,
-    WillDenied,
-    WillDone,
-    WillNotTaken,
 )
 from fleet.core.pool.slot import State
-from fleet.core.pool.state import Level, Pool, PoolPhase, Role, Will
+from fleet.core.pool.state import Level, Pool, PoolPhase, Role
 from fleet.core.protocol import (
-    Counted,
-    Executed,
+    DeleteTried,
     Failed,
     Forked,
+    FromHelper,
     Grant,
     Imported,
-    NotAllowed,
     NotForked,
     Ready,
+    Recover,
+    Recovered,
+    RecoveryDenied,
+    SampleDepth,
+    ScoutOrder,
+    TryDelete,
     Trying,
     Usable,
-    Word,
 )
-from fleet.core.protocol import Probed as ProbeTried
 from tests.core.pool.dispatchers import Channel, Choice, Dispatcher, Record, Stage
 
 KILLED = Exit(signal=9)
@@ -84,13 +78,21 @@ class Helper:
     """The template's or the scout's process."""
 
     pid: int
-    words: list[Word] = field(default_factory=list)
+    words: list[FromHelper] = field(default_factory=list)
     ready: bool = False
     alive: bool = True
     asked: list[tuple[int, Channel]] = field(default_factory=list)  # the template's orders
     unnamed: list[Forked] = field(default_factory=list)  # forked, and not said yet
-    wills: list[Will] = field(default_factory=list)  # the scout's orders
+    orders: list[Recover] = field(default_factory=list)  # the scout's
     probes: int = 0
+
+    def takes(self, order: ScoutOrder) -> None:
+        """The scout is given an order."""
+        match order:
+            case Recover():
+                self.orders.append(order)
+            case TryDelete():
+                self.probes += 1
 
 
 @dataclass
@@ -141,7 +143,7 @@ class World:
         if process := self.processes.get(pid):
             process.leaves_behind(record or Record(), self.now)
             process.receive_id = process.asks_by()
-            if process.stage is Stage.POLLING and process.estate is None:
+            if process.stage is Stage.POLLING and not process.orphans:
                 self.polls_of_the_dead[pid] = process.poll_until
             process.stage = Stage.GONE
         for helper in self.helpers.values():
@@ -208,7 +210,7 @@ class World:
 
     def scout_counts(self, depth: tuple[int, int, int]) -> None:
         if (scout := self.helper(Role.SCOUT)) and scout.ready:
-            scout.words.append(Counted(*depth))
+            scout.words.append(Depth(*depth))
 
     def scout_tries(self) -> None:
         """Again, or it cannot count."""
@@ -219,8 +221,8 @@ class World:
         """The delete that it was ordered to make, and the probe."""
         if scout := self.helper(Role.SCOUT):
             scout.words += [
-                NotAllowed(w.number, "denied")
-                for w in scout.wills
+                RecoveryDenied(w.number, "denied")
+                for w in scout.orders
                 if w.settlement is Settlement.DELETE
             ]
             self.scout_probes(denied=True)
@@ -228,18 +230,18 @@ class World:
     def scout_probes(self, denied: bool) -> None:
         if (scout := self.helper(Role.SCOUT)) and scout.probes:
             scout.probes -= 1
-            scout.words.append(ProbeTried(denied, deleted=not denied and scout.pid % 2 == 0))
+            scout.words.append(DeleteTried(denied, deleted=not denied and scout.pid % 2 == 0))
 
     def scout_settles(self, good: bool) -> None:
         """The oldest order; a scout that died may have done it. Every third poll had brought
         nothing.
         """
-        if (scout := self.helper(Role.SCOUT)) and scout.wills:
-            will = scout.wills.pop(0)
-            found = ("found", 2) if will.estate.receive_id and will.number % 3 else ("", 0)
-            nothing = will.estate.receive_id and not found[0]
-            how = will.settlement if good and not nothing else Settlement.LEAVE
-            scout.words.append(Executed(will.number, how, *found))
+        if (scout := self.helper(Role.SCOUT)) and scout.orders:
+            order = scout.orders.pop(0)
+            found = ("found", 2) if order.receive_id and order.number % 3 else ("", 0)
+            nothing = order.receive_id and not found[0]
+            how = order.settlement if good and not nothing else Settlement.LEAVE
+            scout.words.append(Recovered(order.number, how, *found))
 
     def template_forks(self, template: Helper, good: bool) -> None:
         """One request at a time: the fork, then the name; the dispatcher may be quicker than its
@@ -303,28 +305,15 @@ class World:
         words, helper.words = helper.words, []
         return [event for word in words for event in self.helper_said(role, word)]
 
-    def helper_said(self, role: Role, word: Word) -> list[Event]:
+    def helper_said(self, role: Role, word: FromHelper) -> list[Event]:
         match word:
-            case Imported() | Usable():
-                return [HelperReady(role)]
-            case Failed(code, why):
-                return [HelperFailed(role, code, why)]
-            case Counted(visible, in_flight, delayed):
-                return [Sampled(Depth(visible, in_flight, delayed))]
-            case Executed(number, how, message_id, attempt):
-                return [WillDone(number, how, message_id, attempt)]
             case Forked(slot, pid):
                 return self.named(slot, pid)
-            case NotAllowed(number, why):
-                return [WillDenied(number, why)]
-            case ProbeTried(denied, deleted):
-                return [Probed(denied, deleted)]
-            case Trying():
-                return [Heard()]
-            case NotForked(slot, why):
+            case NotForked(slot):
                 self.asked.discard(slot)
-                return [SpawnFailed(slot, why)] if slot in self.channels else []
-        return []
+                return [HelperSaid(role, word)] if slot in self.channels else []
+            case _:
+                return [HelperSaid(role, word)]
 
     def named(self, slot: int, pid: int) -> list[Event]:
         if pid in self.introduced:
@@ -335,7 +324,8 @@ class World:
         if slot not in self.channels:
             return []
         self.pids[pid] = slot
-        return [Spawned(slot, pid), *(self.ended(pid, how) if how else [])]
+        spoken = HelperSaid(Role.TEMPLATE, Forked(slot, pid))
+        return [spoken, *(self.ended(pid, how) if how else [])]
 
     def reaped(self) -> list[Event]:
         found: list[Event] = []
@@ -362,17 +352,8 @@ class World:
         if channel := self.channels.pop(slot, None):
             channel.hung_up = True
         process = self.processes[pid]
-        self.mourned.append(
-            Died(
-                slot,
-                how,
-                str(how),
-                process.estate,
-                process.settled,
-                process.receive_id,
-                process.others,
-            )
-        )
+        death = Died(slot, how, str(how), process.orphans, process.settled, process.receive_id)
+        self.mourned.append(death)
         return [Ended(slot), *said]
 
     def swept(self) -> list[Event]:
@@ -431,23 +412,20 @@ class World:
             case Inspect(slot):
                 if (process := self.at(slot)) and process.stage in (Stage.WORKING, Stage.HOLDING):
                     self.take(Seen(slot, *process.beat(self.now)))
-            case GiveWill(will) if not self.has_room(Role.SCOUT):
-                self.take(WillNotTaken(will.number))
-            case GiveWill(will):
+            case OrderScout(SampleDepth()):
+                pass
+            case OrderScout(order) if not self.has_room(Role.SCOUT):
+                self.take(OrderNotTaken(order))
+            case OrderScout(order):
                 if scout := self.helpers.get(Role.SCOUT):
-                    scout.wills.append(will)
-            case GiveProbe() if not self.has_room(Role.SCOUT):
-                self.take(ProbeNotTaken())
-            case GiveProbe():
-                if scout := self.helpers.get(Role.SCOUT):
-                    scout.probes += 1
+                    scout.takes(order)
             case AskStack() | TellStack() | Log():
                 pass
 
     def has_room(self, role: Role) -> bool:
         """For one order more. What is sent to one that is dead is taken: its death will be news."""
         helper = self.helper(role)
-        return helper is None or len(helper.asked) + len(helper.wills) < self.room
+        return helper is None or len(helper.asked) + len(helper.orders) < self.room
 
     def at(self, slot: int) -> Dispatcher | None:
         """The living dispatcher that the books name for the slot."""

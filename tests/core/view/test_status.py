@@ -6,12 +6,12 @@ import pytest
 
 from fleet.core.outcomes import Outcome, Settlement
 from fleet.core.pool.config import Config
-from fleet.core.pool.events import Ended, HelperReady, Paused, Scaled
+from fleet.core.pool.events import Ended, Paused, Scaled
 from fleet.core.pool.state import Level, Role
 from fleet.core.protocol import Empty, Held, PollFailed, Received, Settled
 from fleet.core.view import progress
 from fleet.core.view.status import Identity, InHand, reason, snapshot, state
-from tests.core.pool.story import DONE, KILLED, Story, running, working
+from tests.core.pool.story import DONE, KILLED, Story, helper_ready, running, working
 
 WHO = Identity("work@jobs", 4711, "work:job", "jobs", "2030-01-01T00:00:00+00:00", began=-100.0)
 CONTRACT = [
@@ -240,7 +240,7 @@ def test_starting_says_what_is_waited_for() -> None:
         "starting",
         "waiting for the app and the queue",
     )
-    story.happens(HelperReady(Role.TEMPLATE))
+    story.happens(helper_ready(Role.TEMPLATE))
     assert reason(story.pool) == "waiting for the queue"
 
 

@@ -11,12 +11,14 @@ from fleet.core.outcomes import Settlement
 from fleet.core.pool import machine, state
 from fleet.core.pool.config import Config
 from fleet.core.pool.deadlines import wakes_at
-from fleet.core.pool.effects import AskSample, Effect, GiveWill, KillHelper, Log, Spawn, SpawnHelper
-from fleet.core.pool.events import Event, Heard, HelperDied, HelperReady, Sampled, Tick, WillDone
+from fleet.core.pool.effects import Effect, KillHelper, Log, OrderScout, Spawn, SpawnHelper
+from fleet.core.pool.events import Event, HelperDied, Tick
 from fleet.core.pool.state import Pool, PoolPhase, Role
+from fleet.core.protocol import Recovered, SampleDepth, Trying
+from tests.core.pool.story import helper_ready, recovery_orders, scout_says
 from tests.core.pool.test_recovery import Host
 
-ASKED = (AskSample(),)
+ASKED = (OrderScout(SampleDepth()),)
 KILLED = (KillHelper(Role.SCOUT),)
 INTERVAL = 15 * 1.25  # the longest between two samples
 
@@ -30,7 +32,7 @@ class Listening:
 
     def __post_init__(self) -> None:
         self.at(0.0)
-        self.at(0.0, HelperReady(Role.SCOUT))
+        self.at(0.0, helper_ready(Role.SCOUT))
 
     def at(self, now: float, event: Event | None = None) -> tuple[Effect, ...]:
         """It happens then; time passes if nothing else does."""
@@ -65,7 +67,12 @@ def test_who_is_silent_is_asked_and_then_killed(listening: Listening) -> None:
 
 @pytest.mark.parametrize(
     "word",
-    [Heard(), Sampled(Depth(0, 0, 0)), WillDone(9, Settlement.DELETE), HelperReady(Role.SCOUT)],
+    [
+        scout_says(Trying()),
+        scout_says(Depth(0, 0, 0)),
+        scout_says(Recovered(9, Settlement.DELETE)),
+        helper_ready(Role.SCOUT),
+    ],
 )
 def test_any_word_will_do(listening: Listening, word: Event) -> None:
     listening.at(INTERVAL + 20)
@@ -78,16 +85,16 @@ def test_a_master_that_was_stopped_itself_blames_nobody(listening: Listening) ->
     """What was said meanwhile is heard before a Tick; and who was stopped as well has time to say
     something.
     """
-    assert listening.at(1000.0, Heard()) == ()
+    assert listening.at(1000.0, scout_says(Trying())) == ()
     assert listening.at(1000.0) == ()
     assert listening.at(2000.0) == ASKED
     assert listening.at(2000.0) == ()
-    assert listening.at(2000.1, Sampled(Depth(0, 0, 0))) == ()
+    assert listening.at(2000.1, scout_says(Depth(0, 0, 0))) == ()
     assert listening.at(2000.1) == ()
 
 
 def test_silence_is_judged_when_time_passes_only(listening: Listening) -> None:
-    assert listening.at(1000.0, HelperReady(Role.TEMPLATE)) == (Spawn(0),)
+    assert listening.at(1000.0, helper_ready(Role.TEMPLATE)) == (Spawn(0),)
     assert listening.at(1000.0) == ASKED
 
 
@@ -106,22 +113,18 @@ def test_an_order_is_given_again_to_the_successor_of_one_that_was_silent() -> No
     host.pool = replace(host.pool, config=replace(host.pool.config, depth_interval=100_000.0))
     host.works(0)
     host.now = 1000.0
-    assert [
-        effect for effect in host.dies(0, intent=Settlement.DELETE) if isinstance(effect, GiveWill)
-    ]
+    assert recovery_orders(host.dies(0, intent=Settlement.DELETE))
     for moment, asked in ((1019.9, False), (1020.0, True)):
         host.now = moment
-        assert (AskSample() in host.take(Tick())) is asked
+        assert (OrderScout(SampleDepth()) in host.take(Tick())) is asked
     for moment, killed in ((1059.9, False), (1060.0, True)):
         host.now = moment
         assert (KillHelper(Role.SCOUT) in host.take(Tick())) is killed
     host.take(HelperDied(Role.SCOUT, "SIGKILL"))
     host.now = 1070.0
     host.take(Tick())
-    (again,) = (
-        effect for effect in host.take(HelperReady(Role.SCOUT)) if isinstance(effect, GiveWill)
-    )
-    assert again.will.given == 2
+    assert recovery_orders(host.take(helper_ready(Role.SCOUT)))
+    assert host.pool.recoveries[0].given == 2
 
 
 def test_one_that_tries_an_order_again_and_again_is_left_alone() -> None:
@@ -130,4 +133,6 @@ def test_one_that_tries_an_order_again_and_again_is_left_alone() -> None:
     host.dies(0, intent=Settlement.DELETE)
     for _ in range(30):
         host.now += 15.0
-        assert not [each for each in host.take(Heard(), Tick()) if each in (*ASKED, *KILLED)]
+        assert not [
+            each for each in host.take(scout_says(Trying()), Tick()) if each in (*ASKED, *KILLED)
+        ]

@@ -1,0 +1,111 @@
+"""What the template and the scout say, and what it changes in the pool. Part of the machine in
+`machine.py`; `reports.py` has what dispatchers say.
+
+Whatever the scout says is a sign of life (`liveness.py`).
+"""
+
+from dataclasses import replace
+from typing import assert_never
+
+from fleet.core import polling
+from fleet.core.depth import Depth
+from fleet.core.pool import denials, emptiness, liveness, recovery, sizing
+from fleet.core.pool.effects import Effect, Log, Step
+from fleet.core.pool.lifecycle import fail_spawn, spawned
+from fleet.core.pool.scarcity import Spawning
+from fleet.core.pool.shutdown import stop
+from fleet.core.pool.slot import State
+from fleet.core.pool.state import (
+    Level,
+    Pool,
+    PoolEnd,
+    PoolPhase,
+    Role,
+    helper_of,
+    living,
+    slot_of,
+    with_helper,
+)
+from fleet.core.protocol import (
+    DeleteTried,
+    Failed,
+    Forked,
+    FromHelper,
+    Imported,
+    Late,
+    NotForked,
+    Recovered,
+    RecoveryDenied,
+    SampleFailed,
+    Served,
+    Trying,
+    Usable,
+)
+
+
+def note_helper_word(pool: Pool, role: Role, word: FromHelper, now: float, jitter: float) -> Step:
+    """Raises IllegalEvent when there is no such helper, or its word does not fit the state."""
+    if isinstance(word, Failed):
+        return _note_failure(pool, role, word, now)
+    living(pool, role)
+    match word:
+        case Imported() | Usable():
+            step: Step = _note_ready(pool, role), ()
+        case Forked(number, pid):
+            step = spawned(pool, slot_of(pool, number, State.SPAWNING), pid, now)
+        case NotForked(number, why):
+            slot = slot_of(pool, number, State.SPAWNING)
+            step = fail_spawn(pool, slot, why, now, jitter)
+        case Depth():
+            step = _note_depth(pool, word, now, jitter)
+        case Recovered():
+            step = recovery.note_recovered(pool, word)
+        case RecoveryDenied():
+            step = recovery.note_recovery_denied(pool, word, now)
+        case DeleteTried():
+            step = denials.note_probe_answer(pool, word, now, jitter), ()
+        case Late() | SampleFailed() | Served() | Trying():
+            step = pool, ()
+        case _:
+            assert_never(word)
+    pool, effects = step
+    return (liveness.note_scout(pool, now) if role is Role.SCOUT else pool), effects
+
+
+def _note_ready(pool: Pool, role: Role) -> Pool:
+    """The template has imported the app; or the scout has found the queue usable."""
+    helper = replace(living(pool, role), ready=True, proven=True, crashes=0)
+    return with_helper(replace(pool, spawning=Spawning()), role, helper)
+
+
+def _note_failure(pool: Pool, role: Role, word: Failed, now: float) -> Step:
+    """A helper cannot do its part. That ends a pool only if the helper has never done it before."""
+    helper = helper_of(pool, role)
+    if helper.proven or pool.end is not None:
+        pool = with_helper(pool, role, replace(helper, refused=helper.alive))
+        return pool, (Log("helper.failed", {"role": role.value, "why": word.why}),)
+    return stop(pool, Level.DRAIN, PoolEnd(word.code, word.why), now)
+
+
+def _note_depth(pool: Pool, depth: Depth, now: float, jitter: float) -> Step:
+    """The scout has read the queue's counts."""
+    before = pool.emptiness
+    pool = sizing.passed(pool, now)
+    pool = replace(
+        pool,
+        depth=depth,
+        sampled_at=now,
+        sampled_received=pool.counts.received,
+        polling=polling.sampled(polling.answered(pool.polling), depth.visible, pool.size),
+        emptiness=emptiness.sampled(before, now, depth.total),
+    )
+    pool, effects = sizing.sampled(pool, now, jitter)
+    return pool, (*_log_emptiness(before, pool), *effects)
+
+
+def _log_emptiness(before: emptiness.Emptiness, pool: Pool) -> tuple[Effect, ...]:
+    """--until-empty: what it waits for from now on, though nothing happens any more."""
+    begins = before.zero_since is None and pool.emptiness.zero_since is not None
+    if not begins or pool.config.empty_for is None or pool.phase is not PoolPhase.RUNNING:
+        return ()
+    return (Log("queue.empty", {"seconds": pool.config.empty_for}),)
