@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from fleet.cli.base import Failure, cli
+from fleet.core.config import Config
 from fleet.core.exit_codes import DONE, USAGE
-from fleet.core.sizing.rule import Bounds
 from fleet.simulate import optimum, picture, tables, traces
 from fleet.simulate.optimum import Optimum
 from fleet.simulate.results import Result
@@ -91,11 +91,17 @@ def simulate(
     base = Scenario(
         trace=found[0],
         service=Service(job_seconds, job_variation),
-        bounds=Bounds(min_workers, max_workers, target_wait, shrink_after, depth_interval),
+        config=Config(
+            workers,
+            min_workers,
+            max_workers,
+            target_wait,
+            shrink_after,
+            visibility_timeout,
+            wait_time,
+            depth_interval=depth_interval,
+        ),
         hosts=hosts,
-        start=workers,
-        wait_time=wait_time,
-        visibility=visibility_timeout,
         seed=seed,
     )
     runs: list[tuple[str, list[tuple[str, ...]]]] = []

@@ -26,6 +26,7 @@ from math import inf
 from typing import assert_never
 
 from fleet.core.backoff import longest_pause
+from fleet.core.config import Config
 from fleet.core.reasons import Reason
 
 CLD_EXITED = 1  # si_code of waitid(2): left by itself; si_status is its exit status
@@ -80,15 +81,6 @@ class Exit:
 
     code: int | None = None
     signal: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """What the options say about failures. `retry_delay`: seconds by attempt, the last one repeats."""
-
-    retry_delay: tuple[float, ...] = ()
-    delete_failed: bool = False
-    direct: bool = False  # --dead-letter direct
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +153,7 @@ def outcome(how: Exit, stop: Stop | None = None) -> Outcome:
     return Outcome.FAILED if how.signal is None else Outcome.SIGNALLED
 
 
-def verdict(what: Outcome, facts: Facts, policy: Policy, jitter: float) -> Verdict:
+def verdict(what: Outcome, facts: Facts, config: Config, jitter: float) -> Verdict:
     """What to do with the message, by the table above. `luck` in [0, 1) for the jitter of a retry
     delay.
     """
@@ -172,7 +164,7 @@ def verdict(what: Outcome, facts: Facts, policy: Policy, jitter: float) -> Verdi
     kept = (
         what is Outcome.REJECTED and facts.unsure
     )  # it was meant for a dead-letter queue, and may be the last copy
-    if failed and policy.delete_failed and not kept:
+    if failed and config.delete_failed and not kept:
         return Verdict(
             Settlement.DELETE, f"{because(what, facts)} (--delete-failed)", reason=reason
         )
@@ -180,7 +172,7 @@ def verdict(what: Outcome, facts: Facts, policy: Policy, jitter: float) -> Verdi
         return LOST
     if what is Outcome.REJECTED and facts.has_dead_letter_queue:
         return Verdict(Settlement.DEAD_LETTER, "its job rejected it", reason=Reason.REJECTED)
-    if facts.last and policy.direct and facts.has_dead_letter_queue:
+    if facts.last and config.dead_letters_directly and facts.has_dead_letter_queue:
         last = f"{because(what, facts)} on its last attempt (--dead-letter direct)"
         return Verdict(Settlement.DEAD_LETTER, last, reason=reason)
     why = because(what, facts)
@@ -190,17 +182,17 @@ def verdict(what: Outcome, facts: Facts, policy: Policy, jitter: float) -> Verdi
         case Outcome.RETRIED:
             return _release(why, reason, facts.after or 0.0, facts)
         case Outcome.SIGNALLED:
-            return _release(why, reason, _crash_delay(facts, policy, jitter), facts)
+            return _release(why, reason, _crash_delay(facts, config, jitter), facts)
     if facts.last:
         why += " on its last attempt"
-    if not policy.retry_delay:
+    if not config.retry_delay:
         return Verdict(Settlement.LEAVE, why, reason=reason)
-    return _release(why, reason, _retry_delay(facts, policy, jitter), facts)
+    return _release(why, reason, _retry_delay(facts, config, jitter), facts)
 
 
-def back_off(why: str, reason: Reason, facts: Facts, policy: Policy, jitter: float) -> Verdict:
+def back_off(why: str, reason: Reason, facts: Facts, config: Config, jitter: float) -> Verdict:
     """For a message that no job could be begun for, and by nobody's wish: as if its job had died."""
-    return _release(why, reason, _crash_delay(facts, policy, jitter), facts)
+    return _release(why, reason, _crash_delay(facts, config, jitter), facts)
 
 
 def because(what: Outcome, facts: Facts) -> str:
@@ -236,14 +228,14 @@ def _release(why: str, reason: Reason, delay: float, facts: Facts) -> Verdict:
     return Verdict(Settlement.RELEASE, why, seconds, reason)
 
 
-def _retry_delay(facts: Facts, policy: Policy, jitter: float) -> float:
-    delay = policy.retry_delay[min(facts.attempt, len(policy.retry_delay)) - 1]
+def _retry_delay(facts: Facts, config: Config, jitter: float) -> float:
+    delay = config.retry_delay[min(facts.attempt, len(config.retry_delay)) - 1]
     return delay * (1 + JITTER * (2 * jitter - 1))
 
 
-def _crash_delay(facts: Facts, policy: Policy, jitter: float) -> float:
-    if policy.retry_delay:
-        return _retry_delay(facts, policy, jitter)
+def _crash_delay(facts: Facts, config: Config, jitter: float) -> float:
+    if config.retry_delay:
+        return _retry_delay(facts, config, jitter)
     return longest_pause(facts.attempt, CRASH_DELAY, facts.lease)
 
 

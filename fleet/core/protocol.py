@@ -16,55 +16,37 @@ said nothing since its Grant has an open poll. Denied may come before a Settled.
 there is one Settled for each message received.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import inf
 from typing import Any
 
+from fleet.core.config import Config
 from fleet.core.depth import Depth
 from fleet.core.outcomes import Outcome, Settlement
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What the helpers and the dispatchers need to know of the settings; times in seconds."""
+    """What the helpers and the dispatchers are told first: the options, and what this run is.
 
+    `queue`: its name, URL or ARN, as given. `master`: its pid. The rest says how the queue's server
+    is spoken to; None is boto3's own choice.
+    """
+
+    config: Config
     app: str
-    name: str
     queue: str
     master: int
     region: str | None = None
     endpoint_url: str | None = None
     access_key: str | None = field(default=None, repr=False)
     secret_key: str | None = field(default=None, repr=False)
-    make_queue: bool = False
     local_port: int | None = None  # of the embedded server, if that is used
-    preload: bool = True
-    visibility: float = 60.0
-    wait_time: float = 10.0
-    exit_timeout: float = 30.0
-    drain_timeout: float = 30.0
-    job_timeout: float | None = None
-    transformer: str | None = None
-    router: str | None = None
-    exit_handler: str | None = None
-    on_failure: str | None = None
-    job_init: str | None = None
-    job_exit: str | None = None
-    body: str = "text"
-    sns_topics: Sequence[str] = ()
-    sns_verify: bool = True
-    sns_max_age: float | None = None
-    batch_size: int = 1
-    retry_delay: Sequence[float] = ()
-    delete_failed: bool = False
-    dead_letter_directly: bool = False
-    kill_on_lost_lease: bool = False
-    longest_stop: float = inf
-    start_timeout: float = 30.0
-    sample_every: float = 15.0
-    log_level: str = "info"
-    log_format: str = "text"
+
+    @property
+    def is_fifo(self) -> bool:
+        """Whether the queue keeps the order of a group's messages."""
+        return self.queue.endswith(".fifo")
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,7 +42,9 @@ class BatchInbox:
         self.poll = bench.inbox.poll
         self.freed = self.asks = self.kept = self.runs = False
         self.unusable = bool(message.unusable)
-        self.group = message.system_attributes.get("MessageGroupId", "") if bench.rules.fifo else ""
+        self.group = (
+            message.system_attributes.get("MessageGroupId", "") if bench.rules.is_fifo else ""
+        )
         self.delivering = Delivering(replace(bench, inbox=self), message, before)
 
     @property
@@ -107,10 +109,10 @@ class Batch:
         self.drain: float | None = (
             None  # what the ears have heard of it, until the one that runs has acted on it
         )
-        self._exit_timeout = bench.plan.exit_timeout
+        self._exit_timeout = bench.rules.config.exit_timeout
         self._asked = False  # Held was said, and not answered yet
         self._last_call = inf  # when the last job of a pool that stops must have ended
-        self._fifo = bench.rules.fifo
+        self._fifo = bench.rules.is_fifo
         self._running: BatchInbox | None = None
         self._waiting = [
             BatchInbox(self, replace(bench, board=board), message, place, before)

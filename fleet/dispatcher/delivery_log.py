@@ -54,7 +54,7 @@ class DeliveryLog:
         reason = (self._bench.page.read().get("reason") or NO_REASON) if rejected else ""
         error = {} if delivery.outcome in GOOD else errors.told(self._bench.page, "error")
         limit = (
-            {"limit": self._bench.rules.job_timeout}
+            {"limit": self._bench.rules.config.job_timeout}
             if delivery.outcome is Outcome.TIMED_OUT
             else {}
         )
@@ -76,7 +76,9 @@ class DeliveryLog:
 
     def job_exit_failed(self, how: Exit, cut: bool) -> None:
         """--job-exit did not come to its end; what its job came to stands."""
-        limit = f"it took longer than the exit time-out, {self._bench.rules.exit_timeout:g} s"
+        limit = (
+            f"it took longer than the exit time-out, {self._bench.rules.config.exit_timeout:g} s"
+        )
         why = limit if cut else f"its process ended with {processes.describe_exit(how)}"
         self.say("job_exit.failed", why=why)
 
@@ -91,7 +93,7 @@ class DeliveryLog:
         if exit_.code == 0:
             self.say("hook.ended", hook_pid=hook.pid)
             return
-        seconds = self._bench.rules.exit_timeout
+        seconds = self._bench.rules.config.exit_timeout
         how = (
             processes.describe_exit(exit_)
             if in_time

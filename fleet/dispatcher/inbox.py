@@ -91,8 +91,8 @@ class Inbox:
         """The master is gone: finish what is in hand within the drain time-out, and leave."""
         if not self.orphan:
             self.orphan = self.leaving = self.stopping = True
-            self.drain = self._plan.drain_timeout
-            self.ends_at = min(self.ends_at, now() + self._plan.longest_stop)
+            self.drain = self._plan.config.drain_timeout
+            self.ends_at = min(self.ends_at, now() + self._plan.config.longest_stop)
             self.poll.unregister(self._channel.fileno())
             if self._master >= 0:
                 self.poll.unregister(self._master)

@@ -80,7 +80,7 @@ class Dispatcher:
     def _receive(self, most: int) -> None:
         """One long poll, and what it brings."""
         first_lease = self._post.rules.first_lease
-        receive_id = os.urandom(16).hex() if self._post.rules.fifo and most == 1 else ""
+        receive_id = os.urandom(16).hex() if self._post.rules.is_fifo and most == 1 else ""
         # The last message's end must not be taken for this one's, should we die with it in hand.
         self._board.note(
             state=State.POLLING,
@@ -138,7 +138,7 @@ class Dispatcher:
 
     def _messages(self, most: int, first_lease: float, receive_id: str) -> list[Message]:
         """What one receive call brings. Raises QueueError."""
-        wait = min(self._post.plan.wait_time, self._inbox.longest)
+        wait = min(self._post.plan.config.wait_time, self._inbox.longest)
         if most > 1:
             return self._queue.receive_many(wait, first_lease, most)
         message = self._queue.receive(wait, first_lease, receive_id)

@@ -38,7 +38,7 @@ class Delivering:
         self._bench, self._message, self._before = bench, message, before
         self._inbox, self._rules, self._queue = bench.inbox, bench.rules, bench.queue
         self._log = DeliveryLog(bench, message)
-        self._returned = Returned(bench.page, bench.rules.exit_timeout)
+        self._returned = Returned(bench.page, bench.rules.config.exit_timeout)
         self._job: Living | None = None
         self._handler: Living | None = None
         self._hook: Living | None = None
@@ -161,7 +161,7 @@ class Delivering:
             return now() + seconds
         if not self.last_attempt:
             return None
-        return now() + max(seconds, self._bench.plan.exit_timeout)
+        return now() + max(seconds, self._rules.config.exit_timeout)
 
     def _limit(self) -> int | None:
         """The queue's limit on deliveries, read when it is needed; unknown is the same as none."""
@@ -258,9 +258,9 @@ class Delivering:
         """With a router only the job knows, once it is routed, whether there is an exit handler for
         it.
         """
-        if self._bench.plan.router is None:
+        if self._rules.config.router is None:
             return self._rules
-        return replace(self._rules, handler=self._bench.page.read().get("handler") is True)
+        return replace(self._rules, has_handler=self._bench.page.read().get("handler") is True)
 
     # What is to be done.
 
@@ -437,7 +437,7 @@ class Delivering:
                 case _:
                     # Nobody knows our siblings' polls without a master: hide it until they are
                     # over.
-                    least = ceil(self._bench.plan.wait_time) + 1 if self._inbox.blind else 0
+                    least = ceil(self._rules.config.wait_time) + 1 if self._inbox.blind else 0
                     self.delay = max(what.delay, least)
                     self._queue.release(self._message, self.delay)
         except QueueError as error:

@@ -14,8 +14,9 @@ from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from fleet.core import protocol
+from fleet.core.config import Config
 from fleet.core.outcomes import Outcome, Settlement
-from fleet.core.protocol import Word
+from fleet.core.protocol import Plan, Word
 
 
 class Garbled(Exception):
@@ -31,7 +32,8 @@ def _types(hint: Any) -> tuple[type, ...]:
 
 
 _KINDS = {
-    kind.__name__: (kind, tuple(field.name for field in fields(kind))) for kind in get_args(Word)
+    kind.__name__: (kind, tuple(field.name for field in fields(kind)))
+    for kind in (*get_args(Word), Config)
 }
 _TYPES = {kind: tuple(map(_types, get_type_hints(kind).values())) for kind, _ in _KINDS.values()}
 _LARGEST = 65_536
@@ -91,7 +93,8 @@ class Channel:
         """
         flags = 0 if wait else socket.MSG_DONTWAIT
         name = type(word).__name__
-        packet = json.dumps([name, *(getattr(word, field) for field in _KINDS[name][1])]).encode()
+        values = (getattr(word, field) for field in _KINDS[name][1])
+        packet = json.dumps([name, *values], default=_values).encode()
         try:  # said three times a job, and contextlib.suppress has page faults of its own
             if fd is None:
                 self._socket.send(packet, flags)
@@ -141,21 +144,37 @@ class Channel:
         return _decoded(packet)
 
 
+def _values(record: Config) -> list[Any]:
+    """The record inside a word, as JSON has it."""
+    return [getattr(record, field) for field in _KINDS["Config"][1]]
+
+
 def _decoded(packet: bytes) -> Word:
     """Raises Garbled."""
     try:
         word = _built(packet)
-        for field, types in zip(_KINDS[type(word).__name__][1], _TYPES[type(word)], strict=True):
-            if not isinstance(getattr(word, field), types):
-                raise TypeError(f"{field} is {getattr(word, field)!r}")
+        _check(word)
+        if isinstance(word, Plan):
+            _check(word.config)
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise Garbled(f"{packet[:80]!r} ({type(error).__name__}: {str(error)[:80]})") from None
     return word
 
 
+def _check(record: Word | Config) -> None:
+    """Raises TypeError for a field that is not of its type."""
+    kind = type(record)
+    for field, types in zip(_KINDS[kind.__name__][1], _TYPES[kind], strict=True):
+        if not isinstance(getattr(record, field), types):
+            raise TypeError(f"{field} is {getattr(record, field)!r}")
+
+
 def _built(packet: bytes) -> Word:
     name, *values = json.loads(packet)
     match name:
+        case "Plan":
+            config, *rest = values
+            return Plan(Config(*config), *rest)
         case "Settled":
             settlement, outcome, *rest = values
             return protocol.Settled(Settlement(settlement), outcome and Outcome(outcome), *rest)

@@ -4,33 +4,23 @@ that job only.
 
 import json
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from fleet.core import sns
+from fleet.core.config import Config
 from fleet.core.queue import Message
 from fleet.core.sns import Notification, Unusable
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """How bodies are read: --body, --sns-topic, --sns-verify, --sns-max-age (seconds)."""
-
-    kind: str = "text"
-    topics: Sequence[str] = ()
-    verify: bool = True
-    max_age: float | None = None
-
-    def prepare(self) -> None:
-        """Before the fork: load what reading needs, so that no job has to."""
-        if self.kind == "sns" and self.verify:
-            from fleet.sqs import sns_signature  # noqa: F401
+def prepare(config: Config) -> None:
+    """Before the fork: load what reading bodies needs, so that no job has to."""
+    if config.body == "sns" and config.sns_verify:
+        from fleet.sqs import sns_signature  # noqa: F401
 
 
-def argument(reading: Reading, message: Message) -> Any:
+def argument(config: Config, message: Message) -> Any:
     """What the job is called with. Raises Unusable."""
-    match reading.kind:
+    match config.body:
         case "json":
             return _json(message.body)
         case "message":
@@ -39,17 +29,17 @@ def argument(reading: Reading, message: Message) -> Any:
             return message.body
 
 
-def notification(reading: Reading, message: Message) -> Notification:
+def notification(config: Config, message: Message) -> Notification:
     """What SNS has delivered, of the right topic, with a good signature and not too old. Raises
     Unusable.
     """
-    found = sns.notification(message.body, reading.topics, verified=reading.verify)
-    if reading.verify:
+    found = sns.notification(message.body, config.sns_topic, verified=config.sns_verify)
+    if config.sns_verify:
         from fleet.sqs import sns_signature
 
         sns_signature.check(sns.signature(message.body))
-    if reading.max_age is not None:
-        sns.check_age(found, time.time(), reading.max_age)
+    if config.sns_max_age is not None:
+        sns.check_age(found, time.time(), config.sns_max_age)
     return found
 
 

@@ -3,13 +3,13 @@ refused at the start.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
+from fleet.core.config import Config
 from fleet.core.failure import Failure
 from fleet.core.queue import Message
 from fleet.job import callables, loader, results
-from fleet.job.bodies import Reading
 from fleet.job.callables import Given
 from fleet.job.loader import AppError
 
@@ -32,47 +32,36 @@ class Loaded:
     on_failure: Callable[[Failure], object] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Code:
-    """The names. With --no-preload they are imported where they are needed."""
-
-    app: str
-    transformer: str | None = None
-    router: str | None = None
-    exit_handler: str | None = None
-    job_init: str | None = None
-    job_exit: str | None = None
-    reading: Reading = field(default_factory=Reading)
-    on_failure: str | None = None
-
-    def load(self) -> Loaded:
-        """Import all of it. Raises AppError, also for what is seen not to work."""
-        plain = self.transformer is None and self.router is None
-        if self.router is not None:
-            job = loader.load(self.app)
-        else:
-            job = _loaded(
-                self.app,
-                _ONE if plain else (),
-                "a job",
-                "one argument, what --body makes of the message",
-            )
-        found = Loaded(
-            job,
-            _optional(self.transformer, _ONE, "a transformer", "one argument, the message"),
-            _optional(self.router, _ONE, "a router", "one argument, the message"),
-            _optional(
-                self.exit_handler,
-                _HANDLED if plain else (),
-                "an exit handler",
-                "the job's argument",
-            ),
-            _optional(self.job_init, _NOTHING, "--job-init", "no argument"),
-            _optional(self.job_exit, _ONE, "--job-exit", "one argument, the exception or None"),
-            _optional(self.on_failure, _ONE, "an --on-failure hook", "one argument, the failure"),
+def load_code(app: str, config: Config) -> Loaded:
+    """Import the app and all that the options name. Raises AppError, also for what is seen not to
+    work.
+    """
+    plain = config.transformer is None and config.router is None
+    if config.router is not None:
+        job = loader.load(app)
+    else:
+        job = _loaded(
+            app,
+            _ONE if plain else (),
+            "a job",
+            "one argument, what --body makes of the message",
         )
-        results.prepare(*(getattr(found, each) for each in Loaded.__slots__))
-        return found
+    found = Loaded(
+        job,
+        _optional(config.transformer, _ONE, "a transformer", "one argument, the message"),
+        _optional(config.router, _ONE, "a router", "one argument, the message"),
+        _optional(
+            config.exit_handler,
+            _HANDLED if plain else (),
+            "an exit handler",
+            "the job's argument",
+        ),
+        _optional(config.job_init, _NOTHING, "--job-init", "no argument"),
+        _optional(config.job_exit, _ONE, "--job-exit", "one argument, the exception or None"),
+        _optional(config.on_failure, _ONE, "an --on-failure hook", "one argument, the failure"),
+    )
+    results.prepare(*(getattr(found, each) for each in Loaded.__slots__))
+    return found
 
 
 def _optional(

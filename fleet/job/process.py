@@ -16,13 +16,14 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from fleet.core.arguments import Call, routed, transformed
+from fleet.core.config import Config
 from fleet.core.failure import Failure
 from fleet.core.outcomes import RETRY
 from fleet.core.queue import Message
 from fleet.core.sns import Unusable
 from fleet.ipc.shared_page import SharedPage
 from fleet.job import api, bodies, end, errors, outputs, own_process, results, status
-from fleet.job.call import Code, Loaded
+from fleet.job.call import Loaded, load_code
 from fleet.job.status import FAILED
 from fleet.system import log, processes
 from fleet.system.clock import now
@@ -34,12 +35,14 @@ MOST_QUOTED = 1000  # characters of a body that cannot be used
 class Work:
     """What a job process needs to know.
 
-    `call`: what to call, if that is known already; else the code says. `keep_fds`, sorted: the
+    `call`: what to call, if that is known already; else what is `loaded` says, or, without that,
+    what the options name. `keep_fds`, sorted: the
     descriptors that stay open, None for all. `as_imported`: puts the process into the state in
     which the import has left it.
     """
 
-    code: Code
+    app: str
+    config: Config
     loaded: Loaded | None
     queue: str
     slot: int
@@ -64,7 +67,7 @@ class Part:
 
 def run(work: Work, dispatcher: int) -> NoReturn:
     """Be the job. Signals are blocked when this begins."""
-    _be(work, dispatcher, Part(f"job {work.code.app}", _called, "error", has_hook=True))
+    _be(work, dispatcher, Part(f"job {work.app}", _called, "error", has_hook=True))
 
 
 def handle(work: Work, dispatcher: int) -> NoReturn:
@@ -72,7 +75,7 @@ def handle(work: Work, dispatcher: int) -> NoReturn:
     _be(
         work,
         dispatcher,
-        Part(f"exit handler of {work.code.app}", _handled, "handler_error", has_hook=False),
+        Part(f"exit handler of {work.app}", _handled, "handler_error", has_hook=False),
     )
 
 
@@ -86,7 +89,7 @@ def report(work: Work, failure: Failure, dispatcher: int) -> NoReturn:
     _be(
         work,
         dispatcher,
-        Part(f"on-failure hook of {work.code.app}", act, "hook_error", has_hook=False),
+        Part(f"on-failure hook of {work.app}", act, "hook_error", has_hook=False),
     )
 
 
@@ -114,7 +117,7 @@ def _live(work: Work, part: Part) -> int:
     us, loaded, error = os.getpid(), work.loaded, None
     try:
         try:
-            loaded = loaded or work.code.load()
+            loaded = loaded or load_code(work.app, work.config)
             part.act(work, loaded)
         finally:
             results.close()
@@ -205,9 +208,8 @@ def _call(work: Work, loaded: Loaded) -> Call:
     """
     if work.call is not None:
         return work.call
-    reading = work.code.reading
-    if reading.kind == "sns":
-        api.begin_notification(bodies.notification(reading, work.message))
+    if work.config.body == "sns":
+        api.begin_notification(bodies.notification(work.config, work.message))
     if loaded.router is not None:
         return routed(results.finished(loaded.router(work.message)))
     if loaded.transformer is not None:
@@ -215,8 +217,8 @@ def _call(work: Work, loaded: Loaded) -> Call:
         return Call(loaded.job, *transformed(value), loaded.exit_handler)
     given = (
         api.notification().message
-        if reading.kind == "sns"
-        else bodies.argument(reading, work.message)
+        if work.config.body == "sns"
+        else bodies.argument(work.config, work.message)
     )
     return Call(loaded.job, (given,), {}, loaded.exit_handler)
 

@@ -13,9 +13,10 @@ from math import inf
 from typing import Any
 
 from fleet.core import queue as core_queue
-from fleet.core.delivery.machine import FIRST_LEASE, Rules, first
+from fleet.core.config import Config
+from fleet.core.delivery.machine import Rules
 from fleet.core.failure import Failure
-from fleet.core.outcomes import Facts, Policy, Settlement, back_off
+from fleet.core.outcomes import Facts, Settlement, back_off
 from fleet.core.queue import Message, QueueError, Trouble
 from fleet.core.reasons import Reason
 from fleet.dispatcher.context import Bench
@@ -38,7 +39,6 @@ from fleet.sqs.queue import SqsQueue
 from fleet.system import log
 from fleet.system.clock import now
 
-SETTLE_ALLOWANCE = 10.0  # seconds for what is still to be settled at the end, as in a pool's stop
 LATE = "its transformer took longer than the lease, others may have it by now"
 
 
@@ -102,23 +102,20 @@ class Dispatcher:
         self._hooks = Hooks(job_init, job_exit, on_failure)
         self._queue, self._queue_name = queue, name_of(queue)
         self._title = worker_process_name
-        self._drain_timeout = drain_timeout
-        after_the_job = 2 if on_failure is None else 3  # parts that have `exit_timeout` each
-        self._longest_stop = (
-            max(drain_timeout, exit_timeout) + after_the_job * exit_timeout + SETTLE_ALLOWANCE
-        )
         fifo = self._queue_name.endswith(".fifo")
-        self._rules = Rules(
-            visibility=visibility_timeout,
+        config = Config(
+            visibility_timeout=visibility_timeout,
+            drain_timeout=drain_timeout,
             exit_timeout=exit_timeout,
             job_timeout=inf if job_timeout is None else job_timeout,
-            on_failure=on_failure is not None,
-            kill_on_loss=fifo,
-            fifo=fifo,
-            policy=Policy(tuple(retry_delay), direct=dead_letter == "direct"),
+            on_failure=None if on_failure is None else calls.name_of(on_failure),
+            retry_delay=tuple(retry_delay),
+            dead_letter=dead_letter,
+            on_lease_lost="kill" if fifo else "continue",
         )
+        self._rules = Rules(config, is_fifo=fifo)
         if isinstance(queue, SqsQueue):
-            queue.hasten(self._rules.first_lease / 6)
+            queue.hasten(config.call_timeout)
         self._receiver = Receiver(queue, wait_time, visibility_timeout)
         self._inbox: StandaloneInbox | None = None
         self._exiting = False
@@ -162,12 +159,13 @@ class Dispatcher:
         checks.check_optional_callables(
             message_transformer=message_transformer, exit_handler=exit_handler
         )
-        checks.check_has_time("an exit handler", exit_handler, self._rules.exit_timeout)
+        checks.check_has_time("an exit handler", exit_handler, self._rules.config.exit_timeout)
         if message_transformer is None:
             checks.check_fit(job, args, kwargs)
         prepare = calls.for_job(job, message_transformer, exit_handler, args, kwargs)
-        first_lease = FIRST_LEASE if message_transformer is None else inf
-        return self._dispatch(prepare, worker_process_name, first_lease)
+        return self._dispatch(
+            prepare, worker_process_name, takes_whole_lease=message_transformer is not None
+        )
 
     def dispatch_by_message_attribute(
         self,
@@ -183,22 +181,24 @@ class Dispatcher:
         """
         checks.check_callable("message_transformer", message_transformer)
         prepare = calls.by_message(message_transformer, args, kwargs)
-        return self._dispatch(prepare, worker_process_name, inf)
+        return self._dispatch(prepare, worker_process_name, takes_whole_lease=True)
 
-    def _dispatch(self, prepare: Prepare, title: str | None, first_lease: float) -> bool:
+    def _dispatch(self, prepare: Prepare, title: str | None, *, takes_whole_lease: bool) -> bool:
         """Work on one message, with the signals borrowed from before the receive until after the
         settlement.
 
-        `first_lease`: seconds that the receive asks for at least, as far as the visibility timeout
-        allows. Nobody extends the lease while a transformer runs: then it is infinite.
+        `takes_whole_lease`: the receive asks for the whole visibility timeout, because nobody
+        extends the lease while a transformer runs.
         """
         self.last, self.attempt = None, 0
         if self._exiting:
             return False
-        inbox = self._inbox = StandaloneInbox(self._drain_timeout, self._longest_stop)
+        config = self._rules.config
+        longest_finish = config.longest_finish(config.drain_timeout)
+        inbox = self._inbox = StandaloneInbox(config.drain_timeout, longest_finish)
         try:
             inbox.listen()
-            return self._work_on_one(inbox, prepare, title, first_lease)
+            return self._work_on_one(inbox, prepare, title, takes_whole_lease)
         finally:
             try:
                 inbox.give_back()
@@ -210,17 +210,18 @@ class Dispatcher:
         inbox: StandaloneInbox,
         prepare: Prepare,
         title: str | None,
-        first_lease: float,
+        takes_whole_lease: bool,
     ) -> bool:
         wait_time = self._receiver.wait_seconds()
-        rules = replace(self._rules, first=max(first_lease, first(wait_time)))
+        config = replace(self._rules.config, wait_time=wait_time)
+        rules = replace(self._rules, config=config, takes_whole_lease=takes_whole_lease)
         asked_at, message = self._receiver.receive(inbox, wait_time, rules.first_lease)
         if message is None:
             return False
         self.attempt = message.attempt
         if message.unusable:
             raise self._leave_unusable(message)
-        with open_context(self._queue, self._queue_name, inbox, wait_time, rules) as context:
+        with open_context(self._queue, self._queue_name, inbox, rules) as context:
             try:
                 call = prepare(message)
             except (api.Retry, api.Reject) as asked:
@@ -247,8 +248,8 @@ class Dispatcher:
         verdict = back_off(
             "its transformer failed",
             Reason.TRANSFORMER_FAILED,
-            Facts(attempt=message.attempt, lease=context.rules.visibility),
-            context.rules.policy,
+            Facts(attempt=message.attempt, lease=context.rules.config.visibility_timeout),
+            context.rules.config,
             random.random(),
         )
         delivery = delivering.give_back(verdict)

@@ -10,7 +10,7 @@ import random
 from collections.abc import Callable
 
 from fleet.core import poll_cuts, polling
-from fleet.core.delivery.machine import polled
+from fleet.core.config import poll_seconds
 from fleet.core.delivery.settling import pause_before
 from fleet.core.queue import Message, Queue, QueueError, Trouble
 from fleet.library.queue import renew
@@ -39,7 +39,7 @@ class Receiver:
         if self._wait_time is None:
             ask: Callable[[], float] = getattr(self._queue, "wait_time", lambda: 0.0)
             self._wait_time = ask() or WAIT_TIME
-        return polled(self._wait_time, self._visibility)
+        return poll_seconds(self._wait_time, self._visibility)
 
     def receive(
         self, inbox: StandaloneInbox, wait_time: float, lease: float

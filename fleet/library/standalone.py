@@ -22,7 +22,7 @@ from fleet.core.protocol import Held, Plan, Report
 from fleet.core.queue import Message, Queue
 from fleet.dispatcher.context import Bench
 from fleet.ipc.shared_page import SharedPage
-from fleet.job.call import Code, Loaded
+from fleet.job.call import Loaded
 from fleet.job.process import Work
 from fleet.library.borrowed_signals import BorrowedSignals
 from fleet.library.queue import renew
@@ -146,7 +146,7 @@ class StandaloneBoard:
 
 @contextlib.contextmanager
 def open_context(
-    queue: Queue, queue_name: str, inbox: StandaloneInbox, wait_time: float, rules: Rules
+    queue: Queue, queue_name: str, inbox: StandaloneInbox, rules: Rules
 ) -> Iterator[Bench]:
     """The context of one delivery, without its call (`with_call` adds that).
 
@@ -158,14 +158,7 @@ def open_context(
         return (*inbox.descriptors, *oom.descriptors, *getattr(queue, "descriptors", ()))
 
     shims = Shims(descriptors, inbox.poll)
-    plan = Plan(
-        app="",
-        name="",
-        queue=queue_name,
-        master=0,
-        wait_time=wait_time,
-        exit_timeout=rules.exit_timeout,
-    )
+    plan = Plan(rules.config, app="", queue=queue_name, master=0)
 
     def no_work(message: Message, _page: SharedPage) -> Work:
         raise LookupError(f"nobody has said what to do with message {message.id}")
@@ -197,7 +190,8 @@ def with_call(context: Bench, call: Call, hooks: Hooks, title: str) -> Bench:
 
     def work(message: Message, page: SharedPage) -> Work:
         return Work(
-            code=Code(title),
+            app=title,
+            config=context.rules.config,
             loaded=loaded,
             queue=context.plan.queue,
             slot=0,
@@ -208,5 +202,5 @@ def with_call(context: Bench, call: Call, hooks: Hooks, title: str) -> Bench:
         )
 
     return replace(
-        context, work=work, rules=replace(context.rules, handler=call.exit_handler is not None)
+        context, work=work, rules=replace(context.rules, has_handler=call.exit_handler is not None)
     )

@@ -27,7 +27,9 @@ class Display:
     def __init__(self, plan: Plan, board: Scoreboard) -> None:
         self._plan, self._board = plan, board
         started_at = datetime.now(UTC).isoformat(timespec="milliseconds")
-        self._identity = Identity(plan.name, os.getpid(), plan.app, plan.queue, started_at, now())
+        self._identity = Identity(
+            plan.config.name, os.getpid(), plan.app, plan.queue, started_at, now()
+        )
         self._title, self._began = "", False
 
     def retitle(self, pool: Pool) -> None:
@@ -36,7 +38,7 @@ class Display:
         state = (
             " draining" if pool.phase is PoolPhase.DRAINING else " paused" if pool.paused else ""
         )
-        title = f"fleet: master {self._plan.name} [{busy}/{pool.desired} busy]{state}"
+        title = f"fleet: master {self._plan.config.name} [{busy}/{pool.desired} busy]{state}"
         if title != self._title:
             self._title = title
             titles.show(title)
@@ -46,7 +48,7 @@ class Display:
         self._began = True
         log.emit(
             "master.started",
-            name=self._plan.name,
+            name=self._plan.config.name,
             app=self._plan.app,
             queue=self._plan.queue,
             workers=pool.desired,
@@ -65,7 +67,7 @@ class Display:
         log.emit("drain.finished", **ledger, redriven=summary.redriven(counts, dead_letters))
         log.emit(
             "master.stopped",
-            name=self._plan.name,
+            name=self._plan.config.name,
             why=end.why,
             code=end.code,
             seconds=round(now() - self._identity.began, 3),

@@ -18,7 +18,6 @@ from fleet.core import control
 from fleet.core.control import Request
 from fleet.core.exit_codes import FAULT
 from fleet.core.pool import effects, events, machine, state
-from fleet.core.pool.config import Config
 from fleet.core.pool.deadlines import wakes_at
 from fleet.core.pool.effects import Effect
 from fleet.core.pool.events import Event
@@ -49,7 +48,6 @@ class Master:
     def __init__(
         self,
         plan: Plan,
-        config: Config,
         listener: socket.socket,
         ours: Claim,
         health: HealthFile,
@@ -57,7 +55,7 @@ class Master:
         others: tuple[Path, ...] = (),
     ) -> None:
         self._judged = now()
-        self._pool = state.new(config)
+        self._pool = state.new(plan.config)
         hears_hup = signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN  # nohup(1) ignores it
         self._wakeup = Wakeup(
             number for number in CAUGHT if hears_hup or number is not signal.SIGHUP
@@ -65,10 +63,10 @@ class Master:
         stacks.keep()
         self._poll = select.poll()
         self._poll.register(self._wakeup.fileno(), select.POLLIN)
-        board_fd = scoreboard.create(plan.batch_size)
+        board_fd = scoreboard.create(plan.config.batch_size)
         self._board = Scoreboard(board_fd)
         self._display = Display(plan, self._board)
-        self._supervised = Supervised(max(config.boot_timeout, plan.start_timeout))
+        self._supervised = Supervised(max(plan.config.boot_timeout, plan.config.start_timeout))
         self._health = health
         self._asked: list[
             int

@@ -16,7 +16,7 @@ from typing import Any
 
 from fleet.core import variables
 from fleet.core.code_names import RIGHT, is_code, short
-from fleet.core.delivery.state import polled
+from fleet.core.config import poll_seconds
 from fleet.core.pool.resizing import MOST
 from fleet.core.queue_names import is_url, queue_name
 from fleet.core.sns import TOPIC
@@ -443,7 +443,7 @@ def _polls(values: dict[str, Any], origins: dict[str, str]) -> None:
         values["local"] and origins["wait_time"] == "default"
     ):  # nothing is billed there, and Ctrl-C need not wait long
         values["wait_time"] = LOCAL_WAIT
-    most = polled(values["wait_time"], values["visibility_timeout"])
+    most = poll_seconds(values["wait_time"], values["visibility_timeout"])
     if most < values["wait_time"]:
         values["wait_time"] = most
         origins["wait_time"] = (

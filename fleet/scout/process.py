@@ -14,7 +14,6 @@ from math import ceil
 import setproctitle
 
 from fleet.core import queue_advice
-from fleet.core.delivery.state import first
 from fleet.core.exit_codes import QUEUE_LATE, QUEUE_UNUSABLE, USAGE
 from fleet.core.pool.liveness import JITTER
 from fleet.core.protocol import (
@@ -54,7 +53,7 @@ def main(arguments: Sequence[str]) -> None:
     plan = master.wait()
     if not isinstance(plan, Plan):
         return
-    log.configure(plan.log_level, plan.log_format)
+    log.configure(plan.config.log_level, plan.config.log_format)
     setproctitle.setproctitle("fleet: scout")
     queue = sqs_queue.SqsQueue(
         sqs_queue.Sessions(sqs_queue.address(plan)), wait_time=0, means=sqs_queue.Means(dns.in_time)
@@ -67,7 +66,7 @@ def _found(plan: Plan, master: Channel, queue: sqs_queue.SqsQueue) -> bool:
     """Look the queue up until it answers, cannot, or is too late; what a restart does not heal ends
     at once.
     """
-    deadline = now() + plan.start_timeout
+    deadline = now() + plan.config.start_timeout
     said = ""
     while True:
         try:
@@ -84,7 +83,8 @@ def _found(plan: Plan, master: Channel, queue: sqs_queue.SqsQueue) -> bool:
             if left <= 0:
                 master.send(
                     Failed(
-                        QUEUE_LATE, f"{error}, tried for {plan.start_timeout:g} s (--start-timeout)"
+                        QUEUE_LATE,
+                        f"{error}, tried for {plan.config.start_timeout:g} s (--start-timeout)",
                     )
                 )
                 return False
@@ -103,15 +103,17 @@ def _found(plan: Plan, master: Channel, queue: sqs_queue.SqsQueue) -> bool:
 def _usable(plan: Plan, queue: sqs_queue.SqsQueue) -> Usable:
     if trouble := queue.region_trouble():
         raise QueueError(Trouble.USAGE, trouble)
-    if plan.make_queue:
+    if plan.local_port is not None:
         sqs_queue.make_with_dead_letter_queue(sqs_queue.address(plan))
     limit = queue.max_receive_count()
-    if trouble := queue_advice.batch_trouble(plan.queue, plan.batch_size, limit):
+    if trouble := queue_advice.batch_trouble(plan.queue, plan.config.batch_size, limit):
         raise QueueError(Trouble.USAGE, trouble)
     found = queue_advice.on_redrive(limit) + _on_dead_letters(plan, queue, limit)
-    found += queue_advice.on_visibility(plan.visibility)
-    found += queue_advice.on_retry_delay(plan.queue, plan.retry_delay)
-    found += queue_advice.on_topics(plan.body, plan.sns_topics, verified=plan.sns_verify)
+    found += queue_advice.on_visibility(plan.config.visibility_timeout)
+    found += queue_advice.on_retry_delay(plan.queue, plan.config.retry_delay)
+    found += queue_advice.on_topics(
+        plan.config.body, plan.config.sns_topic, verified=plan.config.sns_verify
+    )
     return Usable(queue.url, found, "" if limit is None else queue.dead_letters_name())
 
 
@@ -123,7 +125,7 @@ def _on_dead_letters(plan: Plan, queue: sqs_queue.SqsQueue, limit: int | None) -
         queue.find_dead_letters()
     except QueueError as error:
         return queue_advice.on_dead_letters(
-            queue.dead_letters_name(), error.trouble, direct=plan.dead_letter_directly
+            queue.dead_letters_name(), error.trouble, direct=plan.config.dead_letters_directly
         )
     return []
 
@@ -133,7 +135,7 @@ def _sample(plan: Plan, master: Channel, queue: sqs_queue.SqsQueue) -> None:
     # A lost answer would leave its order open for ever.
     orders = Orders(
         queue,
-        min(plan.visibility, first(plan.wait_time)),
+        plan.config.first_lease,
         lambda word: master.send(word, wait=isinstance(word, Recovered | DeleteTried)),
     )
     while True:
@@ -144,7 +146,9 @@ def _sample(plan: Plan, master: Channel, queue: sqs_queue.SqsQueue) -> None:
                 queue.renew()
             master.send(SampleFailed(str(error)))
             _serve_again(plan, master, error)
-        if _hung_up(master, plan.sample_every * random.uniform(1 - JITTER, 1 + JITTER), orders):
+        if _hung_up(
+            master, plan.config.sample_interval * random.uniform(1 - JITTER, 1 + JITTER), orders
+        ):
             return
 
 

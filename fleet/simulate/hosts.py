@@ -3,10 +3,11 @@
 from dataclasses import replace
 
 from fleet.core import polling
+from fleet.core.config import Config
 from fleet.core.depth import Depth
 from fleet.core.polling import QUICK, Polling
 from fleet.core.sizing import rule, workload
-from fleet.core.sizing.rule import SOONEST, Bounds, Scene, Sizing
+from fleet.core.sizing.rule import SOONEST, Scene, Sizing
 
 
 class Poll:
@@ -22,8 +23,8 @@ class Host:
     """One pool. With `lone_polls` every worker polls for itself, as those of other systems do."""
 
     __slots__ = (
-        "bounds",
         "busy",
+        "config",
         "depth",
         "desired",
         "idle",
@@ -36,8 +37,8 @@ class Host:
         "sizing",
     )
 
-    def __init__(self, size: int, bounds: Bounds, *, lone_polls: bool) -> None:
-        self.bounds, self.lone_polls = bounds, lone_polls
+    def __init__(self, size: int, config: Config, *, lone_polls: bool) -> None:
+        self.config, self.lone_polls = config, lone_polls
         self.size = self.desired = self.idle = size
         self.busy = 0
         self.polls: set[Poll] = set()
@@ -80,7 +81,7 @@ class Host:
 
     def passed(self, now: float) -> None:
         """Time has passed."""
-        work = workload.passed(self.sizing.work, self.busy, now, self.bounds.target_wait)
+        work = workload.passed(self.sizing.work, self.busy, now, self.config.target_wait)
         self.sizing = replace(self.sizing, work=work)
 
     def resize(self, desired: int) -> None:
@@ -108,8 +109,8 @@ class Host:
             self.lone_polls
             or self.idle
             or self.polls
-            or now - self.sizing.sampled_at < SOONEST * self.bounds.interval
+            or now - self.sizing.sampled_at < SOONEST * self.config.sample_interval
         ):
             return False
         self.passed(now)
-        return rule.wants_sample(self.sizing, self.depth, self.scene(now), self.bounds, now)
+        return rule.wants_sample(self.sizing, self.depth, self.scene(now), self.config, now)

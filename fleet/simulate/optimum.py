@@ -30,7 +30,7 @@ class Optimum:
 def of(scenario: Scenario, load: Load) -> Optimum:
     """For all hosts together."""
     deliveries = _deliveries(scenario, load)
-    fewest = scenario.bounds.least * scenario.hosts
+    fewest = scenario.config.fewest_workers * scenario.hosts
     return Optimum(
         _worker_seconds(scenario, fewest, deliveries), max(fewest, _most(scenario, deliveries))
     )
@@ -41,7 +41,7 @@ def _worker_seconds(scenario: Scenario, fewest: int, deliveries: Deliveries) -> 
     free = [0.0] * fewest
     extra = 0.0
     for came, took in deliveries:
-        latest = came + scenario.bounds.target_wait
+        latest = came + scenario.config.target_wait
         if free[0] <= latest:
             heapq.heapreplace(free, max(came, free[0]) + took)
         else:
@@ -58,7 +58,7 @@ def _most(scenario: Scenario, deliveries: Deliveries) -> int:
     few, many = 0, 1 + int(max(work))
     while few + 1 < many:
         middle = (few + many) // 2
-        if _keeps(middle, scenario.bounds.target_wait, work):
+        if _keeps(middle, scenario.config.target_wait, work):
             many = middle
         else:
             few = middle
@@ -82,7 +82,7 @@ def _deliveries(scenario: Scenario, load: Load) -> Deliveries:
     for message, (came, seconds) in enumerate(zip(load.arrivals, load.seconds, strict=True)):
         found.append((came, seconds + LATENCY))
         if message in load.failing:
-            pause = seconds + LATENCY + hidden_after(seconds, scenario.visibility)
+            pause = seconds + LATENCY + hidden_after(seconds, scenario.config.visibility_timeout)
             found += [
                 (came + again * pause, seconds + LATENCY) for again in range(1, scenario.receives)
             ]

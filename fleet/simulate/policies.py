@@ -49,7 +49,7 @@ class Fleet:
     lone_polls = False
 
     def __init__(self, scenario: Scenario) -> None:
-        self.every, self.start = scenario.bounds.interval, scenario.start
+        self.every, self.start = scenario.config.sample_interval, scenario.config.workers
 
     def size(self, seen: Glance) -> int:
         """One sample, as core/pool/machine.py takes it."""
@@ -58,7 +58,7 @@ class Fleet:
         host.passed(seen.now)
         host.depth = seen.depth
         host.sizing, size = rule.decide(
-            host.sizing, seen.depth, host.scene(seen.now), host.bounds, seen.now, seen.jitter
+            host.sizing, seen.depth, host.scene(seen.now), host.config, seen.now, seen.jitter
         )
         return size
 
@@ -72,7 +72,7 @@ class Fixed:
     lone_polls = False
 
     def __init__(self, scenario: Scenario) -> None:
-        self.start = scenario.bounds.most
+        self.start = scenario.config.most_workers
 
     def size(self, seen: Glance) -> int:
         """What there is."""
@@ -92,7 +92,7 @@ class Sum:
     lone_polls = False
 
     def __init__(self, scenario: Scenario) -> None:
-        self.every, self.start = scenario.bounds.interval, scenario.start
+        self.every, self.start = scenario.config.sample_interval, scenario.config.workers
         self._needs: dict[Host, list[tuple[float, int]]] = {}
 
     def size(self, seen: Glance) -> int:
@@ -101,23 +101,25 @@ class Sum:
         host.polling = polling.sampled(host.polling, seen.depth.visible, host.size)
         host.passed(now)
         host.depth = seen.depth
-        scene, bounds = host.scene(now), host.bounds
+        scene, config = host.scene(now), host.config
         tight = not scene.spare and host.sizing.quick is not False
         need = scene.busy + (self._backlog(host, seen.depth) if tight else 0)
         kept = self._needs.get(host, [(now, scene.desired)])
-        self._needs[host] = [(at, was) for at, was in kept if at > now - bounds.shrink_after] + [
+        self._needs[host] = [(at, was) for at, was in kept if at > now - config.shrink_after] + [
             (now, need)
         ]
         host.sizing = replace(host.sizing, sampled_at=now, tight=tight, quick=None)
         lasting, step = max(was for _, was in self._needs[host]), max(GROWTH, scene.desired)
         if need > scene.desired and tight:
-            return min(need, scene.desired + step, bounds.most)
+            return min(need, scene.desired + step, config.most_workers)
         if lasting < scene.desired and scene.size <= scene.desired:
-            return max(lasting, scene.desired - max(GROWTH, scene.desired // 2), bounds.least)
+            return max(
+                lasting, scene.desired - max(GROWTH, scene.desired // 2), config.fewest_workers
+            )
         return scene.desired
 
     @staticmethod
     def _backlog(host: Host, depth: Depth) -> int:
         seconds = workload.job_seconds(host.sizing.work, host.busy) or 0.0
         part = depth.visible * host.size / (host.size + max(0, depth.in_flight - host.busy))
-        return min(ceil(part), ceil(part * seconds / host.bounds.target_wait))
+        return min(ceil(part), ceil(part * seconds / host.config.target_wait))

@@ -13,7 +13,7 @@ from fleet.simulate.scenario import Scenario
 
 
 def _messages_a_worker(scenario: Scenario) -> float:
-    return max(1.0, scenario.bounds.target_wait / scenario.service.mean)
+    return max(1.0, scenario.config.target_wait / scenario.service.mean)
 
 
 class Keda:
@@ -30,16 +30,16 @@ class Keda:
     lone_polls = True
 
     def __init__(self, scenario: Scenario) -> None:
-        self.start = scenario.start
+        self.start = scenario.config.workers
         self._length = _messages_a_worker(scenario)
-        self._wanted: list[tuple[float, int]] = [(0.0, scenario.start)]
+        self._wanted: list[tuple[float, int]] = [(0.0, scenario.config.workers)]
 
     def size(self, seen: Glance) -> int:
         """The autoscaler's next number of pods."""
-        before, bounds = seen.host.desired, seen.host.bounds
+        before, config = seen.host.desired, seen.host.config
         pods = (seen.depth.visible + seen.depth.in_flight) / self._length
         wanted = before if abs(pods / before - 1) <= 0.1 else ceil(pods)
-        wanted = max(bounds.least, min(bounds.most, wanted))
+        wanted = max(config.fewest_workers, min(config.most_workers, wanted))
         self._wanted = [(at, size) for at, size in self._wanted if at > seen.now - 300.0] + [
             (seen.now, wanted)
         ]
@@ -61,13 +61,13 @@ class TargetTracking:
     lone_polls = True
 
     def __init__(self, scenario: Scenario) -> None:
-        self.start = scenario.start
+        self.start = scenario.config.workers
         self._target = _messages_a_worker(scenario)
         self._above = self._below = 0
 
     def size(self, seen: Glance) -> int:
         """What the alarms make of it."""
-        before, bounds = seen.host.desired, seen.host.bounds
+        before, config = seen.host.desired, seen.host.config
         ratio = seen.depth.visible / before / self._target
         self._above = self._above + 1 if ratio > 1 else 0
         self._below = self._below + 1 if ratio < 0.9 else 0
@@ -76,7 +76,7 @@ class TargetTracking:
             size = ceil(before * ratio)
         elif self._below >= 15:
             size, self._below = max(ceil(before * ratio), before - max(1, before // 4)), 0
-        return max(bounds.least, min(bounds.most, size))
+        return max(config.fewest_workers, min(config.most_workers, size))
 
 
 class Horizon:
@@ -93,12 +93,12 @@ class Horizon:
     lone_polls = True
 
     def __init__(self, scenario: Scenario) -> None:
-        self.start = scenario.start
+        self.start = scenario.config.workers
 
     def size(self, seen: Glance) -> int:
         """One step towards all or the fewest."""
-        before, bounds = seen.host.desired, seen.host.bounds
-        aim = bounds.most if seen.depth.visible else bounds.least
+        before, config = seen.host.desired, seen.host.config
+        aim = config.most_workers if seen.depth.visible else config.fewest_workers
         return before + (aim > before) - (aim < before)
 
 

@@ -1,4 +1,4 @@
-"""What every policy meets: the trace, the jobs, the bounds, and the messages that were drawn from
+"""What every policy meets: the trace, the jobs, the options, and the messages that were drawn from
 them.
 """
 
@@ -6,7 +6,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from fleet.core.sizing.rule import Bounds
+from fleet.core.config import Config
 from fleet.simulate.queue import Message
 from fleet.simulate.service import Service
 from fleet.simulate.traces import Trace
@@ -20,11 +20,8 @@ class Scenario:
 
     trace: Trace
     service: Service = field(default_factory=Service)
-    bounds: Bounds = field(default_factory=lambda: Bounds(1, 64))
+    config: Config = field(default_factory=lambda: Config(min_workers=1, max_workers=64))
     hosts: int = 1
-    start: int = 1
-    wait_time: float = 10.0
-    visibility: float = 60.0
     receives: int = 3
     seed: int = 1
 

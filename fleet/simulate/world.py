@@ -54,7 +54,7 @@ class World:
         """From the first second to the trace's last."""
         for _ in range(self._scenario.hosts):
             host = Host(
-                self._policy.start, self._scenario.bounds, lone_polls=self._policy.lone_polls
+                self._policy.start, self._scenario.config, lone_polls=self._policy.lone_polls
             )
             self._account(0.0, host.size)
             self._plan(self._luck.random() * self._policy.every, SAMPLE, host, 0)
@@ -122,7 +122,7 @@ class World:
         seconds = self._load.seconds[message]
         if seconds > FIRST_LEASE / 3:
             self.result.extends += 1 + int(
-                (seconds - FIRST_LEASE / 3) / (self._scenario.visibility / 3)
+                (seconds - FIRST_LEASE / 3) / (self._scenario.config.visibility_timeout / 3)
             )
         self._plan(now + LATENCY + seconds, FINISHED, host, message)
 
@@ -131,7 +131,9 @@ class World:
         hidden_for = 0.0
         if message in self._load.failing:
             self._attempts[message] = self._attempts.get(message, 0) + 1
-            hidden_for = hidden_after(self._load.seconds[message], self._scenario.visibility)
+            hidden_for = hidden_after(
+                self._load.seconds[message], self._scenario.config.visibility_timeout
+            )
             self._plan(now + hidden_for, BACK, None, message)
         else:
             self._queue.in_flight -= 1
@@ -171,7 +173,7 @@ class World:
         poll = Poll(host, now, len(self._open))
         self._open.append(poll)
         host.polls.add(poll)
-        self._plan(now + self._scenario.wait_time, POLL_OVER, host, poll)
+        self._plan(now + self._scenario.config.wait_time, POLL_OVER, host, poll)
 
     def _close(self, poll: Poll) -> None:
         last = self._open.pop()
@@ -214,7 +216,7 @@ class World:
             host.busy == host.size and not host.lone_polls
         ):  # time alone may make the next one worth its price
             for share in (SOONEST, SOON):
-                self._plan(now + share * host.bounds.interval, RESUME, host, None)
+                self._plan(now + share * host.config.sample_interval, RESUME, host, None)
 
     def _account(self, now: float, change: int) -> None:
         self.result.worker_seconds += self._size * (now - self._sized_at)

@@ -55,7 +55,7 @@ def address(plan: Plan) -> Address:
     """Where the plan's queue is. On the embedded server it is the queue of that name, wherever that
     is else.
     """
-    local = plan.make_queue
+    local = plan.local_port is not None
     queue = queue_name(plan.queue) if local else plan.queue
     return Address(
         queue, plan.region, plan.endpoint_url, plan.access_key, plan.secret_key, direct=local

@@ -16,12 +16,10 @@ import select
 import sys
 import time
 from collections.abc import Sequence
-from math import inf
 from typing import NoReturn
 
-from fleet.core.delivery.machine import Rules, first
+from fleet.core.delivery.machine import Rules
 from fleet.core.exit_codes import APP_UNUSABLE, CUT_OFF, DONE, FAULT, LOADED, NOTHING_TO_BE_HAD
-from fleet.core.outcomes import Policy
 from fleet.core.protocol import Failed, Fork, Forked, Imported, NotForked, Plan
 from fleet.core.queue import Message
 from fleet.dispatcher.process import Dispatcher, Post
@@ -29,10 +27,9 @@ from fleet.ipc import channel
 from fleet.ipc.channel import Channel
 from fleet.ipc.scoreboard import Board, Scoreboard
 from fleet.ipc.shared_page import SharedPage
+from fleet.job import bodies, loader, outputs, process
 from fleet.job import end as job_end
-from fleet.job import loader, outputs, process
-from fleet.job.bodies import Reading
-from fleet.job.call import Code, Loaded
+from fleet.job.call import Loaded, load_code
 from fleet.sqs import dns
 from fleet.sqs import queue as sqs_queue
 from fleet.system import descriptors, log, processes, signals, stacks, titles
@@ -56,7 +53,7 @@ def main(arguments: Sequence[str]) -> None:
     if not isinstance(plan, Plan):
         return
     standard = StandardDescriptors()
-    log.configure(plan.log_level, plan.log_format, standard.error)
+    log.configure(plan.config.log_level, plan.config.log_format, standard.error)
     titles.show(f"fleet: template {plan.app}")
     sys.argv[:] = [plan.app.rpartition(":")[0]]  # what an app finds that parses arguments: none
     outputs.line_buffer()  # what an import prints before it ends the process, or hangs, is not lost
@@ -81,17 +78,6 @@ class Template:
         self._inherited, self._standard = inherited, standard
         self._sessions = sqs_queue.Sessions(sqs_queue.address(plan))
         self._sessions.prepare()
-        reading = Reading(plan.body, plan.sns_topics, plan.sns_verify, plan.sns_max_age)
-        hooks = (plan.job_init, plan.job_exit)
-        self._code = Code(
-            plan.app,
-            plan.transformer,
-            plan.router,
-            plan.exit_handler,
-            *hooks,
-            reading,
-            plan.on_failure,
-        )
         self._loaded: Loaded | None = None
         self._left: Left | None = None
         self._dangers: list[str] = []
@@ -100,8 +86,8 @@ class Template:
     def prepare(self) -> bool:
         """Import the app and freeze what is in memory. False when there is nothing to serve."""
         began = time.monotonic()
-        self._code.reading.prepare()
-        if not (self._import() if self._plan.preload else self._loads_elsewhere()):
+        bodies.prepare(self._plan.config)
+        if not (self._import() if self._plan.config.preload else self._loads_elsewhere()):
             return False
         stacks.keep()  # the app may have taken its signal
         gc.collect()
@@ -114,7 +100,7 @@ class Template:
         before = Before(self._standard, self._inherited)
         failed: loader.AppError | None = None
         try:
-            self._loaded = self._code.load()
+            self._loaded = load_code(self._plan.app, self._plan.config)
         except loader.AppError as error:
             failed = error
         except BaseException as error:  # noqa: BLE001 - a tracer of its own that raises, after the import
@@ -176,7 +162,7 @@ class Template:
 
     def _load(self) -> bool:
         try:
-            self._code.load()
+            load_code(self._plan.app, self._plan.config)
         except loader.AppError as error:
             return self._fail(str(error), error.trace, named=True)
         return True
@@ -285,37 +271,35 @@ class Template:
 
     def _post(self, request: Fork, end: int) -> Post:
         plan, slot = self._plan, request.slot
-        short_call = min(sqs_queue.SHORT_CALL, min(plan.visibility, 20.0) / 6)
+        short_call = min(sqs_queue.SHORT_CALL, plan.config.call_timeout)
         board = Board(self._scoreboard, slot)
         means = sqs_queue.Means(dns.in_time, board.note)
         queue = sqs_queue.SqsQueue(
-            self._sessions, request.queue_url, plan.wait_time, short_call, means
+            self._sessions, request.queue_url, plan.config.wait_time, short_call, means
         )
 
         as_imported = None if self._left is None else self._left.redo
 
         def work(message: Message, page: SharedPage) -> process.Work:
-            code, loaded = self._code, self._loaded
             return process.Work(
-                code, loaded, plan.queue, slot, message, self._keep, page, as_imported=as_imported
+                plan.app,
+                plan.config,
+                self._loaded,
+                plan.queue,
+                slot,
+                message,
+                self._keep,
+                page,
+                as_imported=as_imported,
             )
 
-        return Post(plan, rules(plan), slot, channel.adopt(end), board, queue, queue.renew, work)
+        return Post(plan, rules_of(plan), slot, channel.adopt(end), board, queue, queue.renew, work)
 
 
-def rules(plan: Plan) -> Rules:
-    """What the plan says about every delivery."""
-    return Rules(
-        visibility=plan.visibility,
-        first=first(plan.wait_time),
-        exit_timeout=plan.exit_timeout,
-        job_timeout=inf if plan.job_timeout is None else plan.job_timeout,
-        handler=plan.exit_handler is not None or plan.router is not None,
-        on_failure=plan.on_failure is not None,
-        kill_on_loss=plan.kill_on_lost_lease,
-        fifo=plan.queue.endswith(".fifo"),
-        policy=Policy(tuple(plan.retry_delay), plan.delete_failed, plan.dead_letter_directly),
-    )
+def rules_of(plan: Plan) -> Rules:
+    """What decides about every delivery."""
+    config = plan.config
+    return Rules(config, config.exit_handler is not None or config.router is not None, plan.is_fifo)
 
 
 def _await_death(pid: int) -> None:

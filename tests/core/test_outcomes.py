@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fleet.core.config import Config
 from fleet.core.outcomes import (
     Exit,
     Facts,
     Outcome,
-    Policy,
     Settlement,
     Stop,
     Verdict,
@@ -40,27 +40,27 @@ FACTS = st.builds(
     room=st.floats(-10, 43_200),
     lost=st.booleans(),
 )
-POLICIES = st.builds(
-    Policy,
+CONFIGS = st.builds(
+    Config,
     retry_delay=st.lists(st.floats(0, 100_000), max_size=3).map(tuple),
     delete_failed=st.booleans(),
-    direct=st.booleans(),
+    dead_letter=st.sampled_from(["native", "direct"]),
 )
 
 PLAIN = Facts(attempt=1, limit=3, has_dead_letter_queue=True)
 LAST = Facts(attempt=3, limit=3, has_dead_letter_queue=True)
-ENDLESS = Facts(attempt=3)  # no redrive policy
-POLICY = Policy()
-DIRECT, DELETE_FAILED = Policy(direct=True), Policy(delete_failed=True)
-BOTH = Policy(direct=True, delete_failed=True)
+ENDLESS = Facts(attempt=3)  # no redrive config
+PLAIN_CONFIG = Config()
+DIRECT, DELETE_FAILED = Config(dead_letter="direct"), Config(delete_failed=True)
+BOTH = Config(dead_letter="direct", delete_failed=True)
 
 
 def lost(facts: Facts) -> Facts:
     return replace(facts, lost=True)
 
 
-def settled(what: Outcome, facts: Facts = PLAIN, policy: Policy = POLICY) -> Settlement:
-    return verdict(what, facts, policy, MIDDLE).settlement
+def settled(what: Outcome, facts: Facts = PLAIN, config: Config = PLAIN_CONFIG) -> Settlement:
+    return verdict(what, facts, config, MIDDLE).settlement
 
 
 # Exit.
@@ -129,15 +129,20 @@ def test_what_ends_as_a_supervisor_ends_programs(how: Exit, outside: bool) -> No
 
 DELETE, RELEASE, DEAD_LETTER, LEAVE = Settlement
 FAILED, TIMED_OUT, SIGNALLED = Outcome.FAILED, Outcome.TIMED_OUT, Outcome.SIGNALLED
-TIMED_OUT_WAYS = ((PLAIN, POLICY), (LAST, POLICY), (PLAIN, DELETE_FAILED), (LAST, DIRECT))
+TIMED_OUT_WAYS = (
+    (PLAIN, PLAIN_CONFIG),
+    (LAST, PLAIN_CONFIG),
+    (PLAIN, DELETE_FAILED),
+    (LAST, DIRECT),
+)
 
 
 @pytest.mark.parametrize(
-    "policy", [POLICY, DIRECT, DELETE_FAILED, BOTH, Policy(retry_delay=(10.0,))]
+    "config", [PLAIN_CONFIG, DIRECT, DELETE_FAILED, BOTH, Config(retry_delay=(10.0,))]
 )
 @pytest.mark.parametrize("facts", [PLAIN, LAST, ENDLESS, lost(PLAIN), lost(LAST), lost(ENDLESS)])
-def test_success_is_always_deleted(facts: Facts, policy: Policy) -> None:
-    assert verdict(Outcome.SUCCEEDED, facts, policy, MIDDLE) == Verdict(DELETE, "its job succeeded")
+def test_success_is_always_deleted(facts: Facts, config: Config) -> None:
+    assert verdict(Outcome.SUCCEEDED, facts, config, MIDDLE) == Verdict(DELETE, "its job succeeded")
 
 
 @pytest.mark.parametrize(
@@ -178,18 +183,18 @@ def test_deleting_failures_comes_before_dead_lettering_them(what: Outcome) -> No
 
 
 def test_rejected_without_a_dead_letter_queue_is_a_failure() -> None:
-    assert verdict(Outcome.REJECTED, ENDLESS, POLICY, MIDDLE) == Verdict(
+    assert verdict(Outcome.REJECTED, ENDLESS, PLAIN_CONFIG, MIDDLE) == Verdict(
         LEAVE, "rejected, and there is no dead-letter queue"
     )
     assert settled(Outcome.REJECTED, ENDLESS, DELETE_FAILED) is DELETE
-    assert verdict(Outcome.REJECTED, ENDLESS, Policy(retry_delay=(10.0,)), MIDDLE).delay == 10
+    assert verdict(Outcome.REJECTED, ENDLESS, Config(retry_delay=(10.0,)), MIDDLE).delay == 10
 
 
 @pytest.mark.parametrize("what", [what for what in Outcome if what is not Outcome.SUCCEEDED])
-@pytest.mark.parametrize("policy", [POLICY, DIRECT, Policy(retry_delay=(10.0,))])
+@pytest.mark.parametrize("config", [PLAIN_CONFIG, DIRECT, Config(retry_delay=(10.0,))])
 @pytest.mark.parametrize("facts", [PLAIN, LAST, ENDLESS])
-def test_without_a_lease_all_else_is_left(what: Outcome, facts: Facts, policy: Policy) -> None:
-    assert verdict(what, lost(facts), policy, MIDDLE) == Verdict(LEAVE, "its lease was lost")
+def test_without_a_lease_all_else_is_left(what: Outcome, facts: Facts, config: Config) -> None:
+    assert verdict(what, lost(facts), config, MIDDLE) == Verdict(LEAVE, "its lease was lost")
 
 
 @pytest.mark.parametrize(
@@ -205,17 +210,17 @@ def test_the_last_attempt_is_a_property_of_the_delivery(
 def test_a_verdict_says_why() -> None:
     """The reasons that people read in the log."""
     why = [
-        verdict(what, facts, policy, MIDDLE).why
-        for what, facts, policy in [
-            (FAILED, PLAIN, POLICY),
-            (FAILED, LAST, POLICY),
+        verdict(what, facts, config, MIDDLE).why
+        for what, facts, config in [
+            (FAILED, PLAIN, PLAIN_CONFIG),
+            (FAILED, LAST, PLAIN_CONFIG),
             (FAILED, PLAIN, DELETE_FAILED),
             (FAILED, LAST, DIRECT),
-            (SIGNALLED, PLAIN, POLICY),
-            (Outcome.RETRIED, PLAIN, POLICY),
-            (Outcome.REJECTED, PLAIN, POLICY),
-            (Outcome.INTERRUPTED, PLAIN, POLICY),
-            (FAILED, LAST, Policy(retry_delay=(5.0,))),
+            (SIGNALLED, PLAIN, PLAIN_CONFIG),
+            (Outcome.RETRIED, PLAIN, PLAIN_CONFIG),
+            (Outcome.REJECTED, PLAIN, PLAIN_CONFIG),
+            (Outcome.INTERRUPTED, PLAIN, PLAIN_CONFIG),
+            (FAILED, LAST, Config(retry_delay=(5.0,))),
             *((TIMED_OUT, replace(facts, job_timeout=1.5), how) for facts, how in TIMED_OUT_WAYS),
         ]
     ]
@@ -244,8 +249,8 @@ def test_a_verdict_says_why() -> None:
 def test_a_failure_is_delayed_by_its_attempt_and_the_last_delay_repeats(
     what: Outcome, attempt: int, delay: int
 ) -> None:
-    policy = Policy(retry_delay=(10.0, 60.0, 300.0))
-    found = verdict(what, Facts(attempt=attempt), policy, MIDDLE)
+    config = Config(retry_delay=(10.0, 60.0, 300.0))
+    found = verdict(what, Facts(attempt=attempt), config, MIDDLE)
     assert (found.settlement, found.delay) == (RELEASE, delay)
 
 
@@ -254,7 +259,7 @@ def test_a_failure_is_delayed_by_its_attempt_and_the_last_delay_repeats(
 )
 def test_a_retry_delay_is_spread_by_a_tenth_both_ways(jitter: float, delay: int) -> None:
     for what in (FAILED, SIGNALLED):
-        assert verdict(what, PLAIN, Policy(retry_delay=(100.0,)), jitter).delay == delay
+        assert verdict(what, PLAIN, Config(retry_delay=(100.0,)), jitter).delay == delay
 
 
 @pytest.mark.parametrize(
@@ -266,7 +271,7 @@ def test_a_retry_is_delayed_by_what_it_asked_for(
 ) -> None:
     """In whole seconds, as SQS counts, and without jitter; not by --retry-delay."""
     facts = replace(PLAIN, after=after)
-    assert verdict(Outcome.RETRIED, facts, Policy(retry_delay=(500.0,)), jitter).delay == delay
+    assert verdict(Outcome.RETRIED, facts, Config(retry_delay=(500.0,)), jitter).delay == delay
 
 
 @pytest.mark.parametrize(
@@ -287,73 +292,73 @@ def test_a_crashing_message_does_not_spin(
     attempt: int, lease: float, delay: int, jitter: float
 ) -> None:
     facts = Facts(attempt=attempt, lease=lease)
-    assert verdict(SIGNALLED, facts, POLICY, jitter).delay == delay
+    assert verdict(SIGNALLED, facts, PLAIN_CONFIG, jitter).delay == delay
 
 
 @pytest.mark.parametrize("facts", [PLAIN, replace(PLAIN, after=100.0)])
 def test_an_interrupted_message_is_released_at_once(facts: Facts) -> None:
-    assert verdict(Outcome.INTERRUPTED, facts, Policy(retry_delay=(500.0,)), MIDDLE).delay == 0
+    assert verdict(Outcome.INTERRUPTED, facts, Config(retry_delay=(500.0,)), MIDDLE).delay == 0
 
 
 @pytest.mark.parametrize(
-    ("what", "facts", "policy"),
+    ("what", "facts", "config"),
     [
-        (Outcome.RETRIED, Facts(after=50_000.0), POLICY),
-        (Outcome.RETRIED, Facts(after=inf), POLICY),
-        (FAILED, Facts(), Policy(retry_delay=(50_000.0,))),
-        (SIGNALLED, Facts(attempt=16, lease=43_200.0), POLICY),
+        (Outcome.RETRIED, Facts(after=50_000.0), PLAIN_CONFIG),
+        (Outcome.RETRIED, Facts(after=inf), PLAIN_CONFIG),
+        (FAILED, Facts(), Config(retry_delay=(50_000.0,))),
+        (SIGNALLED, Facts(attempt=16, lease=43_200.0), PLAIN_CONFIG),
     ],
 )
 @pytest.mark.parametrize(
     ("room", "delay"), [(43_200.0, 43_200), (99.9, 99), (0.5, 0), (0.0, 0), (-5.0, 0)]
 )
 def test_a_delay_ends_where_sqs_ends_it(
-    what: Outcome, facts: Facts, policy: Policy, room: float, delay: int
+    what: Outcome, facts: Facts, config: Config, room: float, delay: int
 ) -> None:
     """Whole seconds, and never one more than SQS would still hide the message: it refuses, it does
     not clamp.
     """
-    assert verdict(what, replace(facts, room=room), policy, MIDDLE).delay == delay
+    assert verdict(what, replace(facts, room=room), config, MIDDLE).delay == delay
 
 
 # Whatever happens.
 
 
-@given(st.sampled_from(Outcome), FACTS, POLICIES, LUCK)
+@given(st.sampled_from(Outcome), FACTS, CONFIGS, LUCK)
 def test_nothing_is_released_or_dead_lettered_without_a_lease(
-    what: Outcome, facts: Facts, policy: Policy, jitter: float
+    what: Outcome, facts: Facts, config: Config, jitter: float
 ) -> None:
-    assert verdict(what, lost(facts), policy, jitter).settlement in (DELETE, LEAVE)
+    assert verdict(what, lost(facts), config, jitter).settlement in (DELETE, LEAVE)
 
 
-@given(EXITS, STOPS, FACTS, POLICIES, LUCK)
+@given(EXITS, STOPS, FACTS, CONFIGS, LUCK)
 def test_only_finished_work_is_deleted_unless_people_want_it(
-    how: Exit, stop: Stop | None, facts: Facts, policy: Policy, jitter: float
+    how: Exit, stop: Stop | None, facts: Facts, config: Config, jitter: float
 ) -> None:
     what = outcome(how, stop)
-    found = verdict(what, facts, policy, jitter).settlement
+    found = verdict(what, facts, config, jitter).settlement
     if how.code == 0:
         assert found is DELETE
-    elif not policy.delete_failed:
+    elif not config.delete_failed:
         assert found is not DELETE
     if what in (Outcome.RETRIED, Outcome.INTERRUPTED):
         assert found is not DELETE
 
 
-@given(st.sampled_from(Outcome), FACTS, POLICIES, LUCK)
+@given(st.sampled_from(Outcome), FACTS, CONFIGS, LUCK)
 def test_only_a_dead_letter_queue_gets_dead_letters(
-    what: Outcome, facts: Facts, policy: Policy, jitter: float
+    what: Outcome, facts: Facts, config: Config, jitter: float
 ) -> None:
-    if verdict(what, facts, policy, jitter).settlement is DEAD_LETTER:
+    if verdict(what, facts, config, jitter).settlement is DEAD_LETTER:
         assert facts.has_dead_letter_queue
-        assert what is Outcome.REJECTED or (policy.direct and facts.last)
+        assert what is Outcome.REJECTED or (config.dead_letters_directly and facts.last)
 
 
-@given(st.sampled_from(Outcome), FACTS, POLICIES, LUCK)
+@given(st.sampled_from(Outcome), FACTS, CONFIGS, LUCK)
 def test_a_delay_is_what_sqs_takes(
-    what: Outcome, facts: Facts, policy: Policy, jitter: float
+    what: Outcome, facts: Facts, config: Config, jitter: float
 ) -> None:
-    found = verdict(what, facts, policy, jitter)
+    found = verdict(what, facts, config, jitter)
     assert isinstance(found.delay, int)
     assert 0 <= found.delay <= max(0.0, facts.room)
     assert found.settlement is RELEASE or found.delay == 0
@@ -379,7 +384,7 @@ def test_a_delay_is_what_sqs_takes(
         (FAILED, LEAVE, PLAIN, False),  # tried again
         (SIGNALLED, RELEASE, PLAIN, False),
         (Outcome.RETRIED, RELEASE, PLAIN, False),
-        (FAILED, LEAVE, ENDLESS, False),  # without a redrive policy no attempt is the last
+        (FAILED, LEAVE, ENDLESS, False),  # without a redrive config no attempt is the last
         (FAILED, DELETE, PLAIN, True),  # --delete-failed
         (Outcome.REJECTED, DEAD_LETTER, PLAIN, True),
         (Outcome.REJECTED, LEAVE, ENDLESS, True),

@@ -5,8 +5,9 @@ from itertools import product
 import pytest
 
 from fleet.core import outcomes
+from fleet.core.config import Config
 from fleet.core.delivery import machine, retries, settling
-from fleet.core.outcomes import Facts, Outcome, Policy, Verdict, back_off, verdict
+from fleet.core.outcomes import Facts, Outcome, Verdict, back_off, verdict
 from fleet.core.reasons import Reason
 from fleet.dispatcher import batch
 
@@ -54,7 +55,16 @@ def test_every_verdict_has_the_reason_of_its_phrase(what: Outcome) -> None:
         (True, False),
     ):
         facts = Facts(limit=limit, has_dead_letter_queue=letters, lost=lost, unsure=unsure)
-        found = verdict(what, facts, Policy(delays, delete_failed=delete, direct=direct), 0.5)
+        found = verdict(
+            what,
+            facts,
+            Config(
+                retry_delay=delays,
+                delete_failed=delete,
+                dead_letter="direct" if direct else "native",
+            ),
+            0.5,
+        )
         assert found.reason is reason_of(found.why), found
 
 
@@ -69,7 +79,7 @@ def test_every_verdict_has_the_reason_of_its_phrase(what: Outcome) -> None:
             batch.DENIED,
             batch.BEFORE_IT,
         ),
-        back_off("its transformer failed", Reason.TRANSFORMER_FAILED, Facts(), Policy(), 0.5),
+        back_off("its transformer failed", Reason.TRANSFORMER_FAILED, Facts(), Config(), 0.5),
     ],
 )
 def test_what_is_decided_without_a_job(decided: Verdict) -> None:

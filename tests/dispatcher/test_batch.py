@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from fleet.core.config import Config
 from fleet.core.delivery.machine import Rules
 from fleet.core.outcomes import Exit, Settlement
 from fleet.core.protocol import Denied, Held, Settled
@@ -10,7 +11,7 @@ from fleet.core.queue import Message, Trouble
 from fleet.dispatcher.batch import Batch
 from tests.support.workbench import BAD, GOOD, MESSAGE, PLAN, RETRY, World
 
-FIFO = Rules(fifo=True)
+FIFO = Rules(is_fifo=True)
 
 
 def messages(count: int, *groups: str, attempt: int = 1) -> list[Message]:
@@ -174,7 +175,7 @@ def test_the_last_call_is_counted_from_the_word_whatever_the_first_one_does_then
     world.at(2.0, lambda: world.inbox.drains(0.0))
     world.at(33.0, lambda: world.did("33"))
     world.ends(34.0, Exit(signal=15), process=0)
-    run(world, messages(2), Rules(job_timeout=0.5))
+    run(world, messages(2), Rules(Config(job_timeout=0.5)))
     assert world.only("terminate", "release", "job") == [
         "job m0 below 5",
         "terminate 11",

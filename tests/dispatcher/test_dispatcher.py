@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import pytest
 
+from fleet.core.config import Config
 from fleet.core.delivery.machine import Rules
 from fleet.core.outcomes import Settlement
 from fleet.core.protocol import Empty, Plan, PollFailed, Ready, Received
@@ -14,7 +15,7 @@ from fleet.dispatcher import job_process, process
 from fleet.dispatcher.process import Dispatcher, Post
 from tests.support.workbench import GOOD, MESSAGE, PLAN, World
 
-FIFO = Rules(fifo=True)
+FIFO = Rules(is_fifo=True)
 Run = Callable[..., None]
 
 
@@ -80,7 +81,7 @@ def test_a_grant_is_one_poll(world: World, run: Run) -> None:
 def test_the_poll_asks_for_a_short_lease_where_jobs_ask_for_less(world: World, run: Run) -> None:
     grants(world, 2.0)
     leaves(world, 10.0)
-    run(Rules(visibility=8.0))
+    run(Rules(Config(visibility_timeout=8.0)))
     assert world.only("receive") == ["receive 10 8"]
 
 

@@ -3,14 +3,15 @@
 from dataclasses import replace
 from typing import Any
 
+from fleet.core.config import Config
 from fleet.core.delivery.machine import Rules
 from fleet.core.failure import Failure
-from fleet.core.outcomes import Exit, Outcome, Policy, Settlement
+from fleet.core.outcomes import Exit, Outcome, Settlement
 from fleet.job import process
 from tests.dispatcher.conftest import run
-from tests.support.workbench import BAD, GOOD, HANDLED, MESSAGE, SEGV, World
+from tests.support.workbench import BAD, GOOD, MESSAGE, SEGV, World
 
-TOLD = Rules(on_failure=True, exit_timeout=5.0, policy=Policy(delete_failed=True))
+TOLD = Rules(Config(on_failure="app:told", exit_timeout=5.0, delete_failed=True))
 ERROR = {
     "type": "ValueError",
     "message": "no",
@@ -72,7 +73,7 @@ def test_of_a_death_by_a_signal_there_is_no_traceback(world: World, monkeypatch:
     world.ends(3.0, SEGV)
     world.ends(3.5, GOOD, process=1)
     world.ends(4.0, GOOD, process=2)
-    run(world, Rules(on_failure=True, handler=True))
+    run(world, Rules(Config(on_failure="app:told"), has_handler=True))
     assert world.only("handler", "hook") == ["handler message-1 below 5", "hook message-1 below 5"]
     (failure,) = given
     assert (failure.outcome, failure.exit, failure.last_attempt) == (Outcome.SIGNALLED, SEGV, False)
@@ -85,7 +86,7 @@ def test_what_an_exit_handler_raised_is_not_the_jobs_error(world: World, monkeyp
     world.at(3.2, lambda: world.page.write(handler_error=ERROR))
     world.ends(3.5, BAD, process=1)
     world.ends(4.0, GOOD, process=2)
-    run(world, Rules(on_failure=True, handler=HANDLED.handler))
+    run(world, Rules(Config(on_failure="app:told"), has_handler=True))
     assert given[0].error_type == ""
 
 
@@ -139,7 +140,7 @@ def test_that_its_job_was_told_to_stop_is_not_for_the_hook(world: World, monkeyp
     world.ends(3.0, Exit(signal=15))
     world.at(3.5, lambda: world.did(f"asked {world.page.stop_asked}"))
     world.ends(4.0, GOOD, process=1)
-    run(world, replace(TOLD, job_timeout=1.0))
+    run(world, replace(TOLD, config=replace(TOLD.config, job_timeout=1.0)))
     assert world.only("asked", "hook") == ["asked True", "hook message-1 below 5", "asked False"]
 
 

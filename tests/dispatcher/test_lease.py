@@ -2,6 +2,7 @@
 
 import pytest
 
+from fleet.core.config import Config
 from fleet.core.delivery.machine import Rules
 from fleet.core.outcomes import Settlement
 from fleet.core.protocol import Healed, LeaseLost, Troubled
@@ -138,7 +139,7 @@ def test_a_lost_lease_is_told_once(world: World) -> None:
 def test_near_the_limit_of_12_hours_the_scoreboard_expects_no_extend(world: World) -> None:
     """Else the master would take the silence for a hang."""
     world.ends(43_195.0, GOOD)
-    run(world, Rules(visibility=1800.0))
+    run(world, Rules(Config(visibility_timeout=1800.0)))
     where = world.record.index("log lease.limit")
     assert world.record[where - 1] == "board lease=0"
     assert 0 < world.told("lease.limit")[0]["left"] <= 1800
@@ -206,7 +207,7 @@ def test_the_second_to_die_is_waited_for_exactly(world: World) -> None:
 
 def test_a_job_that_is_stopped_with_its_lease_is_not_said_to_run_on(world: World) -> None:
     world.queue.fails["extend"] = [Trouble.PASSING] * 50
-    run(world, rules=Rules(kill_on_loss=True))
+    run(world, rules=Rules(Config(on_lease_lost="kill")))
     (told,) = world.told("lease.lost")
     assert told["then"] == ""
 

@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 
+from fleet.core.config import Config
 from fleet.core.delivery.machine import Rules
-from fleet.core.outcomes import Exit, Outcome, Policy, Settlement
+from fleet.core.outcomes import Exit, Outcome, Settlement
 from tests.dispatcher.conftest import run
-from tests.support.workbench import BAD, GOOD, HANDLED, KILLED, PLAN, World
+from tests.support.workbench import BAD, GOOD, HANDLED, KILLED, World
 
 TERM = Exit(signal=15)
-QUICK = Rules(exit_timeout=4.0)
+QUICK = Rules(Config(exit_timeout=4.0))
 
 
 def writes(world: World, moment: float, **fields: Any) -> None:
@@ -97,7 +98,7 @@ def test_a_job_that_is_killed_while_it_waits_has_not_succeeded(world: World) -> 
 def test_nor_one_that_runs_into_its_time_out(world: World) -> None:
     writes(world, 2.0, result=0, waits="thread upload", since=2.0)
     world.ends(7.0, TERM)
-    run(world, Rules(job_timeout=5.0))
+    run(world, Rules(Config(job_timeout=5.0)))
     assert world.settled.outcome is Outcome.TIMED_OUT
 
 
@@ -160,8 +161,7 @@ def test_one_cancelled_by_a_stop_was_stopped_also_when_its_hook_is_cut(world: Wo
     world.ends(2.2, KILLED)
     run(
         world,
-        replace(QUICK, policy=Policy(delete_failed=True)),
-        plan=replace(PLAN, exit_timeout=4.0),
+        replace(QUICK, config=replace(QUICK.config, delete_failed=True)),
     )
     assert world.settled.outcome is Outcome.INTERRUPTED
     assert world.settled.settlement is Settlement.RELEASE

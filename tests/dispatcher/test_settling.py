@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import pytest
 
+from fleet.core.config import Config
 from fleet.core.delivery.machine import Rules
-from fleet.core.outcomes import Exit, Policy, Settlement
+from fleet.core.outcomes import Exit, Settlement
 from fleet.core.protocol import Denied
 from fleet.core.queue import Trouble
 from tests.dispatcher.conftest import deliver, run
@@ -16,7 +17,7 @@ DENIED = Denied("delete went wrong", 0, "message-1", "handle-1")
 
 def test_the_intent_is_written_before_each_request(world: World) -> None:
     world.ends(3.0, BAD)
-    run(world, Rules(policy=Policy(retry_delay=(9.0,))))
+    run(world, Rules(Config(retry_delay=(9.0,))))
     assert world.only("board", "release", "say")[2:] == [
         "board intent_delay=8",
         "say Held",
@@ -33,7 +34,7 @@ def test_no_release_without_leave(world: World) -> None:
     world.inbox.deaf = True
     world.ends(3.0, BAD)
     world.at(7.5, lambda: setattr(world.inbox, "freed", True))
-    run(world, Rules(policy=Policy(retry_delay=(9.0,))))
+    run(world, Rules(Config(retry_delay=(9.0,))))
     assert world.record.index("release message-1 8") > world.record.index("extend message-1 60")
 
 
@@ -41,7 +42,7 @@ def test_an_orphan_needs_no_leave(world: World) -> None:
     world.inbox.deaf = True
     world.at(2.0, lambda: world.inbox.loses_its_master(40.0))
     world.ends(3.0, BAD)
-    run(world, Rules(policy=Policy(retry_delay=(9.0,))))
+    run(world, Rules(Config(retry_delay=(9.0,))))
     assert world.only("release") == ["release message-1 11"], (
         "the wait time of a sibling's poll, and one second"
     )
@@ -52,7 +53,7 @@ def test_an_orphan_needs_no_leave(world: World) -> None:
 def test_an_orphans_longer_delay_stays(world: World) -> None:
     world.at(2.0, lambda: world.inbox.loses_its_master(40.0))
     world.ends(3.0, BAD)
-    run(world, Rules(policy=Policy(retry_delay=(100.0,))))
+    run(world, Rules(Config(retry_delay=(100.0,))))
     assert world.only("release") == ["release message-1 90"]
 
 
@@ -61,7 +62,7 @@ def test_leave_of_an_earlier_message_does_not_count(world: World) -> None:
     world.ends(3.0, BAD)
     world.at(5.0, lambda: world.did("later"))
     world.at(6.0, lambda: setattr(world.inbox, "freed", True))
-    run(world, Rules(policy=Policy(retry_delay=(9.0,))))
+    run(world, Rules(Config(retry_delay=(9.0,))))
     assert world.only("later", "release") == ["later", "release message-1 8"]
 
 
@@ -220,7 +221,7 @@ def test_without_its_dead_letter_queue_a_rejected_message_waits_for_its_retry_de
     world.queue.limit = 5
     world.queue.fails["dead_letter"] = [Trouble.GONE]
     world.ends(3.0, REJECT)
-    run(world, Rules(policy=Policy(retry_delay=(100.0,), delete_failed=True)))
+    run(world, Rules(Config(retry_delay=(100.0,), delete_failed=True)))
     assert world.only("dead_letter", "delete", "release") == [
         "dead_letter message-1",
         "release message-1 90",

@@ -1,15 +1,15 @@
 """Stopping a job, with and without an exit handler."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from fleet.core.config import Config
 from fleet.core.delivery.machine import Handled, Rules
-from fleet.core.outcomes import Exit, Outcome, Policy, Settlement, Stop
+from fleet.core.outcomes import Exit, Outcome, Settlement, Stop
 from fleet.core.queue import Trouble
 from tests.dispatcher.conftest import run
-from tests.support.workbench import BAD, GOOD, HANDLED, PLAN, SEGV, World
+from tests.support.workbench import BAD, GOOD, HANDLED, SEGV, World
 
 
 def test_a_drain_stops_the_job_when_its_time_is_over(world: World) -> None:
@@ -39,7 +39,7 @@ def test_a_job_that_a_stop_of_everything_reached_first_was_stopped(world: World)
     """It is told when that is known; and there is no drain of its own."""
     world.ends(3.0, Exit(signal=15))
     world.at(4.0, lambda: world.inbox.drains(40.0))
-    run(world, Rules(policy=Policy(delete_failed=True)))
+    run(world, Rules(Config(delete_failed=True)))
     assert world.only("delete", "release", "terminate") == ["release message-1 0"]
     (told,) = world.told("job.stopped")
     assert (told["exit"], told["stopped_by"], told["duration"]) == ("SIGTERM", "interrupted", 2.0)
@@ -58,7 +58,7 @@ def test_one_that_a_stop_reached_later_is_known_at_once(world: World) -> None:
 
 def test_one_that_ends_by_a_signal_alone_has_died_by_it(world: World) -> None:
     world.ends(3.0, Exit(signal=15))
-    run(world, Rules(policy=Policy(delete_failed=True)))
+    run(world, Rules(Config(delete_failed=True)))
     assert world.only("delete", "release") == ["delete message-1"]
     assert world.time == 5.0
     (told,) = world.told("job.signalled")
@@ -105,7 +105,7 @@ def test_a_job_that_ignores_its_end_is_killed_after_the_exit_timeout(world: Worl
 
 
 def test_a_job_that_ran_into_its_limit(world: World) -> None:
-    run(world, Rules(job_timeout=4.0, exit_timeout=2.0))
+    run(world, Rules(Config(job_timeout=4.0, exit_timeout=2.0)))
     (told,) = world.told("job.timed_out")
     assert (told["limit"], told["duration"], told["timed_out"]) == (4.0, 6.0, True)
     assert world.settled.outcome is Outcome.TIMED_OUT
@@ -116,14 +116,14 @@ def test_a_drain_that_comes_while_it_is_being_stopped_changes_nothing(world: Wor
     world.at(3.0, lambda: world.inbox.drains(5.0))
     world.ends(9.0, Exit(signal=15))
     world.at(10.0, lambda: setattr(world.inbox, "freed", True))
-    run(world, Rules(job_timeout=1.0))
+    run(world, Rules(Config(job_timeout=1.0)))
     assert world.only("terminate", "kill") == ["terminate 11"]
     assert world.inbox.drain == 5.0, "it is not acted on, and must not be taken for another job's"
 
 
 def test_a_lost_lease_stops_the_job_if_that_is_wanted(world: World) -> None:
     world.queue.fails["extend"] = [Trouble.PASSING] * 99
-    run(world, Rules(kill_on_loss=True))
+    run(world, Rules(Config(on_lease_lost="kill")))
     assert world.told("job.stopping")[0]["why"] is Stop.LEASE_LOST
     assert world.settled.settlement is Settlement.LEAVE
     assert world.settled.hidden_for == 0.0
@@ -233,7 +233,7 @@ def test_with_a_router_the_job_says_whether_there_is_a_handler(
     world.ends(4.0, GOOD, process=1)
     if not runs:
         world.at(3.5, lambda: None)
-    run(world, HANDLED, plan=replace(PLAN, router="app:router"))
+    run(world, Rules(Config(router="app:router"), has_handler=True))
     assert bool(world.only("handler")) is runs
 
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from fleet.core.config import Config
 from fleet.core.delivery.machine import Rules
 from fleet.core.outcomes import Exit, Outcome, Settlement, Verdict
 from fleet.core.protocol import Held
@@ -177,7 +178,7 @@ def test_its_turn_is_a_job_like_any_other(world: World) -> None:
 
 
 def test_its_turn_ends_with_its_pools_stop(world: World) -> None:
-    one = deliver(world, Rules(exit_timeout=2.0))
+    one = deliver(world, Rules(Config(exit_timeout=2.0)))
     one.park()
     world.time = 5.0
     one.take_turn(9.0)

@@ -3,13 +3,14 @@
 import json
 from collections.abc import Iterator
 from dataclasses import astuple, fields
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 import pytest
 
+from fleet.core.config import Config
 from fleet.core.outcomes import Outcome, Settlement
 from fleet.core.pool.recovery import AT_ONCE
-from fleet.core.protocol import Ready, Recover, Word
+from fleet.core.protocol import Plan, Ready, Recover, Word
 from fleet.ipc import channel
 from fleet.ipc.channel import Channel
 
@@ -81,6 +82,12 @@ def test_what_is_no_word_raises_nothing_and_is_told(
     assert theirs.receive() == [Ready(2)]
 
 
+def test_options_of_the_wrong_type_are_no_plan(ends: tuple[Channel, Channel]) -> None:
+    ends[0].send(Plan(Config(wait_time=cast(Any, "soon")), "app:job", "jobs", 1))
+    assert ends[1].receive() == []
+    assert "wait_time is 'soon'" in ends[1].garbled
+
+
 def test_one_that_is_muted_says_and_hears_nothing(ends: tuple[Channel, Channel]) -> None:
     ours, theirs = ends
     ours.send(Ready(1))
@@ -113,6 +120,7 @@ EXAMPLES: dict[Any, object] = {
     bool: True,
     list[str]: ["a", "b"],
     Settlement: Settlement.LEAVE,
+    Config: Config(3, max_seconds=5.0, retry_delay=(1.0, 2.0), router="app:router"),
 }
 EXAMPLES |= {dict[str, Any]: {"a": 1}, Outcome | None: Outcome.FAILED, float | None: 1.5}
 

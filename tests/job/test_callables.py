@@ -11,8 +11,9 @@ from unittest.mock import MagicMock
 
 import pytest
 
+from fleet.core.config import Config
 from fleet.job import callables
-from fleet.job.call import Code
+from fleet.job.call import Loaded, load_code
 from fleet.job.loader import AppError
 
 ONE: list[callables.Given] = [((None,), {})]
@@ -190,9 +191,9 @@ def test_a_signature_that_somebody_has_set_counts_for_nothing() -> None:
 # As a whole.
 
 
-def code(app: str, names: dict[str, str]) -> Code:
-    given: dict[str, Any] = {what: f"{app}:{name}" for what, name in names.items()}
-    return Code(**given)
+def load(module: str, names: dict[str, str]) -> Loaded:
+    given: dict[str, Any] = {what: f"{module}:{name}" for what, name in names.items()}
+    return load_code(given.pop("app"), Config(**given))
 
 
 @pytest.fixture
@@ -243,7 +244,7 @@ def test_it_is_refused_by_name_with_what_would_be_right(
     app: str, names: dict[str, str], why: str
 ) -> None:
     with pytest.raises(AppError, match=why) as raised:
-        code(app, names).load()
+        load(app, names)
     assert raised.value.trace == ""
 
 
@@ -260,5 +261,5 @@ def test_it_is_refused_by_name_with_what_would_be_right(
     ],
 )
 def test_what_fits_is_loaded(app: str, names: dict[str, str]) -> None:
-    loaded = code(app, names).load()
+    loaded = load(app, names)
     assert loaded.job.__name__ == names["app"]

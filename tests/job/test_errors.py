@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from fleet.core.config import Config
 from fleet.core.queue import Message
 from fleet.ipc.shared_page import SharedPage
 from fleet.job import errors
-from fleet.job.bodies import Reading, argument
+from fleet.job.bodies import argument
 from fleet.job.loader import AppError, load
 
 
@@ -99,7 +100,7 @@ def test_of_an_app_that_cannot_be_imported_the_place_is_its_own(
 
 
 def test_of_a_body_that_cannot_be_used_no_code_is_named() -> None:
-    error = caught(argument, Reading("json"), Message("id", "handle", "{secret"))
+    error = caught(argument, Config(body="json"), Message("id", "handle", "{secret"))
     found = noted(error)
     assert (found["error_type"], found["where"], found["traceback"]) == ("Unusable", "its body", "")
     assert "not JSON" in found["error"]

@@ -4,6 +4,7 @@ from typing import Any, cast
 
 import pytest
 
+from fleet.core.config import Config
 from fleet.core.exit_codes import QUEUE_LATE
 from fleet.core.protocol import Failed, Late, Plan, Trying, Word
 from fleet.core.queue import QueueError, Trouble
@@ -28,7 +29,7 @@ def test_a_late_queue_is_told_once_and_each_try_is_a_sign_of_life(
     monkeypatch.setattr(process, "_usable", does_not_answer)
     master = cast(Any, type("Master", (), {"send": staticmethod(said.append)}))
     assert not process._found(
-        Plan("app", "name", "jobs", 1, start_timeout=3.0), master, cast(Any, None)
+        Plan(Config(start_timeout=3.0), "app", "jobs", 1), master, cast(Any, None)
     )
     failed = Failed(QUEUE_LATE, "no answer, tried for 3 s (--start-timeout)")
     assert said == [Late("no answer", 3.0), Trying(), Trying(), failed]

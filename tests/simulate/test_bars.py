@@ -2,7 +2,7 @@
 
 import pytest
 
-from fleet.core.sizing.rule import Bounds
+from fleet.core.config import Config
 from fleet.simulate import optimum, traces
 from fleet.simulate.policies import Fixed, Fleet
 from fleet.simulate.results import Result
@@ -38,7 +38,7 @@ def test_a_day() -> None:
 
 
 def test_where_the_maximum_does_not_allow_it_the_pool_is_at_its_maximum() -> None:
-    world = Scenario(traces.built_in("steady", 1), bounds=Bounds(1, 16))
+    world = Scenario(traces.built_in("steady", 1), config=Config(min_workers=1, max_workers=16))
     load = Load.of(world)
     ours, most = (World(world, load, policy(world)).run() for policy in (Fleet, Fixed))
     assert most.wait(0.95) > TARGET
@@ -57,7 +57,12 @@ def test_many_hosts_share_a_queue_without_overshooting() -> None:
     hosts, seconds = 50, 60.0
     peak = 0.7 * 8 * hosts / seconds
     arrivals = traces.built_in("diurnal", 1, scale=peak / 15.0).arrivals[6 * 3600 : 8 * 3600]
-    world = Scenario(Trace("climb", arrivals), Service(seconds), Bounds(1, 8), hosts=hosts)
+    world = Scenario(
+        Trace("climb", arrivals),
+        Service(seconds),
+        Config(min_workers=1, max_workers=8),
+        hosts=hosts,
+    )
     load = Load.of(world)
     limit, result = optimum.of(world, load), World(world, load, Fleet(world)).run()
     assert result.wait(0.95) <= TARGET

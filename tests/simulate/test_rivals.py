@@ -1,7 +1,8 @@
 """The others' rules, one decision after the other."""
 
+from fleet.core.config import Config
 from fleet.core.depth import Depth
-from fleet.core.sizing.rule import Bounds, Sizing
+from fleet.core.sizing.rule import Sizing
 from fleet.core.sizing.workload import Workload
 from fleet.simulate.hosts import Host
 from fleet.simulate.policies import Fixed, Glance, Policy, Sum
@@ -10,12 +11,14 @@ from fleet.simulate.scenario import Scenario
 from fleet.simulate.service import Service
 from fleet.simulate.traces import Trace
 
-WORLD = Scenario(Trace("none", [0]), Service(2.0), Bounds(1, 64))  # thirty messages a worker
+WORLD = Scenario(
+    Trace("none", [0]), Service(2.0), Config(min_workers=1, max_workers=64)
+)  # thirty messages a worker
 
 
 def sizes(policy: Policy, *samples: tuple[int, int], start: int = 1) -> list[int]:
     """The size after each sample of (visible, in flight)."""
-    host = Host(start, WORLD.bounds, lone_polls=True)
+    host = Host(start, WORLD.config, lone_polls=True)
     found = []
     for index, sample in enumerate(samples):
         host.resize(policy.size(Glance(host, Depth(*sample), index * policy.every, 0.0)))
@@ -56,7 +59,7 @@ def test_fixed_stays() -> None:
 
 
 def test_the_first_rule_adds_the_backlog_to_what_is_busy() -> None:
-    host = Host(4, WORLD.bounds, lone_polls=False)
+    host = Host(4, WORLD.config, lone_polls=False)
     host.idle, host.busy = 0, 4
     host.sizing = Sizing(Workload(worked=200.0, finished=100))
     assert Sum(WORLD).size(Glance(host, Depth(90, 4), 0.0, 0.0)) == 4 + 3

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from fleet.core.sizing.rule import Bounds
+from fleet.core.config import Config
 from fleet.simulate import optimum, traces
 from fleet.simulate.policies import Fixed, Fleet
 from fleet.simulate.queue import LONGEST_LAG, Queue
@@ -23,7 +23,9 @@ SAME = Service(2.0, variation=0.0)
 def scenario(
     *arrivals: int, most: int = 4, service: Service = SAME, failing: float = 0.0
 ) -> Scenario:
-    return Scenario(Trace("test", arrivals, failing), service, Bounds(1, most))
+    return Scenario(
+        Trace("test", arrivals, failing), service, Config(min_workers=1, max_workers=most)
+    )
 
 
 def fixed(world: Scenario) -> Result:

@@ -13,6 +13,7 @@ import pytest
 from botocore.endpoint_provider import EndpointProvider
 from botocore.exceptions import EndpointVariantError
 
+from fleet.core.config import Config
 from fleet.core.protocol import Plan
 from fleet.core.queue import QueueError, Trouble
 from fleet.core.queue_names import queue_name
@@ -306,12 +307,12 @@ def test_the_embedded_servers_queue_is_the_one_of_that_name(
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:2")
     monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:2")
     plan = Plan(
+        Config(),
         "app:job",
-        "name",
         f"arn:aws:sqs:eu-west-1:{ACCOUNT}:jobs",
         1,
         region="us-east-1",
-        make_queue=True,
+        local_port=9324,
     )
     local = Sessions(address(replace(plan, endpoint_url="http://127.0.0.1:1")))
     assert (local.region, local.place.name, local.place.account) == ("us-east-1", "jobs", None)

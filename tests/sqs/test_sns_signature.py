@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from fleet.core import sns
+from fleet.core.config import Config
 from fleet.core.queue import Message
 from fleet.core.sns import Unusable
-from fleet.job.bodies import Reading, notification
+from fleet.job.bodies import notification
 from fleet.sqs import sns_signature
 from tests.support.sns import CERTIFICATE_URL, HOST, OTHER_TOPIC, Host, Signer, envelope, sns_host
 
@@ -103,19 +104,19 @@ def test_one_that_was_kept_and_is_not_good_any_more_is_fetched_again(
 
 @pytest.mark.usefixtures("host")
 def test_what_is_too_old_is_refused_after_its_signature_is_found_good() -> None:
-    reading = Reading("sns", max_age=3600.0)
+    config = Config(body="sns", sns_max_age=3600.0)
     now = datetime.now(UTC)
     for age, good in ((60, True), (7200, False)):
         found = envelope("text", Timestamp=(now - timedelta(seconds=age)).isoformat())
         message = Message("id", "handle", SIGNER.signed(found))
         if good:
-            assert notification(reading, message).message == "text"
+            assert notification(config, message).message == "text"
         else:
             with pytest.raises(Unusable, match="--sns-max-age"):
-                notification(reading, message)
+                notification(config, message)
             with pytest.raises(Unusable, match="not good"):
-                notification(reading, Message("id", "handle", Signer.new().signed(found)))
-            assert notification(Reading("sns"), message).message == "text"
+                notification(config, Message("id", "handle", Signer.new().signed(found)))
+            assert notification(Config(body="sns"), message).message == "text"
 
 
 def test_a_certificate_is_fetched_once_a_day(host: Host, tmp_path: Path) -> None:

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fleet.core.config import Config
 from fleet.core.outcomes import Exit
 from fleet.core.queue import Message
 from fleet.ipc.shared_page import SharedPage
 from fleet.job import process
-from fleet.job.call import Code, Loaded
+from fleet.job.call import Loaded
 from fleet.system import log, processes
 from tests.support.eventually import eventually
 
@@ -75,7 +76,8 @@ def fork(
             _speak_to(output.fileno(), json=json)
             loaded = Loaded(call, **more)
             work = process.Work(
-                Code("work:job"),
+                "work:job",
+                Config(),
                 loaded,
                 "jobs",
                 0,

@@ -15,6 +15,7 @@ from typing import Any, cast
 
 import pytest
 
+from fleet.core.config import Config
 from fleet.core.delivery.machine import Rules
 from fleet.core.depth import Depth
 from fleet.core.outcomes import Exit
@@ -29,16 +30,18 @@ from fleet.system.log_events import EVENTS
 from fleet.system.processes import Usage
 
 PLAN = Plan(
+    Config(
+        visibility_timeout=60.0,
+        wait_time=10.0,
+        exit_timeout=30.0,
+        drain_timeout=40.0,
+        name="name",
+    ),
     "app:job",
-    "name",
     "jobs",
     1,
-    visibility=60.0,
-    wait_time=10.0,
-    exit_timeout=30.0,
-    drain_timeout=40.0,
 )
-HANDLED = Rules(handler=True)
+HANDLED = Rules(has_handler=True)
 GOOD, BAD, SEGV, KILLED = Exit(code=0), Exit(code=1), Exit(signal=11), Exit(signal=9)
 RETRY, REJECT = Exit(code=75), Exit(code=65)
 MESSAGE = Message("message-1", "handle-1", "secret")

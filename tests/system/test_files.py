@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fleet.core.pool.config import Config
+from fleet.core.config import Config
 from fleet.core.pool.state import new
 from fleet.master.health_file import HealthFile
 from fleet.system import files

@@ -18,14 +18,14 @@ from fleet.core.outcomes import FAILURES, Outcome, Settlement, Verdict
 
 def decide(delivery: Delivery, verdict: Verdict, now: float, rules: Rules) -> Step:
     """The hook first, if there is one and the job has failed."""
-    if not rules.on_failure or not _has_failed(delivery):
+    if rules.config.on_failure is None or not _has_failed(delivery):
         return enter(delivery, verdict)
     return replace(
         delivery,
         phase=Phase.REPORTING,
         verdict=verdict,
         ask_at=inf,
-        hook_until=now + rules.exit_timeout,
+        hook_until=now + rules.config.exit_timeout,
     ), (RunHook(),)
 
 

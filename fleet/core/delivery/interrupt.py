@@ -17,15 +17,17 @@ def stop_due(delivery: Delivery, now: float, rules: Rules) -> Stop | None:
         return Stop.INTERRUPTED
     if now >= delivery.timeout_at:
         return Stop.TIMED_OUT
-    return Stop.LEASE_LOST if delivery.lost and rules.kill_on_loss else None
+    return Stop.LEASE_LOST if delivery.lost and rules.config.kills_on_lease_lost else None
 
 
 def stop_job(delivery: Delivery, now: float, reason: Stop, rules: Rules) -> Step:
     """Freeze it for its exit handler, or tell it to end."""
     delivery = replace(delivery, stop=reason, stop_at=inf, timeout_at=inf)
-    if rules.handler:
+    if rules.has_handler:
         return replace(delivery, phase=Phase.FROZEN), (Freeze(),)
-    return replace(delivery, phase=Phase.STOPPING, kill_at=now + rules.exit_timeout), (Terminate(),)
+    return replace(delivery, phase=Phase.STOPPING, kill_at=now + rules.config.exit_timeout), (
+        Terminate(),
+    )
 
 
 def handle(delivery: Delivery, now: float, rules: Rules) -> Step:
@@ -35,7 +37,7 @@ def handle(delivery: Delivery, now: float, rules: Rules) -> Step:
         phase=Phase.HANDLING,
         handler_runs=True,
         handler_tries=delivery.handler_tries + 1,
-        handler_until=now + rules.exit_timeout,
+        handler_until=now + rules.config.exit_timeout,
     )
     return trying, (RunHandler(),)
 
@@ -78,7 +80,7 @@ def ended_by_itself(delivery: Delivery, now: float, stop: Stop | None, rules: Ru
     """
     what = outcome(delivery.exit or Exit(), stop)
     delivery = replace(delivery, stop=stop, outcome=what, doubt_until=inf)
-    if rules.handler and what in (Outcome.SIGNALLED, Outcome.INTERRUPTED):
+    if rules.has_handler and what in (Outcome.SIGNALLED, Outcome.INTERRUPTED):
         return handle(delivery, now, rules)
     return conclude(delivery)
 

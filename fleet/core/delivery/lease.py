@@ -38,8 +38,8 @@ def extension(delivery: Delivery, now: float, rules: Rules) -> tuple[Action, ...
     if insists(delivery) and now >= delivery.failing_since + KEPT_FOR:
         return ()
     room = delivery.received_at + LONGEST - now
-    seconds = int(min(ceil(rules.visibility), room))
+    seconds = int(min(ceil(rules.config.visibility_timeout), room))
     pointless = (
-        room < rules.visibility and now + seconds <= delivery.lease_until + 1
+        room < rules.config.visibility_timeout and now + seconds <= delivery.lease_until + 1
     )  # ever less, near the limit
     return (LimitReached(delivery.lease_until - now) if pointless else Extend(seconds),)

@@ -38,7 +38,7 @@ The lease runs beside that: until `lease_until` SQS hides the message, counted o
 *before* the call that set it, moved by a confirmed answer only, asked for again at a third of it.
 Once that time has passed the lease is lost: no extend and no release any more, because both could
 hit a newer owner. The job then runs on (its success still deletes), or is stopped
-(`Rules.kill_on_loss`). SQS hides a message for 12 hours from its receive at the most; near that the
+(`--on-lease-lost kill`). SQS hides a message for 12 hours from its receive at the most; near that the
 lease is no longer extended, which is said, and then it is lost.
 
 `step(delivery, event, rules)` returns the next state and what to do. An event that the state does
@@ -87,7 +87,6 @@ from fleet.core.delivery.lease import EXTEND_RETRY, checked, extension, kept, th
 from fleet.core.delivery.retries import LATE_DELETE, facts_at, not_known, settle_by, try_later
 from fleet.core.delivery.settling import enter, left, lost, settle_again, settle_done, within_limit
 from fleet.core.delivery.state import (
-    FIRST_LEASE,
     KEPT,
     LONGEST,
     Delivery,
@@ -96,10 +95,8 @@ from fleet.core.delivery.state import (
     Phase,
     Rules,
     Step,
-    first,
     insists,
     only,
-    polled,
     then,
 )
 from fleet.core.outcomes import LOST, Settlement, Verdict
@@ -107,7 +104,6 @@ from fleet.core.reasons import Reason
 
 __all__ = [
     "EXTEND_RETRY",
-    "FIRST_LEASE",
     "KEPT",
     "LATE",
     "LATE_DELETE",
@@ -120,9 +116,7 @@ __all__ = [
     "Rules",
     "Step",
     "begin",
-    "first",
     "hold",
-    "polled",
     "run",
     "step",
     "wakes_at",
@@ -146,7 +140,7 @@ def run(
     """A message that a receive call, asked at `before`, brought; a job is started for it at once."""
     received = _received(before, jitter, rules, attempt)
     return replace(
-        received, phase=Phase.RUNNING, stop_at=stop_at, timeout_at=now + rules.job_timeout
+        received, phase=Phase.RUNNING, stop_at=stop_at, timeout_at=now + rules.config.job_timeout
     )
 
 
@@ -171,7 +165,7 @@ def begin(delivery: Delivery, now: float, rules: Rules, stop_at: float = inf) ->
         phase=Phase.RUNNING,
         verdict=None,
         stop_at=stop_at,
-        timeout_at=now + rules.job_timeout,
+        timeout_at=now + rules.config.job_timeout,
     )
 
 

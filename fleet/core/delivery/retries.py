@@ -46,10 +46,10 @@ def facts_at(delivery: Delivery, now: float, rules: Rules) -> Facts:
     """What is known without the queue's settings."""
     return Facts(
         attempt=delivery.attempt,
-        lease=rules.visibility,
+        lease=rules.config.visibility_timeout,
         room=delivery.received_at + LONGEST - now,
         lost=delivery.lost,
-        job_timeout=rules.job_timeout,
+        job_timeout=rules.config.job_timeout,
     )
 
 
@@ -109,7 +109,7 @@ def _deadline(delivery: Delivery, event: SettleFailed, rules: Rules) -> float:
     if not deletes(delivery):
         return last_moment(delivery)
     denied_since = delivery.denied_since if event.denied else inf
-    return delete_until(delivery.lease_until, rules.fifo, delivery.failing_since, denied_since)
+    return delete_until(delivery.lease_until, rules.is_fifo, delivery.failing_since, denied_since)
 
 
 def delete_until(

@@ -6,19 +6,21 @@ from dataclasses import replace
 from math import inf
 
 from fleet.core.backoff import pause_before_next
+from fleet.core.config import Config
 from fleet.core.delivery.events import Ask, End, Hold, Settle
 from fleet.core.delivery.state import LONGEST, Delivery, Handled, Phase, Rules, Step, deletes
-from fleet.core.outcomes import LOST, Facts, Outcome, Policy, Settlement, Verdict, verdict
+from fleet.core.outcomes import LOST, Facts, Outcome, Settlement, Verdict, verdict
 from fleet.core.reasons import Reason
 
 SETTLE_RETRY_FIRST, SETTLE_RETRY_MOST = 0.1, 5.0  # seconds
+SUCCESS = verdict(Outcome.SUCCEEDED, Facts(), Config(), 0)
 UNKNOWN = "nobody knows whether it was released"
 
 
 def conclude(delivery: Delivery) -> Step:
     """A success needs no look at the queue's settings."""
     if delivery.outcome is Outcome.SUCCEEDED:
-        return enter(delivery, verdict(Outcome.SUCCEEDED, Facts(), Policy(), 0))
+        return enter(delivery, SUCCESS)
     return replace(delivery, phase=Phase.JUDGING, stop_at=inf, timeout_at=inf, kill_at=inf), (
         Ask(),
     )
@@ -38,7 +40,7 @@ def judged(delivery: Delivery, facts: Facts, rules: Rules, jitter: float) -> Ver
         )
     if delivery.handled in (Handled.FAILED, Handled.TIMED_OUT_TWICE):
         return Verdict(Settlement.LEAVE, "its exit handler failed", reason=Reason.HANDLER_FAILED)
-    return verdict(delivery.outcome, facts, rules.policy, jitter)
+    return verdict(delivery.outcome, facts, rules.config, jitter)
 
 
 def enter(delivery: Delivery, decided: Verdict) -> Step:

@@ -4,30 +4,13 @@ changes.
 
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from math import floor, inf
+from math import inf
 
+from fleet.core.config import Config
 from fleet.core.delivery.events import Action, Event
-from fleet.core.outcomes import Exit, Facts, Outcome, Policy, Settlement, Stop, Verdict
+from fleet.core.outcomes import Exit, Facts, Outcome, Settlement, Stop, Verdict
 
-FIRST_LEASE = 20.0  # seconds: what a poll that dies with its client can hide a message for
 LONGEST = 43_200.0  # seconds from the receive: SQS's limit on how long a message can be hidden
-# A lease counts from before the poll, so it is that much longer: what comes at its end has a third
-# left.
-POLLS = 1.5
-
-
-def polled(wait: float, visibility: float) -> float:
-    """How long a poll is that is to last `wait`: never longer than the lease allows. SQS takes
-    whole seconds.
-    """
-    return min(wait, float(floor(visibility / POLLS)))
-
-
-def first(wait: float) -> float:
-    """The most that a receive call asks for: short, for it bounds every accident, and longer than
-    its poll.
-    """
-    return max(FIRST_LEASE, wait * POLLS)
 
 
 class Illegal(Exception):
@@ -60,24 +43,23 @@ class Handled(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What the options say about every delivery, in seconds. `first` is the most that a receive
-    call asks for.
+    """What decides about a delivery: the options, and what is known of its queue and its code.
+
+    `has_handler`: the job has an exit handler. `takes_whole_lease`: the receive call asks for the
+    whole lease at once, because nobody can extend a short one.
     """
 
-    visibility: float = 60.0
-    first: float = FIRST_LEASE
-    exit_timeout: float = 30.0
-    job_timeout: float = inf
-    handler: bool = False
-    on_failure: bool = False
-    kill_on_loss: bool = False
-    fifo: bool = False
-    policy: Policy = field(default_factory=Policy)
+    config: Config = field(default_factory=Config)
+    has_handler: bool = False
+    is_fifo: bool = False
+    takes_whole_lease: bool = False
 
     @property
     def first_lease(self) -> float:
-        """What a receive call asks for: short, so that it bounds every accident."""
-        return min(self.visibility, self.first)
+        """Seconds for which a receive call hides the message."""
+        if self.takes_whole_lease:
+            return self.config.visibility_timeout
+        return self.config.first_lease
 
 
 @dataclass(frozen=True, slots=True)

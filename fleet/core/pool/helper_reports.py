@@ -106,6 +106,6 @@ def _note_depth(pool: Pool, depth: Depth, now: float, jitter: float) -> Step:
 def _log_emptiness(before: emptiness.Emptiness, pool: Pool) -> tuple[Effect, ...]:
     """--until-empty: what it waits for from now on, though nothing happens any more."""
     begins = before.zero_since is None and pool.emptiness.zero_since is not None
-    if not begins or pool.config.empty_for is None or pool.phase is not PoolPhase.RUNNING:
+    if not begins or not pool.config.until_empty or pool.phase is not PoolPhase.RUNNING:
         return ()
     return (Log("queue.empty", {"seconds": pool.config.empty_for}),)

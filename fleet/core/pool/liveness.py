@@ -112,7 +112,7 @@ def scout_patience(pool: Pool) -> float:
         return scout.silent_since + ANSWER
     has_orders = any(recovery.is_waiting for recovery in pool.recoveries)
     samples_only = scout.ready and not scout.full and not has_orders
-    interval = pool.config.depth_interval * (1 + JITTER) if samples_only else 0.0
+    interval = pool.config.sample_interval * (1 + JITTER) if samples_only else 0.0
     return scout.heard + QUIET + interval
 
 

@@ -162,10 +162,10 @@ def _resize(pool: Pool, now: float) -> Step:
 
 def _stop_when_empty(pool: Pool, now: float) -> Step:
     """--until-empty."""
-    wanted = pool.config.empty_for
-    if pool.phase is not PoolPhase.RUNNING or wanted is None:
+    if pool.phase is not PoolPhase.RUNNING or not pool.config.until_empty:
         return pool, ()
-    if not emptiness.reached(pool.emptiness, wanted) or in_hand(pool) or pool.denial:
+    is_empty = emptiness.reached(pool.emptiness, pool.config.empty_for)
+    if not is_empty or in_hand(pool) or pool.denial:
         return pool, ()
     return stop(pool, Level.DRAIN, _empty_end(pool), now)
 

@@ -10,7 +10,7 @@ from fleet.core.pool.slot import State
 from fleet.core.pool.state import Pool, PoolPhase
 from fleet.core.protocol import SampleDepth, Settled
 from fleet.core.sizing import memory, rule, workload
-from fleet.core.sizing.rule import SOON, SOONEST, Bounds, Scene, Sizing
+from fleet.core.sizing.rule import SOON, SOONEST, Scene, Sizing
 
 
 def passed(pool: Pool, now: float) -> Pool:
@@ -48,23 +48,22 @@ def job_seconds(pool: Pool) -> tuple[float, float] | None:
 
 def sampled(pool: Pool, now: float, jitter: float) -> Step:
     """The size that follows from the sample in the books."""
-    bounds = bounds_of(pool)
-    if bounds is None or pool.depth is None:
+    if pool.config.bounds is None or pool.depth is None:
         return pool, ()
     if pool.held or pool.phase is not PoolPhase.RUNNING:
         return replace(
             pool, sizing=Sizing(pool.sizing.work)
         ), ()  # what is seen now is no evidence for later
-    sizing, size = rule.decide(pool.sizing, pool.depth, scene(pool, now), bounds, now, jitter)
+    sizing, size = rule.decide(pool.sizing, pool.depth, scene(pool, now), pool.config, now, jitter)
     return resized(replace(pool, sizing=sizing), size, sizing.why)
 
 
 def asked(pool: Pool, now: float) -> Step:
     """Whether the scout is to sample at once."""
-    bounds, depth = bounds_of(pool), pool.depth
-    if bounds is None or depth is None or not _may_ask(pool):
+    depth = pool.depth
+    if pool.config.bounds is None or depth is None or not _may_ask(pool):
         return pool, ()
-    if not rule.wants_sample(pool.sizing, depth, scene(pool, now), bounds, now):
+    if not rule.wants_sample(pool.sizing, depth, scene(pool, now), pool.config, now):
         return pool, ()
     return replace(pool, sizing=replace(pool.sizing, asked=True)), (OrderScout(SampleDepth()),)
 
@@ -74,8 +73,8 @@ def moments(pool: Pool) -> Iterator[float]:
     dispatchers.
     """
     if pool.config.bounds is not None and _may_ask(pool):
-        yield pool.sizing.sampled_at + SOONEST * pool.config.depth_interval
-        yield pool.sizing.sampled_at + SOON * pool.config.depth_interval
+        yield pool.sizing.sampled_at + SOONEST * pool.config.sample_interval
+        yield pool.sizing.sampled_at + SOON * pool.config.sample_interval
 
 
 def _may_ask(pool: Pool) -> bool:
@@ -83,14 +82,6 @@ def _may_ask(pool: Pool) -> bool:
     if pool.held or pool.sizing.asked or pool.phase is not PoolPhase.RUNNING:
         return False
     return not any(slot.state in (State.IDLE, State.POLLING) for slot in pool.slots)
-
-
-def bounds_of(pool: Pool) -> Bounds | None:
-    """What the options say; None for a pool of fixed size."""
-    config = pool.config
-    if config.bounds is None:
-        return None
-    return Bounds(*config.bounds, config.target_wait, config.shrink_after, config.depth_interval)
 
 
 def scene(pool: Pool, now: float) -> Scene:

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field, replace
 from enum import Enum, IntEnum, auto
 from math import inf
 
+from fleet.core.config import Config
 from fleet.core.depth import Depth
 from fleet.core.polling import Polling
-from fleet.core.pool.config import Config
 from fleet.core.pool.emptiness import Emptiness
 from fleet.core.pool.orphan import MARGIN
 from fleet.core.pool.restarts import Restarts

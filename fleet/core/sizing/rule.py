@@ -34,7 +34,7 @@ half, whichever is more, and not before the step before is done. The pool takes 
 only; one that works finishes its job. A time without samples is no evidence: the size is held, and
 the window begins again.
 
-Limits: `least`, `most`, and the memory's room. The reason names what decided.
+Limits: the bounds of the options, and the memory's room. The reason names what decided.
 
 `wants_sample` says when the next sample should not wait for its turn: when the pool has become busy
 to the last dispatcher since the last one, when messages keep coming at once, or when what was
@@ -44,6 +44,7 @@ learned since asks for more.
 from dataclasses import dataclass, field, replace
 from math import ceil, floor, inf
 
+from fleet.core.config import Config
 from fleet.core.depth import Depth
 from fleet.core.polling import QUICK
 from fleet.core.sizing.workload import Workload, hidden, job_seconds
@@ -55,17 +56,6 @@ SOONEST, SOON = (
     1 / 8,
     1 / 4,
 )  # of the depth interval: between two samples at least; the same while messages flow
-
-
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """What the options say about the size; times in seconds."""
-
-    least: int
-    most: int
-    target_wait: float = 60.0
-    shrink_after: float = 300.0
-    interval: float = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,24 +114,24 @@ def polled(sizing: Sizing, took: float | None) -> Sizing:
 
 
 def decide(
-    sizing: Sizing, depth: Depth, scene: Scene, bounds: Bounds, now: float, jitter: float
+    sizing: Sizing, depth: Depth, scene: Scene, config: Config, now: float, jitter: float
 ) -> tuple[Sizing, int]:
     """The consequence of a sample: what to remember, and the size. `luck` in [0, 1)."""
     tight = not scene.spare and sizing.quick is not False
-    seen = need(sizing.work, depth if tight else None, scene, bounds, now, jitter)
-    known = now - sizing.sampled_at <= MISSED * bounds.interval
+    seen = need(sizing.work, depth if tight else None, scene, config, now, jitter)
+    known = now - sizing.sampled_at <= MISSED * config.sample_interval
     needs = _remembered(
-        sizing.needs if known else ((now, scene.desired),), seen.size, now, bounds.shrink_after
+        sizing.needs if known else ((now, scene.desired),), seen.size, now, config.shrink_after
     )
     if tight and seen.size > scene.desired:
-        size, why = _grown(seen, scene, bounds)
+        size, why = _grown(seen, scene, config)
     else:
-        size, why = _shrunk(seen, needs[0][1], scene, bounds)
+        size, why = _shrunk(seen, needs[0][1], scene, config)
     return Sizing(sizing.work, needs, now, tight, why=why), size
 
 
 def need(
-    work: Workload, depth: Depth | None, scene: Scene, bounds: Bounds, now: float, jitter: float
+    work: Workload, depth: Depth | None, scene: Scene, config: Config, now: float, jitter: float
 ) -> Need:
     """How many dispatchers the load and our part of the backlog ask for, without bounds; the load
     alone if None.
@@ -154,7 +144,7 @@ def need(
     ours, others = max(scene.size, in_hand) + left, max(0, depth.in_flight - in_hand - left)
     part = depth.visible * ours / max(1, ours + others)
     shown = f"{depth.visible} visible" + (f" × {part / depth.visible:.1%} ours" if others else "")
-    spread = bounds.target_wait * AIM
+    spread = config.target_wait * AIM
     timed = ceil(part * seconds / spread) if spread else inf
     single = scene.busy + floor(part + jitter)
     if single < timed:
@@ -174,11 +164,11 @@ def _remembered(
     )
 
 
-def _grown(seen: Need, scene: Scene, bounds: Bounds) -> tuple[int, str]:
+def _grown(seen: Need, scene: Scene, config: Config) -> tuple[int, str]:
     """As far as the limits allow; the tightest one is named."""
     step = scene.desired + max(GROWTH, scene.desired)
     limit, phrase = min(
-        (bounds.most, f"at most {bounds.most} (--max-workers)"),
+        (config.most_workers, f"at most {config.most_workers} (--max-workers)"),
         (scene.roomy, f"memory allows {scene.roomy:g}"),
         (step, f"{step} is the step"),
     )
@@ -187,28 +177,32 @@ def _grown(seen: Need, scene: Scene, bounds: Bounds) -> tuple[int, str]:
     return max(scene.desired, int(limit)), f"{seen.terms}, {phrase}"
 
 
-def _shrunk(seen: Need, lasting: int, scene: Scene, bounds: Bounds) -> tuple[int, str]:
+def _shrunk(seen: Need, lasting: int, scene: Scene, config: Config) -> tuple[int, str]:
     """Down to the largest need of the window, one step at a time."""
     if lasting >= scene.desired or scene.size > scene.desired:
         return scene.desired, seen.terms
     step = scene.desired - max(GROWTH, scene.desired // 2)
     size, why = (
-        max(lasting, step, bounds.least),
-        f"at most {lasting} needed for {bounds.shrink_after:g} s",
+        max(lasting, step, config.fewest_workers),
+        f"at most {lasting} needed for {config.shrink_after:g} s",
     )
     if size == lasting:
         return size, why
-    phrase = f"at least {size} (--min-workers)" if size == bounds.least else f"{size} is the step"
+    phrase = (
+        f"at least {size} (--min-workers)"
+        if size == config.fewest_workers
+        else f"{size} is the step"
+    )
     return size, f"{why}, {phrase}"
 
 
-def wants_sample(sizing: Sizing, depth: Depth, scene: Scene, bounds: Bounds, now: float) -> bool:
+def wants_sample(sizing: Sizing, depth: Depth, scene: Scene, config: Config, now: float) -> bool:
     """Whether a sample now could make the pool grow, and is worth its price."""
     age = now - sizing.sampled_at
-    if scene.spare or sizing.quick is False or age < SOONEST * bounds.interval:
+    if scene.spare or sizing.quick is False or age < SOONEST * config.sample_interval:
         return False
-    if scene.desired >= min(bounds.most, scene.roomy):
+    if scene.desired >= min(config.most_workers, scene.roomy):
         return False
-    if not sizing.tight or (sizing.quick and age >= SOON * bounds.interval):
+    if not sizing.tight or (sizing.quick and age >= SOON * config.sample_interval):
         return True
-    return need(sizing.work, depth, scene, bounds, now, 0.0).size > scene.desired
+    return need(sizing.work, depth, scene, config, now, 0.0).size > scene.desired

@@ -4,9 +4,10 @@ The story's clock starts at 0, when the receive call was made. With luck 0 an ex
 exactly a third.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from math import inf
 
+from fleet.core.config import Config
 from fleet.core.delivery.events import (
     Action,
     Ask,
@@ -33,8 +34,8 @@ from fleet.core.delivery.events import (
 from fleet.core.delivery.machine import Delivery, Phase, Rules, hold, run, step, wakes_at
 from fleet.core.outcomes import Exit, Settlement, Verdict
 
-RULES = Rules(visibility=60.0, exit_timeout=30.0)
-HANDLED = replace(RULES, exit_timeout=5.0, handler=True)
+RULES = Rules(Config(visibility_timeout=60.0, exit_timeout=30.0))
+HANDLED = Rules(Config(exit_timeout=5.0), has_handler=True)
 GOOD, BAD, SEGV, KILLED = Exit(code=0), Exit(code=1), Exit(signal=11), Exit(signal=9)
 RETRY, REJECT = Exit(code=75), Exit(code=65)
 

@@ -8,6 +8,7 @@ from math import inf
 
 import pytest
 
+from fleet.core.config import Config
 from fleet.core.delivery import machine as core
 from fleet.core.delivery.events import (
     Action,
@@ -29,8 +30,8 @@ from fleet.core.delivery.events import (
     SettleFailed,
     StopBy,
 )
-from fleet.core.delivery.machine import KEPT, LONGEST, Illegal, Phase
-from fleet.core.outcomes import Exit, Facts, Outcome, Policy, Settlement, Verdict
+from fleet.core.delivery.machine import KEPT, LONGEST, Illegal, Phase, Rules
+from fleet.core.outcomes import Exit, Facts, Outcome, Settlement, Verdict
 from tests.core.delivery.deliveries import (
     BAD,
     DELETE,
@@ -94,7 +95,7 @@ def test_all_else_is_judged_by_them(
 
 
 def test_the_verdict_is_given_on_what_is_known_then() -> None:
-    story = running(replace(RULES, visibility=90.0), attempt=4)
+    story = running(Rules(Config(visibility_timeout=90.0)), attempt=4)
     story.happens(Exited(5.0, RETRY))
     story.known(6.0, limit=5, queue=True, after=7.0)
     assert story.delivery.facts == Facts(
@@ -146,21 +147,21 @@ def test_what_cannot_be_read_without_a_lease_leaves_the_message_at_once() -> Non
 
 
 def test_the_verdict_follows_the_options() -> None:
-    story = judging(replace(RULES, policy=Policy(retry_delay=(10.0, 100.0))))
+    story = judging(Rules(Config(retry_delay=(10.0, 100.0))))
     assert story.known(2.0) == [Hold()]
     assert story.delivery.verdict == Verdict(Settlement.RELEASE, "its job failed", 10)
-    story = judging(replace(RULES, policy=Policy(direct=True)))
+    story = judging(Rules(Config(dead_letter="direct")))
     assert story.known(2.0, limit=1)[0] == Settle(
         Verdict(Settlement.DEAD_LETTER, "its job failed on its last attempt (--dead-letter direct)")
     )
-    story = judging(replace(RULES, policy=Policy(delete_failed=True)))
+    story = judging(Rules(Config(delete_failed=True)))
     assert story.known(2.0) == [
         Settle(Verdict(Settlement.DELETE, "its job failed (--delete-failed)"))
     ]
 
 
 def test_a_job_that_could_not_be_started_has_no_outcome() -> None:
-    story = running(replace(RULES, job_timeout=9.0), stop_at=5.0)
+    story = running(Rules(Config(job_timeout=9.0)), stop_at=5.0)
     assert story.happens(NotStarted(1.0)) == [Hold()]
     assert (story.delivery.exit, story.delivery.outcome) == (None, None)
     assert (story.delivery.stop_at, story.delivery.timeout_at) == (inf, inf)

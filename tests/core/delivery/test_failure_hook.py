@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from fleet.core.config import Config
 from fleet.core.delivery.events import (
     Ask,
     End,
@@ -23,13 +24,12 @@ from fleet.core.delivery.events import (
     SettleDone,
     StopBy,
 )
-from fleet.core.delivery.machine import Illegal, Phase
-from fleet.core.outcomes import Exit, Outcome, Policy, Settlement, Verdict
+from fleet.core.delivery.machine import Illegal, Phase, Rules
+from fleet.core.outcomes import Exit, Outcome, Settlement, Verdict
 from tests.core.delivery.deliveries import (
     BAD,
     DELETE,
     GOOD,
-    HANDLED,
     KILLED,
     REJECT,
     RETRY,
@@ -40,12 +40,12 @@ from tests.core.delivery.deliveries import (
     running,
 )
 
-TOLD = replace(RULES, on_failure=True, exit_timeout=5.0)
+TOLD = Rules(Config(on_failure="app:told", exit_timeout=5.0))
 
 
-def reporting(how: Exit = BAD, policy: Policy | None = None) -> Story:
+def reporting(how: Exit = BAD, rules: Rules = TOLD) -> Story:
     """The hook runs until 7."""
-    story = judging(replace(TOLD, policy=policy or Policy()), how)
+    story = judging(rules, how)
     assert story.known(2.0) == [RunHook()]
     assert (story.phase, story.delivery.hook_until) == (Phase.REPORTING, 7.0)
     return story
@@ -63,7 +63,7 @@ def test_a_failure_is_told_and_then_settled(how: Exit) -> None:
 
 
 def test_a_death_by_a_signal_is_told_after_its_exit_handler() -> None:
-    story = running(replace(HANDLED, on_failure=True))
+    story = running(Rules(Config(exit_timeout=5.0, on_failure="app:told"), has_handler=True))
     assert story.happens(Exited(1.0, SEGV)) == [RunHandler()]
     assert story.happens(HandlerExited(2.0, GOOD)) == [Ask()]
     assert story.known(2.0) == [RunHook()]
@@ -72,7 +72,7 @@ def test_a_death_by_a_signal_is_told_after_its_exit_handler() -> None:
 
 
 def test_so_is_one_whose_exit_handler_has_failed() -> None:
-    story = running(replace(HANDLED, on_failure=True))
+    story = running(Rules(Config(exit_timeout=5.0, on_failure="app:told"), has_handler=True))
     story.happens(Exited(1.0, SEGV))
     story.happens(HandlerExited(2.0, BAD))
     assert story.known(2.0) == [RunHook()]
@@ -81,7 +81,7 @@ def test_so_is_one_whose_exit_handler_has_failed() -> None:
 
 
 def test_a_time_out_is_told() -> None:
-    story = running(replace(TOLD, job_timeout=1.0))
+    story = running(Rules(Config(on_failure="app:told", exit_timeout=5.0, job_timeout=1.0)))
     story.at(1.0)
     story.happens(Exited(2.0, KILLED))
     assert story.known(2.0) == [RunHook()]
@@ -115,7 +115,7 @@ def test_without_a_hook_nothing_is_told() -> None:
 
 
 def test_one_that_takes_too_long_is_killed_and_the_message_settled_all_the_same() -> None:
-    story = reporting(policy=Policy(delete_failed=True))
+    story = reporting(rules=Rules(replace(TOLD.config, delete_failed=True)))
     assert story.wakes_at == 20 / 3
     assert story.at(20 / 3) == [Extend(60)], "the lease is kept"
     story.extended(20 / 3)
@@ -128,19 +128,19 @@ def test_one_that_takes_too_long_is_killed_and_the_message_settled_all_the_same(
 
 
 @pytest.mark.parametrize(
-    ("how", "policy"),
+    ("how", "config"),
     [
-        (BAD, Policy(retry_delay=(10.0,))),
-        (BAD, Policy(direct=True)),
-        (SEGV, Policy()),
-        (BAD, Policy()),
+        (BAD, Config(retry_delay=(10.0,))),
+        (BAD, Config(dead_letter="direct")),
+        (SEGV, Config()),
+        (BAD, Config()),
     ],
     ids=["release", "dead-letter", "crash", "leave"],
 )
 def test_a_lease_that_is_lost_meanwhile_settles_nothing_that_needs_one(
-    how: Exit, policy: Policy
+    how: Exit, config: Config
 ) -> None:
-    story = judging(replace(TOLD, policy=policy, exit_timeout=60.0), how)
+    story = judging(Rules(replace(config, on_failure="app:told", exit_timeout=60.0)), how)
     story.known(2.0, limit=1)
     story.at(7.0)
     story.happens(ExtendFailed(8.0, 0.0))
@@ -149,7 +149,7 @@ def test_a_lease_that_is_lost_meanwhile_settles_nothing_that_needs_one(
 
 
 def test_what_is_finished_by_order_is_deleted_without_a_lease() -> None:
-    story = judging(replace(TOLD, policy=Policy(delete_failed=True), exit_timeout=60.0))
+    story = judging(Rules(Config(on_failure="app:told", delete_failed=True, exit_timeout=60.0)))
     story.known(2.0)
     assert story.happens(HookExited(21.0)) == [
         LeaseLost(),
@@ -170,7 +170,7 @@ def test_it_is_told_though_the_queues_settings_were_never_known() -> None:
 
 
 def test_a_delay_ends_where_sqs_ends_it_also_after_a_hook() -> None:
-    story = reporting(policy=Policy(retry_delay=(43_200.0,)))
+    story = reporting(rules=Rules(replace(TOLD.config, retry_delay=(43_200.0,))))
     story.extended(2.0, 43_000.0)
     assert story.happens(HookExited(5.0)) == [Hold()]
     (asked,) = story.happens(Freed(1000.0))

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fleet.core.config import FIRST_LEASE, Config, poll_seconds
 from fleet.core.delivery.events import (
     Action,
     Ask,
@@ -27,13 +28,10 @@ from fleet.core.delivery.events import (
     Terminate,
 )
 from fleet.core.delivery.machine import (
-    FIRST_LEASE,
     LONGEST,
     Phase,
     Rules,
-    first,
     hold,
-    polled,
     run,
     step,
 )
@@ -77,7 +75,7 @@ ALMOST_ONE = 0.999999
 def test_the_first_lease_is_short_and_counts_from_before_the_call(
     visibility: float, lease: float
 ) -> None:
-    rules = Rules(visibility=visibility)
+    rules = Rules(Config(visibility_timeout=visibility))
     for delivery in (run(100.0, 0.0, rules, now=101.0), hold(100.0, 0.0, rules)):
         assert delivery.received_at == 100.0
         assert delivery.lease_until == 100.0 + lease
@@ -99,16 +97,16 @@ def test_the_first_lease_is_short_and_counts_from_before_the_call(
 def test_a_poll_is_over_before_the_lease_that_it_brings(
     wait: float, visibility: float, poll: float, lease: float
 ) -> None:
-    assert polled(wait, visibility) == poll
-    assert Rules(visibility=visibility, first=first(poll)).first_lease == lease
+    assert poll_seconds(wait, visibility) == poll
+    assert Rules(Config(visibility_timeout=visibility, wait_time=poll)).first_lease == lease
 
 
 @given(st.floats(0.0, 20.0), st.floats(2.0, 43_200.0))
 def test_what_comes_at_the_end_of_a_poll_has_a_third_of_its_lease_left(
     wait: float, visibility: float
 ) -> None:
-    poll = polled(wait, visibility)
-    rules = Rules(visibility=visibility, first=first(poll))
+    poll = poll_seconds(wait, visibility)
+    rules = Rules(Config(visibility_timeout=visibility, wait_time=poll))
     assert run(100.0, 0.0, rules, now=100.0 + poll).lease_until >= 100.0 + 1.5 * poll - 1e-9
     assert poll == wait or poll >= 1
 
@@ -117,7 +115,7 @@ def test_what_comes_at_the_end_of_a_poll_has_a_third_of_its_lease_left(
 def test_an_extend_comes_at_a_third_or_up_to_a_tenth_earlier(
     jitter: float, visibility: float
 ) -> None:
-    rules = Rules(visibility=visibility)
+    rules = Rules(Config(visibility_timeout=visibility))
     first = run(0.0, jitter, rules, now=0.0)
     third = pytest.approx(rules.first_lease / 3 * (1 - jitter / 10))
     assert first.extend_at == third
@@ -149,7 +147,7 @@ def test_a_delivery_knows_its_attempt(attempt: int) -> None:
 )
 def test_the_lease_is_extended_to_its_full_length_at_a_third(begin: Callable[[], Story]) -> None:
     story = begin()
-    story.rules = replace(story.rules, exit_timeout=1000.0)
+    story.rules = replace(story.rules, config=replace(story.rules.config, exit_timeout=1000.0))
     story.delivery = replace(story.delivery, handler_until=inf)
     assert story.at(6.6) == []
     assert story.at(6.7) == [Extend(60)]
@@ -178,7 +176,7 @@ def test_a_failed_extend_does_not_move_the_deadline_and_is_tried_again() -> None
 @given(st.floats(2, LONGEST), st.floats(0, 1, exclude_max=True))
 def test_every_lease_has_time_for_several_extends(visibility: float, jitter: float) -> None:
     """However long the visibility timeout is: the first lease is short."""
-    story = running(Rules(visibility=visibility))
+    story = running(Rules(Config(visibility_timeout=visibility)))
     first = story.rules.first_lease
     tries = 0
     while story.wakes_at < first:
@@ -199,7 +197,7 @@ def test_the_deadline_counts_from_before_the_call() -> None:
 
 
 def test_a_short_visibility_timeout_is_extended_just_the_same() -> None:
-    story = running(Rules(visibility=2.0))
+    story = running(Rules(Config(visibility_timeout=2.0)))
     assert story.at(0.7) == [Extend(2)]
     story.extended(0.7, 2)
     assert story.delivery.lease_until == 2.7
@@ -234,7 +232,9 @@ def test_no_extend_reaches_beyond_what_sqs_allows(
 def test_a_job_of_twelve_hours_is_extended_up_to_the_limit_and_no_further(
     kill_on_loss: bool, handler: bool
 ) -> None:
-    story = running(replace(RULES, kill_on_loss=kill_on_loss, handler=handler))
+    story = running(
+        Rules(Config(on_lease_lost="kill" if kill_on_loss else "continue"), has_handler=handler)
+    )
     while not story.delivery.lost:
         now = story.wakes_at
         for action in story.at(now):
@@ -268,7 +268,7 @@ def test_a_lease_that_ends_is_lost_once_and_the_job_runs_on() -> None:
 
 
 def test_a_lost_lease_stops_the_job_if_people_want_it() -> None:
-    story = running(replace(RULES, kill_on_loss=True))
+    story = running(Rules(Config(on_lease_lost="kill")))
     story.at(7.0)
     assert story.at(20.0) == [LeaseLost(), Terminate()]
     assert story.delivery.stop is Stop.LEASE_LOST

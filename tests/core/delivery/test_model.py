@@ -16,6 +16,7 @@ from hypothesis import note
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from fleet.core.config import Config
 from fleet.core.delivery.events import (
     Action,
     Ask,
@@ -64,7 +65,7 @@ from fleet.core.delivery.machine import (
     wakes_at,
 )
 from fleet.core.delivery.settling import pause_before
-from fleet.core.outcomes import Exit, Facts, Outcome, Policy, Settlement, Stop, Verdict, verdict
+from fleet.core.outcomes import Exit, Facts, Outcome, Settlement, Stop, Verdict, verdict
 from tests.core.test_reasons import reason_of
 
 LUCK = st.floats(0, 1, exclude_max=True)
@@ -79,21 +80,23 @@ EXITS = st.sampled_from(
 )
 OPTIONS = st.builds(
     Rules,
-    visibility=st.sampled_from([2.0, 2.9, 5.0, 20.0, 60.0, 600.0, LONGEST]),
-    exit_timeout=st.sampled_from([0.0, 3.0, 30.0]),
-    job_timeout=st.sampled_from([inf, inf, 0.1, 10.0]),
-    handler=st.booleans(),
-    on_failure=st.booleans(),
-    kill_on_loss=st.booleans(),
-    fifo=st.booleans(),
-    policy=st.builds(
-        Policy,
+    config=st.builds(
+        Config,
+        visibility_timeout=st.sampled_from([2.0, 2.9, 5.0, 20.0, 60.0, 600.0, LONGEST]),
+        exit_timeout=st.sampled_from([0.0, 3.0, 30.0]),
+        job_timeout=st.sampled_from([inf, inf, 0.1, 10.0]),
+        on_failure=st.sampled_from([None, "app:told"]),
+        on_lease_lost=st.sampled_from(["continue", "kill"]),
         retry_delay=st.sampled_from([(), (10.0, 60_000.0)]),
         delete_failed=st.booleans(),
-        direct=st.booleans(),
+        dead_letter=st.sampled_from(["native", "direct"]),
     ),
+    has_handler=st.booleans(),
+    is_fifo=st.booleans(),
 ).filter(
-    lambda rules: rules.exit_timeout > 0 or not (rules.handler or rules.on_failure)
+    lambda rules: (
+        rules.config.exit_timeout > 0 or not (rules.has_handler or rules.config.on_failure)
+    )
 )  # that is refused
 LATE_DELETE = 300.0  # seconds: for which a standard queue takes a delete without a lease
 KEPT_FOR = 300.0  # seconds: for which a lease is kept while a delete fails
@@ -235,7 +238,7 @@ class DeliveryModel(RuleBasedStateMachine):
             self.decided = Verdict(Settlement.RELEASE, "it came too late to be worked on")
         else:
             self.stop_at = inf if stop_in is None else self.now + stop_in
-            self.timeout_at = self.now + options.job_timeout
+            self.timeout_at = self.now + options.config.job_timeout
             self.delivery = run(
                 self.received_at,
                 jitter,
@@ -326,7 +329,7 @@ class DeliveryModel(RuleBasedStateMachine):
         if self.delivery.phase is Phase.SETTLING:
             assert self.deletes()
             assert self.failing_since <= self.now < self.failing_since + KEPT_FOR
-        assert 0 < seconds <= ceil(self.options.visibility)
+        assert 0 < seconds <= ceil(self.options.config.visibility_timeout)
         assert self.lease < self.now + seconds <= self.received_at + LONGEST
         asked_at = self.now
         self.now += answer.took
@@ -378,7 +381,11 @@ class DeliveryModel(RuleBasedStateMachine):
         self.failures, self.failing_since = 0, inf
         room = self.received_at + LONGEST - self.now
         options = self.options
-        asked, lease, timeout = answer.after, options.visibility, options.job_timeout
+        asked, lease, timeout = (
+            answer.after,
+            options.config.visibility_timeout,
+            options.config.job_timeout,
+        )
         self.facts = Facts(
             self.attempt, limit, limit is not None, asked, lease, room, lost, timeout, unsure
         )
@@ -394,7 +401,7 @@ class DeliveryModel(RuleBasedStateMachine):
             return Verdict(Settlement.DEAD_LETTER, "its exit handler timed out twice")
         if self.handled in (Handled.FAILED, Handled.TIMED_OUT_TWICE):
             return Verdict(Settlement.LEAVE, "its exit handler failed")
-        return verdict(self.outcome, facts, self.options.policy, jitter)
+        return verdict(self.outcome, facts, self.options.config, jitter)
 
     def settle(self, request: Verdict, answer: Answer) -> None:
         """SQS is asked to settle: with no process at work on the message, and what is ours to do."""
@@ -411,7 +418,9 @@ class DeliveryModel(RuleBasedStateMachine):
             return
         self.failures += 1
         late = (
-            LATE_DELETE if request.settlement is Settlement.DELETE and not self.options.fifo else 0
+            LATE_DELETE
+            if request.settlement is Settlement.DELETE and not self.options.is_fifo
+            else 0
         )
         if request.settlement is not Settlement.RELEASE:
             visible_at = inf
@@ -467,7 +476,7 @@ class DeliveryModel(RuleBasedStateMachine):
                 assert self.decided.settlement is Settlement.DEAD_LETTER
             case Settlement.DELETE:
                 failed = self.outcome in FAILURES or self.outcome is Outcome.REJECTED
-                assert self.exited == GOOD or (failed and self.options.policy.delete_failed)
+                assert self.exited == GOOD or (failed and self.options.config.delete_failed)
             case Settlement.RELEASE:
                 assert self.freed
                 assert self.now < min(self.lease, self.release_by)
@@ -488,14 +497,14 @@ class DeliveryModel(RuleBasedStateMachine):
         """For one reason, and once. When it is to be frozen it may have finished already."""
         assert self.job
         assert self.stop is None
-        assert isinstance(how, Freeze) == self.options.handler
+        assert isinstance(how, Freeze) == self.options.has_handler
         if self.stop_at <= now:
             self.stop = Stop.INTERRUPTED
         elif self.timeout_at <= now:
             self.stop = Stop.TIMED_OUT
         else:
             assert self.lost
-            assert self.options.kill_on_loss
+            assert self.options.config.kills_on_lease_lost
             self.stop = Stop.LEASE_LOST
         self.stop_at = self.timeout_at = inf
         if isinstance(how, Terminate):
@@ -513,14 +522,14 @@ class DeliveryModel(RuleBasedStateMachine):
             assert not self.handler or self.handler_killed
         else:
             assert not self.killed
-            assert now >= self.stopped_at + self.options.exit_timeout
+            assert now >= self.stopped_at + self.options.config.exit_timeout
         self.killed = True
 
     def run_handler(self, answer: Answer) -> None:
         """For a job that is frozen, or has died by a signal; once more when the first was killed
         and all are gone.
         """
-        assert self.options.handler
+        assert self.options.has_handler
         assert not self.handler
         if self.handler_tries:
             assert self.handler_killed != self.handler_ended
@@ -532,19 +541,19 @@ class DeliveryModel(RuleBasedStateMachine):
         self.handler_tries += 1
         assert self.handler_tries <= 2
         self.handler, self.handler_killed = True, False
-        self.handler_until = self.now + self.options.exit_timeout
+        self.handler_until = self.now + self.options.config.exit_timeout
         if not answer.forks:
             self.handler_dies(Exit(code=1), answer)
 
     def run_hook(self, answer: Answer) -> None:
         """Once, for a failure, with nothing of the job left and before anything is settled."""
         no_letters = self.facts is not None and not self.facts.has_dead_letter_queue
-        assert self.options.on_failure
+        assert self.options.config.on_failure
         assert not self.hook_ran
         assert not self.anything_lives()
         assert self.outcome in FAILURES or (self.outcome is Outcome.REJECTED and no_letters)
         self.hook = self.hook_ran = True
-        self.hook_until = self.now + self.options.exit_timeout
+        self.hook_until = self.now + self.options.config.exit_timeout
         if not answer.forks:
             self.hook_dies(answer)
 
@@ -740,7 +749,7 @@ class DeliveryModel(RuleBasedStateMachine):
         assert delivery.timeout_at == self.timeout_at
         stopping = delivery.phase is Phase.STOPPING and not self.killed
         assert delivery.kill_at == (
-            self.stopped_at + self.options.exit_timeout if stopping else inf
+            self.stopped_at + self.options.config.exit_timeout if stopping else inf
         )
         assert delivery.doubt_until == self.doubt_until
         assert (delivery.doubt_until < inf) == (delivery.phase is Phase.DOUBTFUL)
@@ -774,7 +783,7 @@ class DeliveryModel(RuleBasedStateMachine):
                 assert not self.handler
             case phase:
                 assert not self.anything_lives()
-                failed = self.outcome in FAILURES and self.options.on_failure
+                failed = self.outcome in FAILURES and self.options.config.on_failure
                 assert self.hook_ran or not failed or phase in (Phase.DOUBTFUL, Phase.JUDGING)
                 assert phase is not Phase.HELD or (self.held and not self.freed and not self.lost)
         assert self.ends == (self.delivery.phase is Phase.DONE)
@@ -820,7 +829,7 @@ class DeliveryModel(RuleBasedStateMachine):
             return
         Aftermath(self, sqs_works=True).ends_within(400)
         Aftermath(self, master_frees=False).ends_within(100_000)  # up to 12 hours of tries
-        longest = KEPT_FOR + self.options.visibility + LATE_DELETE
+        longest = KEPT_FOR + self.options.config.visibility_timeout + LATE_DELETE
         for denied in (False, True):  # extends go through, nothing else does
             started = world_at(self.delivery, self.options)
             kept = Aftermath(self, extends_work=True, denied=denied)
@@ -835,7 +844,10 @@ class DeliveryModel(RuleBasedStateMachine):
 def world_at(delivery: Delivery, options: Rules) -> float:
     """What stopping a job and its handlers may take before, and the lease that is left."""
     return (
-        3 * options.exit_timeout + options.visibility + delivery.lease_until - delivery.received_at
+        3 * options.config.exit_timeout
+        + options.config.visibility_timeout
+        + delivery.lease_until
+        - delivery.received_at
     )
 
 
@@ -918,7 +930,7 @@ TestDelivery = pytest.mark.slow(DeliveryModel.TestCase)
 def test_a_lease_is_kept_for_ever_as_long_as_sqs_confirms() -> None:
     """No job that runs for an hour loses its lease, whatever the visibility timeout."""
     for visibility in (2.0, 2.9, 3.0, 4.5, 20.0, 60.0, 3000.0):
-        rules = Rules(visibility=visibility)
+        rules = Rules(Config(visibility_timeout=visibility))
         delivery = run(0.0, 0.5, rules, now=0.0)
         while (now := wakes_at(delivery)) < 3600:
             delivery, actions = step(delivery, Due(now), rules)

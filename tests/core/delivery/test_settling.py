@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fleet.core.config import Config
 from fleet.core.delivery.events import (
     Ask,
     End,
@@ -26,7 +27,7 @@ from fleet.core.delivery.events import (
 from fleet.core.delivery.lease import KEPT_FOR
 from fleet.core.delivery.machine import LONGEST, Phase, Rules
 from fleet.core.delivery.retries import LATE_DELETE, LETTER_TRIES, POLICY_FOR
-from fleet.core.outcomes import Exit, Facts, Policy, Settlement, Verdict
+from fleet.core.outcomes import Exit, Facts, Settlement, Verdict
 from tests.core.delivery.deliveries import (
     BAD,
     DELETE,
@@ -127,7 +128,7 @@ def test_a_letter_that_is_not_sent_is_sent_again_and_nothing_is_deleted() -> Non
 @pytest.mark.parametrize("delete_failed", [False, True])
 def test_a_letter_that_cannot_be_sent_makes_a_failure_of_the_message(delete_failed: bool) -> None:
     """With the delay of one; and it is not deleted, for it was meant for a dead-letter queue."""
-    rules = Rules(policy=Policy(retry_delay=(100.0,), delete_failed=delete_failed))
+    rules = Rules(Config(retry_delay=(100.0,), delete_failed=delete_failed))
     story = sending(rules)
     assert story.happens(SettleFailed(3.0, 0.5, final=True)) == [Hold()]
     assert not story.delivery.sent
@@ -138,7 +139,7 @@ def test_a_letter_that_cannot_be_sent_makes_a_failure_of_the_message(delete_fail
 
 
 def test_its_lease_is_kept_until_it_is_released() -> None:
-    story = sending(Rules(policy=Policy(retry_delay=(100.0,))))
+    story = sending(Rules(Config(retry_delay=(100.0,))))
     story.happens(SettleFailed(19.99, 0.5))
     assert story.phase is Phase.HELD
     assert story.at(19.99) == [Extend(60)]
@@ -153,7 +154,9 @@ def test_without_a_retry_delay_it_is_left() -> None:
 @pytest.mark.parametrize(("how", "direct"), [(BAD, True), (SEGV, True)])
 def test_the_same_where_a_last_attempt_was_to_be_moved_directly(how: Exit, direct: bool) -> None:
     """SQS itself moves it, at its next receive."""
-    story = judging(Rules(policy=Policy(direct=direct, retry_delay=(100.0,))), how)
+    story = judging(
+        Rules(Config(dead_letter="direct" if direct else "native", retry_delay=(100.0,))), how
+    )
     (send,) = story.known(2.0, limit=1)
     assert isinstance(send, Settle)
     assert send.what.settlement is Settlement.DEAD_LETTER
@@ -162,7 +165,7 @@ def test_the_same_where_a_last_attempt_was_to_be_moved_directly(how: Exit, direc
 
 
 def test_a_letter_that_is_not_allowed_is_tried_a_few_times() -> None:
-    story = sending(Rules(policy=Policy(retry_delay=(100.0,))))
+    story = sending(Rules(Config(retry_delay=(100.0,))))
     for _ in range(LETTER_TRIES - 1):
         assert story.happens(SettleFailed(3.0, 0.5, denied=True)) == []
         assert story.at(story.wakes_at) == [SEND]
@@ -200,7 +203,7 @@ def test_a_letter_that_was_sent_is_not_sent_again() -> None:
 
 
 def test_they_are_asked_for_again_for_a_minute_and_then_it_is_settled_without_them() -> None:
-    story = judging(Rules(policy=Policy(retry_delay=(100.0,))))
+    story = judging(Rules(Config(retry_delay=(100.0,))))
     asked = 1
     now = 2.0
     while story.phase is Phase.JUDGING:
@@ -229,14 +232,14 @@ def test_at_a_stop_it_is_settled_without_them_at_once(
     """What a Retry asked for is known; a rejected message may have a dead-letter queue, so it is
     not deleted.
     """
-    story = judging(Rules(policy=Policy(retry_delay=(100.0,), delete_failed=how is REJECT)), how)
+    story = judging(Rules(Config(retry_delay=(100.0,), delete_failed=how is REJECT)), how)
     assert story.happens(NotKnown(3.0, 0.5, after=7.0, ends_at=50.0)) == [Hold()]
     assert story.delivery.verdict is not None
     assert (story.delivery.settlement, story.delivery.verdict.delay) == (settlement, delay)
 
 
 def test_the_settings_of_a_queue_that_is_gone_are_not_asked_for_again() -> None:
-    story = judging(Rules(policy=Policy(retry_delay=(100.0,))))
+    story = judging(Rules(Config(retry_delay=(100.0,))))
     assert story.happens(NotKnown(3.0, 0.5, gone=True)) == [End()]
     assert story.delivery.verdict == Verdict(Settlement.LEAVE, "its queue does not exist any more")
 
@@ -307,7 +310,7 @@ def test_a_settlement_is_asked_for_until_the_lease_ends_and_a_delete_for_longer(
     begin: Callable[[], Story], request_: Settle, fifo: bool, until: float
 ) -> None:
     story = begin()
-    story.rules = replace(story.rules, fifo=fifo)
+    story.rules = replace(story.rules, is_fifo=fifo)
     last, _ = fails_until_the_end(story, request_)
     assert until - 5.1 <= last < until
 
@@ -321,7 +324,7 @@ def test_the_last_moment_for_a_settlement(
 ) -> None:
     for now, over in ((end - 0.1, False), (end - 0.01, True), (end, True)):
         story = begin()
-        story.rules = replace(story.rules, fifo=fifo)
+        story.rules = replace(story.rules, is_fifo=fifo)
         story.delivery = replace(story.delivery, failing_since=2.0)
         story.happens(SettleFailed(now, 0.0))
         assert (story.phase is Phase.DONE) == over
@@ -332,7 +335,7 @@ def test_the_pause_before_another_settlement_is_bounded(
     tries: int, jitter: float, visibility: float
 ) -> None:
     """Never nothing, which would be a hot loop; never more than a lease has room for."""
-    story = settling(Rules(visibility=visibility))
+    story = settling(Rules(Config(visibility_timeout=visibility)))
     story.delivery = replace(story.delivery, tries=tries, lease_until=1000.0, extend_at=500.0)
     assert story.happens(SettleFailed(3.0, jitter)) == []
     assert story.delivery.tries == tries + 1
@@ -356,7 +359,7 @@ def test_while_a_delete_is_insisted_on_nobody_else_gets_the_message(
     """A FIFO queue's, too. For five minutes; then it is asked for until the lease ends, and after."""
     for fifo in (False, True):
         story = begin()
-        story.rules = replace(story.rules, fifo=fifo)
+        story.rules = replace(story.rules, is_fifo=fifo)
         last, _ = fails_until_the_end(
             story, DELETE if begin is settling else DELETE_SENT, kept_until=inf
         )
@@ -373,7 +376,7 @@ def test_a_denied_delete_is_insisted_on_for_a_minute_from_its_first_refusal(
     begin: Callable[[], Story], fifo: bool
 ) -> None:
     story = begin()
-    story.rules = replace(story.rules, fifo=fifo)
+    story.rules = replace(story.rules, is_fifo=fifo)
     story.happens(SettleFailed(2.0, 0.0))
     (request,) = story.at(5.0)
     assert isinstance(request, Settle)

@@ -1,10 +1,10 @@
 """A job that must not finish: told to stop, or frozen for its exit handler, and killed."""
 
-from dataclasses import replace
 from math import inf
 
 import pytest
 
+from fleet.core.config import Config
 from fleet.core.delivery.events import (
     Action,
     Ask,
@@ -28,7 +28,7 @@ from fleet.core.delivery.events import (
     Terminate,
 )
 from fleet.core.delivery.machine import Handled, Phase, Rules
-from fleet.core.outcomes import Exit, Outcome, Policy, Settlement, Stop, Verdict
+from fleet.core.outcomes import Exit, Outcome, Settlement, Stop, Verdict
 from tests.core.delivery.deliveries import (
     BAD,
     DELETE,
@@ -76,13 +76,13 @@ def test_the_exit_timeout_counts_from_the_terminate() -> None:
 
 
 def test_without_an_exit_timeout_the_job_is_killed_at_once() -> None:
-    story = running(Rules(exit_timeout=0.0), stop_at=1.0)
+    story = running(Rules(Config(exit_timeout=0.0)), stop_at=1.0)
     assert story.at(1.0) == [Terminate(), Kill()]
 
 
 def test_a_job_that_takes_too_long_is_stopped() -> None:
     """Its time counts from its own start, not from the receive."""
-    story = running(replace(RULES, job_timeout=5.0), now=1.0)
+    story = running(Rules(Config(job_timeout=5.0)), now=1.0)
     assert story.at(5.999) == []
     assert story.wakes_at == 6.0
     assert story.at(6.0) == [Terminate()]
@@ -111,7 +111,10 @@ def test_a_stop_has_one_reason(
     stop_at: float, job_timeout: float, kill_on_loss: bool, now: float, reason: Stop
 ) -> None:
     story = running(
-        replace(RULES, job_timeout=job_timeout, kill_on_loss=kill_on_loss), stop_at=stop_at
+        Rules(
+            Config(job_timeout=job_timeout, on_lease_lost="kill" if kill_on_loss else "continue")
+        ),
+        stop_at=stop_at,
     )
     assert Terminate() in story.at(now)
     assert story.delivery.stop is reason
@@ -141,7 +144,7 @@ def test_a_job_that_is_gone_has_no_deadline_left() -> None:
 
 
 def test_one_late_moment_does_all_that_is_due() -> None:
-    story = running(Rules(exit_timeout=0.0), stop_at=5.0)
+    story = running(Rules(Config(exit_timeout=0.0)), stop_at=5.0)
     assert story.at(10.0) == [Extend(60), Terminate(), Kill()]
 
 
@@ -181,7 +184,7 @@ def doubtful(rules: Rules = RULES, how: Exit = OUTSIDE[3]) -> Story:
 @pytest.mark.parametrize("how", OUTSIDE)
 def test_a_job_that_a_stop_of_everything_has_ended_was_stopped(how: Exit) -> None:
     """Handed back at once; never deleted as a failure."""
-    story = doubtful(replace(RULES, policy=Policy(delete_failed=True, retry_delay=(600.0,))), how)
+    story = doubtful(Rules(Config(delete_failed=True, retry_delay=(600.0,))), how)
     assert story.happens(Leaving(6.9, stops=True)) == [Ask()]
     assert (story.delivery.outcome, story.delivery.stop) == (Outcome.INTERRUPTED, Stop.INTERRUPTED)
     assert story.known(6.9) == [Hold()]
@@ -211,13 +214,13 @@ def test_a_dispatcher_that_leaves_alone_waits_for_the_masters_word() -> None:
 
 @pytest.mark.parametrize("how", OUTSIDE)
 def test_one_whom_we_have_told_to_stop_is_not_doubted(how: Exit) -> None:
-    story = stopping(replace(RULES, job_timeout=1.0))
+    story = stopping(Rules(Config(job_timeout=1.0)))
     assert story.happens(Exited(2.0, how)) == [Ask()]
     assert story.delivery.outcome is Outcome.INTERRUPTED
 
 
 def test_one_that_had_ended_before_it_was_frozen_is_doubted() -> None:
-    story = running(replace(HANDLED, job_timeout=1.0))
+    story = running(Rules(Config(exit_timeout=5.0, job_timeout=1.0), has_handler=True))
     assert story.at(1.0) == [Freeze()]
     assert story.happens(Exited(1.0, Exit(signal=15))) == [Doubt()]
     assert story.at(3.0) == [RunHandler()]
@@ -302,7 +305,7 @@ def test_a_job_that_fails_by_itself_is_not_handled(how: Exit) -> None:
 
 
 def test_a_job_that_times_out_is_handled_and_fails() -> None:
-    story = running(replace(HANDLED, job_timeout=1.0))
+    story = running(Rules(Config(exit_timeout=5.0, job_timeout=1.0), has_handler=True))
     assert story.at(1.0) == [Freeze()]
     story.happens(Frozen(1.0))
     story.happens(HandlerExited(2.0, GOOD))
@@ -317,11 +320,16 @@ def test_a_job_that_times_out_is_handled_and_fails() -> None:
 @pytest.mark.parametrize("how", [BAD, SEGV, RETRY, REJECT])
 @pytest.mark.parametrize("delete_failed", [False, True])
 def test_a_handler_that_fails_leaves_the_message(how: Exit, delete_failed: bool) -> None:
-    policy = Policy(direct=True, delete_failed=delete_failed, retry_delay=(5.0,))
-    for story in (
-        mourning(replace(HANDLED, policy=policy)),
-        handling(replace(HANDLED, policy=policy)),
-    ):
+    rules = Rules(
+        Config(
+            exit_timeout=5.0,
+            dead_letter="direct",
+            delete_failed=delete_failed,
+            retry_delay=(5.0,),
+        ),
+        has_handler=True,
+    )
+    for story in (mourning(rules), handling(rules)):
         story.happens(HandlerExited(2.0, how))
         if story.delivery.exit is None:
             story.happens(Exited(2.0, KILLED))
@@ -393,7 +401,9 @@ def twice_too_late(rules: Rules = HANDLED) -> Story:
 
 def test_a_handler_that_timed_out_twice_dead_letters() -> None:
     """A retry without its clean-up may compound the damage."""
-    story = twice_too_late(replace(HANDLED, policy=Policy(delete_failed=True, retry_delay=(5.0,))))
+    story = twice_too_late(
+        Rules(Config(exit_timeout=5.0, delete_failed=True, retry_delay=(5.0,)), has_handler=True)
+    )
     verdict = Verdict(Settlement.DEAD_LETTER, "its exit handler timed out twice")
     assert story.known(11.3) == [Settle(verdict)]
 
@@ -416,7 +426,7 @@ def test_a_job_that_succeeds_while_its_handler_runs_is_deleted() -> None:
 
 
 def test_while_a_handler_runs_a_stop_is_not_looked_at() -> None:
-    story = running(replace(HANDLED, job_timeout=4.0), stop_at=3.0)
+    story = running(Rules(Config(exit_timeout=5.0, job_timeout=4.0), has_handler=True), stop_at=3.0)
     assert story.happens(Exited(1.0, SEGV)) == [RunHandler()]
     assert story.at(4.0) == []
     assert story.wakes_at == 6.0

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field, replace
 from math import inf
 
 from fleet.core import polling
+from fleet.core.config import Config
 from fleet.core.depth import Depth
 from fleet.core.outcomes import Exit, Outcome, Settlement
 from fleet.core.polling import QUICK, Polling
 from fleet.core.pool import emptiness, restarts, scarcity
-from fleet.core.pool.config import Config
 from fleet.core.pool.effects import (
     AskStack,
     Effect,
@@ -81,7 +81,7 @@ from fleet.core.protocol import (
 )
 from fleet.core.sizing import memory, rule, workload
 from fleet.core.sizing.memory import Memory
-from fleet.core.sizing.rule import Bounds, Scene, Sizing
+from fleet.core.sizing.rule import Scene, Sizing
 from fleet.core.sizing.workload import Workload
 
 FULL_LENGTH = 0.9
@@ -395,7 +395,7 @@ class Account:
         """
         scout = self.helpers[Role.SCOUT]
         samples = scout.ready and not scout.full and not any(order.waiting for order in self.orders)
-        patience = 20 + (self.config.depth_interval * 1.25 if samples else 0)
+        patience = 20 + (self.config.sample_interval * 1.25 if samples else 0)
         if (
             scout.alive
             and not scout.killed
@@ -428,10 +428,7 @@ class Account:
         scene = Scene(
             self.desired, before.size, self.busy, spare, memory.room(self.memory, self.busy), held
         )
-        bounds = Bounds(
-            *config.bounds, config.target_wait, config.shrink_after, config.depth_interval
-        )
-        self.sizing, size = rule.decide(self.sizing, depth, scene, bounds, now, jitter)
+        self.sizing, size = rule.decide(self.sizing, depth, scene, config, now, jitter)
         self.wants(size, self.sizing.why)
 
     def polled(self, took: float | None) -> None:
@@ -704,7 +701,9 @@ class Account:
         if self.level == level_before and now + seconds >= self.jobs_until:
             return
         self.jobs_have, self.jobs_until = seconds, now + seconds
-        after = (2 + config.on_failure) * config.exit_timeout  # a handler's two tries, and the hook
+        after = (
+            2 + (config.on_failure is not None)
+        ) * config.exit_timeout  # a handler's two tries, and the hook
         longest = config.wait_time + max(seconds, config.exit_timeout) + after + 10
         self.kill_at = min(self.kill_at, now + longest)
 
@@ -721,7 +720,7 @@ class Account:
     def is_hopeless(self, now: float) -> bool:
         """It would not end by itself."""
         waits = (
-            self.config.empty_for is not None
+            self.config.until_empty
             or self.config.max_jobs is not None
             or self.config.max_seconds < inf
         )
@@ -739,7 +738,7 @@ class Account:
                 return 3
         if self.is_hopeless(now) and now < before.ends_at:
             return 5
-        emptied = self.config.empty_for is not None and emptiness.reached(
+        emptied = self.config.until_empty and emptiness.reached(
             self.emptiness, self.config.empty_for
         )
         self.emptied, self.counted = emptied, not emptied

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field, replace
 from math import inf
 from typing import Any
 
+from fleet.core.config import Config
 from fleet.core.depth import Depth
 from fleet.core.outcomes import Exit, Outcome, Settlement
 from fleet.core.pool import deadlines, machine, state
-from fleet.core.pool.config import Config
 from fleet.core.pool.effects import Effect, Log, OrderScout, Send
 from fleet.core.pool.events import (
     Died,
@@ -80,16 +80,17 @@ class Story:
     logged: list[Log] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        # Beats are looked at in a story of their own: test_beats.py.
-        self.pool: Pool = state.new(replace(self.config, first_lease=1_000_000.0))
+        self.pool: Pool = state.new(self.config)
 
     # What happens.
 
     def happens(self, event: Event) -> list[Effect]:
         """One event, now."""
         self.pool, effects = machine.step(self.pool, event, self.now, self.jitter)
-        # Its silence is judged in a story of its own: test_scout_liveness.py.
-        self.pool = replace(self.pool, scout=replace(self.pool.scout, heard=inf))
+        # Silence is judged in stories of their own: the scout's in test_scout_liveness.py, that of
+        # a dispatcher with a message in test_liveness.py.
+        slots = tuple(replace(slot, look_at=inf) for slot in self.pool.slots)
+        self.pool = replace(self.pool, slots=slots, scout=replace(self.pool.scout, heard=inf))
         self.logged += [effect for effect in effects if isinstance(effect, Log)]
         return [effect for effect in effects if not isinstance(effect, Log)]
 

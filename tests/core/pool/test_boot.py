@@ -2,7 +2,7 @@
 
 import pytest
 
-from fleet.core.pool.config import Config
+from fleet.core.config import Config
 from fleet.core.pool.effects import (
     AskStack,
     KillDispatcher,
@@ -299,4 +299,4 @@ def test_the_defaults_are_those_of_the_options() -> None:
         30,
         60,
     )
-    assert config.empty_for is None
+    assert not config.until_empty

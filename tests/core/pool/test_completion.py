@@ -5,7 +5,7 @@ from math import inf
 
 import pytest
 
-from fleet.core.pool.config import Config
+from fleet.core.config import Config
 from fleet.core.pool.effects import AskStack, Effect, KillDispatcher, Send, TerminateDispatcher
 from fleet.core.pool.events import Died, Ended, HelperDied, StopAsked
 from fleet.core.pool.orphan import Orphan
@@ -135,7 +135,7 @@ def test_a_harder_stop_meanwhile_has_its_own_limit() -> None:
 
 def test_a_failed_message_does_not_change_its_status() -> None:
     """6 is --until-empty's."""
-    story = running(1, max_seconds=60.0, empty_for=600.0)
+    story = running(1, max_seconds=60.0, until_empty=True, empty_for=600.0)
     story.says(0, Received(0.1))
     story.says(0, BAD)
     story.tick(60.0)
@@ -196,7 +196,7 @@ def test_a_dispatcher_that_leaves_with_its_poll_makes_room() -> None:
 
 @pytest.mark.parametrize("bad", [False, True])
 def test_until_empty_may_still_end_it_first(bad: bool) -> None:
-    story = running(1, max_jobs=2, empty_for=60.0)
+    story = running(1, max_jobs=2, until_empty=True, empty_for=60.0)
     story.says(0, Received(0.1))
     story.says(0, BAD if bad else DONE)
     story.sample(0)

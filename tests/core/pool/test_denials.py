@@ -48,7 +48,7 @@ GONE = PollFailed("queue 'q' does not exist", refused=True)
 BUSY = PollFailed("queue 'q': SQS answers 503")
 DENIED = Denied("queue 'q': the role needs sqs:DeleteMessage", 0, "id", "handle")
 GIVEN_UP = Settled(Settlement.LEAVE, Outcome.SUCCEEDED, 1.0, bad=False, unconfirmed=True)
-BOUNDED = ({"empty_for": 60.0}, {"max_jobs": 100}, {"max_seconds": 1000.0})
+BOUNDED = ({"until_empty": True, "empty_for": 60.0}, {"max_jobs": 100}, {"max_seconds": 1000.0})
 
 
 def state(story: Story) -> str:
@@ -114,7 +114,7 @@ def test_one_that_serves_goes_on() -> None:
 
 
 def test_passing_trouble_ends_nothing() -> None:
-    story = running(2, empty_for=60.0)
+    story = running(2, until_empty=True, empty_for=60.0)
     refused(story, 3600.0, how=BUSY)
     assert story.is_in(PoolPhase.RUNNING)
 
@@ -143,7 +143,7 @@ def test_a_pause_starts_the_minute_anew() -> None:
 
 
 def test_passing_trouble_in_between_heals_nothing() -> None:
-    story = running(2, empty_for=60.0)
+    story = running(2, until_empty=True, empty_for=60.0)
     story.says(0, GONE)
     refused(story, 30.0, how=BUSY)
     story.tick(60.0)

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from fleet.core.pool.config import Config
+from fleet.core.config import Config
 from fleet.core.pool.effects import (
     AskStack,
     Effect,
@@ -348,7 +348,7 @@ def test_a_long_poll_may_take_longer_than_the_drain() -> None:
 
 def test_a_hook_may_need_its_time_too() -> None:
     config = Config(1, wait_time=10, drain_timeout=20, exit_timeout=5)
-    assert replace(config, on_failure=True).longest_stop == config.longest_stop + 5
+    assert replace(config, on_failure="app:told").longest_stop == config.longest_stop + 5
 
 
 def test_a_harder_stop_does_not_move_the_limit() -> None:

@@ -5,7 +5,7 @@ from math import inf
 
 import pytest
 
-from fleet.core.pool.config import Config
+from fleet.core.config import Config
 from fleet.core.pool.effects import AskStack, Inspect, KillDispatcher, Log, TellStack
 from fleet.core.pool.events import Seen
 from fleet.core.pool.liveness import inspect_dispatchers, note_record

@@ -14,10 +14,10 @@ from hypothesis import note
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from fleet.core.config import Config
 from fleet.core.depth import Depth
 from fleet.core.outcomes import Exit, Outcome, Settlement
 from fleet.core.pool import machine
-from fleet.core.pool.config import Config
 from fleet.core.pool.effects import (
     AskStack,
     Effect,
@@ -99,9 +99,10 @@ CONFIGS = st.builds(
     drain_timeout=st.sampled_from([0.0, 30.0]),
     exit_timeout=st.sampled_from([0.0, 5.0]),
     job_timeout=st.sampled_from([inf, 10.0, 600.0]),
-    on_failure=st.booleans(),
+    on_failure=st.sampled_from([None, "app:told"]),
     boot_timeout=st.sampled_from([5.0, 60.0]),
-    empty_for=st.sampled_from([None, 2.0]),
+    until_empty=st.booleans(),
+    empty_for=st.just(2.0),
     max_seconds=st.sampled_from([inf, inf, 30.0]),
     max_jobs=st.sampled_from([None, None, 1, 3]),
     min_workers=st.sampled_from([None, 1]),

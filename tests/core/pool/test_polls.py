@@ -170,7 +170,7 @@ def test_after_two_cuts_at_the_same_age_polls_are_shorter_and_it_is_said_once() 
 
 def test_a_shorter_poll_that_is_empty_proves_that_the_queue_is() -> None:
     """--until-empty: it was open as long as it was to be."""
-    story = running(1, empty_for=5.0)
+    story = running(1, until_empty=True, empty_for=5.0)
     for _ in range(2):
         story.now += 5.0
         story.says(0, cut(5.0))

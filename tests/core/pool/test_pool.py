@@ -2,7 +2,7 @@
 
 import pytest
 
-from fleet.core.pool.config import Config
+from fleet.core.config import Config
 from fleet.core.pool.effects import KillDispatcher, Send, Spawn, TerminateDispatcher
 from fleet.core.pool.events import Died, Ended, HelperDied, HelperSaid, Said, SpawnFailed
 from fleet.core.pool.slot import State
@@ -38,7 +38,7 @@ def emptied(story: Story) -> None:
 
 
 def test_until_empty_ends_with_0_when_all_went_well() -> None:
-    story = running(1, empty_for=60)
+    story = running(1, until_empty=True, empty_for=60)
     story.sample(0)
     story.now = 10.0
     assert story.says(0, Empty(10.0)) == [Send(0, GRANT)]
@@ -49,7 +49,7 @@ def test_until_empty_ends_with_0_when_all_went_well() -> None:
 
 
 def test_until_empty_ends_with_6_when_a_message_ended_badly() -> None:
-    story = running(1, empty_for=60)
+    story = running(1, until_empty=True, empty_for=60)
     story.says(0, Received(0.1))
     story.says(0, BAD)
     emptied(story)
@@ -62,7 +62,7 @@ def test_until_empty_ends_with_6_when_a_message_ended_badly() -> None:
 
 def test_until_empty_counts_what_the_last_poll_still_brings() -> None:
     """It was its last attempt, so it was run, and has failed."""
-    story = running(1, empty_for=60)
+    story = running(1, until_empty=True, empty_for=60)
     emptied(story)
     assert (story.slot(0).state, story.code) == (State.POLLING, 0)
     story.says(0, Received(0.1))
@@ -76,7 +76,7 @@ def test_until_empty_counts_what_the_last_poll_still_brings() -> None:
 
 
 def test_until_empty_waits_for_running_jobs() -> None:
-    story = running(2, empty_for=60)
+    story = running(2, until_empty=True, empty_for=60)
     story.says(0, Received(5.0))
     story.sample(0)
     story.now = 10.0
@@ -90,7 +90,7 @@ def test_until_empty_waits_for_running_jobs() -> None:
 
 @pytest.mark.parametrize("took", [0.0, 8.9])
 def test_a_short_poll_proves_nothing(took: float) -> None:
-    story = running(1, empty_for=60)
+    story = running(1, until_empty=True, empty_for=60)
     story.sample(0)
     story.says(0, Empty(took))
     story.now = 60.0
@@ -99,7 +99,7 @@ def test_a_short_poll_proves_nothing(took: float) -> None:
 
 
 def test_a_poll_of_nine_tenths_has_its_full_length() -> None:
-    story = running(1, empty_for=60)
+    story = running(1, until_empty=True, empty_for=60)
     story.sample(0)
     story.says(0, Empty(9.0))
     story.now = 60.0
@@ -109,7 +109,7 @@ def test_a_poll_of_nine_tenths_has_its_full_length() -> None:
 
 @pytest.mark.parametrize("counts", [(1, 0, 0), (0, 1, 0), (0, 0, 1)])
 def test_a_message_anywhere_in_the_queue_is_one(counts: tuple[int, int, int]) -> None:
-    story = running(1, empty_for=60)
+    story = running(1, until_empty=True, empty_for=60)
     story.sample(0)
     story.now = 10.0
     story.says(0, Empty(10.0))
@@ -126,7 +126,7 @@ def test_without_until_empty_an_empty_queue_is_waited_for() -> None:
 
 
 def test_a_message_in_between_begins_the_streak_anew() -> None:
-    story = running(1, empty_for=60)
+    story = running(1, until_empty=True, empty_for=60)
     story.sample(0)
     story.says(0, Received(1.0))
     story.says(0, DONE)

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from fleet.core.config import Config
 from fleet.core.outcomes import Exit, Settlement
 from fleet.core.pool import machine
-from fleet.core.pool.config import Config
 from fleet.core.pool.deadlines import wakes_at
 from fleet.core.pool.effects import Effect, KillHelper, Log, SpawnHelper
 from fleet.core.pool.emptiness import Emptiness
@@ -422,7 +422,9 @@ def test_a_poll_is_not_repeated_when_what_it_took_is_visible_by_itself(asking: H
 
 def test_a_pool_is_not_empty_while_a_poll_is_to_be_repeated() -> None:
     host = Host()
-    host.pool = replace(host.pool, config=replace(host.pool.config, empty_for=2.0))
+    host.pool = replace(
+        host.pool, config=replace(host.pool.config, until_empty=True, empty_for=2.0)
+    )
     host.take(Died(0, KILLED, "SIGKILL", receive_id="call"))
     host.pool = replace(host.pool, emptiness=EMPTY)
     host.take(Tick())

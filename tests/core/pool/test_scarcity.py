@@ -2,9 +2,9 @@
 
 import pytest
 
+from fleet.core.config import Config
 from fleet.core.exit_codes import NOTHING_TO_BE_HAD
 from fleet.core.outcomes import Exit
-from fleet.core.pool.config import Config
 from fleet.core.pool.effects import Spawn, SpawnHelper
 from fleet.core.pool.events import Died, Ended, HelperSaid, HelperSpawnFailed, SpawnFailed
 from fleet.core.pool.orphan import Orphan

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
+from fleet.core.config import Config
 from fleet.core.depth import Depth
 from fleet.core.outcomes import Settlement
 from fleet.core.pool import machine, state
-from fleet.core.pool.config import Config
 from fleet.core.pool.deadlines import wakes_at
 from fleet.core.pool.effects import Effect, KillHelper, Log, OrderScout, Spawn, SpawnHelper
 from fleet.core.pool.events import Event, HelperDied, Tick

@@ -11,10 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import inf
 
+from fleet.core.config import Config
 from fleet.core.depth import Depth
 from fleet.core.outcomes import Exit, Settlement
 from fleet.core.pool import machine, state
-from fleet.core.pool.config import Config
 from fleet.core.pool.deadlines import wakes_at
 from fleet.core.pool.effects import (
     AskStack,

@@ -7,12 +7,15 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from fleet.core.config import Config
 from fleet.core.depth import Depth
 from fleet.core.sizing import rule, workload
-from fleet.core.sizing.rule import GROWTH, SOON, SOONEST, Bounds, Need, Scene, Sizing
+from fleet.core.sizing.rule import GROWTH, SOON, SOONEST, Need, Scene, Sizing
 from fleet.core.sizing.workload import Workload
 
-BOUNDS = Bounds(1, 64, target_wait=60.0, shrink_after=300.0, interval=15.0)
+CONFIG = Config(
+    min_workers=1, max_workers=64, target_wait=60.0, shrink_after=300.0, depth_interval=15.0
+)
 
 
 def learned(seconds: float, load: float = 0.0) -> Workload:
@@ -35,7 +38,7 @@ class Story:
     """One host; a sample every interval."""
 
     work: Workload = field(default_factory=lambda: learned(2.0))
-    bounds: Bounds = BOUNDS
+    config: Config = CONFIG
     size: int = 8
     now: float = 0.0
     jitter: float = 0.0
@@ -47,9 +50,9 @@ class Story:
         """The next sample, with every dispatcher busy, or as the scene says; the size that follows."""
         scene = replace(scene or full(self.size), desired=self.size)
         self.sizing, self.size = rule.decide(
-            self.sizing, Depth(visible, in_flight), scene, self.bounds, self.now, self.jitter
+            self.sizing, Depth(visible, in_flight), scene, self.config, self.now, self.jitter
         )
-        self.now += self.bounds.interval
+        self.now += self.config.sample_interval
         return self.size
 
     def quiet(self, samples: int) -> list[int]:
@@ -68,7 +71,7 @@ def needed(
     load: float = 0.0,
     jitter: float = 0.0,
 ) -> Need:
-    return rule.need(learned(seconds, load), Depth(visible, in_flight), scene, BOUNDS, 0.0, jitter)
+    return rule.need(learned(seconds, load), Depth(visible, in_flight), scene, CONFIG, 0.0, jitter)
 
 
 @pytest.mark.parametrize(
@@ -100,7 +103,7 @@ def test_the_load_is_needed_whatever_waits(load: float, then: int) -> None:
 
 
 def test_nothing_is_asked_for_on_behalf_of_jobs_that_nobody_has_seen() -> None:
-    assert rule.need(Workload(), Depth(1000, 0), quiet(1), BOUNDS, 0.0, 0.0).size == 0
+    assert rule.need(Workload(), Depth(1000, 0), quiet(1), CONFIG, 0.0, 0.0).size == 0
 
 
 def test_the_reason_has_the_terms() -> None:
@@ -134,7 +137,7 @@ def test_what_we_have_left_hidden_is_not_others_work() -> None:
     for _ in range(32):
         work = workload.finished(work, 8, hidden_for=50.0)
     seen = rule.need(
-        replace(work, worked=3.0 * work.finished), Depth(160, 40), full(8), BOUNDS, 0.0, 0.0
+        replace(work, worked=3.0 * work.finished), Depth(160, 40), full(8), CONFIG, 0.0, 0.0
     )
     assert seen.size == 16
     assert needed(160, 40, 3.0, full(8)).size == 4  # had others been at work on them
@@ -198,7 +201,7 @@ def test_one_message_of_an_hours_job_grows_nothing_by_sixty() -> None:
 
 
 def test_the_maximum_and_the_memory_limit_growth_and_say_so() -> None:
-    story = Story(bounds=replace(BOUNDS, most=10))
+    story = Story(config=replace(CONFIG, max_workers=10))
     assert story.sample(640, 8) == 10
     assert story.sizing.why == "640 visible × 2 s / 30 s = 43, at most 10 (--max-workers)"
     story = Story(learned(2.1))
@@ -263,12 +266,12 @@ def test_without_samples_the_size_is_held_and_the_window_begins_again() -> None:
 
 def wants(sizing: Sizing, scene: Scene, age: float, visible: int = 0) -> bool:
     return rule.wants_sample(
-        replace(sizing, sampled_at=100.0), Depth(visible, 8), scene, BOUNDS, 100.0 + age
+        replace(sizing, sampled_at=100.0), Depth(visible, 8), scene, CONFIG, 100.0 + age
     )
 
 
 IDLE_BEFORE, TIGHT_BEFORE = Sizing(learned(2.0), tight=False), Sizing(learned(2.0), tight=True)
-SOONEST_SECONDS, SOON_SECONDS = SOONEST * BOUNDS.interval, SOON * BOUNDS.interval
+SOONEST_SECONDS, SOON_SECONDS = SOONEST * CONFIG.sample_interval, SOON * CONFIG.sample_interval
 
 
 def test_a_pool_that_has_become_busy_to_the_last_wants_a_sample_at_once() -> None:
@@ -333,7 +336,7 @@ def test_monotone_in_the_backlog(
     sizing: Sizing, scene: Scene, visible: int, in_flight: int, more: int, jitter: float
 ) -> None:
     less, greater = (
-        rule.decide(sizing, Depth(count, in_flight), scene, BOUNDS, 15.0, jitter)[1]
+        rule.decide(sizing, Depth(count, in_flight), scene, CONFIG, 15.0, jitter)[1]
         for count in (visible, visible + more)
     )
     assert less <= greater
@@ -359,9 +362,9 @@ def test_within_bounds_and_in_bounded_steps(
     width: int,
     at: float,
 ) -> None:
-    bounds = replace(BOUNDS, least=least, most=least + width)
+    config = replace(CONFIG, min_workers=least, max_workers=least + width)
     assume(least <= scene.desired <= least + width)
-    after, size = rule.decide(sizing, Depth(visible, in_flight), scene, bounds, at, jitter)
+    after, size = rule.decide(sizing, Depth(visible, in_flight), scene, config, at, jitter)
     assert least <= size <= least + width
     assert (
         scene.desired - max(GROWTH, scene.desired // 2)

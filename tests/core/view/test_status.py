@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from fleet.core.config import Config
 from fleet.core.outcomes import Outcome, Settlement
-from fleet.core.pool.config import Config
 from fleet.core.pool.events import Ended, Paused, Scaled
 from fleet.core.pool.state import Level, Role
 from fleet.core.protocol import Empty, Held, PollFailed, Received, Settled
@@ -383,7 +383,7 @@ def test_a_pool_that_ends_when_the_queue_is_empty_says_that_it_waits_for_it() ->
     def told(story: Story) -> int:
         return sum(each.event == "queue.empty" for each in story.logged)
 
-    story = running(1, empty_for=60.0)
+    story = running(1, until_empty=True, empty_for=60.0)
     for visible, times in ((1, 0), (0, 1), (0, 1), (1, 1), (0, 2)):
         story.sample(visible)
         assert told(story) == times
