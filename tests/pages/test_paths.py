@@ -10,13 +10,14 @@ from tests.support.pool import REPOSITORY
 
 DECISIONS = REPOSITORY / "docs" / "decisions"
 HEADINGS = ["Context", "Decision", "Rejected", "Cost"]
-LONGEST = {"docs/architecture.md": 150}  # lines
-NARROW = ("docs/architecture.md", "docs/decisions/")
+LONGEST = {"docs/architecture.md": 150, "CONTRIBUTING.md": 200}  # lines
+NARROW = ("CONTRIBUTING.md", "docs/architecture.md", "docs/decisions/")
 WIDEST = 100  # characters, of what can be broken
 PAGES = sorted(
     path.relative_to(REPOSITORY).as_posix()
     for path in [
         REPOSITORY / "README.md",
+        REPOSITORY / "CONTRIBUTING.md",
         *REPOSITORY.glob("docs/**/*.md"),
     ]
 )
@@ -38,7 +39,10 @@ def anchors(page: str) -> set[str]:
 
 
 def exists(cited: str) -> bool:
-    return any((root / cited).exists() for root in (REPOSITORY, REPOSITORY / "fleet"))
+    """Whether the file, or the folder, is there; a decision may be cited by its number alone."""
+    return any([*root.glob(cited)] for root in (REPOSITORY, REPOSITORY / "fleet")) or (
+        cited.startswith("docs/decisions/") and any(REPOSITORY.glob(f"{cited}-*.md"))
+    )
 
 
 def code() -> Iterator[tuple[str, str]]:
