@@ -6,7 +6,7 @@ import select
 from typing import Any
 
 from fleet.cli.base import NO, Failure
-from fleet.core.control import answer
+from fleet.core.control import encode_answer
 from fleet.core.exit_codes import USAGE
 from fleet.ipc import pool_socket
 from fleet.ipc.pool_socket import Place
@@ -49,7 +49,7 @@ def ask(place: Place, command: str, **fields: Any) -> dict[str, Any]:
     A master closes its socket before it ends, and holds its name until then.
     """
     try:
-        found = json.loads(_exchange(place, answer(command=command, **fields)))
+        found = json.loads(_exchange(place, encode_answer(command=command, **fields)))
     except TimeoutError:
         raise Failure(
             NO, f"pool {place.name} (pid {place.pid}) does not answer within {PATIENCE:g} s"

@@ -7,7 +7,7 @@ import typer
 
 from fleet.cli.base import cli, complain, load_aloud, say, with_options
 from fleet.core.exit_codes import DONE
-from fleet.core.plain_text import dumped
+from fleet.core.plain_text import dump_json
 from fleet.options.settings import Settings, environment, warnings
 
 
@@ -28,7 +28,7 @@ def config(
     ]
     if as_json:
         typer.echo(
-            dumped(
+            dump_json(
                 {name: {"value": value, "origin": origin} for name, value, origin in rows}, indent=2
             )
         )

@@ -50,7 +50,7 @@ def run(arguments: Sequence[str], environment: Mapping[str, str] = os.environ) -
         text = _read(path)
     except OSError as error:
         return _no(path, os.strerror(error.errno or 0))
-    good, why = probe.judged(text, time.time(), max_age)
+    good, why = probe.judge(text, time.time(), max_age)
     if not good:
         return _no(path, why)
     _tell(f"healthy: {why}\n" + (f"{text.strip()}\n" if given.verbose else ""))

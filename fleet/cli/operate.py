@@ -11,7 +11,7 @@ from fleet.cli.client import Gone, ask, await_end, found
 from fleet.core.control import AUTO
 from fleet.core.exit_codes import DONE, USAGE
 from fleet.core.pool.resizing import MOST
-from fleet.core.view.progress import waiting
+from fleet.core.view.progress import describe_wait
 from fleet.ipc.pool_socket import Place
 from fleet.system.log import FRESH_LINE
 
@@ -85,6 +85,6 @@ def _watch(place: Place) -> None:
         with contextlib.suppress(Failure):  # it goes just now
             told = ask(place, "status")["status"]
             left = told["drain_left"] or 0, told["polls_left"] or 0
-            sys.stdout.write(FRESH_LINE + waiting(told["busy"], told["polling"], *left))
+            sys.stdout.write(FRESH_LINE + describe_wait(told["busy"], told["polling"], *left))
             sys.stdout.flush()
     sys.stdout.write(FRESH_LINE)

@@ -8,7 +8,7 @@ from fleet.cli.base import cli, say
 from fleet.cli.client import ask, found
 from fleet.cli.operate import Name
 from fleet.core.exit_codes import DONE
-from fleet.core.plain_text import dumped
+from fleet.core.plain_text import dump_json
 
 CUT_ID = 8  # characters of a message's id, as in the process's title
 
@@ -23,7 +23,7 @@ def status(
     """Tell what a running pool does and why."""
     told = ask(found(name), "status")["status"]
     if as_json:
-        typer.echo(dumped(told))
+        typer.echo(dump_json(told))
         return DONE
     for line in (
         *_head(told),

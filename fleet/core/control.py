@@ -35,7 +35,7 @@ class Request:
     now: bool = False
 
 
-def read(line: bytes) -> Request:
+def read_request(line: bytes) -> Request:
     """The request in a line. Raises BadRequest."""
     try:
         found = json.loads(line)
@@ -52,13 +52,15 @@ def read(line: bytes) -> Request:
     return Request(command, to if command == "scale" and to != AUTO else None, now)
 
 
-def decided(pool: Pool, request: Request) -> tuple[Event | None, str]:
+def decide(pool: Pool, request: Request) -> tuple[Event | None, str]:
     """What a request means for this pool, and what is said about it. Raises BadRequest when it
     cannot be.
     """
     if request.command == "stop":
         level = Level.NOW if request.now else Level.DRAIN
-        return StopAsked(level, "an operator stopped it", by_signal=False), _about_stop(pool, level)
+        return StopAsked(level, "an operator stopped it", by_signal=False), _describe_stop(
+            pool, level
+        )
     if pool.phase in (PoolPhase.DRAINING, PoolPhase.STOPPED) and request.command != "status":
         raise BadRequest("the pool is draining")
     match request.command:
@@ -79,7 +81,7 @@ def decided(pool: Pool, request: Request) -> tuple[Event | None, str]:
             return None, ""
 
 
-def _about_stop(pool: Pool, level: Level) -> str:
+def _describe_stop(pool: Pool, level: Level) -> str:
     """What a wish to stop changes."""
     if pool.level is not None and pool.level >= level:
         return f"it stops already: {pool.end.why if pool.end else 'it was told to'}"
@@ -88,6 +90,6 @@ def _about_stop(pool: Pool, level: Level) -> str:
     return f"draining: running jobs have {pool.config.drain_timeout:g} s"
 
 
-def answer(**fields: Any) -> bytes:
+def encode_answer(**fields: Any) -> bytes:
     """One line."""
     return json.dumps(fields).encode() + b"\n"

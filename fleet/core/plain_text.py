@@ -28,6 +28,6 @@ def block(text: str) -> str:
     return "".join(f"\n    {one_line(line)}" for line in text.rstrip("\n").split("\n"))
 
 
-def dumped(value: Any, indent: int | None = None) -> str:
+def dump_json(value: Any, indent: int | None = None) -> str:
     """As JSON, in ASCII. DEL is the one control character that JSON leaves as it is."""
     return json.dumps(value, default=str, indent=indent).replace("\x7f", "\\u007f")

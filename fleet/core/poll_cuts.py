@@ -38,12 +38,12 @@ class Cuts:
     tried: bool = False
 
 
-def cut(cuts: Cuts, now: float, took: float, wait: float) -> Cuts:
+def note_cut(cuts: Cuts, now: float, took: float, wait: float) -> Cuts:
     """A poll that was to wait so long, or shorter, got no answer, and ended after `took` seconds."""
     if took < LEAST:
         return cuts
     silent = took >= wait + LEAST
-    again = now - took >= cuts.at - LEAST and abs(took - cuts.age) <= _about(took)
+    again = now - took >= cuts.at - LEAST and abs(took - cuts.age) <= _tolerance(took)
     longest = floor(min(wait, cuts.longest) / 2) if silent else floor(took * SHORTER)
     if not again or cuts.tried or longest >= cuts.longest:
         proof = (
@@ -51,28 +51,28 @@ def cut(cuts: Cuts, now: float, took: float, wait: float) -> Cuts:
             if cuts.longest < inf
             else FULL_LENGTH * wait
             if silent
-            else took + _about(took)
+            else took + _tolerance(took)
         )
         return replace(cuts, age=took, at=now, proof=proof, tried=False)
-    proof = longest + _about(longest) if silent else took + _about(took)
+    proof = longest + _tolerance(longest) if silent else took + _tolerance(took)
     return Cuts(took, now, float(longest), now + AGAIN, proof)
 
 
-def _about(age: float) -> float:
+def _tolerance(age: float) -> float:
     """By how much two ages may differ."""
     return ABOUT * (1 + age)
 
 
-def came_home(cuts: Cuts, took: float) -> Cuts:
+def note_answer(cuts: Cuts, took: float) -> Cuts:
     """A poll was answered after `took` seconds."""
     return Cuts() if took > cuts.proof else cuts
 
 
-def length(cuts: Cuts, now: float, wait: float) -> float:
+def longest_poll(cuts: Cuts, now: float, wait: float) -> float:
     """How long the next poll may be, that is to be `wait` seconds long."""
     return wait if now >= cuts.again_at else min(wait, cuts.longest)
 
 
-def asked(cuts: Cuts, now: float) -> Cuts:
+def note_poll(cuts: Cuts, now: float) -> Cuts:
     """A poll of that length is asked for: one is enough to find out."""
     return replace(cuts, again_at=now + AGAIN, tried=True) if now >= cuts.again_at else cuts

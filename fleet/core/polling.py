@@ -54,37 +54,37 @@ class Polling:
     cuts: Cuts = field(default_factory=Cuts)
 
 
-def hit(polling: Polling, took: float, size: int) -> Polling:
+def note_hit(polling: Polling, took: float, size: int) -> Polling:
     """A poll brought a message after `took` seconds."""
     more = polling.allowed * GROWTH if took < QUICK and not polling.starved else polling.allowed
     return Polling(
         allowed=max(1, min(more, size)),
         starved=polling.starved,
-        not_before=_pause(polling),
-        cuts=poll_cuts.came_home(polling.cuts, took),
+        not_before=_pause_left(polling),
+        cuts=poll_cuts.note_answer(polling.cuts, took),
     )
 
 
-def empty(polling: Polling, now: float, took: float) -> Polling:
+def note_empty(polling: Polling, now: float, took: float) -> Polling:
     """A poll came home with nothing."""
     pause = max(0.0, SHORTEST_EMPTY - took)
-    until = max(_pause(polling), now + pause) if pause else _pause(polling)
+    until = max(_pause_left(polling), now + pause) if pause else _pause_left(polling)
     return Polling(
         allowed=max(1, polling.allowed // 2),
         starved=polling.starved,
         not_before=until,
-        cuts=poll_cuts.came_home(polling.cuts, took),
+        cuts=poll_cuts.note_answer(polling.cuts, took),
     )
 
 
-def _pause(polling: Polling) -> float:
+def _pause_left(polling: Polling) -> float:
     """What is left of a backoff once the queue has answered: a starved host still has no process to
     give.
     """
     return polling.not_before if polling.starved else 0.0
 
 
-def failed(polling: Polling, now: float, jitter: float, *, answered: bool = True) -> Polling:
+def note_failure(polling: Polling, now: float, jitter: float, *, answered: bool = True) -> Polling:
     """The receive call failed: the whole pool backs off, not one dispatcher. `answered`: somebody
     said no.
 
@@ -104,19 +104,19 @@ def failed(polling: Polling, now: float, jitter: float, *, answered: bool = True
     )
 
 
-def cut(polling: Polling, now: float, took: float, wait: float) -> Polling:
+def note_cut(polling: Polling, now: float, took: float, wait: float) -> Polling:
     """A poll was asked for and cut off: whatever the backoff says, its age is news."""
-    return replace(polling, cuts=poll_cuts.cut(polling.cuts, now, took, wait))
+    return replace(polling, cuts=poll_cuts.note_cut(polling.cuts, now, took, wait))
 
 
-def answered(polling: Polling) -> Polling:
+def note_answer(polling: Polling) -> Polling:
     """A call that is no poll was answered: a backoff lasts no longer than it must."""
     if not polling.failures or polling.starved:
         return polling
     return replace(polling, not_before=min(polling.not_before, polling.free_at))
 
 
-def starved(polling: Polling, now: float, jitter: float) -> Polling:
+def note_starvation(polling: Polling, now: float, jitter: float) -> Polling:
     """A message came, and the host had no process to give to its job."""
     count = polling.starved + 1
     pause = pause_before_next(count, STARVED_FIRST, BACKOFF_MOST, jitter)
@@ -125,39 +125,39 @@ def starved(polling: Polling, now: float, jitter: float) -> Polling:
     )
 
 
-def fed(polling: Polling) -> Polling:
+def end_starvation(polling: Polling) -> Polling:
     """A job ran: the host has processes to give."""
     return replace(polling, starved=0) if polling.starved else polling
 
 
-def sampled(polling: Polling, visible: int, size: int) -> Polling:
+def note_sample(polling: Polling, visible: int, size: int) -> Polling:
     """The depth sample saw `visible` messages waiting. A failing queue stays backed off."""
     if polling.failures or polling.starved or visible <= polling.allowed:
         return polling
     return replace(polling, allowed=max(1, min(visible, size)))
 
 
-def grants(polling: Polling, now: float, idle: int, open_polls: int) -> int:
+def count_grants(polling: Polling, now: float, idle: int, open_polls: int) -> int:
     """How many of the `idle` dispatchers get a grant now."""
     if now < polling.not_before:
         return 0
     return max(0, min(idle, polling.allowed - open_polls))
 
 
-def longest(polling: Polling, now: float) -> float:
+def longest_poll(polling: Polling, now: float) -> float:
     """How many seconds the next poll may last at the most; infinity where nothing cuts it."""
-    return poll_cuts.length(polling.cuts, now, inf)
+    return poll_cuts.longest_poll(polling.cuts, now, inf)
 
 
-def asked(polling: Polling, now: float) -> Polling:
+def note_grant(polling: Polling, now: float) -> Polling:
     """A grant was given."""
     return (
-        replace(polling, cuts=poll_cuts.asked(polling.cuts, now))
+        replace(polling, cuts=poll_cuts.note_poll(polling.cuts, now))
         if now >= polling.cuts.again_at
         else polling
     )
 
 
-def degraded(polling: Polling) -> bool:
+def is_degraded(polling: Polling) -> bool:
     """Whether the queue cannot be reached at the moment."""
     return polling.failures > 0

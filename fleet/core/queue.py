@@ -67,7 +67,7 @@ class QueueError(Exception):
         return type(self), (self.trouble, str(self)), self.__dict__
 
 
-class Queue(Protocol):
+class MessageQueue(Protocol):
     """What fleet needs of a queue. Every call is tried once and raises QueueError when it fails."""
 
     def receive(self, wait: float, visibility: float) -> Message | None:
@@ -98,7 +98,7 @@ class Queue(Protocol):
         """
 
 
-class RepeatableQueue(Queue, Protocol):
+class RepeatableQueue(MessageQueue, Protocol):
     """One whose receive call can be repeated by somebody else, as the pool does for a dispatcher
     that died in it.
     """

@@ -7,7 +7,7 @@ from fleet.core.queue import Trouble
 SHORT_LEASE = 10  # seconds: below it is said
 
 
-def on_redrive(max_receive_count: int | None) -> list[str]:
+def advise_on_redrive(max_receive_count: int | None) -> list[str]:
     """One line for each thing worth changing; None means that the queue has no redrive policy."""
     match max_receive_count:
         case None:
@@ -26,7 +26,7 @@ def on_redrive(max_receive_count: int | None) -> list[str]:
             return []
 
 
-def on_dead_letters(name: str, trouble: Trouble, *, direct: bool) -> list[str]:
+def advise_on_dead_letters(name: str, trouble: Trouble, *, direct: bool) -> list[str]:
     """What is wrong with a dead-letter queue that was looked up. Few may look: SQS itself moves
     messages there.
     """
@@ -41,7 +41,7 @@ def on_dead_letters(name: str, trouble: Trouble, *, direct: bool) -> list[str]:
     return []
 
 
-def on_visibility(seconds: float) -> list[str]:
+def advise_on_visibility(seconds: float) -> list[str]:
     """A lease is extended over a network, and a job is told of none of it."""
     if seconds >= SHORT_LEASE:
         return []
@@ -50,7 +50,7 @@ def on_visibility(seconds: float) -> list[str]:
     ]
 
 
-def on_retry_delay(queue: str, delays: Sequence[float]) -> list[str]:
+def advise_on_retry_delay(queue: str, delays: Sequence[float]) -> list[str]:
     """A delayed message of a FIFO queue holds up its whole group."""
     if not queue.endswith(".fifo") or not delays:
         return []
@@ -59,7 +59,7 @@ def on_retry_delay(queue: str, delays: Sequence[float]) -> list[str]:
     ]
 
 
-def on_topics(body: str, topics: Sequence[str], *, verified: bool) -> list[str]:
+def advise_on_topics(body: str, topics: Sequence[str], *, verified: bool) -> list[str]:
     """A good signature says that SNS sent it, and not for whom."""
     if body != "sns" or topics or not verified:
         return []

@@ -17,27 +17,27 @@ EVERY = 10.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class Cause:
     """One cause: when it was told last, and how many lines of it were left out since."""
 
     told_at: float
     left_out: int = 0
 
 
-Causes = Mapping[str, Heard]
+Causes = Mapping[str, Cause]
 
 
-def heard(causes: Causes, cause: str, now: float, times: int = 1) -> tuple[Causes, int | None]:
+def note_line(causes: Causes, cause: str, now: float, times: int = 1) -> tuple[Causes, int | None]:
     """One more line, that stands for so many. Returns how many were left out before it; None: it is
     left out too.
     """
     known = causes.get(cause)
     if known is not None and now < known.told_at + EVERY:
-        return {**causes, cause: Heard(known.told_at, known.left_out + times)}, None
-    return {**causes, cause: Heard(now)}, (known.left_out if known else 0) + times - 1
+        return {**causes, cause: Cause(known.told_at, known.left_out + times)}, None
+    return {**causes, cause: Cause(now)}, (known.left_out if known else 0) + times - 1
 
 
-def over(causes: Causes, now: float) -> tuple[Causes, list[tuple[str, int]]]:
+def end_causes(causes: Causes, now: float) -> tuple[Causes, list[tuple[str, int]]]:
     """Causes whose time is over, and how many lines of them were left out: told now; without any,
     forgotten.
     """
@@ -46,9 +46,9 @@ def over(causes: Causes, now: float) -> tuple[Causes, list[tuple[str, int]]]:
         return causes, []
     due = [(cause, known.left_out) for cause, known in old.items() if known.left_out]
     rest = {cause: known for cause, known in causes.items() if cause not in old}
-    return rest | {cause: Heard(now) for cause, _ in due}, due
+    return rest | {cause: Cause(now) for cause, _ in due}, due
 
 
-def all_over(causes: Causes) -> list[tuple[str, int]]:
+def end_all_causes(causes: Causes) -> list[tuple[str, int]]:
     """The same of every cause: nothing more will come."""
-    return over(causes, inf)[1]
+    return end_causes(causes, inf)[1]

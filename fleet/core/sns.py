@@ -66,7 +66,7 @@ class Signature:
     certificate: str
 
 
-def opened(body: str) -> Mapping[str, Any] | None:
+def open_envelope(body: str) -> Mapping[str, Any] | None:
     """The envelope's fields; None for a raw delivery, which has no envelope."""
     try:
         found = json.loads(body)
@@ -77,13 +77,13 @@ def opened(body: str) -> Mapping[str, Any] | None:
     return found if all(isinstance(found.get(name), str) for name in ENVELOPE) else None
 
 
-def notification(body: str, topics: Sequence[str], *, verified: bool) -> Notification:
+def read_notification(body: str, topics: Sequence[str], *, verified: bool) -> Notification:
     """What the body delivers, if it is of one of the topics (any, without one). Raises Unusable.
 
     `verified` says that its signature must be good: then a raw delivery, which has none, will not
     do.
     """
-    found = opened(body)
+    found = open_envelope(body)
     if found is None:
         if verified:
             raise Unusable(
@@ -109,11 +109,11 @@ def notification(body: str, topics: Sequence[str], *, verified: bool) -> Notific
     )
 
 
-def signature(body: str) -> Signature:
+def read_signature(body: str) -> Signature:
     """The signature on a notification's envelope. Raises Unusable when there is none that could be
     good.
     """
-    found = opened(body) or {}
+    found = open_envelope(body) or {}
     version, value, certificate = (
         found.get(name) for name in ("SignatureVersion", "Signature", "SigningCertURL")
     )

@@ -25,7 +25,7 @@ def is_kubernetes(name: str, value: str) -> bool:
     )
 
 
-def unknown(environment: Mapping[str, str], options: Iterable[str]) -> list[str]:
+def describe_unknown(environment: Mapping[str, str], options: Iterable[str]) -> list[str]:
     """A line for each variable that no option has, with the nearest that there is."""
     known = {f"{PREFIX}{option.upper()}" for option in options} | set(OTHERS)
     endings = [each.removeprefix(PREFIX) for each in known]

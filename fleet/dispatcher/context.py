@@ -10,7 +10,7 @@ from typing import NoReturn, Protocol
 from fleet.core.delivery.machine import Rules
 from fleet.core.outcomes import Exit
 from fleet.core.protocol import Plan, Report
-from fleet.core.queue import Message, Queue
+from fleet.core.queue import Message, MessageQueue
 from fleet.ipc.shared_page import SharedPage
 from fleet.job import process
 from fleet.system.cgroup import OomKills
@@ -117,7 +117,7 @@ class Bench:
     plan: Plan
     rules: Rules
     slot: int
-    queue: Queue
+    queue: MessageQueue
     renew: Callable[[], None]
     work: Callable[[Message, SharedPage], process.Work]
     start: Callable[[Act], Living]

@@ -33,11 +33,11 @@ def notification(config: Config, message: Message) -> Notification:
     """What SNS has delivered, of the right topic, with a good signature and not too old. Raises
     Unusable.
     """
-    found = sns.notification(message.body, config.sns_topic, verified=config.sns_verify)
+    found = sns.read_notification(message.body, config.sns_topic, verified=config.sns_verify)
     if config.sns_verify:
         from fleet.sqs import sns_signature
 
-        sns_signature.check(sns.signature(message.body))
+        sns_signature.check(sns.read_signature(message.body))
     if config.sns_max_age is not None:
         sns.check_age(found, time.time(), config.sns_max_age)
     return found

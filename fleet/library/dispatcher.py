@@ -72,7 +72,7 @@ class Dispatcher:
 
     def __init__(
         self,
-        queue: core_queue.Queue,
+        queue: core_queue.MessageQueue,
         *,
         visibility_timeout: float = 60.0,
         wait_time: float | None = None,

@@ -7,7 +7,7 @@ from fleet.sqs import lent as lending
 from fleet.sqs.queue import Address, Sessions, SqsQueue
 
 
-class Queue(core_queue.Queue):
+class Queue(core_queue.MessageQueue):
     """What a dispatcher needs of a queue. Any object with these methods will do; a class may also
     derive from this one.
 
@@ -43,11 +43,11 @@ class Queue(core_queue.Queue):
         return SqsQueue(Sessions(Address(url, endpoint_url=endpoint_url), lent=lent))
 
 
-def name_of(queue: core_queue.Queue) -> str:
+def name_of(queue: core_queue.MessageQueue) -> str:
     """The queue's own name, or the name of its class where it has none."""
     return str(getattr(queue, "name", type(queue).__name__))
 
 
-def renew(queue: core_queue.Queue) -> None:
+def renew(queue: core_queue.MessageQueue) -> None:
     """Have the queue make new connections, if it knows how to."""
     getattr(queue, "renew", lambda: None)()

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from fleet.core import poll_cuts, polling
 from fleet.core.config import poll_seconds
 from fleet.core.delivery.settling import pause_before
-from fleet.core.queue import Message, Queue, QueueError, Trouble
+from fleet.core.queue import Message, MessageQueue, QueueError, Trouble
 from fleet.library.queue import renew
 from fleet.library.standalone import StandaloneInbox
 from fleet.system import log
@@ -24,7 +24,7 @@ WAIT_TIME = 10.0  # seconds of a long poll, where neither the caller nor the que
 class Receiver:
     """Polls `queue`. `wait_time`: seconds of a long poll, None to ask the queue for its own."""
 
-    def __init__(self, queue: Queue, wait_time: float | None, visibility: float) -> None:
+    def __init__(self, queue: MessageQueue, wait_time: float | None, visibility: float) -> None:
         self._queue, self._wait_time, self._visibility = queue, wait_time, visibility
         self._failures = 0  # polls in a row
         self._user_pid = 0  # the process that has used the queue's connections; 0: none yet
@@ -55,15 +55,15 @@ class Receiver:
         asked_at = now()
         if inbox.leaving:
             return asked_at, None
-        seconds = poll_cuts.length(self._cuts, asked_at, wait_time)
-        self._cuts = poll_cuts.asked(self._cuts, asked_at)
+        seconds = poll_cuts.longest_poll(self._cuts, asked_at, wait_time)
+        self._cuts = poll_cuts.note_poll(self._cuts, asked_at)
         try:
             message = self._queue.receive(seconds, lease)
         except QueueError as error:
             self._note_failure(error, asked_at, wait_time)
             raise
         self._failures = 0
-        self._set_cuts(poll_cuts.came_home(self._cuts, now() - asked_at), wait_time)
+        self._set_cuts(poll_cuts.note_answer(self._cuts, now() - asked_at), wait_time)
         if message:
             log.emit("message.received", slot=0, message_id=message.id, attempt=message.attempt)
         return asked_at, message
@@ -71,9 +71,9 @@ class Receiver:
     def note_start(self, *, starved: bool) -> None:
         """Whether the host had a process to give to the job of the message that came last."""
         if starved:
-            self.polling = polling.starved(self.polling, now(), random.random())
+            self.polling = polling.note_starvation(self.polling, now(), random.random())
         else:
-            self.polling = polling.fed(self.polling)
+            self.polling = polling.end_starvation(self.polling)
 
     def _own_connections(self) -> None:
         """New connections after a fork: those of the process that we were forked from are not
@@ -94,7 +94,7 @@ class Receiver:
     def _note_failure(self, error: QueueError, asked_at: float, wait_time: float) -> None:
         self._failures += 1
         if error.unanswered:
-            cuts = poll_cuts.cut(self._cuts, now(), now() - asked_at, wait_time)
+            cuts = poll_cuts.note_cut(self._cuts, now(), now() - asked_at, wait_time)
             self._set_cuts(cuts, wait_time)
         if error.trouble is Trouble.SESSION:
             renew(self._queue)

@@ -19,7 +19,7 @@ from fleet.core.arguments import Call
 from fleet.core.delivery.machine import Rules
 from fleet.core.failure import Failure
 from fleet.core.protocol import Held, Plan, Report
-from fleet.core.queue import Message, Queue
+from fleet.core.queue import Message, MessageQueue
 from fleet.dispatcher.context import Bench
 from fleet.ipc.shared_page import SharedPage
 from fleet.job.call import Loaded
@@ -146,7 +146,7 @@ class StandaloneBoard:
 
 @contextlib.contextmanager
 def open_context(
-    queue: Queue, queue_name: str, inbox: StandaloneInbox, rules: Rules
+    queue: MessageQueue, queue_name: str, inbox: StandaloneInbox, rules: Rules
 ) -> Iterator[Bench]:
     """The context of one delivery, without its call (`with_call` adds that).
 

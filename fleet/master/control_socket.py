@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import inf
 
-from fleet.core.control import BadRequest, Request, answer, read
+from fleet.core.control import BadRequest, Request, encode_answer, read_request
 from fleet.system.clock import now
 
 MOST_CLIENTS = 16  # one more hangs up on the oldest
@@ -161,9 +161,9 @@ class Control:
 
     def _answer(self, line: bytes) -> bytes:
         try:
-            return self._answered(read(line))
+            return self._answered(read_request(line))
         except BadRequest as error:
-            return answer(ok=False, error=str(error))
+            return encode_answer(ok=False, error=str(error))
 
     def _hang_up(self, client: Client) -> None:
         self._poll.unregister(client.end.fileno())

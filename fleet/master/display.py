@@ -64,7 +64,7 @@ class Display:
         counts = pool.counts
         log.tell_left_out()
         ledger = summary.ledger(counts)
-        log.emit("drain.finished", **ledger, redriven=summary.redriven(counts, dead_letters))
+        log.emit("drain.finished", **ledger, redriven=summary.redrive_note(counts, dead_letters))
         log.emit(
             "master.stopped",
             name=self._plan.config.name,

@@ -152,11 +152,11 @@ class Master:
 
     def _answered(self, request: Request) -> bytes:
         """What a client asks for is done, or refused (BadRequest), and answered."""
-        event, text = control.decided(self._pool, request)
+        event, text = control.decide(self._pool, request)
         if event is None:
-            return control.answer(ok=True, status=self._display.status(self._pool))
+            return control.encode_answer(ok=True, status=self._display.status(self._pool))
         self._take(event)
-        return control.answer(ok=True, said=text, pid=os.getpid())
+        return control.encode_answer(ok=True, said=text, pid=os.getpid())
 
     def _signalled(self, number: int) -> list[Event]:
         match number:

@@ -50,7 +50,7 @@ class Supervised:
             and moment >= self._drawn_at + EVERY
         ):
             self._drawn_at = moment
-            self._draw(progress.draining(pool, moment))
+            self._draw(progress.drain_line(pool, moment))
 
     def failing(self, seconds: float) -> None:
         """The pool stops for a fault of its own, which takes so long at most."""
@@ -73,7 +73,7 @@ class Supervised:
                 self._notifier.say(
                     STOPPING=1, EXTEND_TIMEOUT_USEC=_microseconds(pool.kill_at - moment + MARGIN)
                 )
-        text = progress.draining(pool, moment) or progress.line(pool)
+        text = progress.drain_line(pool, moment) or progress.status_line(pool)
         if text != self._status and moment >= self._status_at + EVERY:
             self._status, self._status_at = text, moment
             self._notifier.say(STATUS=one_line(text))

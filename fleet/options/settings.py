@@ -556,4 +556,4 @@ def environment() -> Mapping[str, str]:
 
 def warnings(environment: Mapping[str, str]) -> list[str]:
     """What is likely meant for fleet in the environment and is nothing that it knows, a line each."""
-    return variables.unknown(environment, [each.name for each in fields(Settings)])
+    return variables.describe_unknown(environment, [each.name for each in fields(Settings)])

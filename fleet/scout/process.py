@@ -108,10 +108,10 @@ def _usable(plan: Plan, queue: sqs_queue.SqsQueue) -> Usable:
     limit = queue.max_receive_count()
     if trouble := queue_advice.batch_trouble(plan.queue, plan.config.batch_size, limit):
         raise QueueError(Trouble.USAGE, trouble)
-    found = queue_advice.on_redrive(limit) + _on_dead_letters(plan, queue, limit)
-    found += queue_advice.on_visibility(plan.config.visibility_timeout)
-    found += queue_advice.on_retry_delay(plan.queue, plan.config.retry_delay)
-    found += queue_advice.on_topics(
+    found = queue_advice.advise_on_redrive(limit) + _on_dead_letters(plan, queue, limit)
+    found += queue_advice.advise_on_visibility(plan.config.visibility_timeout)
+    found += queue_advice.advise_on_retry_delay(plan.queue, plan.config.retry_delay)
+    found += queue_advice.advise_on_topics(
         plan.config.body, plan.config.sns_topic, verified=plan.config.sns_verify
     )
     return Usable(queue.url, found, "" if limit is None else queue.dead_letters_name())
@@ -124,7 +124,7 @@ def _on_dead_letters(plan: Plan, queue: sqs_queue.SqsQueue, limit: int | None) -
     try:
         queue.find_dead_letters()
     except QueueError as error:
-        return queue_advice.on_dead_letters(
+        return queue_advice.advise_on_dead_letters(
             queue.dead_letters_name(), error.trouble, direct=plan.config.dead_letters_directly
         )
     return []

@@ -52,36 +52,36 @@ class Host:
         """How many of the idle dispatchers poll now."""
         if self.lone_polls:
             return self.idle
-        return polling.grants(self.polling, now, self.idle, len(self.polls))
+        return polling.count_grants(self.polling, now, self.idle, len(self.polls))
 
     def received(self, now: float, took: float) -> None:
         """A poll brought a message."""
         if not self.lone_polls:
             self.passed(now)
-            self.polling = polling.hit(self.polling, took, self.size)
-            self.sizing = rule.polled(self.sizing, took)
+            self.polling = polling.note_hit(self.polling, took, self.size)
+            self.sizing = rule.note_poll(self.sizing, took)
         self.busy += 1
 
     def came_home(self, now: float, took: float) -> None:
         """A poll came home empty."""
         self.idle += 1
         if not self.lone_polls:
-            self.polling = polling.empty(self.polling, now, took)
-            self.sizing = rule.polled(self.sizing, None)
+            self.polling = polling.note_empty(self.polling, now, took)
+            self.sizing = rule.note_poll(self.sizing, None)
 
     def settled(self, now: float, hidden_for: float) -> None:
         """A job has ended; its message is deleted, or hidden for a while."""
         if not self.lone_polls:
             self.passed(now)
             self.sizing = replace(
-                self.sizing, work=workload.finished(self.sizing.work, self.busy, hidden_for)
+                self.sizing, work=workload.note_end(self.sizing.work, self.busy, hidden_for)
             )
         self.busy -= 1
         self.idle += 1
 
     def passed(self, now: float) -> None:
         """Time has passed."""
-        work = workload.passed(self.sizing.work, self.busy, now, self.config.target_wait)
+        work = workload.pass_time(self.sizing.work, self.busy, now, self.config.target_wait)
         self.sizing = replace(self.sizing, work=work)
 
     def resize(self, desired: int) -> None:

@@ -54,7 +54,7 @@ class Fleet:
     def size(self, seen: Glance) -> int:
         """One sample, as core/pool/machine.py takes it."""
         host = seen.host
-        host.polling = polling.sampled(host.polling, seen.depth.visible, host.size)
+        host.polling = polling.note_sample(host.polling, seen.depth.visible, host.size)
         host.passed(seen.now)
         host.depth = seen.depth
         host.sizing, size = rule.decide(
@@ -98,7 +98,7 @@ class Sum:
     def size(self, seen: Glance) -> int:
         """One sample."""
         host, now = seen.host, seen.now
-        host.polling = polling.sampled(host.polling, seen.depth.visible, host.size)
+        host.polling = polling.note_sample(host.polling, seen.depth.visible, host.size)
         host.passed(now)
         host.depth = seen.depth
         scene, config = host.scene(now), host.config

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from fleet.core.plain_text import dumped
+from fleet.core.plain_text import dump_json
 from fleet.system.clock import now
 from fleet.system.log_events import DEBUG, EVENTS, INFO, LEVEL_NAMES, LEVELS, EventFormat, Fields
 from fleet.system.log_repeats import Repeats
@@ -113,7 +113,7 @@ class Log:
             "event": event,
             "message": sentence,
         }
-        return dumped({**head, **fields}) + "\n"
+        return dump_json({**head, **fields}) + "\n"
 
     def _tell_losses(self) -> None:
         """Tell how many lines are lost, now that there is room for it."""

@@ -21,7 +21,7 @@ class Repeats:
     def admit(self, event: str, cause: str, fields: Fields) -> Fields | None:
         """The fields of the line that is to be told now; None if it is left out."""
         key = f"{event}: {cause}"
-        self._causes, left_out = repeats.heard(
+        self._causes, left_out = repeats.note_line(
             self._causes, key, self._clock(), int(fields.get("more", 0)) + 1
         )
         if left_out is None:
@@ -34,12 +34,12 @@ class Repeats:
         """The last events of the causes that have not come again for a while."""
         if not self._causes:
             return []
-        self._causes, ended = repeats.over(self._causes, self._clock())
+        self._causes, ended = repeats.end_causes(self._causes, self._clock())
         return self._take(ended)
 
     def collect_all(self) -> list[tuple[str, Fields]]:
         """The last events of all causes, when nothing more will come."""
-        ended = repeats.all_over(self._causes)
+        ended = repeats.end_all_causes(self._causes)
         self._causes = {}
         return self._take(ended)
 

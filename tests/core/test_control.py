@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from fleet.core.control import BadRequest, Request, answer, decided, read
+from fleet.core.control import BadRequest, Request, decide, encode_answer, read_request
 from fleet.core.pool.events import Paused, Scaled, StopAsked
 from fleet.core.pool.state import Level
 from tests.core.pool.story import running
@@ -23,7 +23,7 @@ from tests.core.pool.story import running
     ],
 )
 def test_a_request(line: bytes, request_: Request) -> None:
-    assert read(line) == request_
+    assert read_request(line) == request_
 
 
 @pytest.mark.parametrize(
@@ -47,51 +47,51 @@ def test_a_request(line: bytes, request_: Request) -> None:
 )
 def test_what_is_no_request_says_what_would_be(line: bytes) -> None:
     with pytest.raises(BadRequest, match=r"a request|scale goes|now is"):
-        read(line)
+        read_request(line)
 
 
 def test_status_changes_nothing() -> None:
-    assert decided(running().pool, Request("status")) == (None, "")
+    assert decide(running().pool, Request("status")) == (None, "")
 
 
 def test_scale() -> None:
-    assert decided(running(2).pool, Request("scale", 5)) == (Scaled(5), "workers 2 → 5")
+    assert decide(running(2).pool, Request("scale", 5)) == (Scaled(5), "workers 2 → 5")
 
 
 @pytest.mark.parametrize("to", [0, -1, 1025])
 def test_a_size_that_cannot_be(to: int) -> None:
     with pytest.raises(BadRequest, match=f"{to} is not between 1 and 1024$"):
-        decided(running().pool, Request("scale", to))
+        decide(running().pool, Request("scale", to))
 
 
 @pytest.mark.parametrize("to", [1, 2, 9, 1024])
 def test_beyond_the_bounds_the_refusal_names_them(to: int) -> None:
     with pytest.raises(BadRequest, match=f"{to} is not between 3 and 8, this pool's bounds"):
-        decided(running(3, min_workers=3, max_workers=8).pool, Request("scale", to))
+        decide(running(3, min_workers=3, max_workers=8).pool, Request("scale", to))
 
 
 def test_within_the_bounds() -> None:
     pool = running(3, max_workers=8).pool
-    assert decided(pool, Request("scale", 3))[0] == Scaled(3)
-    assert decided(pool, Request("scale", 8))[0] == Scaled(8)
-    assert decided(pool, Request("scale", None)) == (Scaled(None), "the pool sizes itself")
+    assert decide(pool, Request("scale", 3))[0] == Scaled(3)
+    assert decide(pool, Request("scale", 8))[0] == Scaled(8)
+    assert decide(pool, Request("scale", None)) == (Scaled(None), "the pool sizes itself")
 
 
 def test_auto_needs_bounds() -> None:
     with pytest.raises(BadRequest, match="fixed size"):
-        decided(running().pool, Request("scale", None))
+        decide(running().pool, Request("scale", None))
 
 
 def test_pause_and_resume() -> None:
-    assert decided(running().pool, Request("pause"))[0] == Paused(True)
-    assert decided(running().pool, Request("resume"))[0] == Paused(False)
+    assert decide(running().pool, Request("pause"))[0] == Paused(True)
+    assert decide(running().pool, Request("resume"))[0] == Paused(False)
 
 
 def test_stop() -> None:
-    event, said = decided(running(drain_timeout=20).pool, Request("stop"))
+    event, said = decide(running(drain_timeout=20).pool, Request("stop"))
     assert event == StopAsked(Level.DRAIN, "an operator stopped it", by_signal=False)
     assert "20 s" in said
-    event, said = decided(running().pool, Request("stop", now=True))
+    event, said = decide(running().pool, Request("stop", now=True))
     assert event == StopAsked(Level.NOW, "an operator stopped it", by_signal=False)
     assert "stopped" in said
 
@@ -99,10 +99,10 @@ def test_stop() -> None:
 def test_a_stop_of_a_pool_that_stops_already_says_so() -> None:
     story = running()
     story.stop()
-    event, said = decided(story.pool, Request("stop"))
+    event, said = decide(story.pool, Request("stop"))
     assert said == "it stops already: DRAIN"
     assert event is not None  # it may still shorten what running jobs have
-    assert decided(story.pool, Request("stop", now=True))[1] == "draining: jobs are stopped"
+    assert decide(story.pool, Request("stop", now=True))[1] == "draining: jobs are stopped"
 
 
 @pytest.mark.parametrize("command", ["scale", "pause", "resume"])
@@ -110,13 +110,13 @@ def test_a_draining_pool_only_drains(command: str) -> None:
     story = running()
     story.stop()
     with pytest.raises(BadRequest, match="draining"):
-        decided(story.pool, Request(command, 3))
-    assert decided(story.pool, Request("status"))[0] is None
-    assert decided(story.pool, Request("stop", now=True))[0] is not None
+        decide(story.pool, Request(command, 3))
+    assert decide(story.pool, Request("status"))[0] is None
+    assert decide(story.pool, Request("stop", now=True))[0] is not None
 
 
 def test_an_answer_is_one_line() -> None:
-    line = answer(ok=False, error="two\nlines")
+    line = encode_answer(ok=False, error="two\nlines")
     assert line.endswith(b"\n")
     assert line.count(b"\n") == 1
     assert json.loads(line) == {"ok": False, "error": "two\nlines"}

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleet.core.plain_text import block, dumped, one_line
+from fleet.core.plain_text import block, dump_json, one_line
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_every_line_of_a_block_is_indented(text: str) -> None:
 
 @given(st.text(st.characters()))
 def test_json_is_one_line_of_printable_ascii_and_the_same_data(text: str) -> None:
-    found = dumped({"text": text})
+    found = dump_json({"text": text})
     assert found.isascii()
     assert found.isprintable()
     assert json.loads(found) == {"text": text}

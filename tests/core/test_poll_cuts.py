@@ -16,7 +16,7 @@ def after(*polls: tuple[float, float], wait: float = WAIT) -> Cuts:
     """After polls that were cut: when, and at which age."""
     found = Cuts()
     for now, took in polls:
-        found = poll_cuts.cut(found, now, took, wait)
+        found = poll_cuts.note_cut(found, now, took, wait)
     return found
 
 
@@ -65,62 +65,62 @@ def test_what_is_dropped_without_a_word_is_asked_for_half_as_long_until_it_comes
     """
     found, now, waited = Cuts(), 100.0, []
     while (
-        length := poll_cuts.length(found, now, WAIT)
+        length := poll_cuts.longest_poll(found, now, WAIT)
     ) > 3.0:  # of seconds: older ones are dropped
         waited.append(length)
         now += WAIT + 10.0
-        found = poll_cuts.cut(found, now, WAIT + 10.0, WAIT)
+        found = poll_cuts.note_cut(found, now, WAIT + 10.0, WAIT)
     assert waited == [20.0, 20.0, 10.0, 5.0]
-    assert poll_cuts.came_home(found, 2.1) == found
-    tried = poll_cuts.asked(found, now + AGAIN)
-    failed = poll_cuts.cut(tried, now + AGAIN + 30.0, WAIT + 10.0, WAIT)
+    assert poll_cuts.note_answer(found, 2.1) == found
+    tried = poll_cuts.note_poll(found, now + AGAIN)
+    failed = poll_cuts.note_cut(tried, now + AGAIN + 30.0, WAIT + 10.0, WAIT)
     assert failed.longest == found.longest
-    assert poll_cuts.came_home(tried, 20.0) == Cuts()
+    assert poll_cuts.note_answer(tried, 20.0) == Cuts()
 
 
 def test_one_silence_is_forgotten_with_the_next_poll_of_full_length() -> None:
     once = after((100.0, 30.0))
-    assert poll_cuts.came_home(once, 3.0) == once
-    assert poll_cuts.came_home(once, 20.0) == Cuts()
+    assert poll_cuts.note_answer(once, 3.0) == once
+    assert poll_cuts.note_answer(once, 20.0) == Cuts()
 
 
 def test_what_comes_home_younger_says_nothing() -> None:
     once = after((100.0, 5.0))
     for took in (0.0, 3.0, 5.0, 5.5):
-        assert poll_cuts.came_home(once, took) == once
+        assert poll_cuts.note_answer(once, took) == once
 
 
 def test_what_comes_home_older_says_that_nothing_cuts() -> None:
-    assert poll_cuts.came_home(after((100.0, 5.0), (200.0, 5.0)), 6.0) == Cuts()
+    assert poll_cuts.note_answer(after((100.0, 5.0), (200.0, 5.0)), 6.0) == Cuts()
 
 
 SHORTENED = after((100.0, 5.0), (200.0, 5.0))
 
 
 def test_polls_are_shorter_for_a_while_then_one_is_tried_and_only_one() -> None:
-    assert poll_cuts.length(SHORTENED, 200.0, WAIT) == 4.0
-    assert poll_cuts.length(SHORTENED, 200.0, 2.0) == 2.0
-    assert poll_cuts.asked(SHORTENED, 799.0) == SHORTENED
-    assert poll_cuts.length(SHORTENED, 800.0, WAIT) == WAIT
-    tried = poll_cuts.asked(SHORTENED, 800.0)
-    assert poll_cuts.length(tried, 800.0, WAIT) == 4.0
+    assert poll_cuts.longest_poll(SHORTENED, 200.0, WAIT) == 4.0
+    assert poll_cuts.longest_poll(SHORTENED, 200.0, 2.0) == 2.0
+    assert poll_cuts.note_poll(SHORTENED, 799.0) == SHORTENED
+    assert poll_cuts.longest_poll(SHORTENED, 800.0, WAIT) == WAIT
+    tried = poll_cuts.note_poll(SHORTENED, 800.0)
+    assert poll_cuts.longest_poll(tried, 800.0, WAIT) == 4.0
     assert tried.again_at == 800.0 + AGAIN
 
 
 def test_one_that_is_tried_and_cut_changes_nothing() -> None:
-    tried = poll_cuts.asked(SHORTENED, 800.0)
-    again = poll_cuts.cut(tried, 805.0, 5.0, WAIT)
+    tried = poll_cuts.note_poll(SHORTENED, 800.0)
+    again = poll_cuts.note_cut(tried, 805.0, 5.0, WAIT)
     assert (again.longest, again.again_at) == (4.0, 800.0 + AGAIN)
 
 
 def test_one_that_is_tried_and_comes_home_ends_it() -> None:
-    assert poll_cuts.came_home(poll_cuts.asked(SHORTENED, 800.0), WAIT) == Cuts()
+    assert poll_cuts.note_answer(poll_cuts.note_poll(SHORTENED, 800.0), WAIT) == Cuts()
 
 
 def test_a_shorter_age_makes_them_shorter_still() -> None:
     found = SHORTENED
     for now in (300.0, 400.0):
-        found = poll_cuts.cut(found, now, 2.6, WAIT)
+        found = poll_cuts.note_cut(found, now, 2.6, WAIT)
     assert found.longest == 2.0
 
 
@@ -129,6 +129,6 @@ def test_whatever_cuts_at_one_age_cuts_no_third_poll(begin: float, age: float, l
     found, now = Cuts(), begin
     for _ in range(2):
         now += age + late
-        found = poll_cuts.cut(found, now, age + late, WAIT)
+        found = poll_cuts.note_cut(found, now, age + late, WAIT)
         now += 1.0
-    assert poll_cuts.length(found, now, WAIT) < age or found.longest == 0.0
+    assert poll_cuts.longest_poll(found, now, WAIT) < age or found.longest == 0.0

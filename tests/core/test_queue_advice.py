@@ -4,12 +4,12 @@ import pytest
 
 from fleet.core.queue import Trouble
 from fleet.core.queue_advice import (
+    advise_on_dead_letters,
+    advise_on_redrive,
+    advise_on_retry_delay,
+    advise_on_topics,
+    advise_on_visibility,
     batch_trouble,
-    on_dead_letters,
-    on_redrive,
-    on_retry_delay,
-    on_topics,
-    on_visibility,
 )
 
 
@@ -22,13 +22,13 @@ from fleet.core.queue_advice import (
     ],
 )
 def test_a_queue_that_will_hurt_is_named(max_receive_count: int | None, words: str) -> None:
-    (line,) = on_redrive(max_receive_count)
+    (line,) = advise_on_redrive(max_receive_count)
     assert words in line
 
 
 @pytest.mark.parametrize("max_receive_count", [3, 4, 10, 1000])
 def test_a_queue_with_retries_needs_no_advice(max_receive_count: int) -> None:
-    assert on_redrive(max_receive_count) == []
+    assert advise_on_redrive(max_receive_count) == []
 
 
 @pytest.mark.parametrize(
@@ -44,14 +44,14 @@ def test_a_queue_with_retries_needs_no_advice(max_receive_count: int) -> None:
 def test_a_dead_letter_queue_that_takes_no_letters_is_named(
     trouble: Trouble, direct: bool, words: list[str]
 ) -> None:
-    lines = on_dead_letters("jobs-dlq", trouble, direct=direct)
+    lines = advise_on_dead_letters("jobs-dlq", trouble, direct=direct)
     assert len(lines) == len(words)
     assert all(word in line for word, line in zip(words, lines, strict=True))
 
 
 @pytest.mark.parametrize(("seconds", "said"), [(2.0, "2:"), (9.9, "9.9:"), (10.0, ""), (60.0, "")])
 def test_a_short_lease_is_warned_of(seconds: float, said: str) -> None:
-    found = on_visibility(seconds)
+    found = advise_on_visibility(seconds)
     assert len(found) == bool(said)
     assert all(f"--visibility-timeout {said}" in line for line in found)
 
@@ -63,7 +63,7 @@ def test_a_short_lease_is_warned_of(seconds: float, said: str) -> None:
 def test_a_delay_that_holds_up_a_group_is_named(
     queue: str, delays: tuple[float, ...], most: str
 ) -> None:
-    (line,) = on_retry_delay(queue, delays)
+    (line,) = advise_on_retry_delay(queue, delays)
     assert f"up to {most}" in line
     assert "FIFO" in line
 
@@ -72,7 +72,7 @@ def test_a_delay_that_holds_up_a_group_is_named(
     ("queue", "delays"), [("jobs.fifo", ()), ("jobs", (10.0,)), ("jobs.fifo-old", (10.0,))]
 )
 def test_elsewhere_a_delay_holds_up_nobody(queue: str, delays: tuple[float, ...]) -> None:
-    assert on_retry_delay(queue, delays) == []
+    assert advise_on_retry_delay(queue, delays) == []
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_elsewhere_a_delay_holds_up_nobody(queue: str, delays: tuple[float, ...]
 def test_a_good_signature_does_not_say_for_whom(
     body: str, topics: tuple[str, ...], verified: bool, said: bool
 ) -> None:
-    found = on_topics(body, topics, verified=verified)
+    found = advise_on_topics(body, topics, verified=verified)
     assert len(found) == said
     assert all("--sns-topic" in line for line in found)
 

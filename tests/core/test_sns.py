@@ -19,7 +19,7 @@ def dumped(*arguments: str, **more: object) -> str:
 
 
 def test_what_is_in_an_envelope() -> None:
-    found = sns.notification(dumped("the text", subject="about it"), [TOPIC], verified=True)
+    found = sns.read_notification(dumped("the text", subject="about it"), [TOPIC], verified=True)
     assert (found.message, found.subject, found.topic) == ("the text", "about it", TOPIC)
     assert (found.id, found.timestamp) == (
         "5d1dc3a1-0000-5f7e-8a3c-9a1d2f3b4c5d",
@@ -29,7 +29,7 @@ def test_what_is_in_an_envelope() -> None:
 
 @pytest.mark.parametrize("subject", [{}, {"Subject": None}])
 def test_a_subject_is_optional(subject: dict[str, None]) -> None:
-    assert sns.notification(dumped("text", **subject), [], verified=True).subject is None
+    assert sns.read_notification(dumped("text", **subject), [], verified=True).subject is None
 
 
 @pytest.mark.parametrize(
@@ -48,26 +48,27 @@ def test_a_subject_is_optional(subject: dict[str, None]) -> None:
     ids=lambda body: body[:20],
 )
 def test_a_raw_delivery_has_no_envelope(body: str) -> None:
-    assert sns.notification(body, [], verified=False) == Notification(body)
+    assert sns.read_notification(body, [], verified=False) == Notification(body)
     with pytest.raises(Unusable, match="no signature"):
-        sns.notification(body, [], verified=True)
+        sns.read_notification(body, [], verified=True)
     with pytest.raises(Unusable, match="does not say its topic"):
-        sns.notification(body, [TOPIC], verified=False)
+        sns.read_notification(body, [TOPIC], verified=False)
 
 
 @pytest.mark.parametrize("verified", [True, False])
 def test_only_topics_of_the_list_are_taken(verified: bool) -> None:
     assert (
-        sns.notification(dumped("text"), [OTHER_TOPIC, TOPIC], verified=verified).message == "text"
+        sns.read_notification(dumped("text"), [OTHER_TOPIC, TOPIC], verified=verified).message
+        == "text"
     )
     with pytest.raises(Unusable, match="--sns-topic"):
-        sns.notification(dumped("text"), [OTHER_TOPIC], verified=verified)
+        sns.read_notification(dumped("text"), [OTHER_TOPIC], verified=verified)
 
 
 @pytest.mark.parametrize("kind", ["SubscriptionConfirmation", "UnsubscribeConfirmation"])
 def test_what_is_not_a_notification_is_named(kind: str) -> None:
     with pytest.raises(Unusable, match=kind):
-        sns.notification(dumped("text", Type=kind), [], verified=True)
+        sns.read_notification(dumped("text", Type=kind), [], verified=True)
 
 
 @pytest.mark.parametrize(
@@ -84,7 +85,7 @@ def test_what_is_not_a_notification_is_named(kind: str) -> None:
 )
 def test_a_value_that_could_be_cut_in_two_is_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(Unusable, match="malformed"):
-        sns.notification(dumped("text", **wrong), [], verified=True)
+        sns.read_notification(dumped("text", **wrong), [], verified=True)
 
 
 LINE = st.text(st.characters(exclude_characters="\n", codec="utf-8"))
@@ -113,7 +114,7 @@ def test_what_is_signed() -> None:
 
 
 def test_a_signature_is_told() -> None:
-    found = sns.signature(dumped("text", **SIGNED))
+    found = sns.read_signature(dumped("text", **SIGNED))
     assert (found.version, found.value, found.certificate) == ("1", "c2lnbmVk", CERTIFICATE_URL)
     assert found.text == sns.signed_text(envelope("text"))
 
@@ -122,13 +123,13 @@ def test_a_signature_is_told() -> None:
 def test_a_signature_has_three_parts(without: str) -> None:
     for wrong in ({without: None}, {without: 7}):
         with pytest.raises(Unusable, match="no SNS signature"):
-            sns.signature(dumped("text", **(SIGNED | wrong)))
+            sns.read_signature(dumped("text", **(SIGNED | wrong)))
 
 
 @pytest.mark.parametrize("version", ["0", "3", "", "1\n"])
 def test_an_unknown_version(version: str) -> None:
     with pytest.raises(Unusable, match="version"):
-        sns.signature(dumped("text", **(SIGNED | {"SignatureVersion": version})))
+        sns.read_signature(dumped("text", **(SIGNED | {"SignatureVersion": version})))
 
 
 @pytest.mark.parametrize(
@@ -171,10 +172,10 @@ def test_an_unknown_version(version: str) -> None:
 def test_a_certificate_is_at_snss_own_host(url: str, good: bool) -> None:
     body = dumped("text", **(SIGNED | {"SigningCertURL": url}))
     if good:
-        assert sns.signature(body).certificate == url
+        assert sns.read_signature(body).certificate == url
     else:
         with pytest.raises(Unusable, match="not fetched"):
-            sns.signature(body)
+            sns.read_signature(body)
 
 
 def test_a_certificate_may_be_at_the_host_of_every_region_and_in_its_partitions_domain_only() -> (
@@ -204,18 +205,18 @@ SENT = 1_769_860_800.0  # the envelope's timestamp
 
 @pytest.mark.parametrize("age", [-60.0, 0.0, 60.0])
 def test_what_is_young_enough(age: float) -> None:
-    sns.check_age(sns.notification(dumped("text"), [], verified=True), SENT + age, 60.0)
+    sns.check_age(sns.read_notification(dumped("text"), [], verified=True), SENT + age, 60.0)
 
 
 def test_what_is_too_old() -> None:
     with pytest.raises(Unusable, match="61 s ago, longer than --sns-max-age, 60 s"):
-        sns.check_age(sns.notification(dumped("text"), [], verified=True), SENT + 61, 60.0)
+        sns.check_age(sns.read_notification(dumped("text"), [], verified=True), SENT + 61, 60.0)
 
 
 @pytest.mark.parametrize(
     "timestamp", ["", "yesterday", "2026-01-31T12:00:00.000", "2026-01-31", "99999-01-01T00:00Z"]
 )
 def test_a_timestamp_that_says_nothing(timestamp: str) -> None:
-    found = sns.notification(dumped("text", Timestamp=timestamp), [], verified=True)
+    found = sns.read_notification(dumped("text", Timestamp=timestamp), [], verified=True)
     with pytest.raises(Unusable, match="cannot be read"):
         sns.check_age(found, SENT, 1e9)

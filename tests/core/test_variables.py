@@ -2,7 +2,7 @@
 
 import pytest
 
-from fleet.core.variables import is_kubernetes, unknown
+from fleet.core.variables import describe_unknown, is_kubernetes
 
 OPTIONS = ("workers", "queue", "local_port", "wait_time")
 
@@ -17,7 +17,7 @@ OPTIONS = ("workers", "queue", "local_port", "wait_time")
     ],
 )
 def test_what_was_likely_meant(name: str, hint: str) -> None:
-    assert unknown({name: "1", "HOME": "/"}, OPTIONS) == [
+    assert describe_unknown({name: "1", "HOME": "/"}, OPTIONS) == [
         f"{name} in the environment is no option; {hint}"
     ]
 
@@ -43,7 +43,7 @@ def test_what_was_likely_meant(name: str, hint: str) -> None:
     ],
 )
 def test_what_is_not_warned_of(name: str, value: str) -> None:
-    assert unknown({name: value}, OPTIONS) == []
+    assert describe_unknown({name: value}, OPTIONS) == []
 
 
 def test_an_address_is_no_port() -> None:

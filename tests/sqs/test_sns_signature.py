@@ -33,7 +33,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
 
 
 def check(body: str) -> None:
-    sns_signature.check(sns.signature(body))
+    sns_signature.check(sns.read_signature(body))
 
 
 @pytest.mark.parametrize("version", ["1", "2"])

@@ -7,12 +7,12 @@ A pool that is still coming up does not end by them: it has time-outs of its own
 from math import inf
 
 from fleet.core.pool.effects import Step
-from fleet.core.pool.receive_size import asked
+from fleet.core.pool.receive_size import messages_asked
 from fleet.core.pool.shutdown import stop
 from fleet.core.pool.state import Level, Pool, PoolEnd, PoolPhase
 
 
-def timed_out(pool: Pool, now: float) -> Step:
+def stop_after_time(pool: Pool, now: float) -> Step:
     """--max-seconds: drain when they have passed. What runs has its own time, until somebody asks
     for a stop.
     """
@@ -22,37 +22,37 @@ def timed_out(pool: Pool, now: float) -> Step:
     return stop(
         pool,
         Level.DRAIN,
-        _reached(f"--max-seconds {config.max_seconds:g} is over"),
+        _end_because(f"--max-seconds {config.max_seconds:g} is over"),
         now,
         config.own_drain,
     )
 
 
-def satisfied(pool: Pool, now: float) -> Step:
+def stop_after_jobs(pool: Pool, now: float) -> Step:
     """--max-jobs: drain when the last message that may be taken is done."""
     most = pool.config.max_jobs
     if (
         pool.phase is not PoolPhase.RUNNING
         or most is None
         or pool.counts.received < most
-        or in_hand(pool)
+        or has_messages(pool)
     ):
         return pool, ()
     if pool.denial:  # it heals, or that is the end
         return pool, ()
-    return stop(pool, Level.DRAIN, _reached(f"--max-jobs {most} is reached"), now)
+    return stop(pool, Level.DRAIN, _end_because(f"--max-jobs {most} is reached"), now)
 
 
-def _reached(why: str) -> PoolEnd:
+def _end_because(why: str) -> PoolEnd:
     return PoolEnd(0, why, counted=True)
 
 
-def in_hand(pool: Pool) -> bool:
+def has_messages(pool: Pool) -> bool:
     """Whether a message of ours is not settled yet."""
     return bool(pool.recoveries) or pool.busy > 0
 
 
-def room(pool: Pool) -> float:
+def messages_left(pool: Pool) -> float:
     """How many messages more may be asked for, if every open poll brings all that it may."""
     most = pool.config.max_jobs
-    return inf if most is None else most - pool.counts.received - asked(pool)
+    return inf if most is None else most - pool.counts.received - messages_asked(pool)

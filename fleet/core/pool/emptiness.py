@@ -17,7 +17,7 @@ class Emptiness:
     poll_agreed: bool = False
 
 
-def sampled(emptiness: Emptiness, now: float, total: int) -> Emptiness:
+def note_sample(emptiness: Emptiness, now: float, total: int) -> Emptiness:
     """A sample whose three counts add up to `total`."""
     if total > 0:
         return Emptiness()
@@ -26,19 +26,19 @@ def sampled(emptiness: Emptiness, now: float, total: int) -> Emptiness:
     return replace(emptiness, zero_until=now)
 
 
-def polled_empty(emptiness: Emptiness, began: float, full_length: bool) -> Emptiness:
+def note_empty_poll(emptiness: Emptiness, began: float, full_length: bool) -> Emptiness:
     """A poll that began at `began` brought nothing."""
     if emptiness.zero_since is None or began < emptiness.zero_since or not full_length:
         return emptiness
     return replace(emptiness, poll_agreed=True)
 
 
-def received() -> Emptiness:
+def note_message() -> Emptiness:
     """A message came: the streak is over, whatever the counts say."""
     return Emptiness()
 
 
-def reached(emptiness: Emptiness, empty_for: float) -> bool:
+def is_reached(emptiness: Emptiness, empty_for: float) -> bool:
     """Whether the queue is empty enough (that no job runs is the caller's to know)."""
     if emptiness.zero_since is None or emptiness.zero_until is None:
         return False

@@ -7,7 +7,7 @@ from math import inf
 
 from fleet.core import polling
 from fleet.core.pool import receive_size, sizing
-from fleet.core.pool.completion import room
+from fleet.core.pool.completion import messages_left
 from fleet.core.pool.effects import Effect, Send, Step
 from fleet.core.pool.slot import Slot, State, begin_poll
 from fleet.core.pool.state import Pool, PoolPhase, with_slots
@@ -27,9 +27,9 @@ def grant_polls(pool: Pool, now: float) -> Step:
     open_polls = sum(
         slot.state is State.POLLING and slot.silent_since == inf for slot in pool.slots
     )
-    allowed = polling.grants(pool.polling, now, len(idle), open_polls)
-    candidates = idle[:allowed][: sizing.room(pool)]
-    left, share = room(pool), receive_size.share(pool)
+    allowed = polling.count_grants(pool.polling, now, len(idle), open_polls)
+    candidates = idle[:allowed][: sizing.jobs_that_fit(pool)]
+    left, share = messages_left(pool), receive_size.receive_size(pool)
     polls: list[Slot] = []
     grants: list[Effect] = []
     for slot in candidates:
@@ -37,7 +37,7 @@ def grant_polls(pool: Pool, now: float) -> Step:
             break
         most = int(min(share, left))
         polls.append(begin_poll(slot, most, now))
-        grants.append(Send(slot.number, Grant(most, polling.longest(pool.polling, now))))
-        pool = replace(pool, polling=polling.asked(pool.polling, now))
+        grants.append(Send(slot.number, Grant(most, polling.longest_poll(pool.polling, now))))
+        pool = replace(pool, polling=polling.note_grant(pool.polling, now))
         left -= share
     return with_slots(pool, polls), tuple(grants)

@@ -90,16 +90,16 @@ def _note_failure(pool: Pool, role: Role, word: Failed, now: float) -> Step:
 def _note_depth(pool: Pool, depth: Depth, now: float, jitter: float) -> Step:
     """The scout has read the queue's counts."""
     before = pool.emptiness
-    pool = sizing.passed(pool, now)
+    pool = sizing.pass_time(pool, now)
     pool = replace(
         pool,
         depth=depth,
         sampled_at=now,
         sampled_received=pool.counts.received,
-        polling=polling.sampled(polling.answered(pool.polling), depth.visible, pool.size),
-        emptiness=emptiness.sampled(before, now, depth.total),
+        polling=polling.note_sample(polling.note_answer(pool.polling), depth.visible, pool.size),
+        emptiness=emptiness.note_sample(before, now, depth.total),
     )
-    pool, effects = sizing.sampled(pool, now, jitter)
+    pool, effects = sizing.note_sample(pool, now, jitter)
     return pool, (*_log_emptiness(before, pool), *effects)
 
 

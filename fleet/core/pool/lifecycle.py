@@ -34,7 +34,7 @@ def spawned(pool: Pool, slot: Slot, pid: int, now: float) -> Step:
 
 def not_spawned(pool: Pool, who: str, why: str, now: float, jitter: float) -> Step:
     """The host had nothing to give to a new process: nobody's crash, and everybody waits a while."""
-    after = scarcity.failed(pool.spawning, now, jitter)
+    after = scarcity.note_failure(pool.spawning, now, jitter)
     if after is pool.spawning:
         return pool, ()
     fields = {"who": who, "why": why, "retry_in": round(after.not_before - now, 3)}
@@ -75,7 +75,7 @@ def crashed(pool: Pool, slot: Slot, cause: str, now: float, jitter: float) -> St
     vacant = replace(
         pool_slot.vacate(slot, now), crashes=crashes, not_before=now + wait, deaths=slot.deaths + 1
     )
-    pool = replace(with_slot(pool, vacant), restarts=restarts.crashed(pool.restarts, now, cause))
+    pool = replace(with_slot(pool, vacant), restarts=restarts.note_crash(pool.restarts, now, cause))
     fields = {
         "slot": slot.number,
         "pid": slot.pid,
@@ -83,7 +83,7 @@ def crashed(pool: Pool, slot: Slot, cause: str, now: float, jitter: float) -> St
         "state": slot.state.name.lower(),
     }
     log = Log("dispatcher.died", fields | {"respawn_in": round(wait, 3)})
-    if pool.phase is PoolPhase.DRAINING or not restarts.hopeless(pool.restarts, pool.desired):
+    if pool.phase is PoolPhase.DRAINING or not restarts.is_hopeless(pool.restarts, pool.desired):
         return pool, (log,)
     why = f"the pool cannot keep its dispatchers alive: {restarts.causes(pool.restarts)} within a minute"
     pool, effects = stop(pool, Level.DRAIN, PoolEnd(UNSTABLE, why), now)

@@ -65,8 +65,8 @@ from fleet.core.pool.lifecycle import died, fail_spawn, helper_died, not_spawned
 from fleet.core.pool.liveness import note_record
 from fleet.core.pool.reconcile import reconcile
 from fleet.core.pool.reports import said
-from fleet.core.pool.resizing import nudged, paused, scaled
-from fleet.core.pool.shutdown import stop, stop_asked
+from fleet.core.pool.resizing import nudge_size, pause, scale
+from fleet.core.pool.shutdown import note_stop_signal, stop
 from fleet.core.pool.slot import State
 from fleet.core.pool.state import (
     HelperState,
@@ -96,10 +96,10 @@ def step(pool: Pool, event: Event, now: float, jitter: float) -> Step:
     if isinstance(event, Said | Died) or (
         isinstance(event, Tick) and pool.phase is PoolPhase.RUNNING
     ):
-        pool = sizing.passed(pool, now)
+        pool = sizing.pass_time(pool, now)
     pool, first = _apply(pool, event, now, jitter)
     pool, then = reconcile(pool, now, judge=isinstance(event, Tick))
-    pool, last = sizing.asked(pool, now) if isinstance(event, Said | Tick) else (pool, ())
+    pool, last = sizing.ask_for_sample(pool, now) if isinstance(event, Said | Tick) else (pool, ())
     return pool, (*first, *then, *last)
 
 
@@ -129,21 +129,21 @@ def _apply(pool: Pool, event: Event, now: float, jitter: float) -> Step:
             return replace(pool, stacks_at=min(pool.stacks_at, now + STACK_TIME)), (AskStack(None),)
         case Measured(available, total, taken):
             found = replace(pool.memory, available=available, total=total, taken=taken, at=now)
-            return sizing.measured(replace(pool, memory=found))
+            return sizing.note_memory(replace(pool, memory=found))
         case Seen(number):
             return note_record(pool, slot_of(pool, number), event, now)
         case StopAsked(level, why, by_signal):
             return (
-                stop_asked(pool, level, why, now)
+                note_stop_signal(pool, level, why, now)
                 if by_signal
                 else stop(pool, level, PoolEnd(0, why), now)
             )
         case Resized(by):
-            return nudged(pool, by)
+            return nudge_size(pool, by)
         case Scaled(to):
-            return scaled(pool, to)
+            return scale(pool, to)
         case Paused(wanted):
-            return paused(pool, wanted)
+            return pause(pool, wanted)
         case _:
             assert_never(event)
 

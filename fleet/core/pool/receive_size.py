@@ -14,18 +14,18 @@ from fleet.core.pool.slot import State
 from fleet.core.pool.state import Pool
 
 
-def share(pool: Pool) -> int:
+def receive_size(pool: Pool) -> int:
     """How many messages a grant asks for now, from 1 to --batch-size."""
     most = pool.config.batch_size
     if (
         most == 1 or pool.depth is None or pool.polling.starved
     ):  # a host without processes tries one at a time
         return 1
-    taken = pool.counts.received - pool.sampled_received + asked(pool)
+    taken = pool.counts.received - pool.sampled_received + messages_asked(pool)
     return max(1, min(most, ceil((pool.depth.visible - taken) / max(1, pool.size))))
 
 
-def asked(pool: Pool) -> int:
+def messages_asked(pool: Pool) -> int:
     """How many messages open polls may bring, as a silent one still can."""
     return sum(slot.asked for slot in pool.slots if slot.state is State.POLLING)
 

@@ -10,7 +10,7 @@ from math import inf
 
 from fleet.core.exit_codes import DONE, ENDED_BADLY, QUEUE_UNUSABLE, UNCONFIRMED
 from fleet.core.pool import deadlines, denials, emptiness, recovery
-from fleet.core.pool.completion import in_hand, satisfied, timed_out
+from fleet.core.pool.completion import has_messages, stop_after_jobs, stop_after_time
 from fleet.core.pool.effects import (
     Effect,
     KillDispatcher,
@@ -63,13 +63,13 @@ def reconcile(pool: Pool, now: float, *, judge: bool = True) -> Step:
         ),
         deadlines.forget_dead_polls,
         _begin_to_run,
-        timed_out,
+        stop_after_time,
         recovery.give_orders,
         denials.end_denial,
         denials.give_up_pool,
         denials.send_probe,
         _stop_when_empty,
-        satisfied,
+        stop_after_jobs,
         _start_helpers,
         _send_away,
         _resize,
@@ -164,8 +164,8 @@ def _stop_when_empty(pool: Pool, now: float) -> Step:
     """--until-empty."""
     if pool.phase is not PoolPhase.RUNNING or not pool.config.until_empty:
         return pool, ()
-    is_empty = emptiness.reached(pool.emptiness, pool.config.empty_for)
-    if not is_empty or in_hand(pool) or pool.denial:
+    is_empty = emptiness.is_reached(pool.emptiness, pool.config.empty_for)
+    if not is_empty or has_messages(pool) or pool.denial:
         return pool, ()
     return stop(pool, Level.DRAIN, _empty_end(pool), now)
 

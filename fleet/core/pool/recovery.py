@@ -120,7 +120,7 @@ def _recover(pool: Pool, slot: Slot, orphan: Orphan, now: float, *, denied: bool
 def _count_received(pool: Pool) -> Pool:
     """A message came whose dispatcher did not live to say so."""
     counts = replace(pool.counts, received=pool.counts.received + 1)
-    return replace(pool, counts=counts, emptiness=emptiness.received())
+    return replace(pool, counts=counts, emptiness=emptiness.note_message())
 
 
 def _repeat_poll(pool: Pool, slot: Slot, receive_id: str) -> Pool:
@@ -143,7 +143,7 @@ def note_recovered(pool: Pool, answer: Recovered) -> Step:
     rest = tuple(each for each in pool.recoveries if each is not recovery)
     pool = replace(pool, recoveries=rest)
     if answer.settlement is not Settlement.LEAVE:
-        pool = replace(pool, polling=polling.answered(pool.polling))
+        pool = replace(pool, polling=polling.note_answer(pool.polling))
     if recovery.order.receive_id:
         if not answer.message_id:  # the poll had brought nothing
             return pool, ()

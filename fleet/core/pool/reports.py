@@ -52,11 +52,11 @@ def said(pool: Pool, slot: Slot, report: Report, now: float, jitter: float) -> S
             before = pool.polling
             pool = replace(
                 _answered(pool),
-                polling=polling.hit(pool.polling, took, pool.size),
-                emptiness=emptiness.received(),
+                polling=polling.note_hit(pool.polling, took, pool.size),
+                emptiness=emptiness.note_message(),
                 counts=replace(counts, received=counts.received + count, polls=counts.polls + 1),
             )
-            pool = sizing.polled(pool, took)
+            pool = sizing.note_poll(pool, took)
             held = with_slot(pool, _watched(pool, pool_slot.end_poll(slot, count, now), now))
             return held, _length_told(before, pool)
         case Empty(took):
@@ -65,12 +65,12 @@ def said(pool: Pool, slot: Slot, report: Report, now: float, jitter: float) -> S
             before = pool.polling
             pool = replace(
                 _answered(pool),
-                polling=polling.empty(pool.polling, now, took),
-                emptiness=emptiness.polled_empty(pool.emptiness, slot.since, full),
+                polling=polling.note_empty(pool.polling, now, took),
+                emptiness=emptiness.note_empty_poll(pool.emptiness, slot.since, full),
                 counts=replace(counts, polls=counts.polls + 1),
             )
             return with_slot(
-                sizing.polled(pool, None), pool_slot.end_poll(slot, 0, now)
+                sizing.note_poll(pool, None), pool_slot.end_poll(slot, 0, now)
             ), _length_told(before, pool)
         case PollFailed(error, unanswered, refused, answered, took):
             _expect(slot, State.POLLING)
@@ -79,12 +79,14 @@ def said(pool: Pool, slot: Slot, report: Report, now: float, jitter: float) -> S
             if unanswered:
                 pool = keep_poll_open(pool, slot)
             before = pool.polling
-            after = polling.failed(before, now, jitter, answered=answered)
+            after = polling.note_failure(before, now, jitter, answered=answered)
             fields = {"slot": slot.number, "error": error, "failures": after.failures}
             paused = counts.pauses + (after is not before)
-            after = polling.cut(after, now, took, pool.config.wait_time) if unanswered else after
+            after = (
+                polling.note_cut(after, now, took, pool.config.wait_time) if unanswered else after
+            )
             pool = replace(pool, counts=replace(counts, polls=counts.polls + 1, pauses=paused))
-            pool = sizing.polled(replace(pool, polling=after, trouble=error), None)
+            pool = sizing.note_poll(replace(pool, polling=after, trouble=error), None)
             failed = with_slot(pool, pool_slot.end_poll(slot, 0, now))
             told = Log("poll.failed", fields | {"retry_in": round(after.not_before - now, 3)})
             return failed, (told, *_length_told(before, pool))
@@ -101,21 +103,21 @@ def said(pool: Pool, slot: Slot, report: Report, now: float, jitter: float) -> S
             return with_slot(pool, replace(slot, trouble=error)), ()
         case Healed():
             _expect(slot, *BUSY_STATES)
-            pool = replace(pool, polling=polling.answered(pool.polling))
+            pool = replace(pool, polling=polling.note_answer(pool.polling))
             return with_slot(pool, replace(slot, trouble="")), ()
         case LeaseLost(place):
             _expect_message(slot, place)
             return with_slot(pool, replace(slot, lost=(*slot.lost, place))), ()
         case Settled():
             _expect_message(slot, report.place)
-            pool = sizing.settled(replace(pool, counts=_booked(counts, report)), report)
+            pool = sizing.note_settled(replace(pool, counts=_booked(counts, report)), report)
             pool = replace(
                 pool,
                 unconfirmed=pool.unconfirmed + report.unconfirmed,
                 gone=report.gone or pool.gone,
             )
             if report.settlement is not Settlement.LEAVE:
-                pool = replace(pool, polling=polling.answered(pool.polling))
+                pool = replace(pool, polling=polling.note_answer(pool.polling))
             pool, effects = denials.note_settled(pool, slot, report)
             pool = with_slot(pool, pool_slot.settle(slot, report.place, now))
             pool, more = _settled(pool, slot, report, now, jitter)
@@ -156,11 +158,13 @@ def _settled(pool: Pool, slot: Slot, report: Settled, now: float, jitter: float)
     if report.outcome is not None:
         idle = replace(pool.slots[slot.number], crashes=0)
         return replace(
-            with_slot(pool, idle), restarts=restarts.Restarts(), polling=polling.fed(pool.polling)
+            with_slot(pool, idle),
+            restarts=restarts.Restarts(),
+            polling=polling.end_starvation(pool.polling),
         ), ()
     if not report.starved:  # it came too late to be worked on
         return pool, ()
-    after = polling.starved(pool.polling, now, jitter)
+    after = polling.note_starvation(pool.polling, now, jitter)
     fields = {"slot": slot.number, "retry_in": round(after.not_before - now, 3)}
     counts = replace(pool.counts, pauses=pool.counts.pauses + 1)
     return replace(pool, polling=after, counts=counts), (Log("host.starved", fields),)

@@ -28,26 +28,26 @@ def refusal(pool: Pool, to: int | None) -> str | None:
     return f"{to} is not between {least} and {most}" + (", this pool's bounds" if bounds else "")
 
 
-def nudged(pool: Pool, by: int) -> Step:
+def nudge_size(pool: Pool, by: int) -> Step:
     """TTIN, TTOU: one more or one fewer, within what is possible."""
     least, most = pool.config.bounds or (1, MOST)
-    return _held(pool, max(least, min(most, pool.desired + by)), "a signal asked for it")
+    return _hold_size(pool, max(least, min(most, pool.desired + by)), "a signal asked for it")
 
 
-def scaled(pool: Pool, to: int | None) -> Step:
+def scale(pool: Pool, to: int | None) -> Step:
     """`fleet scale`; what is refused changes nothing."""
     if refusal(pool, to):
         return pool, ()
     if to is None:
         return replace(pool, held=False), ()
-    return _held(pool, to, "an operator asked for it")
+    return _hold_size(pool, to, "an operator asked for it")
 
 
-def _held(pool: Pool, to: int, reason: str) -> Step:
-    return resized(replace(pool, held=True), to, reason)
+def _hold_size(pool: Pool, to: int, reason: str) -> Step:
+    return resize(replace(pool, held=True), to, reason)
 
 
-def resized(pool: Pool, to: int, reason: str) -> Step:
+def resize(pool: Pool, to: int, reason: str) -> Step:
     """Want another size, for a reason that people can read."""
     if to == pool.desired:
         return pool, ()
@@ -55,7 +55,7 @@ def resized(pool: Pool, to: int, reason: str) -> Step:
     return replace(pool, desired=to, last_resize=Resize(pool.desired, to, reason)), (log,)
 
 
-def paused(pool: Pool, wanted: bool) -> Step:
+def pause(pool: Pool, wanted: bool) -> Step:
     """Receive nothing more, or go on. What is in hand is finished either way."""
     if wanted is pool.paused:
         return pool, ()

@@ -38,13 +38,13 @@ def limit(size: int) -> int:
     return max(LIMIT_LEAST, 2 * size)
 
 
-def crashed(restarts: Restarts, now: float, cause: str) -> Restarts:
+def note_crash(restarts: Restarts, now: float, cause: str) -> Restarts:
     """One more crash; those older than WINDOW are forgotten."""
     recent = tuple(crash for crash in restarts.crashes if now - crash.at < WINDOW)
     return Restarts((*recent, Crash(now, cause)))
 
 
-def hopeless(restarts: Restarts, size: int) -> bool:
+def is_hopeless(restarts: Restarts, size: int) -> bool:
     """Whether the pool cannot keep its dispatchers alive."""
     return len(restarts.crashes) > limit(size)
 

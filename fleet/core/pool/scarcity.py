@@ -19,7 +19,7 @@ class Spawning:
     not_before: float = 0.0
 
 
-def failed(spawning: Spawning, now: float, jitter: float) -> Spawning:
+def note_failure(spawning: Spawning, now: float, jitter: float) -> Spawning:
     """Nothing to be had. Those that fail while we wait were asked for before: they say nothing new."""
     if now < spawning.not_before:
         return spawning

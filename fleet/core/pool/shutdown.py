@@ -11,7 +11,7 @@ from fleet.core.protocol import Drain
 SAME_SIGNAL = 1.0  # seconds
 
 
-def stop_asked(pool: Pool, level: Level, why: str, now: float) -> Step:
+def note_stop_signal(pool: Pool, level: Level, why: str, now: float) -> Step:
     """One more signal. The same one within a second says nothing new, unless it asks for more."""
     if pool.phase is PoolPhase.STOPPED:
         return pool, ()
@@ -49,7 +49,7 @@ def stop(pool: Pool, level: Level, end: PoolEnd, now: float, seconds: float | No
             "busy": busy,
             "polling": pool.count(State.POLLING),
             "seconds": seconds,
-            "waits": _waits(pool, level, busy, seconds, pool.polls_until - now),
+            "waits": _describe_wait(pool, level, busy, seconds, pool.polls_until - now),
         }
         effects.append(Log("drain.started", fields))
     kill_at = min(pool.kill_at, now + pool.config.longest_drain(seconds))
@@ -68,7 +68,7 @@ def stop(pool: Pool, level: Level, end: PoolEnd, now: float, seconds: float | No
     ), tuple(effects)
 
 
-def _waits(pool: Pool, level: Level, busy: int, seconds: float, polls_left: float) -> str:
+def _describe_wait(pool: Pool, level: Level, busy: int, seconds: float, polls_left: float) -> str:
     """What the end waits for, and how long at most."""
     jobs = f"{busy} job{'' if busy == 1 else 's'}"
     if level is Level.KILL:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from fleet.core.polling import QUICK
 from fleet.core.pool.effects import Log, OrderScout, Step
-from fleet.core.pool.resizing import resized
+from fleet.core.pool.resizing import resize
 from fleet.core.pool.slot import State
 from fleet.core.pool.state import Pool, PoolPhase
 from fleet.core.protocol import SampleDepth, Settled
@@ -13,24 +13,26 @@ from fleet.core.sizing import memory, rule, workload
 from fleet.core.sizing.rule import SOON, SOONEST, Scene, Sizing
 
 
-def passed(pool: Pool, now: float) -> Pool:
+def pass_time(pool: Pool, now: float) -> Pool:
     """Time has passed in which nobody became busy or idle."""
-    work = workload.passed(pool.sizing.work, pool.busy, now, pool.config.target_wait)
+    work = workload.pass_time(pool.sizing.work, pool.busy, now, pool.config.target_wait)
     return (
         pool if work is pool.sizing.work else replace(pool, sizing=replace(pool.sizing, work=work))
     )
 
 
-def polled(pool: Pool, took: float | None) -> Pool:
+def note_poll(pool: Pool, took: float | None) -> Pool:
     """A poll came home: with a message after `took` seconds, or without (None)."""
-    return replace(pool, sizing=rule.polled(pool.sizing, took))
+    return replace(pool, sizing=rule.note_poll(pool.sizing, took))
 
 
-def settled(pool: Pool, report: Settled) -> Pool:
+def note_settled(pool: Pool, report: Settled) -> Pool:
     """A message is done with: how long that took, what it needed, and whether it is hidden now."""
-    work = workload.finished(pool.sizing.work, pool.busy, report.hidden_for)
+    work = workload.note_end(pool.sizing.work, pool.busy, report.hidden_for)
     used = (
-        pool.memory if report.max_rss_mib is None else memory.ran(pool.memory, report.max_rss_mib)
+        pool.memory
+        if report.max_rss_mib is None
+        else memory.note_job(pool.memory, report.max_rss_mib)
     )
     return replace(pool, sizing=replace(pool.sizing, work=work), memory=used)
 
@@ -46,7 +48,7 @@ def job_seconds(pool: Pool) -> tuple[float, float] | None:
     return None if mean is None or recent is None else (mean, recent)
 
 
-def sampled(pool: Pool, now: float, jitter: float) -> Step:
+def note_sample(pool: Pool, now: float, jitter: float) -> Step:
     """The size that follows from the sample in the books."""
     if pool.config.bounds is None or pool.depth is None:
         return pool, ()
@@ -54,16 +56,18 @@ def sampled(pool: Pool, now: float, jitter: float) -> Step:
         return replace(
             pool, sizing=Sizing(pool.sizing.work)
         ), ()  # what is seen now is no evidence for later
-    sizing, size = rule.decide(pool.sizing, pool.depth, scene(pool, now), pool.config, now, jitter)
-    return resized(replace(pool, sizing=sizing), size, sizing.why)
+    sizing, size = rule.decide(
+        pool.sizing, pool.depth, scene_of(pool, now), pool.config, now, jitter
+    )
+    return resize(replace(pool, sizing=sizing), size, sizing.why)
 
 
-def asked(pool: Pool, now: float) -> Step:
+def ask_for_sample(pool: Pool, now: float) -> Step:
     """Whether the scout is to sample at once."""
     depth = pool.depth
     if pool.config.bounds is None or depth is None or not _may_ask(pool):
         return pool, ()
-    if not rule.wants_sample(pool.sizing, depth, scene(pool, now), pool.config, now):
+    if not rule.wants_sample(pool.sizing, depth, scene_of(pool, now), pool.config, now):
         return pool, ()
     return replace(pool, sizing=replace(pool.sizing, asked=True)), (OrderScout(SampleDepth()),)
 
@@ -84,7 +88,7 @@ def _may_ask(pool: Pool) -> bool:
     return not any(slot.state in (State.IDLE, State.POLLING) for slot in pool.slots)
 
 
-def scene(pool: Pool, now: float) -> Scene:
+def scene_of(pool: Pool, now: float) -> Scene:
     """The host as the decision sees it."""
     running = pool.busy
     spare = any(
@@ -92,21 +96,23 @@ def scene(pool: Pool, now: float) -> Scene:
         for slot in pool.slots
     )
     held = sum(len(slot.places) for slot in pool.slots)
-    return Scene(pool.desired, pool.size, running, spare, memory.room(pool.memory, running), held)
+    return Scene(
+        pool.desired, pool.size, running, spare, memory.jobs_that_fit(pool.memory, running), held
+    )
 
 
-def room(pool: Pool) -> int | None:
+def jobs_that_fit(pool: Pool) -> int | None:
     """How many messages more may be asked for, if every open poll brings one; None: any. The first
     always may.
     """
     running, polls = pool.busy, pool.count(State.POLLING)
-    found = memory.room(pool.memory, running, polls)
+    found = memory.jobs_that_fit(pool.memory, running, polls)
     return found if found is None else max(found, 0 if running or polls else 1)
 
 
-def measured(pool: Pool) -> Step:
+def note_memory(pool: Pool) -> Step:
     """What the memory in the books means for receiving, if that has changed."""
-    short = room(pool) == 0
+    short = jobs_that_fit(pool) == 0
     if short is pool.memory.short:
         return pool, ()
     pool = replace(pool, memory=replace(pool.memory, short=short))

@@ -49,12 +49,12 @@ class Memory:
         return sorted(self.jobs)[int((1 - EXCEEDED) * (len(self.jobs) - 1) + 0.5)]
 
 
-def ran(memory: Memory, mib: float) -> Memory:
+def note_job(memory: Memory, mib: float) -> Memory:
     """A job has ended."""
     return replace(memory, jobs=(*memory.jobs, mib)[-LATEST:])
 
 
-def room(memory: Memory, running: int, polls: int = 0) -> int | None:
+def jobs_that_fit(memory: Memory, running: int, polls: int = 0) -> int | None:
     """For how many more jobs there is room beside those that run, and those that open polls may
     bring; None: any.
 

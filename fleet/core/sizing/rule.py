@@ -47,7 +47,7 @@ from math import ceil, floor, inf
 from fleet.core.config import Config
 from fleet.core.depth import Depth
 from fleet.core.polling import QUICK
-from fleet.core.sizing.workload import Workload, hidden, job_seconds
+from fleet.core.sizing.workload import Workload, count_hidden, job_seconds
 
 GROWTH = 4  # dispatchers: the step that a small pool may take
 AIM = 0.5  # of the target wait
@@ -104,7 +104,7 @@ class Need:
     terms: str
 
 
-def polled(sizing: Sizing, took: float | None) -> Sizing:
+def note_poll(sizing: Sizing, took: float | None) -> Sizing:
     """A poll came home: with a message after `took` seconds, or without (None).
 
     One that came late says that the queue was empty, but not that it still is: a burst begins so.
@@ -118,19 +118,19 @@ def decide(
 ) -> tuple[Sizing, int]:
     """The consequence of a sample: what to remember, and the size. `luck` in [0, 1)."""
     tight = not scene.spare and sizing.quick is not False
-    seen = need(sizing.work, depth if tight else None, scene, config, now, jitter)
+    seen = estimate_need(sizing.work, depth if tight else None, scene, config, now, jitter)
     known = now - sizing.sampled_at <= MISSED * config.sample_interval
-    needs = _remembered(
+    needs = _remember(
         sizing.needs if known else ((now, scene.desired),), seen.size, now, config.shrink_after
     )
     if tight and seen.size > scene.desired:
-        size, why = _grown(seen, scene, config)
+        size, why = _grow(seen, scene, config)
     else:
-        size, why = _shrunk(seen, needs[0][1], scene, config)
+        size, why = _shrink(seen, needs[0][1], scene, config)
     return Sizing(sizing.work, needs, now, tight, why=why), size
 
 
-def need(
+def estimate_need(
     work: Workload, depth: Depth | None, scene: Scene, config: Config, now: float, jitter: float
 ) -> Need:
     """How many dispatchers the load and our part of the backlog ask for, without bounds; the load
@@ -140,7 +140,7 @@ def need(
     seconds = job_seconds(work, scene.busy)
     if depth is None or not depth.visible or seconds is None:
         return load
-    in_hand, left = max(scene.busy, scene.held), hidden(work, now)
+    in_hand, left = max(scene.busy, scene.held), count_hidden(work, now)
     ours, others = max(scene.size, in_hand) + left, max(0, depth.in_flight - in_hand - left)
     part = depth.visible * ours / max(1, ours + others)
     shown = f"{depth.visible} visible" + (f" × {part / depth.visible:.1%} ours" if others else "")
@@ -154,7 +154,7 @@ def need(
     return max(load, backlog, key=lambda each: each.size)
 
 
-def _remembered(
+def _remember(
     needs: tuple[tuple[float, int], ...], size: int, now: float, shrink_after: float
 ) -> tuple[tuple[float, int], ...]:
     """Those of the window that can still be its largest."""
@@ -164,7 +164,7 @@ def _remembered(
     )
 
 
-def _grown(seen: Need, scene: Scene, config: Config) -> tuple[int, str]:
+def _grow(seen: Need, scene: Scene, config: Config) -> tuple[int, str]:
     """As far as the limits allow; the tightest one is named."""
     step = scene.desired + max(GROWTH, scene.desired)
     limit, phrase = min(
@@ -177,7 +177,7 @@ def _grown(seen: Need, scene: Scene, config: Config) -> tuple[int, str]:
     return max(scene.desired, int(limit)), f"{seen.terms}, {phrase}"
 
 
-def _shrunk(seen: Need, lasting: int, scene: Scene, config: Config) -> tuple[int, str]:
+def _shrink(seen: Need, lasting: int, scene: Scene, config: Config) -> tuple[int, str]:
     """Down to the largest need of the window, one step at a time."""
     if lasting >= scene.desired or scene.size > scene.desired:
         return scene.desired, seen.terms
@@ -205,4 +205,4 @@ def wants_sample(sizing: Sizing, depth: Depth, scene: Scene, config: Config, now
         return False
     if not sizing.tight or (sizing.quick and age >= SOON * config.sample_interval):
         return True
-    return need(sizing.work, depth, scene, config, now, 0.0).size > scene.desired
+    return estimate_need(sizing.work, depth, scene, config, now, 0.0).size > scene.desired

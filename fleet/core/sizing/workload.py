@@ -37,7 +37,7 @@ class Workload:
     finished_total: int = 0
 
 
-def passed(work: Workload, busy: int, now: float, window: float) -> Workload:
+def pass_time(work: Workload, busy: int, now: float, window: float) -> Workload:
     """Time has passed with so many dispatchers busy; the load is averaged over `window` seconds."""
     seconds = now - work.at
     if seconds <= 0:
@@ -50,7 +50,7 @@ def passed(work: Workload, busy: int, now: float, window: float) -> Workload:
     )
 
 
-def finished(work: Workload, busy: int, hidden_for: float = 0.0) -> Workload:
+def note_end(work: Workload, busy: int, hidden_for: float = 0.0) -> Workload:
     """A message is settled; `busy` counts it still. `hidden_for`: how long nobody can receive it
     again.
     """
@@ -79,6 +79,6 @@ def mean_seconds(work: Workload, busy: int) -> float | None:
     return work.worked_total / max(work.finished_total, busy, 1) if work.worked_total else None
 
 
-def hidden(work: Workload, now: float) -> int:
+def count_hidden(work: Workload, now: float) -> int:
     """How many messages of ours are in flight with nobody at work on them."""
     return sum(until > now for until in work.hidden)

@@ -6,7 +6,7 @@ import json
 from datetime import datetime
 
 
-def judged(text: str, now: float, max_age: float) -> tuple[bool, str]:
+def judge(text: str, now: float, max_age: float) -> tuple[bool, str]:
     """Whether the file's text speaks of a pool that lives at `now` (seconds since 1970), and a
     phrase that says why.
     """

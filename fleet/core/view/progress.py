@@ -11,7 +11,7 @@ from fleet.core.view import status
 AGAIN = {Level.DRAIN: "; Ctrl-C again to stop them now", Level.NOW: "; Ctrl-C again to kill them"}
 
 
-def line(pool: Pool) -> str:
+def status_line(pool: Pool) -> str:
     """`running: 3/8 busy, about 120 visible`."""
     word, why = status.state(pool), status.reason(pool)
     busy = pool.busy
@@ -19,18 +19,20 @@ def line(pool: Pool) -> str:
     return f"{word}: {busy}/{pool.desired} busy{depth}" + (f"; {why}" if why else "")
 
 
-def draining(pool: Pool, now: float) -> str:
+def drain_line(pool: Pool, now: float) -> str:
     """`draining: 3 jobs, 1 poll, 24 s left; Ctrl-C again to stop them now`; empty when nothing is
     waited for.
     """
     if pool.phase is not PoolPhase.DRAINING or pool.level is None:
         return ""
     jobs = pool.busy
-    text = waiting(jobs, pool.count(State.POLLING), pool.jobs_until - now, pool.polls_until - now)
-    return text + (_again(pool, pool.level, now) if jobs else "")
+    text = describe_wait(
+        jobs, pool.count(State.POLLING), pool.jobs_until - now, pool.polls_until - now
+    )
+    return text + (_next_signal(pool, pool.level, now) if jobs else "")
 
 
-def _again(pool: Pool, level: Level, now: float) -> str:
+def _next_signal(pool: Pool, level: Level, now: float) -> str:
     """What the next signal would do."""
     seconds = pool.config.drain_timeout
     if level is Level.DRAIN and pool.signalled_at == -inf and now + seconds < pool.jobs_until:
@@ -38,7 +40,7 @@ def _again(pool: Pool, level: Level, now: float) -> str:
     return AGAIN.get(level, "")
 
 
-def waiting(jobs: int, polls: int, left: float, polls_left: float) -> str:
+def describe_wait(jobs: int, polls: int, left: float, polls_left: float) -> str:
     """What a drain waits for, and for how many seconds more it does so in peace: `left` for jobs,
     else for polls.
     """

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from fleet.core.polling import degraded as failing
-from fleet.core.pool.sizing import job_seconds, passed
+from fleet.core.polling import is_degraded as failing
+from fleet.core.pool.sizing import job_seconds, pass_time
 from fleet.core.pool.slot import Slot, State
 from fleet.core.pool.state import Pool, PoolPhase
 
@@ -107,7 +107,7 @@ def snapshot(
     shown = [slot for slot in pool.slots if slot.number < wanted or slot.state is not State.VACANT]
     resize, seconds = (
         pool.last_resize,
-        job_seconds(passed(pool, now)),
+        job_seconds(pass_time(pool, now)),
     )  # the books are of the last event
     return {
         "name": identity.name,

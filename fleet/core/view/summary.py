@@ -22,7 +22,7 @@ def ledger(counts: Counts) -> dict[str, int]:
     }
 
 
-def redriven(counts: Counts, dead_letters: str) -> str:
+def redrive_note(counts: Counts, dead_letters: str) -> str:
     """Of what is not settled for good: how many the queue itself moves to that dead-letter queue."""
     many = counts.left_last + counts.released_last
     if not many:

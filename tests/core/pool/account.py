@@ -282,7 +282,9 @@ class Account:
         is_sample = isinstance(event, HelperSaid) and isinstance(event.word, Depth)
         is_time = isinstance(event, Tick) and before.phase is PoolPhase.RUNNING
         if isinstance(event, Said | Died) or is_sample or is_time:
-            self.works(workload.passed(self.sizing.work, self.busy, now, self.config.target_wait))
+            self.works(
+                workload.pass_time(self.sizing.work, self.busy, now, self.config.target_wait)
+            )
         if isinstance(event, Tick):
             self.listens(now)
         match event:
@@ -299,11 +301,11 @@ class Account:
                 self.probe_is_denied(now)
             case SpawnFailed(slot):
                 self.lives[slot].is_vacant(now)
-                self.spawning = scarcity.failed(self.spawning, now, jitter)
+                self.spawning = scarcity.note_failure(self.spawning, now, jitter)
             case HelperSpawnFailed(role):
                 old = self.helpers[role]
                 self.helpers[role] = HelperLife(proven=old.proven, crashes=old.crashes)
-                self.spawning = scarcity.failed(self.spawning, now, jitter)
+                self.spawning = scarcity.note_failure(self.spawning, now, jitter)
             case Ended(slot):
                 self.lives[slot].ended = True
             case Died(slot):
@@ -315,7 +317,7 @@ class Account:
                     self.memory, available=available, total=total, taken=taken, at=now
                 )
                 polls = sum(life.state is State.POLLING for life in self.lives)
-                found = memory.room(self.memory, self.busy, polls)
+                found = memory.jobs_that_fit(self.memory, self.busy, polls)
                 asking = self.busy + polls > 0
                 self.memory = replace(
                     self.memory, short=found is not None and found <= 0 and asking
@@ -350,7 +352,7 @@ class Account:
                 self.spawning = Spawning()
             case NotForked(slot):
                 self.lives[slot].is_vacant(now)
-                self.spawning = scarcity.failed(self.spawning, now, jitter)
+                self.spawning = scarcity.note_failure(self.spawning, now, jitter)
             case Imported() | Usable():
                 helper = self.helpers[role]
                 helper.ready, helper.proven, helper.crashes = True, True, 0
@@ -358,18 +360,18 @@ class Account:
             case Failed() if self.helpers[role].proven or self.level is not None:
                 self.helpers[role].refused = self.helpers[role].alive
             case Depth():
-                self.polling = polling.answered(self.polling)
+                self.polling = polling.note_answer(self.polling)
                 self.depth, self.sampled_at = word, now
                 self.sampled_received = before.counts.received
-                self.polling = polling.sampled(self.polling, word.visible, before.size)
-                self.emptiness = emptiness.sampled(self.emptiness, now, word.total)
+                self.polling = polling.note_sample(self.polling, word.visible, before.size)
+                self.emptiness = emptiness.note_sample(self.emptiness, now, word.total)
                 self.is_sized(before, word, now, jitter)
             case Recovered(number, how, message_id):
                 for order in self.orders:
                     if order.number == number:
                         self.orders.remove(order)
                         if how is not Settlement.LEAVE:
-                            self.polling = polling.answered(self.polling)
+                            self.polling = polling.note_answer(self.polling)
                         self.answered(order, how, message_id, before.level)
                         break
             case RecoveryDenied(number, why):
@@ -426,13 +428,18 @@ class Account:
         )
         held = sum(len(life.places) for life in self.lives)
         scene = Scene(
-            self.desired, before.size, self.busy, spare, memory.room(self.memory, self.busy), held
+            self.desired,
+            before.size,
+            self.busy,
+            spare,
+            memory.jobs_that_fit(self.memory, self.busy),
+            held,
         )
         self.sizing, size = rule.decide(self.sizing, depth, scene, config, now, jitter)
         self.wants(size, self.sizing.why)
 
     def polled(self, took: float | None) -> None:
-        self.sizing = rule.polled(self.sizing, took)
+        self.sizing = rule.note_poll(self.sizing, took)
 
     def wants(self, size: int, why: str) -> None:
         if size != self.desired:
@@ -447,8 +454,8 @@ class Account:
                 self.spawning = Spawning()
             case Received(took, count):
                 self.is_answered(before)
-                self.polling = polling.hit(self.polling, took, before.size)
-                self.emptiness = emptiness.received()
+                self.polling = polling.note_hit(self.polling, took, before.size)
+                self.emptiness = emptiness.note_message()
                 self.count(received=count, polls=1)
                 life.asked, life.places = 0, list(range(count))
                 self.polled(took)
@@ -457,8 +464,8 @@ class Account:
                 self.is_answered(before)
                 self.polled(None)
                 full = took >= min(self.config.wait_time, self.polling.cuts.longest) * FULL_LENGTH
-                self.polling = polling.empty(self.polling, now, took)
-                self.emptiness = emptiness.polled_empty(self.emptiness, life.since, full)
+                self.polling = polling.note_empty(self.polling, now, took)
+                self.emptiness = emptiness.note_empty_poll(self.emptiness, life.since, full)
                 self.count(polls=1)
                 life.asked = 0
                 life.becomes(State.IDLE, now)
@@ -470,9 +477,9 @@ class Account:
                 self.trouble = error
                 self.polled(None)
                 backed_off = self.polling.failures > 0 and now < self.polling.not_before
-                self.polling = polling.failed(self.polling, now, jitter, answered=answered)
+                self.polling = polling.note_failure(self.polling, now, jitter, answered=answered)
                 if unanswered:
-                    self.polling = polling.cut(self.polling, now, took, self.config.wait_time)
+                    self.polling = polling.note_cut(self.polling, now, took, self.config.wait_time)
                 self.count(polls=1, pauses=int(not backed_off))
                 life.asked = 0
                 life.becomes(State.IDLE, now)
@@ -485,7 +492,7 @@ class Account:
                 life.trouble = error
             case Healed():
                 life.trouble = ""
-                self.polling = polling.answered(self.polling)
+                self.polling = polling.note_answer(self.polling)
             case LeaseLost(place):
                 life.lost.append(place)
             case Settled(
@@ -504,7 +511,7 @@ class Account:
                 self.unconfirmed += unconfirmed
                 self.gone = gone or self.gone
                 if how is not Settlement.LEAVE:
-                    self.polling = polling.answered(self.polling)
+                    self.polling = polling.note_answer(self.polling)
                 if how in (Settlement.DELETE, Settlement.DEAD_LETTER) and self.probe:
                     self.probe.tries, self.probe.at = 0, (0.0, 0.0)
                 elif (
@@ -513,16 +520,16 @@ class Account:
                     self.gives_up(life.denied[place].message_id)
                 life.denied.pop(place, None)
                 life.lost = [each for each in life.lost if each != place]
-                self.works(workload.finished(self.sizing.work, self.busy, hidden_for))
+                self.works(workload.note_end(self.sizing.work, self.busy, hidden_for))
                 if used is not None:
-                    self.memory = memory.ran(self.memory, used)
+                    self.memory = memory.note_job(self.memory, used)
                 self.count(**{BOOKED[how]: 1}, ended_badly=int(bad), lease_lost=int(lease_lost))
                 if what:
                     self.count(**{COUNTED[what]: 1})
                     life.crashes = 0
-                    self.restarts, self.polling = Restarts(), polling.fed(self.polling)
+                    self.restarts, self.polling = Restarts(), polling.end_starvation(self.polling)
                 elif starved:
-                    self.polling = polling.starved(self.polling, now, jitter)
+                    self.polling = polling.note_starvation(self.polling, now, jitter)
                     self.count(pauses=1)
                 life.places.remove(place)
                 if not life.places:
@@ -556,7 +563,7 @@ class Account:
             if life.state is State.POLLING:  # its poll had come home
                 life.places = list(orphans)
                 self.count(received=len(orphans), polls=1)
-                self.emptiness = emptiness.received()
+                self.emptiness = emptiness.note_message()
             for place in life.places:
                 denied = life.denied.get(place)
                 if place in orphans:
@@ -575,7 +582,7 @@ class Account:
             return
         if death.exit.code == 71:  # the host had too little of something
             life.is_vacant(now)
-            self.spawning = scarcity.failed(self.spawning, now, jitter)
+            self.spawning = scarcity.note_failure(self.spawning, now, jitter)
             return
         self.count(dispatcher_deaths=1)
         if before.level is Level.KILL and life.killed:
@@ -607,7 +614,7 @@ class Account:
             return
         if order.is_poll:
             self.count(received=1)
-            self.emptiness = emptiness.received()
+            self.emptiness = emptiness.note_message()
         self.ended_as(how, level, order)
 
     def ended_as(self, how: Settlement, level: Level | None, order: Order | None = None) -> None:
@@ -634,7 +641,7 @@ class Account:
             now + restarts.delay(life.crashes, 1),
         )
         life.is_vacant(now)
-        self.restarts = restarts.crashed(self.restarts, now, cause)
+        self.restarts = restarts.note_crash(self.restarts, now, cause)
 
     def helper_died(self, role: Role, now: float) -> None:
         old = self.helpers[role]
@@ -734,11 +741,11 @@ class Account:
                 return code
             case HelperDied(role) if not self.helpers[role].proven:
                 return 4 if role is Role.TEMPLATE else 1
-            case Died() if restarts.hopeless(self.restarts, self.desired):
+            case Died() if restarts.is_hopeless(self.restarts, self.desired):
                 return 3
         if self.is_hopeless(now) and now < before.ends_at:
             return 5
-        emptied = self.config.until_empty and emptiness.reached(
+        emptied = self.config.until_empty and emptiness.is_reached(
             self.emptiness, self.config.empty_for
         )
         self.emptied, self.counted = emptied, not emptied
@@ -781,7 +788,7 @@ class Account:
                 assert longest == (
                     inf if now >= self.polling.cuts.again_at else self.polling.cuts.longest
                 )
-                self.polling = polling.asked(self.polling, now)
+                self.polling = polling.note_grant(self.polling, now)
                 self.lives[slot].becomes(State.POLLING, now)
                 self.lives[slot].asked = most
             case Send(slot, Free()):

@@ -4,7 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleet.core.pool.emptiness import Emptiness, polled_empty, reached, received, sampled
+from fleet.core.pool.emptiness import (
+    Emptiness,
+    is_reached,
+    note_empty_poll,
+    note_message,
+    note_sample,
+)
 
 BEGAN = 1000.0
 Happening = tuple[str, float, int]
@@ -19,11 +25,11 @@ def after(*story: Happening) -> Emptiness:
         when = BEGAN + seconds
         match what:
             case "sample":
-                emptiness = sampled(emptiness, when, number)
+                emptiness = note_sample(emptiness, when, number)
             case "poll":
-                emptiness = polled_empty(emptiness, when, bool(number))
+                emptiness = note_empty_poll(emptiness, when, bool(number))
             case _:
-                emptiness = received()
+                emptiness = note_message()
     return emptiness
 
 
@@ -60,7 +66,7 @@ def after(*story: Happening) -> Emptiness:
 def test_empty_means_zero_for_long_enough_and_a_poll_agreed(
     story: list[Happening], empty: bool
 ) -> None:
-    assert reached(after(*story), 60) is empty
+    assert is_reached(after(*story), 60) is empty
 
 
 HAPPENINGS = st.lists(

@@ -9,7 +9,7 @@ from fleet.core.outcomes import Exit, Settlement
 from fleet.core.pool.effects import Send
 from fleet.core.pool.events import Died, Ended
 from fleet.core.pool.orphan import Orphan
-from fleet.core.pool.receive_size import keeps_its_group, share
+from fleet.core.pool.receive_size import keeps_its_group, receive_size
 from fleet.core.pool.slot import State
 from fleet.core.pool.state import IllegalEvent, PoolPhase
 from fleet.core.protocol import Empty, Grant, Held, Received, Settled
@@ -54,27 +54,27 @@ def batch(count: int, workers: int = 1, **options: int) -> Story:
 def test_nobody_asks_for_more_than_his_share(workers: int, visible: int, asked: int) -> None:
     pool = running(workers, batch_size=10).pool
     quiet = tuple(replace(slot, asked=0) for slot in pool.slots)
-    assert share(replace(pool, slots=quiet, depth=Depth(visible, 0, 0))) == asked
+    assert receive_size(replace(pool, slots=quiet, depth=Depth(visible, 0, 0))) == asked
 
 
 def test_what_has_been_taken_since_the_sample_does_not_count() -> None:
     story = running(1, batch_size=10)
     story.sample(12)
     story.says(0, Received(0.1, 1))
-    assert share(story.pool) == 10
+    assert receive_size(story.pool) == 10
     story.says(0, DONE)
     assert grants(story) == [10]
     story.says(0, Received(0.1, 10))
-    assert share(story.pool) == 1
+    assert receive_size(story.pool) == 1
     story.sample(3)
-    assert share(story.pool) == 3
+    assert receive_size(story.pool) == 3
 
 
 def test_without_batches_or_a_sample_one_is_asked_for() -> None:
     story = running(1)
     story.sample(1000)
-    assert share(story.pool) == 1
-    assert share(running(1, batch_size=10).pool) == 1
+    assert receive_size(story.pool) == 1
+    assert receive_size(running(1, batch_size=10).pool) == 1
 
 
 def test_no_more_than_max_jobs_in_all_open_polls() -> None:
@@ -93,7 +93,7 @@ def test_a_host_without_processes_tries_one_at_a_time() -> None:
     story.sample(1000)
     story.says(0, Received(0.1))
     story.says(0, STARVED)
-    assert share(story.pool) == 1
+    assert receive_size(story.pool) == 1
     story.tick(60.0)
     assert grants(story) == [1]
     story.says(0, Received(0.1))

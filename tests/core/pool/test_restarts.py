@@ -10,10 +10,10 @@ from fleet.core.pool.restarts import (
     WINDOW,
     Restarts,
     causes,
-    crashed,
     delay,
-    hopeless,
+    is_hopeless,
     limit,
+    note_crash,
 )
 
 LUCK = st.floats(0, 1, exclude_max=True)
@@ -23,7 +23,7 @@ ALL_BUT_CERTAIN = 0.999999
 def crash_at(*moments: float, cause: str = "exit 1") -> Restarts:
     restarts = Restarts()
     for at in moments:
-        restarts = crashed(restarts, at, cause)
+        restarts = note_crash(restarts, at, cause)
     return restarts
 
 
@@ -59,15 +59,15 @@ def test_a_larger_pool_survives_more_crashes(size: int, crashes: int) -> None:
 
 
 def test_a_pool_gives_up_when_more_than_the_limit_crash_within_the_window() -> None:
-    assert not hopeless(crash_at(*range(5)), 1)
-    assert hopeless(crash_at(*range(6)), 1)
-    assert not hopeless(crash_at(*range(6)), 3)
+    assert not is_hopeless(crash_at(*range(5)), 1)
+    assert is_hopeless(crash_at(*range(6)), 1)
+    assert not is_hopeless(crash_at(*range(6)), 3)
 
 
 def test_crashes_older_than_the_window_are_forgotten() -> None:
     assert len(crash_at(0.0, 59.999).crashes) == 2
     assert len(crash_at(0.0, 60.0).crashes) == 1
-    assert not hopeless(crash_at(*(15.0 * number for number in range(100))), 1)
+    assert not is_hopeless(crash_at(*(15.0 * number for number in range(100))), 1)
 
 
 @given(st.lists(st.floats(0, 300), max_size=30).map(sorted))
@@ -79,6 +79,6 @@ def test_what_is_kept_lies_within_the_window(moments: list[float]) -> None:
 def test_the_causes_are_counted_the_most_frequent_first() -> None:
     restarts = Restarts()
     for cause in ("exit 1", "SIGSEGV", "SIGSEGV", "exit 2"):
-        restarts = crashed(restarts, 1.0, cause)
+        restarts = note_crash(restarts, 1.0, cause)
     assert causes(restarts) == "SIGSEGV × 2, exit 1 × 1, exit 2 × 1"
     assert causes(Restarts()) == ""

@@ -8,7 +8,7 @@ from fleet.core.outcomes import Exit
 from fleet.core.pool.effects import Spawn, SpawnHelper
 from fleet.core.pool.events import Died, Ended, HelperSaid, HelperSpawnFailed, SpawnFailed
 from fleet.core.pool.orphan import Orphan
-from fleet.core.pool.scarcity import Spawning, failed
+from fleet.core.pool.scarcity import Spawning, note_failure
 from fleet.core.pool.slot import State
 from fleet.core.pool.state import PoolPhase, Role
 from fleet.core.protocol import Ready
@@ -23,9 +23,9 @@ STARVED = Exit(code=NOTHING_TO_BE_HAD)
 )
 def test_the_wait_doubles_up_to_half_a_minute(failures: int, least: float, most: float) -> None:
     before = Spawning(failures, 100.0)
-    assert failed(before, 100.0, 0.0) == Spawning(failures + 1, 100.0 + least)
-    assert failed(before, 100.0, 0.999999).not_before == pytest.approx(100.0 + most)
-    assert failed(before, 99.9, 0.5) is before  # asked for before: of the same trouble
+    assert note_failure(before, 100.0, 0.0) == Spawning(failures + 1, 100.0 + least)
+    assert note_failure(before, 100.0, 0.999999).not_before == pytest.approx(100.0 + most)
+    assert note_failure(before, 99.9, 0.5) is before  # asked for before: of the same trouble
 
 
 def test_dispatchers_that_cannot_be_forked_are_tried_again_later_all_of_them_and_for_ever() -> None:

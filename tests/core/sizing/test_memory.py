@@ -17,9 +17,11 @@ def host(
 
 
 def test_nothing_limits_before_anything_is_known() -> None:
-    assert memory.room(Memory(), 8) is None
-    assert memory.room(host(0.0), 8) is None  # no job has been seen
-    assert memory.room(Memory(jobs=(100.0,)), 8) is None  # the memory has not been measured
+    assert memory.jobs_that_fit(Memory(), 8) is None
+    assert memory.jobs_that_fit(host(0.0), 8) is None  # no job has been seen
+    assert (
+        memory.jobs_that_fit(Memory(jobs=(100.0,)), 8) is None
+    )  # the memory has not been measured
 
 
 @pytest.mark.parametrize(
@@ -27,7 +29,7 @@ def test_nothing_limits_before_anything_is_known() -> None:
     [(364.0, 3), (363.9, 2), (164.0, 1), (163.9, 0), (64.0, 0), (10.0, -1)],  # 64 MiB stay free
 )
 def test_what_is_available_above_the_floor_is_for_jobs(available: float, then: int) -> None:
-    assert memory.room(host(available, 100.0), 0) == then
+    assert memory.jobs_that_fit(host(available, 100.0), 0) == then
 
 
 def test_a_twentieth_of_a_large_host_stays_free() -> None:
@@ -36,15 +38,15 @@ def test_a_twentieth_of_a_large_host_stays_free() -> None:
 
 
 def test_what_the_running_jobs_have_not_taken_yet_is_theirs() -> None:
-    assert memory.room(host(464.0, 100.0, taken=(100.0, 100.0)), 2) == 4
-    assert memory.room(host(464.0, 100.0, taken=(10.0, 100.0)), 2) == 3
+    assert memory.jobs_that_fit(host(464.0, 100.0, taken=(100.0, 100.0)), 2) == 4
+    assert memory.jobs_that_fit(host(464.0, 100.0, taken=(10.0, 100.0)), 2) == 3
     assert (
-        memory.room(host(464.0, 100.0, taken=(250.0, 100.0)), 2) == 4
+        memory.jobs_that_fit(host(464.0, 100.0, taken=(250.0, 100.0)), 2) == 4
     )  # one that took more owes nothing
 
 
 def test_a_job_that_began_after_the_look_has_everything_still_to_take() -> None:
-    assert memory.room(host(464.0, 100.0, taken=(100.0,)), 3) == 2
+    assert memory.jobs_that_fit(host(464.0, 100.0, taken=(100.0,)), 3) == 2
 
 
 def test_a_job_is_what_one_in_twenty_exceeds() -> None:
@@ -55,15 +57,15 @@ def test_a_job_is_what_one_in_twenty_exceeds() -> None:
 
 def test_before_any_has_ended_the_largest_that_runs_is_the_measure() -> None:
     assert host(364.0, taken=(20.0, 100.0)).job == 100.0
-    assert memory.room(host(364.0, taken=(20.0, 100.0)), 2) == 2
+    assert memory.jobs_that_fit(host(364.0, taken=(20.0, 100.0)), 2) == 2
 
 
 def test_old_jobs_are_forgotten() -> None:
     found = Memory()
     for _ in range(LATEST):
-        found = memory.ran(found, 500.0)
+        found = memory.note_job(found, 500.0)
     for _ in range(LATEST):
-        found = memory.ran(found, 20.0)
+        found = memory.note_job(found, 20.0)
     assert found.job == 20.0
 
 
@@ -72,7 +74,7 @@ def test_more_memory_is_never_less_room(
     available: float, more: float, jobs: list[float], running: int
 ) -> None:
     less, greater = (
-        memory.room(host(mib, *jobs), running) for mib in (available, available + more)
+        memory.jobs_that_fit(host(mib, *jobs), running) for mib in (available, available + more)
     )
     assert less is None or (greater is not None and less <= greater)
 
@@ -80,5 +82,5 @@ def test_more_memory_is_never_less_room(
 def test_nothing_is_taken_yet_of_what_a_poll_may_bring() -> None:
     """What was measured may be of a job that has ended since: it is no open poll's."""
     stale = host(464.0, 100.0, taken=(100.0,))
-    assert [memory.room(stale, 0, polls) for polls in range(5)] == [4, 3, 2, 1, 0]
-    assert memory.room(stale, 1, 1) == 3
+    assert [memory.jobs_that_fit(stale, 0, polls) for polls in range(5)] == [4, 3, 2, 1, 0]
+    assert memory.jobs_that_fit(stale, 1, 1) == 3

@@ -71,7 +71,9 @@ def needed(
     load: float = 0.0,
     jitter: float = 0.0,
 ) -> Need:
-    return rule.need(learned(seconds, load), Depth(visible, in_flight), scene, CONFIG, 0.0, jitter)
+    return rule.estimate_need(
+        learned(seconds, load), Depth(visible, in_flight), scene, CONFIG, 0.0, jitter
+    )
 
 
 @pytest.mark.parametrize(
@@ -103,7 +105,7 @@ def test_the_load_is_needed_whatever_waits(load: float, then: int) -> None:
 
 
 def test_nothing_is_asked_for_on_behalf_of_jobs_that_nobody_has_seen() -> None:
-    assert rule.need(Workload(), Depth(1000, 0), quiet(1), CONFIG, 0.0, 0.0).size == 0
+    assert rule.estimate_need(Workload(), Depth(1000, 0), quiet(1), CONFIG, 0.0, 0.0).size == 0
 
 
 def test_the_reason_has_the_terms() -> None:
@@ -135,8 +137,8 @@ def test_what_others_work_on_is_not_our_need() -> None:
 def test_what_we_have_left_hidden_is_not_others_work() -> None:
     work = learned(3.0)
     for _ in range(32):
-        work = workload.finished(work, 8, hidden_for=50.0)
-    seen = rule.need(
+        work = workload.note_end(work, 8, hidden_for=50.0)
+    seen = rule.estimate_need(
         replace(work, worked=3.0 * work.finished), Depth(160, 40), full(8), CONFIG, 0.0, 0.0
     )
     assert seen.size == 16
@@ -177,7 +179,7 @@ def test_nothing_grows_while_a_dispatcher_is_spare() -> None:
 
 def test_nothing_grows_when_the_newest_poll_came_home_empty() -> None:
     story = Story()
-    story.sizing = rule.polled(story.sizing, None)
+    story.sizing = rule.note_poll(story.sizing, None)
     assert story.sample(640) == 8
     assert (
         story.sample(640) == 16
@@ -188,7 +190,7 @@ def test_nothing_grows_when_the_newest_poll_came_home_empty() -> None:
 def test_a_poll_that_came_home_with_a_message_ends_the_doubt(took: float) -> None:
     story = Story()
     for poll in (None, took):
-        story.sizing = rule.polled(story.sizing, poll)
+        story.sizing = rule.note_poll(story.sizing, poll)
     assert story.sample(640) == 16
 
 

@@ -15,15 +15,15 @@ def worked(*stretches: tuple[int, float]) -> Workload:
     """So many busy for so many seconds, one stretch after the other, nothing finished."""
     work = Workload()
     for busy, seconds in stretches:
-        work = workload.passed(work, busy, work.at + seconds, WINDOW)
+        work = workload.pass_time(work, busy, work.at + seconds, WINDOW)
     return work
 
 
 def jobs(work: Workload, count: int, seconds: float, busy: int = 1) -> Workload:
     """`busy` dispatchers at a time, each with a job that takes so long, until so many are done."""
     for _ in range(count):
-        work = workload.passed(work, busy, work.at + seconds / busy, WINDOW)
-        work = workload.finished(work, busy)
+        work = workload.pass_time(work, busy, work.at + seconds / busy, WINDOW)
+        work = workload.note_end(work, busy)
     return work
 
 
@@ -55,11 +55,11 @@ def test_the_load_does_not_depend_on_how_often_one_looks(
 
 def test_time_does_not_go_back() -> None:
     work = worked((8, 10.0))
-    assert workload.passed(work, 3, work.at - 1.0, WINDOW) is work
+    assert workload.pass_time(work, 3, work.at - 1.0, WINDOW) is work
 
 
 def test_without_a_window_the_load_is_what_is_busy_now() -> None:
-    assert workload.passed(Workload(load=3.0), 8, 1.0, 0.0).load == 8.0
+    assert workload.pass_time(Workload(load=3.0), 8, 1.0, 0.0).load == 8.0
 
 
 # Job seconds.
@@ -84,7 +84,7 @@ def test_it_is_what_a_job_takes_however_many_run(busy: int, seconds: float) -> N
 
 
 def test_the_first_of_eight_equal_jobs_is_not_taken_for_eight_times_as_long() -> None:
-    work = workload.finished(worked((8, 10.0)), 8)
+    work = workload.note_end(worked((8, 10.0)), 8)
     assert workload.job_seconds(work, 7) == pytest.approx(10.0, rel=0.2)
 
 
@@ -95,7 +95,7 @@ def test_old_jobs_fade() -> None:
 
 def test_jobs_that_become_long_show_before_the_first_of_them_has_ended() -> None:
     work = jobs(Workload(), 500, 1.0, 8)
-    after = workload.passed(work, 8, work.at + 60.0, WINDOW)
+    after = workload.pass_time(work, 8, work.at + 60.0, WINDOW)
     assert workload.job_seconds(after, 8) == pytest.approx(1.0 + 8 * 60 / FADE, rel=0.1)
 
 
@@ -108,7 +108,7 @@ def test_the_mean_does_not_fade() -> None:
 def test_a_quiet_night_forgets_nothing() -> None:
     work = jobs(Workload(), 500, 2.0)
     assert workload.job_seconds(
-        workload.passed(work, 0, work.at + 86_400, WINDOW), 0
+        workload.pass_time(work, 0, work.at + 86_400, WINDOW), 0
     ) == pytest.approx(2.0)
 
 
@@ -116,16 +116,16 @@ def test_a_quiet_night_forgets_nothing() -> None:
 
 
 def test_a_message_left_to_its_lease_is_hidden_until_that_ends() -> None:
-    work = workload.finished(workload.passed(Workload(), 1, 100.0, WINDOW), 1, hidden_for=40.0)
-    assert [workload.hidden(work, at) for at in (100.0, 139.0, 140.0)] == [1, 1, 0]
+    work = workload.note_end(workload.pass_time(Workload(), 1, 100.0, WINDOW), 1, hidden_for=40.0)
+    assert [workload.count_hidden(work, at) for at in (100.0, 139.0, 140.0)] == [1, 1, 0]
 
 
 def test_a_deleted_message_is_not_hidden() -> None:
-    assert workload.hidden(workload.finished(Workload(), 1), 0.0) == 0
+    assert workload.count_hidden(workload.note_end(Workload(), 1), 0.0) == 0
 
 
 def test_a_flood_of_failures_is_remembered_within_bounds() -> None:
     work = Workload()
     for _ in range(MOST_HIDDEN + 100):
-        work = workload.finished(work, 1, hidden_for=10.0)
-    assert workload.hidden(work, 0.0) == MOST_HIDDEN
+        work = workload.note_end(work, 1, hidden_for=10.0)
+    assert workload.count_hidden(work, 0.0) == MOST_HIDDEN

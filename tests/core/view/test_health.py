@@ -8,7 +8,7 @@ import pytest
 from fleet.core.pool.state import Counts, Level, PoolPhase
 from fleet.core.protocol import Empty, PollFailed, Received
 from fleet.core.view.health import snapshot
-from fleet.core.view.probe import judged
+from fleet.core.view.probe import judge
 from tests.core.pool.story import BAD, DONE, STARVED, Story, running, working
 
 NOW = 1_800_000_000.0
@@ -108,21 +108,21 @@ def file(**changes: object) -> str:
     ("age", "good"), [(0.0, True), (119.0, True), (120.0, True), (121.0, False), (9e6, False)]
 )
 def test_it_is_good_while_it_is_young(age: float, good: bool) -> None:
-    assert judged(file(), NOW + age, 120.0)[0] is good
+    assert judge(file(), NOW + age, 120.0)[0] is good
 
 
 def test_why_is_said() -> None:
-    assert judged(file(), NOW + 2, 120.0) == (True, "running, 1 of 3 busy, written 2 s ago")
-    assert judged(file(), NOW + 130, 120.0) == (
+    assert judge(file(), NOW + 2, 120.0) == (True, "running, 1 of 3 busy, written 2 s ago")
+    assert judge(file(), NOW + 130, 120.0) == (
         False,
         "it was written 130 s ago; --max-age is 120 s",
     )
-    assert judged(file(), NOW - 130, 120.0) == (
+    assert judge(file(), NOW - 130, 120.0) == (
         False,
         "it was written 130 s in the future; --max-age is 120 s",
     )
-    assert judged(file(state="stopped"), NOW, 120.0) == (False, "the pool has stopped")
-    assert judged(json.dumps({"timestamp": STAMP}), NOW, 120.0)[0], "another worker's file will do"
+    assert judge(file(state="stopped"), NOW, 120.0) == (False, "the pool has stopped")
+    assert judge(json.dumps({"timestamp": STAMP}), NOW, 120.0)[0], "another worker's file will do"
 
 
 @pytest.mark.parametrize("state", ["starting", "running", "degraded", "paused", "draining"])
@@ -130,7 +130,7 @@ def test_every_other_state_is_alive(state: str) -> None:
     """Killing a pool because its queue does not answer, or because it drains, would make nothing
     better.
     """
-    assert judged(file(state=state), NOW, 120.0)[0]
+    assert judge(file(state=state), NOW, 120.0)[0]
 
 
 @pytest.mark.parametrize(
@@ -148,12 +148,12 @@ def test_every_other_state_is_alive(state: str) -> None:
     ],
 )
 def test_what_is_no_health_file(text: str) -> None:
-    good, why = judged(text, NOW, 120.0)
+    good, why = judge(text, NOW, 120.0)
     assert not good
     assert "no health file" in why
 
 
 def test_a_timestamp_without_a_zone_says_nothing() -> None:
-    good, why = judged(file(timestamp="2027-01-15T08:00:00"), NOW, 120.0)
+    good, why = judge(file(timestamp="2027-01-15T08:00:00"), NOW, 120.0)
     assert not good
     assert "time zone" in why

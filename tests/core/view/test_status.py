@@ -284,51 +284,52 @@ def test_draining_says_why_and_how_long() -> None:
 
 def test_the_line_for_a_supervisor() -> None:
     story = working(3, busy=1)
-    assert progress.line(story.pool) == "running: 1/3 busy"
+    assert progress.status_line(story.pool) == "running: 1/3 busy"
     story.sample(120)
-    assert progress.line(story.pool) == "running: 1/3 busy, about 120 visible"
+    assert progress.status_line(story.pool) == "running: 1/3 busy, about 120 visible"
     story.happens(Paused(True))
-    assert progress.line(story.pool).endswith("; an operator paused it")
+    assert progress.status_line(story.pool).endswith("; an operator paused it")
 
 
 def test_a_drain_of_its_own_says_what_a_stop_would_do() -> None:
     story = working(1, busy=1, drain_timeout=30, max_seconds=60, job_timeout=600)
     story.tick(60.0)
     assert (
-        progress.draining(story.pool, 60.0) == "draining: 1 job, 600 s left; Ctrl-C gives them 30 s"
+        progress.drain_line(story.pool, 60.0)
+        == "draining: 1 job, 600 s left; Ctrl-C gives them 30 s"
     )
     assert (
-        progress.draining(story.pool, 640.0)
+        progress.drain_line(story.pool, 640.0)
         == "draining: 1 job, 20 s left; Ctrl-C again to stop them now"
     )
     story.stop()
     assert (
-        progress.draining(story.pool, 60.0)
+        progress.drain_line(story.pool, 60.0)
         == "draining: 1 job, 30 s left; Ctrl-C again to stop them now"
     )
 
 
 def test_what_a_drain_waits_for() -> None:
     story = working(3, busy=1, drain_timeout=30)
-    assert progress.draining(story.pool, story.now) == ""
+    assert progress.drain_line(story.pool, story.now) == ""
     story.stop()
     assert (
-        progress.draining(story.pool, 6.0)
+        progress.drain_line(story.pool, 6.0)
         == "draining: 1 job, 1 poll, 24 s left; Ctrl-C again to stop them now"
     )
     assert (
-        progress.draining(story.pool, 31.0)
+        progress.drain_line(story.pool, 31.0)
         == "draining: 1 job, 1 poll; Ctrl-C again to stop them now"
     )
     story.now = 2.0
     story.stop()
     assert (
-        progress.draining(story.pool, 2.0) == "draining: 1 job, 1 poll; Ctrl-C again to kill them"
+        progress.drain_line(story.pool, 2.0) == "draining: 1 job, 1 poll; Ctrl-C again to kill them"
     )
     story.says(0, DONE)
-    assert progress.draining(story.pool, 2.0) == "draining: 1 poll, 8 s left"
+    assert progress.drain_line(story.pool, 2.0) == "draining: 1 poll, 8 s left"
     story.says(1, Empty(2.0))
-    assert progress.draining(story.pool, 2.0) == ""
+    assert progress.drain_line(story.pool, 2.0) == ""
 
 
 @pytest.mark.parametrize(
@@ -336,7 +337,7 @@ def test_what_a_drain_waits_for() -> None:
     [(0, 0, ""), (2, 0, "draining: 2 jobs, 5 s left"), (0, 3, "draining: 3 polls, 8 s left")],
 )
 def test_waiting(jobs: int, polls: int, text: str) -> None:
-    assert progress.waiting(jobs, polls, 5.0, 8.0) == text
+    assert progress.describe_wait(jobs, polls, 5.0, 8.0) == text
 
 
 def test_the_first_line_of_a_drain_says_what_it_waits_for() -> None:
@@ -395,4 +396,4 @@ def test_a_pool_that_ends_when_the_queue_is_empty_says_that_it_waits_for_it() ->
 def test_a_killed_pool_offers_nothing_more() -> None:
     story = working(1, busy=1)
     story.stop(Level.KILL)
-    assert progress.draining(story.pool, 0.0) == "draining: 1 job"
+    assert progress.drain_line(story.pool, 0.0) == "draining: 1 job"

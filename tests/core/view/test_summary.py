@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleet.core.pool.state import Counts
-from fleet.core.view.summary import ledger, phrase, redriven, totals
+from fleet.core.view.summary import ledger, phrase, redrive_note, totals
 
 
 def test_what_happened_is_named_and_counted() -> None:
@@ -68,5 +68,5 @@ def test_the_ledger_is_all_that_became_of_messages() -> None:
     ],
 )
 def test_where_the_left_go(counts: Counts, said: str) -> None:
-    assert redriven(counts, "jobs-dlq") == said
-    assert redriven(counts, "") == said.replace("jobs-dlq", "the dead-letter queue")
+    assert redrive_note(counts, "jobs-dlq") == said
+    assert redrive_note(counts, "") == said.replace("jobs-dlq", "the dead-letter queue")
