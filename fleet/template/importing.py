@@ -1,151 +1,188 @@
-"""Import the app, and keep what that leaves behind out of fleet's own processes.
+"""Import the app here, or try the import in a child (--no-preload), and judge whether jobs can be
+made of it.
 
-    before ──import──▶ what it has changed ──▶ put back here, and so in every dispatcher, a fork of us
-                                └───────────▶ `Left.redo`: jobs have it
-
-An app may change anything of the process that imports it: limits, directory, environment, functions
-of the standard library. Fleet's processes keep leases, and must go on as they were. What cannot be
-put back, or would be of no use to a job after a fork, is a reason not to start, said by name.
+If not, the master is told why. Whatever an import does, this process is fleet's own again when the
+import is judged (import_effects.py).
 """
 
-import logging
 import os
 import sys
-import threading
-from dataclasses import dataclass
-from types import FunctionType
-from typing import Any
+from contextlib import suppress
+from dataclasses import dataclass, field
 
-from fleet.system import descriptors, namespaces, process_state
-from fleet.system.callbacks import Callbacks
+from fleet.core.exit_codes import APP_UNUSABLE, CUT_OFF, FAULT, LOADED
+from fleet.core.protocol import Failed, Plan
+from fleet.ipc import channel
+from fleet.ipc.channel import Channel
+from fleet.job import outputs
+from fleet.job.call import Loaded, load_code
+from fleet.job.loader import AppError
+from fleet.system import processes, signals, stacks
 from fleet.system.descriptors import StandardDescriptors
-from fleet.system.namespaces import Change, Namespaces
-from fleet.system.process_state import ProcessState
+from fleet.template.import_effects import ImportEffects, ProcessBeforeImport
 
-EVENT_LOOPS = (
-    "gevent",
-    "eventlet",
-)  # what they patch is bound to a loop that does not survive a fork
+MOST_WHY, MOST_TRACE = 8_000, 48_000  # bytes of a packet: both together must fit into one
 
 
 @dataclass(frozen=True, slots=True)
-class Left:
-    """What the import has left, for jobs."""
+class ImportedApp:
+    """What dispatchers hand on to their jobs. With --no-preload each job imports the app itself:
+    then `loaded` and `effects` are None.
 
-    standard: list[tuple[int, int]]
-    names: list[Change]
-    state: process_state.Changes
-    callbacks: Callbacks
+    `keep_fds`: sorted descriptors that stay open in a job, none of them fleet's own. `warnings`:
+    what the import has made that does not survive a fork well.
+    """
 
-    def redo(self) -> None:
-        """In a job, when all that is fleet's is done there. The descriptors named in `standard`
-        must be open.
-        """
-        descriptors.redo(self.standard)
-        namespaces.redo(self.names)
-        process_state.redo(self.state)
-        self.callbacks.redo()
+    keep_fds: list[int]
+    loaded: Loaded | None = None
+    effects: ImportEffects | None = None
+    warnings: list[str] = field(default_factory=list)
 
 
-class Before:
-    """The process before the import. `inherited`: descriptors that are the user's."""
+class Importer:
+    """Imports the app of the plan. `inherited`: descriptors that are the user's."""
 
-    def __init__(self, standard: StandardDescriptors, inherited: set[int]) -> None:
-        self._pid = os.getpid()
-        self._standard, self._inherited = standard, inherited
-        self._open = descriptors.identities()
-        self._state = ProcessState()
-        self._names = Namespaces()
-        self._callbacks = Callbacks()
-        self._left: Left | None = None
-        self.opened: set[int] = set()  # by the import
+    def __init__(
+        self,
+        plan: Plan,
+        master: Channel,
+        inherited: set[int],
+        standard: StandardDescriptors,
+    ) -> None:
+        self._plan, self._master = plan, master
+        self._inherited, self._standard = inherited, standard
 
-    def put_back(self) -> Left:
-        """Have everything as it was. Names come first: what the rest needs may be what was
-        replaced.
-        """
-        self._callbacks.stop()
-        names = self._names.put_back()
-        state = self._state.put_back()
-        silence = _silence()
-        self.opened = {
-            fd for fd, which in descriptors.identities().items() if self._open.get(fd) != which
-        }
-        self._left = Left(self._standard.put_back(), [silence, *names], state, self._callbacks)
-        return self._left
+    def load(self) -> ImportedApp | None:
+        """The app; None where it cannot be used, which the master has been told then."""
+        if self._plan.config.preload:
+            return self._import_here()
+        if self._can_be_imported_in_a_child():
+            return ImportedApp(sorted(self._inherited))
+        return None
 
-    @property
-    def went_on_in_a_child(self) -> bool:
-        """Whether we are a process that the import has forked."""
-        return os.getpid() != self._pid
+    def _import_here(self) -> ImportedApp | None:
+        before = ProcessBeforeImport(self._standard, self._inherited)
+        loaded: Loaded | None = None
+        failure: AppError | None = None
+        try:
+            loaded = load_code(self._plan.app, self._plan.config)
+        except AppError as error:
+            failure = error
+        except BaseException as error:  # noqa: BLE001 - a tracer of the app's that raises
+            failure = AppError(
+                f"{self._plan.app}: loading it failed: {type(error).__name__}: {error}"
+            )
+        _flush_standard_streams()
+        try:
+            return self._judge(before, loaded, failure)
+        except BaseException as error:  # noqa: BLE001 - as no /proc (chroot), or the app's hook
+            what = f"{type(error).__name__}: {error}"
+            self._tell_why_not(
+                "what its import leaves is no process that fleet can work in: "
+                f"{what} (--no-preload)"
+            )
+            return None
 
-    def lost(self) -> set[int]:
-        """Descriptors of fleet's own that are not what they were."""
-        ours = self._open.keys() - self._inherited - {*descriptors.STANDARD}
-        return {fd for fd in ours if descriptors.identity(fd) != self._open[fd]}
+    def _judge(
+        self, before: ProcessBeforeImport, loaded: Loaded | None, failure: AppError | None
+    ) -> ImportedApp | None:
+        """Put the process back, then look at what the import has done to it."""
+        try:
+            effects = before.put_back()
+        except BaseException:  # noqa: BLE001 - a tracer, which the interpreter has switched off now
+            effects = before.put_back()
+        signals.set_aside_handlers_of_the_app(stacks.show)
+        if not self._is_usable(before, failure):
+            return None
+        outputs.take_stock()
+        theirs = {*self._inherited, *before.opened, *(fd for fd, _ in effects.standard)}
+        return ImportedApp(sorted(theirs), loaded, effects, before.warnings())
 
-    def trouble(self) -> str:
-        """Why no pool can be made of this app as it is; or nothing."""
-        if self._left is None:
-            return ""
-        for change in self._left.names:
-            if (
-                isinstance(change.theirs, type | FunctionType)
-                and _root(change.theirs) in EVENT_LOOPS
-            ):
-                what = f"{_root(change.theirs)} replaces {change.name} and more by functions of its event loop"
-                return f"{what}, which survives no fork: start with --no-preload, which imports the app in each job"
-        limit = self._state.trouble()
-        return (
-            limit
-            and f"{limit}: lower the soft limit only, do it in the job, or start with --no-preload"
+    def _is_usable(self, before: ProcessBeforeImport, failure: AppError | None) -> bool:
+        """Whether jobs can be made of what has been imported; else the master is told why not."""
+        if before.went_on_in_a_child:
+            self._tell_why_not(
+                "its import forks and goes on in the child, as a daemon does: "
+                "fleet keeps the processes itself"
+            )
+            processes.exit_at_once(FAULT)
+        if lost := before.lost_descriptors():
+            if self._master.fileno() in lost:
+                processes.exit_at_once(CUT_OFF)
+            self._tell_why_not("its import closes descriptors that are not its own (--no-preload)")
+            return False
+        if failure:
+            self._tell_failure(failure)
+            return False
+        if trouble := before.trouble():
+            self._tell_why_not(trouble)
+            return False
+        # Once more: an import that gives up root has undone it.
+        return processes.die_with_parent(self._plan.master, processes.KILL)
+
+    def _can_be_imported_in_a_child(self) -> bool:
+        """Try the import in a process that ends with it: a bad app is known at the start then."""
+        template = os.getpid()
+        child = processes.fork_with_signals_blocked()
+        if child == 0:
+            self._try_import(template)
+        status = processes.await_child(child)
+        if status < 0:
+            died_by = signals.signal_name(-status)
+            self._send(f"importing {self._plan.app} died: {died_by}")
+        elif status not in (LOADED, APP_UNUSABLE):  # it has not said itself what is wrong
+            self._tell_why_not(
+                f"its import ends the process (exit {status}), "
+                "or forks and goes on in the child, as a daemon does"
+            )
+        return status == LOADED
+
+    def _try_import(self, template: int) -> None:
+        """In the child: import the app, and exit with what came of it."""
+        code = APP_UNUSABLE
+        try:
+            signals.unblock_all()
+            stacks.keep()
+            if processes.die_with_parent(template, processes.KILL) and self._loads():
+                code = LOADED
+            _flush_standard_streams()
+        finally:
+            processes.exit_at_once(code)
+
+    def _loads(self) -> bool:
+        try:
+            load_code(self._plan.app, self._plan.config)
+        except AppError as error:
+            self._tell_failure(error)
+            return False
+        return True
+
+    # What the master is told
+
+    def _tell_failure(self, failure: AppError) -> None:
+        self._send(str(failure), failure.trace)
+
+    def _tell_why_not(self, why: str) -> None:
+        self._send(f"{self._plan.app}: {why}")
+
+    def _send(self, why: str, trace: str = "") -> None:
+        text = channel.shortened(why, MOST_WHY)
+        self._master.send(
+            Failed(APP_UNUSABLE, text, channel.shortened(trace, MOST_TRACE, end=True))
         )
 
-    def dangers(self) -> list[str]:
-        """What the import has made that does not survive a fork well."""
-        return [*_threads(), *_connections(self.opened - {*descriptors.STANDARD})]
 
+def _flush_standard_streams() -> None:
+    """Write out what the app has printed.
 
-def _root(value: type | FunctionType) -> str:
-    return str(value.__module__).partition(".")[0]
-
-
-def _silence() -> Change:
-    """No logger logs in fleet's own processes: botocore's would run the app's handlers, with a
-    lease to be kept.
+    Else every fork would print it again, or fail in each fork when the disk is full.
     """
-    logger = logging.Logger
-    change = Change(
-        vars(logger),
-        lambda name, value: setattr(logger, name, value),
-        lambda name: delattr(logger, name),
-        "isEnabledFor",
-        _never,
-        logger.isEnabledFor,
-    )
-    change.undo()
-    return change
-
-
-def _never(_logger: Any, _level: int) -> bool:
-    return False
-
-
-def _threads() -> list[str]:
-    """Those that run Python. The idle ones of a numeric library run none, and are made anew where
-    they are needed.
-    """
-    known = {each.ident: each.name for each in threading.enumerate()}
-    others = sys._current_frames().keys() - {threading.get_ident()}
-    if not others:
-        return []
-    names = ", ".join(sorted(known.get(each, "without a name") for each in others))
-    return [
-        f"threads started at import: {len(others)} ({names}); its jobs will be without (--no-preload)"
-    ]
-
-
-def _connections(opened: set[int]) -> list[str]:
-    found = sorted({peer for fd in opened if (peer := descriptors.connected_to(fd))})
-    why = "all its jobs share it, and get each other's answers; connect in the job, or use --no-preload"
-    return [f"it is connected to {peer} since its import: {why}" for peer in found]
+    for name in ("stdout", "stderr"):
+        try:
+            stream = getattr(sys, name)
+            if not getattr(stream, "closed", stream is None):  # else as the app wants it
+                stream.flush()
+        except BaseException:  # noqa: BLE001 - it may be the app's own
+            with suppress(Exception):
+                replacement = open(stream.fileno(), "w", closefd=False, buffering=1)  # noqa: SIM115
+                setattr(sys, name, replacement)
