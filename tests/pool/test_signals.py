@@ -182,7 +182,7 @@ def test_everybody_shows_his_stack(start: StartPool, home: Home, queue: LiveQueu
     assert "master.py" in found["the master"]
     assert "in serve" in found["the template"]
     assert "scout.py" in found["the scout"]
-    assert "delivering.py" in found[f"dispatcher {slot}"]
+    assert "runner.py" in found[f"dispatcher {slot}"]
     assert found[f"dispatcher {1 - slot}"] == "nothing: it is stopped"
     os.kill(pool.dispatcher(1 - slot), signal.SIGCONT)
     gate.open()
@@ -195,13 +195,13 @@ def test_a_second_look_shows_what_is_now(start: StartPool, home: Home, queue: Li
     pool = start(workers=1)
     home.trace.wait("started")
     pool.send(signal.SIGUSR2)
-    assert "delivering.py" in stacks(pool, 4)["dispatcher 0"]
+    assert "runner.py" in stacks(pool, 4)["dispatcher 0"]
     gate.open()
     eventually(
         lambda: status(home)["polling"] == 1
     )  # the delivery is over; that the message is deleted it says itself
     pool.send(signal.SIGUSR2)
-    assert "delivering.py" not in stacks(pool, 8)["dispatcher 0"]
+    assert "runner.py" not in stacks(pool, 8)["dispatcher 0"]
 
 
 def test_a_dispatcher_that_hangs_shows_where_before_it_is_killed(
