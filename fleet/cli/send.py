@@ -24,6 +24,10 @@ from fleet.core.exit_codes import DONE, QUEUE_UNUSABLE, USAGE
 from fleet.core.queue import QueueError, Trouble
 from fleet.core.queue_names import queue_name
 from fleet.sqs import local_server
+from fleet.sqs.address import Address
+from fleet.sqs.provision import make_with_dead_letter_queue
+from fleet.sqs.queue import GROUP, SqsQueue
+from fleet.sqs.sessions import Sessions
 
 BATCH, LARGEST = 10, 1_048_576  # messages and bytes a request
 _FORBIDDEN = re.compile(
@@ -60,23 +64,22 @@ def send(
     **given: Any,
 ) -> int:
     """Send messages to a queue and say how many."""
-    from fleet.sqs import queue as sqs_queue
 
     chosen = load_aloud(given).settings
     queue = queue_of(chosen)
     wanted = _wanted(bodies or [], file or [], group)
-    address = sqs_queue.Address(queue, chosen.region, chosen.endpoint_url)
+    address = Address(queue, chosen.region, chosen.endpoint_url)
     sent = 0
     try:
         if chosen.local:
             url = _answering(chosen.local_port)
-            address = sqs_queue.Address(
+            address = Address(
                 queue_name(queue), LOCAL_REGION, url, LOCAL_KEY, LOCAL_KEY, direct=True
             )
-            sqs_queue.make_with_dead_letter_queue(address)
-        with closing(sqs_queue.SqsQueue(sqs_queue.Sessions(address))) as target:
+            make_with_dead_letter_queue(address)
+        with closing(SqsQueue(Sessions(address))) as target:
             for batch in _batches(wanted):
-                taken, refused = target.hand_in(batch, group or "")
+                taken, refused = target.send_batch(batch, group or "")
                 sent += taken
                 if refused:
                     said = f"queue {address.name!r} refused a message: {refused}{_before(sent)}"
@@ -89,7 +92,7 @@ def send(
     fifo = address.name.endswith(".fifo") and not group
     say(
         f"{sent} sent to {address.name}"
-        + (f", all in group {sqs_queue.GROUP} (--group)" if fifo and sent > 1 else "")
+        + (f", all in group {GROUP} (--group)" if fifo and sent > 1 else "")
     )
     return DONE
 
@@ -178,7 +181,7 @@ def _answering(port: int) -> str:
     again.
     """
     try:
-        url = local_server.answering(port)
+        url = local_server.find(port)
     except local_server.LocalError as error:
         raise Failure(USAGE, str(error)) from None
     if url is None:

@@ -115,7 +115,7 @@ class Dispatcher:
         )
         self._rules = Rules(config, is_fifo=fifo)
         if isinstance(queue, SqsQueue):
-            queue.hasten(config.call_timeout)
+            queue.shorten_calls(config.call_timeout)
         self._receiver = Receiver(queue, wait_time, visibility_timeout)
         self._inbox: StandaloneInbox | None = None
         self._exiting = False

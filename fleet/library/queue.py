@@ -3,8 +3,10 @@
 from typing import Any
 
 from fleet.core import queue as core_queue
-from fleet.sqs import lent as lending
-from fleet.sqs.queue import Address, Sessions, SqsQueue
+from fleet.sqs.address import Address
+from fleet.sqs.borrowed_session import borrow_queue, borrow_session
+from fleet.sqs.queue import SqsQueue
+from fleet.sqs.sessions import Sessions
 
 
 class Queue(core_queue.MessageQueue):
@@ -28,8 +30,8 @@ class Queue(core_queue.MessageQueue):
         session, whose credentials, region and profile are used. Raises TypeError for a `session`
         of any other type.
         """
-        lent = None if session is None else lending.of_session(session)
-        return SqsQueue(Sessions(Address(name_or_url, region, endpoint_url), lent=lent))
+        borrowed = None if session is None else borrow_session(session)
+        return SqsQueue(Sessions(Address(name_or_url, region, endpoint_url), borrowed=borrowed))
 
     @staticmethod
     def wrap(resource: Any) -> SqsQueue:
@@ -39,8 +41,8 @@ class Queue(core_queue.MessageQueue):
         Time-outs, retries and proxies are fleet's own, not those of the resource's client. Raises
         TypeError for a `resource` of any other type.
         """
-        lent, url, endpoint_url = lending.of_queue(resource)
-        return SqsQueue(Sessions(Address(url, endpoint_url=endpoint_url), lent=lent))
+        borrowed, url, endpoint_url = borrow_queue(resource)
+        return SqsQueue(Sessions(Address(url, endpoint_url=endpoint_url), borrowed=borrowed))
 
 
 def name_of(queue: core_queue.MessageQueue) -> str:

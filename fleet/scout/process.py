@@ -35,7 +35,11 @@ from fleet.ipc import channel
 from fleet.ipc.channel import Channel
 from fleet.scout.recovery import Orders
 from fleet.sqs import dns
-from fleet.sqs import queue as sqs_queue
+from fleet.sqs.address import address_of
+from fleet.sqs.provision import make_with_dead_letter_queue
+from fleet.sqs.queue import SqsQueue
+from fleet.sqs.sessions import Sessions
+from fleet.sqs.stream import ConnectOptions
 from fleet.system import host, log, signals, stacks
 from fleet.system.clock import now
 
@@ -55,14 +59,14 @@ def main(arguments: Sequence[str]) -> None:
         return
     log.configure(plan.config.log_level, plan.config.log_format)
     setproctitle.setproctitle("fleet: scout")
-    queue = sqs_queue.SqsQueue(
-        sqs_queue.Sessions(sqs_queue.address(plan)), wait_time=0, means=sqs_queue.Means(dns.in_time)
+    queue = SqsQueue(
+        Sessions(address_of(plan)), wait_time=0, options=ConnectOptions(dns.resolve_in_time)
     )
     if _found(plan, master, queue):
         _sample(plan, master, queue)
 
 
-def _found(plan: Plan, master: Channel, queue: sqs_queue.SqsQueue) -> bool:
+def _found(plan: Plan, master: Channel, queue: SqsQueue) -> bool:
     """Look the queue up until it answers, cannot, or is too late; what a restart does not heal ends
     at once.
     """
@@ -100,11 +104,11 @@ def _found(plan: Plan, master: Channel, queue: sqs_queue.SqsQueue) -> bool:
             return False
 
 
-def _usable(plan: Plan, queue: sqs_queue.SqsQueue) -> Usable:
+def _usable(plan: Plan, queue: SqsQueue) -> Usable:
     if trouble := queue.region_trouble():
         raise QueueError(Trouble.USAGE, trouble)
     if plan.local_port is not None:
-        sqs_queue.make_with_dead_letter_queue(sqs_queue.address(plan))
+        make_with_dead_letter_queue(address_of(plan))
     limit = queue.max_receive_count()
     if trouble := queue_advice.batch_trouble(plan.queue, plan.config.batch_size, limit):
         raise QueueError(Trouble.USAGE, trouble)
@@ -114,23 +118,23 @@ def _usable(plan: Plan, queue: sqs_queue.SqsQueue) -> Usable:
     found += queue_advice.advise_on_topics(
         plan.config.body, plan.config.sns_topic, verified=plan.config.sns_verify
     )
-    return Usable(queue.url, found, "" if limit is None else queue.dead_letters_name())
+    return Usable(queue.url, found, "" if limit is None else queue.dead_letter_queue_name())
 
 
-def _on_dead_letters(plan: Plan, queue: sqs_queue.SqsQueue, limit: int | None) -> list[str]:
+def _on_dead_letters(plan: Plan, queue: SqsQueue, limit: int | None) -> list[str]:
     """Whether there is such a queue. That this cannot be known now holds up no pool."""
     if limit is None:
         return []
     try:
-        queue.find_dead_letters()
+        queue.find_dead_letter_queue()
     except QueueError as error:
         return queue_advice.advise_on_dead_letters(
-            queue.dead_letters_name(), error.trouble, direct=plan.config.dead_letters_directly
+            queue.dead_letter_queue_name(), error.trouble, direct=plan.config.dead_letters_directly
         )
     return []
 
 
-def _sample(plan: Plan, master: Channel, queue: sqs_queue.SqsQueue) -> None:
+def _sample(plan: Plan, master: Channel, queue: SqsQueue) -> None:
     """Sample, wait about the interval or until the master asks, and again."""
     # A lost answer would leave its order open for ever.
     orders = Orders(
@@ -167,7 +171,7 @@ def _serve_again(plan: Plan, master: Channel, error: QueueError) -> None:
             master.send(
                 Served(served.pid), wait=True
             )  # before it could be taken for something that we have left
-        sqs_queue.make_with_dead_letter_queue(sqs_queue.address(plan))
+        make_with_dead_letter_queue(address_of(plan))
     except (
         local_server.LocalError,
         QueueError,

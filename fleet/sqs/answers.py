@@ -1,9 +1,9 @@
-"""What SQS answers → what we want of it. Anything missing or of another shape raises, and is told
-apart elsewhere.
+"""What SQS answers becomes what we want of it: one function for each kind of answer.
 
-What has passed here fits everywhere: in the scoreboard, in a log line, in an environment, in a dead
-letter. A member that is null is one that is not there. A message that is no good does not take
-those beside it away: it comes as one that is unusable.
+Anything missing or of another shape raises, and errors.py tells it apart. What has passed here fits
+everywhere: in the scoreboard, in a log line, in an environment, in a dead letter. A member that is
+null is one that is not there. A message that is no good does not take those beside it away: it
+comes as one that is unusable.
 """
 
 import base64
@@ -11,13 +11,11 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any
 
 from fleet.core.depth import Depth
 from fleet.core.queue import Message
-from fleet.sqs.service_text import cleaned
-
-Answer = TypeVar("Answer")
+from fleet.sqs.error_text import clean
 
 LONGEST_ID, LONGEST_HANDLE = 100, 1024  # SQS's own limits
 MOST_ATTEMPTS = 1 << 31
@@ -39,8 +37,8 @@ class Redrive:
     max_receive_count: int
 
 
-def nothing(_: Any) -> None:
-    """An answer that says nothing but that it was done."""
+def ignore(_: Any) -> None:
+    """Of a call whose answer says nothing but that it was done."""
 
 
 def queue_url(answer: Any) -> str:
@@ -48,23 +46,17 @@ def queue_url(answer: Any) -> str:
     return _text(answer["QueueUrl"])
 
 
-def letter_id(answer: Any) -> str:
-    """Of SendMessage: nothing but SQS says that it has the message, and the original is deleted
-    then.
-    """
+def message_id(answer: Any) -> str:
+    """Of SendMessage. Only this id says that SQS has the message, and then the original is deleted."""
     return _text(answer["MessageId"])
 
 
 def _text(value: Any, longest: int = 2048) -> str:
-    """A text of at most so many bytes, without anything that a terminal, an environment or a line
-    would act on.
-    """
-    if (
-        not isinstance(value, str)
-        or not value.isprintable()
-        or not 0 < len(value.encode()) <= longest
-    ):
-        raise TypeError("not a text, or too long")
+    """A text of at most so many bytes that no terminal, environment or line would act on."""
+    if not isinstance(value, str) or not value.isprintable():
+        raise TypeError("not a text")
+    if not 0 < len(value.encode()) <= longest:
+        raise TypeError("empty, or too long")
     return value
 
 
@@ -75,21 +67,18 @@ def first_message(answer: Any) -> Message | None:
 
 def messages(answer: Any) -> list[Message]:
     """Of ReceiveMessage."""
-    found = answer.get("Messages") or []
-    if not isinstance(found, list):
+    raws = answer.get("Messages") or []
+    if not isinstance(raws, list):
         raise TypeError("not a list")
-    return [_message(raw) for raw in found]
+    return [_message(raw) for raw in raws]
 
 
-def sent(answer: Any) -> tuple[int, str]:
-    """Of SendMessageBatch: how many were taken, and why one was not."""
-    refused = answer.get("Failed") or []
-    why = (
-        f"{refused[0].get('Code') or 'no reason'} {refused[0].get('Message') or ''}"
-        if refused
-        else ""
-    )
-    return len(answer.get("Successful") or []), cleaned(why)
+def batch_result(answer: Any) -> tuple[int, str]:
+    """Of SendMessageBatch: how many were taken, and why one was not; empty if all were."""
+    why = ""
+    if refused := answer.get("Failed"):
+        why = f"{refused[0].get('Code') or 'no reason'} {refused[0].get('Message') or ''}"
+    return len(answer.get("Successful") or []), clean(why)
 
 
 def depth(answer: Any) -> Depth:
@@ -98,7 +87,7 @@ def depth(answer: Any) -> Depth:
 
 
 def _count(value: Any) -> int:
-    """One that is missing is not 0: an empty queue ends pools."""
+    """A number of messages. One that is missing is not 0: an empty queue ends pools."""
     if not 0 <= (count := int(value)) <= MOST_COUNTED:
         raise ValueError("not a number of messages")
     return count
@@ -113,8 +102,8 @@ def redrive(answer: Any) -> Redrive | None:
     return Redrive(_text(read["deadLetterTargetArn"]), int(read["maxReceiveCount"]))
 
 
-def place(arn: str) -> tuple[str, str, str]:
-    """Region, account and name of a queue; empty where it does not say."""
+def arn_parts(arn: str) -> tuple[str, str, str]:
+    """Region, account and name of a queue; empty where the ARN does not say."""
     region, account, name = ["", "", *arn.split(":")][-3:]
     return region, account, name
 
@@ -130,23 +119,21 @@ def arn(answer: Any) -> str:
 
 
 def _message(raw: Any) -> Message:
-    """Never raises: what is no good is unusable, and the reason says what of it."""
+    """A message. Never raises: one that is no good is unusable, and the reason says what of it is."""
     try:
-        message = _read(raw)
+        message = _read_message(raw)
     except (TypeError, ValueError, KeyError, AttributeError, OverflowError):
-        return Message(_name(raw), "", "", unusable="it is not as SQS describes messages")
+        return Message(_id_if_known(raw), "", "", unusable="it is not as SQS describes messages")
     if not _is_whole(message.body, raw.get("MD5OfBody")):
         return replace(message, body="", unusable="its body is not what was sent (MD5OfBody)")
     return message
 
 
-def _read(raw: Any) -> Message:
-    """Raises whatever a member of another type raises."""
-    system, attributes, body = (
-        _present(raw.get("Attributes")),
-        _present(raw.get("MessageAttributes")),
-        raw["Body"],
-    )
+def _read_message(raw: Any) -> Message:
+    """A message. Raises whatever a member of another type raises."""
+    system = _present(raw.get("Attributes"))
+    attributes = _present(raw.get("MessageAttributes"))
+    body = raw["Body"]
     attempt = int(system.get("ApproximateReceiveCount", 1))
     if not isinstance(body, str) or not 0 <= attempt <= MOST_ATTEMPTS:
         raise TypeError("not a message")
@@ -161,24 +148,23 @@ def _read(raw: Any) -> Message:
 
 
 def _present(members: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Those that are not null."""
+    """The members that are not null."""
     return {name: value for name, value in (members or {}).items() if value is not None}
 
 
 def _with_bytes(attribute: dict[str, Any]) -> dict[str, Any]:
-    """JSON has no bytes: the protocol sends them as base64, which botocore's client has read
-    already.
+    """The attribute with bytes for its base64: JSON has none.
+
+    botocore's client has read them already.
     """
     binary = attribute.get("BinaryValue")
-    return (
-        attribute | {"BinaryValue": base64.b64decode(binary)}
-        if isinstance(binary, str)
-        else attribute
-    )
+    if not isinstance(binary, str):
+        return attribute
+    return attribute | {"BinaryValue": base64.b64decode(binary)}
 
 
-def _name(raw: Any) -> str:
-    """Which one it is, if it says so itself."""
+def _id_if_known(raw: Any) -> str:
+    """The message's id, if it says a good one itself."""
     try:
         return _text(raw["MessageId"], LONGEST_ID)
     except (TypeError, ValueError, KeyError):

@@ -1,5 +1,4 @@
-"""The credential chain: what fleet changes of botocore's, and why it gave no credentials, in words
-for people.
+"""What fleet changes of botocore's credential chain, and why the chain gave no credentials.
 
 botocore asks for a code of an MFA device at the terminal, in whichever process needs the keys.
 Nobody answers a dispatcher there, so such a profile is only good with the session that the AWS CLI
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fleet.core.queue import QueueError, Trouble
-from fleet.sqs.service_text import behind, cleaned
+from fleet.sqs.error_text import clean, clock_difference
 
 CACHED = Path("~/.aws/cli/cache")  # where the AWS CLI keeps the sessions of roles
 SERVICES = {
@@ -26,9 +25,10 @@ class CodeNeeded(Exception):
     """A profile asks for a code of an MFA device."""
 
 
-class Cache(dict[str, Any]):
-    """As the AWS CLI's own, which is read, and never written: keys on disk are the CLI's to leave
-    there.
+class CliSessionCache(dict[str, Any]):
+    """The AWS CLI's cache of sessions: it is read, and never written.
+
+    Keys on disk are the CLI's to leave there.
     """
 
     def __contains__(self, key: object) -> bool:
@@ -47,9 +47,9 @@ class Cache(dict[str, Any]):
 
 
 def prepare(session: Any) -> None:
-    """Of botocore's session: nobody is asked for anything, and what the AWS CLI has cached is used."""
+    """Have botocore's session ask nobody for anything, and use what the AWS CLI has cached."""
     provider = session.get_component("credential_provider").get_provider("assume-role")
-    provider.cache = Cache()
+    provider.cache = CliSessionCache()
     provider._prompter = _refuse
 
 
@@ -60,23 +60,24 @@ def _refuse(prompt: str) -> str:
 def trouble(
     error: BaseException, name: str, profile: str | None = None, program: str = ""
 ) -> QueueError:
-    """Why there is nothing to sign with: a file, a process, a service on the way to the credentials
-    said no.
+    """Why there is nothing to sign with.
 
-    `profile` and `program`: the one that is used, and its credential process, if there is one.
+    A file, a process, or a service on the way to the credentials said no. `profile` is the one that
+    is used, `program` its credential process, if there is one.
     """
     from botocore import exceptions as e
 
     login = "aws sso login" + (f" --profile {profile}" if profile else "")
     match error:
         case CodeNeeded():
-            text = f"profile {profile or 'default'!r} needs a code of an MFA device, and there is nobody to ask"
-            right = "use the AWS CLI with it first, whose cached session is used, or a profile without mfa_serial"
-            return QueueError(Trouble.USAGE, f"{name}: {text}; {right}", answered=False)
+            wrong = f"profile {profile or 'default'!r} needs a code of an MFA device"
+            right = "use the AWS CLI with it first, whose cached session is used"
+            text = f"{wrong}, and there is nobody to ask; {right}, or a profile without mfa_serial"
+            return QueueError(Trouble.USAGE, f"{name}: {text}", answered=False)
         case (
             e.ProfileNotFound() | e.ConfigParseError() | e.ConfigNotFound() | e.InvalidConfigError()
         ):
-            return QueueError(Trouble.USAGE, f"{name}: {cleaned(str(error))}", answered=False)
+            return QueueError(Trouble.USAGE, f"{name}: {clean(str(error))}", answered=False)
         case e.NoCredentialsError():
             why = "no AWS credentials found (environment, profile or instance role)"
         case e.RefreshWithMFAUnsupportedError():
@@ -86,43 +87,43 @@ def trouble(
         case e.TokenRetrievalError() if error.kwargs.get("provider") == "sso":
             why = f"no AWS credentials: the SSO session cannot be renewed; run {login}"
         case e.ClientError():
-            why = f"no AWS credentials: {_refusal(error)}"
+            why = f"no AWS credentials: {_describe_refusal(error)}"
         case _:
-            why = f"no AWS credentials: {_failure(error, program)}"
+            why = f"no AWS credentials: {_describe_failure(error, program)}"
     return QueueError(Trouble.SESSION, f"{name}: {why}", answered=False)
 
 
-def _refusal(error: Any) -> str:
-    """Of a service that hands out credentials."""
+def _describe_refusal(error: Any) -> str:
+    """What a service that hands out credentials has answered."""
     said, about = error.response.get("Error", {}), error.response.get("ResponseMetadata", {})
     operation = error.operation_name
     service = SERVICES.get(operation) or ("sts" if operation.startswith("AssumeRole") else "")
     call = f"{service}:{operation}" if service else operation
-    text = f"{call} is refused ({cleaned(str(said.get('Code', '')))}): {cleaned(str(said.get('Message', '')))}"
-    return text + behind(str(about.get("HTTPHeaders", {}).get("date", "")))
+    code, words = clean(str(said.get("Code", ""))), clean(str(said.get("Message", "")))
+    date = str(about.get("HTTPHeaders", {}).get("date", ""))
+    return f"{call} is refused ({code}): {words}{clock_difference(date)}"
 
 
-def _failure(error: BaseException, program: str) -> str:
-    """Of a file or a process."""
+def _describe_failure(error: BaseException, program: str) -> str:
+    """What is wrong with a file or a process."""
     from botocore.exceptions import CredentialRetrievalError
 
-    if (
-        isinstance(error, CredentialRetrievalError)
-        and error.kwargs.get("provider") == "custom-process"
-    ):
-        why = cleaned(str(error.kwargs.get("error_msg", ""))) or "it said nothing"
+    kwargs = error.kwargs if isinstance(error, CredentialRetrievalError) else {}
+    if kwargs.get("provider") == "custom-process":
+        why = clean(str(kwargs.get("error_msg", ""))) or "it said nothing"
         return f"credential process {program or '(custom-process)'} failed: {why}"
     if isinstance(error, OSError) and error.filename is not None:
         what = "credential process" if str(error.filename) == program else "file"
-        return f"{what} {cleaned(str(error.filename))} cannot be used: {error.strerror}"
+        return f"{what} {clean(str(error.filename))} cannot be used: {error.strerror}"
     if isinstance(error, ValueError) and program:
         return f"credential process {program} has not said them in JSON ({type(error).__name__})"
-    return cleaned(str(error)) or type(error).__name__
+    return clean(str(error)) or type(error).__name__
 
 
-def process_of(session: Any) -> str:
-    """The credential process of the profile, without its arguments, which may be secret; empty if
-    there is none.
+def credential_process(session: Any) -> str:
+    """The credential process of the profile; empty if there is none.
+
+    It is told without its arguments, which may be secret.
     """
     try:
         command = str(session.get_scoped_config().get("credential_process") or "")

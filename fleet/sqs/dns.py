@@ -1,5 +1,6 @@
-"""Names to addresses, in time: the resolver knows no time-out, so a child asks it, and is killed if
-it is late.
+"""Names to addresses, in time.
+
+The resolver knows no time-out, so a child asks it, and is killed if it is late.
 """
 
 import json
@@ -15,34 +16,36 @@ Addresses = list[tuple[socket.AddressFamily, Any]]
 """Where to connect to, best first: a family, and an address as its sockets take it."""
 
 
-def plainly(host: str, port: int, _seconds: float) -> Addresses:
-    """However long it takes. Raises OSError."""
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return [(family, address) for family, _, _, _, address in found]
+def resolve(host: str, port: int, _seconds: float) -> Addresses:
+    """The addresses of a host, however long that takes. Raises OSError."""
+    infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return [(family, address) for family, _, _, _, address in infos]
 
 
-def in_time(host: str, port: int, seconds: float) -> Addresses:
-    """For who must not be late. Raises OSError, TimeoutError when no name server has answered in
-    time.
+def resolve_in_time(host: str, port: int, seconds: float) -> Addresses:
+    """The addresses of a host, for a process that must not be late.
+
+    Raises OSError, TimeoutError when no name server has answered in time.
     """
     try:  # a number needs no resolver
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
-        return [(family, address) for family, _, _, _, address in found]
+        infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+        return [(family, address) for family, _, _, _, address in infos]
     except socket.gaierror:
-        answer = _asked(host, port, seconds)
+        answer = _ask_child(host, port, seconds)
     if "failed" in answer:
         raise socket.gaierror(*answer["failed"])
     return [(socket.AddressFamily(family), tuple(address)) for family, address in answer["found"]]
 
 
-def _asked(host: str, port: int, seconds: float) -> dict[str, list[Any]]:
+def _ask_child(host: str, port: int, seconds: float) -> dict[str, list[Any]]:
+    """The child's answer: `found` or `failed`. Raises OSError, TimeoutError."""
     us, child = os.getpid(), -1
     reader, writer = os.pipe()
     try:
         try:
             child = processes.fork_with_signals_blocked()
             if child == 0:
-                _answer(us, host, port, writer)
+                _answer_in_child(us, host, port, writer)
         finally:
             os.close(writer)
         poll = select.poll()
@@ -55,16 +58,16 @@ def _asked(host: str, port: int, seconds: float) -> dict[str, list[Any]]:
             processes.await_child(child)
     if not text:
         raise TimeoutError(f"{host} was not found in time")
-    found: dict[str, list[Any]] = json.loads(text)
-    return found
+    answer: dict[str, list[Any]] = json.loads(text)
+    return answer
 
 
-def _answer(parent: int, host: str, port: int, writer: int) -> NoReturn:
-    """In the child: one packet, and the end."""
+def _answer_in_child(parent: int, host: str, port: int, writer: int) -> NoReturn:
+    """Write one packet, and end."""
     try:
         if processes.die_with_parent(parent, processes.KILL):
             try:
-                answer: dict[str, object] = {"found": plainly(host, port, 0)}
+                answer: dict[str, object] = {"found": resolve(host, port, 0)}
             except socket.gaierror as error:
                 answer = {"failed": error.args}
             os.write(writer, json.dumps(answer).encode())

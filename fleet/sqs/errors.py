@@ -1,34 +1,31 @@
-"""What a failed call means: one table from the exception, botocore's or wire.py's, to what to do
-about it.
+"""What a failed call means: one table from an exception of any transport to what to do about it.
 
-| who says no                       | how it is known                                          | Trouble         |
-|-----------------------------------|----------------------------------------------------------|-----------------|
-| nobody answers, or not as SQS does | no connection, no usable answer, an error without a code | PASSING         |
-| SQS, for now                      | a throttle, 5xx, 408, 429                                | PASSING         |
-| SQS: the queue                    | it does not exist                                        | GONE            |
-| SQS: the keys                     | expired, unknown, badly signed (also: our clock is off)  | SESSION         |
-| whoever hands out the keys        | whatever the credential chain raises, 400s of STS too    | SESSION         |
-| SQS: the caller                   | access denied, KMS's refusals, any other 403             | DENIED          |
-| SQS: the receipt handle           | its own codes, or InvalidParameterValue that names it    | MESSAGE         |
-| SQS, for another reason           | any other code: it names neither handle nor queue        | PASSING         |
-| our own configuration             | profile, region, certificates                            | USAGE           |
+| what says no               | how it is known                                           | Trouble |
+|----------------------------|-----------------------------------------------------------|---------|
+| nothing, or nothing of SQS | no connection, no usable answer, an error without a code  | PASSING |
+| SQS, for now               | a throttle, 5xx, 408, 429                                 | PASSING |
+| SQS: the queue             | it does not exist                                         | GONE    |
+| SQS: the keys              | expired, unknown, badly signed (also: our clock is off)   | SESSION |
+| the source of the keys     | what the credential chain raises, 400s of STS too         | SESSION |
+| SQS: the caller            | access denied, KMS's refusals, any other 403              | DENIED  |
+| SQS: the receipt handle    | its own codes, or InvalidParameterValue that names it     | MESSAGE |
+| SQS, for another reason    | any other code: it names neither handle nor queue         | PASSING |
+| our own configuration      | profile, region, certificates                             | USAGE   |
 """
 
 import re
 
 from fleet.core.queue import QueueError, Trouble
 from fleet.sqs import credentials
-from fleet.sqs.service_text import behind, cleaned
-from fleet.sqs.wire import NoAnswer, Refused, Unreachable
+from fleet.sqs.error_text import clean, clock_difference
+from fleet.sqs.transport import NoAnswer, Refused, Unreachable
 
-GAVE_UP = (
-    408,
-    502,
-    504,
-)  # of a gateway: it has passed the call on, and whether that is done nobody knows
+# Of a gateway: it has passed the call on, and whether that is done nobody knows.
+GAVE_UP = (408, 502, 504)
 
 _RETRYABLE = re.compile(
-    r"Throttl|TooManyRequests|RequestLimit|OverLimit|SlowDown|ServiceUnavailable|Internal|RequestTimeout|RequestAborted",
+    r"Throttl|TooManyRequests|RequestLimit|OverLimit|SlowDown"
+    r"|ServiceUnavailable|Internal|RequestTimeout|RequestAborted",
     re.IGNORECASE,
 )
 _GONE = re.compile(r"NonExistentQueue|QueueDoesNotExist|InvalidAddress")
@@ -48,32 +45,28 @@ _HANDLE_SAID = re.compile(
 _PERMISSION = re.compile(r"perform:? ([\w-]+:[\w*]+)")
 
 
-def classified(
-    error: Exception, queue: str, endpoint_url: str | None, call: str = ""
-) -> QueueError:
-    """What the exception means; its text names the queue and what to do, and no body. `call`: what
-    was asked.
+def classify(error: Exception, queue: str, endpoint_url: str | None, call: str = "") -> QueueError:
+    """What the exception means. `call`: the operation that was asked for.
+
+    The text of the error names the queue and what to do, and no body.
     """
     from botocore import exceptions as e
     from botocore.parsers import ResponseParserError
 
     name = f"queue {queue!r}"
-    where = endpoint_url or "SQS"
+    where, kind = endpoint_url or "SQS", type(error).__name__
+    unreachable = f"{name}: {where} cannot be reached"
+    unusable = f"{name}: no usable answer from {where}"
     match error:
         case QueueError():
             return error
         case Refused(code=code, status=status, said=said, date=date):
-            return _refusal(code, status, said, date, name, call)
+            return _classify_refusal(code, status, said, date, name, call)
         case Unreachable():
-            return QueueError(
-                Trouble.PASSING, f"{name}: {where} cannot be reached ({error})", answered=False
-            )
+            return QueueError(Trouble.PASSING, f"{unreachable} ({error})", answered=False)
         case NoAnswer():
             return QueueError(
-                Trouble.PASSING,
-                f"{name}: no usable answer from {where} ({error})",
-                unanswered=True,
-                answered=False,
+                Trouble.PASSING, f"{unusable} ({error})", unanswered=True, answered=False
             )
         case e.ClientError() if error.operation_name == call:
             said, about = (
@@ -81,8 +74,9 @@ def classified(
                 error.response.get("ResponseMetadata", {}),
             )
             code, words = str(said.get("Code", "")), str(said.get("Message", ""))
+            status = int(about.get("HTTPStatusCode", 0))
             date = str(about.get("HTTPHeaders", {}).get("date", ""))
-            return _refusal(code, int(about.get("HTTPStatusCode", 0)), words, date, name, call)
+            return _classify_refusal(code, status, words, date, name, call)
         case (
             e.ClientError()  # of a call that is not ours: the credential chain's
             | credentials.CodeNeeded()
@@ -94,48 +88,45 @@ def classified(
             | e.RefreshWithMFAUnsupportedError()
         ):
             return credentials.trouble(error, name)
-        case e.ProfileNotFound() | e.ConfigParseError() | e.ConfigNotFound():
-            return QueueError(Trouble.USAGE, f"{name}: {error}")
         case e.NoRegionError():
             return QueueError(
                 Trouble.USAGE,
                 f"{name}: no region given: AWS_DEFAULT_REGION, --region, or region= of Queue.open",
             )
         case (
-            e.InvalidRegionError()
+            e.ProfileNotFound()
+            | e.ConfigParseError()
+            | e.ConfigNotFound()
+            | e.InvalidConfigError()
+            | e.InvalidRegionError()
             | e.EndpointProviderError()
             | e.EndpointVariantError()
-            | e.InvalidConfigError()
         ):
             return QueueError(Trouble.USAGE, f"{name}: {error}")
-        case e.ProxyConnectionError():  # botocore also says so of a proxy that has passed the request on, and hangs up
-            text = f"{name}: {where} cannot be reached ({type(error).__name__})"
+        case e.ProxyConnectionError():
+            # botocore also says so of a proxy that has passed the request on, and hangs up.
+            text = f"{unreachable} ({kind})"
             return QueueError(Trouble.PASSING, text, unanswered=True, answered=False)
         case e.EndpointConnectionError() | e.ConnectTimeoutError() | e.SSLError():
-            text = f"{name}: {where} cannot be reached ({type(error).__name__})"
-            return QueueError(Trouble.PASSING, text, answered=False)
+            return QueueError(Trouble.PASSING, f"{unreachable} ({kind})", answered=False)
         case e.HTTPClientError():
-            text = f"{name}: no usable answer from {where} ({type(error).__name__})"
+            text = f"{unusable} ({kind})"
             return QueueError(Trouble.PASSING, text, unanswered=True, answered=False)
-        case ResponseParserError():
-            return QueueError(
-                Trouble.PASSING, f"{name}: no usable answer from {where} ({type(error).__name__})"
-            )
-        case (
-            KeyError() | TypeError() | ValueError() | AttributeError()
-        ):  # an answer that is not what SQS answers
-            return QueueError(
-                Trouble.PASSING, f"{name}: no usable answer from {where} ({type(error).__name__})"
-            )
+        case ResponseParserError() | KeyError() | TypeError() | ValueError() | AttributeError():
+            # An answer that is not what SQS answers.
+            return QueueError(Trouble.PASSING, f"{unusable} ({kind})")
         case _:
-            return QueueError(Trouble.PASSING, f"{name}: {type(error).__name__}")
+            return QueueError(Trouble.PASSING, f"{name}: {kind}")
 
 
-def _refusal(code: str, status: int, said: str, date: str, name: str, call: str) -> QueueError:
-    """The answer was no. One that names no error is not SQS's: a proxy's or a gateway's between us,
-    and may pass.
+def _classify_refusal(
+    code: str, status: int, said: str, date: str, name: str, call: str
+) -> QueueError:
+    """What an answer that says no means.
+
+    One that names no error is not SQS's: it is a proxy's or a gateway's between us, and may pass.
     """
-    code, words = cleaned(code), f": {cleaned(said)}" if said.strip() else ""
+    code, words = clean(code), f": {clean(said)}" if said.strip() else ""
     asked = f"sqs:{call}" if call else "the call"
     if _GONE.search(code):
         return QueueError(
@@ -144,7 +135,8 @@ def _refusal(code: str, status: int, said: str, date: str, name: str, call: str)
     if _CREDENTIALS.search(code):
         return QueueError(
             Trouble.SESSION,
-            f"{name}: SQS does not accept the credentials for {asked} ({code}{words}){behind(date)}",
+            f"{name}: SQS does not accept the credentials for {asked} "
+            f"({code}{words}){clock_difference(date)}",
         )
     if (not code or code.isdigit()) and status in GAVE_UP:
         text = f"{name}: {status}, from something between this host and SQS that waited no longer"
@@ -159,18 +151,18 @@ def _refusal(code: str, status: int, said: str, date: str, name: str, call: str)
         return QueueError(Trouble.MESSAGE, f"{name}: {asked} is refused ({code}{words})")
     if _DENIED.search(code) or _KMS.search(code) or status == 403:
         return QueueError(
-            Trouble.DENIED, f"{name}: access denied ({code}); {_needed(code, said, call)}{words}"
+            Trouble.DENIED,
+            f"{name}: access denied ({code}); {_describe_need(code, said, call)}{words}",
         )
     return QueueError(Trouble.PASSING, f"{name}: SQS refuses {asked} ({code or status}{words})")
 
 
-def _needed(code: str, said: str, call: str) -> str:
+def _describe_need(code: str, said: str, call: str) -> str:
     """What is missing: the permission that the refusal names, else that of the call."""
-    if found := _PERMISSION.search(said):
-        needed = found.group(1)
-        return (
-            f"the role needs {f'sqs:{call}' if needed.lower() == f'sqs:{call}'.lower() else needed}"
-        )
+    if match := _PERMISSION.search(said):
+        needed, asked = match.group(1), f"sqs:{call}"
+        # A refusal may name the call in lower case.
+        return f"the role needs {asked if needed.lower() == asked.lower() else needed}"
     if _KMS.search(code):
         return "the queue's KMS key cannot be used"
     return f"the role needs sqs:{call or 'ReceiveMessage and more'}"

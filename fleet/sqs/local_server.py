@@ -1,49 +1,36 @@
-"""The embedded SQS server: one process of its own on 127.0.0.1, shared by all who use its port.
+"""The embedded SQS server, as those who need it find it or start it: one process on 127.0.0.1.
 
-The only place that knows ministack and hypercorn. Two halves, and no third file between them:
+It is shared by all who use its port. `use()` runs in whoever needs the server (a pool's master,
+`fleet local`); local_server_program.py *is* the server.
 
-- `use()` runs in whoever needs the server (a pool's master, `fleet local`): it finds the server or starts it.
-- This file run as a program *is* the server.
+Who uses the server is said by a lock that needs no bookkeeping: every user holds a shared flock(2)
+on `local-PORT.lock`. The lock belongs to the open file, which a pool's processes inherit, so the
+kernel drops it when the last of them is gone, however it died. The server waits for the exclusive
+lock. When it gets it, nobody is left: it saves its queues and ends, and keeps the lock until its
+process is gone, so that the next user waits for the old server before it starts a new one.
 
-**Who uses the server** is said by a lock that needs no bookkeeping: every user holds a shared flock(2) on
-`local-PORT.lock`. The lock belongs to the open file, which a pool's processes inherit, so the kernel drops it
-when the last of them is gone, however it died. The server waits for the exclusive lock in a thread (it never
-forks, so it may have one). When it gets it, nobody is left: it saves its queues and ends, and keeps the lock
-until its last breath, so that the next user waits for the old server before it starts a new one.
-
-**What is kept**: queues and messages are written to the state directory at that orderly end, and only then.
-When the server itself is killed, everything since its last orderly end is lost. Users with another runtime
+Queues and messages are written to the state directory at that orderly end, and only then. When the
+server itself is killed, everything since its last orderly end is lost. Users with another runtime
 directory are not seen: the server may leave under them.
 """
 
-import asyncio
 import fcntl
 import http.client
 import importlib.util
 import json
 import os
-import signal
 import subprocess
 import sys
-import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
-
-from setproctitle import setproctitle
+from typing import Literal
 
 HOST = "127.0.0.1"
 PROBE_TIMEOUT = 5.0  # seconds an answer to ListQueues may take before the port counts as not SQS
-RETRY_EVERY = (
-    0.02  # seconds between looks at what gives no signal: a lock held, a server that boots
-)
-# As in signals.py, from which a program that is run by its path cannot import.
-GROUP_SIGNALS = (
-    *(signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM),
-    *(signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM, signal.SIGTTIN, signal.SIGTTOU),
-)
-LAST_REQUESTS = 1.0  # seconds that requests still open get when the last user has gone
+# Seconds between looks at what gives no signal: a lock held, a server that boots.
+RETRY_EVERY = 0.02
+PROGRAM = Path(__file__).with_name("local_server_program.py")
 
 # The scope in the Authorization header is how moto tells SQS from S3. Nobody checks the signature.
 LIST_QUEUES = {
@@ -72,11 +59,11 @@ class PortTaken(LocalError):
 
 @dataclass(frozen=True)
 class LocalServer:
-    """A running server, and the right to it.
+    """A running server, and the right to use it.
 
     `lock_fd` is the shared lock on `lock`, close-on-exec: the server stays while a copy of it is
-    open anywhere. `started` says that this call started the server, `pid` is then its process: a
-    child of the caller.
+    open anywhere. `started` says that this call has started the server; `pid` is then its process,
+    a child of the caller.
     """
 
     endpoint_url: str
@@ -87,11 +74,10 @@ class LocalServer:
 
 
 def use(port: int, state_dir: Path, runtime_dir: Path, timeout: float) -> LocalServer:
-    """Find the SQS server on a port of 127.0.0.1, or start the embedded one there, within `timeout`
-    seconds.
+    """Find the SQS server on a port of 127.0.0.1, or start the embedded one there.
 
-    Any SQS server that answers will do. The queues of the embedded one live in
-    `state_dir/local-PORT`.
+    It takes at most `timeout` seconds. Any SQS server that answers will do. The queues of the
+    embedded one live in `state_dir/local-PORT`.
 
     Raises PortTaken, LocalMissing or LocalServerFailed, all of them LocalError.
     """
@@ -104,13 +90,11 @@ def use(port: int, state_dir: Path, runtime_dir: Path, timeout: float) -> LocalS
         state.chmod(0o700)
         lock_fd = _lock(lock, fcntl.LOCK_SH, deadline, f"the server that leaves port {port}")
     except OSError as error:
-        raise LocalServerFailed(
-            f"the embedded SQS server has no place for its files: {error}"
-        ) from error
+        why = f"the embedded SQS server has no place for its files: {error}"
+        raise LocalServerFailed(why) from error
+    start_lock = lock.with_suffix(".start")
     try:
-        starter_fd = _lock(
-            lock.with_suffix(".start"), fcntl.LOCK_EX, deadline, f"another start on port {port}"
-        )
+        starter_fd = _lock(start_lock, fcntl.LOCK_EX, deadline, f"another start on port {port}")
         try:
             pid = _find_or_start(port, state, lock, deadline)
         finally:
@@ -121,14 +105,15 @@ def use(port: int, state_dir: Path, runtime_dir: Path, timeout: float) -> LocalS
     return LocalServer(f"http://{HOST}:{port}", lock, lock_fd, started=pid is not None, pid=pid)
 
 
-def answering(port: int) -> str | None:
-    """The URL of the SQS server on a port of 127.0.0.1, None if nothing listens there. Raises
-    PortTaken.
+def find(port: int) -> str | None:
+    """The URL of the SQS server on a port of 127.0.0.1, None if nothing listens there.
+
+    Raises PortTaken.
     """
-    return _answering(port, time.monotonic() + PROBE_TIMEOUT)
+    return _find(port, time.monotonic() + PROBE_TIMEOUT)
 
 
-def _answering(port: int, deadline: float) -> str | None:
+def _find(port: int, deadline: float) -> str | None:
     match _probe(port, deadline):
         case "sqs":
             return f"http://{HOST}:{port}"
@@ -142,6 +127,7 @@ def _answering(port: int, deadline: float) -> str | None:
 
 
 def _lock(path: Path, operation: int, deadline: float, what: str) -> int:
+    """A descriptor with the lock. Raises OSError, LocalServerFailed."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     while True:
         try:
@@ -156,8 +142,8 @@ def _lock(path: Path, operation: int, deadline: float, what: str) -> int:
 
 
 def _find_or_start(port: int, state: Path, lock: Path, deadline: float) -> int | None:
-    """The pid of the server if it had to be started."""
-    if _answering(port, deadline) is not None:
+    """The pid of the server if it had to be started; None if it was there. Raises LocalError."""
+    if _find(port, deadline) is not None:
         return None
     if importlib.util.find_spec("ministack") is None:
         raise LocalMissing(
@@ -167,9 +153,7 @@ def _find_or_start(port: int, state: Path, lock: Path, deadline: float) -> int |
     server = _spawn(port, state, lock, log)
     try:
         _wait_until_it_answers(server, port, log, deadline)
-    except (
-        BaseException
-    ):  # whatever it is, Ctrl-C too, it goes on; only the server must not be left
+    except BaseException:  # whatever it is, Ctrl-C too, it goes on; the server must not be left
         server.kill()
         server.wait()
         raise
@@ -180,6 +164,7 @@ def _find_or_start(port: int, state: Path, lock: Path, deadline: float) -> int |
 
 
 def _probe(port: int, deadline: float) -> Literal["sqs", "other", "nothing"]:
+    """What listens on the port."""
     timeout = max(RETRY_EVERY, min(PROBE_TIMEOUT, deadline - time.monotonic()))
     connection = http.client.HTTPConnection(HOST, port, timeout=timeout)
     try:
@@ -202,7 +187,7 @@ def _probe(port: int, deadline: float) -> Literal["sqs", "other", "nothing"]:
 def _spawn(port: int, state: Path, lock: Path, log: Path) -> "subprocess.Popen[bytes]":
     # By path and with -P, in its own directory: nothing in the user's directory can shadow a
     # module.
-    program = [sys.executable, "-P", __file__, str(port), str(state), str(lock)]
+    program = [sys.executable, "-P", str(PROGRAM), HOST, str(port), str(state), str(lock)]
     with log.open("wb") as output:
         return subprocess.Popen(
             program,
@@ -217,6 +202,7 @@ def _spawn(port: int, state: Path, lock: Path, log: Path) -> "subprocess.Popen[b
 def _wait_until_it_answers(
     server: "subprocess.Popen[bytes]", port: int, log: Path, deadline: float
 ) -> None:
+    """Raises LocalServerFailed if it ends before, or is late."""
     while _probe(port, deadline) != "sqs":
         try:
             server.wait(RETRY_EVERY)
@@ -230,102 +216,3 @@ def _wait_until_it_answers(
         raise LocalServerFailed(
             f"the embedded SQS server did not start: {last_line or 'no word'} (see {log})"
         )
-
-
-# From here on: the server's own process.
-
-
-def main(port: int, state: Path, lock: Path) -> None:
-    """Serve SQS on a port of 127.0.0.1 until nobody holds the lock any more."""
-    for number in GROUP_SIGNALS:
-        signal.signal(number, signal.SIG_IGN)  # a supervisor's group signals are for the pool
-    setproctitle(f"fleet: local SQS server on port {port}")
-    _set_aside_unreadable_state(state / "sqs.json")
-    # ministack is told everything by its environment, so the user's must not speak to it.
-    os.environ.clear()
-    os.environ.update(_environment(port, state))
-    asyncio.run(_serve(port, lock))
-
-
-def _set_aside_unreadable_state(path: Path) -> None:
-    """Keep what ministack cannot read: it would start empty, and overwrite the file at its end."""
-    try:
-        json.loads(path.read_bytes())
-    except FileNotFoundError:
-        return
-    except (OSError, ValueError) as error:
-        kept = path.with_suffix(".unreadable")
-        path.replace(kept)
-        sys.stderr.write(
-            f"cannot read the saved queues, starting empty; they are kept in {kept}: {error}\n"
-        )
-
-
-def _environment(port: int, state: Path) -> dict[str, str]:
-    return {
-        "BIND_HOST": HOST,
-        "GATEWAY_PORT": str(port),
-        "SERVICES": "sqs",
-        "PERSIST_STATE": "1",
-        "STATE_DIR": str(state),
-        "TMPDIR": str(state),
-        "LOG_LEVEL": "WARNING",
-        "SFTP_ENABLED": "0",  # a listener of its own
-        "IOT_MTLS_ENABLED": "0",  # another one
-        "DOCKER_HOST": "unix:///dev/null/none",  # it stops the containers it believes to be its own
-    }
-
-
-async def _serve(port: int, lock: Path) -> None:
-    import ministack.app
-    from hypercorn.asyncio import serve
-    from hypercorn.config import Config
-
-    # Directories of start-up scripts are fixed in ministack: /docker-entrypoint-initaws.d and
-    # others.
-    ministack.app._collect_scripts = lambda *_directories: []
-    loop = asyncio.get_running_loop()
-    last_user_gone = asyncio.Event()
-    requests: set[asyncio.Task[Any]] = set()
-
-    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-
-    def wait_for_the_last_user() -> None:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)  # never given back: it ends with the process
-        loop.call_soon_threadsafe(last_user_gone.set)
-
-    async def leave() -> None:
-        await last_user_gone.wait()
-        loop.call_later(LAST_REQUESTS, lambda: [request.cancel() for request in requests])
-
-    config = Config()
-    config.bind = [f"{HOST}:{port}"]
-    config.loglevel = "WARNING"
-    config.keep_alive_timeout = 75
-    threading.Thread(target=wait_for_the_last_user, daemon=True).start()
-    await serve(_noting(requests, ministack.app.app), config, shutdown_trigger=leave, mode="asgi")
-
-
-def _noting(requests: set[asyncio.Task[Any]], application: Any) -> Any:
-    """The application, its open requests noted.
-
-    From Python 3.12 on, closing a listening socket waits for the connections it accepted, so a long
-    poll (up to 20 s) would hold up the end: who leaves has to cancel it.
-    """
-
-    async def noted(scope: dict[str, Any], receive: Any, send: Any) -> None:
-        task = asyncio.current_task()
-        if scope["type"] != "http" or task is None:
-            await application(scope, receive, send)
-            return
-        requests.add(task)
-        try:
-            await application(scope, receive, send)
-        finally:
-            requests.discard(task)
-
-    return noted
-
-
-if __name__ == "__main__":
-    main(int(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]))

@@ -29,7 +29,10 @@ from fleet.ipc.shared_page import SharedPage
 from fleet.job import bodies, outputs, process
 from fleet.job import end as job_end
 from fleet.sqs import dns
-from fleet.sqs import queue as sqs_queue
+from fleet.sqs.address import address_of
+from fleet.sqs.queue import SqsQueue
+from fleet.sqs.sessions import SHORT_CALL, Sessions
+from fleet.sqs.stream import ConnectOptions
 from fleet.system import descriptors, log, processes, signals, stacks, titles
 from fleet.system.descriptors import StandardDescriptors
 from fleet.template.importing import ImportedApp, Importer
@@ -59,7 +62,7 @@ def main(arguments: Sequence[str]) -> None:
     sys.argv[:] = [plan.app.rpartition(":")[0]]  # what an app finds that parses arguments: none
     outputs.line_buffer()  # what an import prints before it ends the process, or hangs, is not lost
     stacks.keep()
-    sessions = sqs_queue.Sessions(sqs_queue.address(plan))
+    sessions = Sessions(address_of(plan))
     sessions.prepare()
     app = prepare(plan, master, inherited, standard)
     if app is not None:
@@ -92,7 +95,7 @@ class Template:
         app: ImportedApp,
         master: Channel,
         scoreboard: Scoreboard,
-        sessions: sqs_queue.Sessions,
+        sessions: Sessions,
     ) -> None:
         self._plan, self._app = plan, app
         self._master, self._scoreboard, self._sessions = master, scoreboard, sessions
@@ -179,11 +182,11 @@ class Template:
 
     def _post(self, request: Fork, end: int) -> Post:
         plan, slot, app = self._plan, request.slot, self._app
-        short_call = min(sqs_queue.SHORT_CALL, plan.config.call_timeout)
+        short_call = min(SHORT_CALL, plan.config.call_timeout)
         board = Board(self._scoreboard, slot)
-        means = sqs_queue.Means(dns.in_time, board.note)
-        queue = sqs_queue.SqsQueue(
-            self._sessions, request.queue_url, plan.config.wait_time, short_call, means
+        options = ConnectOptions(dns.resolve_in_time, board.note)
+        queue = SqsQueue(
+            self._sessions, request.queue_url, plan.config.wait_time, short_call, options
         )
         as_imported = None if app.effects is None else app.effects.redo
 

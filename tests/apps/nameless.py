@@ -14,7 +14,7 @@ from fleet.sqs import dns
 from fleet.sqs.dns import Addresses
 
 OUTAGE = SHARED / "outage"  # there while the outage lasts
-_plainly = dns.plainly
+_plainly = dns.resolve
 
 
 def plainly(host: str, port: int, _seconds: float) -> Addresses:
@@ -24,6 +24,6 @@ def plainly(host: str, port: int, _seconds: float) -> Addresses:
     return _plainly(host, port, _seconds)
 
 
-dns.plainly = plainly
+dns.resolve = plainly
 
 job = jobs.job

@@ -41,7 +41,7 @@ def session(**more: Any) -> Any:
 
 
 def keys(queue: SqsQueue) -> tuple[str, str, str]:
-    return tuple(queue._sessions._keys())[:3]
+    return tuple(queue.sessions.read_credentials())[:3]
 
 
 def dispatched(queue: SqsQueue, words: Words) -> None:
@@ -83,7 +83,7 @@ def test_a_profile_is_lent_too(tmp_path: Path) -> None:
     (tmp_path / "config").write_text(profile + "ca_bundle = /no/such/bundle.pem\n")
     opened = Queue.open("jobs", session=boto3.Session(profile_name="work"))
     assert (keys(opened)[0], opened.region) == ("profiled", "ap-south-1")
-    assert opened._sessions._session.get_config_variable("ca_bundle") == "/no/such/bundle.pem"
+    assert opened.sessions._session.get_config_variable("ca_bundle") == "/no/such/bundle.pem"
 
 
 def test_a_resource_is_its_queue(queue: LiveQueue, words: Words) -> None:
@@ -112,7 +112,7 @@ def test_a_resource_is_its_queue(queue: LiveQueue, words: Words) -> None:
 def test_a_resources_endpoint_is_its_own(endpoint: str | None, found: str) -> None:
     made = session().resource("sqs", endpoint_url=endpoint)
     wrapped = Queue.wrap(made.Queue("https://sqs.eu-north-1.amazonaws.com/123456789012/jobs"))
-    assert wrapped._sessions._found().url.rstrip("/") == found.rstrip("/")
+    assert wrapped.sessions.find_endpoint().url.rstrip("/") == found.rstrip("/")
 
 
 def test_what_is_neither_is_refused() -> None:

@@ -3,6 +3,7 @@ dispatcher dies of it.
 """
 
 import contextlib
+import copy
 import hashlib
 import json
 import os
@@ -18,7 +19,9 @@ from fleet.core.pool.slot import State
 from fleet.core.queue import Message, QueueError
 from fleet.ipc.scoreboard import Record, Scoreboard, create
 from fleet.sqs import answers
-from fleet.sqs.queue import Address, Sessions, SqsQueue
+from fleet.sqs.address import Address
+from fleet.sqs.queue import SqsQueue
+from fleet.sqs.sessions import Sessions
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
@@ -56,8 +59,8 @@ GOOD: dict[str, Any] = {
 OURS = Message("id", "handle", "body")
 
 
-class Line:
-    """A line that answers as the test says."""
+class FakeTransport:
+    """A transport that answers as the test says."""
 
     def __init__(self, answers: Mapping[str, Any]) -> None:
         self._answers = answers
@@ -78,7 +81,17 @@ class Line:
         return ()
 
 
-SESSIONS = Sessions(Address("jobs", "us-east-1", "http://127.0.0.1:1", "key", "secret"))
+class FakeSessions(Sessions):
+    """Sessions whose transports answer as the test says."""
+
+    answers: Mapping[str, Any] = {}
+
+    def make_transport(self, *_: object) -> FakeTransport:
+        """The fake one."""
+        return FakeTransport(self.answers)
+
+
+SESSIONS = FakeSessions(Address("jobs", "us-east-1", "http://127.0.0.1:1", "key", "secret"))
 CALLS: dict[str, Callable[[SqsQueue], object]] = {
     "ReceiveMessage": lambda queue: [queue.receive(1, 20), *queue.receive_many(1, 20, 10)],
     "ChangeMessageVisibility": lambda queue: queue.extend(OURS, 20),
@@ -91,11 +104,10 @@ CALLS: dict[str, Callable[[SqsQueue], object]] = {
 
 
 def opened(operation: str, answer: object) -> SqsQueue:
-    queue = SqsQueue(SESSIONS, None if operation == "GetQueueUrl" else "http://localhost/1/jobs")
     name = "GetQueueAttributes" if operation == "RedrivePolicy" else operation
-    queue._long = queue._short = Line({name: answer})
-    queue._user = os.getpid()  # its lines are this process's
-    return queue
+    sessions = copy.copy(SESSIONS)  # to make one takes long
+    sessions.answers = {name: answer}
+    return SqsQueue(sessions, None if operation == "GetQueueUrl" else "http://localhost/1/jobs")
 
 
 def fits(found: object) -> None:
@@ -166,8 +178,8 @@ def received(**changes: Any) -> list[Message]:
     """Three messages, the one in the middle changed; a member that is ... is left out."""
     good = GOOD["Messages"][0]
     bad = {name: value for name, value in {**good, **changes}.items() if value is not ...}
-    line = {"Messages": [{**good, "MessageId": "first"}, bad, {**good, "MessageId": "last"}]}
-    return opened("ReceiveMessage", line).receive_many(1, 20, 10)
+    answer = {"Messages": [{**good, "MessageId": "first"}, bad, {**good, "MessageId": "last"}]}
+    return opened("ReceiveMessage", answer).receive_many(1, 20, 10)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,9 @@ from botocore.credentials import AssumeRoleCredentialFetcher
 
 from fleet.core.queue import Message, QueueError, Trouble
 from fleet.sqs import credentials as sqs_credentials
-from fleet.sqs.queue import Address, Sessions, SqsQueue
+from fleet.sqs.address import Address
+from fleet.sqs.queue import SqsQueue
+from fleet.sqs.sessions import Sessions
 
 URL = "http://127.0.0.1:1"  # nobody listens there, and nobody is asked
 ROLE = "arn:aws:iam::123456789012:role/jobs"
@@ -188,7 +190,7 @@ def cached(tmp_path: Path, minutes: float) -> None:
 def test_the_session_that_the_aws_cli_has_cached_is_used(tmp_path: Path, config: Configure) -> None:
     config(MFA)
     cached(tmp_path, 60)
-    assert sessions()._keys().access_key == "cached"
+    assert sessions().read_credentials().access_key == "cached"
 
 
 def test_one_that_has_expired_is_none(tmp_path: Path, config: Configure) -> None:
@@ -198,7 +200,7 @@ def test_one_that_has_expired_is_none(tmp_path: Path, config: Configure) -> None
 
 
 def test_nothing_is_written_where_the_aws_cli_keeps_its_keys(tmp_path: Path) -> None:
-    cache = sqs_credentials.Cache()
+    cache = sqs_credentials.CliSessionCache()
     cache["a" * 40] = {"Credentials": "secret"}
     assert "a" * 40 in cache
     assert cache["a" * 40] == {"Credentials": "secret"}
@@ -230,4 +232,4 @@ def test_a_session_that_was_given_keys_has_no_chain(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(sqs_credentials, "prepare", no_chain)
     given.prepare()
-    assert given._keys().access_key == "key"
+    assert given.read_credentials().access_key == "key"

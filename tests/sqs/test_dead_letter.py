@@ -6,8 +6,11 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from fleet.core.queue import Message, QueueError, Trouble
-from fleet.sqs.answers import place
-from fleet.sqs.queue import Address, Means, Sessions, SqsQueue
+from fleet.sqs.address import Address
+from fleet.sqs.answers import arn_parts
+from fleet.sqs.queue import SqsQueue
+from fleet.sqs.sessions import Sessions
+from fleet.sqs.stream import ConnectOptions
 from tests.support.proxy import Exchange, FaultProxy
 from tests.support.servers import CREDENTIALS, REGION
 
@@ -31,7 +34,9 @@ def opened(proxy: FaultProxy) -> Iterator[Open]:
         proxy.say("SendMessage", b'{"MessageId": "1"}', times=9)
         keys = CREDENTIALS["AWS_ACCESS_KEY_ID"], CREDENTIALS["AWS_SECRET_ACCESS_KEY"]
         sessions = Sessions(Address("jobs", REGION, proxy.endpoint, *keys))
-        queues.append(SqsQueue(sessions, "http://localhost/1/jobs", means=Means(beat=beat)))
+        queues.append(
+            SqsQueue(sessions, "http://localhost/1/jobs", options=ConnectOptions(heartbeat=beat))
+        )
         return queues[-1]
 
     queues: list[SqsQueue] = []
@@ -62,15 +67,15 @@ def test_account_and_region_are_the_arns(opened: Open, proxy: FaultProxy) -> Non
     assert only(proxy.journal("SendMessage")).request["QueueUrl"] == OTHERS_URL
 
 
-def test_in_our_own_region_the_line_is_our_own(opened: Open, proxy: FaultProxy) -> None:
+def test_in_our_own_region_the_connection_is_our_own(opened: Open, proxy: FaultProxy) -> None:
     queue = opened(OTHERS_ARN.replace("eu-west-1", REGION))
     queue.dead_letter(MESSAGE, {})
     assert {region for _, region in asked(proxy)} == {REGION}
-    assert queue._elsewhere is None
+    assert len(queue.descriptors) == 1
 
 
-def test_a_second_letter_needs_no_second_look(opened: Open, proxy: FaultProxy) -> None:
-    """Also after a new session, whose line to the other region is a new one too."""
+def test_a_second_dead_letter_needs_no_second_look_up(opened: Open, proxy: FaultProxy) -> None:
+    """Also after a new session, whose connection to the other region is a new one too."""
     queue = opened(OTHERS_ARN)
     queue.dead_letter(MESSAGE, {})
     queue.dead_letter(MESSAGE, {})
@@ -121,4 +126,4 @@ def test_a_beat_between_the_calls(opened: Open, proxy: FaultProxy) -> None:
     ],
 )
 def test_what_an_arn_says(arn: str, said: tuple[str, str, str]) -> None:
-    assert place(arn) == said
+    assert arn_parts(arn) == said

@@ -43,13 +43,13 @@ def resolver(monkeypatch: pytest.MonkeyPatch) -> Put:
 
 
 def test_what_it_finds_is_what_the_resolver_finds() -> None:
-    assert dns.in_time("localhost", 80, 60) == dns.plainly("localhost", 80, 60)
+    assert dns.resolve_in_time("localhost", 80, 60) == dns.resolve("localhost", 80, 60)
 
 
 def test_a_number_needs_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(processes, "fork_with_signals_blocked", forbidden)
-    assert dns.in_time("127.0.0.1", 80, 60) == [(socket.AF_INET, ("127.0.0.1", 80))]
-    assert dns.in_time("::1", 80, 60) == [(socket.AF_INET6, ("::1", 80, 0, 0))]
+    assert dns.resolve_in_time("127.0.0.1", 80, 60) == [(socket.AF_INET, ("127.0.0.1", 80))]
+    assert dns.resolve_in_time("::1", 80, 60) == [(socket.AF_INET6, ("::1", 80, 0, 0))]
 
 
 def test_a_resolver_that_hangs_is_late(resolver: Put) -> None:
@@ -57,7 +57,7 @@ def test_a_resolver_that_hangs_is_late(resolver: Put) -> None:
     resolver(hang)
     before = set(os.listdir("/proc/self/fd"))  # noqa: PTH208 - with Path.iterdir its own descriptor is of the list
     with pytest.raises(TimeoutError, match=r"queue\.test"):
-        dns.in_time("queue.test", 80, 0.01)
+        dns.resolve_in_time("queue.test", 80, 0.01)
     assert set(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
     assert not any(procfs.is_dead(pid) for pid in procfs.children())
 
@@ -68,14 +68,14 @@ def test_a_name_that_is_not_there(resolver: Put) -> None:
 
     resolver(nobody)
     with pytest.raises(socket.gaierror) as caught:
-        dns.in_time("queue.test", 80, 60)
+        dns.resolve_in_time("queue.test", 80, 60)
     assert caught.value.errno == socket.EAI_NONAME
 
 
 def test_a_child_that_dies_has_found_nothing(resolver: Put) -> None:
     resolver(lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL))
     with pytest.raises(TimeoutError):
-        dns.in_time("queue.test", 80, 60)
+        dns.resolve_in_time("queue.test", 80, 60)
 
 
 def test_where_there_is_no_process_nothing_is_left_open(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,5 +85,5 @@ def test_where_there_is_no_process_nothing_is_left_open(monkeypatch: pytest.Monk
     monkeypatch.setattr(processes, "fork_with_signals_blocked", nothing)
     before = set(os.listdir("/proc/self/fd"))  # noqa: PTH208
     with pytest.raises(BlockingIOError):
-        dns.in_time("queue.test", 80, 60)
+        dns.resolve_in_time("queue.test", 80, 60)
     assert set(os.listdir("/proc/self/fd")) == before  # noqa: PTH208

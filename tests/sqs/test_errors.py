@@ -8,9 +8,9 @@ import pytest
 from botocore import exceptions as botocore
 
 from fleet.core.queue import QueueError, Trouble
-from fleet.sqs import credentials, service_text
-from fleet.sqs.errors import classified
-from fleet.sqs.wire import Refused
+from fleet.sqs import credentials, error_text
+from fleet.sqs.errors import classify
+from fleet.sqs.transport import Refused
 
 PASSING, SESSION, DENIED, GONE, MESSAGE = (
     Trouble.PASSING,
@@ -136,7 +136,7 @@ SAID_BY_SQS = [
 
 
 def meaning(error: Exception, call: str = "DeleteMessage") -> QueueError:
-    return classified(error, "jobs", None, call)
+    return classify(error, "jobs", None, call)
 
 
 def answered(code: str, status: int, said: str, call: str) -> botocore.ClientError:
@@ -272,7 +272,7 @@ def test_a_clock_that_is_off_is_said_and_by_how_much(
     monkeypatch: pytest.MonkeyPatch, through: str, off: float, said: str
 ) -> None:
     """By the answer's Date."""
-    monkeypatch.setattr("fleet.sqs.service_text.time.time", lambda: 1_764_481_500.0 + off)
+    monkeypatch.setattr("fleet.sqs.error_text.time.time", lambda: 1_764_481_500.0 + off)
     date, code, text = (
         "Sun, 30 Nov 2025 05:45:00 GMT",
         "InvalidSignatureException",
@@ -287,4 +287,4 @@ def test_a_clock_that_is_off_is_said_and_by_how_much(
 
 @pytest.mark.parametrize("date", ["", "yesterday", "Sun, 99 Nov 2025 05:45:00 GMT", "\0"])
 def test_a_date_that_is_none_says_nothing(date: str) -> None:
-    assert service_text.behind(date) == ""
+    assert error_text.clock_difference(date) == ""

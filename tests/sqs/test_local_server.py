@@ -107,9 +107,9 @@ def sqs(user: local_server.LocalServer) -> Iterator[Any]:
 
 
 def test_who_only_asks_starts_nothing(place: Place) -> None:
-    assert local_server.answering(place.port) is None
+    assert local_server.find(place.port) is None
     place.use()
-    assert local_server.answering(place.port) == f"http://127.0.0.1:{place.port}"
+    assert local_server.find(place.port) == f"http://127.0.0.1:{place.port}"
 
 
 def test_the_first_user_starts_the_server_and_the_last_one_ends_it(place: Place) -> None:
@@ -352,7 +352,7 @@ def test_what_is_not_sqs_is_refused(
             with pytest.raises(local_server.PortTaken) as refused:
                 place.use()
             with pytest.raises(local_server.PortTaken):
-                local_server.answering(place.port)
+                local_server.find(place.port)
         finally:
             server.shutdown()
     assert str(refused.value) == (

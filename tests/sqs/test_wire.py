@@ -1,4 +1,4 @@
-"""The lines to SQS against a server that says what a test wants: connections, errors, TLS, proxies,
+"""The transports against a server that says what a test wants: connections, errors, TLS, proxies,
 credentials.
 """
 
@@ -16,9 +16,12 @@ import pytest
 import trustme
 
 from fleet.core.queue import Message, QueueError, Trouble
-from fleet.sqs import answers, wire
+from fleet.sqs import answers, stream
+from fleet.sqs.address import Address
 from fleet.sqs.dns import Addresses
-from fleet.sqs.queue import Address, Means, Sessions, SqsQueue
+from fleet.sqs.queue import SqsQueue
+from fleet.sqs.sessions import Sessions
+from fleet.sqs.stream import ConnectOptions
 from tests.support.eventually import eventually
 
 RECEIVED = {
@@ -309,7 +312,7 @@ def test_an_answer_that_is_an_error(
     assert "secret" not in str(caught.value)
 
 
-@pytest.mark.parametrize("through", ["our own line", "botocore's client"])
+@pytest.mark.parametrize("through", ["our own wire", "botocore's client"])
 @pytest.mark.parametrize("status", [408, 502, 504])
 def test_a_gateway_that_waits_no_longer_has_passed_the_call_on(
     queue: Open, endpoint: Endpoint, through: str, status: int, monkeypatch: pytest.MonkeyPatch
@@ -328,7 +331,7 @@ def test_a_gateway_that_waits_no_longer_has_passed_the_call_on(
     assert (caught.value.unanswered, caught.value.answered) == (False, True)
 
 
-@pytest.mark.parametrize("through", ["our own line", "botocore's client"])
+@pytest.mark.parametrize("through", ["our own wire", "botocore's client"])
 def test_a_call_that_was_cut_may_be_going_on(
     queue: Open, endpoint: Endpoint, through: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -353,16 +356,18 @@ def test_nobody_there(queue: Open) -> None:
 
 
 def test_a_name_that_nobody_knows(endpoint: Endpoint, queue: Open) -> None:
-    def look_up(*_: object) -> Addresses:
+    def resolve(*_: object) -> Addresses:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
-    target = SqsQueue(queue(endpoint.url)._sessions, endpoint.url + "/1/jobs", means=Means(look_up))
+    target = SqsQueue(
+        queue(endpoint.url).sessions, endpoint.url + "/1/jobs", options=ConnectOptions(resolve)
+    )
     with pytest.raises(QueueError, match=r"cannot be reached \(its name cannot be looked up\)"):
         target.delete(Message("m", "h", ""))
 
 
 def test_one_of_several_addresses_that_answers(endpoint: Endpoint) -> None:
-    """Each step of making a connection is followed by a beat."""
+    """Each step of making a connection is followed by a heartbeat."""
     said: list[str] = []
     with socket.socket() as bound:  # and not listening
         bound.bind(("127.0.0.1", 0))
@@ -371,7 +376,7 @@ def test_one_of_several_addresses_that_answers(endpoint: Endpoint) -> None:
             (socket.AF_INET, ("127.0.0.1", endpoint.server.server_port)),
         ]
 
-        def look_up(host: str, port: int, seconds: float) -> Addresses:
+        def resolve(host: str, port: int, seconds: float) -> Addresses:
             said.append(f"{host} {port} {seconds:g}")
             return found
 
@@ -383,11 +388,13 @@ def test_one_of_several_addresses_that_answers(endpoint: Endpoint) -> None:
             "s",
         )
         target = SqsQueue(
-            Sessions(address), short_call=5.0, means=Means(look_up, lambda: said.append("beat"))
+            Sessions(address),
+            short_call=5.0,
+            options=ConnectOptions(resolve, lambda: said.append("heartbeat")),
         )
         target.delete(Message("m", "h", ""))
         target.close()
-    assert said == ["beat", "queue.test 1234 5", "beat", "beat"]
+    assert said == ["heartbeat", "queue.test 1234 5", "heartbeat", "heartbeat"]
     assert [headers["Host"] for _, headers, _ in endpoint.asked] == ["queue.test:1234"]
 
 
@@ -403,16 +410,17 @@ def test_several_addresses_that_are_silent_take_no_longer_than_one(
             spent.append(self.gettimeout() or 0.0)
             raise TimeoutError
 
-    monkeypatch.setattr(wire, "now", lambda: sum(spent))
     monkeypatch.setattr(socket, "socket", Silent)
     with pytest.raises(TimeoutError):
-        wire._reached([(socket.AF_INET, ("192.0.2.1", 80))] * count, 5.0)
+        stream.connect_to_first(
+            [(socket.AF_INET, ("192.0.2.1", 80))] * count, 5.0, lambda: sum(spent)
+        )
     assert spent[1:] == pytest.approx([5.0 / count] * count)
 
 
 def test_a_name_without_an_address() -> None:
     with pytest.raises(OSError, match="no address"):
-        wire._reached([], 5.0)
+        stream.connect_to_first([], 5.0)
 
 
 def test_without_credentials(queue: Open, endpoint: Endpoint) -> None:
@@ -456,7 +464,7 @@ def test_credentials_that_expire_are_renewed(
     assert len(set(tokens)) == 2
 
 
-@pytest.mark.parametrize("through", ["our own line", "botocore's client"])
+@pytest.mark.parametrize("through", ["our own wire", "botocore's client"])
 def test_a_credential_process_that_fails_is_no_refusal_of_sqss(
     queue: Open, endpoint: Endpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, through: str
 ) -> None:

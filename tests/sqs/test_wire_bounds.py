@@ -8,14 +8,19 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from botocore.credentials import ReadOnlyCredentials
 
 from fleet.core.queue import Message, QueueError, Trouble
 from fleet.sqs import wire
-from fleet.sqs.queue import Address, Means, Sessions, SqsQueue
-from fleet.sqs.wire import MARGIN, MESSAGE
+from fleet.sqs.address import Address
+from fleet.sqs.borrowed_session import BorrowedSession
+from fleet.sqs.queue import SqsQueue
+from fleet.sqs.sessions import Sessions
+from fleet.sqs.stream import AnswerBytes, BoundedStream, ConnectOptions
+from fleet.sqs.transport import LONGEST_MESSAGE, MARGIN, longest_answer
 
 OURS = Message("m", "h", "")
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -79,7 +84,7 @@ def endpoint() -> Iterator[Endpoint]:
     server.close()
 
 
-@pytest.fixture(params=["our own line", "botocore's client"])
+@pytest.fixture(params=["our own wire", "botocore's client"])
 def queue(
     endpoint: Endpoint, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[SqsQueue]:
@@ -133,7 +138,7 @@ def test_a_call_has_one_time_out_however_slowly_its_answer_comes(
     assert endpoint.connections == 2
 
 
-@pytest.mark.parametrize("queue", ["our own line"], indirect=True)
+@pytest.mark.parametrize("queue", ["our own wire"], indirect=True)
 @pytest.mark.parametrize("what", SLOW_ELSEWHERE)
 def test_it_has_one_for_what_is_around_the_body_too(
     queue: SqsQueue, endpoint: Endpoint, what: str
@@ -182,7 +187,7 @@ def test_an_answer_that_is_longer_than_any_of_sqs(
     assert endpoint.connections == 2
 
 
-@pytest.mark.parametrize("queue", ["our own line"], indirect=True)
+@pytest.mark.parametrize("queue", ["our own wire"], indirect=True)
 @pytest.mark.parametrize("what", LONG_ELSEWHERE)
 def test_what_is_long_may_be_around_the_body(
     queue: SqsQueue, endpoint: Endpoint, what: str
@@ -198,7 +203,7 @@ def test_the_longest_messages_fit(queue: SqsQueue, endpoint: Endpoint, size: int
     """Written as lengthily as JSON can."""
     body = "\\u0061" * size
     text = b'{"Messages": [{"MessageId": "1", "ReceiptHandle": "h", "Body": "%b"}]}' % body.encode()
-    assert len(text) < wire.longest({"MaxNumberOfMessages": 1}) == MARGIN + MESSAGE
+    assert len(text) < longest_answer({"MaxNumberOfMessages": 1}) == MARGIN + LONGEST_MESSAGE
     endpoint.scripts = [lambda: [OK + b"Content-Length: %d\r\n\r\n" % len(text), text]]
     message = queue.receive(0, 20)
     assert message is not None
@@ -227,7 +232,7 @@ BROKEN = {
 }
 
 
-@pytest.mark.parametrize("queue", ["our own line"], indirect=True)
+@pytest.mark.parametrize("queue", ["our own wire"], indirect=True)
 @pytest.mark.parametrize("what", BROKEN)
 def test_after_a_broken_answer_the_connection_is_closed(
     queue: SqsQueue, endpoint: Endpoint, what: str
@@ -241,7 +246,7 @@ def test_after_a_broken_answer_the_connection_is_closed(
     assert endpoint.connections == 2
 
 
-@pytest.mark.parametrize("queue", ["our own line"], indirect=True)
+@pytest.mark.parametrize("queue", ["our own wire"], indirect=True)
 def test_an_error_of_sqs_does_not_cost_the_connection(queue: SqsQueue, endpoint: Endpoint) -> None:
     text = json.dumps({"__type": "com.amazonaws.sqs#ReceiptHandleIsInvalid"}).encode()
     endpoint.scripts = [
@@ -253,14 +258,14 @@ def test_an_error_of_sqs_does_not_cost_the_connection(queue: SqsQueue, endpoint:
     assert endpoint.connections == 1
 
 
-@pytest.mark.parametrize("queue", ["our own line"], indirect=True)
+@pytest.mark.parametrize("queue", ["our own wire"], indirect=True)
 def test_a_call_that_somebody_ends_by_an_exception_leaves_no_half_answer(
     queue: SqsQueue, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As a signal handler of the program that uses the library may."""
     queue.delete(OURS)
     with monkeypatch.context() as patch:
-        patch.setattr(wire, "_text", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(wire, "read_body", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             queue.delete(OURS)
     assert queue.descriptors == ()
@@ -329,50 +334,53 @@ class Receiver:
         return 1
 
 
-def test_reads_and_writes_of_a_call_share_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reads_and_writes_of_a_call_share_its_time() -> None:
     spent = [0.0]
-    monkeypatch.setattr(wire, "now", lambda: spent[0])
     receiver, source = Receiver(spent), Slow(spent)
-    stream = wire._Stream(receiver)  # type: ignore[arg-type]
+    stream = BoundedStream(cast(socket.socket, receiver), lambda: spent[0])
     stream.begin(5.0, 100)
     stream.sendall(b"abc")
     with pytest.raises(TimeoutError):
-        io.BufferedReader(wire._Answer(stream, source)).read(50)
+        io.BufferedReader(AnswerBytes(stream, source)).read(50)
     assert (receiver.taken, source.reads) == (3, 2)
     assert receiver.timeouts == [5.0, 4.0, 3.0, 2.0, 1.0]
 
 
-def test_a_request_that_nobody_takes_is_late(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_request_that_nobody_takes_is_late() -> None:
     spent = [0.0]
-    monkeypatch.setattr(wire, "now", lambda: spent[0])
     receiver = Receiver(spent)
-    stream = wire._Stream(receiver)  # type: ignore[arg-type]
+    stream = BoundedStream(cast(socket.socket, receiver), lambda: spent[0])
     stream.begin(5.0, 100)
     with pytest.raises(TimeoutError):
         stream.sendall(b"x" * 1000)
     assert receiver.taken == 5
 
 
-@pytest.mark.parametrize(("keys_take", "beats"), [(0.0, 0), (3.0, 1)])
-def test_credentials_that_take_their_time_are_followed_by_a_beat(
-    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch, keys_take: float, beats: int
+class SlowCredentials:
+    """Credentials that take their time when they are read."""
+
+    def __init__(self, spent: list[float], seconds: float) -> None:
+        self._spent, self._seconds = spent, seconds
+
+    def get_frozen_credentials(self) -> ReadOnlyCredentials:
+        self._spent[0] += self._seconds
+        return ReadOnlyCredentials("k", "s", None)
+
+
+@pytest.mark.parametrize(("seconds", "heartbeats"), [(0.0, 0), (3.0, 1)])
+def test_credentials_that_take_their_time_are_followed_by_a_heartbeat(
+    endpoint: Endpoint, seconds: float, heartbeats: int
 ) -> None:
     """The call that follows may take as long again."""
     url = f"http://127.0.0.1:{endpoint.server.server_port}"
     said: list[str] = []
-    sessions = Sessions(Address(f"{url}/1/jobs", "eu-west-1", url, "k", "s"))
-    target = SqsQueue(sessions, means=Means(beat=lambda: said.append("beat")))
+    spent = [0.0]
+    borrowed = BorrowedSession(lambda: SlowCredentials(spent, seconds))
+    sessions = Sessions(Address(f"{url}/1/jobs", "eu-west-1", url), borrowed=borrowed)
+    options = ConnectOptions(heartbeat=lambda: said.append("heartbeat"), clock=lambda: spent[0])
+    target = SqsQueue(sessions, options=options)
     target.delete(OURS)
     said.clear()
-    spent = [0.0]
-    keys = sessions._keys
-
-    def slow_keys() -> Any:
-        spent[0] += keys_take
-        return keys()
-
-    monkeypatch.setattr(wire, "now", lambda: spent[0])
-    monkeypatch.setattr(target._short, "_keys", slow_keys)
-    target.delete(OURS)
+    target.delete(OURS)  # over the connection that stands
     target.close()
-    assert len(said) == beats
+    assert len(said) == heartbeats

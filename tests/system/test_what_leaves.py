@@ -55,9 +55,9 @@ def test_a_dead_letters_attribute() -> None:
 def test_whoever_writes_to_a_terminal_goes_through_one_of_them() -> None:
     """Titles by titles.py; standard output by `say`, or as JSON, or a text that is fleet's own."""
     by_hand = {  # of these the text is a constant, or a number
-        "library/shim.py",
+        "library/shim_process.py",
         "scout/process.py",
-        "sqs/local_server.py",
+        "sqs/local_server_program.py",
         "system/titles.py",
     }
     package = Path(REPOSITORY, "fleet")

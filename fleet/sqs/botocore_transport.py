@@ -1,7 +1,6 @@
-"""botocore's own client, for those who reach SQS through a proxy, within the bounds of our own line
-as far as they go.
+"""botocore's own client, for those who reach SQS through a proxy, within the bounds of wire.py.
 
-A call's deadline and size count for the body of its answer. What is around it is read by
+A call's deadline and size count for the body of its answer. What is around the body is read by
 http.client before anybody else sees it: there each read has the time-out, a line 64 KiB and the
 headers 100 lines at the most.
 """
@@ -9,26 +8,29 @@ headers 100 lines at the most.
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from fleet.sqs.wire import NoAnswer, TooLong, longest
+from fleet.sqs.transport import NoAnswer, TooLong, longest_answer
 from fleet.system.clock import now
 
 PIECE = 1 << 16  # bytes
 
 
-class Client:
-    """As `wire.Wire`, over botocore's client; `read_timeout` in seconds is one for a whole call."""
+class BotocoreTransport:
+    """A transport by botocore's client; `read_timeout` (seconds) is one for a whole call."""
 
-    def __init__(self, client: Any, keys: Callable[[], Any], read_timeout: float) -> None:
-        self._client, self._keys, self._read_timeout, self._left = client, keys, read_timeout, 0
+    def __init__(self, client: Any, credentials: Callable[[], Any], read_timeout: float) -> None:
+        """`credentials` returns botocore's as they are now, or raises QueueError."""
+        self._client, self._credentials = client, credentials
+        self._read_timeout, self._left = read_timeout, 0
         client.meta.events.register("before-send.sqs", self._send)
 
     def call(self, operation: str, arguments: Mapping[str, Any]) -> Any:
         """The answer's members; raises what errors.py can classify."""
         from botocore import xform_name
 
-        # It would ask for them itself; what fails there must not look like SQS's own answer.
-        self._keys()
-        self._left = longest(arguments)
+        # The client would ask for them itself; what fails there must not look like SQS's own
+        # answer.
+        self._credentials()
+        self._left = longest_answer(arguments)
         return getattr(self._client, xform_name(operation))(**arguments)
 
     def close(self) -> None:
@@ -36,7 +38,7 @@ class Client:
         self._client.close()
 
     def forget(self) -> None:
-        """It ends with the client."""
+        """Nothing: the connection ends with the client."""
 
     @property
     def descriptors(self) -> tuple[int, ...]:
@@ -44,15 +46,14 @@ class Client:
         return ()
 
     def _send(self, request: Any, **_: Any) -> Any:
-        """In place of botocore's own sending, which reads an answer however long it is, and takes."""
+        """Send in place of botocore, which reads an answer however long it is, and takes."""
         from botocore.awsrequest import AWSResponse
 
         ends = now() + self._read_timeout
         request.stream_output = True  # not to be read before we do
         answer = self._client._endpoint.http_session.send(request)
-        bounded = AWSResponse(
-            answer.url, answer.status_code, answer.headers, _Body(answer.raw, ends, self._left)
-        )
+        body = _Body(answer.raw, ends, self._left)
+        bounded = AWSResponse(answer.url, answer.status_code, answer.headers, body)
         bounded.content  # noqa: B018 - reads it, here, where what goes wrong is still botocore's to raise
         return bounded
 
@@ -64,7 +65,7 @@ class _Body:
         self._raw, self._ends, self._left = raw, ends, left
 
     def stream(self) -> Iterator[bytes]:
-        """Raises NoAnswer; the connection is closed then."""
+        """The pieces. Raises NoAnswer; the connection is closed then."""
         try:
             yield from self._pieces()
         except BaseException as error:
@@ -79,11 +80,14 @@ class _Body:
         if int(self._raw.headers.get("Content-Length") or 0) > self._left:
             raise TooLong
         while True:
-            if (seconds := self._ends - now()) <= 0:
+            seconds = self._ends - now()
+            if seconds <= 0:
                 raise TimeoutError
-            if (sock := getattr(self._raw.connection, "sock", None)) is not None:
+            sock = getattr(self._raw.connection, "sock", None)
+            if sock is not None:
                 sock.settimeout(seconds)
-            if not (piece := read(PIECE)):
+            piece = read(PIECE)
+            if not piece:
                 return
             self._left -= len(piece)
             if self._left < 0:

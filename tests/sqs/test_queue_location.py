@@ -4,6 +4,8 @@ is asked then.
 
 import itertools
 import os
+import ssl
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,10 @@ from fleet.core.config import Config
 from fleet.core.protocol import Plan
 from fleet.core.queue import QueueError, Trouble
 from fleet.core.queue_names import queue_name
-from fleet.sqs.queue import Address, Sessions, SqsQueue, address
+from fleet.sqs.address import Address, address_of
+from fleet.sqs.queue import SqsQueue
+from fleet.sqs.sessions import Sessions
+from fleet.sqs.transport import Endpoint
 
 LOADER = botocore.session.Session().get_component("data_loader")
 PARTITIONS = LOADER.load_data("partitions")["partitions"]
@@ -42,14 +47,14 @@ def at(queue: str, **given: Any) -> Sessions:
     return Sessions(Address(queue, access_key="key", secret_key="secret", **given))  # noqa: S106 - nobody's
 
 
-def site(sessions: Sessions) -> Any:
+def endpoint_of(sessions: Sessions) -> Endpoint:
     """Where its calls go."""
-    sessions.line(1, 1)
-    return sessions._site
+    return sessions.find_endpoint()
 
 
 def endpoint(sessions: Sessions) -> str:
-    return str(site(sessions).url).rstrip("/")
+    sessions.make_transport(1, 1)  # tells what is wrong
+    return endpoint_of(sessions).url.rstrip("/")
 
 
 # The host of a URL.
@@ -98,23 +103,23 @@ def test_the_host_of_a_url_says_the_region_whatever_the_environment_says(
     monkeypatch.setenv("AWS_DEFAULT_REGION", "ap-south-1")
     url = f"https://{host}/{ACCOUNT}/prod-us-west-2-jobs"
     found = at(url)
-    assert found.place.region == region
+    assert found.location.region == region
     assert found.region == (region or "ap-south-1")
-    assert site(found).region == (region or "ap-south-1")
-    assert found.place.name == "prod-us-west-2-jobs"
+    assert endpoint_of(found).region == (region or "ap-south-1")
+    assert found.location.name == "prod-us-west-2-jobs"
     assert SqsQueue(found).url == url
     assert (found.endpoint_url == f"https://{host}") is itself
     if itself:
         assert endpoint(found) == f"https://{host}"
     else:
-        client = botocore.session.Session().create_client("sqs", site(found).region, **KEYS)
-        assert endpoint(found) == endpoint_of(client)
+        client = botocore.session.Session().create_client("sqs", endpoint_of(found).region, **KEYS)
+        assert endpoint(found) == endpoint_of_client(client)
 
 
 KEYS = {"aws_access_key_id": "n", "aws_secret_access_key": "n"}
 
 
-def endpoint_of(client: Any) -> str:
+def endpoint_of_client(client: Any) -> str:
     return str(client.generate_presigned_url("list_queues").partition("?")[0].rstrip("/"))
 
 
@@ -126,7 +131,7 @@ def test_without_a_region_anywhere_there_is_one_to_sign_with(host: str) -> None:
 def test_a_name_alone_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert at("prod-us-west-2-jobs").region is None
     with pytest.raises(QueueError, match="no region given") as caught:
-        at("jobs").line(1, 1)
+        at("jobs").make_transport(1, 1)
     assert caught.value.trouble is Trouble.USAGE
     monkeypatch.setenv("AWS_DEFAULT_REGION", "ap-south-1")
     assert at("prod-us-west-2-jobs").region == "ap-south-1"
@@ -149,11 +154,11 @@ def test_an_endpoint_that_is_given_beats_the_urls_host(monkeypatch: pytest.Monke
 )
 def test_an_option_that_says_another_region_is_refused_in_one_line(queue: str) -> None:
     with pytest.raises(QueueError) as caught:
-        at(queue, region="us-east-1").line(1, 1)
+        at(queue, region="us-east-1").make_transport(1, 1)
     assert caught.value.trouble is Trouble.USAGE
     assert "region eu-west-1, and --region us-east-1" in str(caught.value)
     assert "\n" not in str(caught.value)
-    at(queue, region="eu-west-1").line(1, 1)
+    at(queue, region="eu-west-1").make_transport(1, 1)
     at(queue, region="fips-eu-west-1")  # botocore takes that for a wish for FIPS
 
 
@@ -183,7 +188,7 @@ def test_an_option_that_says_another_region_is_refused_in_one_line(queue: str) -
 )
 def test_what_names_no_queue_is_said_in_one_line(queue: str, said: str) -> None:
     with pytest.raises(QueueError, match=said) as caught:
-        at(queue, region=None).line(1, 1)
+        at(queue, region=None).make_transport(1, 1)
     assert caught.value.trouble is Trouble.USAGE
     assert "\n" not in str(caught.value)
 
@@ -192,12 +197,13 @@ def test_a_configuration_that_cannot_be_read_is_said_wherever_it_is_met_first(
     tmp_path: Path,
 ) -> None:
     (tmp_path / "config").write_text("[default\n")
-    for ask in (
-        lambda made: made.place,
+    asks: list[Callable[[Sessions], object]] = [
+        lambda made: made.location,
         lambda made: made.region,
         lambda made: made.endpoint_url,
-        site,
-    ):
+        lambda made: made.make_transport(1, 1),
+    ]
+    for ask in asks:
         with pytest.raises(QueueError) as caught:
             ask(at(f"https://sqs.eu-west-1.amazonaws.com/{ACCOUNT}/jobs"))
         assert caught.value.trouble is Trouble.USAGE
@@ -206,7 +212,7 @@ def test_a_configuration_that_cannot_be_read_is_said_wherever_it_is_met_first(
 # ARNs, and queues of others.
 
 
-class Line:
+class FakeTransport:
     """Knows every queue, and what it was asked."""
 
     descriptors = ()
@@ -239,19 +245,19 @@ def test_a_queue_is_looked_up_in_the_account_that_is_named(
     monkeypatch: pytest.MonkeyPatch, queue: str, asked: dict[str, str]
 ) -> None:
     monkeypatch.setenv("AWS_DEFAULT_REGION", "ap-south-1")
-    line = Line()
+    transport = FakeTransport()
     sessions = at(queue)
-    monkeypatch.setattr(sessions, "line", lambda *_: line)
+    monkeypatch.setattr(sessions, "make_transport", lambda *_: transport)
     target = SqsQueue(sessions)
     assert target.url == f"https://sqs.eu-west-1.amazonaws.com/{ACCOUNT}/jobs"
-    assert line.asked == [("GetQueueUrl", asked)]
+    assert transport.asked == [("GetQueueUrl", asked)]
     assert target.name == "jobs"
     assert target.region == ("eu-west-1" if queue.startswith("arn") else "ap-south-1")
 
 
 def test_an_emulators_arn_is_good_at_its_own_endpoint() -> None:
     local = at("arn:aws:sqs:elasticmq:000000000000:jobs", endpoint_url="http://127.0.0.1:1")
-    assert (local.region, local.place.name) == ("elasticmq", "jobs")
+    assert (local.region, local.location.name) == ("elasticmq", "jobs")
 
 
 @pytest.mark.parametrize(
@@ -293,7 +299,7 @@ def test_a_dead_letter_queue_elsewhere(queue: str, given: dict[str, Any], then: 
     """Its ARN may say another region: an SQS server of one's own is asked all the same, and nobody
     else.
     """
-    found = at(queue, **given).elsewhere("us-east-1")
+    found = at(queue, **given).for_region("us-east-1")
     assert (found.region, endpoint(found)) == ("us-east-1", then)
 
 
@@ -314,10 +320,14 @@ def test_the_embedded_servers_queue_is_the_one_of_that_name(
         region="us-east-1",
         local_port=9324,
     )
-    local = Sessions(address(replace(plan, endpoint_url="http://127.0.0.1:1")))
-    assert (local.region, local.place.name, local.place.account) == ("us-east-1", "jobs", None)
-    assert not site(local).proxied
-    assert site(at("jobs", region="eu-west-1", endpoint_url="http://127.0.0.1:1")).proxied
+    local = Sessions(address_of(replace(plan, endpoint_url="http://127.0.0.1:1")))
+    assert (local.region, local.location.name, local.location.account) == (
+        "us-east-1",
+        "jobs",
+        None,
+    )
+    assert not endpoint_of(local).has_proxy
+    assert endpoint_of(at("jobs", region="eu-west-1", endpoint_url="http://127.0.0.1:1")).has_proxy
 
 
 # The endpoint.
@@ -344,7 +354,7 @@ def test_the_endpoint_is_that_of_botocores_rules_in_every_region(
     """By the rules themselves; where botocore's client does not get as far as that, neither do we."""
     shared = botocore.session.Session()
     monkeypatch.setattr(botocore.session, "Session", lambda **_: shared)  # its files are read once
-    monkeypatch.setattr(Sessions, "_trust", lambda _: None)  # nor are those of authorities
+    monkeypatch.setattr(ssl, "create_default_context", lambda **_: None)  # nor are authorities'
     monkeypatch.setenv("AWS_USE_FIPS_ENDPOINT", str(fips))
     monkeypatch.setenv("AWS_USE_DUALSTACK_ENDPOINT", str(dual))
     rules = EndpointProvider(
@@ -391,8 +401,8 @@ def test_the_authorities_are_boto3s(
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     if used is None:
-        assert site(at("jobs", region="eu-west-1")).tls is not None
+        assert endpoint_of(at("jobs", region="eu-west-1")).tls is not None
         return
     with pytest.raises(QueueError, match=f"the CA bundle {used} cannot be used") as caught:
-        at("jobs", region="eu-west-1").line(1, 1)
+        at("jobs", region="eu-west-1").make_transport(1, 1)
     assert caught.value.trouble is Trouble.USAGE

@@ -1,13 +1,15 @@
-"""Where a queue is, by the way it is named: what its URL's host, or its ARN, says of region,
-account and endpoint.
+"""Where a queue is, by the way it is named.
 
-| the host of a URL                                   | region | requests go to                              |
-|-----------------------------------------------------|--------|---------------------------------------------|
-| sqs.REGION.SUFFIX, REGION.queue.SUFFIX (older)      | REGION | the endpoint that botocore has for it       |
-| queue.SUFFIX (older)                                | none   | the same                                    |
-| sqs-fips.REGION.SUFFIX, sqs.REGION.DUAL-STACK-SUFFIX | REGION | the host itself: that it is this one is meant |
-| NAME.sqs.REGION.vpce.SUFFIX (NAME may hold a zone)  | REGION | the host itself                             |
-| any other                                           | none   | the host itself: an SQS server of one's own |
+The host of its URL, or its ARN, says region, account and endpoint.
+
+| the host of a URL                            | region | requests go to                              |
+|----------------------------------------------|--------|---------------------------------------------|
+| sqs.REGION.SUFFIX, REGION.queue.SUFFIX (old) | REGION | the endpoint that botocore has for it       |
+| queue.SUFFIX (old)                           | none   | the same                                    |
+| sqs-fips.REGION.SUFFIX                       | REGION | the host itself: this one is meant          |
+| sqs.REGION.DUAL-STACK-SUFFIX                 | REGION | the host itself: this one is meant          |
+| NAME.sqs.REGION.vpce.SUFFIX (NAME: any)      | REGION | the host itself                             |
+| any other                                    | none   | the host itself: an SQS server of one's own |
 
 The suffixes and the names of regions are those of botocore's partitions. The path says nothing
 about where a queue is.
@@ -29,9 +31,10 @@ ARN_PARTS = 6
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """What is known without asking. `url`: needs no look-up; `account`: for the look-up of somebody
-    else's queue.
+class QueueLocation:
+    """What is known without asking. A `url` needs no look-up.
+
+    `account` is for the look-up of somebody else's queue.
     """
 
     name: str
@@ -41,18 +44,19 @@ class Place:
     account: str | None = None
 
 
-def place(queue: str, partitions: Partitions, *, ours: bool = False) -> Place:
-    """Where it is. Raises ValueError for what names no queue. `ours`: with an endpoint of one's own
-    any ARN will do.
+def locate(queue: str, partitions: Partitions, *, any_partition: bool = False) -> QueueLocation:
+    """Where the queue is. Raises ValueError for what names no queue.
+
+    `any_partition`: with an endpoint of one's own any ARN will do.
     """
     if is_url(queue):
-        return _of_url(queue, partitions)
+        return _locate_url(queue, partitions)
     if queue.startswith(ARN):
-        return _of_arn(queue, () if ours else partitions)
-    return Place(queue)
+        return _locate_arn(queue, () if any_partition else partitions)
+    return QueueLocation(queue)
 
 
-def _of_url(queue: str, partitions: Partitions) -> Place:
+def _locate_url(queue: str, partitions: Partitions) -> QueueLocation:
     parts = urlsplit(queue)
     host = (parts.hostname or "").rstrip(".")
     if parts.scheme not in ("http", "https") or not host or parts.query or parts.fragment:
@@ -62,19 +66,14 @@ def _of_url(queue: str, partitions: Partitions) -> Place:
     if "@" in parts.netloc:
         raise ValueError("its URL must not hold a user or a password")
     if not queue_name(queue):
-        raise ValueError(
-            f"its URL ends without a queue's name, as in {parts.scheme}://{parts.netloc}/123456789012/jobs"
-        )
-    region, meant = _of_host(host, partitions)
-    return Place(
-        queue_name(queue),
-        region,
-        f"{parts.scheme}://{parts.netloc}" if meant else None,
-        queue.rstrip("/"),
-    )
+        example = f"{parts.scheme}://{parts.netloc}/123456789012/jobs"
+        raise ValueError(f"its URL ends without a queue's name, as in {example}")
+    region, is_meant = _read_host(host, partitions)
+    endpoint_url = f"{parts.scheme}://{parts.netloc}" if is_meant else None
+    return QueueLocation(queue_name(queue), region, endpoint_url, queue.rstrip("/"))
 
 
-def _of_host(host: str, partitions: Partitions) -> tuple[str | None, bool]:
+def _read_host(host: str, partitions: Partitions) -> tuple[str | None, bool]:
     """The region, and whether the host itself is to be asked."""
     for partition in partitions:
         outputs = partition["outputs"]
@@ -99,7 +98,7 @@ def _is_region(name: str, partition: Mapping[str, Any]) -> bool:
     return name in partition["regions"] or bool(re.fullmatch(partition["regionRegex"], name))
 
 
-def _of_arn(queue: str, partitions: Partitions) -> Place:
+def _locate_arn(queue: str, partitions: Partitions) -> QueueLocation:
     parts = queue.split(":")
     if len(parts) != ARN_PARTS or parts[2] != "sqs" or not all(parts):
         raise ValueError("its ARN must be as in arn:aws:sqs:eu-west-1:123456789012:jobs")
@@ -109,4 +108,4 @@ def _of_arn(queue: str, partitions: Partitions) -> Place:
             raise ValueError(
                 f"its ARN says partition {partition}, and its region {region} is in {each['id']}"
             )
-    return Place(name, region, account=account)
+    return QueueLocation(name, region, account=account)

@@ -1,0 +1,28 @@
+"""Makes queues on the embedded server, where nobody else has."""
+
+import json
+from contextlib import closing
+from dataclasses import replace
+
+from fleet.sqs.address import Address
+from fleet.sqs.queue import SqsQueue
+from fleet.sqs.sessions import Sessions
+
+
+def make_with_dead_letter_queue(address: Address) -> None:
+    """Make the queue and its dead-letter queue `NAME-dlq` (maxReceiveCount 3) if they are missing.
+
+    Raises QueueError.
+    """
+    is_fifo = address.name.endswith(".fifo")
+    base = address.name.removesuffix(".fifo")
+    kind = {"FifoQueue": "true", "ContentBasedDeduplication": "true"} if is_fifo else {}
+    its_dead_letter_queue = replace(address, queue=f"{base}-dlq{'.fifo' if is_fifo else ''}")
+    with (
+        closing(SqsQueue(Sessions(its_dead_letter_queue))) as dead_letter_queue,
+        closing(SqsQueue(Sessions(address))) as queue,
+    ):
+        dead_letter_queue.create(kind)
+        arn = dead_letter_queue.arn()
+        policy = json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": "3"})
+        queue.create(kind | {"RedrivePolicy": policy})
