@@ -1,3 +1,1 @@
-"""The command line: one file a command; main.py chooses among them, and __main__.py before it what
-must be quick.
-"""
+"""The command line: one file a command, and main.py, which chooses among them."""

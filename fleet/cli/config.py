@@ -1,14 +1,17 @@
 """`fleet config`."""
 
+import os
 from dataclasses import fields
 from typing import Annotated, Any
 
 import typer
 
-from fleet.cli.base import cli, complain, load_aloud, say, with_options
+from fleet.cli.common import cli, complain, say
+from fleet.cli.options import load_aloud, with_options
 from fleet.core.exit_codes import DONE
 from fleet.core.plain_text import dump_json
-from fleet.options.settings import Settings, environment, warnings
+from fleet.options.settings import Settings
+from fleet.options.sources import list_unknown_variables
 
 
 @cli.command()
@@ -20,18 +23,15 @@ def config(
 ) -> int:
     """Print every option's value and where it came from."""
     loaded = load_aloud(given, app)
-    for why in warnings(environment()):
+    for why in list_unknown_variables(os.environ):
         complain(why)
     rows = [
         (each.name, getattr(loaded.settings, each.name), loaded.origins[each.name])
         for each in fields(Settings)
     ]
     if as_json:
-        typer.echo(
-            dump_json(
-                {name: {"value": value, "origin": origin} for name, value, origin in rows}, indent=2
-            )
-        )
+        origins = {name: {"value": value, "origin": origin} for name, value, origin in rows}
+        typer.echo(dump_json(origins, indent=2))
         return DONE
     width = max(len(name) for name, _, _ in rows)
     for name, value, origin in rows:

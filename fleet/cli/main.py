@@ -1,4 +1,6 @@
-"""argv → Settings → command. The only place that ends the program, with the contract's exit status."""
+"""The console script: runs the command that the arguments name, and ends the program with its exit
+status. Nothing else ends the program, but for what __main__.py answers before typer is imported.
+"""
 
 import errno
 import os
@@ -8,22 +10,27 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from fleet.cli import config, health, operate, send, serve, simulate, start, status
-from fleet.cli.base import Failure, cli
-from fleet.core.exit_codes import DONE, FAULT, USAGE
+from fleet.cli import (
+    config,
+    health,
+    local,
+    pause,
+    resume,
+    scale,
+    send,
+    simulate,
+    start,
+    status,
+    stop,
+)
+from fleet.cli.common import CommandFailed, cli
+from fleet.core.exit_codes import BY_SIGNAL, DONE, FAULT, USAGE
 from fleet.core.plain_text import one_line
 from fleet.system import host, log, stderr
 from fleet.version import VERSION
 
-COMMANDS = (
-    start,
-    status,
-    operate,
-    send,
-    serve,
-    config,
-    simulate,
-)  # importing them has registered them
+# Importing a command registers it.
+COMMANDS = (start, status, scale, pause, resume, stop, send, local, config, simulate)
 HELP_ORDER = (
     "start",
     "status",
@@ -44,9 +51,8 @@ HELP_ORDER = (
 )
 def _health(arguments: Annotated[list[str] | None, typer.Argument()] = None) -> int:
     """Tell whether a pool lives: a container's liveness probe."""
-    return health.run(
-        arguments or []
-    )  # __main__.py has seen to it before typer was imported; this is for the help
+    # __main__.py runs it before typer is imported: it is registered for the help alone.
+    return health.run(arguments or [])
 
 
 cli.registered_commands.sort(
@@ -54,35 +60,52 @@ cli.registered_commands.sort(
 )
 
 
+@cli.callback(invoke_without_command=True)
+def _fleet(
+    version: Annotated[bool, typer.Option("--version", help="Say which version this is.")] = False,
+) -> int:
+    if version:
+        typer.echo(f"fleet {VERSION}")
+        raise typer.Exit(DONE)
+    return DONE
+
+
 def main() -> NoReturn:
-    """The console script."""
+    """Run a command, and end the program."""
     os.environ.setdefault("SPT_NOENV", "1")  # setproctitle: leave /proc/PID/environ alone
     host.open_standard_streams()
+    sys.exit(_run())
+
+
+def _run() -> int:
+    """The exit status of the command; what it cannot do is said."""
     try:
-        code = cli(prog_name="fleet", standalone_mode=False)
-    except Failure as failure:
+        return int(cli(prog_name="fleet", standalone_mode=False) or DONE)
+    except CommandFailed as failure:
         _complain(str(failure), failure.code, failure.trace)
-        code = failure.code
+        return failure.code
     except typer.TyperException as error:
         if _wants_objects():
             _complain(error.format_message(), USAGE)
         else:
-            stderr.complain(_misused(error))
-        code = USAGE
+            stderr.complain(_misuse(error))
+        return USAGE
     except (typer.Abort, KeyboardInterrupt):
-        code = 128 + signal.SIGINT
-    except BrokenPipeError:  # whoever read our output has gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        code = DONE
+        return BY_SIGNAL + signal.SIGINT
+    except BrokenPipeError:  # the reader of our output has gone
+        _drop_output()
+        return DONE
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise
-        os.dup2(
-            os.open(os.devnull, os.O_WRONLY), 1
-        )  # what is left in the buffer has no place either
+        _drop_output()  # what is left in the buffer has no place either
         stderr.complain(f"fleet: what it has to say has no place: {error.strerror}\n")
-        code = FAULT
-    sys.exit(code or 0)
+        return FAULT
+
+
+def _drop_output() -> None:
+    """Let Python flush standard output to nowhere at the end: it would fail once more."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def _complain(why: str, code: int, trace: str = "") -> None:
@@ -111,19 +134,10 @@ def _wants_objects() -> bool:
     return ["json"] in given or (not given and os.environ.get("FLEET_LOG_FORMAT") == "json")
 
 
-def _misused(error: typer.TyperException) -> str:
+def _misuse(error: typer.TyperException) -> str:
     """What is wrong, and which page has more; of a command line without a word, that page."""
     if len(sys.argv) == 1:
         return f"{error.format_message()}\n"
     context = getattr(error, "ctx", None)
-    return f"fleet: {one_line(error.format_message())} ({context.command_path if context else 'fleet'} --help)\n"
-
-
-@cli.callback(invoke_without_command=True)
-def _fleet(
-    version: Annotated[bool, typer.Option("--version", help="Say which version this is.")] = False,
-) -> int:
-    if version:
-        typer.echo(f"fleet {VERSION}")
-        raise typer.Exit(DONE)
-    return DONE
+    command = context.command_path if context else "fleet"
+    return f"fleet: {one_line(error.format_message())} ({command} --help)\n"

@@ -10,19 +10,11 @@ from typing import Annotated, Any
 
 import typer
 
-from fleet.cli.base import (
-    LOCAL_KEY,
-    LOCAL_REGION,
-    Failure,
-    cli,
-    load_aloud,
-    queue_of,
-    say,
-    with_options,
-)
+from fleet.cli.common import LOCAL_KEY, LOCAL_REGION, CommandFailed, cli, say
+from fleet.cli.options import load_aloud, queue_of, with_options
 from fleet.core.exit_codes import DONE, QUEUE_UNUSABLE, USAGE
 from fleet.core.queue import QueueError, Trouble
-from fleet.core.queue_names import queue_name
+from fleet.core.queue_names import is_fifo, queue_name
 from fleet.sqs import local_server
 from fleet.sqs.address import Address
 from fleet.sqs.provision import make_with_dead_letter_queue
@@ -83,13 +75,13 @@ def send(
                 sent += taken
                 if refused:
                     said = f"queue {address.name!r} refused a message: {refused}{_before(sent)}"
-                    raise Failure(QUEUE_UNUSABLE, said)
+                    raise CommandFailed(QUEUE_UNUSABLE, said)
     except QueueError as error:
         code = USAGE if error.trouble is Trouble.USAGE else QUEUE_UNUSABLE
-        raise Failure(code, f"{error}" + _before(sent)) from None
+        raise CommandFailed(code, f"{error}" + _before(sent)) from None
     except Unsendable as error:
-        raise Failure(USAGE, f"{error}{_before(sent)}") from None
-    fifo = address.name.endswith(".fifo") and not group
+        raise CommandFailed(USAGE, f"{error}{_before(sent)}") from None
+    fifo = is_fifo(address.name) and not group
     say(
         f"{sent} sent to {address.name}"
         + (f", all in group {GROUP} (--group)" if fifo and sent > 1 else "")
@@ -112,7 +104,7 @@ def _wanted(bodies: Sequence[str], files: Sequence[str], group: str | None) -> I
             _check(body, f"message {number}")
         return [*bodies, *map(_read, files)]
     except Unsendable as error:
-        raise Failure(USAGE, str(error)) from None
+        raise CommandFailed(USAGE, str(error)) from None
 
 
 def _lines() -> Iterator[str]:
@@ -183,9 +175,9 @@ def _answering(port: int) -> str:
     try:
         url = local_server.find(port)
     except local_server.LocalError as error:
-        raise Failure(USAGE, str(error)) from None
+        raise CommandFailed(USAGE, str(error)) from None
     if url is None:
-        raise Failure(
+        raise CommandFailed(
             QUEUE_UNUSABLE,
             f"no SQS server answers on 127.0.0.1:{port}; run fleet local in another terminal",
         )

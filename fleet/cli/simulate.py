@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from fleet.cli.base import Failure, cli
+from fleet.cli.common import CommandFailed, cli
 from fleet.core.config import Config
 from fleet.core.exit_codes import DONE, USAGE
 from fleet.simulate import optimum, picture, tables, traces
@@ -74,7 +74,7 @@ def simulate(
 ) -> int:
     """Try the sizing rule on a trace of arrivals."""
     if not min_workers <= workers <= max_workers:
-        raise Failure(
+        raise CommandFailed(
             USAGE, f"--workers {workers} must lie between {min_workers} and {max_workers}"
         )
     _check_finite(
@@ -82,12 +82,12 @@ def simulate(
     )
     found, chosen = _traces(what or ["steady"], seed, rate), _policies(policy or ["fleet"])
     if hosts > 1 and set(chosen) - MANY_HOSTS:
-        raise Failure(
+        raise CommandFailed(
             USAGE,
             f"--hosts: only the policies {', '.join(sorted(MANY_HOSTS))} know more than one host",
         )
     if png and len(found) > 1:
-        raise Failure(USAGE, "--png draws one trace")
+        raise CommandFailed(USAGE, "--png draws one trace")
     base = Scenario(
         trace=found[0],
         service=Service(job_seconds, job_variation),
@@ -124,7 +124,7 @@ def simulate(
 def _check_finite(**given: float) -> None:
     for name, value in given.items():
         if not isfinite(value):
-            raise Failure(
+            raise CommandFailed(
                 USAGE, f"--{name.replace('_', '-')} is {value}; it must be a finite number"
             )
 
@@ -145,7 +145,7 @@ def _traces(names: list[str], seed: int, rate: float) -> list[Trace]:
                 traces.built_in(name, seed, rate) if name in SHAPES else traces.read(Path(name))
             )
         except TraceError as error:
-            raise Failure(USAGE, f"{error}; a shape is one of {', '.join(SHAPES)}") from None
+            raise CommandFailed(USAGE, f"{error}; a shape is one of {', '.join(SHAPES)}") from None
     return found
 
 
@@ -153,7 +153,7 @@ def _policies(names: list[str]) -> list[str]:
     chosen = list(POLICIES) if names == [ALL] else names
     for name in chosen:
         if name not in POLICIES:
-            raise Failure(
+            raise CommandFailed(
                 USAGE, f"--policy {name}: it must be one of {', '.join(POLICIES)} or {ALL}"
             )
     return chosen
@@ -163,6 +163,8 @@ def _draw(path: Path, results: list[Result], target_wait: float) -> None:
     try:
         picture.draw(path, results, target_wait)
     except picture.NoMatplotlib:
-        raise Failure(USAGE, "--png needs matplotlib: pip install 'fleet-sqs[plot]'") from None
+        raise CommandFailed(
+            USAGE, "--png needs matplotlib: pip install 'fleet-sqs[plot]'"
+        ) from None
     except OSError as error:
-        raise Failure(USAGE, f"--png: {error}") from None
+        raise CommandFailed(USAGE, f"--png: {error}") from None

@@ -3,21 +3,28 @@
 import importlib.util
 import os
 import socket
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 import typer
 
-from fleet.cli.base import LOCAL_KEY, LOCAL_REGION, Failure, cli, load, queue_of, with_options
-from fleet.cli.serve import embedded
-from fleet.core.code_names import malformed
+from fleet.cli.common import LOCAL_KEY, LOCAL_REGION, CommandFailed, cli
+from fleet.cli.local import use_embedded_server
+from fleet.cli.options import load, queue_of, with_options
+from fleet.core.code_names import explain_malformed
 from fleet.core.exit_codes import DONE, ENDED_BADLY, KILLED, UNCONFIRMED, USAGE
 from fleet.core.protocol import Plan
 from fleet.ipc import pool_socket
 from fleet.ipc.pool_socket import Claim
+from fleet.options.consistency import find_body_conflict
+from fleet.options.file import FILE
 from fleet.options.pool_config import config_of
-from fleet.options.settings import FILE, Settings, body_trouble, environment, warnings
+from fleet.options.settings import Settings
+from fleet.options.sources import LoadedSettings, list_unknown_variables
 from fleet.sqs.local_server import LocalServer
 from fleet.system import log, processes, titles
+
+ORDERLY = (DONE, ENDED_BADLY, KILLED, UNCONFIRMED)  # the log has said by then what there is to say
 
 
 @cli.command()
@@ -35,67 +42,79 @@ def start(
     log.configure(chosen.log_level, chosen.log_format)
     if loaded.ignored:
         log.emit("settings.warned", why=loaded.ignored)
-    if trouble := malformed(app):
-        raise Failure(USAGE, trouble)
-    queue = queue_of(chosen)
-    if trouble := body_trouble(chosen):
-        raise Failure(USAGE, trouble)
-    if (
-        chosen.body == "sns"
-        and chosen.sns_verify
-        and importlib.util.find_spec("cryptography") is None
-    ):
-        raise Failure(
-            USAGE,
-            "--body sns verifies signatures: pip install 'fleet-sqs[sns]', or trust the queue with --no-sns-verify",
-        )
-    if not processes.LINUX:
-        raise Failure(
-            USAGE,
-            "fleet start needs Linux: it supervises with pidfds, subreapers and parent-death signals",
-        )
-    if loaded.endpoint:
-        log.emit("settings.endpoint", file=FILE, endpoint=loaded.endpoint)
-    for why in warnings(environment()):
-        log.emit("settings.warned", why=why)
-    ours, listener = _found_by(chosen)
-    served = embedded(chosen) if chosen.local else None
+    queue = _check_start(app, chosen)
+    for event, fields in _warnings(loaded):
+        log.emit(event, **fields)
+    claim, listener = _claim_name(chosen)
+    served = use_embedded_server(chosen) if chosen.local else None
     titles.show(f"fleet: master {chosen.name}")
     from fleet.master.health_file import HealthFile
     from fleet.master.loop import Master
 
-    passed, others = ((served.lock_fd,), (served.lock,)) if served else ((), ())
-    health = HealthFile(chosen.health_file)
-    end, trace = Master(
-        _plan(chosen, app, queue, served), listener, ours, health, passed, others
-    ).run()
-    if end.code in (DONE, ENDED_BADLY, KILLED, UNCONFIRMED):
+    passed_fds, others = ((served.lock_fd,), (served.lock,)) if served else ((), ())
+    plan, health_file = _plan(chosen, app, queue, served), HealthFile(chosen.health_file)
+    end, trace = Master(plan, listener, claim, health_file, passed_fds, others).run()
+    if end.code in ORDERLY:
         return end.code
-    raise Failure(end.code, end.why, trace)
+    raise CommandFailed(end.code, end.why, trace)
 
 
-def _found_by(chosen: Settings) -> tuple[Claim, socket.socket]:
-    """The pool's name is ours until this process ends, and its clients find us."""
+def _check_start(app: str, chosen: Settings) -> str:
+    """The queue of a pool that can be started like this on this machine. Raises CommandFailed."""
+    if trouble := explain_malformed(app):
+        raise CommandFailed(USAGE, trouble)
+    queue = queue_of(chosen)
+    if conflict := find_body_conflict(chosen):
+        raise CommandFailed(USAGE, conflict)
+    verifies = chosen.body == "sns" and chosen.sns_verify
+    if verifies and importlib.util.find_spec("cryptography") is None:
+        raise CommandFailed(
+            USAGE,
+            "--body sns verifies signatures: pip install 'fleet-sqs[sns]', "
+            "or trust the queue with --no-sns-verify",
+        )
+    if not processes.LINUX:
+        raise CommandFailed(
+            USAGE,
+            "fleet start needs Linux: "
+            "it supervises with pidfds, subreapers and parent-death signals",
+        )
+    return queue
+
+
+def _warnings(loaded: LoadedSettings) -> Iterator[tuple[str, dict[str, str]]]:
+    """What may not be meant, as events of the log."""
+    if loaded.endpoint:
+        yield "settings.endpoint", {"file": FILE, "endpoint": loaded.endpoint}
+    for why in list_unknown_variables(os.environ):
+        yield "settings.warned", {"why": why}
+
+
+def _claim_name(chosen: Settings) -> tuple[Claim, socket.socket]:
+    """Make the pool's name ours until this process ends, and listen on its control socket.
+
+    Raises CommandFailed.
+    """
     name = chosen.name
     try:
-        ours = pool_socket.claim(name, chosen.control)
+        claim = pool_socket.claim(name, chosen.control)
     except pool_socket.Taken as taken:
-        raise Failure(
+        raise CommandFailed(
             USAGE,
             f"a pool named {name!r} already runs here (pid {taken}); give this one another --name",
         ) from None
     except OSError as error:
-        raise Failure(
+        raise CommandFailed(
             USAGE,
             f"the lock of pool {name!r} cannot be taken: {error}; XDG_RUNTIME_DIR names its place",
         ) from None
     try:
-        return pool_socket.listen(ours)
+        return pool_socket.listen(claim)
     except pool_socket.NotOurs as error:
-        raise Failure(USAGE, f"{error}; give this pool another --control") from None
+        raise CommandFailed(USAGE, f"{error}; give this pool another --control") from None
     except OSError as error:
-        raise Failure(
-            USAGE, f"the control socket {ours.control} cannot be had: {error.strerror or error}"
+        raise CommandFailed(
+            USAGE, f"the control socket {claim.control} cannot be had: {error.strerror or error}"
         ) from None
 
 

@@ -4,9 +4,8 @@ from typing import Annotated, Any
 
 import typer
 
-from fleet.cli.base import cli, say
-from fleet.cli.client import ask, found
-from fleet.cli.operate import Name
+from fleet.cli.common import cli, say
+from fleet.cli.running_pool import Name, ask, find_pool
 from fleet.core.exit_codes import DONE
 from fleet.core.plain_text import dump_json
 
@@ -21,7 +20,7 @@ def status(
     ] = False,
 ) -> int:
     """Tell what a running pool does and why."""
-    told = ask(found(name), "status")["status"]
+    told = ask(find_pool(name), "status")["status"]
     if as_json:
         typer.echo(dump_json(told))
         return DONE

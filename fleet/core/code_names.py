@@ -1,5 +1,5 @@
-"""How code is named: `module:attribute`, or `path/file.py:attribute`; and what is likely meant by
-what is neither.
+"""How the user's code is named: `module:attribute`, or `path/file.py:attribute`; and what is likely
+meant by a text that is neither.
 """
 
 import re
@@ -15,7 +15,7 @@ def is_code(text: str) -> bool:
     return bool(_MODULE.fullmatch(text) or _FILE.fullmatch(text))
 
 
-def parts(code: str) -> tuple[str, str]:
+def split_name(code: str) -> tuple[str, str]:
     """The module or the file, and the attribute."""
     where, _, attribute = code.rpartition(":")
     return where, attribute
@@ -28,29 +28,29 @@ def is_file(where: str) -> bool:
     return where.endswith(".py")
 
 
-def short(code: str) -> str:
-    """As it stands in a pool's name: of a file's path the last part."""
-    where, attribute = parts(code)
+def short_name(code: str) -> str:
+    """The name as it stands in a pool's name: of a file's path the last part."""
+    where, attribute = split_name(code)
     return f"{where.rsplit('/', 1)[-1]}:{attribute}" if is_file(where) else code
 
 
-def malformed(code: str, what: str = "APP") -> str | None:
-    """What is wrong with the way code is named, and what would be right; None if it is named well."""
-    if is_code(code):
+def explain_malformed(app: str) -> str | None:
+    """What is wrong with the name of the app, and what would be right; None if it names code."""
+    if is_code(app):
         return None
-    return f"{what} is {code!r}; it must be {RIGHT}, for instance {_likely(code)}"
+    return f"APP is {app!r}; it must be {RIGHT}, for instance {_propose(app)}"
 
 
-def _likely(code: str) -> str:
+def _propose(code: str) -> str:
     """A name that is accepted, as near to what was written as can be."""
-    where, found, attribute = code.rpartition(":")
-    if not found:
+    where, colon, attribute = code.rpartition(":")
+    if not colon:
         where, attribute = code, ""
     if not re.fullmatch(_ATTRIBUTE, attribute):
         attribute = "job"
     where = where.strip().strip("\0:")
-    guess = f"{where}:{attribute}"
-    if is_code(guess):
-        return guess
+    name = f"{where}:{attribute}"
+    if is_code(name):
+        return name
     file = f"{where.removesuffix('/').removesuffix('.py')}.py:{attribute}"
     return file if is_code(file) else f"app:{attribute}"

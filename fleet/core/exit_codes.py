@@ -12,6 +12,7 @@ QUEUE_UNUSABLE = 5  # and a restart does not help
 ENDED_BADLY = 6  # --until-empty ended, and a message ended badly
 KILLED = 7  # with work in hand
 UNCONFIRMED = 8  # every job has finished, and deletes of some were not confirmed
+BY_SIGNAL = 128  # and a signal's number: ended because of it
 QUEUE_LATE = 69  # EX_UNAVAILABLE: the queue cannot be used yet
 NOTHING_TO_BE_HAD = 71  # EX_OSERR: of a dispatcher for which the host had too little of something
 CUT_OFF = 72  # EX_OSFILE: of a template whose import has closed its way to the master

@@ -23,6 +23,7 @@ from typing import Any
 from fleet.core.config import Config
 from fleet.core.depth import Depth
 from fleet.core.outcomes import Outcome, Settlement
+from fleet.core.queue_names import is_fifo
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ class Plan:
     @property
     def is_fifo(self) -> bool:
         """Whether the queue keeps the order of a group's messages."""
-        return self.queue.endswith(".fifo")
+        return is_fifo(self.queue)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from fleet.core.queue import Trouble
+from fleet.core.queue_names import is_fifo
 
 SHORT_LEASE = 10  # seconds: below it is said
 
@@ -52,7 +53,7 @@ def advise_on_visibility(seconds: float) -> list[str]:
 
 def advise_on_retry_delay(queue: str, delays: Sequence[float]) -> list[str]:
     """A delayed message of a FIFO queue holds up its whole group."""
-    if not queue.endswith(".fifo") or not delays:
+    if not is_fifo(queue) or not delays:
         return []
     return [
         f"--retry-delay holds up a failed message's whole group for up to {max(delays):g} s: it is a FIFO queue"

@@ -32,7 +32,7 @@ def load(app: str) -> Job:
     """Import the module and get the attribute. The current directory is importable. Raises
     AppError.
     """
-    where, path = code_names.parts(app)
+    where, path = code_names.split_name(app)
     here = _here()
     if here and here not in sys.path:
         sys.path.insert(0, here)

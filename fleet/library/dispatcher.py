@@ -18,6 +18,7 @@ from fleet.core.delivery.machine import Rules
 from fleet.core.failure import Failure
 from fleet.core.outcomes import Facts, Settlement, back_off
 from fleet.core.queue import Message, QueueError, Trouble
+from fleet.core.queue_names import is_fifo
 from fleet.core.reasons import Reason
 from fleet.dispatcher.context import Bench
 from fleet.dispatcher.runner import Delivering
@@ -102,7 +103,7 @@ class Dispatcher:
         self._hooks = Hooks(job_init, job_exit, on_failure)
         self._queue, self._queue_name = queue, name_of(queue)
         self._title = worker_process_name
-        fifo = self._queue_name.endswith(".fifo")
+        fifo = is_fifo(self._queue_name)
         config = Config(
             visibility_timeout=visibility_timeout,
             drain_timeout=drain_timeout,

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from fleet.cli import client, operate
-from fleet.cli.base import Failure
-from fleet.cli.client import Gone, ask
+from fleet.cli import running_pool, stop
+from fleet.cli.common import CommandFailed
+from fleet.cli.running_pool import PoolEnded, ask
 from fleet.ipc.pool_socket import Place
 
 HEARS_NOBODY = """
@@ -38,7 +38,7 @@ def leaving(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
 
 
 def test_it_is_said_to_have_ended(leaving: Place) -> None:
-    with pytest.raises(Gone, match="has just ended") as caught:
+    with pytest.raises(PoolEnded, match="has just ended") as caught:
         ask(leaving, "status")
     assert caught.value.code == 1
 
@@ -46,15 +46,15 @@ def test_it_is_said_to_have_ended(leaving: Place) -> None:
 def test_a_stop_of_it_has_done_what_it_should(
     leaving: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(operate, "found", lambda _: leaving)
-    assert operate.stop(None) == 0
+    monkeypatch.setattr(stop, "find_pool", lambda _: leaving)
+    assert stop.stop(None) == 0
     assert capsys.readouterr().out == "jobs: gone\n"
 
 
 def test_one_that_goes_on_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client, "GOING", 0.05)
+    monkeypatch.setattr(running_pool, "GOING", 0.05)
     with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as other:
-        with pytest.raises(Failure, match="cannot be asked") as caught:
+        with pytest.raises(CommandFailed, match="cannot be asked") as caught:
             ask(Place("jobs", other.pid, tmp_path / "none"), "status")
         other.communicate()
-    assert not isinstance(caught.value, Gone)
+    assert not isinstance(caught.value, PoolEnded)

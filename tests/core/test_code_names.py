@@ -2,7 +2,7 @@
 
 import pytest
 
-from fleet.core.code_names import is_code, malformed, short
+from fleet.core.code_names import explain_malformed, is_code, short_name
 
 GOOD = [
     "app:job",
@@ -37,13 +37,13 @@ BAD = {
 @pytest.mark.parametrize("name", GOOD)
 def test_what_is_accepted(name: str) -> None:
     assert is_code(name)
-    assert malformed(name) is None
+    assert explain_malformed(name) is None
 
 
 @pytest.mark.parametrize(("name", "instead"), BAD.items())
 def test_what_is_proposed_is_accepted(name: str, instead: str) -> None:
     assert not is_code(name)
-    said = malformed(name)
+    said = explain_malformed(name)
     assert said is not None
     assert said.endswith(
         f"it must be module:attribute or path/file.py:attribute, for instance {instead}"
@@ -52,5 +52,5 @@ def test_what_is_proposed_is_accepted(name: str, instead: str) -> None:
 
 
 def test_a_pools_name_has_no_path() -> None:
-    assert short("a/b/my-app.py:job") == "my-app.py:job"
-    assert short("a.b:job") == "a.b:job"
+    assert short_name("a/b/my-app.py:job") == "my-app.py:job"
+    assert short_name("a.b:job") == "a.b:job"

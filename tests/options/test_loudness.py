@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from fleet.options.settings import Loaded, SettingsError, load
+from fleet.options.checks import SettingsError
+from fleet.options.sources import LoadedSettings, load
 
 
-def loaded(line: dict[str, object] | None = None, **environment: str) -> Loaded:
+def loaded(line: dict[str, object] | None = None, **environment: str) -> LoadedSettings:
     return load(line or {}, {f"FLEET_{name}": value for name, value in environment.items()}, None)
 
 

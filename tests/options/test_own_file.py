@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from fleet.cli import health
-from fleet.options.settings import SettingsError, load
+from fleet.options.checks import SettingsError
+from fleet.options.sources import load
 from fleet.system import files
 from tests.support.needs import NOBODY
 

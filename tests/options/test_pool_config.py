@@ -8,7 +8,7 @@ import pytest
 
 from fleet.core.config import Config
 from fleet.options.pool_config import config_of
-from fleet.options.settings import load
+from fleet.options.sources import load
 
 
 def made_of(**given: Any) -> Config:

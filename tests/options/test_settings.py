@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from fleet.options.settings import SettingsError, load
+from fleet.options.checks import SettingsError
+from fleet.options.sources import load
 
 
 @pytest.mark.parametrize(

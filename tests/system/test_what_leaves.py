@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import setproctitle
 
-from fleet.cli import base, main
+from fleet.cli import common, main
 from fleet.core.exit_codes import USAGE
 from fleet.core.queue import Message
 from fleet.dispatcher.delivery_log import DeliveryLog
@@ -27,8 +27,8 @@ def test_a_title(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_commands_line(capfd: pytest.CaptureFixture[str]) -> None:
-    base.say(FORGED)
-    base.complain(FORGED)
+    common.say(FORGED)
+    common.complain(FORGED)
     for text in capfd.readouterr():
         assert text.removesuffix("\n").isprintable()
 
@@ -37,7 +37,7 @@ def test_a_commands_failure(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     def fail(**_: Any) -> None:
-        raise base.Failure(USAGE, FORGED)
+        raise common.CommandFailed(USAGE, FORGED)
 
     monkeypatch.setattr(main, "cli", fail)
     with pytest.raises(SystemExit):

@@ -1,4 +1,4 @@
-"""`fleet local`, and the embedded server for those who need it."""
+"""`fleet local`, and the embedded server for a pool that uses it."""
 
 import signal
 import sys
@@ -6,11 +6,14 @@ from typing import Any
 
 import typer
 
-from fleet.cli.base import LOCAL_TIMEOUT, Failure, cli, load_aloud, with_options
+from fleet.cli.common import CommandFailed, cli
+from fleet.cli.options import load_aloud, with_options
 from fleet.core.exit_codes import DONE, QUEUE_UNUSABLE, USAGE
 from fleet.options.settings import Settings
 from fleet.sqs.local_server import LocalError, LocalServer, LocalServerFailed, use
 from fleet.system import host
+
+START_TIMEOUT = 30.0  # seconds for the embedded server to answer
 
 
 @cli.command(name="local")
@@ -23,7 +26,7 @@ def local_server(**given: Any) -> int:
     chosen = load_aloud(given).settings
     waited_for = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT}
     signal.pthread_sigmask(signal.SIG_BLOCK, waited_for)
-    served = embedded(chosen)
+    served = use_embedded_server(chosen)
     verb = "started" if served.started else "was there already"
     typer.echo(f"the embedded SQS server {verb}: {served.endpoint_url} (Ctrl-C ends it)")
     sys.stdout.flush()
@@ -31,20 +34,20 @@ def local_server(**given: Any) -> int:
     return DONE
 
 
-def embedded(chosen: Settings) -> LocalServer:
-    """The embedded server, started if need be; it stays while its descriptor is open in any
-    process.
-
-    Raises Failure.
+def use_embedded_server(chosen: Settings) -> LocalServer:
+    """The embedded server, started if need be; it stays while the lock's descriptor is open in any
+    process. Raises CommandFailed.
     """
     try:
         return use(
-            chosen.local_port, host.state_directory(), host.runtime_directory(), LOCAL_TIMEOUT
+            chosen.local_port, host.state_directory(), host.runtime_directory(), START_TIMEOUT
         )
     except LocalServerFailed as error:
-        raise Failure(QUEUE_UNUSABLE, str(error)) from None
+        raise CommandFailed(QUEUE_UNUSABLE, str(error)) from None
     except LocalError as error:
-        raise Failure(USAGE, str(error)) from None
+        raise CommandFailed(USAGE, str(error)) from None
     except OSError as error:
         text = f"the embedded server has no place for its state and its lock: {error}"
-        raise Failure(USAGE, f"{text}; XDG_STATE_HOME and XDG_RUNTIME_DIR name them") from None
+        raise CommandFailed(
+            USAGE, f"{text}; XDG_STATE_HOME and XDG_RUNTIME_DIR name them"
+        ) from None
