@@ -30,6 +30,7 @@ def _answer_quickly(arguments: list[str]) -> None:
     called before.
     """
     if arguments[:1] == ["--version"]:
+        from fleet.core.exit_codes import DONE
         from fleet.version import VERSION
 
         try:
@@ -37,7 +38,7 @@ def _answer_quickly(arguments: list[str]) -> None:
             sys.stdout.flush()
         except OSError:  # no place for it: the whole program says so
             return
-        sys.exit(0)
+        sys.exit(DONE)
     if arguments[:1] in (["health"], ["check"]):
         from fleet.cli.health import run
 

@@ -27,11 +27,11 @@ from typing import assert_never
 
 from fleet.core.backoff import longest_pause
 from fleet.core.config import Config
+from fleet.core.exit_codes import BY_SIGNAL, DONE, REJECT, RETRY
 from fleet.core.reasons import Reason
 
 CLD_EXITED = 1  # si_code of waitid(2): left by itself; si_status is its exit status
 # CLD_KILLED = 2 and CLD_DUMPED = 3: si_status is the signal
-REJECT, RETRY = 65, 75  # sysexits.h: EX_DATAERR, EX_TEMPFAIL
 CRASH_DELAY = 5.0  # seconds: a crashing message must not spin
 JITTER = 0.1  # of a retry delay, both ways
 
@@ -39,7 +39,6 @@ JITTER = 0.1  # of a retry delay, both ways
 STOPPING = frozenset(
     {1, 2, 3, 15}
 )  # HUP, INT, QUIT, TERM: what supervisors and terminals end programs with
-BY_SIGNAL = 128  # an exit status of that and a signal's number says: ended because of it
 
 
 class Outcome(StrEnum):
@@ -71,7 +70,7 @@ class Stop(StrEnum):
     LEASE_LOST = "its lease was lost"
 
 
-_SAID = {0: Outcome.SUCCEEDED, RETRY: Outcome.RETRIED, REJECT: Outcome.REJECTED}
+_SAID = {DONE: Outcome.SUCCEEDED, RETRY: Outcome.RETRIED, REJECT: Outcome.REJECTED}
 FAILURES = frozenset({Outcome.FAILED, Outcome.TIMED_OUT, Outcome.SIGNALLED})
 
 

@@ -5,6 +5,7 @@ from math import inf
 from typing import Any
 
 from fleet.core.delivery.machine import Delivery
+from fleet.core.exit_codes import DONE
 from fleet.core.outcomes import Exit, Outcome
 from fleet.core.plain_text import one_line
 from fleet.core.queue import Message
@@ -84,13 +85,13 @@ class DeliveryLog:
 
     def handler_ended(self, handler: Living, exit_: Exit) -> None:
         """However it did."""
-        event = "handler.ended" if exit_.code == 0 else "handler.failed"
-        error = {} if exit_.code == 0 else errors.told(self._bench.page, "handler_error")
+        event = "handler.ended" if exit_.code == DONE else "handler.failed"
+        error = {} if exit_.code == DONE else errors.told(self._bench.page, "handler_error")
         self.say(event, handler_pid=handler.pid, exit=processes.describe_exit(exit_), **error)
 
     def hook_ended(self, hook: Living, exit_: Exit, *, in_time: bool) -> None:
         """However it did: that changes nothing of the settlement."""
-        if exit_.code == 0:
+        if exit_.code == DONE:
             self.say("hook.ended", hook_pid=hook.pid)
             return
         seconds = self._bench.rules.config.exit_timeout

@@ -8,6 +8,7 @@ then on its status is what it has noted, however its process ends: the hook chan
 
 from math import inf
 
+from fleet.core.exit_codes import DONE
 from fleet.core.outcomes import Exit
 from fleet.ipc.shared_page import SharedPage
 
@@ -64,7 +65,7 @@ def is_done(page: SharedPage) -> bool:
 
 def meant(how: Exit, page: SharedPage) -> Exit:
     """What the job came to; `how` is how its process ended."""
-    return _noted(page) or (_noted(page, "failed") if how.code == 0 else None) or how
+    return _noted(page) or (_noted(page, "failed") if how.code == DONE else None) or how
 
 
 def _noted(page: SharedPage, name: str = "done") -> Exit | None:

@@ -16,6 +16,7 @@ from math import ceil, inf
 from fleet.core.delivery import events as on
 from fleet.core.delivery import machine as core
 from fleet.core.delivery.machine import Delivery, Phase, Rules
+from fleet.core.exit_codes import FAILED
 from fleet.core.failure import Failure
 from fleet.core.outcomes import Exit, Facts, Outcome, Settlement, Verdict, ended_badly, is_redriven
 from fleet.core.protocol import Denied, Healed, Held, LeaseLost, Settled, Troubled
@@ -347,7 +348,7 @@ class Delivering:
             self._handler = self._bench.start(lambda parent: process.handle(work, parent))
         except OSError as error:
             self._log.say("handler.not_started", error=os.strerror(error.errno or 0))
-            return on.HandlerExited(now(), Exit(code=1))
+            return on.HandlerExited(now(), Exit(code=FAILED))
         fields = {"handler_pid": self._handler.pid, "tries": self._delivery.handler_tries}
         self._log.say("handler.started", **fields)
         return None

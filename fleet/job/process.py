@@ -17,14 +17,13 @@ from typing import Any, NoReturn
 
 from fleet.core.arguments import Call, routed, transformed
 from fleet.core.config import Config
+from fleet.core.exit_codes import DONE, FAILED, RETRY
 from fleet.core.failure import Failure
-from fleet.core.outcomes import RETRY
 from fleet.core.queue import Message
 from fleet.core.sns import Unusable
 from fleet.ipc.shared_page import SharedPage
 from fleet.job import api, bodies, end, errors, outputs, own_process, results, status
 from fleet.job.call import Loaded, load_code
-from fleet.job.status import FAILED
 from fleet.system import log, processes
 from fleet.system.clock import now
 
@@ -140,7 +139,7 @@ def _status(work: Work, part: Part, error: BaseException | None) -> int:
         code and part.has_hook
     ):  # an exit function that calls os._exit(0) does not make a success of it
         work.page.write(failed=code)
-    if error is not None and code not in (0, RETRY) and not isinstance(error, results.Stopped):
+    if error is not None and code not in (DONE, RETRY) and not isinstance(error, results.Stopped):
         errors.note(work.page, part.error, error)
     return code
 
@@ -156,7 +155,7 @@ def _ended(work: Work, part: Part, code: int) -> bool:
 
     def unwritten(error: BaseException) -> None:
         status.complain(f"fleet: what was written could not be written out\n{errors.trace(error)}")
-        if code == 0:
+        if code == DONE:
             errors.note(work.page, part.error, error)
 
     whole = end.finish(waits, lambda error: _ignored(work, error))

@@ -18,12 +18,11 @@ import sys
 import traceback
 from collections.abc import Iterator
 
-from fleet.core.outcomes import REJECT, RETRY
+from fleet.core.exit_codes import DONE, FAILED, REJECT, RETRY, TRUNCATED
 from fleet.ipc.shared_page import SharedPage
 from fleet.job import api, errors, results
 from fleet.system import log
 
-FAILED, TRUNCATED = 1, 255
 MOST_REASON = 500  # characters
 _LONG = 1 << 63
 
@@ -34,7 +33,7 @@ def of(error: BaseException | None, page: SharedPage) -> int:
     """
     match error:
         case None:
-            return 0
+            return DONE
         case results.Stopped():
             return -signal.SIGTERM
         case SystemExit():
@@ -60,7 +59,7 @@ def not_called_yet() -> Iterator[None]:
     try:
         yield
     except SystemExit as left:
-        if _leaving(left) == 0:
+        if _leaving(left) == DONE:
             raise results.NotDone("it left with exit status 0 before it was called") from left
         raise
 
@@ -78,7 +77,7 @@ def _leaving(error: SystemExit) -> int:
     except Exception:  # noqa: BLE001 - a class of the app's
         code = errors.text(error)
     if code is None:
-        return 0
+        return DONE
     if not isinstance(code, int):
         complain(f"{errors.text(code)}\n")
         return FAILED

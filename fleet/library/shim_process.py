@@ -14,6 +14,7 @@ from typing import NoReturn
 
 import setproctitle
 
+from fleet.core.exit_codes import DONE
 from fleet.dispatcher.context import Act
 from fleet.ipc.shared_page import SharedPage
 from fleet.system import processes, procfs, signals, trackers
@@ -43,7 +44,7 @@ def run(
             ended = _await_job(job, page, program)
             _kill_what_is_left(job, ended, page)
     finally:
-        processes.exit_at_once(0)
+        processes.exit_at_once(DONE)
 
 
 def _fork_job(act: Act, write: int) -> int:

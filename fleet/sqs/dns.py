@@ -10,6 +10,7 @@ import socket
 from math import ceil
 from typing import Any, NoReturn
 
+from fleet.core.exit_codes import DONE
 from fleet.system import processes
 
 Addresses = list[tuple[socket.AddressFamily, Any]]
@@ -72,4 +73,4 @@ def _answer_in_child(parent: int, host: str, port: int, writer: int) -> NoReturn
                 answer = {"failed": error.args}
             os.write(writer, json.dumps(answer).encode())
     finally:
-        processes.exit_at_once(0)
+        processes.exit_at_once(DONE)

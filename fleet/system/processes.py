@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from math import ceil
 from typing import NoReturn
 
+from fleet.core.exit_codes import BY_SIGNAL, DONE, NOT_EXECUTED
 from fleet.core.outcomes import Exit, from_siginfo
 from fleet.system import interpreter, procfs, signals
 from fleet.system.signals import BLOCKED_AT_FORK, GROUP, HARMLESS
@@ -102,7 +103,7 @@ def spawn_program(module: str, arguments: Iterable[str], fds: Iterable[int], mar
             signal.signal(number, signal.SIG_IGN)
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
         if not die_with_parent(us, signal.SIGKILL):
-            os._exit(0)
+            os._exit(DONE)
         os.close(0)  # first, so that one is to be had; it is the lowest then
         os.open(os.devnull, os.O_RDONLY)
         os.set_inheritable(0, True)
@@ -111,7 +112,7 @@ def spawn_program(module: str, arguments: Iterable[str], fds: Iterable[int], mar
         signals.unblock_all()
         os.execve(sys.executable, command, os.environ | {procfs.POOL_MARK: mark})
     finally:
-        os._exit(127)
+        os._exit(NOT_EXECUTED)
 
 
 # Signals to others
@@ -252,7 +253,7 @@ def exit_as(code: int) -> NoReturn:
         signal.signal(-code, signal.SIG_DFL)
         signals.unblock_all()
         os.kill(os.getpid(), -code)
-        code = 128 - code  # where it does not die of it, as the first process of a container
+        code = BY_SIGNAL - code  # where it does not die of it, as the first process of a container
     exit_at_once(code)
 
 

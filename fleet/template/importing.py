@@ -10,7 +10,7 @@ import sys
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from fleet.core.exit_codes import APP_UNUSABLE, CUT_OFF, FAULT, LOADED
+from fleet.core.exit_codes import APP_UNUSABLE, CUT_OFF, FAULT, IMPORTED
 from fleet.core.protocol import Failed, Plan
 from fleet.ipc import channel
 from fleet.ipc.channel import Channel
@@ -130,12 +130,12 @@ class Importer:
         if status < 0:
             died_by = signals.signal_name(-status)
             self._send(f"importing {self._plan.app} died: {died_by}")
-        elif status not in (LOADED, APP_UNUSABLE):  # it has not said itself what is wrong
+        elif status not in (IMPORTED, APP_UNUSABLE):  # it has not said itself what is wrong
             self._tell_why_not(
                 f"its import ends the process (exit {status}), "
                 "or forks and goes on in the child, as a daemon does"
             )
-        return status == LOADED
+        return status == IMPORTED
 
     def _try_import(self, template: int) -> None:
         """In the child: import the app, and exit with what came of it."""
@@ -144,7 +144,7 @@ class Importer:
             signals.unblock_all()
             stacks.keep()
             if processes.die_with_parent(template, processes.KILL) and self._loads():
-                code = LOADED
+                code = IMPORTED
             _flush_standard_streams()
         finally:
             processes.exit_at_once(code)

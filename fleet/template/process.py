@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from fleet.core.delivery.machine import Rules
-from fleet.core.exit_codes import DONE, FAULT, NOTHING_TO_BE_HAD
+from fleet.core.exit_codes import DONE, FAULT, HOST_SHORT
 from fleet.core.protocol import Fork, Forked, Imported, NotForked, Plan
 from fleet.core.queue import Message
 from fleet.dispatcher.process import Dispatcher, Post
@@ -153,7 +153,7 @@ class Template:
                 self._run_dispatcher(request, end, middle)
             os.write(write, str(pid).encode())
         finally:
-            processes.exit_at_once(0)
+            processes.exit_at_once(DONE)
 
     def _run_dispatcher(self, request: Fork, end: int, middle: int) -> NoReturn:
         code = FAULT
@@ -172,7 +172,7 @@ class Template:
         except OSError as error:
             event = "dispatcher.failed"
             if error.errno in SCARCE:
-                code, event = NOTHING_TO_BE_HAD, "dispatcher.starved"
+                code, event = HOST_SHORT, "dispatcher.starved"
             log.emit(event, slot=request.slot, error=f"{error}")
         except BaseException as error:  # noqa: BLE001 - a fault of ours, or a hook of the app's
             what = f"{type(error).__name__}: {error}"

@@ -6,6 +6,7 @@ from math import inf
 from fleet.core.delivery.events import Doubt, Event, Freeze, Kill, RunHandler, Terminate
 from fleet.core.delivery.settling import conclude
 from fleet.core.delivery.state import Delivery, Handled, Illegal, Phase, Rules, Step, only
+from fleet.core.exit_codes import DONE
 from fleet.core.outcomes import Exit, Outcome, Stop, outcome, stopped_from_outside
 
 DOUBT = 2.0  # seconds within which a stop of everything has reached us too
@@ -97,7 +98,7 @@ def handler_exited(delivery: Delivery, now: float, how: Exit, rules: Rules) -> S
     if in_time and delivery.handler_tries == 1 and stopped_from_outside(how):
         return handle(delivery, now, rules)
     if in_time:
-        delivery = replace(delivery, handled=Handled.DONE if how.code == 0 else Handled.FAILED)
+        delivery = replace(delivery, handled=Handled.DONE if how.code == DONE else Handled.FAILED)
     elif delivery.handler_tries > 1:
         delivery = replace(delivery, handled=Handled.TIMED_OUT_TWICE)
     if delivery.exit is not None:

@@ -6,6 +6,7 @@ A pool that is still coming up does not end by them: it has time-outs of its own
 
 from math import inf
 
+from fleet.core.exit_codes import DONE
 from fleet.core.pool.effects import Step
 from fleet.core.pool.receive_size import messages_asked
 from fleet.core.pool.shutdown import stop
@@ -44,7 +45,7 @@ def stop_after_jobs(pool: Pool, now: float) -> Step:
 
 
 def _end_because(why: str) -> PoolEnd:
-    return PoolEnd(0, why, counted=True)
+    return PoolEnd(DONE, why, counted=True)
 
 
 def has_messages(pool: Pool) -> bool:

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from fleet.core.exit_codes import APP_UNUSABLE, FAULT, NOTHING_TO_BE_HAD, UNSTABLE
+from fleet.core.exit_codes import APP_UNUSABLE, DONE, FAULT, HOST_SHORT, UNSTABLE
 from fleet.core.pool import recovery, restarts, scarcity
 from fleet.core.pool import slot as pool_slot
 from fleet.core.pool.effects import Effect, Log, Step
@@ -52,9 +52,9 @@ def died(pool: Pool, slot: Slot, death: Died, now: float, jitter: float) -> Step
     to.
     """
     pool, effects = recovery.recover_from_death(pool, slot, death, now)
-    if death.exit.code == 0:
+    if death.exit.code == DONE:
         return with_slot(pool, pool_slot.vacate(replace(slot, crashes=0), now)), effects
-    if death.exit.code == NOTHING_TO_BE_HAD:
+    if death.exit.code == HOST_SHORT:
         who = f"dispatcher of slot {slot.number}"
         pool, more = not_spawned(
             with_slot(pool, pool_slot.vacate(slot, now)), who, "it could not go on", now, jitter

@@ -39,6 +39,7 @@ An event that the state does not allow (a report from a slot that has no dispatc
 from dataclasses import replace
 from typing import assert_never
 
+from fleet.core.exit_codes import DONE
 from fleet.core.pool import denials, recovery, sizing
 from fleet.core.pool.effects import AskStack, Step
 from fleet.core.pool.events import (
@@ -136,7 +137,7 @@ def _apply(pool: Pool, event: Event, now: float, jitter: float) -> Step:
             return (
                 note_stop_signal(pool, level, why, now)
                 if by_signal
-                else stop(pool, level, PoolEnd(0, why), now)
+                else stop(pool, level, PoolEnd(DONE, why), now)
             )
         case Resized(by):
             return nudge_size(pool, by)

@@ -18,6 +18,7 @@ knows which message it is.
 
 from dataclasses import dataclass
 
+from fleet.core.exit_codes import DONE
 from fleet.core.outcomes import Exit, Settlement
 
 MARGIN = 5.0  # seconds of lease, by our clock, that a release by the scout needs
@@ -45,7 +46,7 @@ class Orphan:
 def settlement_of(orphan: Orphan, now: float) -> Settlement:
     """What the scout is to do with the message; LEAVE is nothing."""
     code = None if orphan.exit is None else orphan.exit.code
-    if orphan.intent is Settlement.DELETE or code == 0:
+    if orphan.intent is Settlement.DELETE or code == DONE:
         return Settlement.DELETE
     if code is not None:  # the job had failed by itself: as without a retry delay
         return Settlement.LEAVE

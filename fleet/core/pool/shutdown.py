@@ -3,6 +3,7 @@
 from dataclasses import replace
 from math import ceil, inf
 
+from fleet.core.exit_codes import DONE
 from fleet.core.pool.effects import Effect, Log, Send, Step
 from fleet.core.pool.slot import State
 from fleet.core.pool.state import Level, Pool, PoolEnd, PoolPhase
@@ -18,11 +19,11 @@ def note_stop_signal(pool: Pool, level: Level, why: str, now: float) -> Step:
     if (
         pool.level is None or pool.signalled_at == -inf
     ):  # the first signal, though the pool may stop already
-        return stop(replace(pool, signalled_at=now), level, PoolEnd(0, why), now)
+        return stop(replace(pool, signalled_at=now), level, PoolEnd(DONE, why), now)
     if level <= pool.level and now - pool.signalled_at <= SAME_SIGNAL:
         return pool, ()
     asked = max(level, Level(min(pool.level + 1, Level.KILL)))
-    return stop(replace(pool, signalled_at=now), asked, PoolEnd(0, why), now)
+    return stop(replace(pool, signalled_at=now), asked, PoolEnd(DONE, why), now)
 
 
 def stop(pool: Pool, level: Level, end: PoolEnd, now: float, seconds: float | None = None) -> Step:
@@ -40,7 +41,7 @@ def stop(pool: Pool, level: Level, end: PoolEnd, now: float, seconds: float | No
     end = pool.end or end
     effects: list[Effect] = []
     if (
-        pool.phase is not PoolPhase.BOOTING or end.code == 0
+        pool.phase is not PoolPhase.BOOTING or end.code == DONE
     ):  # else the error is all that there is to say
         busy = pool.busy
         fields = {

@@ -3,7 +3,7 @@
 import pytest
 
 from fleet.core.config import Config
-from fleet.core.exit_codes import NOTHING_TO_BE_HAD
+from fleet.core.exit_codes import HOST_SHORT
 from fleet.core.outcomes import Exit
 from fleet.core.pool.effects import Spawn, SpawnHelper
 from fleet.core.pool.events import Died, Ended, HelperSaid, HelperSpawnFailed, SpawnFailed
@@ -14,7 +14,7 @@ from fleet.core.pool.state import PoolPhase, Role
 from fleet.core.protocol import Ready
 from tests.core.pool.story import Story, helper_ready, named, running, working
 
-STARVED = Exit(code=NOTHING_TO_BE_HAD)
+STARVED = Exit(code=HOST_SHORT)
 
 
 @pytest.mark.parametrize(
