@@ -17,7 +17,7 @@ from typing import assert_never
 from fleet.core import control
 from fleet.core.control import Request
 from fleet.core.exit_codes import FAULT
-from fleet.core.pool import effects, events, machine, state
+from fleet.core.pool import children, effects, events, machine, state
 from fleet.core.pool.deadlines import wakes_at
 from fleet.core.pool.effects import Effect
 from fleet.core.pool.events import Event
@@ -27,14 +27,15 @@ from fleet.core.protocol import Plan
 from fleet.ipc import scoreboard
 from fleet.ipc.pool_socket import Claim
 from fleet.ipc.scoreboard import Scoreboard
-from fleet.master.children import Children, teller
+from fleet.master import farewell, stack_requests
+from fleet.master.children import ChildProcesses
 from fleet.master.control_socket import Control
 from fleet.master.display import Display
 from fleet.master.health_file import HealthFile
 from fleet.master.own_fault import Failing, attempted
 from fleet.master.presence import Presence
 from fleet.master.service_manager import Supervised
-from fleet.system import log, memory, procfs, signals, stacks
+from fleet.system import log, memory, processes, procfs, signals, stacks
 from fleet.system.clock import now
 from fleet.system.signals import Wakeup
 
@@ -75,7 +76,8 @@ class Master:
         self._presence = Presence(ours, self._control, others)
         self._memory = memory.MemoryGauge()
         self._at_terminal = os.isatty(0)  # one that has hung up says that it is none
-        self._children = Children(plan, self._poll, self._board, board_fd, passed_fds)
+        processes.become_subreaper()
+        self._children = ChildProcesses(plan, self._poll, self._board, board_fd, passed_fds)
 
     def run(self) -> tuple[PoolEnd, str]:
         """The pool's life. Returns why it ended, and the app's own traceback if that was the
@@ -88,7 +90,7 @@ class Master:
                 for event in self._wait():
                     self._measure()
                     self._take(event)
-                for event in self._children.swept():
+                for event in self._children.sweep():
                     self._take(event)
                 self._listen()
                 self._presence.tend()
@@ -100,7 +102,7 @@ class Master:
         finally:
             signals.ignore_for_good()
             attempted(self._control.close)
-            attempted(self._children.dismiss_helpers)
+            attempted(lambda: farewell.dismiss(self._children))
         self._health.tell(self._pool, last=True)
         end = self._pool.end or PoolEnd(FAULT, "the pool ended without a reason")
         self._display.ended(self._pool, end, self._children.dead_letters)
@@ -129,9 +131,9 @@ class Master:
             elif self._control.owns(fd):
                 self._asked.append(fd)
             else:
-                happened += self._children.heard(fd)
+                happened += self._children.hear(fd)
         if signal.SIGCHLD in came:  # after all words, so that what the dead have said comes first
-            happened += self._children.reaped()
+            happened += self._children.reap()
         for number in came:  # what has happened comes before what is asked
             happened += self._signalled(number)
         return (
@@ -191,7 +193,7 @@ class Master:
         except (
             Exception
         ) as error:  # the books are as they were: what a child's word cannot do is its own fault
-            if (source := teller(event)) is None:
+            if (source := children.source_of(event)) is None:
                 raise
             self._children.distrust(
                 source, f"it said what cannot be: {event}: {type(error).__name__}: {error}"
@@ -232,9 +234,9 @@ class Master:
             case effects.Spawn(slot):
                 self._spawn(slot)
             case effects.TerminateDispatcher(slot):
-                self._children.signal(self._pool.slots[slot].pid, signal.SIGTERM)
+                self._children.signal(slot, signal.SIGTERM)
             case effects.KillDispatcher(slot):
-                self._children.signal(self._pool.slots[slot].pid, signal.SIGKILL)
+                self._children.signal(slot, signal.SIGKILL)
             case effects.SpawnHelper(role):
                 self._spawn_helper(role)
             case effects.Inspect(slot):
@@ -244,13 +246,9 @@ class Master:
                         events.Seen(slot, record.beat, record.lease_until, record.lease, in_hand)
                     )
             case effects.AskStack(who):
-                self._children.ask_stacks(
-                    self._pool.slots[who].pid if isinstance(who, int) else who
-                )
+                stack_requests.ask_stacks(self._children.known, who)
             case effects.TellStack(who):
-                self._children.tell_stacks(
-                    self._pool.slots[who].pid if isinstance(who, int) else who
-                )
+                stack_requests.tell_stacks(self._children.known, who)
             case effects.OrderScout(order):
                 if not self._children.order_scout(order):
                     self._take(events.OrderNotTaken(order))

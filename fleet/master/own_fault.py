@@ -18,7 +18,8 @@ from pathlib import Path
 from fleet.core.exit_codes import FAULT
 from fleet.core.plain_text import one_line
 from fleet.core.pool.state import PoolEnd
-from fleet.master.children import Children
+from fleet.master import farewell
+from fleet.master.children import ChildProcesses
 from fleet.master.control_socket import Control
 from fleet.master.service_manager import Supervised
 from fleet.system import log, stderr
@@ -35,7 +36,7 @@ class Failing:
 
     wakeup: Wakeup
     control: Control
-    children: Children
+    children: ChildProcesses
     supervised: Supervised
 
     def end(self, error: Exception, until: float) -> PoolEnd:
@@ -44,9 +45,9 @@ class Failing:
         attempted(lambda: told(error, text))
         attempted(self.control.close)
         attempted(lambda: self.supervised.failing(until - now()))
-        attempted(self.children.hang_up_on_all)
+        attempted(lambda: farewell.hang_up_on_all(self.children))
         attempted(lambda: self._see_off(until))
-        attempted(self.children.kill_all)
+        attempted(lambda: farewell.kill_all(self.children))
         return PoolEnd(FAULT, f"a fault of fleet itself: {text}")
 
     def _see_off(self, until: float) -> None:
@@ -56,7 +57,7 @@ class Failing:
         poll = select.poll()
         poll.register(self.wakeup.fileno(), select.POLLIN)
         asked = 0
-        while self.children.left() and (left := until - now()) > 0:
+        while farewell.reap_quietly(self.children) and (left := until - now()) > 0:
             self.supervised.lives()
             poll.poll(ceil(1000 * min(left, TURN)))
             came = self.wakeup.signals()

@@ -11,7 +11,7 @@ import sys
 from typing import Any
 
 from fleet.cli.main import main
-from fleet.master.children import Children
+from fleet.master import farewell
 from fleet.master.control_socket import Control
 from fleet.master.display import Display
 from fleet.system import log
@@ -28,9 +28,9 @@ Display.table = fault  # type: ignore[method-assign]
 if WHERE == "everywhere":
     for kind, name in (
         (Control, "close"),
-        (Children, "hang_up_on_all"),
-        (Children, "left"),
-        (Children, "kill_all"),
+        (farewell, "hang_up_on_all"),
+        (farewell, "reap_quietly"),
+        (farewell, "kill_all"),
     ):
         setattr(kind, name, fault)
     emit = log.emit

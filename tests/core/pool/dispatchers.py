@@ -69,6 +69,11 @@ class Channel:
     orders: list[DispatcherOrder] = field(default_factory=list)
     hung_up: bool = False
 
+    def said(self) -> list[Report]:
+        """What the dispatcher has said since the last time."""
+        words, self.words = self.words, []
+        return words
+
 
 @dataclass(frozen=True)
 class Record:

@@ -90,7 +90,8 @@ RECORDS = st.builds(
     settled=st.sampled_from([None, None, None, None, Settlement.DELETE, Settlement.DEAD_LETTER]),
 )
 SOURCES = st.frozensets(
-    st.sampled_from([0, 1, 2, 3, Role.TEMPLATE, Role.SCOUT, "deaths", "signals"]), max_size=4
+    st.sampled_from([0, 1, 2, 3, Role.TEMPLATE, Role.SCOUT, "deaths", "signals", "sweep"]),
+    max_size=4,
 )
 CONFIGS = st.builds(
     Config,

@@ -1,20 +1,29 @@
 """A host for the pool's model: kernel, helpers, dispatchers, clock; and the master's shell.
 
-The shell decides nothing. It follows `fleet/master/loop.py` and `fleet/master/children.py` in what
-it tells the state machine and in which order: words of one channel in their order, the dead after
-what they said, a death only when every spawn asked for has been answered, a Tick after all the
-rest. Whatever the kernel may do is the model's choice: how late a word or a death is heard, how
-much time passes, who dies.
+The shell decides nothing. What a word or a death means for the children is the registry's to say
+(`fleet/core/pool/children.py`), as it is in `fleet/master/children.py`; the order is that of
+`fleet/master/loop.py`: words of one channel in their order, then deaths, signals, a Tick after all
+the rest, and the sweep. Whatever the kernel may do is the model's choice: how late a word or a death
+is heard, how long what is killed takes to go, how much time passes, who dies.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from math import inf
 
 from fleet.core.config import Config
 from fleet.core.depth import Depth
 from fleet.core.outcomes import Exit, Settlement
-from fleet.core.pool import machine, state
+from fleet.core.pool import births, machine, reaping, state
+from fleet.core.pool.children import (
+    ChildEffect,
+    Children,
+    HangUp,
+    HearLast,
+    KillJobs,
+    PendingDeath,
+    Source,
+)
 from fleet.core.pool.deadlines import wakes_at
 from fleet.core.pool.effects import (
     AskStack,
@@ -32,14 +41,10 @@ from fleet.core.pool.effects import (
 )
 from fleet.core.pool.events import (
     Died,
-    Ended,
     Event,
-    HelperDied,
-    HelperSaid,
     HelperSpawnFailed,
     OrderNotTaken,
     Resized,
-    Said,
     Seen,
     SpawnFailed,
     StacksAsked,
@@ -56,7 +61,6 @@ from fleet.core.protocol import (
     Grant,
     Imported,
     NotForked,
-    Ready,
     Recover,
     Recovered,
     RecoveryDenied,
@@ -65,6 +69,7 @@ from fleet.core.protocol import (
     TryDelete,
     Trying,
     Usable,
+    Word,
 )
 from tests.core.pool.dispatchers import Channel, Choice, Dispatcher, Record, Stage
 
@@ -85,6 +90,11 @@ class Helper:
     unnamed: list[Forked] = field(default_factory=list)  # forked, and not said yet
     orders: list[Recover] = field(default_factory=list)  # the scout's
     probes: int = 0
+
+    def said(self) -> list[FromHelper]:
+        """What it has said since the last time."""
+        words, self.words = self.words, []
+        return words
 
     def takes(self, order: ScoutOrder) -> None:
         """The scout is given an order."""
@@ -116,11 +126,7 @@ class World:
         self.polls_of_the_dead: dict[int, float] = {}  # until when the server serves them
         self.signals: list[Event] = []
         self.channels: dict[int, Channel] = {}
-        self.pids: dict[int, int] = {}
-        self.asked: set[int] = set()
-        self.introduced: set[int] = set()
-        self.unnamed: dict[int, Exit] = {}
-        self.mourned: list[Event] = []
+        self.known = Children()
         self.last_pid = 100
         self.take(Tick())
 
@@ -262,17 +268,19 @@ class World:
     # The master's loop.
 
     def master_wakes(self, deaf: frozenset[object] = frozenset()) -> None:
-        """One turn; what it is deaf to arrives later. A slot's number, a role, "signals", "deaths"."""
+        """One turn; what it is deaf to arrives later: what a slot's dispatcher or a helper says,
+        "signals", "deaths", and the end of what a "sweep" has killed.
+        """
         if self.pool.phase is PoolPhase.STOPPED:
             return
         until = self.wakes_at()
         happened: list[Event] = []
         for role in list(self.helpers):
             if role not in deaf:
-                happened += self.helper_heard(role)
+                happened += self.last_words(role)
         for slot in list(self.channels):
             if slot not in deaf:
-                happened += self.heard(slot)
+                happened += self.last_words(slot)
         if "deaths" not in deaf:
             happened += self.reaped()
         if "signals" not in deaf:
@@ -282,85 +290,81 @@ class World:
             happened.append(Tick())
         for event in happened:
             self.take(event)
-        for event in self.swept():
+        for event in self.swept(slow="sweep" in deaf):
             self.take(event)
 
-    def heard(self, slot: int) -> list[Event]:
-        channel = self.channels[slot]
-        words, channel.words = channel.words, []
+    def heard(self, source: Source, words: Sequence[Word]) -> list[Event]:
+        """What words mean. Nobody says here what cannot be."""
         happened: list[Event] = []
+        effects: list[ChildEffect] = []
         for word in words:
-            happened.append(Said(slot, word))
-            if isinstance(word, Ready):
-                self.pids[word.pid] = slot
-                if slot in self.asked:
-                    self.asked.discard(slot)
-                    self.introduced.add(word.pid)
-                if how := self.unnamed.pop(word.pid, None):  # it is dead already
-                    happened += self.ended(word.pid, how)
-        return happened
+            update = births.hear(self.known, source, word, self.is_child)
+            self.known = update.children
+            happened += update.events
+            effects += update.effects
+        assert not self.known.distrusted
+        return happened + self.done_to_children(effects)
 
-    def helper_heard(self, role: Role) -> list[Event]:
-        helper = self.helpers[role]
-        words, helper.words = helper.words, []
-        return [event for word in words for event in self.helper_said(role, word)]
-
-    def helper_said(self, role: Role, word: FromHelper) -> list[Event]:
-        match word:
-            case Forked(slot, pid):
-                return self.named(slot, pid)
-            case NotForked(slot):
-                self.asked.discard(slot)
-                return [HelperSaid(role, word)] if slot in self.channels else []
-            case _:
-                return [HelperSaid(role, word)]
-
-    def named(self, slot: int, pid: int) -> list[Event]:
-        if pid in self.introduced:
-            self.introduced.discard(pid)
-            return []
-        self.asked.discard(slot)
-        how = self.unnamed.pop(pid, None)
-        if slot not in self.channels:
-            return []
-        self.pids[pid] = slot
-        spoken = HelperSaid(Role.TEMPLATE, Forked(slot, pid))
-        return [spoken, *(self.ended(pid, how) if how else [])]
+    def last_words(self, source: Source) -> list[Event]:
+        """What a channel still holds."""
+        if isinstance(source, Role):
+            return self.heard(source, self.helpers[source].said())
+        channel = self.channels.get(source)
+        return self.heard(source, channel.said()) if channel else []
 
     def reaped(self) -> list[Event]:
-        found: list[Event] = []
-        dead, self.dead = self.dead, []
-        for pid, how in dead:
-            role = next((role for role, helper in self.helpers.items() if helper.pid == pid), None)
-            if pid in self.pids:
-                found += self.ended(pid, how)
-            elif role is not None:
-                found += [*self.helper_heard(role), HelperDied(role, "gone")]
-                del self.helpers[role]
-                if role is Role.TEMPLATE:
-                    self.asked.clear()
-                    self.introduced.clear()
-            elif self.asked:
-                self.unnamed[pid] = how
-        if not self.asked:
-            self.unnamed.clear()
-        return found
+        happened: list[Event] = []
+        for pid, how in self.dead:
+            for role, helper in list(self.helpers.items()):
+                if helper.pid == pid:
+                    happened += self.last_words(role)
+            update = reaping.reap(self.known, pid, how, str(how))
+            self.known = update.children
+            happened += [*update.events, *self.done_to_children(update.effects)]
+        self.dead = []
+        self.known = reaping.end_reaping(self.known)
+        return happened
 
-    def ended(self, pid: int, how: Exit) -> list[Event]:
-        slot = self.pids.pop(pid)
-        said = self.heard(slot) if slot in self.channels else []
-        if channel := self.channels.pop(slot, None):
-            channel.hung_up = True
-        process = self.processes[pid]
-        death = Died(slot, how, str(how), process.orphans, process.settled, process.receive_id)
-        self.mourned.append(death)
-        return [Ended(slot), *said]
+    def done_to_children(self, effects: Iterable[ChildEffect]) -> list[Event]:
+        happened: list[Event] = []
+        for effect in effects:
+            match effect:
+                case HearLast(slot):
+                    happened += self.last_words(slot)
+                case HangUp(Role() as role):
+                    del self.helpers[role]
+                case HangUp(int(slot)):
+                    self.hang_up(slot)
+                case KillJobs():
+                    pass
+                case _:
+                    raise AssertionError(effect)
+        return happened
 
-    def swept(self) -> list[Event]:
-        if self.asked:
+    def swept(self, slow: bool) -> list[Event]:
+        """Strangers are killed; those that are `slow` to go hold up all deaths."""
+        if not self.known.may_sweep:
             return []
-        news, self.mourned = self.mourned, []
-        return news
+        for process in self.running():
+            if process.pid not in self.known.kept:
+                self.dies(process.pid, KILLED)
+        strangers = {pid: how for pid, how in self.dead if pid not in self.known.kept}
+        self.dead = [(pid, how) for pid, how in self.dead if pid in self.known.kept]
+        self.known = reaping.note_strangers(self.known, strangers)
+        self.known, news = reaping.end_sweep(
+            self.known, [1] if slow else [], only_trackers=False, now=self.now, grace=2.0
+        )
+        return [self.died(death) for death in news]
+
+    def died(self, death: PendingDeath) -> Died:
+        process = self.processes[death.pid]
+        orphans, settled = process.orphans, process.settled
+        return Died(death.slot, death.exit, str(death.exit), orphans, settled, process.receive_id)
+
+    def is_child(self, pid: int) -> bool:
+        """Whether it is the master's, alive or a zombie."""
+        zombies = [dead for dead, _ in self.dead]
+        return pid in zombies or any(process.pid == pid for process in self.running())
 
     # One step, and what it asks for.
 
@@ -378,7 +382,10 @@ class World:
             self.perform(effect)
 
     def forget(self, slot: int) -> None:
-        self.asked.discard(slot)
+        self.known = births.forget_slot(self.known, slot)
+        self.hang_up(slot)
+
+    def hang_up(self, slot: int) -> None:
         if channel := self.channels.pop(slot, None):
             channel.hung_up = True
 
@@ -406,6 +413,7 @@ class World:
                     self.dies(process.pid, KILLED)
             case SpawnHelper(role):
                 self.helpers[role] = Helper(self.new_pid())
+                self.known = births.add_helper(self.known, role, self.helpers[role].pid)
             case KillHelper(role):
                 if helper := self.helper(role):
                     self.dies(helper.pid, KILLED)
@@ -428,15 +436,16 @@ class World:
         return helper is None or len(helper.asked) + len(helper.orders) < self.room
 
     def at(self, slot: int) -> Dispatcher | None:
-        """The living dispatcher that the books name for the slot."""
-        pid = self.pool.slots[slot].pid
-        process = self.processes.get(pid) if pid in self.pids and pid is not None else None
+        """The slot's dispatcher, as the master knows it, if it is alive."""
+        known = [pid for pid, at in self.known.dispatchers.items() if at == slot]
+        assert len(known) <= 1
+        process = self.processes[known[0]] if known else None
         return process if process and process.stage is not Stage.GONE else None
 
     def spawn(self, slot: int) -> None:
         self.forget(slot)
         self.channels[slot] = channel = Channel()
-        self.asked.add(slot)
+        self.known = births.ask_for_dispatcher(self.known, slot)
         if template := self.helper(Role.TEMPLATE):
             template.asked.append((slot, channel))
 

@@ -1,0 +1,29 @@
+"""What the words of template and scout are in the log."""
+
+from fleet.core.depth import Depth
+from fleet.core.protocol import FromHelper, Imported, Late, SampleFailed, Served, Usable
+from fleet.system import log
+
+
+def tell_helper_word(word: FromHelper, queue: str) -> None:
+    """Log a word, if it is worth a line. `queue` is its name as the options say it."""
+    match word:
+        case Imported(seconds, warnings):
+            log.emit("template.ready", seconds=seconds)
+            for why in warnings:
+                log.emit("template.warned", why=why)
+        case Usable(_, advice):
+            log.emit("queue.usable", queue=queue)
+            for why in advice:
+                log.emit("queue.warned", queue=queue, why=why)
+        case Late(why, left):
+            log.emit("queue.late", why=why, left=left)
+        case Depth(visible, in_flight, delayed):
+            seen = {"visible": visible, "in_flight": in_flight, "delayed": delayed}
+            log.emit("queue.sampled", queue=queue, **seen)
+        case Served(pid):
+            log.emit("local.restarted", pid=pid)
+        case SampleFailed(why):
+            log.emit("sample.failed", why=why)
+        case _:
+            pass
