@@ -10,6 +10,7 @@ import select
 import signal
 import uuid
 from collections.abc import Iterable, Sequence
+from typing import assert_never
 
 from fleet.core.outcomes import Exit
 from fleet.core.pool import births, children, events, reaping
@@ -21,7 +22,6 @@ from fleet.core.protocol import (
     DispatcherOrder,
     Failed,
     Fork,
-    FromHelper,
     Plan,
     PollFailed,
     SampleDepth,
@@ -185,16 +185,13 @@ class ChildProcesses:
         """What the master itself makes of a word."""
         match event:
             case events.HelperSaid(_, word):
-                self._note_helper_word(word)
+                tell_helper_word(word, self._plan.queue)
+                if isinstance(word, Usable):
+                    self._queue_url, self.dead_letters = word.url, word.dead_letters
+                elif isinstance(word, Failed):
+                    self.trace = word.trace
             case events.Said(_, PollFailed()) if self._plan.local_port is not None:
                 self.order_scout(SampleDepth())  # the scout looks after the embedded server
-
-    def _note_helper_word(self, word: FromHelper) -> None:
-        tell_helper_word(word, self._plan.queue)
-        if isinstance(word, Usable):
-            self._queue_url, self.dead_letters = word.url, word.dead_letters
-        if isinstance(word, Failed):
-            self.trace = word.trace
 
     # What the record of the children asks for.
 
@@ -218,6 +215,8 @@ class ChildProcesses:
                     self.channels.mute(source)
                 case Log(event, fields):
                     log.emit(event, **fields)
+                case _:
+                    assert_never(effect)
         return happened
 
     def _hear_last(self, source: Source) -> list[Event]:

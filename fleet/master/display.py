@@ -3,7 +3,7 @@ supervisor is told.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -77,16 +77,17 @@ class Display:
             dispatcher_deaths=counts.dispatcher_deaths,
         )
 
-    def status(self, pool: Pool) -> dict[str, Any]:
+    def status(self, pool: Pool, pids: Mapping[int, int]) -> dict[str, Any]:
         """All that there is to know, as `fleet status --json` prints it."""
-        return status.snapshot(self._identity, pool, dict(self._in_hand(pool)), now())
+        return status.snapshot(self._identity, pool, pids, dict(self._in_hand(pool)), now())
 
-    def table(self, pool: Pool) -> str:
+    def table(self, pool: Pool, pids: Mapping[int, int]) -> str:
         """One line a slot."""
         in_hand = dict(self._in_hand(pool))
         rows = []
         for slot in pool.slots:
-            row = f"slot {slot.number} {slot.state.name.lower()} pid {slot.pid} for {now() - slot.since:.0f} s"
+            pid, state = pids.get(slot.number), slot.state.name.lower()
+            row = f"slot {slot.number} {state} pid {pid} for {now() - slot.since:.0f} s"
             if hand := in_hand.get(slot.number):
                 row += f" message {hand.message_id} attempt {hand.attempt} job {hand.job_pid}"
             rows.append(row)

@@ -156,7 +156,8 @@ class Master:
         """What a client asks for is done, or refused (BadRequest), and answered."""
         event, text = control.decide(self._pool, request)
         if event is None:
-            return control.encode_answer(ok=True, status=self._display.status(self._pool))
+            status = self._display.status(self._pool, self._children.known.pids)
+            return control.encode_answer(ok=True, status=status)
         self._take(event)
         return control.encode_answer(ok=True, said=text, pid=os.getpid())
 
@@ -173,7 +174,9 @@ class Master:
             case signal.SIGTTIN | signal.SIGTTOU:
                 return [events.Resized(1 if number == signal.SIGTTIN else -1)]
             case signal.SIGUSR1:
-                log.emit("pool.slots", table=self._display.table(self._pool))
+                log.emit(
+                    "pool.slots", table=self._display.table(self._pool, self._children.known.pids)
+                )
             case signal.SIGUSR2:
                 return [events.StacksAsked()]
             case _:
@@ -254,6 +257,9 @@ class Master:
                     self._take(events.OrderNotTaken(order))
             case effects.KillHelper(role):
                 self._children.kill_helper(role)
+            case effects.LogHung(slot, why):
+                pid = self._children.known.pids.get(slot)
+                log.emit("dispatcher.hung", slot=slot, pid=pid, why=why)
             case effects.Log(event, fields):
                 log.emit(event, **fields)
             case _:

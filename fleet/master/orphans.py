@@ -32,6 +32,7 @@ def died(death: PendingDeath, records: Mapping[int, Record], exits: Mapping[int,
             if record.intent and not record.message_id
         },
         last.receive_id if last and is_polling else "",
+        death.pid,
     )
 
 

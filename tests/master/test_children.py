@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from fleet.core.config import Config
 from fleet.core.outcomes import Exit
 from fleet.core.pool.children import PendingDeath
 from fleet.core.pool.events import HelperSaid, Said
@@ -32,7 +33,7 @@ from fleet.system import processes
 
 KILLED, DONE = Exit(signal=9), Exit(code=0)
 OTHERS_JOB, NOBODYS = 55, 56
-PLAN = Plan("work:job", "work@jobs", "jobs", os.getpid())
+PLAN = Plan(Config(), "work:job", "jobs", os.getpid())
 
 
 class Master:

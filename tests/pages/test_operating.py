@@ -20,6 +20,6 @@ def test_every_event_of_the_log_is_on_the_page_and_no_other() -> None:
 
 def test_every_key_of_the_status_is_on_the_page() -> None:
     told = snapshot(
-        Identity("work@jobs", 4711, "work:job", "jobs", "", began=0.0), running().pool, {}, 0.0
+        Identity("work@jobs", 4711, "work:job", "jobs", "", began=0.0), running().pool, {}, {}, 0.0
     )
     assert {*told, *told["counts"], *told["dispatchers"][0]} <= NAMED

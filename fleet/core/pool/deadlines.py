@@ -15,7 +15,7 @@ from fleet.core.pool.effects import (
     Effect,
     KillDispatcher,
     KillHelper,
-    Log,
+    LogHung,
     Step,
     TellStack,
 )
@@ -103,8 +103,7 @@ def kill_overdue(pool: Pool, now: float) -> Step:
             effects.append(AskStack(slot.number))
             continue
         changed.append(replace(slot, killed=True))
-        why = WHY_KILLED[slot.state]
-        effects.append(Log("dispatcher.hung", {"slot": slot.number, "pid": slot.pid, "why": why}))
+        effects.append(LogHung(slot.number, WHY_KILLED[slot.state]))
         if slot.state is State.POLLING:
             effects.append(TellStack(slot.number))
         effects.append(KillDispatcher(slot.number))

@@ -81,6 +81,14 @@ class KillDispatcher:
 
 
 @dataclass(frozen=True, slots=True)
+class LogHung:
+    """The log line `dispatcher.hung`: why a slot's dispatcher is killed. The master adds its pid."""
+
+    slot: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Log:
     """One event for the log, with its fields."""
 
@@ -99,6 +107,7 @@ Effect = (
     | OrderScout
     | TerminateDispatcher
     | KillDispatcher
+    | LogHung
     | Log
 )
 

@@ -60,7 +60,8 @@ class Died:
     1`.
 
     `orphans` are the messages that the scoreboard says it had in hand; `settled` tells by place what
-    it had done with its last ones; `receive_id` is the id of its open poll on a FIFO queue.
+    it had done with its last ones; `receive_id` is the id of its open poll on a FIFO queue. `pid`
+    was its process, for the log.
     """
 
     slot: int
@@ -69,6 +70,7 @@ class Died:
     orphans: tuple[Orphan, ...] = ()
     settled: Mapping[int, Settlement] = field(default_factory=dict)
     receive_id: str = ""
+    pid: int = 0
 
 
 @dataclass(frozen=True, slots=True)

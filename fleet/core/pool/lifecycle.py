@@ -5,7 +5,7 @@ from dataclasses import replace
 from fleet.core.exit_codes import APP_UNUSABLE, DONE, FAULT, HOST_SHORT, UNSTABLE
 from fleet.core.pool import recovery, restarts, scarcity
 from fleet.core.pool import slot as pool_slot
-from fleet.core.pool.effects import Effect, Log, Step
+from fleet.core.pool.effects import Log, Step
 from fleet.core.pool.events import Died
 from fleet.core.pool.scarcity import Spawning
 from fleet.core.pool.shutdown import stop
@@ -27,9 +27,9 @@ SCOUT_TRIES = 5  # deaths of a scout that never found the queue usable
 
 def spawned(pool: Pool, slot: Slot, pid: int, now: float) -> Step:
     """The template has named the slot's dispatcher."""
-    born = replace(pool_slot.change_state(slot, State.BOOTING, now), pid=pid, born=now)
-    effects: list[Effect] = [Log("dispatcher.spawned", {"slot": slot.number, "pid": pid})]
-    return with_slot(replace(pool, spawning=Spawning()), born), tuple(effects)
+    born = replace(pool_slot.change_state(slot, State.BOOTING, now), born=now)
+    log = Log("dispatcher.spawned", {"slot": slot.number, "pid": pid})
+    return with_slot(replace(pool, spawning=Spawning()), born), (log,)
 
 
 def not_spawned(pool: Pool, who: str, why: str, now: float, jitter: float) -> Step:
@@ -64,22 +64,23 @@ def died(pool: Pool, slot: Slot, death: Died, now: float, jitter: float) -> Step
     pool = replace(pool, counts=replace(pool.counts, dispatcher_deaths=deaths))
     if pool.level is Level.KILL and slot.killed:
         return with_slot(pool, pool_slot.vacate(slot, now)), effects
-    pool, more = crashed(pool, slot, death.cause, now, jitter)
+    pool, more = crashed(pool, slot, death, now, jitter)
     return pool, (*effects, *more)
 
 
-def crashed(pool: Pool, slot: Slot, cause: str, now: float, jitter: float) -> Step:
+def crashed(pool: Pool, slot: Slot, death: Died, now: float, jitter: float) -> Step:
     """The slot's dispatcher ended without leave."""
     crashes = 1 if now - slot.born >= restarts.STABLE else slot.crashes + 1
     wait = restarts.delay(crashes, jitter)
     vacant = replace(
         pool_slot.vacate(slot, now), crashes=crashes, not_before=now + wait, deaths=slot.deaths + 1
     )
-    pool = replace(with_slot(pool, vacant), restarts=restarts.note_crash(pool.restarts, now, cause))
+    recent = restarts.note_crash(pool.restarts, now, death.cause)
+    pool = replace(with_slot(pool, vacant), restarts=recent)
     fields = {
         "slot": slot.number,
-        "pid": slot.pid,
-        "cause": cause,
+        "pid": death.pid,
+        "cause": death.cause,
         "state": slot.state.name.lower(),
     }
     log = Log("dispatcher.died", fields | {"respawn_in": round(wait, 3)})

@@ -32,7 +32,7 @@ from fleet.core.pool.effects import (
     Inspect,
     KillDispatcher,
     KillHelper,
-    Log,
+    LogHung,
     OrderScout,
     Step,
     TellStack,
@@ -90,7 +90,7 @@ def _judge_silence(
         return with_slot(pool, suspect), (AskStack(slot.number),)
     why = f"no beat for {now - seen.beat:.0f} s"
     return with_slot(pool, replace(slot, killed=True)), (
-        Log("dispatcher.hung", {"slot": slot.number, "pid": slot.pid, "why": why}),
+        LogHung(slot.number, why),
         TellStack(slot.number),
         KillDispatcher(slot.number),
     )

@@ -120,7 +120,7 @@ def _send_away(pool: Pool, now: float) -> Step:
     effects: list[Effect] = []
     changed: list[Slot] = []
     for slot in pool.slots:
-        if slot.pid is None:
+        if not slot.has_process:
             if slot.state is State.SPAWNING and pool.level is Level.KILL:
                 changed.append(vacate(slot, now))
         elif pool.level is Level.KILL:

@@ -38,9 +38,7 @@ def said(pool: Pool, slot: Slot, report: Report, now: float, jitter: float) -> S
             _expect(
                 slot, State.SPAWNING, State.BOOTING
             )  # the template's word may come later than its child's
-            ready = replace(
-                pool_slot.change_state(slot, State.IDLE, now), pid=pid, born=min(slot.born, now)
-            )
+            ready = replace(pool_slot.change_state(slot, State.IDLE, now), born=min(slot.born, now))
             who = {"slot": slot.number, "pid": pid}
             first = (Log("dispatcher.spawned", who),) if slot.state is State.SPAWNING else ()
             pool = replace(pool, spawning=Spawning())

@@ -56,7 +56,7 @@ def stop(pool: Pool, level: Level, end: PoolEnd, now: float, seconds: float | No
     kill_at = min(pool.kill_at, now + pool.config.longest_drain(seconds))
     word = Drain(seconds, kill_at - now)
     effects.extend(
-        Send(slot.number, word) for slot in pool.slots if slot.leaving and slot.pid is not None
+        Send(slot.number, word) for slot in pool.slots if slot.leaving and slot.has_process
     )
     return replace(
         pool,

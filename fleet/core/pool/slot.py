@@ -6,7 +6,7 @@
       └───────────────────────── died (from any state) ─────────────────────────────────┘
 
 `leaving` says that the dispatcher was asked to go; it does so when it is idle. A slot's number is
-stable. The processes that its dispatchers are have pids, which `children.py` knows.
+stable. The pids of its dispatchers are not: `children.py` knows the present one.
 """
 
 from dataclasses import dataclass, field, replace
@@ -48,7 +48,6 @@ class Slot:
     number: int
     state: State = State.VACANT
     since: float = 0.0
-    pid: int | None = None
     born: float = inf
     leaving: bool = False
     # Its grant ran out without a word; another dispatcher polls in its place.
@@ -70,6 +69,11 @@ class Slot:
     def is_vacant(self) -> bool:
         """Whether the slot has no dispatcher, and none is on its way."""
         return self.state is State.VACANT
+
+    @property
+    def has_process(self) -> bool:
+        """Whether its dispatcher was named, or has introduced itself, and is not gone yet."""
+        return self.state not in (State.VACANT, State.SPAWNING)
 
     @property
     def is_busy(self) -> bool:

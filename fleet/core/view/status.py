@@ -99,9 +99,13 @@ def reason(pool: Pool) -> str | None:
 
 
 def snapshot(
-    identity: Identity, pool: Pool, in_hand: Mapping[int, InHand], now: float
+    identity: Identity,
+    pool: Pool,
+    pids: Mapping[int, int],
+    in_hand: Mapping[int, InHand],
+    now: float,
 ) -> dict[str, Any]:
-    """The whole object. Ages and what is left of leases in seconds."""
+    """The whole object. `pids` are those of the dispatchers, by slot. Ages and what is left of leases in seconds."""
     least, most = pool.config.bounds or (pool.desired, pool.desired)
     wanted = 0 if pool.level is not None else pool.desired  # a pool that stops starts none again
     shown = [slot for slot in pool.slots if slot.number < wanted or slot.state is not State.VACANT]
@@ -136,7 +140,10 @@ def snapshot(
         "depth": _depth(pool, now),
         "job_seconds": seconds and {"mean": round(seconds[0], 4), "recent": round(seconds[1], 4)},
         "last_resize": resize and {"from": resize.was, "to": resize.to, "reason": resize.reason},
-        "dispatchers": [_dispatcher(slot, in_hand.get(slot.number), now) for slot in shown],
+        "dispatchers": [
+            _dispatcher(slot, pids.get(slot.number), in_hand.get(slot.number), now)
+            for slot in shown
+        ],
     }
 
 
@@ -152,11 +159,11 @@ def _depth(pool: Pool, now: float) -> dict[str, Any] | None:
     return asdict(pool.depth) | {"sampled_ago": round(now - pool.sampled_at, 3)}
 
 
-def _dispatcher(slot: Slot, hand: InHand | None, now: float) -> dict[str, Any]:
+def _dispatcher(slot: Slot, pid: int | None, hand: InHand | None, now: float) -> dict[str, Any]:
     has_job = hand is not None and hand.job_pid != 0
     return {
         "slot": slot.number,
-        "pid": slot.pid,
+        "pid": pid,
         "state": _state(slot, hand),
         "job_pid": hand.job_pid if hand and has_job else None,
         "message_id": hand.message_id if hand else None,

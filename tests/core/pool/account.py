@@ -106,7 +106,6 @@ class Life:
 
     state: State = State.VACANT
     since: float = 0.0
-    pid: int | None = None
     born: float = inf
     leaving: bool = False
     killed: bool = False
@@ -345,9 +344,9 @@ class Account:
             scout = self.helpers[Role.SCOUT]
             scout.heard, scout.silent_since, scout.full = now, inf, False
         match word:
-            case Forked(slot, pid):
+            case Forked(slot):
                 life = self.lives[slot]
-                life.pid, life.born = pid, now
+                life.born = now
                 life.becomes(State.BOOTING, now)
                 self.spawning = Spawning()
             case NotForked(slot):
@@ -448,8 +447,8 @@ class Account:
 
     def said(self, before: Pool, life: Life, report: Report, now: float, jitter: float) -> None:
         match report:
-            case Ready(pid):
-                life.pid, life.born = pid, min(life.born, now)
+            case Ready():
+                life.born = min(life.born, now)
                 life.becomes(State.IDLE, now)
                 self.spawning = Spawning()
             case Received(took, count):

@@ -12,7 +12,7 @@ from fleet.core.config import Config
 from fleet.core.depth import Depth
 from fleet.core.outcomes import Exit, Outcome, Settlement
 from fleet.core.pool import deadlines, machine, state
-from fleet.core.pool.effects import Effect, Log, OrderScout, Send
+from fleet.core.pool.effects import Effect, Log, LogHung, OrderScout, Send
 from fleet.core.pool.events import (
     Died,
     Ended,
@@ -78,6 +78,7 @@ class Story:
     now: float = 0.0
     jitter: float = 0.5
     logged: list[Log] = field(default_factory=list)
+    pids: dict[int, int] = field(default_factory=dict)  # of the dispatchers that came up, by slot
 
     def __post_init__(self) -> None:
         self.pool: Pool = state.new(self.config)
@@ -91,8 +92,8 @@ class Story:
         # a dispatcher with a message in test_liveness.py.
         slots = tuple(replace(slot, look_at=inf) for slot in self.pool.slots)
         self.pool = replace(self.pool, slots=slots, scout=replace(self.pool.scout, heard=inf))
-        self.logged += [effect for effect in effects if isinstance(effect, Log)]
-        return [effect for effect in effects if not isinstance(effect, Log)]
+        self.logged += [_line(effect) for effect in effects if isinstance(effect, Log | LogHung)]
+        return [effect for effect in effects if not isinstance(effect, Log | LogHung)]
 
     def tick(self, at: float | None = None) -> list[Effect]:
         """Time has passed."""
@@ -131,7 +132,7 @@ class Story:
 
     def comes_up(self, slot: int) -> list[Effect]:
         """The slot's dispatcher is named, and ready."""
-        pid = 100 * (slot + 1)
+        pid = self.pids[slot] = 100 * (slot + 1)
         return [*self.happens(named(slot, pid)), *self.says(slot, Ready(pid))]
 
     # What it is then.
@@ -168,6 +169,13 @@ class Story:
     def log(self, event: str) -> Log:
         """The newest log line of that event."""
         return next(log for log in reversed(self.logged) if log.event == event)
+
+
+def _line(effect: Log | LogHung) -> Log:
+    """The log line that the master makes of it."""
+    if isinstance(effect, Log):
+        return effect
+    return Log("dispatcher.hung", {"slot": effect.slot, "why": effect.why})
 
 
 def running(workers: int = 2, **options: Any) -> Story:

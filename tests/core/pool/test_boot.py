@@ -54,11 +54,11 @@ def test_a_dispatcher_is_named_and_ready_and_the_first_one_polls() -> None:
     story = Story(Config(workers=2))
     story.helpers_ready()
     assert story.happens(named(0, 100)) == []
-    assert story.slot(0).pid == 100
+    assert story.log("dispatcher.spawned").fields == {"slot": 0, "pid": 100}
     assert story.says(0, Ready(100)) == [Send(0, GRANT)]
     assert story.says(1, Ready(200)) == []  # quicker than its name
     assert story.states() == [POLLING, IDLE]
-    assert story.slot(1).pid == 200
+    assert story.log("dispatcher.spawned").fields == {"slot": 1, "pid": 200}
     names = ["dispatcher.spawned", "dispatcher.ready"]
     assert [event for event in story.events() if event in names] == names * 2
 

@@ -359,7 +359,7 @@ def leave(story: Story) -> None:
         if slot.asked:
             story.says(slot.number, Empty(1.0))
     for slot in story.pool.slots:
-        if slot.pid is not None:
+        if slot.has_process:
             story.dies(slot.number, Exit(code=0))
     assert story.is_in(PoolPhase.STOPPED)
 

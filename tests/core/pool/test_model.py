@@ -490,13 +490,14 @@ class PoolModel(RuleBasedStateMachine):
             assert self.world.open_polls() == 0
 
     def may_be_terminated(self, slot: Slot, after: Pool) -> None:
-        assert slot.pid is not None
-        assert slot.pid not in self.terminated
+        assert slot.has_process
+        pid = self.world.told[slot.number]
+        assert pid not in self.terminated
         assert slot.leaving
-        self.terminated.add(slot.pid)
+        self.terminated.add(pid)
         if after.phase is PoolPhase.RUNNING:  # surplus: never one who works, or polls
             assert slot.state is State.IDLE
-            process = self.world.processes[slot.pid]
+            process = self.world.processes[self.world.told[slot.number]]
             assert process.stage not in (*BUSY, Stage.POLLING)
 
     def may_be_killed(self, slot: Slot, after: Pool, now: float) -> None:
@@ -510,8 +511,8 @@ class PoolModel(RuleBasedStateMachine):
             assert slot.leaving
             assert now >= slot.since + 10
         elif slot.state in BUSY_STATES:
-            assert slot.pid is not None
-            process = self.world.processes[slot.pid]
+            assert slot.has_process
+            process = self.world.processes[self.world.told[slot.number]]
             assert process.hung_since is not None
             if process.untold:
                 assert now >= process.hung_since + 5
@@ -579,7 +580,6 @@ class PoolModel(RuleBasedStateMachine):
         for name in (
             "state",
             "since",
-            "pid",
             "born",
             "leaving",
             "killed",
@@ -602,11 +602,9 @@ class PoolModel(RuleBasedStateMachine):
         watched = slot.state in BUSY_STATES and not (slot.killed or slot.ended)
         assert slot.look_at < inf if watched else slot.look_at == inf or slot.state in BUSY_STATES
         assert slot.suspected is None or slot.look_at < inf
-        if slot.state is State.VACANT:
-            assert slot.pid is None
-        elif slot.pid is not None:
-            assert slot.pid in self.world.processes
-            assert self.world.processes[slot.pid].slot == slot.number
+        pid = self.world.told.get(slot.number)
+        assert slot.has_process == (pid is not None)
+        assert pid is None or self.world.processes[pid].slot == slot.number
 
     def every_helper_is_as_it_was_told(self) -> None:
         for role, helper in (
@@ -707,7 +705,7 @@ class PoolModel(RuleBasedStateMachine):
         assert (pool.phase in (PoolPhase.BOOTING, PoolPhase.RUNNING)) == (pool.level is None)
         if pool.phase is PoolPhase.DRAINING:
             assert (
-                all(slot.leaving or slot.pid is None for slot in pool.slots)
+                all(slot.leaving or not slot.has_process for slot in pool.slots)
                 or pool.level is Level.KILL
             )
 

@@ -32,6 +32,7 @@ from fleet.core.pool.effects import (
     KillDispatcher,
     KillHelper,
     Log,
+    LogHung,
     OrderScout,
     Send,
     Spawn,
@@ -42,9 +43,11 @@ from fleet.core.pool.effects import (
 from fleet.core.pool.events import (
     Died,
     Event,
+    HelperSaid,
     HelperSpawnFailed,
     OrderNotTaken,
     Resized,
+    Said,
     Seen,
     SpawnFailed,
     StacksAsked,
@@ -61,6 +64,7 @@ from fleet.core.protocol import (
     Grant,
     Imported,
     NotForked,
+    Ready,
     Recover,
     Recovered,
     RecoveryDenied,
@@ -127,6 +131,7 @@ class World:
         self.signals: list[Event] = []
         self.channels: dict[int, Channel] = {}
         self.known = Children()
+        self.told: dict[int, int] = {}  # slot → pid, of the dispatchers that the pool was told of
         self.last_pid = 100
         self.take(Tick())
 
@@ -181,8 +186,10 @@ class World:
         """Those of them whose dispatchers' deaths the master knows of, and those that he knows to
         have been cut.
         """
-        untold = {slot.pid for slot in self.pool.slots}
-        polling = {slot.pid for slot in self.pool.slots if slot.state is State.POLLING}
+        untold = set(self.told.values())
+        polling = {
+            pid for slot, pid in self.told.items() if self.pool.slots[slot].state is State.POLLING
+        }
         cut = sum(
             each.cut_until > self.now and pid not in polling for pid, each in self.processes.items()
         )
@@ -372,6 +379,7 @@ class World:
         """One event; the watcher sees what it did before anybody acts on it."""
         if isinstance(event, Tick):
             self.judged = self.now
+        self.note_pid(event)
         before = self.pool
         self.pool, effects = machine.step(before, event, self.now, self.jitter)
         self.watch(before, event, self.pool, effects)
@@ -380,6 +388,13 @@ class World:
                 self.forget(slot.number)
         for effect in effects:
             self.perform(effect)
+
+    def note_pid(self, event: Event) -> None:
+        match event:
+            case HelperSaid(_, Forked(slot, pid)) | Said(slot, Ready(pid)):
+                self.told[slot] = pid
+            case Died(slot):
+                del self.told[slot]
 
     def forget(self, slot: int) -> None:
         self.known = births.forget_slot(self.known, slot)
@@ -427,7 +442,7 @@ class World:
             case OrderScout(order):
                 if scout := self.helpers.get(Role.SCOUT):
                     scout.takes(order)
-            case AskStack() | TellStack() | Log():
+            case AskStack() | TellStack() | LogHung() | Log():
                 pass
 
     def has_room(self, role: Role) -> bool:

@@ -69,9 +69,8 @@ DISPATCHER = [
 
 
 def shown(story: Story, **in_hand: InHand) -> dict[str, Any]:
-    return snapshot(
-        WHO, story.pool, {int(name[1:]): hand for name, hand in in_hand.items()}, story.now
-    )
+    hands = {int(name[1:]): hand for name, hand in in_hand.items()}
+    return snapshot(WHO, story.pool, story.pids, hands, story.now)
 
 
 def test_the_contracts_keys_are_there() -> None:
