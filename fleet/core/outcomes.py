@@ -22,7 +22,6 @@ receive does.
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from math import inf
 from typing import assert_never
 
 from fleet.core.backoff import longest_pause
@@ -94,10 +93,8 @@ class Facts:
     limit: int | None = None
     has_dead_letter_queue: bool = False
     after: float | None = None
-    lease: float = 60.0
     room: float = 43_200.0
     lost: bool = False
-    job_timeout: float = inf
     # Whether there is a dead-letter queue, or one that takes letters: nobody knows, or it did not.
     unsure: bool = False
 
@@ -153,11 +150,11 @@ def outcome(how: Exit, stop: Stop | None = None) -> Outcome:
 
 
 def verdict(what: Outcome, facts: Facts, config: Config, jitter: float) -> Verdict:
-    """What to do with the message, by the table above. `luck` in [0, 1) for the jitter of a retry
+    """What to do with the message, by the table above. `jitter` in [0, 1) for the jitter of a retry
     delay.
     """
     if what is Outcome.SUCCEEDED:
-        return Verdict(Settlement.DELETE, because(what, facts), reason=Reason.SUCCEEDED)
+        return Verdict(Settlement.DELETE, because(what, facts, config), reason=Reason.SUCCEEDED)
     reason = _reason(what, facts)
     failed = what in FAILURES or (what is Outcome.REJECTED and not facts.has_dead_letter_queue)
     kept = (
@@ -165,16 +162,16 @@ def verdict(what: Outcome, facts: Facts, config: Config, jitter: float) -> Verdi
     )  # it was meant for a dead-letter queue, and may be the last copy
     if failed and config.delete_failed and not kept:
         return Verdict(
-            Settlement.DELETE, f"{because(what, facts)} (--delete-failed)", reason=reason
+            Settlement.DELETE, f"{because(what, facts, config)} (--delete-failed)", reason=reason
         )
     if facts.lost:
         return LOST
     if what is Outcome.REJECTED and facts.has_dead_letter_queue:
         return Verdict(Settlement.DEAD_LETTER, "its job rejected it", reason=Reason.REJECTED)
     if facts.last and config.dead_letters_directly and facts.has_dead_letter_queue:
-        last = f"{because(what, facts)} on its last attempt (--dead-letter direct)"
+        last = f"{because(what, facts, config)} on its last attempt (--dead-letter direct)"
         return Verdict(Settlement.DEAD_LETTER, last, reason=reason)
-    why = because(what, facts)
+    why = because(what, facts, config)
     match what:
         case Outcome.INTERRUPTED:
             return Verdict(Settlement.RELEASE, why, reason=reason)
@@ -194,11 +191,11 @@ def back_off(why: str, reason: Reason, facts: Facts, config: Config, jitter: flo
     return _release(why, reason, _crash_delay(facts, config, jitter), facts)
 
 
-def because(what: Outcome, facts: Facts) -> str:
+def because(what: Outcome, facts: Facts, config: Config) -> str:
     """How the job ended, as the reason for what becomes of its message."""
     match what:
         case Outcome.TIMED_OUT:
-            return f"its job ran into --job-timeout ({facts.job_timeout:g} s)"
+            return f"its job ran into --job-timeout ({config.job_timeout:g} s)"
         case Outcome.INTERRUPTED:
             return "its job was stopped"
         case Outcome.RETRIED:
@@ -235,7 +232,7 @@ def _retry_delay(facts: Facts, config: Config, jitter: float) -> float:
 def _crash_delay(facts: Facts, config: Config, jitter: float) -> float:
     if config.retry_delay:
         return _retry_delay(facts, config, jitter)
-    return longest_pause(facts.attempt, CRASH_DELAY, facts.lease)
+    return longest_pause(facts.attempt, CRASH_DELAY, config.visibility_timeout)
 
 
 def is_redriven(settlement: Settlement, facts: Facts) -> bool:

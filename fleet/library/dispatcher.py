@@ -249,7 +249,7 @@ class Dispatcher:
         verdict = back_off(
             "its transformer failed",
             Reason.TRANSFORMER_FAILED,
-            Facts(attempt=message.attempt, lease=context.rules.config.visibility_timeout),
+            Facts(attempt=message.attempt),
             context.rules.config,
             random.random(),
         )

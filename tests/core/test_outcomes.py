@@ -36,12 +36,12 @@ FACTS = st.builds(
     limit=st.none() | st.integers(1, 1000),
     has_dead_letter_queue=st.booleans(),
     after=st.none() | st.floats(0, allow_nan=False),
-    lease=st.floats(2, 43_200),
     room=st.floats(-10, 43_200),
     lost=st.booleans(),
 )
 CONFIGS = st.builds(
     Config,
+    visibility_timeout=st.floats(2, 43_200),
     retry_delay=st.lists(st.floats(0, 100_000), max_size=3).map(tuple),
     delete_failed=st.booleans(),
     dead_letter=st.sampled_from(["native", "direct"]),
@@ -49,7 +49,7 @@ CONFIGS = st.builds(
 
 PLAIN = Facts(attempt=1, limit=3, has_dead_letter_queue=True)
 LAST = Facts(attempt=3, limit=3, has_dead_letter_queue=True)
-ENDLESS = Facts(attempt=3)  # no redrive config
+ENDLESS = Facts(attempt=3)  # no redrive policy
 PLAIN_CONFIG = Config()
 DIRECT, DELETE_FAILED = Config(dead_letter="direct"), Config(delete_failed=True)
 BOTH = Config(dead_letter="direct", delete_failed=True)
@@ -221,7 +221,7 @@ def test_a_verdict_says_why() -> None:
             (Outcome.REJECTED, PLAIN, PLAIN_CONFIG),
             (Outcome.INTERRUPTED, PLAIN, PLAIN_CONFIG),
             (FAILED, LAST, Config(retry_delay=(5.0,))),
-            *((TIMED_OUT, replace(facts, job_timeout=1.5), how) for facts, how in TIMED_OUT_WAYS),
+            *((TIMED_OUT, facts, replace(how, job_timeout=1.5)) for facts, how in TIMED_OUT_WAYS),
         ]
     ]
     assert why == [
@@ -291,8 +291,8 @@ def test_a_retry_is_delayed_by_what_it_asked_for(
 def test_a_crashing_message_does_not_spin(
     attempt: int, lease: float, delay: int, jitter: float
 ) -> None:
-    facts = Facts(attempt=attempt, lease=lease)
-    assert verdict(SIGNALLED, facts, PLAIN_CONFIG, jitter).delay == delay
+    config = Config(visibility_timeout=lease)
+    assert verdict(SIGNALLED, Facts(attempt=attempt), config, jitter).delay == delay
 
 
 @pytest.mark.parametrize("facts", [PLAIN, replace(PLAIN, after=100.0)])
@@ -306,7 +306,7 @@ def test_an_interrupted_message_is_released_at_once(facts: Facts) -> None:
         (Outcome.RETRIED, Facts(after=50_000.0), PLAIN_CONFIG),
         (Outcome.RETRIED, Facts(after=inf), PLAIN_CONFIG),
         (FAILED, Facts(), Config(retry_delay=(50_000.0,))),
-        (SIGNALLED, Facts(attempt=16, lease=43_200.0), PLAIN_CONFIG),
+        (SIGNALLED, Facts(attempt=16), Config(visibility_timeout=43_200.0)),
     ],
 )
 @pytest.mark.parametrize(

@@ -227,7 +227,7 @@ def step(delivery: Delivery, event: Event, rules: Rules) -> Step:
         case Known(now, limit, has_dead_letter_queue, after, jitter):
             only(delivery, event, Phase.JUDGING)
             delivery, said = checked(delivery, now)
-            facts = facts_at(delivery, now, rules)
+            facts = facts_at(delivery, now)
             facts = replace(
                 facts, limit=limit, has_dead_letter_queue=has_dead_letter_queue, after=after
             )

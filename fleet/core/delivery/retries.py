@@ -42,14 +42,12 @@ CALL = 10.0  # seconds that one request may take, at the most: to connect, and t
 FAREWELL = 1.0  # seconds: to tell of the end, and to be gone
 
 
-def facts_at(delivery: Delivery, now: float, rules: Rules) -> Facts:
+def facts_at(delivery: Delivery, now: float) -> Facts:
     """What is known without the queue's settings."""
     return Facts(
         attempt=delivery.attempt,
-        lease=rules.config.visibility_timeout,
         room=delivery.received_at + LONGEST - now,
         lost=delivery.lost,
-        job_timeout=rules.config.job_timeout,
     )
 
 
@@ -71,7 +69,7 @@ def not_known(delivery: Delivery, event: NotKnown, rules: Rules) -> Step:
     )
     pause = pause_before(delivery.tries, event.jitter)
     if event.ends_at < inf or now + pause >= delivery.failing_since + POLICY_FOR:
-        facts = replace(facts_at(delivery, now, rules), after=event.after, unsure=True)
+        facts = replace(facts_at(delivery, now), after=event.after, unsure=True)
         return settle_by(delivery, facts, now, rules, event.jitter)
     return replace(delivery, ask_at=now + pause), ()
 

@@ -103,7 +103,6 @@ def test_the_verdict_is_given_on_what_is_known_then() -> None:
         limit=5,
         has_dead_letter_queue=True,
         after=7.0,
-        lease=90.0,
         room=LONGEST - 6.0,
         lost=False,
     )

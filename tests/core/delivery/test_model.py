@@ -380,15 +380,7 @@ class DeliveryModel(RuleBasedStateMachine):
     ) -> None:
         self.failures, self.failing_since = 0, inf
         room = self.received_at + LONGEST - self.now
-        options = self.options
-        asked, lease, timeout = (
-            answer.after,
-            options.config.visibility_timeout,
-            options.config.job_timeout,
-        )
-        self.facts = Facts(
-            self.attempt, limit, limit is not None, asked, lease, room, lost, timeout, unsure
-        )
+        self.facts = Facts(self.attempt, limit, limit is not None, answer.after, room, lost, unsure)
         self.decided = self.judged(self.facts, answer.jitter)
 
     def judged(self, facts: Facts, jitter: float) -> Verdict:
