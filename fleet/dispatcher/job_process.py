@@ -92,9 +92,7 @@ class Running:
         What is to be killed and is a tracker has its time when the process has ended.
         """
         trackers_of = (
-            trackers.among({self.pid, *self._adopted(others)})
-            if number == signal.SIGKILL
-            else set()
+            trackers.find({self.pid, *self._adopted(others)}) if number == signal.SIGKILL else set()
         )
         if not self.ended:  # it may not lead its group yet
             processes.kill(self.pid, number)

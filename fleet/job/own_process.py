@@ -21,7 +21,7 @@ def become(dispatcher: int, keep_fds: Sequence[int] | None) -> None:
     os.setsid()
     signals.forget_wakeup()
     signals.reset_group_signals()
-    stacks.drop()
+    stacks.disable()
     signals.set_handlers_for_jobs()
     if not processes.die_with_parent(
         dispatcher, signal.SIGKILL

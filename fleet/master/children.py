@@ -232,7 +232,7 @@ class ChildProcesses:
         if not jobs:
             return
         if self._has_trackers is None:
-            self._has_trackers = bool(trackers.among(procfs.strangers(self.known.kept)))
+            self._has_trackers = bool(trackers.find(procfs.strangers(self.known.kept)))
         if not self._has_trackers:
             for pid in jobs:
                 processes.kill_group(pid, signal.SIGKILL)

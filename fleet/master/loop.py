@@ -61,7 +61,7 @@ class Master:
         self._wakeup = Wakeup(
             number for number in CAUGHT if hears_hup or number is not signal.SIGHUP
         )
-        stacks.keep()
+        stacks.enable()
         self._poll = select.poll()
         self._poll.register(self._wakeup.fileno(), select.POLLIN)
         board_fd = scoreboard.create(plan.config.batch_size)

@@ -31,7 +31,7 @@ class Supervised:
         self._status, self._status_at = "", -inf
         self._alive_at = self._drawn_at = 0.0
         self._drawn = ""
-        self._notifier.say(EXTEND_TIMEOUT_USEC=_microseconds(longest_start + MARGIN))
+        self._notifier.send(EXTEND_TIMEOUT_USEC=_microseconds(longest_start + MARGIN))
 
     def wakes_at(self, pool: Pool) -> float:
         """The next moment at which something is to be said although nothing has happened."""
@@ -42,7 +42,7 @@ class Supervised:
     def tell(self, pool: Pool) -> None:
         """All that is due."""
         moment = now()
-        if self._notifier.listens:
+        if self._notifier.has_listener:
             self._notify(pool, moment)
         if (
             self._on_terminal
@@ -54,29 +54,29 @@ class Supervised:
 
     def failing(self, seconds: float) -> None:
         """The pool stops for a fault of its own, which takes so long at most."""
-        self._notifier.say(STOPPING=1, EXTEND_TIMEOUT_USEC=_microseconds(seconds + MARGIN))
+        self._notifier.send(STOPPING=1, EXTEND_TIMEOUT_USEC=_microseconds(seconds + MARGIN))
 
     def lives(self) -> None:
         """The master is still there."""
         if self._notifier.watchdog:
-            self._notifier.say(WATCHDOG=1)
+            self._notifier.send(WATCHDOG=1)
 
     def _notify(self, pool: Pool, moment: float) -> None:
         if self._notifier.watchdog and moment >= self._alive_at + self._notifier.watchdog / 2:
             self._alive_at = moment
-            self._notifier.say(WATCHDOG=1)
+            self._notifier.send(WATCHDOG=1)
         if (pool.phase, pool.kill_at) != (self._phase, self._kill_at):
             self._phase, self._kill_at = pool.phase, pool.kill_at
             if pool.phase is PoolPhase.RUNNING:
-                self._notifier.say(READY=1)
+                self._notifier.send(READY=1)
             elif pool.phase is PoolPhase.DRAINING:
-                self._notifier.say(
+                self._notifier.send(
                     STOPPING=1, EXTEND_TIMEOUT_USEC=_microseconds(pool.kill_at - moment + MARGIN)
                 )
         text = progress.drain_line(pool, moment) or progress.status_line(pool)
         if text != self._status and moment >= self._status_at + EVERY:
             self._status, self._status_at = text, moment
-            self._notifier.say(STATUS=one_line(text))
+            self._notifier.send(STATUS=one_line(text))
 
     def _draw(self, text: str) -> None:
         """One line that the next one, or the next line of the log, overwrites."""

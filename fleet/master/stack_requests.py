@@ -12,10 +12,10 @@ Whose = int | Role | None  # a dispatcher's by its slot, a helper's, or everybod
 def ask_stacks(children: Children, whose: Whose) -> None:
     """Have processes write their stacks: one that seems to hang, or every one."""
     for pid, _ in _writers(children, whose):
-        stacks.forget(pid)
+        stacks.clear(pid)
         if whose is None:
             processes.kill(pid, stacks.SHOW)
-        elif stacks.are_kept(pid):
+        elif stacks.is_enabled(pid):
             # Else it would die of the question, and of nothing that anybody knows.
             processes.kill(pid, stacks.INSIST)
 
@@ -27,7 +27,7 @@ def tell_stacks(children: Children, whose: Whose) -> None:
         is_stopped = procfs.is_stopped(pid)
         silent = "nothing: it is stopped" if is_stopped else "nothing written in time"
         log.emit("process.stack", who=name, pid=pid, stack=stacks.read(pid) or silent)
-        stacks.forget(pid)
+        stacks.clear(pid)
 
 
 def _writers(children: Children, whose: Whose) -> list[tuple[int, str]]:
@@ -42,7 +42,7 @@ def _writers(children: Children, whose: Whose) -> list[tuple[int, str]]:
     if isinstance(whose, Role):
         below = [each for pid, _ in helpers for each in procfs.descendants(pid)]
         return helpers + [
-            (pid, f"a process of the {whose.value}") for pid in below if stacks.are_kept(pid)
+            (pid, f"a process of the {whose.value}") for pid in below if stacks.is_enabled(pid)
         ]
     slots = sorted((slot, pid) for pid, slot in children.dispatchers.items())
     dispatchers = [(pid, f"dispatcher {slot}") for slot, pid in slots if whose in (None, slot)]

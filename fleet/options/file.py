@@ -32,7 +32,7 @@ def read_file(given: str | None) -> OptionsFile:
     try:
         content = path.read_bytes() if given else files.read_trusted(path, LARGEST_FILE)
         keys = tomllib.loads(content.decode())
-    except files.Distrusted as error:
+    except files.UntrustedFile as error:
         return OptionsFile(
             ignored=f"{FILE} in this directory is ignored: {error.strerror}; "
             f"--config {FILE} takes it all the same"

@@ -50,7 +50,7 @@ RETRY = 1.0  # seconds between two tries of a queue that is late
 def main(arguments: Sequence[str]) -> None:
     """`arguments`: the descriptor of our channel."""
     signals.let_pass()
-    stacks.keep()
+    stacks.enable()
     control = int(arguments[0])
     os.set_inheritable(control, False)
     master = channel.adopt(control)

@@ -1,9 +1,9 @@
-"""What an import asks the interpreter to call for good: at each fork, at each audit event. It
-cannot be taken back.
+"""What an import asks the interpreter to call for good: at each fork, at each audit event.
 
-So while the app is imported it is only remembered, and given to the interpreter in jobs: in fleet's
-own processes it would act for ever (start an exporter's thread in each dispatcher, refuse its
-connections, end it). What the standard library registers at a fork is for every process.
+That cannot be taken back. So while the app is imported it is only remembered, and given to the
+interpreter in jobs: in fleet's own processes it would act for ever (start an exporter's thread in
+each dispatcher, refuse its connections, end it). What the standard library registers at a fork is
+for every process.
 """
 
 import os
@@ -17,7 +17,7 @@ _AT_FORK = {"before", "after_in_child", "after_in_parent"}
 
 
 class Callbacks:
-    """Remembers them from now on, until `stop`."""
+    """Remembers what is asked for from now on, until `stop`."""
 
     def __init__(self) -> None:
         self._at_fork: list[dict[str, Call]] = []
@@ -32,26 +32,20 @@ class Callbacks:
             setattr(owner, name, ours)
 
     def stop(self) -> None:
-        """Who has kept our functions has the interpreter's from now on."""
+        """Give the interpreter's functions back; code that has kept ours reaches them, too."""
         self._listening = False
-        for (
-            owner,
-            name,
-            real,
-            ours,
-        ) in self._replaced:  # without a builtin: it may be what has been replaced
+        # Without a builtin: it may be what has been replaced.
+        for owner, name, real, ours in self._replaced:
             if owner.__dict__[name] == ours:
                 owner.__dict__[name] = real
 
     def redo(self) -> None:
-        """In a job: the fork that has made it is one that they have asked to hear of."""
+        """In a job: register what is remembered, and call what the fork of the job would have."""
         for each in self._at_fork:
             self._really_at_fork(**each)
         before = [each["before"] for each in reversed(self._at_fork) if "before" in each]
-        for call in [
-            *before,
-            *(each["after_in_child"] for each in self._at_fork if "after_in_child" in each),
-        ]:
+        after = [each["after_in_child"] for each in self._at_fork if "after_in_child" in each]
+        for call in (*before, *after):
             try:
                 call()
             except BaseException:  # noqa: BLE001 - as the interpreter does: said, and nothing else

@@ -1,5 +1,6 @@
-"""The clock: CLOCK_BOOTTIME, which counts while the host is suspended, so that it knows what leases
-it lost.
+"""The clock: CLOCK_BOOTTIME, which counts while the host is suspended.
+
+So a host that wakes up knows which leases it has lost.
 """
 
 import time

@@ -1,6 +1,4 @@
-"""Open descriptors: which there are, whether they are still the same, and what a socket is
-connected to.
-"""
+"""Open descriptors: which there are, whether they are the same, what they lead to, closing them."""
 
 import contextlib
 import ctypes
@@ -20,22 +18,25 @@ _MOST_FDS = 1 << 31
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def opened() -> set[int]:
-    """The open ones."""
+def open_descriptors() -> set[int]:
+    """The numbers of those that are open."""
     return set(identities())
 
 
 def identities() -> dict[int, Identity]:
-    """The open ones, and which file each is: one that was closed and opened again is another."""
-    found = {}
+    """The open descriptors, and which file each is of.
+
+    One that was closed and opened again is of another file.
+    """
+    files = {}
     for entry in [*Path("/proc/self/fd").iterdir()]:
         if which := identity(int(entry.name)):  # the listing's own descriptor is closed by now
-            found[int(entry.name)] = which
-    return found
+            files[int(entry.name)] = which
+    return files
 
 
 def identity(fd: int) -> Identity | None:
-    """Which file it is; None if it is closed."""
+    """Which file the descriptor is of; None if it is closed."""
     try:
         status = os.fstat(fd)
     except OSError:
@@ -48,9 +49,10 @@ def duplicate(fd: int) -> int:
     return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, HIGH)
 
 
-def have_standard() -> None:
-    """Open what is closed of 0, 1 and 2 on nothing: else what is opened next is taken for a
-    standard stream.
+def open_standard() -> None:
+    """Open what is closed of 0, 1 and 2 on nothing.
+
+    Else what is opened next is taken for a standard stream.
     """
     for fd in STANDARD:
         if identity(fd) is None:
@@ -70,40 +72,41 @@ class StandardDescriptors:
         return self._before[2][2]
 
     def put_back(self) -> list[tuple[int, int]]:
-        """Have them as they were; returns, for jobs, what an import had made of them: a descriptor
-        and its number.
+        """Have them as they were; returns, for jobs, what an import had made of them.
+
+        That is a descriptor, and the number that it had, for each.
         """
         # Those that are closed are open on nothing in jobs, so that no number has two meanings.
-        have_standard()
-        found = []
+        open_standard()
+        changed = []
         for fd, which, ours in self._before:
             if identity(fd) != which:
-                found.append((duplicate(fd), fd))
+                changed.append((duplicate(fd), fd))
                 os.dup2(ours, fd)
-        return found
+        return changed
 
 
 def redo(changed: list[tuple[int, int]]) -> None:
-    """In a job: have them as the import has left them."""
+    """In a job: have 0, 1 and 2 as the import has left them."""
     for theirs, fd in changed:
         os.dup2(theirs, fd)
 
 
-def connected_to(fd: int) -> str | None:
-    """Where a socket's answers come from: host and port, or a path. None for what is none, or is
-    not connected.
+def peer_name(fd: int) -> str | None:
+    """Where a socket's answers come from: host and port, or a path.
 
-    Not of datagrams, which are mostly sent and forgotten (statsd).
+    None for what is no socket, is not connected, or is for datagrams, which are mostly sent and
+    forgotten (statsd).
     """
     with contextlib.suppress(OSError):
         if stat.S_ISSOCK(os.fstat(fd).st_mode):
             with socket.socket(fileno=os.dup(fd)) as end:
                 if end.type != socket.SOCK_DGRAM:
-                    return _place(end.getpeername())
+                    return _format_peer(end.getpeername())
     return None
 
 
-def _place(peer: object) -> str | None:
+def _format_peer(peer: object) -> str | None:
     if isinstance(peer, tuple):
         host, port = peer[:2]
         return f"[{host}]:{port}" if ":" in str(host) else f"{host}:{port}"

@@ -1,13 +1,14 @@
-"""What modules, their classes and the environment hold by name: remembered, put back, and given to
-jobs again.
+"""What modules, their classes and the environment hold by name.
+
+It is remembered before an import, put back after it, and given to jobs again.
 
 An import may replace or delete what everybody looks up by name (`json.loads`, `time.time`,
 `select.epoll`, a builtin, a method of `http.client`), on purpose or by instrumenting it. The
 processes of fleet are to have the original.
 
 Of instances only the two that json works with are looked into. What an import adds to a module is
-left alone. Of fleet's own modules only what they have from elsewhere is remembered: who replaces a
-function of fleet's means it.
+left alone. Of fleet's own modules only what they have from elsewhere is remembered: an import that
+replaces a function of fleet's means it.
 """
 
 import json
@@ -30,7 +31,7 @@ _HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: of the others no attribute can be se
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One name, in both states. MISSING: it is not there."""
+    """One name, as it was before the import and after. MISSING: it is not there."""
 
     names: Mapping[str, Any]
     put: Callable[[str, Any], object]
@@ -40,14 +41,17 @@ class Change:
     theirs: Any
 
     def undo(self) -> None:
-        """As it was before. No builtin is used on this path: it may be what has been replaced."""
+        """Have it as it was. No builtin is used on this path: it may be what has been replaced."""
         if self.ours is MISSING:
             self.drop(self.name)
         else:
             self.put(self.name, self.ours)
 
     def redo(self) -> None:
-        """As the import has left it; but what fleet itself has set meanwhile (pools.py) stays."""
+        """Have it as the import has left it; but what fleet has set meanwhile stays.
+
+        Fleet sets names in job/forked_pools.py.
+        """
         now = self.names.get(self.name, MISSING)
         if now is not self.ours and not (isinstance(now, str) and now == self.ours):
             return
@@ -58,7 +62,9 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class _Space:
+class _Namespace:
+    """Names as they were before the import."""
+
     names: Mapping[str, Any]
     before: Mapping[str, Any]
     put: Callable[[str, Any], object]
@@ -77,9 +83,10 @@ class _Space:
                     yield Change(self.names, self.put, self.drop, name, MISSING, theirs)
 
 
-class _Inside(NamedTuple):
-    """What a function is made of: who instruments it may put another code into it, and leave the
-    name alone.
+class _Function(NamedTuple):
+    """What a function is made of.
+
+    To instrument it, an import may put another code into it, and leave the name alone.
     """
 
     function: Any
@@ -105,14 +112,15 @@ class _Inside(NamedTuple):
         return Change(now, put, lambda _: None, name, ours, theirs)
 
 
-def _inside(function: Any) -> _Inside:
+def _function(function: Any) -> _Function:
     by_name = function.__kwdefaults__
-    return _Inside(function, function.__code__, function.__defaults__, by_name and {**by_name})
+    return _Function(function, function.__code__, function.__defaults__, by_name and {**by_name})
 
 
 class Namespaces:
-    """All names as they are now. About 33,000 of them, 30 ms and a MiB: forget it when it has done
-    its work.
+    """All names as they are now.
+
+    About 33,000 of them, 30 ms and a MiB: forget the object when it has done its work.
     """
 
     def __init__(self) -> None:
@@ -128,34 +136,36 @@ class Namespaces:
                     seen.add(id(value))
                     self._spaces.append(_class(value))
         self._spaces += [_mapping(vars(vars(json)[name]), additions=True) for name in _USED_BY_JSON]
-        self._functions = [_inside(each) for each in self._found().values()]
+        self._functions = [_function(each) for each in self._find_functions().values()]
         self._environment = _mapping(os.environ, texts=True, additions=True)
 
-    def _found(self) -> dict[int, FunctionType]:
-        """Those of modules and classes, once each."""
+    def _find_functions(self) -> dict[int, FunctionType]:
+        """The functions of modules and classes, once each, by identity."""
         values = (value for space in self._spaces for value in space.before.values())
         return {
             id(each): each for each in values if type(each) is FunctionType and not _is_own(each)
         }
 
     def put_back(self) -> list[Change]:
-        """Have everything as it was; returns what was not. The environment comes last: it is under
-        a name, too.
+        """Have everything as it was; returns what was not.
+
+        The environment comes last: it is under a name, too.
         """
-        found: list[Change] = []
-        spaces: list[_Inside | _Space] = [
+        changes: list[Change] = []
+        # Functions first: what follows may use them.
+        spaces: list[_Function | _Namespace] = [
             *self._functions,
             *self._spaces,
-        ]  # functions first: what follows may use them
+        ]
         for space in spaces:
             for change in [*space.changes()]:
                 change.undo()
-                found += (change,)
+                changes += (change,)
         environment = [*self._environment.changes()]
         for change in environment:
             change.undo()
         time.tzset()
-        return found + environment
+        return changes + environment
 
 
 def redo(changes: list[Change]) -> None:
@@ -168,20 +178,20 @@ def redo(changes: list[Change]) -> None:
 
 def _mapping(
     names: MutableMapping[str, Any], *, texts: bool = False, additions: bool = False
-) -> _Space:
-    return _Space(names, dict(names), names.__setitem__, names.__delitem__, texts, additions)
+) -> _Namespace:
+    return _Namespace(names, dict(names), names.__setitem__, names.__delitem__, texts, additions)
 
 
-def _module(module: ModuleType) -> _Space:
+def _module(module: ModuleType) -> _Namespace:
     names = vars(module)
     own = module.__name__.partition(".")[0] == _OWN
     before = {name: value for name, value in names.items() if not own or _is_from_elsewhere(value)}
-    return _Space(names, before, names.__setitem__, names.__delitem__)
+    return _Namespace(names, before, names.__setitem__, names.__delitem__)
 
 
-def _class(cls: type) -> _Space:
-    """Past whatever its metaclass thinks of changes."""
-    return _Space(
+def _class(cls: type) -> _Namespace:
+    """A class's names, changed past whatever its metaclass thinks of changes."""
+    return _Namespace(
         vars(cls),
         dict(vars(cls)),
         lambda name, value: type.__setattr__(cls, name, value),
@@ -191,7 +201,7 @@ def _class(cls: type) -> _Space:
 
 
 def _can_be_changed(cls: type) -> bool:
-    if cls is weakref.finalize:  # its own books; fleet begins new ones for jobs (job_end.py)
+    if cls is weakref.finalize:  # its registry; fleet begins a new one for jobs (job/end.py)
         return False
     return bool(cls.__flags__ & _HEAP_TYPE) and cls.__module__.partition(".")[0] != _OWN
 

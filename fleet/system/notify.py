@@ -12,8 +12,9 @@ MICROSECONDS = 1_000_000
 
 
 class Notifier:
-    """Says things to the service manager; says nothing without one. `watchdog`: seconds between
-    signs of life.
+    """Sends fields to the service manager; sends nothing without one.
+
+    `watchdog`: seconds between signs of life, None if it wants none.
     """
 
     def __init__(self) -> None:
@@ -24,21 +25,17 @@ class Notifier:
         self._socket: socket.socket | None = None
         if address:
             self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
-        has_watchdog = (
-            self._socket is not None
-            and for_us
-            and microseconds.isdecimal()
-            and int(microseconds) > 0
-        )
-        self.watchdog = int(microseconds) / MICROSECONDS if has_watchdog else None
+        self.watchdog: float | None = None
+        if self._socket is not None and for_us and microseconds.isdecimal():
+            self.watchdog = int(microseconds) / MICROSECONDS or None
 
     @property
-    def listens(self) -> bool:
-        """Whether there is anybody to tell."""
+    def has_listener(self) -> bool:
+        """Whether there is a service manager to send to."""
         return self._socket is not None
 
-    def say(self, **fields: str | int) -> None:
-        """One datagram. A manager that is not there, or too slow, is not waited for."""
+    def send(self, **fields: str | int) -> None:
+        """Send one datagram. A manager that is not there, or too slow, is not waited for."""
         if self._socket is None:
             return
         text = "\n".join(f"{name}={value}" for name, value in fields.items())

@@ -1,7 +1,6 @@
-"""What belongs to the process and to no name: limits, directory, masks, timers, what the
-interpreter is set to.
+"""What belongs to the process and to no name: limits, directory, masks, timers, settings of Python.
 
-One table of how each is read and how it is set. An import may set any of them; the processes of
+One table says how each is read and how it is set. An import may set any of them; the processes of
 fleet go on as they were, and jobs have what the import has left.
 """
 
@@ -38,8 +37,10 @@ LIMITS: dict[str, float] = {
 
 
 class Setting(NamedTuple):
-    """`for_jobs`: they get what the import has set. Not what a fork's child has not, nor what jobs
-    are promised.
+    """How one thing is read and set.
+
+    `for_jobs`: jobs get what the import has set. Not so what a fork's child does not inherit, nor
+    what jobs are promised.
     """
 
     read: Callable[[], Any]
@@ -52,36 +53,41 @@ Changes = list[tuple[Callable[[Any], object], Any]]
 
 
 class ProcessState:
-    """All of it as it is now."""
+    """All that the table lists, as it is now."""
 
     def __init__(self) -> None:
         self._before = [(setting, setting.read()) for setting in _settings()]
         self._hard = {name: _hard(name) for name in LIMITS}
 
     def put_back(self) -> Changes:
-        """Have everything as it was; returns what the import had made of it. What cannot be put
-        back: `trouble`.
+        """Have everything as it was; returns what the import had made of it.
+
+        What cannot be put back is told by `trouble`.
         """
         faulthandler.cancel_dump_traceback_later()
         signal.set_wakeup_fd(-1)
-        found: Changes = []
+        changes: Changes = []
         for setting, ours in self._before:
             theirs = setting.read()
             if theirs != ours:
                 with contextlib.suppress(OSError):
                     setting.put(ours)
                 if setting.for_jobs:
-                    found.append((setting.put, theirs))
-        return found
+                    changes.append((setting.put, theirs))
+        return changes
 
     def trouble(self) -> str:
-        """A limit that has been lowered for good, and to less than fleet's own processes can work
-        with; or nothing.
+        """A limit that is too low for fleet's own processes, and has been lowered for good.
+
+        Empty if there is none.
         """
         for name, least in LIMITS.items():
             enough = least + _in_use() if name in ("RLIMIT_AS", "RLIMIT_DATA") else least
             if (hard := _hard(name)) < min(self._hard[name], enough):
-                return f"it lowers {name} to {hard:g} for good, and fleet's own processes cannot work within that"
+                return (
+                    f"it lowers {name} to {hard:g} for good, "
+                    "and fleet's own processes cannot work within that"
+                )
         return ""
 
 
@@ -117,7 +123,7 @@ def _settings() -> list[Setting]:
             lambda wanted: signal.pthread_sigmask(signal.SIG_SETMASK, wanted),
             for_jobs=False,
         ),
-        Setting(_here, _go),
+        Setting(_current_directory, _change_directory),
         Setting(_umask, os.umask),
         *(_contents(each) for each in lists),
         Setting(socket.getdefaulttimeout, socket.setdefaulttimeout),
@@ -125,7 +131,7 @@ def _settings() -> list[Setting]:
             lambda: _locale.setlocale(_locale.LC_ALL),
             lambda wanted: _locale.setlocale(_locale.LC_ALL, wanted),
         ),
-        Setting(sys.getrecursionlimit, _recurse),
+        Setting(sys.getrecursionlimit, _set_recursion_limit),
         Setting(sys.getswitchinterval, sys.setswitchinterval),
         Setting(gc.isenabled, lambda wanted: gc.enable() if wanted else gc.disable()),
         Setting(gc.get_debug, gc.set_debug),
@@ -136,24 +142,22 @@ def _settings() -> list[Setting]:
 
 
 def _put_hook(put: Callable[[Any], object]) -> Callable[[Any], object]:
-    """One that is made in C (cProfile's, until Python 3.11) is read as an object that cannot be set
-    again.
-    """
+    """How a hook is set. A hook made in C (cProfile's, until Python 3.11) cannot be set again."""
     return lambda wanted: put(wanted if callable(wanted) else None)
 
 
-def _contents(found: list[Any]) -> Setting:
+def _contents(items: list[Any]) -> Setting:
     def put(wanted: list[Any]) -> None:
-        found[:] = wanted
+        items[:] = wanted
 
-    return Setting(lambda: [*found], put)
+    return Setting(lambda: [*items], put)
 
 
 def _limit(what: int) -> Setting:
     def put(wanted: tuple[int, int]) -> None:
         try:
             resource.setrlimit(what, wanted)
-        except (ValueError, OSError):  # it has been lowered for good: as much as there is
+        except (ValueError, OSError):  # it has been lowered for good: as much as is left
             hard = resource.getrlimit(what)[1]
             resource.setrlimit(what, (hard, hard))
 
@@ -174,46 +178,45 @@ def _hard(name: str) -> float:
 
 
 def _in_use() -> int:
-    """Bytes of address space."""
+    """The bytes of address space that are in use."""
     return int(Path("/proc/self/statm").read_text().split()[0]) * _PAGE
 
 
 def _dumpable() -> int:
     """0 after an import that has given up root: then not even our own /proc is ours."""
-    found: int = _libc.prctl(_PR_GET_DUMPABLE, 0, 0, 0, 0)
-    return found
+    dumpable: int = _libc.prctl(_PR_GET_DUMPABLE, 0, 0, 0, 0)
+    return dumpable
 
 
 def _is_subreaper() -> int:
-    found = ctypes.c_int(0)
-    _libc.prctl(_PR_GET_CHILD_SUBREAPER, ctypes.byref(found), 0, 0, 0)
-    return found.value
+    flag = ctypes.c_int(0)
+    _libc.prctl(_PR_GET_CHILD_SUBREAPER, ctypes.byref(flag), 0, 0, 0)
+    return flag.value
 
 
 def _blocked() -> set[int]:
     return {int(each) for each in signal.pthread_sigmask(signal.SIG_BLOCK, ())}
 
 
-def _here() -> str | None:
+def _current_directory() -> str | None:
     try:
         return os.getcwd()
     except OSError:  # it has been removed
         return None
 
 
-def _go(where: str | None) -> None:
+def _change_directory(where: str | None) -> None:
     if where is not None:
         os.chdir(where)
 
 
 def _umask() -> int:
-    found = os.umask(0o077)
-    os.umask(found)
-    return found
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
 
 
-def _recurse(limit: int) -> None:
-    with contextlib.suppress(
-        RecursionError
-    ):  # we are deeper than that already: then it stays as it is
+def _set_recursion_limit(limit: int) -> None:
+    # We may be deeper than that already: then it stays as it is.
+    with contextlib.suppress(RecursionError):
         sys.setrecursionlimit(limit)

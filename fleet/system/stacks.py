@@ -1,10 +1,9 @@
-"""What a process does at this moment: on a signal it writes its stack into memory that the master
-can read.
+"""What a process does at this moment: on a signal it writes its stack into memory of its own.
 
-The memory is a memfd of the process's own, read through /proc: so no two stacks mix, and none
-breaks the lines of a JSON log. Two signals ask for it. SHOW is answered by the interpreter when it
-gets to it, and can hurt nobody. INSIST is answered in C, by one that hangs too; it walks frames
-that may be half made when it comes, so it is only for those who are about to be killed.
+The memory is a memfd, which the master reads through /proc: so no two stacks mix, and none breaks
+the lines of a JSON log. Two signals ask for it. SHOW is answered by the interpreter when it gets to
+it, and can hurt no process. INSIST is answered in C, by a process that hangs too; it walks frames
+that may be half made when it comes, so it is only for a process that is about to be killed.
 """
 
 import contextlib
@@ -20,25 +19,25 @@ from fleet.system import signals
 SHOW, INSIST = signal.SIGUSR2, signal.SIGRTMIN + 5
 
 _NAME = "fleet-stack"
-_OPEN = f"/memfd:{_NAME} (deleted)"
+_LINK = f"/memfd:{_NAME} (deleted)"  # what /proc/PID/fd shows of the memory
 _fd = -1
 
 
-def keep() -> None:
-    """Be ready to write our stack, now and in place of a parent's."""
+def enable() -> None:
+    """Be ready to write our stack, from now on and in place of a parent's."""
     global _fd
-    drop()
+    disable()
     with contextlib.suppress(OSError):  # no descriptor to be had: then there is no stack to be seen
         _fd = os.memfd_create(_NAME, os.MFD_CLOEXEC)
         fcntl.fcntl(_fd, fcntl.F_SETFL, os.O_APPEND)
         faulthandler.register(INSIST, file=_fd)
         if not faulthandler.is_enabled():
             signals.drop_signal_stack()
-    signal.signal(SHOW, show)
+    signal.signal(SHOW, write_stack)
 
 
-def drop() -> None:
-    """No longer; in a fork child the memory is its parent's."""
+def disable() -> None:
+    """Write no stack any more; in a fork child the memory is its parent's."""
     global _fd
     faulthandler.unregister(INSIST)
     if _fd >= 0:
@@ -46,28 +45,14 @@ def drop() -> None:
         _fd = -1
 
 
-def show(_number: int, _frame: FrameType | None) -> None:
-    """A handler that does something, as it must: it shows what it has interrupted."""
+def write_stack(_number: int, _frame: FrameType | None) -> None:
+    """The handler of SHOW: write down what the signal has interrupted."""
     if _fd >= 0:
         with contextlib.suppress(OSError, RuntimeError, ValueError):
             faulthandler.dump_traceback(_fd)
 
 
-def forget(pid: int) -> None:
-    """What a process has written so far is old."""
-    with contextlib.suppress(OSError):
-        os.truncate(_path(pid), 0)
-
-
-def read(pid: int) -> str:
-    """What it has written since; empty for one that did not get to it."""
-    try:
-        return _path(pid).read_text(errors="replace").strip()
-    except OSError:
-        return ""
-
-
-def are_kept(pid: int) -> bool:
+def is_enabled(pid: int) -> bool:
     """Whether the process writes its stack when it is asked to."""
     try:
         return bool(_path(pid))
@@ -75,10 +60,24 @@ def are_kept(pid: int) -> bool:
         return False
 
 
+def clear(pid: int) -> None:
+    """Drop what a process has written so far: it is old."""
+    with contextlib.suppress(OSError):
+        os.truncate(_path(pid), 0)
+
+
+def read(pid: int) -> str:
+    """What a process has written since; empty if it did not get to it."""
+    try:
+        return _path(pid).read_text(errors="replace").strip()
+    except OSError:
+        return ""
+
+
 def _path(pid: int) -> Path:
-    """Raises FileNotFoundError."""
+    """Where the memory of a process can be opened. Raises FileNotFoundError."""
     for entry in Path(f"/proc/{pid}/fd").iterdir():
         with contextlib.suppress(OSError):
-            if os.readlink(entry) == _OPEN:  # noqa: PTH115 - no path that leads anywhere
+            if os.readlink(entry) == _LINK:  # noqa: PTH115 - no path that leads anywhere
                 return entry
     raise FileNotFoundError(pid)

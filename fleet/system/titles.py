@@ -6,5 +6,5 @@ from fleet.core.plain_text import one_line
 
 
 def show(title: str) -> None:
-    """From now on."""
+    """Have the title shown from now on."""
     setproctitle.setproctitle(one_line(title))

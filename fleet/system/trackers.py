@@ -1,10 +1,10 @@
-"""Resource trackers of multiprocessing and loky: they unlink shared memory and semaphores that
-their users leave.
+"""Resource trackers of multiprocessing and loky, which a job must not lose too early.
 
-One reads from a pipe whose other end its users hold, and ends by itself when the last of them has.
-Killed with them it would unlink nothing, and what they have made would stay in /dev/shm for ever:
-so it is the last to be killed, and has some time before. It runs no user code. A process that only
-calls itself so gains that time.
+They unlink shared memory and semaphores that their users leave. A tracker reads from a pipe whose
+other end its users hold, and ends by itself when the last of them has. Killed with them it would
+unlink nothing, and what they have made would stay in /dev/shm for ever: so it is the last to be
+killed, and has some time before. It runs no user code. A process that only calls itself so gains
+that time.
 """
 
 import re
@@ -18,22 +18,23 @@ _COMMAND = re.compile(rb"\0-c\0from [\w.]*resource_tracker import main\b")
 
 
 def is_tracker(pid: int) -> bool:
-    """Whether the process is one, by its command line; one that has ended has none."""
+    """Whether a process is a tracker, by its command line; a process that has ended has none."""
     try:
         return _COMMAND.search(Path(f"/proc/{pid}/cmdline").read_bytes()) is not None
     except OSError:
         return False
 
 
-def among(pids: Iterable[int]) -> set[int]:
+def find(pids: Iterable[int]) -> set[int]:
     """The trackers among the processes and all that is below them."""
     roots = set(pids)
     return {pid for pid in roots.union(*map(procfs.descendants, roots)) if is_tracker(pid)}
 
 
 def kill_group(leader: int, pids: Iterable[int]) -> None:
-    """SIGKILL to the leader's group, unless there is a tracker among `pids`: a sweep finds its
-    members one by one.
+    """Send SIGKILL to the leader's group, unless there is a tracker among `pids`.
+
+    If there is, a sweep finds the members of the group one by one.
     """
-    if not among(pids):
+    if not find(pids):
         processes.kill_group(leader, processes.KILL)

@@ -153,7 +153,7 @@ def _threads() -> list[str]:
 
 
 def _connections(opened: set[int]) -> list[str]:
-    peers = {descriptors.connected_to(fd) for fd in opened}
+    peers = {descriptors.peer_name(fd) for fd in opened}
     return [
         f"it is connected to {peer} since its import: all its jobs share it, and get each other's "
         "answers; connect in the job, or use --no-preload"

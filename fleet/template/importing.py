@@ -91,7 +91,7 @@ class Importer:
             effects = before.put_back()
         except BaseException:  # noqa: BLE001 - a tracer, which the interpreter has switched off now
             effects = before.put_back()
-        signals.set_aside_handlers_of_the_app(stacks.show)
+        signals.set_aside_handlers_of_the_app(stacks.write_stack)
         if not self._is_usable(before, failure):
             return None
         outputs.take_stock()
@@ -142,7 +142,7 @@ class Importer:
         code = APP_UNUSABLE
         try:
             signals.unblock_all()
-            stacks.keep()
+            stacks.enable()
             if processes.die_with_parent(template, processes.KILL) and self._loads():
                 code = IMPORTED
             _flush_standard_streams()

@@ -50,7 +50,7 @@ def main(arguments: Sequence[str]) -> None:
     control, board = (int(number) for number in arguments[:2])
     ours = {int(number) for number in arguments}
     master = channel.adopt(control)
-    inherited = descriptors.opened() - ours
+    inherited = descriptors.open_descriptors() - ours
     for fd in ours:
         os.set_inheritable(fd, False)
     plan = master.wait()
@@ -61,7 +61,7 @@ def main(arguments: Sequence[str]) -> None:
     titles.show(f"fleet: template {plan.app}")
     sys.argv[:] = [plan.app.rpartition(":")[0]]  # what an app finds that parses arguments: none
     outputs.line_buffer()  # what an import prints before it ends the process, or hangs, is not lost
-    stacks.keep()
+    stacks.enable()
     sessions = Sessions(address_of(plan))
     sessions.prepare()
     app = prepare(plan, master, inherited, standard)
@@ -79,7 +79,7 @@ def prepare(
     bodies.prepare(plan.config)
     app = Importer(plan, master, inherited, standard).load()
     if app is not None:
-        stacks.keep()  # the app may have taken its signal
+        stacks.enable()  # the app may have taken its signal
         gc.collect()
         gc.freeze()
         master.send(Imported(round(time.monotonic() - began, 3), app.warnings))
@@ -163,7 +163,7 @@ class Template:
             # master is gone (dispatcher/inbox.py).
             if processes.die_with_parent(self._plan.master, processes.CONTINUE):
                 self._master.close()
-                stacks.keep()
+                stacks.enable()
                 log.start_in_child()
                 processes.become_subreaper()
                 job_end.forget()

@@ -53,7 +53,7 @@ def test_a_disk_that_becomes_full_leaves_the_old_one(
 
 def test_what_cannot_be_replaced_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "file" / "within").mkdir(parents=True)
-    with pytest.raises(files.NoFile):
+    with pytest.raises(files.NotRegularFile):
         files.write(tmp_path / "file", b"new")
     assert os.listdir(tmp_path) == ["file"]  # noqa: PTH208
 
@@ -95,7 +95,7 @@ def test_what_is_no_file_is_neither_replaced_nor_waited_for(
     path = tmp_path / "thing"
     make(path)
     before = path.lstat()
-    with pytest.raises(files.NoFile, match="no regular file"):
+    with pytest.raises(files.NotRegularFile, match="no regular file"):
         files.write(path, b"new")
     with pytest.raises(OSError):  # noqa: PT011 - a socket cannot even be opened
         files.read(path, 10)
@@ -104,7 +104,7 @@ def test_what_is_no_file_is_neither_replaced_nor_waited_for(
 
 
 def test_a_device_is_not_read() -> None:
-    with pytest.raises(files.NoFile):
+    with pytest.raises(files.NotRegularFile):
         files.read(Path("/dev/zero"), 10)
 
 
