@@ -47,7 +47,7 @@ def queue_url(answer: Any) -> str:
 
 
 def message_id(answer: Any) -> str:
-    """Of SendMessage. Only this id says that SQS has the message, and then the original is deleted."""
+    """Of SendMessage. Only this id says that SQS has the message: the original is deleted then."""
     return _text(answer["MessageId"])
 
 
@@ -119,7 +119,7 @@ def arn(answer: Any) -> str:
 
 
 def _message(raw: Any) -> Message:
-    """A message. Never raises: one that is no good is unusable, and the reason says what of it is."""
+    """A message. Never raises: one that is no good is unusable, and says why."""
     try:
         message = _read_message(raw)
     except (TypeError, ValueError, KeyError, AttributeError, OverflowError):

@@ -54,7 +54,8 @@ class BotocoreTransport:
         answer = self._client._endpoint.http_session.send(request)
         body = _Body(answer.raw, ends, self._left)
         bounded = AWSResponse(answer.url, answer.status_code, answer.headers, body)
-        bounded.content  # noqa: B018 - reads it, here, where what goes wrong is still botocore's to raise
+        # Read here, where what goes wrong is still botocore's to raise.
+        bounded.content  # noqa: B018
         return bounded
 
 

@@ -128,5 +128,5 @@ def credential_process(session: Any) -> str:
     try:
         command = str(session.get_scoped_config().get("credential_process") or "")
         return (shlex.split(command) or [""])[0]
-    except Exception:  # noqa: BLE001 - the configuration itself may be what is wrong, and that is told already
+    except Exception:  # noqa: BLE001 - the configuration may be wrong, and that is told already
         return ""

@@ -88,7 +88,7 @@ class SqsQueue:
         self._transports.short_call = min(self._transports.short_call, seconds)
 
     def renew(self) -> None:
-        """Forget session and connections: botocore remembers a failed credential look-up for ever."""
+        """Make a new session: the old one remembers a failed look-up of credentials for ever."""
         self.close()
         self.sessions = self.sessions.renew()
         self._transports = Transports(
@@ -190,7 +190,7 @@ class SqsQueue:
         return self._attributes(answers.depth, *answers.COUNTS)
 
     def wait_time(self) -> float:
-        """The queue's own ReceiveMessageWaitTimeSeconds; 0, which is SQS's default, if it has none."""
+        """The queue's own ReceiveMessageWaitTimeSeconds; 0, SQS's default, if nobody has set it."""
         return self._attributes(answers.wait_time, answers.WAIT_TIME)
 
     def arn(self) -> str:

@@ -2,17 +2,18 @@
 
 The host of its URL, or its ARN, says region, account and endpoint.
 
-| the host of a URL                            | region | requests go to                              |
-|----------------------------------------------|--------|---------------------------------------------|
-| sqs.REGION.SUFFIX, REGION.queue.SUFFIX (old) | REGION | the endpoint that botocore has for it       |
-| queue.SUFFIX (old)                           | none   | the same                                    |
-| sqs-fips.REGION.SUFFIX                       | REGION | the host itself: this one is meant          |
-| sqs.REGION.DUAL-STACK-SUFFIX                 | REGION | the host itself: this one is meant          |
-| NAME.sqs.REGION.vpce.SUFFIX (NAME: any)      | REGION | the host itself                             |
-| any other                                    | none   | the host itself: an SQS server of one's own |
+| the host of a URL                         | region | requests go to                              |
+|-------------------------------------------|--------|---------------------------------------------|
+| sqs.REGION.SUFFIX                         | REGION | the endpoint that botocore has for it       |
+| REGION.queue.SUFFIX (old)                 | REGION | the same                                    |
+| queue.SUFFIX (old)                        | none   | the same                                    |
+| sqs-fips.REGION.SUFFIX                    | REGION | the host itself: this one is meant          |
+| sqs.REGION.DUAL-STACK-SUFFIX              | REGION | the host itself: this one is meant          |
+| NAME.sqs.REGION.vpce.SUFFIX               | REGION | the host itself                             |
+| any other                                 | none   | the host itself: an SQS server of one's own |
 
-The suffixes and the names of regions are those of botocore's partitions. The path says nothing
-about where a queue is.
+In a VPC endpoint's host NAME may hold a zone. The suffixes and the names of regions are those of
+botocore's partitions. The path says nothing about where a queue is.
 """
 
 import re

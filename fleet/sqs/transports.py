@@ -25,7 +25,7 @@ class Transports:
     def __init__(
         self, sessions: Sessions, wait_time: float, short_call: float, options: ConnectOptions
     ) -> None:
-        """`wait_time`: the longest of a poll; `short_call`: time-out of the other calls; seconds."""
+        """Seconds: `wait_time`: the longest poll; `short_call`: the time-out of other calls."""
         self._sessions, self._options = sessions, options
         self._wait_time, self.short_call = wait_time, short_call
         self._long: Transport | None = None

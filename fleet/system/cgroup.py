@@ -98,7 +98,7 @@ class MemoryLimit:
 
 
 def memory_limits(own_groups: str, root: str = ROOT) -> Iterator[MemoryLimit]:
-    """The groups whose limit may bind us: our own and all above, since a group counts its children."""
+    """The groups whose limit may bind us: our own and all above; a group counts its children."""
     if (path := _path_v2(own_groups)) is not None:
         files = ("memory.max", "memory.current", "inactive_file")
         yield from (MemoryLimit(f"{root}{each}", *files) for each in _upwards(path))

@@ -135,7 +135,8 @@ def _close_range(first: int, last: int) -> bool:
 
 def _close_listed(keep: frozenset[int]) -> None:
     try:
-        listed = [int(name) for name in os.listdir("/proc/self/fd")]  # noqa: PTH208 - in every job: Path costs as much again
+        # In every job: Path would cost as much again.
+        listed = [int(name) for name in os.listdir("/proc/self/fd")]  # noqa: PTH208
     except OSError:  # no /proc, or no descriptor to read it with
         listed = list(range(resource.getrlimit(resource.RLIMIT_NOFILE)[0]))
     for fd in listed:

@@ -21,7 +21,8 @@ def open_standard_streams() -> None:
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # those below are open, so it gets this number
             os.set_inheritable(fd, True)
-            setattr(sys, name, open(fd, mode, closefd=False))  # noqa: SIM115 - for as long as we live
+            stream = open(fd, mode, closefd=False)  # noqa: SIM115 - for as long as we live
+            setattr(sys, name, stream)
 
 
 def processors() -> int:

@@ -1,4 +1,4 @@
-"""The command line that starts a module of fleet in a fresh interpreter. It starts nothing itself."""
+"""The command line that starts a module of fleet in a fresh interpreter; it starts nothing."""
 
 import json
 import os
@@ -31,7 +31,8 @@ def _module_path() -> list[str]:
     But not in the script's or the current directory: a module there (`queue.py`) would hide one
     that fleet needs.
     """
-    path, script = [*sys.path], os.path.dirname(os.path.realpath(sys.argv[0] or "."))  # noqa: PTH120 - "" stays ""
+    path = [*sys.path]
+    script = os.path.dirname(os.path.realpath(sys.argv[0] or "."))  # noqa: PTH120 - "" stays ""
     if not sys.flags.safe_path and path and path[0] in ("", _current_directory(), script):
         path = path[1:]
     root = str(Path(__file__).resolve().parents[2])

@@ -165,7 +165,7 @@ def relay(elsewhere: Callable[[str, Fields], bool]) -> None:
 
 
 def emit(event: str, /, **fields: Any) -> None:
-    """Log one event of the table, with its fields. Raises KeyError for an event that is not there."""
+    """Log one event of the table, with its fields. Raises KeyError if there is no such event."""
     current.emit(event, fields)
 
 

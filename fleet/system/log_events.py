@@ -56,7 +56,8 @@ _COST = _JOB + ", {max_rss_mib:.0f} MiB, CPU {cpu_seconds:.2f} s"
 EVENTS: dict[str, EventFormat] = {
     "master.started": _at(
         INFO,
-        "pool {name}: {app} on queue {queue}, workers: {workers}; a stop takes at most {longest_stop:g} s",
+        "pool {name}: {app} on queue {queue}, workers: {workers}; "
+        "a stop takes at most {longest_stop:g} s",
     ),
     "settings.warned": _at(WARNING, "{why}"),
     "settings.endpoint": _at(INFO, "{file} in this directory says where requests go: {endpoint}"),
@@ -88,7 +89,8 @@ EVENTS: dict[str, EventFormat] = {
     ),
     "poll.shortened": _at(
         WARNING,
-        "polls get no answer when they are {age:g} s old, something between this host and SQS cuts them: they are "
+        "polls get no answer when they are {age:g} s old, "
+        "something between this host and SQS cuts them: they are "
         "{seconds} s long now, and a longer one is tried every ten minutes",
     ),
     "poll.lengthened": _at(INFO, "polls are not cut any more: they are {seconds:g} s long again"),
@@ -98,7 +100,8 @@ EVENTS: dict[str, EventFormat] = {
     "message.deleted_late": _at(INFO, "message {message_id}, which was left, is deleted now"),
     "message.undeleted": _at(
         ERROR,
-        "message {message_id} is done and cannot be deleted, it will be done again: {error} · slot {slot}",
+        "message {message_id} is done and cannot be deleted, it will be done again: {error}"
+        " · slot {slot}",
     ),
     "host.starved": _at(
         WARNING, "this host has no process for a job; next poll in {retry_in:.1f} s · slot {slot}"
@@ -119,8 +122,8 @@ EVENTS: dict[str, EventFormat] = {
         WARNING,
         WARNING,
         "job failed ({exit}) after {duration:.2f} s" + _COST,
-        sentence_with_exception="job failed: {error_type} at {where} ({exit}) after {duration:.2f} s"
-        + _COST,
+        sentence_with_exception="job failed: {error_type} at {where} ({exit}) "
+        "after {duration:.2f} s" + _COST,
     ),
     "job.signalled": _at(WARNING, "job died by {exit} after {duration:.2f} s" + _COST),
     "job.stopped": _at(WARNING, "job stopped ({exit}) after {duration:.2f} s" + _COST),
@@ -181,7 +184,8 @@ EVENTS: dict[str, EventFormat] = {
     "pool.resumed": _at(INFO, "resumed"),
     "memory.short": _at(
         WARNING,
-        "no message is taken until there is memory for one more job: {available_mib:.0f} MiB available, "
+        "no message is taken until there is memory for one more job: "
+        "{available_mib:.0f} MiB available, "
         "a job needs {job_mib:.0f} MiB, {floor_mib:.0f} MiB stay free",
     ),
     "memory.enough": _at(INFO, "there is memory for one more job again"),
@@ -192,7 +196,8 @@ EVENTS: dict[str, EventFormat] = {
     "reload.missing": _at(WARNING, "HUP: a reload is not available yet; stop and start the pool"),
     "local.restarted": _at(
         WARNING,
-        "the embedded SQS server was killed and is started again, pid {pid}; what was in it is lost",
+        "the embedded SQS server was killed and is started again, pid {pid}; "
+        "what was in it is lost",
     ),
     "control.restored": _at(
         WARNING, "what commands find this pool by was removed, and is made again: {path}"
@@ -207,7 +212,8 @@ EVENTS: dict[str, EventFormat] = {
     "drain.started": _at(INFO, "stopping ({how}): {why}; {waits}"),
     "drain.finished": _at(
         INFO,
-        "received {received} = deleted {deleted} + released {released} + dead-lettered {dead_lettered} + left {left}"
+        "received {received} = deleted {deleted} + released {released} "
+        "+ dead-lettered {dead_lettered} + left {left}"
         "{redriven}",
     ),
 }

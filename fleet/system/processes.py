@@ -12,7 +12,7 @@ import _signal
 import contextlib
 import ctypes
 import os
-import resource  # noqa: F401 - os.wait4 imports it, and may find no descriptor to do so when it is called
+import resource  # noqa: F401 - os.wait4 imports it, and may then find no descriptor to do so
 import select
 import signal
 import sys
@@ -86,7 +86,7 @@ def fork_with_signals_blocked(blocked: Iterable[signal.Signals] = BLOCKED_AT_FOR
 
 
 def spawn_program(module: str, arguments: Iterable[str], fds: Iterable[int], mark: str) -> int:
-    """Start `module.main(arguments)` in a fresh interpreter, with `fds` open under the same numbers.
+    """Start `module.main(arguments)` in a fresh interpreter; `fds` are open in it as here.
 
     The program and all that descends from it carry `mark` in their environment, unless they take
     care not to. It begins with the signals ignored that a group may get, dies with us, and reads an
@@ -150,7 +150,7 @@ def kill_group(pid: int, number: int) -> None:
 
 
 def open_pidfd(pid: int) -> int:
-    """A descriptor that becomes readable when `pid` ends. Raises ProcessLookupError if it is gone."""
+    """A descriptor that becomes readable when `pid` ends. Raises ProcessLookupError, OSError."""
     return os.pidfd_open(pid)
 
 
@@ -168,7 +168,7 @@ def dead_child(pid: int | None = None) -> Death | None:
 
 
 def await_child(pid: int) -> int:
-    """Wait for a child that is about to exit, and reap it. Its exit status, negative for a signal."""
+    """Wait for a child and reap it. Returns its exit status, negative for a signal."""
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
@@ -222,8 +222,8 @@ def sweep(
     """Kill and reap every child that is ours and not in `keep`; never waits.
 
     Those that are spared are only continued, should somebody have stopped them, and reaped. Calls
-    `reaped` for each that it has reaped. Returns the pids that are not gone yet. What a killed child
-    leaves behind becomes our child in turn, so sweep until it returns nothing.
+    `reaped` for each that it has reaped. Returns the pids that are not gone yet. What a killed
+    child leaves behind becomes our child in turn, so sweep until it returns nothing.
     """
     kept = frozenset(keep)
     while strangers := [pid for pid in procfs.children() if pid not in kept and is_ours(pid)]:
@@ -248,7 +248,7 @@ def exit_at_once(code: int) -> NoReturn:
 
 
 def exit_as(code: int) -> NoReturn:
-    """End this forked process as `exit_at_once` does; a negative code is a signal, by which it dies."""
+    """End this forked process at once; a negative code is a signal, by which it dies."""
     if code < 0:
         signal.signal(-code, signal.SIG_DFL)
         signals.unblock_all()

@@ -1,6 +1,6 @@
 """What /proc tells about processes: children, descendants, states, environments.
 
-It only reads. A process that is gone, or that may not be read, is told as absent and raises nothing.
+It only reads. A process that is gone, or that may not be read, is absent, and raises nothing.
 """
 
 import contextlib

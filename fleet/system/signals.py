@@ -67,7 +67,7 @@ def forget_wakeup() -> None:
 
 @contextlib.contextmanager
 def block(numbers: Iterable[signal.Signals]) -> Iterator[None]:
-    """Block signals, in children that are forked meanwhile too; the mask is as before in the end."""
+    """Block signals until the end, also in children that are forked meanwhile."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
     try:
         yield
@@ -157,7 +157,7 @@ def wake_at_childs_death() -> None:
 
 
 def ignore_for_good() -> None:
-    """At the very end: a signal that is repeated must not change the exit status of what is done."""
+    """At the very end: a repeated signal must not change the exit status of what is done."""
     for number in GROUP:
         signal.signal(number, signal.SIG_IGN)
 

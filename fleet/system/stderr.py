@@ -3,9 +3,9 @@
 A pipe whose reader has stopped (`fleet start … 2>&1 | less`) and a terminal after Ctrl-S hold up
 the process that writes, and with it the leases that it keeps. The open file is shared with jobs and
 strangers, so O_NONBLOCK must not be set on it. poll(2) tells whether there is room: in a pipe for
-PIPE_BUF bytes. In between another writer may take the room, so the write itself does not wait either,
-where the kernel lets it: RWF_NOWAIT is for sockets and, from Linux 6.4 on, for pipes; a terminal is
-opened once more, since it may have room for less than a line.
+PIPE_BUF bytes. In between another writer may take the room, so the write itself does not wait
+either, where the kernel lets it: RWF_NOWAIT is for sockets and, from Linux 6.4 on, for pipes; a
+terminal is opened once more, since it may have room for less than a line.
 """
 
 import contextlib

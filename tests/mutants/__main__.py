@@ -114,7 +114,8 @@ class Tally:
 
     def __str__(self) -> str:
         killed = self.tried - len(self.survivors)
-        return f"{self.module}: {self.known} faults, {self.tried} tried, {killed} seen, {len(self.survivors)} not"
+        counts = f"{self.known} faults, {self.tried} tried, {killed} seen"
+        return f"{self.module}: {counts}, {len(self.survivors)} not"
 
 
 def main() -> int:

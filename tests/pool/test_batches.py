@@ -256,7 +256,7 @@ def test_the_master_is_gone(begin: Begin, home: Home, queue: LiveQueue) -> None:
 def test_on_a_fifo_queue_nothing_overtakes(
     begin: Begin, home: Home, ministack_server: Server
 ) -> None:
-    """After a failure the later ones of its group go back unworked; other groups are not held up."""
+    """After a failure the later messages of its group go back unworked; other groups go on."""
     queue = LiveQueue.fresh(ministack_server, fifo=True)
     pool, (gate,) = begin(
         options=("--retry-delay", "1"),

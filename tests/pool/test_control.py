@@ -5,6 +5,7 @@ import socket
 import stat
 import subprocess
 import sys
+from typing import cast
 
 import pytest
 
@@ -150,8 +151,9 @@ def test_another_user_is_hung_up_on(start: StartPool, home: Home) -> None:
         if each == home.directory.parents[3]:
             break
     program = (
-        "import os, socket, sys; os.setgid(65534); os.setuid(65534); s = socket.socket(socket.AF_UNIX);"
-        's.connect(sys.argv[1]); s.sendall(b\'{"command": "stop"}\\n\'); sys.stdout.buffer.write(s.recv(99))'
+        "import os, socket, sys; os.setgid(65534); os.setuid(65534);"
+        "s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]);"
+        's.sendall(b\'{"command": "stop"}\\n\'); sys.stdout.buffer.write(s.recv(99))'
     )
     told = subprocess.run(
         [sys.executable, "-c", program, str(path)], capture_output=True, check=False
@@ -166,5 +168,6 @@ def test_jobs_do_not_hold_the_socket(start: StartPool, home: Home, queue: LiveQu
     queue.send("describe", "hold g")
     start(workers=2)
     (found,) = home.trace.wait("found")
-    assert not any("socket" in what for what in found.detail["descriptors"].values())  # type: ignore[index]
+    descriptors = cast(dict[str, dict[str, str]], found.detail)["descriptors"]
+    assert not any("socket" in what for what in descriptors.values())
     gate.open()

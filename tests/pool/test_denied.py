@@ -1,4 +1,4 @@
-"""Trouble with the queue that no retry heals, and deletes that nobody confirms: the whole program."""
+"""Trouble with the queue that no retry heals, and deletes that are not confirmed."""
 
 import os
 import signal
@@ -285,7 +285,10 @@ def token_service(*answers: int) -> Iterator[str]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             code = left.pop(0) if left else 200
-            keys = b'{"AccessKeyId": "a", "SecretAccessKey": "b", "Token": "c", "Expiration": "2999-01-01T00:00:00Z"}'
+            keys = (
+                b'{"AccessKeyId": "a", "SecretAccessKey": "b", "Token": "c",'
+                b' "Expiration": "2999-01-01T00:00:00Z"}'
+            )
             body = (
                 keys if code == 200 else b'{"code": "InvalidIdentityToken", "message": "try again"}'
             )

@@ -69,7 +69,7 @@ def test_killed_while_it_polls(
 
 
 def test_stopped_while_it_polls(start: StartPool, queue: LiveQueue, proxy: FaultProxy) -> None:
-    """The only poller of the pool goes silent: another takes its place, and it is replaced itself."""
+    """The only poller of the pool goes silent: another polls in its place, and it is replaced."""
     proxy.stall("ReceiveMessage")
     pool = start("--visibility-timeout", "2", endpoint=proxy.endpoint, expected=HUNG)
     pool.wait_ready(2)

@@ -1,4 +1,4 @@
-"""The master as process 1 of a container: it is given everybody's orphans, and judges only its own."""
+"""The master as process 1 of a container: it gets all orphans, and judges only its own."""
 
 import os
 import re

@@ -39,38 +39,92 @@ IMMUNE = {
     "arguments": "import sys; sys.argv[:] = ['x', '--help']",
     "path": "import sys; sys.path.clear(); sys.meta_path.clear(); sys.path_hooks.clear()",
     "path replaced": "import sys; sys.path = []",
-    "environment": "import os; os.environ.update(AWS_ACCESS_KEY_ID='', AWS_PROFILE='nobody', TZ='Asia/Tokyo', PATH='')",
+    "environment": """
+        import os
+        os.environ.update(AWS_ACCESS_KEY_ID='', AWS_PROFILE='nobody', TZ='Asia/Tokyo', PATH='')
+        """,
     "environment cleared": "import os; os.environ.clear()",
     "environment replaced": "import os; os.environ = dict(os.environ)",
-    "proxy": "import os; os.environ.update(http_proxy='http://127.0.0.1:9', HTTPS_PROXY='http://127.0.0.1:9')",
+    "proxy": """
+        import os
+        os.environ.update(http_proxy='http://127.0.0.1:9', HTTPS_PROXY='http://127.0.0.1:9')
+        """,
     "locale": "import locale; locale.setlocale(locale.LC_ALL, 'C')",
     "warnings": "import warnings; warnings.simplefilter('error')",
-    "decimal": "import decimal; decimal.getcontext().prec = 1; decimal.getcontext().traps[decimal.Inexact] = True",
+    "decimal": """
+        import decimal
+        decimal.getcontext().prec = 1
+        decimal.getcontext().traps[decimal.Inexact] = True
+        """,
     "timers": "import signal; [signal.setitimer(which, 0.2, 0.2) for which in (0, 1, 2)]",
-    "handlers": "import signal, os; [signal.signal(n, lambda *_: os._exit(9)) for n in (10, 12, 15, 17, 23, 28, 40)]",
-    "ignored": "import signal; [signal.signal(n, signal.SIG_IGN) for n in (1, 2, 10, 12, 13, 15, 17, 39)]",
+    "handlers": """
+        import signal, os
+        [signal.signal(n, lambda *_: os._exit(9)) for n in (10, 12, 15, 17, 23, 28, 40)]
+        """,
+    "ignored": """
+        import signal
+        [signal.signal(n, signal.SIG_IGN) for n in (1, 2, 10, 12, 13, 15, 17, 39)]
+        """,
     "mask": "import signal; signal.pthread_sigmask(signal.SIG_BLOCK, range(1, 65))",
-    "wake-up": "import signal, os; r, w = os.pipe(); os.set_blocking(w, False); signal.set_wakeup_fd(w)",
-    "few files": "import resource as r; r.setrlimit(r.RLIMIT_NOFILE, (20, r.getrlimit(r.RLIMIT_NOFILE)[1]))",
-    "no processes": "import resource as r; r.setrlimit(r.RLIMIT_NPROC, (0, r.getrlimit(r.RLIMIT_NPROC)[1]))",
-    "small files": "import resource as r; r.setrlimit(r.RLIMIT_FSIZE, (65536, r.getrlimit(r.RLIMIT_FSIZE)[1]))",
+    "wake-up": """
+        import signal, os
+        r, w = os.pipe()
+        os.set_blocking(w, False)
+        signal.set_wakeup_fd(w)
+        """,
+    "few files": """
+        import resource as r
+        r.setrlimit(r.RLIMIT_NOFILE, (20, r.getrlimit(r.RLIMIT_NOFILE)[1]))
+        """,
+    "no processes": """
+        import resource as r
+        r.setrlimit(r.RLIMIT_NPROC, (0, r.getrlimit(r.RLIMIT_NPROC)[1]))
+        """,
+    "small files": """
+        import resource as r
+        r.setrlimit(r.RLIMIT_FSIZE, (65536, r.getrlimit(r.RLIMIT_FSIZE)[1]))
+        """,
     "no core": "import resource as r; r.setrlimit(r.RLIMIT_CORE, (0, 0))",
     "trace": "import sys; sys.settrace(lambda *_: None); sys.setprofile(lambda *_: None)",
     "profiler": "import cProfile; profile = cProfile.Profile(); profile.enable()",
-    "at a fork": "import os; os.register_at_fork(before=lambda: end(), after_in_child=lambda: end())",
+    "at a fork": """
+        import os
+        os.register_at_fork(before=lambda: end(), after_in_child=lambda: end())
+        """,
     "a fork's state": """
         import json, os, socket
-        os.register_at_fork(after_in_child=lambda: (socket.setdefaulttimeout(1e-3), json.__dict__.pop('loads', None)))
+        def spoil():
+            socket.setdefaulttimeout(1e-3)
+            json.__dict__.pop('loads', None)
+        os.register_at_fork(after_in_child=spoil)
         """,
     "audits": "import sys; sys.addaudithook(lambda *_: end())",
-    "collector": "import gc; gc.disable(); gc.set_debug(gc.DEBUG_LEAK); gc.set_threshold(1); gc.callbacks.append(exit)",
+    "collector": """
+        import gc
+        gc.disable()
+        gc.set_debug(gc.DEBUG_LEAK)
+        gc.set_threshold(1)
+        gc.callbacks.append(exit)
+        """,
     "switching": "import sys; sys.setswitchinterval(60)",
-    "builtins": "import builtins; replace(builtins, 'open', 'len', 'print', 'isinstance', 'getattr', 'sorted', 'min')",
+    "builtins": """
+        import builtins
+        replace(builtins, 'open', 'len', 'print', 'isinstance', 'getattr', 'sorted', 'min')
+        """,
     "clocks": "import time; time.time = time.monotonic = time.clock_gettime = lambda *_: 0.0",
-    "os": "import os; replace(os, 'read', 'open', 'close', 'write', 'getpid', 'getppid', 'urandom', 'fstat')",
+    "os": """
+        import os
+        replace(os, 'read', 'open', 'close', 'write', 'getpid', 'getppid', 'urandom', 'fstat')
+        """,
     "fork": "import os; os.fork = os.waitpid = os.pidfd_open = None",
-    "sockets": "import socket, http.client; socket.socket.connect = http.client.HTTPConnection.request = None",
-    "threading": "import threading; replace(threading, 'Lock', 'current_thread', 'enumerate', 'main_thread')",
+    "sockets": """
+        import socket, http.client
+        socket.socket.connect = http.client.HTTPConnection.request = None
+        """,
+    "threading": """
+        import threading
+        replace(threading, 'Lock', 'current_thread', 'enumerate', 'main_thread')
+        """,
     "logging": "import logging; logging.disable(logging.CRITICAL); logging.Logger.debug = None",
     "a log handler": """
         import logging
@@ -80,15 +134,32 @@ IMMUNE = {
         logging.getLogger('botocore').setLevel(1)
         """,
     "hooks": "import sys; sys.excepthook = sys.unraisablehook = None",
-    "streams": "import sys, io; sys.stdout = sys.stderr = sys.__stdout__ = sys.__stderr__ = io.StringIO()",
+    "streams": """
+        import sys, io
+        sys.stdout = sys.stderr = sys.__stdout__ = sys.__stderr__ = io.StringIO()
+        """,
     "no streams": "import sys; sys.stdout = sys.stderr = None",
-    "modules": "import sys; [sys.modules.pop(n) for n in ('json', 'select', 'fleet.job.process', 'botocore.auth')]",
-    "broken modules": "import sys; sys.modules['json'] = sys.modules['select'] = sys.modules['socket'] = None",
+    "modules": """
+        import sys
+        [sys.modules.pop(n) for n in ('json', 'select', 'fleet.job.process', 'botocore.auth')]
+        """,
+    "broken modules": """
+        import sys
+        sys.modules['json'] = sys.modules['select'] = sys.modules['socket'] = None
+        """,
     "at exit": "import atexit, os; atexit.register(os._exit, 9)",
     "seed": "import random; random.seed(1); random.random = random.uniform = None",
     "closed standard": "import os; [os.close(n) for n in (0, 1, 2)]",
-    "others in their place": "import os, socket; [os.close(n) for n in (0, 1, 2)]; kept = socket.socketpair()",
-    "redirected": "import os; null = os.open('/dev/null', os.O_RDWR); [os.dup2(null, n) for n in (0, 1, 2)]",
+    "others in their place": """
+        import os, socket
+        [os.close(n) for n in (0, 1, 2)]
+        kept = socket.socketpair()
+        """,
+    "redirected": """
+        import os
+        null = os.open('/dev/null', os.O_RDWR)
+        [os.dup2(null, n) for n in (0, 1, 2)]
+        """,
     "session": "import os; os.setsid()",
     "watchdog": "import faulthandler; faulthandler.dump_traceback_later(1, exit=True)",
     "adoption": "import ctypes; ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)",
@@ -98,7 +169,11 @@ IMMUNE = {
         from loguru import logger
         logger.remove(); logger.disable('fleet'); logger.add(lambda _: 1 / 0, catch=False)
         """,
-    "a sink with a thread": "from loguru import logger; logger.remove(); logger.add('/dev/null', enqueue=True)",
+    "a sink with a thread": """
+        from loguru import logger
+        logger.remove()
+        logger.add('/dev/null', enqueue=True)
+        """,
     "frozen time": """
         import datetime, sys
         class Fake(datetime.datetime):
@@ -169,7 +244,8 @@ def replace(owner, *names):
         setattr(owner, name, function)
 
 import os as _os
-_open, _write, _close, _path = _os.open, _os.write, _os.close, _os.path.join(_os.environ['POOL_TEST_DIR'], 'done')
+_open, _write, _close = _os.open, _os.write, _os.close
+_path = _os.path.join(_os.environ['POOL_TEST_DIR'], 'done')
 _pid, _session, _here = _os.getpid, _os.getsid, _os.getpid()
 _appending = _os.O_WRONLY | _os.O_APPEND | _os.O_CREAT
 def job(body):
@@ -250,8 +326,10 @@ def test_what_is_no_trouble_in_a_job(
 
 SEEN = """
     import decimal, gc, json, locale, os, resource, select, socket, sys, time, warnings
-    os.umask(0o031); os.chdir('/proc'); os.environ.update(PLAYED='yes', TZ='Asia/Tokyo'); time.tzset()
-    socket.setdefaulttimeout(7); sys.setrecursionlimit(432); warnings.simplefilter('error'); gc.disable()
+    os.umask(0o031); os.chdir('/proc')
+    os.environ.update(PLAYED='yes', TZ='Asia/Tokyo'); time.tzset()
+    socket.setdefaulttimeout(7); sys.setrecursionlimit(432)
+    warnings.simplefilter('error'); gc.disable()
     sys.path.insert(0, '/played'); json.dumps, dumps = None, json.dumps; del select.epoll
     resource.setrlimit(resource.RLIMIT_NOFILE, (99, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
     null = os.open('/dev/null', os.O_WRONLY); os.dup2(null, 1); os.dup2(null, 2)
@@ -259,11 +337,13 @@ SEEN = """
     os.register_at_fork(before=lambda: forks.append('B'), after_in_child=lambda: 1 / 0)
     sys.addaudithook(lambda event, _: events.append(event)); forks, events = [], []
     def seen():
-        return [''.join(forks), 'os.listdir' in events, os.umask(0), os.getcwd(), os.environ['PLAYED'],
+        return [''.join(forks), 'os.listdir' in events, os.umask(0),
+            os.getcwd(), os.environ['PLAYED'],
             time.tzname[0], socket.getdefaulttimeout(), sys.getrecursionlimit(),
             warnings.filters[0][0], gc.isenabled(), sys.path[0], json.dumps,
             hasattr(select, 'epoll'), resource.getrlimit(resource.RLIMIT_NOFILE)[0],
-            os.readlink('/proc/self/fd/1'), os.readlink('/proc/self/fd/2'), sys.argv[1:], os.environ['FLEET_JOB_SLOT']]
+            os.readlink('/proc/self/fd/1'), os.readlink('/proc/self/fd/2'),
+            sys.argv[1:], os.environ['FLEET_JOB_SLOT']]
     def job(body):
         os.listdir('/')
         open(_path, 'w').write(dumps(seen()))
@@ -284,7 +364,8 @@ DANGERS = {
     "a connection": (
         """
         import socket
-        server = socket.create_server(('127.0.0.1', 0)); client = socket.create_connection(server.getsockname())
+        server = socket.create_server(('127.0.0.1', 0))
+        client = socket.create_connection(server.getsockname())
         """,
         r"connected to 127\.0\.0\.1:\d+",
     ),
@@ -298,7 +379,8 @@ DANGERS = {
         r"connected to \S*/s\b",
     ),
     "a thread": (
-        "import threading, time; threading.Thread(target=time.sleep, args=(99,), name='busy', daemon=True).start()",
+        "import threading, time; "
+        "threading.Thread(target=time.sleep, args=(99,), name='busy', daemon=True).start()",
         r"threads started at import: 1 \(busy\)",
     ),
     "a bare thread": (
@@ -321,7 +403,11 @@ def test_what_survives_no_fork_is_warned_of(
 
 HARMLESS = {
     "closed again": "import socket; [each.close() for each in socket.socketpair()]",
-    "nobody there": "import socket; server = socket.create_server(('127.0.0.1', 0)); udp = socket.socket(type=2)",
+    "nobody there": """
+        import socket
+        server = socket.create_server(('127.0.0.1', 0))
+        udp = socket.socket(type=2)
+        """,
     "datagrams": "import socket; statsd = socket.socket(type=2); statsd.connect(('127.0.0.1', 9))",
     "threads of C": "import numpy; numpy.ones((400, 400)) @ numpy.ones((400, 400))",
 }

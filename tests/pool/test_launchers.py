@@ -18,12 +18,16 @@ APP = """
 import json, os, pathlib, sys
 parsed = __import__('argparse').ArgumentParser().parse_args()
 def job(body):
-    found = {name: getattr(sys.flags, name) for name in ('optimize', 'dev_mode', 'isolated', 'no_site', 'safe_path')}
-    found |= {'errors': [os.readlink(f'/proc/{pid}/fd/2') for pid in (os.getpid(), os.getppid(), master())]}
-    found |= {'argv': sys.argv, 'warn': sys.warnoptions, 'through': sys.__stdout__.write_through, 'fleet': fleet()}
+    flags = ('optimize', 'dev_mode', 'isolated', 'no_site', 'safe_path')
+    found = {name: getattr(sys.flags, name) for name in flags}
+    pids = (os.getpid(), os.getppid(), master())
+    found |= {'errors': [os.readlink(f'/proc/{pid}/fd/2') for pid in pids]}
+    found |= {'argv': sys.argv, 'warn': sys.warnoptions}
+    found |= {'through': sys.__stdout__.write_through, 'fleet': fleet()}
     pathlib.Path(os.environ['POOL_TEST_DIR'], 'found').write_text(json.dumps(found))
 def master():
-    return int(pathlib.Path(f'/proc/{os.getppid()}/stat').read_text().rpartition(') ')[2].split()[1])
+    stat = pathlib.Path(f'/proc/{os.getppid()}/stat').read_text()
+    return int(stat.rpartition(') ')[2].split()[1])
 def fleet():
     import fleet.template
     return fleet.template.process.__file__

@@ -238,7 +238,7 @@ class NotSqs(http.server.BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self.send_error(404)
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the base class's name
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
         """Say nothing."""
 
 

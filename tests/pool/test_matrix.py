@@ -57,7 +57,7 @@ class Scene:
         self.pool: Pool
 
     def begin(self, victim: str, moment: str, expected: Expected = ANYBODY) -> None:
-        """Start a pool and hold it at the moment, which is the victim's where it is about booting."""
+        """Start a pool and hold it at the moment, which is the victim's if it is about booting."""
         held = "birth" if victim == "dispatcher" else "import"
         if moment == "booting":
             (self.home.directory / f"hold-{held}").touch()

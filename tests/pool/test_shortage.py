@@ -88,7 +88,7 @@ def test_a_client_of_a_master_without_descriptors_ends_nothing(
 def test_a_master_without_descriptors_still_sweeps(
     start: StartPool, home: Home, queue: LiveQueue
 ) -> None:
-    """What a dead dispatcher's job has left is found, though nothing can be opened to look for it."""
+    """What a dead dispatcher's job has left is found, though nothing can be opened to see it."""
     home.gate("g")
     queue.send("orphan-then g")
     pool = start("--visibility-timeout", "20", workers=1, expected=KILLED)

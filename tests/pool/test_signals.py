@@ -179,10 +179,10 @@ def test_everybody_shows_his_stack(start: StartPool, home: Home, queue: LiveQueu
     pool.send(signal.SIGUSR2)
     found = stacks(pool, 5)
     assert set(found) == {"the master", "the template", "the scout", "dispatcher 0", "dispatcher 1"}
-    assert "master.py" in found["the master"]
+    assert "master/loop.py" in found["the master"]
     assert "in serve" in found["the template"]
-    assert "scout.py" in found["the scout"]
-    assert "runner.py" in found[f"dispatcher {slot}"]
+    assert "scout/process.py" in found["the scout"]
+    assert "dispatcher/runner.py" in found[f"dispatcher {slot}"]
     assert found[f"dispatcher {1 - slot}"] == "nothing: it is stopped"
     os.kill(pool.dispatcher(1 - slot), signal.SIGCONT)
     gate.open()

@@ -237,7 +237,9 @@ def test_auto_is_a_size_within_the_bounds(home: Home) -> None:
 
 
 @pytest.fixture
-def small_memory(home: Home) -> Iterator[Path]:  # noqa: ARG001  # the group is left before what is in it is ended
+def small_memory(
+    home: Home,  # noqa: ARG001 - the group is left before what is in it is ended
+) -> Iterator[Path]:
     """A control group with little memory."""
     with group("memory") as path:
         yield path

@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+from typing import cast
 
 from tests.support.pool import APPS, Home, Launch, StartPool
 from tests.support.servers import LiveQueue
@@ -82,7 +83,8 @@ def test_jobs_do_not_know_the_service_manager(
     queue.send("environ")
     start(workers=1, app="jobs:environ", NOTIFY_SOCKET=manager.address, WATCHDOG_USEC="60000000")
     (line,) = home.trace.wait("environ")
-    assert not {"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"} & set(line.detail)  # type: ignore[call-overload]
+    names = cast(list[str], line.detail)
+    assert not {"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"} & set(names)
     manager.end.close()
 
 

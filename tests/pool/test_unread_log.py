@@ -1,4 +1,4 @@
-"""Nobody reads the log any more (a pager, Ctrl-S): the pool works on, and tells later what is lost."""
+"""The log is read no more (a pager, Ctrl-S): the pool works on, and tells later what is lost."""
 
 import contextlib
 import json

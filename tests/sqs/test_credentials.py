@@ -122,7 +122,8 @@ def test_an_sso_session_that_has_expired_is_said_with_the_command(
 ) -> None:
     section = f"profile {profile}" if profile else "default"
     config(
-        f"[{section}]\nsso_session = s\nsso_account_id = 123456789012\nsso_role_name = jobs\nregion = eu-west-1\n"
+        f"[{section}]\nsso_session = s\nsso_account_id = 123456789012\n"
+        "sso_role_name = jobs\nregion = eu-west-1\n"
         "[sso-session s]\nsso_start_url = https://example.com/start\nsso_region = eu-west-1\n"
     )
     if profile:
@@ -215,7 +216,10 @@ def test_nothing_is_written_where_the_aws_cli_keeps_its_keys(tmp_path: Path) -> 
     "text",
     [
         "[default]\nrole_arn = x\nsource_profile = none\n",
-        "[default]\nrole_arn = x\nsource_profile = b\n[profile b]\nrole_arn = x\nsource_profile = default\n",
+        (
+            "[default]\nrole_arn = x\nsource_profile = b\n"
+            "[profile b]\nrole_arn = x\nsource_profile = default\n"
+        ),
         "[default]\nrole_arn = x\ncredential_source = Nowhere\n",
     ],
 )

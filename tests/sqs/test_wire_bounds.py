@@ -1,4 +1,4 @@
-"""What an endpoint sends is bounded in time and size, and none of it is taken for a later answer."""
+"""What an endpoint sends is bounded in time and size, and is not taken for a later answer."""
 
 import http.server
 import io

@@ -23,7 +23,7 @@ def audit(home: Home, pools: list[Pool]) -> None:
 
 
 def check_nothing_left(home: Home, but: str) -> None:
-    """Check that no process outlives the masters' orderly end, except one with `but` in its title."""
+    """Check that no process outlives the masters' orderly end, except with `but` in their title."""
     left = [process for process in home.processes() if but not in process.title]
     assert not left, f"left behind: {left}"
 

@@ -1,7 +1,8 @@
 """Random faults for a bounded time under load, and an audit of what is left: queue, ledgers,
 processes.
 
-    feeder ──▶ ministack ◀── proxy (faults, witness) ◀── pool after pool ◀── kills, stops, signals, commands
+    feeder ──▶ ministack ◀── proxy ◀── pool after pool ◀── kills, stops, signals, commands
+                    (faults, witness)
 
 The seed fixes what is done, not what comes of it. What must hold is in `Audit`; the paths do not
 matter.

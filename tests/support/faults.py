@@ -1,4 +1,4 @@
-"""Every way a call to SQS can go wrong, by name; each is made once, at the next call of an action."""
+"""Every way a call to SQS can go wrong, by name; each fault is made once, at the next call."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""A pool as its user sees it: a process that was started, its log, its processes, its exit status."""
+"""A pool as its user sees it: a started process, its log, its children, its exit status."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Real SQS servers as processes of their own on loopback, and the queues that tests make on them."""
+"""Real SQS servers as processes of their own on loopback, and tests' queues on them."""
 
 import contextlib
 import json

@@ -168,7 +168,8 @@ class Host:
         client.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
         with self._tls.wrap_socket(client, server_side=True) as tls:
             self.paths.append(_head(tls).split()[1])
-            head = f"HTTP/1.1 {self.status}\r\nContent-Length: {len(self.answer)}\r\nConnection: close\r\n"
+            length = f"Content-Length: {len(self.answer)}\r\nConnection: close\r\n"
+            head = f"HTTP/1.1 {self.status}\r\n{length}"
             head += f"Location: {self.location}\r\n" if self.location else ""
             tls.sendall(head.encode() + b"\r\n" + self.answer)
 

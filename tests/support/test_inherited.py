@@ -34,7 +34,8 @@ import json, os, resource, signal, subprocess, sys, time
 from pathlib import Path
 from tests.support.pool import Home
 PROGRAM = """import json, os, signal
-print(json.dumps([dict(os.environ), [n for n in (1, 2, 3) if signal.getsignal(n) is signal.SIG_IGN]]))"""
+ignored = [n for n in (1, 2, 3) if signal.getsignal(n) is signal.SIG_IGN]
+print(json.dumps([dict(os.environ), ignored]))"""
 def test_here():
     named = ("PATH", "LD_LIBRARY_PATH", "TMPDIR", "CI", "HOME", "PYTHONDONTWRITEBYTECODE")
     assert not [name for name in os.environ if name not in named and not name.startswith("PYTEST_")]
@@ -44,7 +45,8 @@ def test_here():
     assert not signal.pthread_sigmask(signal.SIG_BLOCK, ())
 def test_a_program(tmp_path):
     home = Home(tmp_path)
-    told = subprocess.run([sys.executable, "-c", PROGRAM], env=home.environment(), capture_output=True, check=True)
+    command = [sys.executable, "-c", PROGRAM]
+    told = subprocess.run(command, env=home.environment(), capture_output=True, check=True)
     found, ignored = json.loads(told.stdout)
     assert found.pop("LC_CTYPE", "C.UTF-8") == "C.UTF-8"  # what Python itself makes of none
     assert found == home.environment()
@@ -58,7 +60,7 @@ def home(tmp_path: Path) -> Home:
 
 
 def test_a_callers_surroundings_reach_nothing(home: Home) -> None:
-    """Variables, umask, ignored signals and limits, as a shell's background under nohup has them."""
+    """Variables, umask, ignored signals and limits, as a shell's job under nohup has them."""
     file = home.directory / "test_it.py"
     file.write_text(TEST)
     pytest_ = [

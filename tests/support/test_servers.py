@@ -29,7 +29,8 @@ def test_a_server_ends_with_whoever_started_it(tmp_path: Path) -> None:
     """Killed, it ends nothing itself."""
     program = (
         "import pathlib, sys; from tests.support import servers\n"
-        "with servers.ministack(pathlib.Path(sys.argv[1])): print(*servers.RUNNING, flush=True); sys.stdin.read()"
+        "with servers.ministack(pathlib.Path(sys.argv[1])):"
+        " print(*servers.RUNNING, flush=True); sys.stdin.read()"
     )
     command = [sys.executable, "-c", program, str(tmp_path)]
     with subprocess.Popen(

@@ -9,6 +9,9 @@ from tests.support.proxy import FaultProxy
 
 
 @pytest.fixture
-def start(proxy: FaultProxy, start: StartPool) -> StartPool:  # noqa: ARG001  # set up first, closed last
+def start(
+    proxy: FaultProxy,  # noqa: ARG001 - set up first, closed last
+    start: StartPool,
+) -> StartPool:
     """Start a pool."""
     return start

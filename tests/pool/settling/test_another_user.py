@@ -1,4 +1,4 @@
-"""A job that leaves a process which has become another user's, as sudo does: fleet may not end it."""
+"""A job leaves a process which has become another user's, as sudo does: fleet may not end it."""
 
 import os
 import signal

@@ -200,7 +200,7 @@ def send(queue: LiveQueue, body: str) -> str:
 
 
 def told(home: Home, pool: Pool, message_id: str) -> tuple[str | None, int, list[int]]:
-    """What became of a message by its dispatcher's death, its attempts, and those that were done."""
+    """What a message became by its dispatcher's death, its attempts, and those that were done."""
     said = [
         event["event"].partition(".")[2]
         for event in pool.events(message_id=message_id)
@@ -317,7 +317,7 @@ def test_a_drain_waits_for_an_open_order(
 def test_a_drain_does_not_wait_for_ever(
     start: StartPool, home: Home, queue: LiveQueue, proxy: FaultProxy
 ) -> None:
-    """What the queue does not take until the end of the stop is counted as left; it was finished."""
+    """What the queue has not taken by the end of the stop counts as left; it was finished."""
     proxy.fail("DeleteMessage", times=1000)
     queue.send("before the delete :: task")
     options = ("--visibility-timeout", "4", "--drain-timeout", "0", "--exit-timeout", "0")

@@ -147,7 +147,7 @@ def test_one_that_had_finished_when_the_stop_came_is_finished(
 def test_an_idle_pool_runs_none(
     pool_with_handler: Callable[..., Pool], home: Home, queue: LiveQueue
 ) -> None:
-    """Program A ran the handler of the job before once more when TERM came to an idle dispatcher."""
+    """Program A ran the last job's handler once more when TERM came to an idle dispatcher."""
     queue.send("die SEGV :: fine")
     pool = pool_with_handler("--retry-delay", "600", workers=1)
     pool.wait_event("message.released")
@@ -196,7 +196,10 @@ def test_errors_of_sqs_meanwhile_leave_no_orphan(
 def test_what_it_is_called_with(start: StartPool, home: Home, queue: LiveQueue, load: str) -> None:
     """A router's job: its arguments by position and by name, and the message as `message`."""
     home.gate("never")
-    call = '{"_job": "wait_for", "_exit_handler": "plain_handler", "_job_args": ["never"], "named": "n"}'
+    call = (
+        '{"_job": "wait_for", "_exit_handler": "plain_handler",'
+        ' "_job_args": ["never"], "named": "n"}'
+    )
     (message_id,) = queue.send(call)
     pool = start(
         load, "--router", "endings:route", "--drain-timeout", "0", app=APP, workers=1, expected=LOUD

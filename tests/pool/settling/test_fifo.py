@@ -1,4 +1,4 @@
-"""FIFO queues: what a dead dispatcher's poll has taken is asked for again, by the id of its call."""
+"""FIFO queues: what a dead dispatcher's poll has taken is asked for again, by its call's id."""
 
 import os
 import signal

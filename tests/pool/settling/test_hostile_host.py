@@ -51,7 +51,9 @@ def test_a_dead_letter_says_it_too(start: StartPool, queue: LiveQueue) -> None:
 
 
 @pytest.fixture
-def small_memory(home: Home) -> Iterator[Path]:  # noqa: ARG001  # the group is left before what is in it is ended
+def small_memory(
+    home: Home,  # noqa: ARG001 - the group is left before what is in it is ended
+) -> Iterator[Path]:
     """A control group with little memory."""
     with group("memory") as path:
         yield path
@@ -111,7 +113,7 @@ def test_no_process_for_an_exit_handler(
 def test_one_that_cannot_be_killed_yet_is_waited_for(
     start: StartPool, home: Home, queue: LiveQueue, proxy: FaultProxy
 ) -> None:
-    """The job has succeeded; what it left keeps the message from being anybody's, and that is said."""
+    """The job has succeeded; what it left keeps its message from being settled: that is said."""
     witness = Witness(proxy, home.trace)
     (message_id,) = queue.send("sleeper")
     pool = start("--visibility-timeout", "2", app=APP, workers=1, endpoint=proxy.endpoint)

@@ -68,7 +68,7 @@ def test_failed_extends_are_tried_again(
 def test_a_lost_lease_kills_where_that_is_wanted(
     start: StartPool, home: Home, queue: LiveQueue, proxy: FaultProxy
 ) -> None:
-    """The job is stopped; the message is left, neither extended nor released: it may be another's."""
+    """The job is stopped; the message is neither extended nor released: it may be another's."""
     home.gate("never")
     (message_id,) = queue.send("attempts family never/task")
     proxy.fail(EXTEND, times=1000)

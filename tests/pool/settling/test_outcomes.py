@@ -408,7 +408,10 @@ def test_a_message_that_ended_badly_is_told_at_the_end(start: StartPool, queue: 
     last.send("fail x", "task")
     pool = start(*UNTIL_EMPTY, "--visibility-timeout", "2", queue=last, app=APP, expected=BAD)
     assert pool.wait(60) == 6
-    ledger = f"received 2 = deleted 1 + released 0 + dead-lettered 0 + left 1 (1 of them goes to {last.name}-dlq)"
+    ledger = (
+        "received 2 = deleted 1 + released 0 + dead-lettered 0 + left 1"
+        f" (1 of them goes to {last.name}-dlq)"
+    )
     assert [event["message"] for event in pool.events("drain.finished")] == [ledger]
     queue.send("fail x")
     pool = start("--delete-failed", *UNTIL_EMPTY, app=APP, expected=BAD)
