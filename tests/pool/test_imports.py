@@ -379,8 +379,10 @@ DANGERS = {
         r"connected to \S*/s\b",
     ),
     "a thread": (
-        "import threading, time; "
-        "threading.Thread(target=time.sleep, args=(99,), name='busy', daemon=True).start()",
+        (
+            "import threading, time; "
+            "threading.Thread(target=time.sleep, args=(99,), name='busy', daemon=True).start()"
+        ),
         r"threads started at import: 1 \(busy\)",
     ),
     "a bare thread": (
