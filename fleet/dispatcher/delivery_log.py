@@ -53,7 +53,7 @@ class DeliveryLog:
         self._certificate = certificate.phrase(found)
         rejected = delivery.outcome is Outcome.REJECTED
         reason = (self._bench.page.read().get("reason") or NO_REASON) if rejected else ""
-        error = {} if delivery.outcome in GOOD else errors.told(self._bench.page, "error")
+        error = {} if delivery.outcome in GOOD else errors.read(self._bench.page, "error")
         limit = (
             {"limit": self._bench.rules.config.job_timeout}
             if delivery.outcome is Outcome.TIMED_OUT
@@ -86,7 +86,7 @@ class DeliveryLog:
     def handler_ended(self, handler: Living, exit_: Exit) -> None:
         """However it did."""
         event = "handler.ended" if exit_.code == DONE else "handler.failed"
-        error = {} if exit_.code == DONE else errors.told(self._bench.page, "handler_error")
+        error = {} if exit_.code == DONE else errors.read(self._bench.page, "handler_error")
         self.say(event, handler_pid=handler.pid, exit=processes.describe_exit(exit_), **error)
 
     def hook_ended(self, hook: Living, exit_: Exit, *, in_time: bool) -> None:
@@ -104,7 +104,7 @@ class DeliveryLog:
             "hook.failed",
             hook_pid=hook.pid,
             exit=how,
-            **errors.told(self._bench.page, "hook_error"),
+            **errors.read(self._bench.page, "hook_error"),
         )
 
     def letter(self, why: str) -> dict[str, str]:

@@ -306,7 +306,7 @@ class Delivering:
         work = self._bench.work(self._message, self._bench.page)
         self._log.job_begins()
         try:
-            started = self._bench.start(lambda parent: process.run(work, parent))
+            started = self._bench.start(lambda parent: process.run_job(work, parent))
         except OSError as error:
             self.starved = True
             self._log.say("job.not_started", error=os.strerror(error.errno or 0))
@@ -345,7 +345,7 @@ class Delivering:
     def _start_handler(self) -> on.Event | None:
         work = self._bench.work(self._message, self._bench.page)
         try:
-            self._handler = self._bench.start(lambda parent: process.handle(work, parent))
+            self._handler = self._bench.start(lambda parent: process.run_exit_handler(work, parent))
         except OSError as error:
             self._log.say("handler.not_started", error=os.strerror(error.errno or 0))
             return on.HandlerExited(now(), Exit(code=FAILED))
@@ -360,7 +360,9 @@ class Delivering:
         work, failure = self._bench.work(self._message, self._bench.page), self._failure()
         self._bench.page.withdraw_stop()
         try:
-            self._hook = self._bench.start(lambda parent: process.report(work, failure, parent))
+            self._hook = self._bench.start(
+                lambda parent: process.run_failure_hook(work, failure, parent)
+            )
         except OSError as error:
             self._log.say("hook.not_started", error=os.strerror(error.errno or 0))
             return on.HookExited(now())
@@ -377,7 +379,7 @@ class Delivering:
             facts.last if facts else None,
             self._job.seconds if self._job else 0.0,
             self._job.usage.max_rss_mib if self._job else 0.0,
-            **errors.told(self._bench.page, "error"),
+            **errors.read(self._bench.page, "error"),
         )
 
     def _extend(self, seconds: int) -> on.Event:

@@ -8,7 +8,9 @@ _notified: list[Notification] = []
 
 
 class Retry(Exception):
-    """Not now: the message is released, visible again after `after` seconds (default 0)."""
+    """Raised by a job: not now. The message is released, visible again after `after` seconds
+    (default 0).
+    """
 
     def __init__(self, after: float = 0.0) -> None:
         super().__init__(f"retry after {after:g} s")
@@ -16,35 +18,41 @@ class Retry(Exception):
 
 
 class Reject(Exception):
-    """Never: the message goes to the dead-letter queue now. Without one this is a failure."""
+    """Raised by a job: never. The message goes to the dead-letter queue now.
+
+    Without a dead-letter queue this is a failure.
+    """
 
 
 def message() -> Message:
-    """The message that this job process runs for: id, body, attributes, attempt. Raises LookupError
-    outside a job.
+    """The message that this job's process runs for: id, body, attributes, attempt.
+
+    Raises LookupError outside a job.
     """
     if not _current:
         raise LookupError("there is no message here: fleet.message() works inside a job")
     return _current[0]
 
 
-def begin(current: Message) -> None:
-    """In a job process, before user code: this is its message."""
+def set_message(current: Message) -> None:
+    """In a job's process, before user code: this is its message."""
     _current[:] = [current]
     _notified.clear()
 
 
 def notification() -> Notification:
-    """With `--body sns`: what SNS delivered (message, subject, topic, id, timestamp). Else raises
-    LookupError.
+    """With `--body sns`: what SNS delivered (message, subject, topic, id, timestamp).
+
+    Raises LookupError without `--body sns`, and outside a job.
     """
     if not _notified:
         raise LookupError(
-            "there is no SNS notification here: fleet.notification() works in a job, with --body sns"
+            "there is no SNS notification here: "
+            "fleet.notification() works in a job, with --body sns"
         )
     return _notified[0]
 
 
-def begin_notification(current: Notification) -> None:
-    """In a job process, before user code: this is what SNS delivered."""
+def set_notification(current: Notification) -> None:
+    """In a job's process, before user code: this is what SNS delivered."""
     _notified[:] = [current]

@@ -1,5 +1,6 @@
-"""--body: what of a message the job is called with. Runs in the job's process: a hostile body costs
-that job only.
+"""--body: what of a message the job is called with.
+
+Bodies are read in the job's process, so that a hostile body costs that job only.
 """
 
 import json
@@ -30,17 +31,18 @@ def argument(config: Config, message: Message) -> Any:
 
 
 def notification(config: Config, message: Message) -> Notification:
-    """What SNS has delivered, of the right topic, with a good signature and not too old. Raises
-    Unusable.
+    """What SNS has delivered, of the right topic, with a good signature and not too old.
+
+    Raises Unusable.
     """
-    found = sns.read_notification(message.body, config.sns_topic, verified=config.sns_verify)
+    notified = sns.read_notification(message.body, config.sns_topic, verified=config.sns_verify)
     if config.sns_verify:
         from fleet.sqs import sns_signature
 
         sns_signature.check(sns.read_signature(message.body))
     if config.sns_max_age is not None:
-        sns.check_age(found, time.time(), config.sns_max_age)
-    return found
+        sns.check_age(notified, time.time(), config.sns_max_age)
+    return notified
 
 
 def _json(body: str) -> Any:

@@ -1,82 +1,83 @@
-"""The user's code: the names that the options give, the callables behind them, and what can be
-refused at the start.
+"""Calls user code for one message: the job, or its exit handler.
+
+Body, router and transformer are read and run here, in the process that their failure may cost.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import inspect
+from collections.abc import Callable
 from typing import Any
 
+from fleet.core.arguments import Call, routed, transformed
 from fleet.core.config import Config
-from fleet.core.failure import Failure
 from fleet.core.queue import Message
-from fleet.job import callables, loader, results
-from fleet.job.callables import Given
-from fleet.job.loader import AppError
-
-_X: tuple[object, ...] = (None,)
-_ONE: Sequence[Given] = ((_X, {}),)
-_NOTHING: Sequence[Given] = (((), {}),)
-_HANDLED: Sequence[Given] = ((_X, {}), (_X, {"message": None}), (_X, {"queue_message": None}))
+from fleet.core.sns import Unusable
+from fleet.ipc.shared_page import SharedPage
+from fleet.job import api, bodies, results, status
+from fleet.job.user_code import UserCode
 
 
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """The callables behind the names."""
+def call_job(
+    code: UserCode, message: Message, config: Config, known: Call | None, page: SharedPage
+) -> None:
+    """Call --job-init and the job. `known`: the call, if it is known already."""
+    with status.refuse_early_success():
+        if code.job_init is not None:
+            results.resolve_unused(code.job_init())
+        call = known or _make_call(code, message, config)
+    if call.routed:
+        page.write(handler=call.exit_handler is not None)
+    results.resolve_unused(call.job(*call.args, **call.kwargs))
 
-    job: Callable[..., object]
-    transformer: Callable[[Message], Any] | None = None
-    router: Callable[[Message], Any] | None = None
-    exit_handler: Callable[..., object] | None = None
-    job_init: Callable[[], object] | None = None
-    job_exit: Callable[[BaseException | None], object] | None = None
-    on_failure: Callable[[Failure], object] | None = None
+
+def call_exit_handler(code: UserCode, message: Message, config: Config, known: Call | None) -> None:
+    """Call the exit handler with the job's arguments, and the message if it takes one."""
+    try:
+        with status.refuse_early_success():
+            call = known or _make_call(code, message, config)
+    except Unusable:  # the job was never called: there is nothing to clean up after it
+        return
+    handler = call.exit_handler or code.exit_handler
+    if handler is not None:
+        further = _message_argument(handler, call, message)
+        results.resolve_unused(handler(*call.args, **call.kwargs, **further))
 
 
-def load_code(app: str, config: Config) -> Loaded:
-    """Import the app and all that the options name. Raises AppError, also for what is seen not to
-    work.
+def _make_call(code: UserCode, message: Message, config: Config) -> Call:
+    """Raises Unusable, and what router or transformer raise."""
+    if config.body == "sns":
+        api.set_notification(bodies.notification(config, message))
+    if code.router is not None:
+        return routed(results.resolve(code.router(message)))
+    if code.transformer is not None:
+        value = results.resolve(code.transformer(message))
+        return Call(code.job, *transformed(value), code.exit_handler)
+    return Call(code.job, (_read_body(config, message),), {}, code.exit_handler)
+
+
+def _read_body(config: Config, message: Message) -> Any:
+    if config.body == "sns":
+        return api.notification().message
+    return bodies.argument(config, message)
+
+
+def _message_argument(
+    handler: Callable[..., object], call: Call, message: Message
+) -> dict[str, Message]:
+    """`queue_message` or `message`, if the handler takes one and the job's arguments do not fill
+    it.
     """
-    plain = config.transformer is None and config.router is None
-    if config.router is not None:
-        job = loader.load(app)
-    else:
-        job = _loaded(
-            app,
-            _ONE if plain else (),
-            "a job",
-            "one argument, what --body makes of the message",
-        )
-    found = Loaded(
-        job,
-        _optional(config.transformer, _ONE, "a transformer", "one argument, the message"),
-        _optional(config.router, _ONE, "a router", "one argument, the message"),
-        _optional(
-            config.exit_handler,
-            _HANDLED if plain else (),
-            "an exit handler",
-            "the job's argument",
-        ),
-        _optional(config.job_init, _NOTHING, "--job-init", "no argument"),
-        _optional(config.job_exit, _ONE, "--job-exit", "one argument, the exception or None"),
-        _optional(config.on_failure, _ONE, "an --on-failure hook", "one argument, the failure"),
+    try:
+        signature = inspect.signature(handler)
+        taken = signature.bind_partial(*call.args, **call.kwargs).arguments
+    except (TypeError, ValueError):
+        # A builtin without a signature; or a call that will say itself what is wrong with it.
+        return {}
+    for name in ("queue_message", "message"):
+        if name in signature.parameters and name not in taken:
+            return {name: message}
+    takes_any = any(
+        each.kind is inspect.Parameter.VAR_KEYWORD for each in signature.parameters.values()
     )
-    results.prepare(*(getattr(found, each) for each in Loaded.__slots__))
-    return found
-
-
-def _optional(
-    name: str | None, ways: Sequence[Given], what: str, given: str
-) -> Callable[..., Any] | None:
-    return _loaded(name, ways, what, given) if name else None
-
-
-def _loaded(name: str, ways: Sequence[Given], what: str, given: str) -> Callable[..., Any]:
-    """Without `ways` nobody can tell how it will be called."""
-    found = loader.load(name)
-    if kind := callables.lazy(found):
-        raise AppError(
-            f"{name} is {kind}: calling it runs none of its code; {what} must be a plain or async function"
-        )
-    if ways and (why := callables.misfit(found, ways)):
-        raise AppError(f"{name} cannot be called as {what} is: with {given} ({why})")
-    return found
+    if takes_any and "message" not in call.kwargs and "message" not in taken:
+        return {"message": message}
+    return {}

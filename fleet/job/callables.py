@@ -1,5 +1,5 @@
-"""What can be seen of a callable before it is called: that its code would not run, or that it
-cannot be called so.
+"""What can be seen of a callable before it is called: that a call would run none of its code, or
+that it cannot be called like this.
 """
 
 import functools
@@ -9,13 +9,13 @@ from typing import Any
 
 _HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: a class that was made by a class statement
 
-NO_SELF = "invalid method signature"  # CPython's word for a method without any parameter
+NO_SELF = "invalid method signature"  # what CPython says of a method without any parameter
 
 Given = tuple[tuple[object, ...], dict[str, object]]
 
 
-def lazy(call: Callable[..., Any]) -> str | None:
-    """Of a callable whose call runs none of its code: what it is."""
+def describe_lazy(call: Callable[..., Any]) -> str | None:
+    """What kind of callable it is, if a call runs none of its code; else None."""
     inner: Any = call
     while isinstance(inner, functools.partial | staticmethod):
         inner = inner.func if isinstance(inner, functools.partial) else inner.__func__
@@ -26,17 +26,16 @@ def lazy(call: Callable[..., Any]) -> str | None:
     if not inspect.isgeneratorfunction(inner):
         return None
     flags = getattr(getattr(inner, "__code__", None), "co_flags", 0)
-    return (
-        None if flags & inspect.CO_ITERABLE_COROUTINE else "a generator function"
-    )  # types.coroutine: awaited
+    is_awaited = flags & inspect.CO_ITERABLE_COROUTINE  # made by types.coroutine
+    return None if is_awaited else "a generator function"
 
 
-def misfit(call: Callable[..., Any], ways: Sequence[Given]) -> str | None:
-    """Why it can be called in none of these ways; None if it can in one of them, or if nobody can
-    tell.
+def describe_misfit(call: Callable[..., Any], ways: Sequence[Given]) -> str | None:
+    """Why it can be called in none of these ways; None if it can in one of them, or if that cannot
+    be told.
 
-    What is called is the wrapper, not what it wraps. A `__signature__` is somebody's word, and
-    counts for nothing.
+    What is called is the wrapper, not what it wraps. A `__signature__` says what somebody has
+    written there, and counts for nothing.
     """
     if inspect.isbuiltin(call) or hasattr(call, "__signature__"):
         return None
@@ -44,7 +43,7 @@ def misfit(call: Callable[..., Any], ways: Sequence[Given]) -> str | None:
         return None
     try:
         signature = inspect.signature(call, follow_wrapped=False)
-    except Exception as error:  # noqa: BLE001 - none to be had; it may be made by the app's own code
+    except Exception as error:  # noqa: BLE001 - no signature; the app's own code may make it
         return "it takes no argument, not even self" if str(error) == NO_SELF else None
     why = ""
     for args, named in ways:

@@ -1,5 +1,4 @@
-"""The end of a job as Python ends a program: what was left running is waited for, what was
-registered is run.
+"""The end of a job as Python ends a program: threads are waited for, exit functions are run.
 
 In CPython's order (Py_FinalizeEx), the same from 3.11 to 3.14: first what has been registered with
 threading (the workers of concurrent.futures end there), then every thread that is no daemon, then
@@ -20,55 +19,55 @@ from fleet.job import forked_pools
 
 MOST_NAMED = 3
 
-Note = Callable[[str], None]
-Ignored = Callable[[BaseException], None]
+NoteWait = Callable[[str], None]
+Ignore = Callable[[BaseException], None]
 
-_loaded_before: frozenset[str] = frozenset()
+# Modules of the standard library that register exit functions of their own when they are loaded.
+_WITH_EXIT_FUNCTIONS = ("logging", "multiprocessing.util")
+_loaded_before: frozenset[str] = frozenset()  # of these, before the fork
 _kept: list[object] = []
-_OF_THE_LIBRARY = ("logging", "multiprocessing.util")  # have registered exit functions of their own
 
 
 def forget() -> None:
-    """In a fork child, before user code: nothing that others have registered is this process's to
-    do.
+    """In a fork child, before user code: forget what others have registered, which is not for this
+    process to do.
     """
     global _loaded_before
-    _loaded_before = frozenset(name for name in _OF_THE_LIBRARY if name in sys.modules)
+    _loaded_before = frozenset(name for name in _WITH_EXIT_FUNCTIONS if name in sys.modules)
     atexit._clear()
     finalize: Any = weakref.finalize
-    _kept.append(
-        finalize._registry
-    )  # not given up: what only it holds would be finalized here and now
+    # The registry is kept: objects that only it holds would be finalized here and now.
+    _kept.append(finalize._registry)
     finalize._registry, finalize._registered_with_atexit = {}, False
     _forget_records()
-    forked_pools.begin()
+    forked_pools.disable()
 
 
 def begin() -> None:
-    """In a process of user code: what multiprocessing does in a child that it forked itself, if the
-    app uses it.
+    """In a process of user code: do what multiprocessing does in a child that it forked itself, if
+    the app uses it.
     """
     util = sys.modules.get("multiprocessing.util")
     if util is not None:
-        vars(sys.modules["multiprocessing.process"])["_children"] = (
-            set()
-        )  # else its end terminates the parent's
+        # Else the end of this process would terminate the children of its parent.
+        vars(sys.modules["multiprocessing.process"])["_children"] = set()
         util._finalizer_registry.clear()
         util._run_after_forkers()
 
 
-def finish(note: Note, ignored: Ignored) -> bool:
-    """All of it but the files. False if a signal's handler has put an end to waiting for a thread.
+def finish(note_wait: NoteWait, ignore: Ignore) -> bool:
+    """Do all of it but the files.
 
-    `note` is told what is waited for, `ignored` what was raised: as in Python that changes nothing.
+    False if a signal's handler has put an end to waiting for a thread. `note_wait` is told what is
+    waited for, `ignore` what was raised: as in Python that changes nothing.
     """
-    whole = _end_threads(note, ignored)
-    _run_exit_functions(note, ignored)
-    return whole
+    is_whole = _end_threads(note_wait, ignore)
+    _run_exit_functions(note_wait, ignore)
+    return is_whole
 
 
 def _forget_records() -> None:
-    """What a MemoryHandler holds is told by the process that has put it there."""
+    """Forget what a MemoryHandler holds: the process that has put it there writes it."""
     handlers = sys.modules.get("logging.handlers")
     if handlers is None:
         return
@@ -81,7 +80,7 @@ def _forget_records() -> None:
 # Threads.
 
 
-def _end_threads(note: Note, ignored: Ignored) -> bool:
+def _end_threads(note_wait: NoteWait, ignore: Ignore) -> bool:
     """As threading._shutdown, which does not say what it waits for."""
     threading: Any = sys.modules.get("threading")
     if threading is None:
@@ -89,29 +88,32 @@ def _end_threads(note: Note, ignored: Ignored) -> bool:
     if len(threading._active) == 1 and not threading._threading_atexits:
         return True
     if len(threading._active) > 1:
-        note(_named("thread", _left(threading)))  # before the first that may wait
+        note_wait(_list_names("thread", _awaited_threads(threading)))  # before the first wait
     hooks, threading._threading_atexits = threading._threading_atexits, []
-    whole = True
+    is_whole = True
     for hook in reversed(hooks):
-        whole = _done(hook, ignored) and whole
-    while whole and (left := _left(threading)):
-        note(_named("thread", left))
-        whole = _done(left[0].join, ignored)
-    return whole
+        is_whole = _run(hook, ignore) and is_whole
+    while is_whole and (awaited := _awaited_threads(threading)):
+        note_wait(_list_names("thread", awaited))
+        is_whole = _run(awaited[0].join, ignore)
+    return is_whole
 
 
-def _left(threading: Any) -> list[Any]:
-    """Those that are waited for. One that is just being started is not there yet: its starter is."""
-    us = threading.current_thread()
+def _awaited_threads(threading: Any) -> list[Any]:
+    """The threads that are waited for.
+
+    A thread that is just being started is not among them yet, but the thread that starts it is.
+    """
+    this_thread = threading.current_thread()
     return [
         each
         for each in threading.enumerate()
-        if each is not us and not each.daemon and each.ident is not None
+        if each is not this_thread and not each.daemon and each.ident is not None
     ]
 
 
-def _named(what: str, left: Iterable[Any]) -> str:
-    names = [str(each.name) for each in left]
+def _list_names(what: str, items: Iterable[Any]) -> str:
+    names = [str(each.name) for each in items]
     more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
     return f"{what}{'s' if len(names) > 1 else ''} {', '.join(names[:MOST_NAMED])}{more}"
 
@@ -119,34 +121,32 @@ def _named(what: str, left: Iterable[Any]) -> str:
 # Exit functions.
 
 
-def _run_exit_functions(note: Note, ignored: Ignored) -> None:
-    """The job's own, the last one first; then the standard library's, if it had registered them
-    before the fork.
+def _run_exit_functions(note_wait: NoteWait, ignore: Ignore) -> None:
+    """Run the job's own, the last one first; then the standard library's, if it had registered
+    them before the fork.
     """
     process = sys.modules.get("multiprocessing.process")
-    children = (
-        [] if process is None else [each for each in vars(process)["_children"] if not each.daemon]
-    )
-    if children:
-        note(_named("process", children))
+    children = [] if process is None else vars(process)["_children"]
+    awaited = [each for each in children if not each.daemon]
+    if awaited:
+        note_wait(_list_names("process", awaited))
     elif atexit._ncallbacks():
-        note("its exit functions")
+        note_wait("its exit functions")
     atexit._run_exitfuncs()
     if "multiprocessing.util" in _loaded_before:
-        _done(vars(sys.modules["multiprocessing.util"])["_exit_function"], ignored)
+        _run(vars(sys.modules["multiprocessing.util"])["_exit_function"], ignore)
     if "logging" in _loaded_before:
         logging: Any = sys.modules["logging"]
-        if (
-            len(logging._handlerList) > 1
-        ):  # the first one is nobody's: it writes what finds no handler
-            _done(logging.shutdown, ignored)
+        # The first handler is Python's own: it writes what finds no other handler.
+        if len(logging._handlerList) > 1:
+            _run(logging.shutdown, ignore)
 
 
-def _done(call: Callable[[], object], ignored: Ignored) -> bool:
-    """Whether it ran to its end."""
+def _run(call: Callable[[], object], ignore: Ignore) -> bool:
+    """Call it. Whether it ran to its end."""
     try:
         call()
     except BaseException as error:  # noqa: BLE001 - as Python does
-        ignored(error)
+        ignore(error)
         return False
     return True

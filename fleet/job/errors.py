@@ -17,14 +17,14 @@ from fleet.job.results import NotDone
 
 MOST_TYPE, MOST_MESSAGE, MOST_WHERE, MOST_TRACEBACK = 100, 500, 200, 2_500  # characters
 NO_FRAME = "its call"  # no code of the app's has run; or the traceback is gone
-_LIBRARY = str(Path(os.__file__).parent)
-_OURS, _LOOP = Path(__file__).parent, Path(_LIBRARY, "asyncio")
+_STANDARD_LIBRARY = str(Path(os.__file__).parent)
+_NOT_THE_APPS = (Path(__file__).parent, Path(_STANDARD_LIBRARY, "asyncio"))
 
-OURS = (AppError, Unusable, NotDone)  # none of the app's code has raised
+RAISED_BY_FLEET = (AppError, Unusable, NotDone)  # none of the app's code has raised
 
 
-def trace(error: BaseException) -> str:
-    """The whole traceback, without the frames of ours that it begins with."""
+def format_trace(error: BaseException) -> str:
+    """The whole traceback, without the frames of fleet's that it begins with."""
     match error:
         case AppError():
             return f"{error.trace}fleet: {error}\n"
@@ -33,87 +33,88 @@ def trace(error: BaseException) -> str:
         case NotDone():  # none of it has raised
             return f"fleet: {error}\n"
         case _:
-            return "".join(traceback.format_exception(type(error), error, own(error)))
+            return "".join(traceback.format_exception(type(error), error, traceback_of_app(error)))
 
 
-def note(page: SharedPage, name: str, error: BaseException) -> None:
-    """Write it on the slip under that name; of a traceback that does not fit, the end."""
-    flat = told_of(error)
-    found = {"type": flat["error_type"], "message": flat["error"], "where": flat["where"]}
-    lines = flat["traceback"]
-    while not page.write(**{name: found | {"traceback": lines}}) and lines:
-        lines = lines[len(lines) // 2 + 1 :]
+def write(page: SharedPage, key: str, error: BaseException) -> None:
+    """Write it on the page under that key; of a traceback that does not fit, the end."""
+    fields = describe(error)
+    record = {"type": fields["error_type"], "message": fields["error"], "where": fields["where"]}
+    trace = fields["traceback"]
+    while not page.write(**{key: record | {"traceback": trace}}) and trace:
+        trace = trace[len(trace) // 2 + 1 :]
 
 
-def told_of(error: BaseException) -> dict[str, str]:
+def describe(error: BaseException) -> dict[str, str]:
     """The flat fields of an event."""
     return {
         "error_type": type(error).__name__[:MOST_TYPE],
-        "error": text(error)[:MOST_MESSAGE],
-        "where": _where(error)[:MOST_WHERE],
-        "traceback": trace(error)[-MOST_TRACEBACK:],
+        "error": text_of(error)[:MOST_MESSAGE],
+        "where": _locate(error)[:MOST_WHERE],
+        "traceback": format_trace(error)[-MOST_TRACEBACK:],
     }
 
 
-def told(page: SharedPage, name: str) -> dict[str, str]:
-    """What is written there, as the flat fields of an event; nothing if nothing is."""
-    found = page.read().get(name)
-    if not isinstance(found, dict):
+def read(page: SharedPage, key: str) -> dict[str, str]:
+    """What is written under that key, as the flat fields of an event; empty if nothing is."""
+    record = page.read().get(key)
+    if not isinstance(record, dict):
         return {}
     return {
-        "error_type": _word(found.get("type"), MOST_TYPE),
-        "error": str(found.get("message"))[:MOST_MESSAGE],
-        "where": _word(found.get("where"), MOST_WHERE),
-        "traceback": str(found.get("traceback"))[-MOST_TRACEBACK:],
+        "error_type": _in_one_line(record.get("type"), MOST_TYPE),
+        "error": str(record.get("message"))[:MOST_MESSAGE],
+        "where": _in_one_line(record.get("where"), MOST_WHERE),
+        "traceback": str(record.get("traceback"))[-MOST_TRACEBACK:],
     }
 
 
-def _word(value: object, most: int) -> str:
-    """In one line: it stands in the middle of a sentence."""
+def _in_one_line(value: object, most: int) -> str:
+    """It stands in the middle of a sentence."""
     return " ".join(str(value).split())[:most]
 
 
-def own(error: BaseException) -> TracebackType | None:
-    """The traceback from the app's first frame on; of what was awaited, the event loop's frames
-    come before it too.
+def traceback_of_app(error: BaseException) -> TracebackType | None:
+    """The traceback from the app's first frame on.
+
+    In front of it are fleet's frames and, where something was awaited, the event loop's.
     """
-    found = error.__traceback__
-    while found is not None and Path(found.tb_frame.f_code.co_filename).parent in (_OURS, _LOOP):
-        found = found.tb_next
-    return found
+    trace = error.__traceback__
+    while trace is not None and Path(trace.tb_frame.f_code.co_filename).parent in _NOT_THE_APPS:
+        trace = trace.tb_next
+    return trace
 
 
-def _where(error: BaseException) -> str:
+def _locate(error: BaseException) -> str:
     """`work.py:3 in job`: the innermost frame that is no library's, else the innermost one."""
     match error:
         case AppError() if error.__context__ is not None:
-            return _where(error.__context__)
+            return _locate(error.__context__)
         case Unusable():
             return "its body"
         case NotDone() if error.__cause__ is not None:
-            return _where(error.__cause__)
+            return _locate(error.__cause__)
         case NotDone():
             return "its end"
-    found, innermost = "", NO_FRAME
-    frame = own(error)
-    while frame is not None:
-        code = frame.tb_frame.f_code
-        innermost = f"{Path(code.co_filename).name}:{frame.tb_lineno} in {code.co_name}"
-        if not _is_librarys(code.co_filename):
-            found = innermost
-        frame = frame.tb_next
-    return found or innermost
+    place, innermost = "", NO_FRAME
+    trace = traceback_of_app(error)
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        innermost = f"{Path(code.co_filename).name}:{trace.tb_lineno} in {code.co_name}"
+        if not _is_of_a_library(code.co_filename):
+            place = innermost
+        trace = trace.tb_next
+    return place or innermost
 
 
-def _is_librarys(file: str) -> bool:
+def _is_of_a_library(file: str) -> bool:
     return (
-        file.startswith((_LIBRARY, "<frozen "))
+        file.startswith((_STANDARD_LIBRARY, "<frozen "))
         or "/site-packages/" in file
         or "/dist-packages/" in file
     )
 
 
-def text(error: object) -> str:
+def text_of(error: object) -> str:
     """As str(), whatever that does."""
     try:
         return str(error)

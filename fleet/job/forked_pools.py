@@ -1,19 +1,21 @@
-"""Pools of threads and processes that were made before a fork: their workers are not in a job's
-process.
+"""Pools of threads and processes made before a fork: their workers are not in a job's process.
 
-Work that a job gives to one would never run, in silence, and its message be deleted. A
-ThreadPoolExecutor starts new threads when it is used; one of processes, whose workers belong to
-another process, says what is wrong.
+Work that a job gives to such a pool would never run, in silence, and its message be deleted. So a
+ThreadPoolExecutor starts new threads when it is used, and a pool of processes, whose workers belong
+to another process, says what is wrong.
 """
 
 import sys
 from typing import Any
 
-UNUSABLE = "this pool was made before the job's process was forked, and its workers are not there: make it in the job"
+UNUSABLE = (
+    "this pool was made before the job's process was forked, and its workers are not there: "
+    "make it in the job"
+)
 
 
-def begin() -> None:
-    """In a fork child, before user code; what has not been loaded has made no pool."""
+def disable() -> None:
+    """In a fork child, before user code. A module that is not loaded has made no pool."""
     threads: Any = sys.modules.get("concurrent.futures.thread")
     if threads is not None and threads._threads_queues:
         _renew_thread_pools(threads)
@@ -26,7 +28,9 @@ def begin() -> None:
 
 
 def _renew_thread_pools(module: Any) -> None:
-    """It starts a thread only if it knows of none that is idle; those that it knows of are not
+    """Have a pool of before the fork forget its threads and its work when it is used.
+
+    It starts a thread only if it knows of none that is idle, and those that it knows of are not
     here.
     """
     gone = set(module._threads_queues)
@@ -38,9 +42,8 @@ def _renew_thread_pools(module: Any) -> None:
             pool._threads, pool._idle_semaphore = set(), module.threading.Semaphore(0)
             before, pool._work_queue = pool._work_queue, module.queue.SimpleQueue()
             work = None
-            while (
-                not before.empty()
-            ):  # the last one is what is given to it now; the others are not this job's
+            # The last item is what the pool is given now; the others are not this job's.
+            while not before.empty():
                 work = before.get_nowait()
             pool._work_queue.put(work)
         grow(pool)

@@ -1,6 +1,4 @@
-"""Load the app: `module:attribute` or `file.py:attribute` → a callable, with errors that say what
-would be right.
-"""
+"""From `module:attribute` or `file.py:attribute` to a callable; errors say what would be right."""
 
 import difflib
 import importlib
@@ -29,33 +27,35 @@ class AppError(Exception):
 
 
 def load(app: str) -> Job:
-    """Import the module and get the attribute. The current directory is importable. Raises
-    AppError.
+    """Import the module and get the attribute. The current directory is importable.
+
+    Raises AppError.
     """
     where, path = code_names.split_name(app)
-    here = _here()
-    if here and here not in sys.path:
-        sys.path.insert(0, here)
+    directory = _current_directory()
+    if directory and directory not in sys.path:
+        sys.path.insert(0, directory)
     importlib.invalidate_caches()
-    found: Any = _from_file(where) if code_names.is_file(where) else _imported(where, here)
+    is_file = code_names.is_file(where)
+    value: Any = _import_file(where) if is_file else _import_module(where, directory)
     for name in path.split("."):
         try:
-            found = getattr(found, name)
+            value = getattr(value, name)
         except AttributeError:
-            raise AppError(_no_attribute(app, found, name)) from None
-        except BaseException as error:  # noqa: BLE001 - a module's __getattr__, a property: the app's own code
+            raise AppError(_explain_no_attribute(app, value, name)) from None
+        except BaseException as error:  # noqa: BLE001 - a module's __getattr__, a property
             raise AppError(
-                f"{app}: getting {name} failed: {type(error).__name__}", _own_trace(error)
+                f"{app}: getting {name} failed: {type(error).__name__}", _trace_of_app(error)
             ) from None
-    if not callable(found):
-        raise AppError(f"{app} is of type {type(found).__name__}; a job must be callable")
-    job: Job = found
+    if not callable(value):
+        raise AppError(f"{app} is of type {type(value).__name__}; a job must be callable")
+    job: Job = value
     return job
 
 
-def _here() -> str:
-    """The current directory; nothing when it has been removed, for what is installed can be
-    imported all the same.
+def _current_directory() -> str:
+    """The current directory. Empty when it has been removed: what is installed can be imported all
+    the same.
     """
     try:
         return os.getcwd()
@@ -63,29 +63,28 @@ def _here() -> str:
         return ""
 
 
-def _imported(name: str, here: str) -> Any:
+def _import_module(name: str, directory: str) -> Any:
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name and (name == error.name or name.startswith(error.name + ".")):
-            raise AppError(_no_module(error.name, name, here)) from None
-        raise AppError(f"importing {name} failed: {error}", _own_trace(error)) from None
-    except BaseException as error:  # noqa: BLE001 - whatever the app's own code raises, SystemExit too, is its failure
+            raise AppError(_explain_no_module(error.name, name, directory)) from None
+        raise AppError(f"importing {name} failed: {error}", _trace_of_app(error)) from None
+    except BaseException as error:  # noqa: BLE001 - the app's own code raises it: SystemExit too
         raise AppError(
-            f"importing {name} failed: {type(error).__name__}", _own_trace(error)
+            f"importing {name} failed: {type(error).__name__}", _trace_of_app(error)
         ) from None
 
 
-def _from_file(path: str) -> Any:
-    """The module in a file, whose directory is importable from then on, as with `python
-    path/file.py`.
+def _import_file(path: str) -> Any:
+    """Import a file, whose directory is importable from then on, as with `python path/file.py`.
 
-    Its name is the file's, where that is a module's name and not another module's; so what pickles
-    by name works.
+    The module has the file's name, where that is an identifier and not another module's name; so
+    what pickles by name works.
     """
     file = Path(path).absolute()
     if not file.is_file():
-        raise AppError(f"there is no file {path}{_like_it(file)}")
+        raise AppError(f"there is no file {path}{_suggest_file(file)}")
     directory, name = str(file.parent), file.stem
     if directory not in sys.path:
         sys.path.insert(0, directory)
@@ -100,32 +99,31 @@ def _from_file(path: str) -> Any:
     except BaseException as error:  # noqa: BLE001 - as above
         sys.modules.pop(name, None)
         why = error if isinstance(error, ModuleNotFoundError) else type(error).__name__
-        raise AppError(f"importing {path} failed: {why}", _own_trace(error)) from None
+        raise AppError(f"importing {path} failed: {why}", _trace_of_app(error)) from None
     return module
 
 
-def _like_it(file: Path) -> str:
-    close = difflib.get_close_matches(
-        file.name, [each.name for each in file.parent.glob("*.py")], n=1
-    )
+def _suggest_file(file: Path) -> str:
+    names = [each.name for each in file.parent.glob("*.py")]
+    close = difflib.get_close_matches(file.name, names, n=1)
     return f"; did you mean {file.with_name(close[0])}?" if close else ""
 
 
-def _no_module(missing: str, wanted: str, here: str) -> str:
-    """One line: where it was looked for, and what is there that is called nearly the same."""
+def _explain_no_module(missing: str, wanted: str, directory: str) -> str:
+    """One line: where it was looked for, and which module there has nearly the same name."""
     text = f"there is no module {missing}" + (f" for {wanted}" if missing != wanted else "")
-    text += f" in {here}" if here else "; the current directory has been removed"
+    text += f" in {directory}" if directory else "; the current directory has been removed"
     text += ", nor among what is installed"
     parent, _, last = missing.rpartition(".")
-    places = (
-        getattr(sys.modules.get(parent), "__path__", ()) if parent else ((here,) if here else ())
-    )
-    there = {each.name for each in pkgutil.iter_modules(places)}
-    close = difflib.get_close_matches(last, there, n=1)
+    paths = [directory] if directory else []
+    if parent:
+        paths = getattr(sys.modules.get(parent), "__path__", [])
+    names = {each.name for each in pkgutil.iter_modules(paths)}
+    close = difflib.get_close_matches(last, names, n=1)
     return text + (f"; did you mean {parent + '.' if parent else ''}{close[0]}?" if close else "")
 
 
-def _own_trace(error: BaseException) -> str:
+def _trace_of_app(error: BaseException) -> str:
     """The traceback without the frames that are fleet's or the import system's."""
     ours = str(Path(__file__).parent)
     trace: TracebackType | None = error.__traceback__
@@ -137,17 +135,19 @@ def _own_trace(error: BaseException) -> str:
     return "".join(traceback.format_exception(type(error), error, trace))
 
 
-def _no_attribute(app: str, owner: Any, name: str) -> str:
-    there = [
+def _explain_no_attribute(app: str, owner: Any, name: str) -> str:
+    """One line: what there is instead, first of all what is defined in the module itself."""
+    calls = [
         each
         for each, value in getattr(owner, "__dict__", {}).items()
         if callable(value) and not each.startswith("_")
     ]
     module = getattr(owner, "__name__", None)
-    own = [
-        each for each in there if getattr(getattr(owner, each), "__module__", None) == module
-    ] or there
-    close = difflib.get_close_matches(name, own, n=1)
-    listed = ", ".join(sorted(own)[:8]) or "nothing callable"
+    defined = [
+        each for each in calls if getattr(getattr(owner, each), "__module__", None) == module
+    ]
+    shown = defined or calls
+    close = difflib.get_close_matches(name, shown, n=1)
+    listed = ", ".join(sorted(shown)[:8]) or "nothing callable"
     hint = f"did you mean {close[0]}? " if close else ""
     return f"{app}: {module or type(owner).__name__} has no {name}; {hint}it has {listed}"

@@ -1,31 +1,34 @@
-"""What a forked child becomes before user code runs in it: a process of its own, with nothing of
-fleet's.
+"""What a forked child becomes before user code runs in it: a process of its own, without fleet's
+handlers, descriptors and random numbers.
 """
 
+import contextlib
 import os
 import signal
+import sys
 from collections.abc import Sequence
 
 from fleet.core.queue import Message
 from fleet.ipc.shared_page import SharedPage
-from fleet.job import api, end, outputs, randomness
+from fleet.job import api, end, outputs
 from fleet.system import descriptors, processes, signals, stacks, titles
 
 OOM_SCORE = b"500"  # under memory pressure the kernel ends jobs before dispatchers
+# Global random generators; without an argument these functions seed them from the system.
+_SEEDS = (("numpy.random", "seed"), ("torch", "seed"))
 
 
 def become(dispatcher: int, keep_fds: Sequence[int] | None) -> None:
-    """Own session and group, default handlers, no descriptor but the sorted `keep_fds` (None: all);
-    dies with us.
+    """Have an own session and group, default handlers, and no descriptor but the sorted `keep_fds`
+    (None: all); die with the dispatcher of that pid.
     """
     os.setsid()
     signals.forget_wakeup()
     signals.reset_group_signals()
     stacks.disable()
     signals.set_handlers_for_jobs()
-    if not processes.die_with_parent(
-        dispatcher, signal.SIGKILL
-    ):  # the dispatcher is dead: as if it had been in time
+    if not processes.die_with_parent(dispatcher, signal.SIGKILL):
+        # The dispatcher is dead already: as if it had died a moment later.
         processes.kill(os.getpid(), signal.SIGKILL)
     if keep_fds is not None:
         descriptors.close_all_but(keep_fds)
@@ -33,36 +36,51 @@ def become(dispatcher: int, keep_fds: Sequence[int] | None) -> None:
 
 
 def introduce(message: Message, queue: str, slot: int, title: str) -> None:
-    """What user code finds about its message."""
+    """Tell user code about its message: by the environment, `fleet.message()` and the title."""
     # One by one: update() walks through all subclasses of Mapping, 0.5 ms of page faults in every
     # job.
     os.environ["FLEET_JOB_QUEUE"] = queue
     os.environ["FLEET_JOB_ID"] = message.id
     os.environ["FLEET_JOB_ATTEMPT"] = str(message.attempt)
     os.environ["FLEET_JOB_SLOT"] = str(slot)
-    api.begin(message)
+    api.set_message(message)
     titles.show(f"fleet: {title} {message.id} attempt {message.attempt}")
 
 
 def forget_the_parents(keep_fds: Sequence[int] | None) -> None:
-    """What was registered, buffered or drawn before the fork is not this process's.
+    """Forget what was registered, buffered or drawn before the fork: it is not this process's.
 
-    A pool's dispatcher, which runs no user code, has done what can be done once: it would cost
-    every job page faults.
+    A pool's dispatcher, which runs no user code, has done what can be done once for all its jobs:
+    it would cost every job page faults. A program that uses the library has not (`keep_fds` is
+    None).
     """
     if keep_fds is None:
         end.forget()
         outputs.line_buffer()
     outputs.begin(keep_fds)
     end.begin()
-    randomness.reseed()
+    _reseed()
 
 
 def heed_signals(page: SharedPage) -> None:
-    """From now on they reach us."""
+    """Let signals reach this process from now on."""
     signals.unblock_all()
     if page.stop_asked:  # before our handlers were the defaults: what was sent then may be lost
         processes.kill(os.getpid(), signal.SIGTERM)
+
+
+def _reseed() -> None:
+    """Seed the global random generators of what is loaded: else all jobs would draw the same.
+
+    Python's own `random` sees to that by itself. Generator objects that the app has made at its
+    import are the app's: it has to make them in the job.
+    """
+    for name, function in _SEEDS:
+        module = sys.modules.get(name)
+        if module is not None:
+            # It may be half imported, or have a generator that cannot be seeded like that.
+            with contextlib.suppress(Exception):
+                getattr(module, function)()
 
 
 def _offer_to_oom_killer() -> None:

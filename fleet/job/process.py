@@ -1,29 +1,28 @@
-"""Inside the job's process, and the exit handler's: become a process of its own, call user code,
-end as programs do.
+"""The process of a job, of an exit handler or of an --on-failure hook: how it lives and ends.
 
-    own process ──▶ --job-init ──▶ transformer, router ──▶ job ──▶ status ──▶ threads, exit functions, files ──┐
-                                                                              --job-exit ◀────────────────────┘
+    own process ──▶ --job-init ──▶ transformer, router ──▶ job ──▶ status ─┐
+                     --job-exit ◀── threads, exit functions, files ◀───────┘
 
-Runs in the fork child of a dispatcher, from `run` or `handle` on, and never returns. All user code
-but the app's import runs here. Nothing here talks to the queue or the master.
+It is the fork child of a dispatcher, from one of the `run_` functions on, and these never return.
+All user code but the app's import runs here (call.py calls it). Nothing here talks to the queue
+or the master.
 """
 
-import inspect
 import os
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from fleet.core.arguments import Call, routed, transformed
+from fleet.core.arguments import Call
 from fleet.core.config import Config
 from fleet.core.exit_codes import DONE, FAILED, RETRY
 from fleet.core.failure import Failure
 from fleet.core.queue import Message
 from fleet.core.sns import Unusable
 from fleet.ipc.shared_page import SharedPage
-from fleet.job import api, bodies, end, errors, outputs, own_process, results, status
-from fleet.job.call import Loaded, load_code
+from fleet.job import call, end, errors, outputs, own_process, results, status
+from fleet.job.user_code import UserCode, load_code
 from fleet.system import log, processes
 from fleet.system.clock import now
 
@@ -32,17 +31,16 @@ MOST_QUOTED = 1000  # characters of a body that cannot be used
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What a job process needs to know.
+    """What a job's process needs to know.
 
-    `call`: what to call, if that is known already; else what is `loaded` says, or, without that,
-    what the options name. `keep_fds`, sorted: the
-    descriptors that stay open, None for all. `as_imported`: puts the process into the state in
-    which the import has left it.
+    `loaded`: the user's code; None to import what the options name. `call`: what to call, if that
+    is known already; else the user's code says. `keep_fds`: the sorted descriptors that stay open,
+    None for all. `as_imported`: puts the process into the state in which the import has left it.
     """
 
     app: str
     config: Config
-    loaded: Loaded | None
+    loaded: UserCode | None
     queue: str
     slot: int
     message: Message
@@ -53,234 +51,172 @@ class Work:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """What a process of user code is there for. `error` is the name under which its exception is on
-    the slip.
+class _Purpose:
+    """What a process of user code is there for.
+
+    `error_key`: the name under which the shared page holds the exception that ended `act`.
     """
 
     title: str
-    act: Callable[[Work, Loaded], None]
-    error: str
-    has_hook: bool
+    act: Callable[[UserCode], None]
+    error_key: str
+    is_job: bool = False
 
 
-def run(work: Work, dispatcher: int) -> NoReturn:
-    """Be the job. Signals are blocked when this begins."""
-    _be(work, dispatcher, Part(f"job {work.app}", _called, "error", has_hook=True))
+def run_job(work: Work, dispatcher: int) -> NoReturn:
+    """Be the job of the dispatcher with that pid. Signals are blocked when this begins."""
+
+    def act(code: UserCode) -> None:
+        call.call_job(code, work.message, work.config, work.call, work.page)
+
+    _run(work, dispatcher, _Purpose(f"job {work.app}", act, "error", is_job=True))
 
 
-def handle(work: Work, dispatcher: int) -> NoReturn:
-    """Be the exit handler of a job that was stopped, or died. Signals are blocked when this begins."""
-    _be(
-        work,
-        dispatcher,
-        Part(f"exit handler of {work.app}", _handled, "handler_error", has_hook=False),
-    )
+def run_exit_handler(work: Work, dispatcher: int) -> NoReturn:
+    """Be the exit handler of a job that was stopped, or died. Signals are blocked at first."""
+
+    def act(code: UserCode) -> None:
+        call.call_exit_handler(code, work.message, work.config, work.call)
+
+    _run(work, dispatcher, _Purpose(f"exit handler of {work.app}", act, "handler_error"))
 
 
-def report(work: Work, failure: Failure, dispatcher: int) -> NoReturn:
+def run_failure_hook(work: Work, failure: Failure, dispatcher: int) -> NoReturn:
     """Be the --on-failure hook of a job that has failed. Signals are blocked when this begins."""
 
-    def act(_work: Work, loaded: Loaded) -> None:
-        if loaded.on_failure is not None:
-            results.all_finished(loaded.on_failure(failure))
+    def act(code: UserCode) -> None:
+        if code.on_failure is not None:
+            results.resolve_unused(code.on_failure(failure))
 
-    _be(
-        work,
-        dispatcher,
-        Part(f"on-failure hook of {work.app}", act, "hook_error", has_hook=False),
-    )
+    _run(work, dispatcher, _Purpose(f"on-failure hook of {work.app}", act, "hook_error"))
 
 
-def _be(work: Work, dispatcher: int, part: Part) -> NoReturn:
-    code = FAILED
+def _run(work: Work, dispatcher: int, purpose: _Purpose) -> NoReturn:
+    exit_status = FAILED
     try:
         own_process.become(dispatcher, work.keep_fds)
         work.page.own()
         if work.as_imported is not None:
             work.as_imported()
-        own_process.introduce(work.message, work.queue, work.slot, part.title)
+        own_process.introduce(work.message, work.queue, work.slot, purpose.title)
         own_process.forget_the_parents(work.keep_fds)
         own_process.heed_signals(work.page)
-        code = _live(work, part)
+        exit_status = _run_user_code(work, purpose)
     except BaseException as error:  # noqa: BLE001 - a fault of ours; it must not end in silence
-        errors.note(work.page, part.error, error)
+        errors.write(work.page, purpose.error_key, error)
         status.complain(f"fleet: a fault of its own in a job's process\n{traceback.format_exc()}")
         outputs.flush(lambda _: None)
     finally:
-        processes.exit_as(code)
+        processes.exit_as(exit_status)
 
 
-def _live(work: Work, part: Part) -> int:
-    """User code, and the end of its process. Returns the exit status; a negative one is a signal."""
-    us, loaded, error = os.getpid(), work.loaded, None
+def _run_user_code(work: Work, purpose: _Purpose) -> int:
+    """Run user code, and end as a program does.
+
+    Returns the exit status; a negative one is a signal.
+    """
+    process, code, error = os.getpid(), work.loaded, None
     try:
         try:
-            loaded = loaded or load_code(work.app, work.config)
-            part.act(work, loaded)
+            code = code or load_code(work.app, work.config)
+            purpose.act(code)
         finally:
             results.close()
-    except BaseException as raised:  # noqa: BLE001 - nothing that user code raises may pass this line
+    except BaseException as raised:  # noqa: BLE001 - nothing of user code's may pass this line
         error = raised
-    code = _status(work, part, error)
-    if not _ended(work, part, code):
-        code = code or FAILED
-    if part.has_hook and loaded is not None and loaded.job_exit is not None and os.getpid() == us:
-        _last_word(work, loaded.job_exit, code, error)
-    return code
+    exit_status = _judge(work, purpose, error)
+    if not _end_as_a_program(work, purpose, exit_status):
+        exit_status = exit_status or FAILED
+    is_forked_by_user_code = os.getpid() != process
+    job_exit = code.job_exit if code is not None and purpose.is_job else None
+    if job_exit is not None and not is_forked_by_user_code:
+        _run_job_exit(work, job_exit, exit_status, error)
+    return exit_status
 
 
-def _status(work: Work, part: Part, error: BaseException | None) -> int:
-    """What user code came to; what ended it badly is on the slip then."""
+def _judge(work: Work, purpose: _Purpose, error: BaseException | None) -> int:
+    """The exit status that user code came to; the shared page has what ended it badly then."""
     if isinstance(error, Unusable):
-        _refuse(work, str(error))
-    code = status.of(error, work.page)
-    if (
-        code and part.has_hook
-    ):  # an exit function that calls os._exit(0) does not make a success of it
-        work.page.write(failed=code)
-    if error is not None and code not in (DONE, RETRY) and not isinstance(error, results.Stopped):
-        errors.note(work.page, part.error, error)
-    return code
+        _log_refusal(work, str(error))
+    exit_status = status.of(error, work.page)
+    if exit_status and purpose.is_job:
+        # An exit function that calls os._exit(0) does not make a success of it.
+        work.page.write(failed=exit_status)
+    is_asked_for = exit_status in (DONE, RETRY) or isinstance(error, results.Stopped)
+    if error is not None and not is_asked_for:
+        errors.write(work.page, purpose.error_key, error)
+    return exit_status
 
 
-def _ended(work: Work, part: Part, code: int) -> bool:
-    """What a program's end does. False: something that user code counts on could not be done."""
+def _end_as_a_program(work: Work, purpose: _Purpose, exit_status: int) -> bool:
+    """Do what a program's end does.
+
+    False if something that user code counts on could not be done.
+    """
     since = 0.0
 
-    def waits(what: str) -> None:
+    def note_wait(what: str) -> None:
         nonlocal since
         since = since or now()
-        work.page.write(result=code, waits=what, since=since)
+        work.page.write(result=exit_status, waits=what, since=since)
 
-    def unwritten(error: BaseException) -> None:
-        status.complain(f"fleet: what was written could not be written out\n{errors.trace(error)}")
-        if code == DONE:
-            errors.note(work.page, part.error, error)
+    def note_unwritten(error: BaseException) -> None:
+        status.complain(
+            f"fleet: what was written could not be written out\n{errors.format_trace(error)}"
+        )
+        if exit_status == DONE:
+            errors.write(work.page, purpose.error_key, error)
 
-    whole = end.finish(waits, lambda error: _ignored(work, error))
-    return outputs.flush(unwritten) and whole
+    is_whole = end.finish(note_wait, lambda error: _log_ignored(work, error))
+    return outputs.flush(note_unwritten) and is_whole
 
 
-def _last_word(
+def _run_job_exit(
     work: Work,
     hook: Callable[[BaseException | None], object],
-    code: int,
+    exit_status: int,
     error: BaseException | None,
 ) -> None:
-    """--job-exit. All is done by then, and noted: however this process ends now, that is what its
-    job came to.
+    """Call --job-exit.
+
+    All else is done by then, and noted: however this process ends now, that is what its job came
+    to.
     """
-    work.page.write(done=code, since=now())
+    work.page.write(done=exit_status, since=now())
     try:
         try:
-            results.all_finished(hook(error))
+            results.resolve_unused(hook(error))
         finally:
             results.close()
     except BaseException as failure:  # noqa: BLE001 - it changes nothing
-        told = errors.told_of(failure)
-        status.complain(errors.trace(failure))
+        fields = errors.describe(failure)
+        status.complain(errors.format_trace(failure))
         log.start_in_child(2)
-        log.emit(
-            "job_exit.failed",
-            **_about(work),
-            why=f"{told['error_type']} at {told['where']}",
-            **told,
-        )
-    end.finish(lambda _: None, lambda raised: _ignored(work, raised))
-    outputs.flush(lambda raised: _ignored(work, raised))
+        why = f"{fields['error_type']} at {fields['where']}"
+        log.emit("job_exit.failed", **_fields(work), why=why, **fields)
+    end.finish(lambda _: None, lambda raised: _log_ignored(work, raised))
+    outputs.flush(lambda raised: _log_ignored(work, raised))
 
 
-def _ignored(work: Work, error: BaseException) -> None:
-    """As Python does, with a word."""
-    status.complain(errors.trace(error))
+# What is logged
+
+
+def _log_ignored(work: Work, error: BaseException) -> None:
+    """Ignore an exception as Python does, which says that it was raised."""
+    status.complain(errors.format_trace(error))
     log.start_in_child()
-    log.emit("job.ignored", **_about(work), **errors.told_of(error))
+    log.emit("job.ignored", **_fields(work), **errors.describe(error))
 
 
-# User code.
+def _log_refusal(work: Work, why: str) -> None:
+    """Say that the body cannot be used.
 
-
-def _call(work: Work, loaded: Loaded) -> Call:
-    """Body, router and transformer are read and run here, in the process that their failure may
-    cost.
-    """
-    if work.call is not None:
-        return work.call
-    if work.config.body == "sns":
-        api.begin_notification(bodies.notification(work.config, work.message))
-    if loaded.router is not None:
-        return routed(results.finished(loaded.router(work.message)))
-    if loaded.transformer is not None:
-        value = results.finished(loaded.transformer(work.message))
-        return Call(loaded.job, *transformed(value), loaded.exit_handler)
-    given = (
-        api.notification().message
-        if work.config.body == "sns"
-        else bodies.argument(work.config, work.message)
-    )
-    return Call(loaded.job, (given,), {}, loaded.exit_handler)
-
-
-def _called(work: Work, loaded: Loaded) -> None:
-    with status.not_called_yet():
-        if loaded.job_init is not None:
-            results.all_finished(loaded.job_init())
-        call = _call(work, loaded)
-    if call.routed:
-        work.page.write(handler=call.exit_handler is not None)
-    results.all_finished(call.job(*call.args, **call.kwargs))
-
-
-def _handled(work: Work, loaded: Loaded) -> None:
-    """The handler gets the job's arguments, and the message if it takes one."""
-    try:
-        with status.not_called_yet():
-            call = _call(work, loaded)
-    except Unusable:  # the job was never called: there is nothing to clean up after it
-        return
-    handler = call.exit_handler or loaded.exit_handler
-    if handler is not None:
-        results.all_finished(
-            handler(*call.args, **call.kwargs, **_message_for(handler, call, work.message))
-        )
-
-
-def _message_for(
-    handler: Callable[..., object], call: Call, message: Message
-) -> dict[str, Message]:
-    """`queue_message` or `message`, if the handler takes one and the job's arguments do not fill
-    it.
-    """
-    try:
-        signature = inspect.signature(handler)
-        taken = signature.bind_partial(*call.args, **call.kwargs).arguments
-    except (
-        TypeError,
-        ValueError,
-    ):  # a builtin without a signature; or a call that will say itself what is wrong
-        return {}
-    takes_any = any(
-        each.kind is inspect.Parameter.VAR_KEYWORD for each in signature.parameters.values()
-    )
-    for name in ("queue_message", "message"):
-        if name in signature.parameters and name not in taken:
-            return {name: message}
-    return (
-        {"message": message}
-        if takes_any and "message" not in call.kwargs and "message" not in taken
-        else {}
-    )
-
-
-def _refuse(work: Work, why: str) -> None:
-    """The body cannot be used. What is in it is for debugging only, and quoted: it may be
-    anybody's.
+    What is in it is for debugging only, and quoted: anybody may have written it.
     """
     log.start_in_child(2)
-    log.emit("body.refused", **_about(work), why=why)
-    log.emit("body.quoted", **_about(work), body=ascii(work.message.body[:MOST_QUOTED]))
+    log.emit("body.refused", **_fields(work), why=why)
+    log.emit("body.quoted", **_fields(work), body=ascii(work.message.body[:MOST_QUOTED]))
 
 
-def _about(work: Work) -> dict[str, Any]:
+def _fields(work: Work) -> dict[str, Any]:
     return {"slot": work.slot, "message_id": work.message.id, "attempt": work.message.attempt}

@@ -8,7 +8,7 @@ from typing import Any
 
 from fleet.core.arguments import Call, merged, routed, transformed
 from fleet.core.queue import Message
-from fleet.job.results import finished_here
+from fleet.job.results import resolve_in_program
 
 Transformer = Callable[[Message], Any]
 Prepare = Callable[[Message], Call]
@@ -28,7 +28,7 @@ def for_job(
     def prepare(message: Message) -> Call:
         value: Any = message.body
         if transformer:
-            value = finished_here(transformer(message))
+            value = resolve_in_program(transformer(message))
         given, named = merged(*transformed(value), args, kwargs)
         return Call(job, given, named, exit_handler)
 
@@ -39,7 +39,7 @@ def by_message(transformer: Transformer, args: Sequence[Any], kwargs: Mapping[st
     """As `for_job`, with a transformer that chooses the job and the exit handler too."""
 
     def prepare(message: Message) -> Call:
-        call = routed(finished_here(transformer(message)))
+        call = routed(resolve_in_program(transformer(message)))
         given, named = merged(call.args, call.kwargs, args, kwargs)
         return Call(call.job, given, named, call.exit_handler)
 

@@ -51,7 +51,7 @@ def check_callable(name: str, value: object) -> None:
     """Raises TypeError for what cannot be called, or would run none of its code when called."""
     if not callable(value):
         raise TypeError(f"{name} is of type {type(value).__name__}; it must be callable")
-    if kind := callables.lazy(value):
+    if kind := callables.describe_lazy(value):
         raise TypeError(f"{name} is {kind}: calling it would run none of its code")
 
 
@@ -64,7 +64,7 @@ def check_optional_callables(**given: object) -> None:
 
 def check_fit(job: Callable[..., object], args: Sequence[Any], kwargs: dict[str, Any]) -> None:
     """Raises TypeError for a job that cannot be called with a body and these further arguments."""
-    if why := callables.misfit(job, (((None, *args), kwargs),)):
+    if why := callables.describe_misfit(job, (((None, *args), kwargs),)):
         raise TypeError(
             f"job cannot be called with the message's body and what dispatch() was given: {why}"
         )

@@ -130,7 +130,10 @@ class Dispatcher:
 
     @property
     def allow_retries(self) -> bool:
-        """Whether the queue delivers a message more than once. Asks the queue; raises QueueError."""
+        """Whether the queue delivers a message more than once.
+
+        Asks the queue; raises QueueError.
+        """
         limit = self._queue.max_receive_count()
         return limit is None or limit > 1
 

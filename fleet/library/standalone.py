@@ -22,8 +22,8 @@ from fleet.core.protocol import Held, Plan, Report
 from fleet.core.queue import Message, MessageQueue
 from fleet.dispatcher.context import Bench
 from fleet.ipc.shared_page import SharedPage
-from fleet.job.call import Loaded
 from fleet.job.process import Work
+from fleet.job.user_code import UserCode
 from fleet.library.borrowed_signals import BorrowedSignals
 from fleet.library.queue import renew
 from fleet.library.shim import Shims
@@ -129,7 +129,7 @@ class StandaloneInbox:
 
 
 class StandaloneBoard:
-    """Takes the place of a pool's scoreboard: nobody reads it, and the program's title is its own."""
+    """In place of a pool's scoreboard: nobody reads it, and the program's title is its own."""
 
     def __init__(self) -> None:
         self.pid = os.getpid()
@@ -184,7 +184,7 @@ def open_context(
 
 def with_call(context: Bench, call: Call, hooks: Hooks, title: str) -> Bench:
     """The same context for a delivery whose job is this call, in a process of this title."""
-    loaded = Loaded(
+    loaded = UserCode(
         call.job, job_init=hooks.job_init, job_exit=hooks.job_exit, on_failure=hooks.on_failure
     )
 

@@ -15,8 +15,8 @@ from fleet.core.protocol import Failed, Plan
 from fleet.ipc import channel
 from fleet.ipc.channel import Channel
 from fleet.job import outputs
-from fleet.job.call import Loaded, load_code
 from fleet.job.loader import AppError
+from fleet.job.user_code import UserCode, load_code
 from fleet.system import processes, signals, stacks
 from fleet.system.descriptors import StandardDescriptors
 from fleet.template.import_effects import ImportEffects, ProcessBeforeImport
@@ -34,7 +34,7 @@ class ImportedApp:
     """
 
     keep_fds: list[int]
-    loaded: Loaded | None = None
+    loaded: UserCode | None = None
     effects: ImportEffects | None = None
     warnings: list[str] = field(default_factory=list)
 
@@ -62,7 +62,7 @@ class Importer:
 
     def _import_here(self) -> ImportedApp | None:
         before = ProcessBeforeImport(self._standard, self._inherited)
-        loaded: Loaded | None = None
+        loaded: UserCode | None = None
         failure: AppError | None = None
         try:
             loaded = load_code(self._plan.app, self._plan.config)
@@ -84,7 +84,7 @@ class Importer:
             return None
 
     def _judge(
-        self, before: ProcessBeforeImport, loaded: Loaded | None, failure: AppError | None
+        self, before: ProcessBeforeImport, loaded: UserCode | None, failure: AppError | None
     ) -> ImportedApp | None:
         """Put the process back, then look at what the import has done to it."""
         try:

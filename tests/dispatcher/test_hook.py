@@ -28,7 +28,7 @@ def told(world: World, monkeypatch: Any) -> list[Failure]:
         world.did(f"hook {message.id} below {parent}")
         given.append(failure)
 
-    monkeypatch.setattr(process, "report", report)
+    monkeypatch.setattr(process, "run_failure_hook", report)
     return given
 
 

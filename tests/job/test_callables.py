@@ -13,8 +13,8 @@ import pytest
 
 from fleet.core.config import Config
 from fleet.job import callables
-from fleet.job.call import Loaded, load_code
 from fleet.job.loader import AppError
+from fleet.job.user_code import UserCode, load_code
 
 ONE: list[callables.Given] = [((None,), {})]
 
@@ -113,8 +113,8 @@ def injected(call: Callable[..., Any]) -> Callable[..., Any]:
     ],
 )
 def test_generators(call: Callable[..., Any]) -> None:
-    assert callables.lazy(call) == "a generator function"
-    assert callables.lazy(generates_async) == "an async generator function"
+    assert callables.describe_lazy(call) == "a generator function"
+    assert callables.describe_lazy(generates_async) == "an async generator function"
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def test_generators(call: Callable[..., Any]) -> None:
     ],
 )
 def test_no_generators(call: Callable[..., Any]) -> None:
-    assert callables.lazy(call) is None
+    assert callables.describe_lazy(call) is None
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ def test_no_generators(call: Callable[..., Any]) -> None:
     ],
 )
 def test_what_cannot_be_called_with_one_argument(call: Callable[..., Any]) -> None:
-    assert callables.misfit(call, ONE)
+    assert callables.describe_misfit(call, ONE)
 
 
 @pytest.mark.parametrize(
@@ -177,7 +177,7 @@ def test_what_cannot_be_called_with_one_argument(call: Callable[..., Any]) -> No
     ],
 )
 def test_what_can_or_what_nobody_can_tell(call: Callable[..., Any]) -> None:
-    assert callables.misfit(call, ONE) is None
+    assert callables.describe_misfit(call, ONE) is None
 
 
 def test_a_signature_that_somebody_has_set_counts_for_nothing() -> None:
@@ -185,13 +185,13 @@ def test_a_signature_that_somebody_has_set_counts_for_nothing() -> None:
         return None
 
     shown.__signature__ = 7  # type: ignore[attr-defined]
-    assert callables.misfit(shown, ONE) is None
+    assert callables.describe_misfit(shown, ONE) is None
 
 
 # As a whole.
 
 
-def load(module: str, names: dict[str, str]) -> Loaded:
+def load(module: str, names: dict[str, str]) -> UserCode:
     given: dict[str, Any] = {what: f"{module}:{name}" for what, name in names.items()}
     return load_code(given.pop("app"), Config(**given))
 

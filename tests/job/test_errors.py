@@ -28,8 +28,8 @@ def caught(call: object = fails, *args: object) -> BaseException:
 
 def noted(error: BaseException) -> dict[str, str]:
     page = SharedPage()
-    errors.note(page, "error", error)
-    return errors.told(page, "error")
+    errors.write(page, "error", error)
+    return errors.read(page, "error")
 
 
 def test_type_text_place_and_traceback() -> None:
@@ -64,7 +64,7 @@ def test_whatever_its_length_it_fits_and_the_end_of_the_traceback_is_kept(text: 
 def test_what_was_written_before_stays() -> None:
     page = SharedPage()
     page.write(handler=True)
-    errors.note(page, "error", caught())
+    errors.write(page, "error", caught())
     assert page.read()["handler"] is True
 
 

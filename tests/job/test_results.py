@@ -340,13 +340,13 @@ def test_futures_and_tasks_of_a_loop_that_is_over() -> None:
     try:
         future = loop.create_future()
         with pytest.raises(NotDone, match="Future that is not done"):
-            results.finished(future)
+            results.resolve(future)
         future.set_result("done")
-        assert results.finished(future) is future
+        assert results.resolve(future) is future
         failed = loop.create_future()
         failed.set_exception(KeyError(5))
         with pytest.raises(KeyError):
-            results.finished(failed)
+            results.resolve(failed)
     finally:
         loop.close()
 
@@ -355,7 +355,7 @@ def test_the_exception_of_a_future_that_is_done_is_the_jobs() -> None:
     future: concurrent.futures.Future[int] = concurrent.futures.Future()
     future.set_exception(KeyError(5))
     with pytest.raises(KeyError):
-        results.finished(future)
+        results.resolve(future)
 
 
 def test_the_result_of_a_pool() -> None:
@@ -363,23 +363,23 @@ def test_the_result_of_a_pool() -> None:
         gate = threading.Event()
         later = pool.apply_async(gate.wait)
         with pytest.raises(NotDone, match="not ready"):
-            results.finished(later)
+            results.resolve(later)
         with pytest.raises(NotDone, match="iterator over a pool's results"):
-            results.finished(pool.imap(str, [1]))
+            results.resolve(pool.imap(str, [1]))
         gate.set()
         later.wait()
-        assert results.finished(later) is later
+        assert results.resolve(later) is later
         failed = pool.apply_async(int, ("x",))
         failed.wait()
         with pytest.raises(ValueError, match="invalid literal"):
-            results.finished(failed)
+            results.resolve(failed)
 
 
 @pytest.mark.parametrize(
     "value", [0, False, "", [], {}, ValueError("x"), iter([]), object(), type, len]
 )
 def test_anything_else_is_a_result(value: object) -> None:
-    assert results.finished(value) is value
+    assert results.resolve(value) is value
 
 
 def test_a_file_and_a_cursor_are_results_though_they_iterate() -> None:
@@ -387,10 +387,10 @@ def test_a_file_and_a_cursor_are_results_though_they_iterate() -> None:
 
     with sqlite3.connect(":memory:") as connection:
         cursor = connection.execute("create table a (b)")
-        assert results.finished(cursor) is cursor
+        assert results.resolve(cursor) is cursor
     connection.close()
     with open(__file__) as file:  # noqa: PTH123 - any file
-        assert results.finished(file) is file
+        assert results.resolve(file) is file
 
 
 # In somebody's own program.
@@ -401,7 +401,7 @@ def test_in_a_program_it_is_awaited() -> None:
         await asyncio.sleep(0)
         return 5
 
-    assert results.finished_here(value()) == 5
+    assert results.resolve_in_program(value()) == 5
 
 
 def test_under_a_running_loop_it_is_refused() -> None:
@@ -410,6 +410,6 @@ def test_under_a_running_loop_it_is_refused() -> None:
 
     async def program() -> None:
         with pytest.raises(RuntimeError, match="event loop of this thread runs already"):
-            results.finished_here(value())
+            results.resolve_in_program(value())
 
     asyncio.run(program())

@@ -17,7 +17,7 @@ from fleet.core.outcomes import Exit
 from fleet.core.queue import Message
 from fleet.ipc.shared_page import SharedPage
 from fleet.job import process
-from fleet.job.call import Loaded
+from fleet.job.user_code import UserCode
 from fleet.system import log, processes
 from tests.support.eventually import eventually
 
@@ -66,7 +66,7 @@ def fork(
     body: str = BODY,
     **more: Any,
 ) -> Forked:
-    """Begin. `more`: the other callables of user_code.Loaded. With `handler` it is the exit
+    """Begin. `more`: the other callables of UserCode. With `handler` it is the exit
     handler's process.
     """
     page, us = SharedPage(), os.getpid()
@@ -74,7 +74,7 @@ def fork(
         pid = processes.fork_with_signals_blocked()
         if pid == 0:
             _speak_to(output.fileno(), json=json)
-            loaded = Loaded(call, **more)
+            loaded = UserCode(call, **more)
             work = process.Work(
                 "work:job",
                 Config(),
@@ -85,7 +85,7 @@ def fork(
                 None,
                 page,
             )
-            (process.handle if handler else process.run)(work, us)
+            (process.run_exit_handler if handler else process.run_job)(work, us)
         return Forked(pid, page, Path(output.name))
 
 

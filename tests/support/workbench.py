@@ -72,11 +72,13 @@ class World:
         patch.setattr(procfs, "is_stopped", lambda pid: pid in self.frozen_by_somebody)
         patch.setattr(log, "emit", self._emit)
         patch.setattr(
-            job_process, "run", lambda message, parent: self.did(f"job {message.id} below {parent}")
+            job_process,
+            "run_job",
+            lambda message, parent: self.did(f"job {message.id} below {parent}"),
         )
         patch.setattr(
             job_process,
-            "handle",
+            "run_exit_handler",
             lambda message, parent: self.did(f"handler {message.id} below {parent}"),
         )
 
