@@ -1,30 +1,25 @@
 """`fleet send`."""
 
-import io
-import re
-import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import closing
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from fleet.cli.common import LOCAL_KEY, LOCAL_REGION, CommandFailed, cli, say
+from fleet.cli.messages import LARGEST, Unsendable, read_messages
 from fleet.cli.options import load_aloud, queue_of, with_options
 from fleet.core.exit_codes import DONE, QUEUE_UNUSABLE, USAGE
 from fleet.core.queue import QueueError, Trouble
 from fleet.core.queue_names import is_fifo, queue_name
+from fleet.options.settings import Settings
 from fleet.sqs import local_server
 from fleet.sqs.address import Address
 from fleet.sqs.provision import make_with_dead_letter_queue
 from fleet.sqs.queue import GROUP, SqsQueue
 from fleet.sqs.sessions import Sessions
 
-BATCH, LARGEST = 10, 1_048_576  # messages and bytes a request
-_FORBIDDEN = re.compile(
-    "[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
-)  # of SendMessage's documentation
+MOST = 10  # messages of a request
 
 
 @cli.command()
@@ -49,126 +44,69 @@ def send(
         str | None,
         typer.Option(
             "--group",
-            help="Message group; of a FIFO queue's, one message is out at a time. [fleet on FIFO queues, else none]",
+            help="Message group; of a FIFO queue's, one message is out at a time. "
+            "[fleet on FIFO queues, else none]",
             metavar="NAME",
         ),
     ] = None,
     **given: Any,
 ) -> int:
     """Send messages to a queue and say how many."""
-
     chosen = load_aloud(given).settings
     queue = queue_of(chosen)
-    wanted = _wanted(bodies or [], file or [], group)
-    address = Address(queue, chosen.region, chosen.endpoint_url)
-    sent = 0
     try:
-        if chosen.local:
-            url = _answering(chosen.local_port)
-            address = Address(
-                queue_name(queue), LOCAL_REGION, url, LOCAL_KEY, LOCAL_KEY, direct=True
-            )
-            make_with_dead_letter_queue(address)
+        messages = read_messages(bodies or [], file or [], group)
+    except Unsendable as error:
+        raise CommandFailed(USAGE, str(error)) from None
+    sender = _Sender(group or "")
+    try:
+        address = _address(queue, chosen)
         with closing(SqsQueue(Sessions(address))) as target:
-            for batch in _batches(wanted):
-                taken, refused = target.send_batch(batch, group or "")
-                sent += taken
-                if refused:
-                    said = f"queue {address.name!r} refused a message: {refused}{_before(sent)}"
-                    raise CommandFailed(QUEUE_UNUSABLE, said)
+            sender.send_all(target, messages)
     except QueueError as error:
         code = USAGE if error.trouble is Trouble.USAGE else QUEUE_UNUSABLE
-        raise CommandFailed(code, f"{error}" + _before(sent)) from None
+        raise CommandFailed(code, f"{error}{sender.progress}") from None
     except Unsendable as error:
-        raise CommandFailed(USAGE, f"{error}{_before(sent)}") from None
-    fifo = is_fifo(address.name) and not group
-    say(
-        f"{sent} sent to {address.name}"
-        + (f", all in group {GROUP} (--group)" if fifo and sent > 1 else "")
-    )
+        raise CommandFailed(USAGE, f"{error}{sender.progress}") from None
+    in_one_group = is_fifo(address.name) and not group and sender.sent > 1
+    note = f", all in group {GROUP} (--group)" if in_one_group else ""
+    say(f"{sender.sent} sent to {address.name}{note}")
     return DONE
 
 
-class Unsendable(Exception):
-    """What is given is no message; the text says what is wrong."""
+class _Sender:
+    """Sends, and counts what has been sent, however it ends."""
+
+    def __init__(self, group: str) -> None:
+        self._group = group
+        self.sent = 0
+
+    @property
+    def progress(self) -> str:
+        """What is said of the messages that were sent before an error."""
+        return f"; {self.sent} sent before that" if self.sent else ""
+
+    def send_all(self, target: SqsQueue, messages: Iterable[str]) -> None:
+        """Raises CommandFailed for a message that the queue refuses, QueueError and Unsendable."""
+        for batch in _batches(messages):
+            taken, refused = target.send_batch(batch, self._group)
+            self.sent += taken
+            if refused:
+                why = f"queue {target.name!r} refused a message: {refused}"
+                raise CommandFailed(QUEUE_UNUSABLE, f"{why}{self.progress}")
 
 
-def _wanted(bodies: Sequence[str], files: Sequence[str], group: str | None) -> Iterable[str]:
-    """The messages. What is known at once is checked before anything is sent."""
-    try:
-        if group is not None:
-            _check(group, "--group")
-        if not bodies and not files:
-            return _lines()
-        for number, body in enumerate(bodies, start=1):
-            _check(body, f"message {number}")
-        return [*bodies, *map(_read, files)]
-    except Unsendable as error:
-        raise CommandFailed(USAGE, str(error)) from None
+def _address(queue: str, chosen: Settings) -> Address:
+    """Where the queue is. On the embedded server it is made if need be, as a pool would make it."""
+    if not chosen.local:
+        return Address(queue, chosen.region, chosen.endpoint_url)
+    url = _find_local_server(chosen.local_port)
+    address = Address(queue_name(queue), LOCAL_REGION, url, LOCAL_KEY, LOCAL_KEY, direct=True)
+    make_with_dead_letter_queue(address)
+    return address
 
 
-def _lines() -> Iterator[str]:
-    """Of standard input. Empty ones are none."""
-    stream = _standard_input()
-    number = 0
-    try:
-        for number, line in enumerate(stream, start=1):
-            if body := line.rstrip("\n"):
-                _check(body, f"line {number} of standard input")
-                yield body
-    except UnicodeDecodeError as error:
-        raise Unsendable(
-            f"standard input is not text after line {number}: {error.encoding} cannot read it"
-        ) from None
-
-
-def _standard_input() -> io.TextIOWrapper:
-    """Strict: in some locales Python would pass on what is not text."""
-    if not isinstance(sys.stdin, io.TextIOWrapper):  # None if it is closed
-        raise Unsendable("there is no standard input; give messages, or --file")
-    sys.stdin.reconfigure(errors="strict")
-    return sys.stdin
-
-
-def _read(path: str) -> str:
-    """A whole file, to its last byte."""
-    name = "standard input" if path == "-" else path
-    try:
-        if path == "-":
-            data: bytes = bytes(_standard_input().buffer.read(LARGEST + 1))
-        else:
-            with Path(path).open("rb") as file:
-                data = file.read(LARGEST + 1)
-        body = data.decode()
-    except UnicodeDecodeError as error:
-        raise Unsendable(f"{name} is not text: byte {error.start} is not UTF-8") from None
-    except (OSError, ValueError) as error:  # a NUL in its name is a ValueError
-        raise Unsendable(
-            f"{name} cannot be read: {getattr(error, 'strerror', None) or error}"
-        ) from None
-    if len(data) > LARGEST:
-        raise Unsendable(f"{name} is longer than 1 MiB, the most that SQS takes")
-    _check(body, name)
-    return body
-
-
-def _check(body: str, what: str) -> None:
-    """By SQS's rules, which servers beside it may not have. Raises Unsendable."""
-    if not body:
-        raise Unsendable(f"{what} is empty; SQS takes no empty text")
-    if found := _FORBIDDEN.search(body):
-        if (
-            0xDC80 <= (code := ord(found.group())) <= 0xDCFF
-        ):  # how Python passes on a byte that it cannot read
-            raise Unsendable(f"{what} is not text: it holds the byte 0x{code - 0xDC00:02x}")
-        raise Unsendable(f"{what} holds the character U+{code:04X}, which SQS does not take")
-
-
-def _before(sent: int) -> str:
-    return f"; {sent} sent before that" if sent else ""
-
-
-def _answering(port: int) -> str:
+def _find_local_server(port: int) -> str:
     """The embedded server's URL. Unlike `start`, `send` does not start one: it would leave at once
     again.
     """
@@ -184,15 +122,16 @@ def _answering(port: int) -> str:
     return url
 
 
-def _batches(lines: Iterable[str]) -> Iterator[list[str]]:
-    """What fits into one request each. A body that fits into none goes alone, and SQS says so."""
+def _batches(messages: Iterable[str]) -> Iterator[list[str]]:
+    """What fits into one request each. A message that fits into none goes alone, and SQS says so."""
     batch: list[str] = []
     size = 0
-    for line in lines:
-        more = len(line.encode())
-        if batch and (len(batch) == BATCH or size + more > LARGEST):
+    for message in messages:
+        more = len(message.encode())
+        if batch and (len(batch) == MOST or size + more > LARGEST):
             yield batch
             batch, size = [], 0
-        batch, size = [*batch, line], size + more
+        batch.append(message)
+        size += more
     if batch:
         yield batch

@@ -1,4 +1,4 @@
-"""`fleet status`."""
+"""`fleet status`: what a pool answers (core/view/status.py has its keys), as text for people."""
 
 from typing import Annotated, Any
 
@@ -10,6 +10,15 @@ from fleet.core.exit_codes import DONE
 from fleet.core.plain_text import dump_json
 
 CUT_ID = 8  # characters of a message's id, as in the process's title
+BAD_ENDS = {
+    "failed": "failed",
+    "timed_out": "timed out",
+    "signalled": "died by a signal",
+    "lease_lost": "lost the lease",
+}
+COLUMNS = ("slot", "pid", "state", "message", "try", "job", "age", "lease", "deaths")
+TEXT_COLUMNS = ("state", "message")  # to the left; numbers to the right
+UNITS = ((86_400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s"))
 
 
 @cli.command()
@@ -20,77 +29,100 @@ def status(
     ] = False,
 ) -> int:
     """Tell what a running pool does and why."""
-    told = ask(find_pool(name), "status")["status"]
+    pool = ask(find_pool(name), "status")["status"]
     if as_json:
-        typer.echo(dump_json(told))
+        typer.echo(dump_json(pool))
         return DONE
+    dispatchers = pool["dispatchers"]
     for line in (
-        *_head(told),
+        *_describe_pool(pool),
+        *_describe_work(pool),
         "",
-        *_dispatchers(told["dispatchers"]),
-        *_returned(told["dispatchers"]),
+        *_tabulate(dispatchers),
+        *_describe_returned(dispatchers),
     ):
         say(line)
     return DONE
 
 
-def _head(told: dict[str, Any]) -> list[str]:
-    counts, depth, resize = told["counts"], told["depth"], told["last_resize"]
-    why = f": {told['reason']}" if told["reason"] else ""
-    bounds = f", {told['min']} to {told['max']}" if told["min"] != told["max"] else ""
-    in_hand = counts["received"] - sum(
-        counts[each] for each in ("deleted", "released", "dead_lettered", "left")
-    )
-    busy = f"{told['busy']} busy, {told['polling']} polling, {told['idle']} idle"
+def _describe_pool(pool: dict[str, Any]) -> list[str]:
+    """Its name, its processes and its size."""
+    resize = pool["last_resize"]
+    why = f": {pool['reason']}" if pool["reason"] else ""
+    bounds = f", {pool['min']} to {pool['max']}" if pool["min"] != pool["max"] else ""
+    busy = f"{pool['busy']} busy, {pool['polling']} polling, {pool['idle']} idle"
+    process = f"pid {pool['pid']}, up {describe_duration(pool['uptime'])}"
     lines = [
-        f"{told['name']}  {told['state']}{why}",
-        f"  pid {told['pid']}, up {duration(told['uptime'])}, app {told['app']}, queue {told['queue']}",
-        f"  dispatchers: {told['size']} (desired {told['desired']}{bounds}), {busy}",
+        f"{pool['name']}  {pool['state']}{why}",
+        f"  {process}, app {pool['app']}, queue {pool['queue']}",
+        f"  dispatchers: {pool['size']} (desired {pool['desired']}{bounds}), {busy}",
     ]
     if resize:
         lines.append(f"  last resize {resize['from']} → {resize['to']}: {resize['reason']}")
+    return lines
+
+
+def _describe_work(pool: dict[str, Any]) -> list[str]:
+    """The queue, the messages and the jobs."""
+    counts, depth, seconds = pool["counts"], pool["depth"], pool["job_seconds"]
+    lines = []
     if depth:
         lines.append(
             f"  queue about {depth['visible']} visible, {depth['in_flight']} in flight, "
-            f"{depth['delayed']} delayed ({duration(depth['sampled_ago'])} ago)"
+            f"{depth['delayed']} delayed ({describe_duration(depth['sampled_ago'])} ago)"
         )
-    if seconds := told["job_seconds"]:
+    if seconds:
         lines.append(f"  a job takes {seconds['mean']:.3g} s, lately {seconds['recent']:.3g} s")
+    settled = sum(counts[each] for each in ("deleted", "released", "dead_lettered", "left"))
     lines.append(
-        f"  received {counts['received']} = deleted {counts['deleted']} + released {counts['released']} + "
-        f"dead-lettered {counts['dead_lettered']} + left {counts['left']} + in hand {in_hand}"
+        f"  received {counts['received']} = deleted {counts['deleted']} + "
+        f"released {counts['released']} + dead-lettered {counts['dead_lettered']} + "
+        f"left {counts['left']} + in hand {counts['received'] - settled}"
     )
-    odd = [f"{counts[each]} {phrase}" for each, phrase in ODD.items() if counts[each]]
-    lines.append(f"  jobs: {counts['succeeded']} succeeded" + "".join(f", {each}" for each in odd))
+    bad = "".join(f", {counts[each]} {text}" for each, text in BAD_ENDS.items() if counts[each])
+    lines.append(f"  jobs: {counts['succeeded']} succeeded{bad}")
     if counts["dispatcher_deaths"]:
         lines.append(f"  deaths of dispatchers: {counts['dispatcher_deaths']}")
     return lines
 
 
-ODD = {
-    "failed": "failed",
-    "timed_out": "timed out",
-    "signalled": "died by a signal",
-    "lease_lost": "lost the lease",
-}
-COLUMNS = ("slot", "pid", "state", "message", "try", "job", "age", "lease", "deaths")
-
-
-def _dispatchers(dispatchers: list[dict[str, Any]]) -> list[str]:
-    """A table that fits 80 columns; numbers to the right."""
+def _tabulate(dispatchers: list[dict[str, Any]]) -> list[str]:
+    """A line for each dispatcher below their titles; the table fits 80 columns."""
     rows = [COLUMNS, *(_row(each) for each in dispatchers)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
-    left = {"state", "message"}
     return [
         "  ".join(
-            cell.ljust(width) if title in left else cell.rjust(width)
+            cell.ljust(width) if title in TEXT_COLUMNS else cell.rjust(width)
             for title, cell, width in zip(COLUMNS, row, widths, strict=True)
         ).rstrip()
         for row in rows
     ]
 
 
-def _returned(dispatchers: list[dict[str, Any]]) -> list[str]:
+def _row(dispatcher: dict[str, Any]) -> tuple[str, ...]:
+    """The cells of COLUMNS; what is not known is empty."""
+
+    def text(key: str) -> str:
+        return "" if dispatcher[key] is None else str(dispatcher[key])
+
+    def seconds(key: str) -> str:
+        return "" if dispatcher[key] is None else describe_duration(dispatcher[key])
+
+    return (
+        text("slot"),
+        text("pid"),
+        text("state"),
+        text("message_id")[:CUT_ID],
+        text("attempt"),
+        text("job_pid"),
+        seconds("job_age"),
+        seconds("lease_left"),
+        str(dispatcher["deaths"] or ""),
+    )
+
+
+def _describe_returned(dispatchers: list[dict[str, Any]]) -> list[str]:
+    """The jobs that have returned, and whose processes wait for something that they have left."""
     return [
         f"  job of slot {each['slot']} returned; waits for {each['waits']}"
         for each in dispatchers
@@ -98,34 +130,11 @@ def _returned(dispatchers: list[dict[str, Any]]) -> list[str]:
     ]
 
 
-def _row(each: dict[str, Any]) -> tuple[str, ...]:
-    def shown(key: str) -> str:
-        return "" if each[key] is None else str(each[key])
-
-    return (
-        str(each["slot"]),
-        shown("pid"),
-        each["state"],
-        shown("message_id")[:CUT_ID],
-        shown("attempt"),
-        shown("job_pid"),
-        "" if each["job_age"] is None else duration(each["job_age"]),
-        "" if each["lease_left"] is None else duration(each["lease_left"]),
-        str(each["deaths"] or ""),
-    )
-
-
-def duration(seconds: float) -> str:
+def describe_duration(seconds: float) -> str:
     """`42 s`, `3 min 5 s`, `2 h 14 min`, `3 d 4 h`; below zero as it is."""
     whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    for size, unit, below, small in (
-        (86_400, "d", 3600, "h"),
-        (3600, "h", 60, "min"),
-        (60, "min", 1, "s"),
-    ):
+    for size, unit, smaller_size, smaller_unit in UNITS:
         if whole >= size:
-            rest = whole % size // below
-            return f"{whole // size} {unit}" + (f" {rest} {small}" if rest else "")
+            rest = whole % size // smaller_size
+            return f"{whole // size} {unit}" + (f" {rest} {smaller_unit}" if rest else "")
     return f"{whole} s"

@@ -98,7 +98,7 @@ def test_an_archive(home: Home, queue: LiveQueue) -> None:
             packed.write(file, file.relative_to(REPOSITORY))
         packed.writestr("__main__.py", "from fleet.__main__ import main\nmain()\n")
     there = found(home, queue, str(archive), PYTHONPATH="")
-    assert there["fleet"] == str(archive / "fleet" / "template.py")
+    assert there["fleet"] == str(archive / "fleet" / "template" / "process.py")
 
 
 def test_closed_standard_descriptors(home: Home, queue: LiveQueue) -> None:
