@@ -15,8 +15,8 @@
 
 from enum import Enum, auto
 
-from fleet.core.delivery.machine import Delivery, Handled
-from fleet.core.outcomes import FAILURES, Outcome, Settlement
+from fleet.core.delivery import Delivery, HandlerResult
+from fleet.core.outcomes import Settlement, has_failed
 
 
 class Told(Enum):
@@ -33,12 +33,11 @@ def told(ended: Delivery, *, refused: bool, starved: bool) -> Told:
     """By the table above. `refused`: the queue did not take the settlement; `starved`: there was no
     process.
     """
-    no_letters = ended.facts is not None and not ended.facts.has_dead_letter_queue
-    if ended.outcome in FAILURES or (ended.outcome is Outcome.REJECTED and no_letters):
+    if has_failed(ended.outcome, ended.facts):
         return Told.JOB_ERROR
     if refused:
         return Told.QUEUE_ERROR
-    handler_failed = ended.handled not in (None, Handled.DONE)
+    handler_failed = ended.handler_result not in (None, HandlerResult.DONE)
     if starved or handler_failed or ended.settlement in (None, Settlement.LEAVE):
         return Told.DISPATCHER_ERROR
     return Told.DELETED if ended.settlement is Settlement.DELETE else Told.NOT_DELETED

@@ -156,11 +156,9 @@ def verdict(what: Outcome, facts: Facts, config: Config, jitter: float) -> Verdi
     if what is Outcome.SUCCEEDED:
         return Verdict(Settlement.DELETE, because(what, facts, config), reason=Reason.SUCCEEDED)
     reason = _reason(what, facts)
-    failed = what in FAILURES or (what is Outcome.REJECTED and not facts.has_dead_letter_queue)
-    kept = (
-        what is Outcome.REJECTED and facts.unsure
-    )  # it was meant for a dead-letter queue, and may be the last copy
-    if failed and config.delete_failed and not kept:
+    # A letter that could not be sent was meant for a dead-letter queue, and may be the last copy.
+    is_letter = what is Outcome.REJECTED and facts.unsure
+    if config.delete_failed and has_failed(what, facts) and not is_letter:
         return Verdict(
             Settlement.DELETE, f"{because(what, facts, config)} (--delete-failed)", reason=reason
         )
@@ -244,9 +242,22 @@ def is_redriven(settlement: Settlement, facts: Facts) -> bool:
     )
 
 
-def ended_badly(what: Outcome | None, settlement: Settlement, facts: Facts) -> bool:
-    """Whether this message came to a bad end here (exit 6 of --until-empty)."""
-    if settlement is Settlement.DEAD_LETTER or what is Outcome.REJECTED:
+def has_failed(what: Outcome | None, facts: Facts | None) -> bool:
+    """Whether the job failed, timed out or died by a signal, or rejected its message where there
+    is no dead-letter queue.
+    """
+    no_letters = facts is not None and not facts.has_dead_letter_queue
+    return what in FAILURES or (what is Outcome.REJECTED and no_letters)
+
+
+def ended_badly(
+    what: Outcome | None, settlement: Settlement, facts: Facts, *, was_sent: bool = False
+) -> bool:
+    """Whether this message came to a bad end here (exit 6 of --until-empty).
+
+    `was_sent`: to the dead-letter queue, whatever became of the message itself.
+    """
+    if was_sent or settlement is Settlement.DEAD_LETTER or what is Outcome.REJECTED:
         return True
     if what is None or what in (Outcome.SUCCEEDED, Outcome.INTERRUPTED):
         return False

@@ -1,55 +1,53 @@
-"""Several messages that one poll has brought: they run one after another, and whoever waits is
-looked after.
+"""Several messages that one poll has brought: one runs, and those that wait are looked after.
 
     first ──▶ runs ──▶ settled ──▶ the next one ──▶ runs ──▶ …
-    the others: lease kept; let go when the pool stops, or when running them would break their group's order
+    the others: lease kept; released when the pool stops, or when running them would break the order
 
-Each message has a place on the scoreboard and a delivery (delivering.py) of its own. The one that
-runs hears the world through its seat here, so whatever it waits for, those behind it are served
-too.
+core/delivery/batch.py decides whose turn it is and who goes back; this file does it. Each message
+has a line of the scoreboard and a runner (runner.py) of its own. The runner hears the world through
+its BatchInbox here, so whatever the running one waits for, those behind it are served too.
 """
 
 from collections.abc import Sequence
 from dataclasses import replace
 from math import inf
 
-from fleet.core.delivery.machine import LATE, NO_PROCESS
-from fleet.core.outcomes import Settlement, Verdict
-from fleet.core.pool.receive_size import keeps_its_group
+from fleet.core.delivery.batch import Batch, BatchMessage, needs_limit, step_batch
+from fleet.core.delivery.batch_events import (
+    AllowRelease,
+    AskForReleases,
+    BatchEvent,
+    DeletesDenied,
+    DrainHeard,
+    MessageEnded,
+    ReleasesAllowed,
+    ReleaseWanted,
+    RunMessage,
+    SendBack,
+    StopGoesOn,
+    TurnFree,
+)
 from fleet.core.protocol import Denied, Held, LeaseLost, Report, Settled
 from fleet.core.queue import Message
-from fleet.core.reasons import Reason
-from fleet.dispatcher.context import Bench, Board
-from fleet.dispatcher.runner import Delivering
+from fleet.dispatcher.context import Context, DeliveryBoard
+from fleet.dispatcher.runner import DeliveryRunner
 from fleet.system.clock import now
-
-DENIED = Verdict(Settlement.RELEASE, "deletes are not allowed", reason=Reason.DELETE_DENIED)
-BEFORE_IT = Verdict(
-    Settlement.RELEASE, "a message of its group goes back before it", reason=Reason.GROUP_WAITS
-)
 
 
 class BatchInbox:
-    """What one message of a batch hears and says. `asks`: it is to be released, and waits for leave
-    to be.
+    """What one message of a batch hears and says: the batch's own inbox, but for what is its own.
+
+    `freed`: this message may be released. What the message asks for and reports says which it is.
     """
 
-    def __init__(
-        self, batch: "Batch", bench: Bench, message: Message, place: int, before: float
-    ) -> None:
-        """`bench` has the place's own line of the scoreboard."""
-        self._batch, self.place = batch, place
-        self.poll = bench.inbox.poll
-        self.freed = self.asks = self.kept = self.runs = False
-        self.unusable = bool(message.unusable)
-        self.group = (
-            message.system_attributes.get("MessageGroupId", "") if bench.rules.is_fifo else ""
-        )
-        self.delivering = Delivering(replace(bench, inbox=self), message, before)
+    def __init__(self, batch: "BatchRunner", place: int) -> None:
+        self._batch, self._place = batch, place
+        self.poll = batch.inbox.poll
+        self.freed = False
 
     @property
     def leaving(self) -> bool:
-        """Take nothing more."""
+        """The dispatcher takes nothing more."""
         return self._batch.inbox.leaving
 
     @property
@@ -59,8 +57,8 @@ class BatchInbox:
 
     @property
     def orphan(self) -> bool:
-        """The master is gone. One that waits for its turn does not take that as leave to go."""
-        return self._batch.inbox.orphan and (self.runs or self.asks)
+        """The master is gone."""
+        return self._batch.inbox.orphan
 
     @property
     def blind(self) -> bool:
@@ -69,7 +67,7 @@ class BatchInbox:
 
     @property
     def ends_at(self) -> float:
-        """When whoever is still there is killed."""
+        """When the dispatcher is killed, because the pool stops."""
         return self._batch.inbox.ends_at
 
     @property
@@ -82,15 +80,15 @@ class BatchInbox:
         self._batch.drain = seconds
 
     def say(self, report: Report) -> None:
-        """To the master, who hears of one Held at a time."""
+        """To the master, which hears of one wish to release at a time."""
         match report:
             case Held():
-                self.asks = True
-                self._batch.hold()
-            case Settled() | Denied() | LeaseLost():
-                self._batch.inbox.say(replace(report, place=self.place))
-                if isinstance(report, Denied):
-                    self._batch.spare()
+                self._batch.step(ReleaseWanted(self._place))
+            case Settled() | LeaseLost():
+                self._batch.inbox.say(replace(report, place=self._place))
+            case Denied():
+                self._batch.inbox.say(replace(report, place=self._place))
+                self._batch.spare_those_that_wait()
             case _:
                 self._batch.inbox.say(report)
 
@@ -99,123 +97,106 @@ class BatchInbox:
         self._batch.wait(until)
 
 
-class Batch:
-    """The messages in hand."""
+class BatchRunner:
+    """The messages in hand, received by a call that was made at `before`.
+
+    `drain`: what the master has said of it, until the running message has acted on it.
+    """
 
     def __init__(
-        self, bench: Bench, messages: Sequence[tuple[Message, Board]], before: float
+        self, context: Context, messages: Sequence[tuple[Message, DeliveryBoard]], before: float
     ) -> None:
-        self.inbox = bench.inbox
-        self.drain: float | None = (
-            None  # what the ears have heard of it, until the one that runs has acted on it
-        )
-        self._exit_timeout = bench.rules.config.exit_timeout
-        self._asked = False  # Held was said, and not answered yet
-        self._last_call = inf  # when the last job of a pool that stops must have ended
-        self._fifo = bench.rules.is_fifo
-        self._running: BatchInbox | None = None
-        self._waiting = [
-            BatchInbox(self, replace(bench, board=board), message, place, before)
-            for place, (message, board) in enumerate(messages)
+        self.inbox = context.inbox
+        self.drain: float | None = None
+        self._rules = context.rules
+        self._unusable = [place for place, (each, _) in enumerate(messages) if each.unusable]
+        self._inboxes = [BatchInbox(self, place) for place in range(len(messages))]
+        self._runners = [
+            DeliveryRunner(replace(context, board=board, inbox=inbox), message, before)
+            for (message, board), inbox in zip(messages, self._inboxes, strict=True)
         ]
+        self._batch = Batch(
+            tuple(
+                BatchMessage(place, each.attempt, each.system_attributes.get("MessageGroupId", ""))
+                for place, (each, _) in enumerate(messages)
+            )
+        )
+        self._turn: RunMessage | None = None
 
     def run(self) -> None:
         """Until everything is settled."""
         self.inbox.freed = False
-        for seat in self._waiting:
-            seat.delivering.park()
-        for seat in [seat for seat in self._waiting if seat.unusable]:
-            self._waiting.remove(seat)
-            seat.delivering.leave()
-            self._ended(seat)
-        if (first := self._first()) is not None:
-            self._running, first.runs = first, True
-            first.delivering.run()
-            self._ended(first)
-        while (following := self._next()) is not None:
-            self._running, following.runs = following, True
-            stop_at, self.drain = self._last_call if self.inbox.leaving else inf, None
-            following.delivering.take_turn(stop_at)
-            self._ended(following)
-        while self._waiting:
+        for place in self._unusable:
+            self._runners[place].leave_unusable()
+            self._end(place)
+        if (first := self._take_turn()) is not None:
+            self._runners[first.place].run()  # it may run where the later ones would go back
+            self._end(first.place)
+        while (following := self._take_next_turn()) is not None:
+            self.drain = None  # the turn's limit says it already
+            self._runners[following.place].take_turn(following.stop_at)
+            self._end(following.place)
+        while self._batch.waiting:
             self.wait(inf)
 
-    def _next(self) -> BatchInbox | None:
-        """The next one whose turn it is, after all that has been said meanwhile."""
-        if self._waiting:
+    def _take_next_turn(self) -> RunMessage | None:
+        """Whose turn it is, after all that has been said meanwhile."""
+        if self._batch.waiting:
             self.wait(now())
-        return self._first()
+        return self._take_turn()
 
-    def _first(self) -> BatchInbox | None:
-        """The first one that is not to be released; it waits no longer."""
-        seat = next((seat for seat in self._waiting if not seat.asks), None)
-        if seat is not None:
-            self._waiting.remove(seat)
-        return seat
+    def _take_turn(self) -> RunMessage | None:
+        self._turn = None
+        self.step(TurnFree(self.inbox.leaving))
+        return self._turn
+
+    def _end(self, place: int) -> None:
+        runner = self._runners[place]
+        self.step(MessageEnded(place, runner.settlement, runner.starved))
+
+    def step(self, event: BatchEvent) -> None:
+        """One event, and everything that follows from it at once."""
+        self._batch, actions = step_batch(self._batch, event, self._rules)
+        for action in actions:
+            match action:
+                case RunMessage():
+                    self._turn = action
+                case SendBack(place, verdict):
+                    self._runners[place].send_back(verdict)
+                case AllowRelease(place):
+                    self._inboxes[place].freed = True
+                case AskForReleases():
+                    self.inbox.say(Held())
 
     # While one runs.
 
-    def hold(self) -> None:
-        """Ask the master for leave to release, if that is not asked for already."""
-        if not self._asked:
-            self._asked = True
-            self.inbox.say(Held())
-
     def wait(self, until: float) -> None:
         """Until something happens, or the moment comes for the one that runs or for one that waits;
-        serve those.
+        then serve those that wait.
         """
-        self.inbox.wait(min([until, *(seat.delivering.wakes_at() for seat in self._waiting)]))
-        if self.inbox.drain is not None:  # taken, so that one word is one last call
+        waiting = self._batch.waiting
+        self.inbox.wait(min([until, *(self._runners[each.place].wakes_at() for each in waiting)]))
+        if self.inbox.drain is not None:  # taken, so that one word makes one last call
             self.drain, self.inbox.drain = self.inbox.drain, None
-            self._last_call = min(self._last_call, now() + max(self.drain, self._exit_timeout))
+            self.step(DrainHeard(now(), self.drain))
         if self.inbox.freed:
-            self.inbox.freed = self._asked = False
-            for seat in (*([self._running] if self._running else []), *self._waiting):
-                seat.freed = seat.asks
+            self.inbox.freed = False
+            self.step(ReleasesAllowed())
         if self.inbox.leaving:
-            self._leave()
-        for seat in list(self._waiting):
-            if seat.delivering.look_after():
-                self._waiting.remove(seat)
-                self._ended(seat)
+            is_needed = needs_limit(self._batch, now())
+            self.step(StopGoesOn(now(), self._read_limit() if is_needed else None))
+        for each in self._batch.waiting:
+            if self._runners[each.place].look_after():
+                self._end(each.place)
 
-    def spare(self) -> None:
-        """Deletes are denied: what were done now would be done again. A release costs nothing but
-        on a last attempt.
+    def spare_those_that_wait(self) -> None:
+        """Deletes are denied: what were done now would be done again."""
+        if any(not each.returns for each in self._batch.waiting):
+            self.step(DeletesDenied(self._read_limit()))
+
+    def _read_limit(self) -> int | None:
+        """The queue's limit on deliveries, which may cost a request.
+
+        A message that waits asks for it: when it has been settled, it tells of a trouble's end.
         """
-        for seat in self._waiting:
-            if not seat.asks and not seat.delivering.last_attempt:
-                self._let_go(seat, DENIED)
-
-    def _leave(self) -> None:
-        """The pool stops: nothing is begun but what a release would dead-letter, and that while
-        there is time.
-        """
-        in_time = now() < self._last_call
-        for seat in self._waiting:
-            seat.kept = in_time and (seat.kept or (not seat.asks and seat.delivering.last_attempt))
-            if not seat.kept:
-                self._let_go(seat, LATE)
-
-    def _ended(self, ended: BatchInbox) -> None:
-        """What the end of one means for those behind it."""
-        if ended.delivering.starved:
-            for seat in self._waiting:
-                self._let_go(seat, NO_PROCESS)
-        if self._fifo and not keeps_its_group(ended.delivering.settlement):
-            self._hold_up(ended)
-
-    def _let_go(self, seat: BatchInbox, back: Verdict) -> None:
-        if not seat.asks:
-            seat.delivering.let_go(back)
-            if self._fifo:
-                self._hold_up(seat)
-
-    def _hold_up(self, before: BatchInbox) -> None:
-        """FIFO: no message of the group may run before one that goes back. An unusable one may not
-        tell its group.
-        """
-        for seat in self._waiting:
-            if seat.place > before.place and before.group in (seat.group, ""):
-                self._let_go(seat, BEFORE_IT)
+        return self._runners[self._batch.waiting[0].place].read_limit()

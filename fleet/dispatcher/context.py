@@ -1,5 +1,6 @@
-"""What a delivery is worked on with. A dispatcher of the pool makes one workbench, the library
-another one.
+"""What a delivery is worked on with: the seam between a dispatcher of the pool and the library.
+
+Each of the two makes a Context of its own; everything that works on a message is the same.
 """
 
 import select
@@ -7,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import NoReturn, Protocol
 
-from fleet.core.delivery.machine import Rules
+from fleet.core.delivery import Rules
 from fleet.core.outcomes import Exit
 from fleet.core.protocol import Plan, Report
 from fleet.core.queue import Message, MessageQueue
@@ -17,17 +18,17 @@ from fleet.system.cgroup import OomKills
 from fleet.system.processes import Usage
 
 Act = Callable[[int], NoReturn]
-"""What a forked process is to be, given the pid of the process that it dies with."""
+"""What a forked process does for good, given the pid of the process that it dies with."""
 
 
-class Inbox(Protocol):
-    """What is heard while a delivery is worked on: flags, and the wait for the world to set them.
+class DispatcherInbox(Protocol):
+    """What a dispatcher is told while it works on a delivery: flags, and the wait for them.
 
-    `leaving`: take nothing more. `stopping`: nor does anybody else, as far as is known. `orphan`:
-    the master is gone. `blind`: nobody knows what our siblings poll, so what is released must be
-    hidden until such polls are over. `drain`: seconds that a running job has, as said last and not
-    acted on yet. `ends_at`: when whoever is still there is killed, because all of it stops.
-    `freed`: leave to release.
+    `leaving`: it takes nothing more. `stopping`: nor does any other, as far as is known. `orphan`:
+    the master is gone. `blind`: nobody knows what the other dispatchers poll, so what is released
+    must be hidden until such polls are over. `drain`: seconds that a running job has, as said last
+    and not acted on yet. `ends_at`: when the dispatcher is killed, because everything stops
+    (seconds on our clock). `freed`: leave to release.
     """
 
     poll: select.poll
@@ -50,14 +51,14 @@ class Inbox(Protocol):
     def ends_at(self) -> float: ...
 
     def say(self, report: Report) -> None:
-        """To whoever supervises us."""
+        """To the process that supervises the dispatcher, if there is one."""
 
     def wait(self, until: float) -> None:
-        """Until something happens or the moment comes (seconds on our clock)."""
+        """Until something happens, or the moment comes (seconds on our clock)."""
 
 
-class Board(Protocol):
-    """Where it is written down how far a delivery has come, for whoever looks or inherits it."""
+class DeliveryBoard(Protocol):
+    """Where it is noted how far a delivery has come, for who looks, and who recovers it."""
 
     @property
     def pid(self) -> int: ...
@@ -72,11 +73,11 @@ class Board(Protocol):
         """What `ps` shows of the dispatcher."""
 
 
-class Living(Protocol):
-    """A process of user code and all that is left of it. `others` are what must be left alone.
+class UserProcess(Protocol):
+    """A process of user code and everything that it left. `others` are pids to be left alone.
 
-    `due`: when `gone` is to be asked although nothing has happened (seconds on our clock), or
-    infinity.
+    `due`: when `gone` is to be asked though nothing has happened (seconds on our clock), or
+    infinity. `started`: on the same clock; `seconds`: how long it ran.
     """
 
     pid: int
@@ -91,9 +92,7 @@ class Living(Protocol):
 
     @property
     def lingers(self) -> int:
-        """Of an ended process: the pid of something that it left and that cannot be killed yet;
-        else 0.
-        """
+        """Of an ended process: the pid of something left that cannot be killed yet; else 0."""
 
     def terminate(self) -> None:
         """SIGTERM to its group."""
@@ -111,8 +110,13 @@ class Living(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Bench:
-    """The same for all messages of a dispatcher."""
+class Context:
+    """The same for all messages of a dispatcher.
+
+    `renew` makes new connections to the queue. `work`: what is to be done with a message, in a
+    process that `start` forks; it raises OSError when there is none. `page` is shared with that
+    process.
+    """
 
     plan: Plan
     rules: Rules
@@ -120,8 +124,8 @@ class Bench:
     queue: MessageQueue
     renew: Callable[[], None]
     work: Callable[[Message, SharedPage], process.Work]
-    start: Callable[[Act], Living]
-    inbox: Inbox
-    board: Board
+    start: Callable[[Act], UserProcess]
+    inbox: DispatcherInbox
+    board: DeliveryBoard
     page: SharedPage
     oom: OomKills

@@ -1,69 +1,39 @@
 """One message at a time, or one batch: the process that a slot stands for.
 
-    master ──Grant──▶ receive ──▶ scoreboard ──Received──▶ deliver (delivering.py) ──Settled──▶ master
+    master ──Grant──▶ receive ──▶ scoreboard ──Received──▶ deliver (runner.py) ──Settled──▶ master
 
 It never polls without a grant, and waits for the master's word, a signal and the master's death at
 once.
 """
 
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Sequence
 from math import inf
 
-from fleet.core.delivery.machine import Rules
 from fleet.core.pool.slot import State
-from fleet.core.protocol import Empty, Plan, PollFailed, Ready, Received
+from fleet.core.protocol import Empty, PollFailed, Ready, Received
 from fleet.core.queue import BatchQueue, Message, QueueError, Trouble
-from fleet.dispatcher import job_process
-from fleet.dispatcher.batch import Batch
-from fleet.dispatcher.context import Bench
+from fleet.dispatcher.batch import BatchRunner
+from fleet.dispatcher.context import Context
 from fleet.dispatcher.inbox import Inbox
-from fleet.dispatcher.runner import Delivering
-from fleet.ipc.channel import Channel
+from fleet.dispatcher.runner import DeliveryRunner
 from fleet.ipc.scoreboard import Board
-from fleet.ipc.shared_page import SharedPage
-from fleet.job import process
 from fleet.system import log
-from fleet.system.cgroup import OomKills
 from fleet.system.clock import now
 
-REFUSED = (Trouble.DENIED, Trouble.GONE)  # what no retry heals
+REFUSED = (Trouble.DENIED, Trouble.GONE)  # no retry heals these
 
 
-@dataclass(frozen=True, slots=True)
-class Post:
-    """What a dispatcher is given at its birth."""
+class PoolDispatcher:
+    """Waits for grants until it is told to leave, or its master is gone.
 
-    plan: Plan
-    rules: Rules
-    slot: int
-    channel: Channel
-    board: Board
-    queue: BatchQueue
-    renew: Callable[[], None]
-    work: Callable[[Message, SharedPage], process.Work]
+    The inbox, the board and the queue are the context's own, which deliveries know by less: grants,
+    the lines of a batch, and receiving are the dispatcher's alone.
+    """
 
-
-class Dispatcher:
-    """Waits for grants until it is told to leave, or is alone."""
-
-    def __init__(self, post: Post) -> None:
-        self._post, self._queue, self._board = post, post.queue, post.board
-        self._inbox = Inbox(post.plan, post.channel)
-        self._bench = Bench(
-            post.plan,
-            post.rules,
-            post.slot,
-            post.queue,
-            post.renew,
-            post.work,
-            lambda act: job_process.start(act, post.board.pid, self._inbox.poll),
-            self._inbox,
-            post.board,
-            SharedPage(),
-            OomKills(),
-        )
+    def __init__(self, context: Context, inbox: Inbox, board: Board, queue: BatchQueue) -> None:
+        self._context = context
+        self._inbox, self._board, self._queue = inbox, board, queue
 
     def run(self) -> None:
         """Until there is nothing more to do here."""
@@ -79,8 +49,8 @@ class Dispatcher:
 
     def _receive(self, most: int) -> None:
         """One long poll, and what it brings."""
-        first_lease = self._post.rules.first_lease
-        receive_id = os.urandom(16).hex() if self._post.rules.is_fifo and most == 1 else ""
+        is_repeatable = self._context.rules.is_fifo and most == 1
+        receive_id = os.urandom(16).hex() if is_repeatable else ""
         # The last message's end must not be taken for this one's, should we die with it in hand.
         self._board.note(
             state=State.POLLING,
@@ -92,23 +62,43 @@ class Dispatcher:
         )
         before = now()
         try:
-            messages = self._messages(most, first_lease, receive_id)
+            messages = self._call_queue(most, receive_id)
         except QueueError as error:
-            if error.trouble is Trouble.SESSION:
-                self._post.renew()
-            self._board.note(state=State.IDLE)
-            refused, took = error.trouble in REFUSED, round(now() - before, 3)
-            self._inbox.say(PollFailed(str(error), error.unanswered, refused, error.answered, took))
+            self._report_failed_poll(error, took=round(now() - before, 3))
             return
         took = round(now() - before, 4)
-        if not messages:
+        if messages:
+            boards = self._record(messages, before)
+            self._inbox.say(Received(took, len(messages)))
+            self._tell_received(messages, took)
+            self._deliver(messages, boards, before)
+        else:
             self._board.note(state=State.IDLE)
             self._inbox.say(Empty(took))
             self._tell_poll(took, 0)
-            return
+
+    def _call_queue(self, most: int, receive_id: str) -> list[Message]:
+        """What one receive call brings. Raises QueueError."""
+        wait = min(self._context.rules.config.wait_time, self._inbox.longest)
+        first_lease = self._context.rules.first_lease
+        if most > 1:
+            return self._queue.receive_many(wait, first_lease, most)
+        message = self._queue.receive(wait, first_lease, receive_id)
+        return [] if message is None else [message]
+
+    def _report_failed_poll(self, error: QueueError, took: float) -> None:
+        if error.trouble is Trouble.SESSION:
+            self._context.renew()
+        self._board.note(state=State.IDLE)
+        refused = error.trouble in REFUSED
+        self._inbox.say(PollFailed(str(error), error.unanswered, refused, error.answered, took))
+
+    def _record(self, messages: Sequence[Message], before: float) -> list[Board]:
+        """Note each message on a line of the scoreboard, for whoever recovers it should we die."""
         boards = [self._board, *(self._board.of(place) for place in range(1, len(messages)))]
+        first_lease = self._context.rules.first_lease
         for message, board in zip(messages, boards, strict=True):
-            if message.unusable:  # nobody is to settle it, should we die
+            if message.unusable:  # nobody is to settle it
                 continue
             board.note(
                 state=State.WORKING,
@@ -118,28 +108,21 @@ class Dispatcher:
                 lease_until=before + first_lease,
                 lease=first_lease,
             )
-        self._inbox.say(Received(took, len(messages)))
+        return boards
+
+    def _tell_received(self, messages: Sequence[Message], took: float) -> None:
         self._tell_poll(took, len(messages))
-        for message in messages:
-            log.emit(
-                "message.received",
-                slot=self._post.slot,
-                message_id=message.id,
-                attempt=message.attempt,
-            )
-        if len(messages) == 1:
-            Delivering(self._bench, messages[0], before).run()
-        else:
-            Batch(self._bench, list(zip(messages, boards, strict=True)), before).run()
-            self._board.title("idle")
+        slot = self._context.slot
+        for each in messages:
+            log.emit("message.received", slot=slot, message_id=each.id, attempt=each.attempt)
 
     def _tell_poll(self, took: float, messages: int) -> None:
-        log.emit("queue.polled", slot=self._post.slot, took=took, messages=messages)
+        log.emit("queue.polled", slot=self._context.slot, took=took, messages=messages)
 
-    def _messages(self, most: int, first_lease: float, receive_id: str) -> list[Message]:
-        """What one receive call brings. Raises QueueError."""
-        wait = min(self._post.plan.config.wait_time, self._inbox.longest)
-        if most > 1:
-            return self._queue.receive_many(wait, first_lease, most)
-        message = self._queue.receive(wait, first_lease, receive_id)
-        return [] if message is None else [message]
+    def _deliver(self, messages: Sequence[Message], boards: Sequence[Board], before: float) -> None:
+        """Until all of them are settled."""
+        if len(messages) == 1:
+            DeliveryRunner(self._context, messages[0], before).run()
+        else:
+            BatchRunner(self._context, list(zip(messages, boards, strict=True)), before).run()
+            self._board.title("idle")

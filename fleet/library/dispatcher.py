@@ -14,14 +14,14 @@ from typing import Any
 
 from fleet.core import queue as core_queue
 from fleet.core.config import Config
-from fleet.core.delivery.machine import Rules
+from fleet.core.delivery import Rules
 from fleet.core.failure import Failure
 from fleet.core.outcomes import Facts, Settlement, back_off
 from fleet.core.queue import Message, QueueError, Trouble
 from fleet.core.queue_names import is_fifo
 from fleet.core.reasons import Reason
-from fleet.dispatcher.context import Bench
-from fleet.dispatcher.runner import Delivering
+from fleet.dispatcher.context import Context
+from fleet.dispatcher.runner import DeliveryRunner
 from fleet.job import api
 from fleet.library import calls, checks
 from fleet.library.calls import Prepare, Transformer
@@ -236,19 +236,17 @@ class Dispatcher:
             if now() >= asked_at + rules.first_lease:
                 raise self._leave_late(message)
             process_title = title or self._title or calls.name_of(call.job)
-            delivering = Delivering(
+            runner = DeliveryRunner(
                 with_call(context, call, self._hooks, process_title), message, asked_at
             )
-            delivery = delivering.run()
-        self._receiver.note_start(starved=delivering.starved)
-        self.last = result_of(message, delivery, delivering.delay)
-        return return_or_raise(
-            self.last, delivery, refusal=delivering.refusal, starved=delivering.starved
-        )
+            delivery = runner.run()
+        self._receiver.note_start(starved=runner.starved)
+        self.last = result_of(message, delivery, runner.delay)
+        return return_or_raise(self.last, delivery, refusal=runner.refusal, starved=runner.starved)
 
-    def _release_untransformed(self, context: Bench, message: Message, asked_at: float) -> None:
+    def _release_untransformed(self, context: Context, message: Message, asked_at: float) -> None:
         """The message of a transformer that has failed goes back, as if its job had died."""
-        delivering = Delivering(context, message, asked_at)
+        runner = DeliveryRunner(context, message, asked_at)
         verdict = back_off(
             "its transformer failed",
             Reason.TRANSFORMER_FAILED,
@@ -256,8 +254,8 @@ class Dispatcher:
             context.rules.config,
             random.random(),
         )
-        delivery = delivering.give_back(verdict)
-        self.last = result_of(message, delivery, delivering.delay)
+        delivery = runner.give_back(verdict)
+        self.last = result_of(message, delivery, runner.delay)
 
     def _leave_late(self, message: Message) -> DispatcherError:
         """The error for a message whose transformer has outlasted the lease."""

@@ -5,7 +5,7 @@ pickle.
 from dataclasses import dataclass
 from typing import Any
 
-from fleet.core.delivery.machine import Delivery
+from fleet.core.delivery import Delivery
 from fleet.core.dispatch_result import Told, told
 from fleet.core.outcomes import Exit, Outcome, Settlement
 from fleet.core.queue import Message, QueueError, Trouble

@@ -16,11 +16,11 @@ from dataclasses import dataclass, replace
 from math import ceil, inf
 
 from fleet.core.arguments import Call
-from fleet.core.delivery.machine import Rules
+from fleet.core.delivery import Rules
 from fleet.core.failure import Failure
 from fleet.core.protocol import Held, Plan, Report
 from fleet.core.queue import Message, MessageQueue
-from fleet.dispatcher.context import Bench
+from fleet.dispatcher.context import Context
 from fleet.ipc.shared_page import SharedPage
 from fleet.job.process import Work
 from fleet.job.user_code import UserCode
@@ -147,7 +147,7 @@ class StandaloneBoard:
 @contextlib.contextmanager
 def open_context(
     queue: MessageQueue, queue_name: str, inbox: StandaloneInbox, rules: Rules
-) -> Iterator[Bench]:
+) -> Iterator[Context]:
     """The context of one delivery, without its call (`with_call` adds that).
 
     Whatever ends the delivery, no process of it is left at the end.
@@ -164,7 +164,7 @@ def open_context(
         raise LookupError(f"nobody has said what to do with message {message.id}")
 
     try:
-        yield Bench(
+        yield Context(
             plan=plan,
             rules=rules,
             slot=0,
@@ -182,7 +182,7 @@ def open_context(
         oom.close()
 
 
-def with_call(context: Bench, call: Call, hooks: Hooks, title: str) -> Bench:
+def with_call(context: Context, call: Call, hooks: Hooks, title: str) -> Context:
     """The same context for a delivery whose job is this call, in a process of this title."""
     loaded = UserCode(
         call.job, job_init=hooks.job_init, job_exit=hooks.job_exit, on_failure=hooks.on_failure

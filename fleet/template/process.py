@@ -17,11 +17,14 @@ import time
 from collections.abc import Sequence
 from typing import NoReturn
 
-from fleet.core.delivery.machine import Rules
+from fleet.core.delivery import Rules
 from fleet.core.exit_codes import DONE, FAULT, HOST_SHORT
 from fleet.core.protocol import Fork, Forked, Imported, NotForked, Plan
 from fleet.core.queue import Message
-from fleet.dispatcher.process import Dispatcher, Post
+from fleet.dispatcher import job_process
+from fleet.dispatcher.context import Context
+from fleet.dispatcher.inbox import Inbox
+from fleet.dispatcher.process import PoolDispatcher
 from fleet.ipc import channel
 from fleet.ipc.channel import Channel
 from fleet.ipc.scoreboard import Board, Scoreboard
@@ -34,6 +37,7 @@ from fleet.sqs.queue import SqsQueue
 from fleet.sqs.sessions import SHORT_CALL, Sessions
 from fleet.sqs.stream import ConnectOptions
 from fleet.system import descriptors, log, processes, signals, stacks, titles
+from fleet.system.cgroup import OomKills
 from fleet.system.descriptors import StandardDescriptors
 from fleet.template.importing import ImportedApp, Importer
 
@@ -167,7 +171,7 @@ class Template:
                 log.start_in_child()
                 processes.become_subreaper()
                 job_end.forget()
-                Dispatcher(self._post(request, end)).run()
+                self._make_dispatcher(request, end).run()
             code = DONE
         except OSError as error:
             event = "dispatcher.failed"
@@ -180,7 +184,7 @@ class Template:
         finally:
             processes.exit_at_once(code)
 
-    def _post(self, request: Fork, end: int) -> Post:
+    def _make_dispatcher(self, request: Fork, end: int) -> PoolDispatcher:
         plan, slot, app = self._plan, request.slot, self._app
         short_call = min(SHORT_CALL, plan.config.call_timeout)
         board = Board(self._scoreboard, slot)
@@ -203,7 +207,21 @@ class Template:
                 as_imported=as_imported,
             )
 
-        return Post(plan, rules_of(plan), slot, channel.adopt(end), board, queue, queue.renew, work)
+        inbox = Inbox(plan, channel.adopt(end))
+        context = Context(
+            plan,
+            rules_of(plan),
+            slot,
+            queue,
+            queue.renew,
+            work,
+            lambda act: job_process.start(act, board.pid, inbox.poll),
+            inbox,
+            board,
+            SharedPage(),
+            OomKills(),
+        )
+        return PoolDispatcher(context, inbox, board, queue)
 
 
 def rules_of(plan: Plan) -> Rules:

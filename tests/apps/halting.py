@@ -21,7 +21,8 @@ from fleet.core.protocol import Held, Received, Settled
 from fleet.dispatcher import job_process
 from fleet.dispatcher.delivery_log import DeliveryLog
 from fleet.dispatcher.inbox import Inbox
-from fleet.dispatcher.runner import Delivering
+from fleet.dispatcher.requests import QueueRequests
+from fleet.dispatcher.user_processes import UserProcesses
 from fleet.ipc.scoreboard import Board
 from fleet.sqs.queue import SqsQueue
 from fleet.system import processes
@@ -95,19 +96,20 @@ forking = [""]
 """What is being forked."""
 
 
-def start(original: Callable[..., Any], delivering: Delivering) -> None:
+def start_job(original: Callable[..., Any], of_one: UserProcesses) -> Any:
     forking[0] = "job"
     halt("before the fork")
-    original(delivering)
+    answer = original(of_one)
     halt("job running")
+    return answer
 
 
-def start_handler(original: Callable[..., Any], delivering: Delivering) -> Any:
+def start_handler(original: Callable[..., Any], of_one: UserProcesses, tries: int) -> Any:
     forking[0] = "handler"
     halt("before the handler's fork")
-    follows = original(delivering)
+    answer = original(of_one, tries)
     halt("handler running")
-    return follows
+    return answer
 
 
 def fork_with_signals_blocked(original: Callable[..., int], *args: Any) -> int:
@@ -155,10 +157,10 @@ def around(step: str) -> Callable[..., Any]:
 wrap(SqsQueue, "receive", receive)
 wrap(Board, "note", note)
 wrap(Inbox, "say", say)
-wrap(Delivering, "_start", start)
-wrap(Delivering, "_start_handler", start_handler)
-wrap(DeliveryLog, "handler_ended", around("handler's end"))
-wrap(Delivering, "_known", around("look at the policy"))
+wrap(UserProcesses, "start_job", start_job)
+wrap(UserProcesses, "start_handler", start_handler)
+wrap(DeliveryLog, "tell_handler_end", around("handler's end"))
+wrap(QueueRequests, "read_policy", around("look at the policy"))
 wrap(job_process.Running, "terminate", around_stop("termination"))
 wrap(job_process.Running, "freeze", around_stop("freeze"))
 wrap(job_process.Running, "kill", around_stop("kill"))

@@ -14,9 +14,9 @@ from typing import Any
 import endings
 from jobs import SHARED, VERBS, die, orphan, write
 
-from fleet.core.delivery import lease, machine, retries, settling
+from fleet.core.delivery import lease, retries, settling
 from fleet.core.delivery.state import LONGEST
-from fleet.dispatcher.runner import Delivering
+from fleet.dispatcher.user_processes import UserProcesses
 from fleet.system import cgroup, processes, signals
 
 EVENTS = SHARED / "memory.events"
@@ -44,22 +44,22 @@ lease.KEPT_FOR = float(os.environ.get("KEPT_FOR", lease.KEPT_FOR))
 
 # And so do twelve hours.
 
-for module in (machine, retries, lease, settling):
+for module in (retries, lease, settling):
     vars(module)["LONGEST"] = float(os.environ.get("LONGEST", LONGEST))
 
 
 # A host that has no process for the first exit handler.
 
-_start_handler, _real_fork = Delivering._start_handler, processes.fork_with_signals_blocked
+_start_handler, _real_fork = UserProcesses.start_handler, processes.fork_with_signals_blocked
 _starting_handler = False
 
 
-def start_handler(self: Delivering) -> Any:
+def start_handler(self: UserProcesses, tries: int) -> Any:
     """Let `fork_with_signals_blocked` know what for."""
     global _starting_handler
     _starting_handler = True
     try:
-        return _start_handler(self)
+        return _start_handler(self, tries)
     finally:
         _starting_handler = False
 
@@ -75,7 +75,7 @@ def fork_with_signals_blocked(blocked: Iterable[signal.Signals] = signals.BLOCKE
     return _real_fork(blocked)
 
 
-Delivering._start_handler = start_handler  # type: ignore[method-assign]
+UserProcesses.start_handler = start_handler  # type: ignore[method-assign]
 processes.fork_with_signals_blocked = fork_with_signals_blocked
 
 

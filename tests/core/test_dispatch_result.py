@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from fleet.core.delivery.machine import Delivery, Handled, Phase, Rules, run
+from fleet.core.delivery import Delivery, DeliveryPhase, HandlerResult, Rules, begin
 from fleet.core.dispatch_result import Told, told
 from fleet.core.outcomes import Facts, Outcome, Settlement, Verdict
 
@@ -21,12 +21,17 @@ def ended(
     outcome: Outcome | None,
     settlement: Settlement,
     facts: Facts | None = WITH_LETTERS,
-    handled: Handled | None = None,
+    handler_result: HandlerResult | None = None,
 ) -> Delivery:
-    begun = run(0.0, 0.0, Rules(), now=0.0)
+    begun = begin(0.0, 0.0, Rules())
     verdict = Verdict(settlement, "why")
     return replace(
-        begun, phase=Phase.DONE, outcome=outcome, verdict=verdict, facts=facts, handled=handled
+        begun,
+        phase=DeliveryPhase.DONE,
+        outcome=outcome,
+        verdict=verdict,
+        facts=facts,
+        handler_result=handler_result,
     )
 
 
@@ -53,18 +58,23 @@ def test_a_jobs_failure_is_the_jobs_whatever_became_of_its_message(
         (ended(Outcome.RETRIED, LETTER), False, False, Told.NOT_DELETED),
         (ended(Outcome.RETRIED, LEAVE), False, False, Told.DISPATCHER_ERROR),
         (ended(Outcome.INTERRUPTED, RELEASE), False, False, Told.NOT_DELETED),
-        (ended(Outcome.INTERRUPTED, RELEASE, handled=Handled.DONE), False, False, Told.NOT_DELETED),
+        (
+            ended(Outcome.INTERRUPTED, RELEASE, handler_result=HandlerResult.DONE),
+            False,
+            False,
+            Told.NOT_DELETED,
+        ),
         (ended(Outcome.INTERRUPTED, LETTER), False, False, Told.NOT_DELETED),
         (ended(Outcome.INTERRUPTED, LEAVE), True, False, Told.QUEUE_ERROR),
         (ended(Outcome.INTERRUPTED, LEAVE), False, False, Told.DISPATCHER_ERROR),
         (
-            ended(Outcome.INTERRUPTED, LEAVE, handled=Handled.FAILED),
+            ended(Outcome.INTERRUPTED, LEAVE, handler_result=HandlerResult.FAILED),
             False,
             False,
             Told.DISPATCHER_ERROR,
         ),
         (
-            ended(Outcome.INTERRUPTED, LETTER, handled=Handled.TIMED_OUT_TWICE),
+            ended(Outcome.INTERRUPTED, LETTER, handler_result=HandlerResult.TIMED_OUT_TWICE),
             False,
             False,
             Told.DISPATCHER_ERROR,

@@ -4,12 +4,11 @@ from itertools import product
 
 import pytest
 
-from fleet.core import outcomes
+from fleet.core import delivery, outcomes
 from fleet.core.config import Config
-from fleet.core.delivery import machine, retries, settling
+from fleet.core.delivery import batch, retries, settling
 from fleet.core.outcomes import Facts, Outcome, Verdict, back_off, verdict
 from fleet.core.reasons import Reason
-from fleet.dispatcher import batch
 
 PHRASES = {
     "its job succeeded": Reason.SUCCEEDED,
@@ -74,8 +73,8 @@ def test_every_verdict_has_the_reason_of_its_phrase(what: Outcome) -> None:
         *(
             outcomes.LOST,
             retries.GONE,
-            machine.LATE,
-            machine.NO_PROCESS,
+            delivery.LATE,
+            delivery.NO_PROCESS,
             batch.DENIED,
             batch.BEFORE_IT,
         ),

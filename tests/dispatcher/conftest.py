@@ -2,28 +2,28 @@
 
 import pytest
 
-from fleet.core.delivery.machine import Delivery, Rules
+from fleet.core.delivery import Delivery, Rules
 from fleet.core.protocol import Plan
 from fleet.core.queue import Message
-from fleet.dispatcher import batch, delivery_log, process, runner
-from fleet.dispatcher.runner import Delivering
-from tests.support.workbench import MESSAGE, PLAN, World
+from fleet.dispatcher import batch, delivery_log, process, requests, runner, user_processes
+from fleet.dispatcher.runner import DeliveryRunner
+from tests.support.dispatcher_world import MESSAGE, PLAN, World
 
 
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
     """The world, installed."""
     world = World()
-    world.install(monkeypatch, batch, runner, process, delivery_log)
+    world.install(monkeypatch, batch, runner, process, delivery_log, requests, user_processes)
     return world
 
 
 def deliver(
     world: World, rules: Rules | None = None, message: Message = MESSAGE, plan: Plan = PLAN
-) -> Delivering:
+) -> DeliveryRunner:
     """Not begun."""
     world.time = 1.0
-    return Delivering(world.bench(plan, rules), message, 0.0)
+    return DeliveryRunner(world.context(plan, rules), message, 0.0)
 
 
 def run(

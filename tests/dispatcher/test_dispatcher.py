@@ -2,42 +2,32 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, cast
+from typing import cast
 
 import pytest
 
 from fleet.core.config import Config
-from fleet.core.delivery.machine import Rules
+from fleet.core.delivery import Rules
 from fleet.core.outcomes import Settlement
 from fleet.core.protocol import Empty, Plan, PollFailed, Ready, Received
 from fleet.core.queue import Message, QueueError, Trouble
-from fleet.dispatcher import job_process, process
-from fleet.dispatcher.process import Dispatcher, Post
-from tests.support.workbench import GOOD, MESSAGE, PLAN, World
+from fleet.dispatcher.inbox import Inbox
+from fleet.dispatcher.process import PoolDispatcher
+from fleet.ipc.scoreboard import Board
+from tests.support.dispatcher_world import GOOD, MESSAGE, PLAN, World
 
 FIFO = Rules(is_fifo=True)
 Run = Callable[..., None]
 
 
 @pytest.fixture
-def run(world: World, monkeypatch: pytest.MonkeyPatch) -> Run:
+def run(world: World) -> Run:
     """Make a dispatcher, and let it run until it leaves."""
-    monkeypatch.setattr(process, "Inbox", lambda _plan, _channel: world.inbox)
-    monkeypatch.setattr(job_process, "start", lambda act, _parent, _poll: world.start(act))
 
     def run(rules: Rules | None = None, plan: Plan = PLAN) -> None:
-        bench = world.bench(plan, rules)
-        post = Post(
-            plan,
-            bench.rules,
-            7,
-            cast(Any, None),
-            cast(Any, world.board),
-            world.queue,
-            world.renew,
-            bench.work,
-        )
-        Dispatcher(post).run()
+        context = world.context(plan, rules)
+        inbox, board = cast(Inbox, world.inbox), cast(Board, world.board)
+        PoolDispatcher(context, inbox, board, world.queue).run()
 
     return run
 

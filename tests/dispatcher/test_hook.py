@@ -4,12 +4,12 @@ from dataclasses import replace
 from typing import Any
 
 from fleet.core.config import Config
-from fleet.core.delivery.machine import Rules
+from fleet.core.delivery import Rules
 from fleet.core.failure import Failure
 from fleet.core.outcomes import Exit, Outcome, Settlement
 from fleet.job import process
 from tests.dispatcher.conftest import run
-from tests.support.workbench import BAD, GOOD, MESSAGE, SEGV, World
+from tests.support.dispatcher_world import BAD, GOOD, MESSAGE, SEGV, World
 
 TOLD = Rules(Config(on_failure="app:told", exit_timeout=5.0, delete_failed=True))
 ERROR = {

@@ -9,7 +9,7 @@ import subprocess, sys
 from dataclasses import replace
 from fleet.dispatcher.inbox import Inbox
 from fleet.ipc import channel
-from tests.support.workbench import PLAN
+from tests.support.dispatcher_world import PLAN
 gone = subprocess.Popen([sys.executable, "-c", ""])
 gone.wait()
 ours, theirs = channel.pair()

@@ -3,12 +3,12 @@
 import pytest
 
 from fleet.core.config import Config
-from fleet.core.delivery.machine import Rules
+from fleet.core.delivery import Rules
 from fleet.core.outcomes import Settlement
 from fleet.core.protocol import Healed, LeaseLost, Troubled
 from fleet.core.queue import Trouble
 from tests.dispatcher.conftest import run
-from tests.support.workbench import GOOD, HANDLED, RETRY, World
+from tests.support.dispatcher_world import GOOD, HANDLED, RETRY, World
 
 
 def test_the_lease_is_extended_every_third(world: World) -> None:

@@ -9,7 +9,7 @@ import pytest
 from fleet.core.outcomes import Exit, Outcome, Settlement
 from fleet.core.queue import Message
 from tests.dispatcher.conftest import run
-from tests.support.workbench import BAD, GOOD, KILLED, RETRY, SEGV, World
+from tests.support.dispatcher_world import BAD, GOOD, KILLED, RETRY, SEGV, World
 
 LONG_ID = Message("0123456789", "handle", "secret", attempt=3)
 

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from fleet.core.config import Config
-from fleet.core.delivery.machine import Rules
+from fleet.core.delivery import Rules
 from fleet.core.outcomes import Exit, Outcome, Settlement
 from tests.dispatcher.conftest import run
-from tests.support.workbench import BAD, GOOD, HANDLED, KILLED, World
+from tests.support.dispatcher_world import BAD, GOOD, HANDLED, KILLED, World
 
 TERM = Exit(signal=15)
 QUICK = Rules(Config(exit_timeout=4.0))

@@ -5,12 +5,12 @@ from dataclasses import replace
 import pytest
 
 from fleet.core.config import Config
-from fleet.core.delivery.machine import Rules
+from fleet.core.delivery import Rules
 from fleet.core.outcomes import Exit, Settlement
 from fleet.core.protocol import Denied
 from fleet.core.queue import Trouble
 from tests.dispatcher.conftest import deliver, run
-from tests.support.workbench import BAD, GOOD, HANDLED, MESSAGE, REJECT, RETRY, SEGV, World
+from tests.support.dispatcher_world import BAD, GOOD, HANDLED, MESSAGE, REJECT, RETRY, SEGV, World
 
 DENIED = Denied("delete went wrong", 0, "message-1", "handle-1")
 

@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 
 from fleet.core.config import Config
-from fleet.core.delivery.machine import Handled, Rules
+from fleet.core.delivery import HandlerResult, Rules
 from fleet.core.outcomes import Exit, Outcome, Settlement, Stop
 from fleet.core.queue import Trouble
 from tests.dispatcher.conftest import run
-from tests.support.workbench import BAD, GOOD, HANDLED, SEGV, World
+from tests.support.dispatcher_world import BAD, GOOD, HANDLED, SEGV, World
 
 
 def test_a_drain_stops_the_job_when_its_time_is_over(world: World) -> None:
@@ -153,7 +153,7 @@ def test_the_handler_of_a_job_that_died_by_itself(world: World) -> None:
 
 
 def test_the_handler_sees_a_job_that_is_stopped_as_it_was(world: World) -> None:
-    """Frozen, handler, killed; each spares the other's processes."""
+    """JobFrozen, handler, killed; each spares the other's processes."""
     world.at(2.0, lambda: world.inbox.drains(0.0))
     world.ends(4.0, GOOD, process=1)
     run(world, HANDLED)
@@ -219,7 +219,7 @@ def test_a_handler_that_hangs_is_killed_and_tried_once_more(world: World) -> Non
     ]
     assert [each["tries"] for each in world.told("handler.started")] == [1, 2]
     assert [each["exit"] for each in world.told("handler.failed")] == ["SIGKILL", "SIGKILL"]
-    assert delivery.handled is Handled.TIMED_OUT_TWICE
+    assert delivery.handler_result is HandlerResult.TIMED_OUT_TWICE
 
 
 @pytest.mark.parametrize(

@@ -5,12 +5,12 @@ from dataclasses import replace
 import pytest
 
 from fleet.core.config import Config
-from fleet.core.delivery.machine import Rules
+from fleet.core.delivery import Rules
 from fleet.core.outcomes import Exit, Outcome, Settlement, Verdict
 from fleet.core.protocol import Held
 from fleet.core.queue import Trouble
 from tests.dispatcher.conftest import deliver, run
-from tests.support.workbench import MESSAGE, RETRY, World
+from tests.support.dispatcher_world import MESSAGE, RETRY, World
 
 
 def test_one_that_comes_late_goes_back_untouched(world: World) -> None:
@@ -105,7 +105,6 @@ def test_the_master_is_heard_before_any_user_code_runs(world: World) -> None:
 
 def test_one_that_waits_keeps_its_lease(world: World) -> None:
     one = deliver(world)
-    one.park()
     assert one.wakes_at() == pytest.approx(20 / 3)
     world.time = one.wakes_at()
     assert not one.look_after()
@@ -117,8 +116,7 @@ def test_one_that_waits_keeps_its_lease(world: World) -> None:
 def test_one_that_waits_has_its_attempt(world: World) -> None:
     world.queue.limit = 2
     one = deliver(world, message=replace(MESSAGE, attempt=2))
-    one.park()
-    assert one.last_attempt
+    assert one.is_last_attempt(one.read_limit())
     one.take_turn(100.0)
     (told,) = world.told("job.stopped")
     assert told["attempt"] == 2
@@ -129,17 +127,18 @@ def test_one_that_waits_has_its_attempt(world: World) -> None:
 )
 def test_the_last_attempt(world: World, attempt: int, limit: int, last: bool) -> None:
     world.queue.limit = limit
-    assert deliver(world, message=replace(MESSAGE, attempt=attempt)).last_attempt is last
+    one = deliver(world, message=replace(MESSAGE, attempt=attempt))
+    assert one.is_last_attempt(one.read_limit()) is last
 
 
 def test_without_a_limit_no_attempt_is_the_last(world: World) -> None:
-    assert not deliver(world, message=replace(MESSAGE, attempt=9)).last_attempt
+    one = deliver(world, message=replace(MESSAGE, attempt=9))
+    assert not one.is_last_attempt(one.read_limit())
 
 
 def test_one_that_is_let_go_waits_for_leave(world: World) -> None:
     one = deliver(world)
-    one.park()
-    one.let_go(Verdict(Settlement.RELEASE, "its group goes back"))
+    one.send_back(Verdict(Settlement.RELEASE, "its group goes back"))
     assert isinstance(world.inbox.said[-1], Held)
     assert not one.look_after()
     world.inbox.freed = True
@@ -152,7 +151,6 @@ def test_one_that_is_let_go_waits_for_leave(world: World) -> None:
 def test_one_whose_lease_was_lost_while_it_waited_has_ended(world: World) -> None:
     world.queue.fails["extend"] = [Trouble.PASSING] * 99
     one = deliver(world)
-    one.park()
     for _ in range(99):
         world.time = one.wakes_at()
         if one.look_after():
@@ -168,7 +166,6 @@ def test_its_turn_is_a_job_like_any_other(world: World) -> None:
     world.page.write(after=99.0)
     world.page.ask_to_stop()
     one = deliver(world)
-    one.park()
     world.time = 5.0
     world.ends(6.0, RETRY)
     one.take_turn(50.0)
@@ -179,7 +176,6 @@ def test_its_turn_is_a_job_like_any_other(world: World) -> None:
 
 def test_its_turn_ends_with_its_pools_stop(world: World) -> None:
     one = deliver(world, Rules(Config(exit_timeout=2.0)))
-    one.park()
     world.time = 5.0
     one.take_turn(9.0)
     assert world.settled.job_seconds == 6.0
@@ -188,7 +184,4 @@ def test_its_turn_ends_with_its_pools_stop(world: World) -> None:
 
 def test_an_undecided_message_counts_as_left(world: World) -> None:
     """A delivery that was ended from outside, by a fault of ours, claims nothing."""
-    one = deliver(world)
-    one.park()
-    one._delivery = replace(one._delivery, verdict=None)
-    assert one.settlement is Settlement.LEAVE
+    assert deliver(world).settlement is Settlement.LEAVE

@@ -13,8 +13,8 @@ from fleet.core.exit_codes import USAGE
 from fleet.core.queue import Message
 from fleet.dispatcher.delivery_log import DeliveryLog
 from fleet.system import titles
+from tests.support.dispatcher_world import World
 from tests.support.pool import REPOSITORY
-from tests.support.workbench import World
 
 FORGED = "x\n14:03:11 info    all is well\r\x1b[2K\x9b\u2028\u202e\x7f\0"
 
@@ -48,7 +48,7 @@ def test_a_commands_failure(
 def test_a_dead_letters_attribute() -> None:
     """SQS refuses a letter with a control character in it."""
     world = World()
-    found = DeliveryLog(world.bench(), Message("id", "handle", "")).letter(FORGED)
+    found = DeliveryLog(world.context(), Message("id", "handle", "")).dead_letter_attributes(FORGED)
     assert found["FleetDeath"].isprintable()
 
 

@@ -1,4 +1,4 @@
-"""What can happen to a delivery, and what can be asked for. `delivery.py` relates the two."""
+"""What can happen to a delivery, and what it asks for; machine.py relates the two."""
 
 from dataclasses import dataclass
 from math import inf
@@ -6,9 +6,48 @@ from math import inf
 from fleet.core.outcomes import Exit, Verdict
 
 
-# What happens to a delivery. `now` is when, `luck` a number in [0, 1) for the jitter.
+# What happens to a delivery. `now` is when (seconds on the dispatcher's clock), `jitter` a number
+# in [0, 1) that spreads pauses.
 @dataclass(frozen=True, slots=True)
-class Exited:
+class Arrived:
+    """The message is the next one to be worked on, and nobody has decided yet whether it is.
+
+    `leaving`: the dispatcher takes nothing more; `drain`: how many seconds a running job has then,
+    as far as is known. `orphan`: the master is gone. `is_last_attempt` matters only if the
+    dispatcher leaves and has a master.
+    """
+
+    now: float
+    leaving: bool = False
+    orphan: bool = False
+    drain: float | None = None
+    is_last_attempt: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TurnCame:
+    """The message is to be worked on now; its job must have ended at `stop_at`."""
+
+    now: float
+    stop_at: float = inf
+
+
+@dataclass(frozen=True, slots=True)
+class SentBack:
+    """The message is not to be worked on here: `verdict` is its release."""
+
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class FoundUnusable:
+    """The message is not what was sent: nobody may work on it, and `why` says how that is known."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobExited:
     """The job is gone, with everything it left behind."""
 
     now: float
@@ -16,14 +55,14 @@ class Exited:
 
 
 @dataclass(frozen=True, slots=True)
-class NotStarted:
+class JobNotStarted:
     """The host could not fork a job."""
 
     now: float
 
 
 @dataclass(frozen=True, slots=True)
-class Frozen:
+class JobFrozen:
     """Everything of the job is stopped, and it had not finished."""
 
     now: float
@@ -31,7 +70,7 @@ class Frozen:
 
 @dataclass(frozen=True, slots=True)
 class HandlerExited:
-    """The exit handler's process is gone, with everything it left behind."""
+    """The exit handler's process is gone, with everything that it left behind."""
 
     now: float
     exit: Exit
@@ -39,18 +78,14 @@ class HandlerExited:
 
 @dataclass(frozen=True, slots=True)
 class HookExited:
-    """The --on-failure hook's process is gone, with everything it left behind. How it ended changes
-    nothing.
-    """
+    """The --on-failure hook's process is gone, with all that it left; how it ended is no matter."""
 
     now: float
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
-    """What the queue's redrive policy says, and the delay that the job asked for with a Retry
-    (seconds).
-    """
+class PolicyRead:
+    """What the queue's redrive policy says; `after`: the delay that a Retry asked for, in seconds."""
 
     now: float
     limit: int | None
@@ -60,12 +95,11 @@ class Known:
 
 
 @dataclass(frozen=True, slots=True)
-class NotKnown:
-    """The queue's settings could not be read: what is known without them is the delay that a Retry
-    asked for.
+class PolicyNotRead:
+    """The queue's redrive policy could not be read: only the delay that a Retry asked for is known.
 
-    `gone`: the queue does not exist. `ends_at`: when whoever is still there is killed, because the
-    pool stops.
+    `gone`: the queue does not exist. `ends_at`: when the dispatcher is killed, because the pool
+    stops.
     """
 
     now: float
@@ -84,7 +118,7 @@ class Due:
 
 @dataclass(frozen=True, slots=True)
 class Extended:
-    """SQS confirmed, at `now`, an extend that was asked for at `before`: `seconds` from then on."""
+    """SQS confirmed at `now` an extend by `seconds`, which count from `before`, when it was asked."""
 
     before: float
     now: float
@@ -94,7 +128,7 @@ class Extended:
 
 @dataclass(frozen=True, slots=True)
 class ExtendFailed:
-    """It did not; `final` when asking again cannot help."""
+    """SQS did not confirm an extend; `final` when asking again cannot help."""
 
     now: float
     jitter: float
@@ -103,22 +137,22 @@ class ExtendFailed:
 
 @dataclass(frozen=True, slots=True)
 class StopBy:
-    """A running job has until `at`."""
+    """A running job must have ended at `at`."""
 
     at: float
 
 
 @dataclass(frozen=True, slots=True)
-class Leaving:
-    """The dispatcher takes nothing more. `stops`: everything stops, not this dispatcher alone."""
+class DispatcherLeaves:
+    """The dispatcher takes nothing more. `stops`: the whole pool stops, not this dispatcher alone."""
 
     now: float
     stops: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Freed:
-    """What is released now cannot be swallowed."""
+class ReleaseAllowed:
+    """What is released now cannot be swallowed by an open poll of this host."""
 
     now: float
 
@@ -130,10 +164,11 @@ class SettleDone:
 
 @dataclass(frozen=True, slots=True)
 class SettleFailed:
-    """It did not; `final` when asking again cannot help, `denied` when it is not allowed.
+    """SQS did not confirm the settlement; `final` when asking again cannot help.
 
-    `visible_at`: of a release that was not answered, when others can have the message if it was
-    done all the same. `ends_at`: when whoever is still there is killed, because the pool stops.
+    `denied`: it is not allowed. `visible_at`: of a release that was not answered, when others can
+    have the message if it was done all the same. `ends_at`: when the dispatcher is killed, because
+    the pool stops.
     """
 
     now: float
@@ -145,19 +180,23 @@ class SettleFailed:
 
 
 Event = (
-    Exited
-    | NotStarted
-    | Frozen
+    Arrived
+    | TurnCame
+    | SentBack
+    | FoundUnusable
+    | JobExited
+    | JobNotStarted
+    | JobFrozen
     | HandlerExited
     | HookExited
-    | Known
-    | NotKnown
+    | PolicyRead
+    | PolicyNotRead
     | Due
     | Extended
     | ExtendFailed
     | StopBy
-    | Leaving
-    | Freed
+    | DispatcherLeaves
+    | ReleaseAllowed
     | SettleDone
     | SettleFailed
 )
@@ -165,37 +204,40 @@ Event = (
 
 # What to do about it.
 @dataclass(frozen=True, slots=True)
+class RunJob:
+    """Fork the job; the answer is JobNotStarted when the host has no process for it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Extend:
-    """Ask SQS once to hide the message for `seconds` from now on."""
+    """Ask SQS once to hide the message for `seconds`; the answer is Extended or ExtendFailed."""
 
     seconds: int
 
 
 @dataclass(frozen=True, slots=True)
-class Terminate:
+class TerminateJob:
     """SIGTERM to the job's group."""
 
 
 @dataclass(frozen=True, slots=True)
-class Kill:
+class KillJob:
     """SIGKILL to everything that belongs to the job."""
 
 
 @dataclass(frozen=True, slots=True)
-class Freeze:
-    """SIGSTOP to everything that belongs to the job; the answer is Frozen, or Exited if it had
-    finished.
-    """
+class FreezeJob:
+    """SIGSTOP to everything of the job; the answer is JobFrozen, or JobExited if it had finished."""
 
 
 @dataclass(frozen=True, slots=True)
-class Doubt:
-    """Look whether everything stops; the answer is Leaving, or nothing."""
+class CheckForStop:
+    """Look whether the dispatcher was told to leave; the answer is DispatcherLeaves, or nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunHandler:
-    """Fork a process for the exit handler."""
+    """Fork a process for the exit handler; the answer is HandlerExited when there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +247,7 @@ class KillHandler:
 
 @dataclass(frozen=True, slots=True)
 class RunHook:
-    """Fork a process for the --on-failure hook."""
+    """Fork a process for the --on-failure hook; the answer is HookExited when there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,53 +256,57 @@ class KillHook:
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
-    """Read the queue's redrive policy; the answer is Known."""
+class ReadPolicy:
+    """Read the queue's redrive policy; the answer is PolicyRead or PolicyNotRead."""
 
 
 @dataclass(frozen=True, slots=True)
-class LimitReached:
-    """Say that SQS's limit ends the lease in `left` seconds."""
+class TellLeaseLimit:
+    """Tell that SQS's limit ends the lease in `left` seconds."""
 
     left: float
 
 
 @dataclass(frozen=True, slots=True)
-class Hold:
+class AskForRelease:
     """Tell the master that a message waits to be released."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settle:
-    """One request to SQS: delete, release after a delay, or send to the dead-letter queue."""
+    """One request to SQS: delete, release after a delay, or send to the dead-letter queue.
+
+    The answer is SettleDone or SettleFailed.
+    """
 
     what: Verdict
 
 
 @dataclass(frozen=True, slots=True)
-class LeaseLost:
-    """Say so."""
+class TellLeaseLost:
+    """Tell that the lease was lost."""
 
 
 @dataclass(frozen=True, slots=True)
-class End:
+class EndDelivery:
     """The delivery is over."""
 
 
 Action = (
-    Extend
-    | Terminate
-    | Kill
-    | Freeze
-    | Doubt
+    RunJob
+    | Extend
+    | TerminateJob
+    | KillJob
+    | FreezeJob
+    | CheckForStop
     | RunHandler
     | KillHandler
     | RunHook
     | KillHook
-    | Ask
-    | Hold
+    | ReadPolicy
+    | AskForRelease
     | Settle
-    | LeaseLost
-    | LimitReached
-    | End
+    | TellLeaseLost
+    | TellLeaseLimit
+    | EndDelivery
 )

@@ -1,47 +1,40 @@
-"""A failure is told to the --on-failure hook before its message is settled. Part of `delivery.py`'s
-machine.
+"""A failure is told to the --on-failure hook before its message is settled. Part of machine.py.
 
-It comes after the verdict, because only then it is known whether a Reject is a failure (there is no
-dead-letter queue) and whether this was the last attempt. The verdict waits for its end,
-`exit_timeout` at the most, and stays what it is.
+The hook comes after the verdict, because only then it is known whether a Reject is a failure (there
+is no dead-letter queue) and whether this was the last attempt. The verdict waits for its end,
+`exit_timeout` seconds at the most, and stays what it is.
 """
 
 from dataclasses import replace
 from math import inf
 
 from fleet.core.delivery.events import RunHook
-from fleet.core.delivery.lease import checked
-from fleet.core.delivery.settling import enter, lost
-from fleet.core.delivery.state import Delivery, Phase, Rules, Step, then
-from fleet.core.outcomes import FAILURES, Outcome, Settlement, Verdict
+from fleet.core.delivery.lease import check_lease
+from fleet.core.delivery.settling import leave_lost, settle
+from fleet.core.delivery.state import Delivery, DeliveryPhase, Rules, Step, prepend
+from fleet.core.outcomes import Settlement, Verdict, has_failed
+
+NEED_A_LEASE = (Settlement.RELEASE, Settlement.DEAD_LETTER)
 
 
-def decide(delivery: Delivery, verdict: Verdict, now: float, rules: Rules) -> Step:
+def report_then_settle(delivery: Delivery, decided: Verdict, now: float, rules: Rules) -> Step:
     """The hook first, if there is one and the job has failed."""
-    if rules.config.on_failure is None or not _has_failed(delivery):
-        return enter(delivery, verdict)
-    return replace(
+    if rules.config.on_failure is None or not has_failed(delivery.outcome, delivery.facts):
+        return settle(delivery, decided)
+    reporting = replace(
         delivery,
-        phase=Phase.REPORTING,
-        verdict=verdict,
+        phase=DeliveryPhase.REPORTING,
+        verdict=decided,
         ask_at=inf,
         hook_until=now + rules.config.exit_timeout,
-    ), (RunHook(),)
+    )
+    return reporting, (RunHook(),)
 
 
-def hook_exited(delivery: Delivery, now: float) -> Step:
-    """Now the message is settled; what needs a lease, only if that is still there."""
-    delivery, said = checked(replace(delivery, hook_until=inf), now)
-    verdict = delivery.verdict or Verdict(Settlement.LEAVE, "")
-    if delivery.lost and verdict.settlement in (Settlement.RELEASE, Settlement.DEAD_LETTER):
-        return then(said, lost(delivery))
-    return then(said, enter(delivery, verdict))
-
-
-def _has_failed(delivery: Delivery) -> bool:
-    """It failed, timed out or died by a signal; or it rejected its message, and there is no
-    dead-letter queue.
-    """
-    rejected = delivery.outcome is Outcome.REJECTED
-    no_letters = delivery.facts is not None and not delivery.facts.has_dead_letter_queue
-    return delivery.outcome in FAILURES or (rejected and no_letters)
+def settle_after_hook(delivery: Delivery, now: float) -> Step:
+    """The message is settled now; what needs a lease, only if that is still there."""
+    delivery, told = check_lease(replace(delivery, hook_until=inf), now)
+    decided = delivery.verdict or Verdict(Settlement.LEAVE, "")
+    if delivery.lost and decided.settlement in NEED_A_LEASE:
+        return prepend(told, leave_lost(delivery))
+    return prepend(told, settle(delivery, decided))

@@ -1,45 +1,77 @@
-"""The lease of a message: when it is asked for again, and when it is lost. Part of `delivery.py`'s
-machine.
-"""
+"""The lease of a message: when it is extended, and when it is lost. Part of machine.py."""
 
 from dataclasses import replace
-from math import ceil
+from math import ceil, inf
 
-from fleet.core.delivery.events import Action, Extend, LeaseLost, LimitReached
-from fleet.core.delivery.state import KEPT, LONGEST, Delivery, Rules, Step, insists
+from fleet.core.delivery.events import (
+    Action,
+    Extend,
+    Extended,
+    ExtendFailed,
+    TellLeaseLimit,
+    TellLeaseLost,
+)
+from fleet.core.delivery.state import (
+    LEASE_KEPT,
+    LONGEST,
+    Delivery,
+    Rules,
+    Step,
+    is_repeating_delete,
+)
 
 KEPT_FOR = 300.0  # seconds for which the lease is kept while a delete fails
-EXTEND_RETRY = (
-    1 / 12
-)  # of what is left, at least of the first lease: the pause after a failed extend
+# Of what is left, at least of the first lease: the pause after a failed extend.
+EXTEND_RETRY = 1 / 12
 
 
-def third(lease: float, jitter: float) -> float:
-    """When to extend a lease of that length: a third of it, up to a tenth earlier, so that hosts
-    spread.
+def extend_after(lease: float, jitter: float) -> float:
+    """How many seconds after its beginning a lease of that length is extended.
+
+    A third of it, up to a tenth earlier, so that hosts spread.
     """
     return lease / 3 * (1 - jitter / 10)
 
 
-def kept(delivery: Delivery) -> bool:
+def needs_lease(delivery: Delivery) -> bool:
     """Whether the lease is ours and still needed."""
-    return (delivery.phase in KEPT or insists(delivery)) and not delivery.lost
+    needed = delivery.phase in LEASE_KEPT or is_repeating_delete(delivery)
+    return needed and not delivery.lost
 
 
-def checked(delivery: Delivery, now: float) -> Step:
-    """The lease is lost once its time has passed; that is said once."""
+def check_lease(delivery: Delivery, now: float) -> Step:
+    """The lease is lost once its time has passed; that is told once."""
     if delivery.lost or now < delivery.lease_until:
         return delivery, ()
-    return replace(delivery, lost=True), (LeaseLost(),)
+    return replace(delivery, lost=True), (TellLeaseLost(),)
 
 
-def extension(delivery: Delivery, now: float, rules: Rules) -> tuple[Action, ...]:
+def request_extend(delivery: Delivery, now: float, rules: Rules) -> tuple[Action, ...]:
     """The extend that is due, never past SQS's limit: beyond it SQS refuses, it does not clamp."""
-    if insists(delivery) and now >= delivery.failing_since + KEPT_FOR:
+    if is_repeating_delete(delivery) and now >= delivery.failing_since + KEPT_FOR:
         return ()
-    room = delivery.received_at + LONGEST - now
-    seconds = int(min(ceil(rules.config.visibility_timeout), room))
-    pointless = (
-        room < rules.config.visibility_timeout and now + seconds <= delivery.lease_until + 1
-    )  # ever less, near the limit
-    return (LimitReached(delivery.lease_until - now) if pointless else Extend(seconds),)
+    room, lease = delivery.received_at + LONGEST - now, rules.config.visibility_timeout
+    seconds = int(min(ceil(lease), room))
+    # Near the limit every extend would gain less than the one before.
+    is_pointless = room < lease and now + seconds <= delivery.lease_until + 1
+    return (TellLeaseLimit(delivery.lease_until - now) if is_pointless else Extend(seconds),)
+
+
+def confirm_extend(delivery: Delivery, event: Extended) -> Step:
+    """The lease begins anew, unless the answer came too late: somebody else may have it by now."""
+    if not needs_lease(delivery) or event.now >= delivery.lease_until:
+        return delivery, ()
+    until = event.before + event.seconds
+    extend_at = event.before + extend_after(event.seconds, event.jitter)
+    return replace(delivery, lease_until=until, extend_at=extend_at), ()
+
+
+def retry_extend(delivery: Delivery, event: ExtendFailed, rules: Rules) -> Step:
+    """Ask again after a pause, if that can help."""
+    if not needs_lease(delivery):
+        return delivery, ()
+    if event.final:
+        return replace(delivery, extend_at=inf), ()
+    left = max(rules.first_lease, delivery.lease_until - event.now)
+    pause = left * EXTEND_RETRY * (0.5 + event.jitter / 2)
+    return replace(delivery, extend_at=event.now + pause), ()

@@ -1,5 +1,4 @@
-"""What fails is asked for again, and for how long; then something else is done. Part of
-`delivery.py`'s machine.
+"""A request that fails is repeated for some time, and then something else is done. Part of machine.py.
 
 | the request | fails, and                         | is repeated                                                       |
 |-------------|------------------------------------|-------------------------------------------------------------------|
@@ -19,17 +18,18 @@ When the pool stops, nothing is repeated that could not be answered before its e
 from dataclasses import replace
 from math import inf
 
-from fleet.core.delivery.events import NotKnown, SettleFailed
-from fleet.core.delivery.failure_hook import decide
+from fleet.core.delivery.events import PolicyNotRead, PolicyRead, SettleFailed
+from fleet.core.delivery.failure_hook import report_then_settle
+from fleet.core.delivery.lease import check_lease
 from fleet.core.delivery.settling import (
-    enter,
-    judged,
+    judge,
     last_moment,
-    left,
-    maybe_released,
+    leave,
+    leave_maybe_released,
     pause_before,
+    settle,
 )
-from fleet.core.delivery.state import LONGEST, Delivery, Rules, Step, deletes
+from fleet.core.delivery.state import LONGEST, Delivery, Rules, Step, is_delete_next, prepend
 from fleet.core.outcomes import LOST, Facts, Outcome, Settlement, Verdict
 from fleet.core.reasons import Reason
 
@@ -42,8 +42,8 @@ CALL = 10.0  # seconds that one request may take, at the most: to connect, and t
 FAREWELL = 1.0  # seconds: to tell of the end, and to be gone
 
 
-def facts_at(delivery: Delivery, now: float) -> Facts:
-    """What is known without the queue's settings."""
+def known_facts(delivery: Delivery, now: float) -> Facts:
+    """The facts that are known without the queue's settings."""
     return Facts(
         attempt=delivery.attempt,
         room=delivery.received_at + LONGEST - now,
@@ -51,37 +51,51 @@ def facts_at(delivery: Delivery, now: float) -> Facts:
     )
 
 
-def settle_by(delivery: Delivery, facts: Facts, now: float, rules: Rules, jitter: float) -> Step:
+def settle_known(delivery: Delivery, event: PolicyRead, rules: Rules) -> Step:
+    """The queue's policy was read, so all is known that a verdict needs."""
+    delivery, told = check_lease(delivery, event.now)
+    facts = replace(
+        known_facts(delivery, event.now),
+        limit=event.limit,
+        has_dead_letter_queue=event.has_dead_letter_queue,
+        after=event.after,
+    )
+    return prepend(told, settle_by_facts(delivery, facts, event.now, rules, event.jitter))
+
+
+def settle_by_facts(
+    delivery: Delivery, facts: Facts, now: float, rules: Rules, jitter: float
+) -> Step:
     """Judge by these facts, and begin to do it."""
     delivery = replace(delivery, facts=facts, tries=0, failing_since=inf)
-    return decide(delivery, judged(delivery, facts, rules, jitter), now, rules)
+    return report_then_settle(delivery, judge(delivery, facts, rules, jitter), now, rules)
 
 
-def not_known(delivery: Delivery, event: NotKnown, rules: Rules) -> Step:
-    """The policy is asked for again; at some time what can be done without it is done."""
+def retry_policy(delivery: Delivery, event: PolicyNotRead, rules: Rules) -> Step:
+    """Ask for the queue's policy again, for POLICY_FOR; then do what can be done without it."""
     now = event.now
-    if delivery.lost:
-        return decide(delivery, LOST, now, rules)
-    if event.gone:
-        return decide(delivery, GONE, now, rules)
+    delivery, told = check_lease(delivery, now)
+    if delivery.lost or event.gone:
+        decided = LOST if delivery.lost else GONE
+        return prepend(told, report_then_settle(delivery, decided, now, rules))
     delivery = replace(
         delivery, tries=delivery.tries + 1, failing_since=min(delivery.failing_since, now)
     )
     pause = pause_before(delivery.tries, event.jitter)
     if event.ends_at < inf or now + pause >= delivery.failing_since + POLICY_FOR:
-        facts = replace(facts_at(delivery, now), after=event.after, unsure=True)
-        return settle_by(delivery, facts, now, rules, event.jitter)
+        facts = replace(known_facts(delivery, now), after=event.after, unsure=True)
+        return settle_by_facts(delivery, facts, now, rules, event.jitter)
     return replace(delivery, ask_at=now + pause), ()
 
 
-def try_later(delivery: Delivery, event: SettleFailed, rules: Rules) -> Step:
-    """A settlement that failed is asked for again, by the table above."""
-    now = event.now
-    tries = delivery.tries + 1
-    pause = min(
-        pause_before(tries, event.jitter), rules.first_lease / 6
-    )  # a beat must come in the last third of a lease
-    if deletes(delivery):
+def retry_settlement(delivery: Delivery, event: SettleFailed, rules: Rules) -> Step:
+    """Ask again for a settlement that failed, by the table above."""
+    now, tries = event.now, delivery.tries + 1
+    release_by = min(delivery.release_by, event.visible_at)
+    delivery = replace(delivery, release_by=release_by)
+    # The dispatcher must show that it lives in the last third of a lease.
+    pause = min(pause_before(tries, event.jitter), rules.first_lease / 6)
+    if is_delete_next(delivery):
         since = min(delivery.failing_since, now)
         denied = min(delivery.denied_since, now) if event.denied else delivery.denied_since
         delivery = replace(delivery, failing_since=since, denied_since=denied)
@@ -89,22 +103,20 @@ def try_later(delivery: Delivery, event: SettleFailed, rules: Rules) -> Step:
         _deadline(delivery, event, rules),
         event.ends_at - min(CALL, rules.first_lease / 3) - FAREWELL,
     )
-    if (
-        event.final
-        or now + pause >= until
-        or (_sends(delivery) and event.denied and tries >= LETTER_TRIES)
-    ):
-        return _given_up(delivery, event, rules)
+    letter_is_denied = _is_sending(delivery) and event.denied and tries >= LETTER_TRIES
+    if event.final or now + pause >= until or letter_is_denied:
+        return _give_up(delivery, event, rules)
     return replace(delivery, tries=tries, settle_at=now + pause), ()
 
 
-def _sends(delivery: Delivery) -> bool:
+def _is_sending(delivery: Delivery) -> bool:
+    """Whether the request is to send a dead letter."""
     return delivery.settlement is Settlement.DEAD_LETTER and not delivery.sent
 
 
 def _deadline(delivery: Delivery, event: SettleFailed, rules: Rules) -> float:
-    """Until when it is asked for again, if nothing else ends it."""
-    if not deletes(delivery):
+    """Until when the settlement is asked for again, if nothing else ends that."""
+    if not is_delete_next(delivery):
         return last_moment(delivery)
     denied_since = delivery.denied_since if event.denied else inf
     return delete_until(delivery.lease_until, rules.is_fifo, delivery.failing_since, denied_since)
@@ -113,7 +125,7 @@ def _deadline(delivery: Delivery, event: SettleFailed, rules: Rules) -> float:
 def delete_until(
     lease_until: float, fifo: bool, failing_since: float, denied_since: float = inf
 ) -> float:
-    """Until when a delete is asked for again; `denied_since`: when it was first denied, if it is.
+    """Until when a delete is asked for again; `denied_since`: when it was first denied, if it was.
 
     A job may outlive its lease by hours, and its delete is worth as much then.
     """
@@ -121,24 +133,22 @@ def delete_until(
     return min(until, denied_since + DENIED_FOR)
 
 
-def _given_up(delivery: Delivery, event: SettleFailed, rules: Rules) -> Step:
-    """A letter that cannot be sent makes a failure of the message, which is tried again with its
-    delay.
-    """
+def _give_up(delivery: Delivery, event: SettleFailed, rules: Rules) -> Step:
+    """Leave the message. One whose dead letter cannot be sent becomes a failure, with its delay."""
     now = event.now
-    if _sends(delivery) and delivery.facts and now < delivery.lease_until:
+    if _is_sending(delivery) and delivery.facts and now < delivery.lease_until:
         room = delivery.received_at + LONGEST - now
         facts = replace(delivery.facts, has_dead_letter_queue=False, unsure=True, room=room)
         if delivery.outcome is Outcome.REJECTED:
-            return settle_by(delivery, facts, now, rules, event.jitter)
+            return settle_by_facts(delivery, facts, now, rules, event.jitter)
         delivery = replace(delivery, facts=facts, tries=0)  # its failure has been told
-        return enter(delivery, judged(delivery, facts, rules, event.jitter))
+        return settle(delivery, judge(delivery, facts, rules, event.jitter))
     if delivery.release_by < inf:
-        return maybe_released(delivery)
-    denied = deletes(delivery) and event.denied
+        return leave_maybe_released(delivery)
+    denied = is_delete_next(delivery) and event.denied
     what = "its delete was not allowed" if denied else "the queue did not take the settlement"
     reason = Reason.DELETE_DENIED if denied else Reason.NOT_SETTLED
-    return left(
+    return leave(
         delivery,
         what + (" after it was sent to the dead-letter queue" if delivery.sent else ""),
         reason,

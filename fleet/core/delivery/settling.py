@@ -1,14 +1,22 @@
-"""From the verdict to the confirmed request. Part of `delivery.py`'s machine; what fails is in
-insisting.py.
-"""
+"""From the verdict to the confirmed request. Part of machine.py; retries.py is what fails."""
 
 from dataclasses import replace
 from math import inf
 
 from fleet.core.backoff import pause_before_next
 from fleet.core.config import Config
-from fleet.core.delivery.events import Ask, End, Hold, Settle
-from fleet.core.delivery.state import LONGEST, Delivery, Handled, Phase, Rules, Step, deletes
+from fleet.core.delivery.events import AskForRelease, EndDelivery, ReadPolicy, Settle
+from fleet.core.delivery.lease import check_lease
+from fleet.core.delivery.state import (
+    LONGEST,
+    Delivery,
+    DeliveryPhase,
+    HandlerResult,
+    Rules,
+    Step,
+    is_delete_next,
+    prepend,
+)
 from fleet.core.outcomes import LOST, Facts, Outcome, Settlement, Verdict, verdict
 from fleet.core.reasons import Reason
 
@@ -18,91 +26,98 @@ UNKNOWN = "nobody knows whether it was released"
 
 
 def conclude(delivery: Delivery) -> Step:
-    """A success needs no look at the queue's settings."""
+    """Nothing of the job exists any more. A success needs no look at the queue's settings."""
     if delivery.outcome is Outcome.SUCCEEDED:
-        return enter(delivery, SUCCESS)
-    return replace(delivery, phase=Phase.JUDGING, stop_at=inf, timeout_at=inf, kill_at=inf), (
-        Ask(),
+        return settle(delivery, SUCCESS)
+    judging = replace(
+        delivery, phase=DeliveryPhase.JUDGING, stop_at=inf, timeout_at=inf, kill_at=inf
     )
+    return judging, (ReadPolicy(),)
 
 
-def judged(delivery: Delivery, facts: Facts, rules: Rules, jitter: float) -> Verdict:
-    """The verdict of exits.py, unless the exit handler has failed."""
+def judge(delivery: Delivery, facts: Facts, rules: Rules, jitter: float) -> Verdict:
+    """The verdict of outcomes.py, unless the exit handler has failed."""
     if delivery.outcome is None:
         return Verdict(Settlement.LEAVE, "nobody knows how its job ended", reason=Reason.UNKNOWN)
-    if (
-        delivery.handled is Handled.TIMED_OUT_TWICE
-        and facts.has_dead_letter_queue
-        and not facts.lost
-    ):
-        return Verdict(
-            Settlement.DEAD_LETTER, "its exit handler timed out twice", reason=Reason.HANDLER_FAILED
-        )
-    if delivery.handled in (Handled.FAILED, Handled.TIMED_OUT_TWICE):
-        return Verdict(Settlement.LEAVE, "its exit handler failed", reason=Reason.HANDLER_FAILED)
+    result, reason = delivery.handler_result, Reason.HANDLER_FAILED
+    timed_out_twice = result is HandlerResult.TIMED_OUT_TWICE
+    if timed_out_twice and facts.has_dead_letter_queue and not facts.lost:
+        why = "its exit handler timed out twice"
+        return Verdict(Settlement.DEAD_LETTER, why, reason=reason)
+    if timed_out_twice or result is HandlerResult.FAILED:
+        return Verdict(Settlement.LEAVE, "its exit handler failed", reason=reason)
     return verdict(delivery.outcome, facts, rules.config, jitter)
 
 
-def enter(delivery: Delivery, decided: Verdict) -> Step:
+def settle(delivery: Delivery, decided: Verdict) -> Step:
     """Begin to do what was decided."""
     delivery = replace(delivery, verdict=decided, stop_at=inf, timeout_at=inf, kill_at=inf)
     match decided.settlement:
         case Settlement.RELEASE:
-            return replace(delivery, phase=Phase.HELD), (Hold(),)
+            return replace(delivery, phase=DeliveryPhase.HELD), (AskForRelease(),)
         case Settlement.LEAVE:
-            return replace(delivery, phase=Phase.DONE), (End(),)
+            return replace(delivery, phase=DeliveryPhase.DONE), (EndDelivery(),)
         case Settlement.DELETE | Settlement.DEAD_LETTER:
-            return replace(delivery, phase=Phase.SETTLING), (Settle(decided),)
+            return replace(delivery, phase=DeliveryPhase.SETTLING), (Settle(decided),)
 
 
-def left(delivery: Delivery, why: str, reason: Reason) -> Step:
+def leave(delivery: Delivery, why: str, reason: Reason) -> Step:
     """The lease runs out, and SQS does the rest."""
     left = Verdict(Settlement.LEAVE, why, reason=reason)
-    return replace(delivery, phase=Phase.DONE, verdict=left, settle_at=inf), (End(),)
+    done = replace(delivery, phase=DeliveryPhase.DONE, verdict=left, settle_at=inf)
+    return done, (EndDelivery(),)
 
 
-def lost(delivery: Delivery) -> Step:
-    """Others may have it by now."""
-    return left(delivery, LOST.why, LOST.reason)
+def leave_lost(delivery: Delivery) -> Step:
+    """The lease was lost: others may have the message by now."""
+    return leave(delivery, LOST.why, LOST.reason)
 
 
-def maybe_released(delivery: Delivery) -> Step:
-    """Others may have it by now, too."""
-    return left(delivery, UNKNOWN, Reason.MAYBE_RELEASED)
+def leave_maybe_released(delivery: Delivery) -> Step:
+    """A release was not answered, and may have been done: others may have the message by now."""
+    return leave(delivery, UNKNOWN, Reason.MAYBE_RELEASED)
 
 
-def settle_done(delivery: Delivery) -> Step:
-    """Confirmed. A dead letter that was sent is deleted next."""
+def release(delivery: Delivery, now: float) -> Step:
+    """The master allows the release; it is asked for if the lease is still ours."""
+    delivery, told = check_lease(delivery, now)
+    if delivery.lost:
+        return prepend(told, leave_lost(delivery))
+    settling = replace(delivery, phase=DeliveryPhase.SETTLING)
+    return settling, (Settle(next_request_at(delivery, now)),)
+
+
+def confirm_settlement(delivery: Delivery) -> Step:
+    """SQS has done what was asked for. A dead letter that was sent is deleted next."""
     if delivery.settlement is Settlement.DEAD_LETTER and not delivery.sent:
         delivery = replace(delivery, sent=True, tries=0)
         return delivery, (Settle(_next_request(delivery)),)
-    return replace(delivery, phase=Phase.DONE), (End(),)
+    return replace(delivery, phase=DeliveryPhase.DONE), (EndDelivery(),)
 
 
 def _next_request(delivery: Delivery) -> Verdict:
     if delivery.sent:
-        return Verdict(
-            Settlement.DELETE, "it was sent to the dead-letter queue", reason=Reason.REJECTED
-        )
+        why = "it was sent to the dead-letter queue"
+        return Verdict(Settlement.DELETE, why, reason=Reason.REJECTED)
     return delivery.verdict or Verdict(Settlement.LEAVE, "")
 
 
-def within_limit(delivery: Delivery, now: float) -> Verdict:
+def next_request_at(delivery: Delivery, now: float) -> Verdict:
     """The next request; a delay ends where SQS's limit does, seen from now."""
-    request = _next_request(delivery)
-    return replace(
-        request, delay=max(0, min(request.delay, int(delivery.received_at + LONGEST - now)))
-    )
+    request, room = _next_request(delivery), int(delivery.received_at + LONGEST - now)
+    return replace(request, delay=max(0, min(request.delay, room)))
 
 
-def settle_again(delivery: Delivery, now: float) -> Step:
-    if not deletes(delivery) and now >= last_moment(delivery):
-        return maybe_released(delivery) if now < delivery.lease_until else lost(delivery)
-    return replace(delivery, settle_at=inf), (Settle(within_limit(delivery, now)),)
+def repeat_request(delivery: Delivery, now: float) -> Step:
+    """The pause after a request that failed is over: ask again, unless it came too late for that."""
+    if not is_delete_next(delivery) and now >= last_moment(delivery):
+        is_leased = now < delivery.lease_until
+        return leave_maybe_released(delivery) if is_leased else leave_lost(delivery)
+    return replace(delivery, settle_at=inf), (Settle(next_request_at(delivery, now)),)
 
 
 def last_moment(delivery: Delivery) -> float:
-    """For what needs a lease."""
+    """Until when what needs a lease may be asked for."""
     return min(delivery.lease_until, delivery.release_by)
 
 

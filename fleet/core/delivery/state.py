@@ -1,5 +1,6 @@
-"""What a dispatcher knows of the message in hand, as one frozen record. `delivery.py` tells how it
-changes.
+"""What a dispatcher knows of the message in hand, as one frozen record, and the rules for all.
+
+machine.py tells how the record changes.
 """
 
 from dataclasses import dataclass, field
@@ -13,13 +14,14 @@ from fleet.core.outcomes import Exit, Facts, Outcome, Settlement, Stop, Verdict
 LONGEST = 43_200.0  # seconds from the receive: SQS's limit on how long a message can be hidden
 
 
-class Illegal(Exception):
+class IllegalDeliveryEvent(Exception):
     """The event does not fit the state: a fault of fleet itself."""
 
 
-class Phase(Enum):
-    """Where a delivery stands; see the diagram above."""
+class DeliveryPhase(Enum):
+    """Where a delivery stands; the package's docstring has the diagram."""
 
+    WAITING = auto()
     RUNNING = auto()
     DOUBTFUL = auto()
     STOPPING = auto()
@@ -33,7 +35,7 @@ class Phase(Enum):
     DONE = auto()
 
 
-class Handled(Enum):
+class HandlerResult(Enum):
     """How the exit handler ended."""
 
     DONE = auto()
@@ -71,7 +73,7 @@ class Delivery:
     received_at: float
     lease_until: float
     extend_at: float
-    phase: Phase
+    phase: DeliveryPhase = DeliveryPhase.WAITING
     attempt: int = 1
     stop_at: float = inf
     timeout_at: float = inf
@@ -84,7 +86,7 @@ class Delivery:
     handler_tries: int = 0
     handler_until: float = inf
     handler_runs: bool = False
-    handled: Handled | None = None
+    handler_result: HandlerResult | None = None
     ask_at: float = inf
     facts: Facts | None = None
     hook_until: float = inf
@@ -94,9 +96,8 @@ class Delivery:
     settle_at: float = inf
     failing_since: float = inf  # what is asked for at present: the policy, or a delete
     denied_since: float = inf  # the delete
-    release_by: float = (
-        inf  # a release may have been done: after that another one could hit a newer owner
-    )
+    # A release may have been done: after that another one could hit a newer owner.
+    release_by: float = inf
 
     @property
     def settlement(self) -> Settlement | None:
@@ -106,27 +107,28 @@ class Delivery:
 
 Step = tuple[Delivery, tuple[Action, ...]]
 
-# The phases in which the lease is extended; while a delete is insisted on it is too.
-KEPT = frozenset(Phase) - {Phase.SETTLING, Phase.DONE}
+# The phases in which the lease is extended; while a delete is repeated it is too.
+LEASE_KEPT = frozenset(DeliveryPhase) - {DeliveryPhase.SETTLING, DeliveryPhase.DONE}
 
 
-def deletes(delivery: Delivery) -> bool:
+def is_delete_next(delivery: Delivery) -> bool:
     """Whether what is asked for, or is to be, is the message's delete."""
     return delivery.sent or delivery.settlement is Settlement.DELETE
 
 
-def insists(delivery: Delivery) -> bool:
-    """Whether a delete has failed, and is asked for again: nobody else should get the message
-    meanwhile.
-    """
-    return delivery.phase is Phase.SETTLING and deletes(delivery) and delivery.failing_since < inf
+def is_repeating_delete(delivery: Delivery) -> bool:
+    """Whether a delete has failed and is repeated: nobody else should get the message meanwhile."""
+    settling = delivery.phase is DeliveryPhase.SETTLING
+    return settling and is_delete_next(delivery) and delivery.failing_since < inf
 
 
-def only(delivery: Delivery, event: Event, *phases: Phase) -> None:
+def require_phase(delivery: Delivery, event: Event, *phases: DeliveryPhase) -> None:
+    """Raises IllegalDeliveryEvent unless the delivery is in one of these phases."""
     if delivery.phase not in phases:
-        raise Illegal(f"{event} in {delivery.phase.name}")
+        raise IllegalDeliveryEvent(f"{event} in {delivery.phase.name}")
 
 
-def then(first: tuple[Action, ...], step_: Step) -> Step:
-    delivery, actions = step_
-    return delivery, (*first, *actions)
+def prepend(actions: tuple[Action, ...], following: Step) -> Step:
+    """The step `following`, with these actions before its own."""
+    delivery, more = following
+    return delivery, (*actions, *more)

@@ -1,15 +1,13 @@
-"""--batch-size: how many messages one receive asks for, and what the end of one means for those
-that wait behind it.
+"""--batch-size: how many messages one receive asks for.
 
-They run one after another in one dispatcher, so a message that waits there while another dispatcher
-is idle would have been better left in the queue. Nobody asks for more than his share of what the
-queue had at its last sample, less what has been taken or asked for since: a deep queue fills
-batches, a shallow one is spread over all dispatchers.
+The messages of one receive run one after another in one dispatcher, so a message that waits there
+while another dispatcher is idle would have been better left in the queue. No dispatcher asks for
+more than its share of what the queue had at its last sample, less what has been taken or asked for
+since: a deep queue fills batches, a shallow one is spread over all dispatchers.
 """
 
 from math import ceil
 
-from fleet.core.outcomes import Settlement
 from fleet.core.pool.slot import State
 from fleet.core.pool.state import Pool
 
@@ -28,8 +26,3 @@ def receive_size(pool: Pool) -> int:
 def messages_asked(pool: Pool) -> int:
     """How many messages open polls may bring, as a silent one still can."""
     return sum(slot.asked for slot in pool.slots if slot.state is State.POLLING)
-
-
-def keeps_its_group(settlement: Settlement) -> bool:
-    """Whether the next message of its FIFO group may run: this one is not in the queue any more."""
-    return settlement in (Settlement.DELETE, Settlement.DEAD_LETTER)

@@ -8,30 +8,33 @@ from dataclasses import dataclass, field
 from math import inf
 
 from fleet.core.config import Config
+from fleet.core.delivery import LATE, Delivery, DeliveryPhase, Rules, begin, step, wakes_at
 from fleet.core.delivery.events import (
     Action,
-    Ask,
+    AskForRelease,
     Due,
-    End,
+    EndDelivery,
     Event,
-    Exited,
     Extended,
     ExtendFailed,
-    Freed,
-    Freeze,
-    Frozen,
+    FreezeJob,
     HandlerExited,
-    Hold,
-    Kill,
-    Known,
-    LeaseLost,
+    JobExited,
+    JobFrozen,
+    KillJob,
+    PolicyRead,
+    ReadPolicy,
+    ReleaseAllowed,
     RunHandler,
+    RunJob,
+    SentBack,
     Settle,
     SettleDone,
     StopBy,
-    Terminate,
+    TellLeaseLost,
+    TerminateJob,
+    TurnCame,
 )
-from fleet.core.delivery.machine import Delivery, Phase, Rules, hold, run, step, wakes_at
 from fleet.core.outcomes import Exit, Settlement, Verdict
 
 RULES = Rules(Config(visibility_timeout=60.0, exit_timeout=30.0))
@@ -72,10 +75,10 @@ class Story:
         self, now: float, *, limit: int | None = 3, queue: bool = True, after: float | None = None
     ) -> list[Action]:
         """The redrive policy is read, and what the job asked for."""
-        return self.happens(Known(now, limit, queue, after, 0.5))
+        return self.happens(PolicyRead(now, limit, queue, after, 0.5))
 
     @property
-    def phase(self) -> Phase:
+    def phase(self) -> DeliveryPhase:
         """Where the delivery stands."""
         return self.delivery.phase
 
@@ -86,75 +89,91 @@ class Story:
 
     def ended_as(self, how: Settlement) -> bool:
         """Over, and settled that way."""
-        return self.phase is Phase.DONE and self.delivery.settlement is how
+        return self.phase is DeliveryPhase.DONE and self.delivery.settlement is how
+
+
+def waiting(
+    rules: Rules = RULES, *, before: float = 0.0, jitter: float = 0.0, attempt: int = 1
+) -> Story:
+    return Story(begin(before, jitter, rules, attempt=attempt), rules)
 
 
 def running(
-    rules: Rules = RULES, *, now: float = 0.0, stop_at: float = inf, attempt: int = 1
+    rules: Rules = RULES,
+    *,
+    now: float = 0.0,
+    stop_at: float = inf,
+    attempt: int = 1,
+    jitter: float = 0.0,
 ) -> Story:
-    return Story(run(0.0, 0.0, rules, now=now, stop_at=stop_at, attempt=attempt), rules)
+    story = waiting(rules, attempt=attempt, jitter=jitter)
+    assert story.happens(TurnCame(now, stop_at)) == [RunJob()]
+    story.asked.clear()
+    return story
 
 
 def stopping(rules: Rules = RULES) -> Story:
     story = running(rules)
     story.happens(StopBy(1.0))
-    assert story.at(1.0) == [Terminate()]
+    assert story.at(1.0) == [TerminateJob()]
     return story
 
 
 def frozen(rules: Rules = HANDLED) -> Story:
     story = running(rules)
     story.happens(StopBy(1.0))
-    assert story.at(1.0) == [Freeze()]
+    assert story.at(1.0) == [FreezeJob()]
     return story
 
 
 def handling(rules: Rules = HANDLED) -> Story:
     """The exit handler of a stopped job runs until 6."""
     story = frozen(rules)
-    assert story.happens(Frozen(1.0)) == [RunHandler()]
+    assert story.happens(JobFrozen(1.0)) == [RunHandler()]
     return story
 
 
 def mourning(rules: Rules = HANDLED) -> Story:
     """The exit handler of a job that died by a signal runs until 6."""
     story = running(rules)
-    assert story.happens(Exited(1.0, SEGV)) == [RunHandler()]
+    assert story.happens(JobExited(1.0, SEGV)) == [RunHandler()]
     return story
 
 
 def killing(rules: Rules = HANDLED) -> Story:
     story = handling(rules)
-    assert story.happens(HandlerExited(2.0, GOOD)) == [Kill()]
+    assert story.happens(HandlerExited(2.0, GOOD)) == [KillJob()]
     return story
 
 
 def judging(rules: Rules = RULES, how: Exit = BAD) -> Story:
     story = running(rules)
-    assert story.happens(Exited(2.0, how)) == [Ask()]
+    assert story.happens(JobExited(2.0, how)) == [ReadPolicy()]
     return story
 
 
 def held(rules: Rules = RULES) -> Story:
-    return Story(hold(0.0, 0.0, rules), rules)
+    story = waiting(rules)
+    assert story.happens(SentBack(LATE)) == [AskForRelease()]
+    return story
 
 
 def settling(rules: Rules = RULES) -> Story:
     story = running(rules)
-    assert story.happens(Exited(2.0, GOOD)) == [DELETE]
+    assert story.happens(JobExited(2.0, GOOD)) == [DELETE]
     return story
 
 
 def releasing() -> Story:
     story = held()
-    assert story.happens(Freed(2.0)) == [GIVE_BACK]
+    assert story.happens(ReleaseAllowed(2.0)) == [GIVE_BACK]
     return story
 
 
 def retrying() -> Story:
     """Held, to be seen again in 600 s."""
     story = judging(how=RETRY)
-    assert story.known(2.0, after=600.0) == [Hold()]
+    assert story.known(2.0, after=600.0) == [AskForRelease()]
     return story
 
 
@@ -174,7 +193,7 @@ def sent(rules: Rules = RULES) -> Story:
 
 def done() -> Story:
     story = settling()
-    assert story.happens(SettleDone()) == [End()]
+    assert story.happens(SettleDone()) == [EndDelivery()]
     return story
 
 
@@ -183,5 +202,5 @@ def without_a_lease(rules: Rules = RULES) -> Story:
     story = running(rules)
     story.at(7.0)
     story.happens(ExtendFailed(8.0, 0.0))
-    assert story.at(20.0)[0] == LeaseLost()
+    assert story.at(20.0)[0] == TellLeaseLost()
     return story

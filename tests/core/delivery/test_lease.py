@@ -11,29 +11,30 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleet.core.config import FIRST_LEASE, Config, poll_seconds
+from fleet.core.delivery import (
+    LATE,
+    LONGEST,
+    DeliveryPhase,
+    Rules,
+    step,
+)
 from fleet.core.delivery.events import (
     Action,
-    Ask,
-    End,
+    EndDelivery,
     Event,
-    Exited,
     Extend,
     Extended,
     ExtendFailed,
-    Freeze,
-    LeaseLost,
-    LimitReached,
+    FreezeJob,
+    JobExited,
+    ReadPolicy,
+    SentBack,
     SettleDone,
     StopBy,
-    Terminate,
-)
-from fleet.core.delivery.machine import (
-    LONGEST,
-    Phase,
-    Rules,
-    hold,
-    run,
-    step,
+    TellLeaseLimit,
+    TellLeaseLost,
+    TerminateJob,
+    TurnCame,
 )
 from fleet.core.outcomes import Exit, Outcome, Settlement, Stop, Verdict
 from tests.core.delivery.deliveries import (
@@ -43,7 +44,6 @@ from tests.core.delivery.deliveries import (
     KILLED,
     REJECT,
     RETRY,
-    RULES,
     SEGV,
     Story,
     done,
@@ -60,6 +60,7 @@ from tests.core.delivery.deliveries import (
     sent,
     settling,
     stopping,
+    waiting,
     without_a_lease,
 )
 
@@ -76,7 +77,9 @@ def test_the_first_lease_is_short_and_counts_from_before_the_call(
     visibility: float, lease: float
 ) -> None:
     rules = Rules(Config(visibility_timeout=visibility))
-    for delivery in (run(100.0, 0.0, rules, now=101.0), hold(100.0, 0.0, rules)):
+    story = waiting(rules, before=100.0)
+    for event in (None, TurnCame(101.0), SentBack(LATE)):
+        delivery = step(story.delivery, event, rules)[0] if event else story.delivery
         assert delivery.received_at == 100.0
         assert delivery.lease_until == 100.0 + lease
         assert delivery.extend_at == pytest.approx(100.0 + lease / 3)
@@ -107,7 +110,8 @@ def test_what_comes_at_the_end_of_a_poll_has_a_third_of_its_lease_left(
 ) -> None:
     poll = poll_seconds(wait, visibility)
     rules = Rules(Config(visibility_timeout=visibility, wait_time=poll))
-    assert run(100.0, 0.0, rules, now=100.0 + poll).lease_until >= 100.0 + 1.5 * poll - 1e-9
+    lease_until = waiting(rules, before=100.0).delivery.lease_until
+    assert lease_until >= 100.0 + 1.5 * poll - 1e-9
     assert poll == wait or poll >= 1
 
 
@@ -116,7 +120,7 @@ def test_an_extend_comes_at_a_third_or_up_to_a_tenth_earlier(
     jitter: float, visibility: float
 ) -> None:
     rules = Rules(Config(visibility_timeout=visibility))
-    first = run(0.0, jitter, rules, now=0.0)
+    first = running(rules, jitter=jitter).delivery
     third = pytest.approx(rules.first_lease / 3 * (1 - jitter / 10))
     assert first.extend_at == third
     then, _ = step(first, Extended(1.0, 1.1, visibility, jitter), rules)
@@ -128,15 +132,15 @@ def test_sqs_hides_no_message_for_longer_than_twelve_hours() -> None:
 
 
 def test_the_jitter_is_not_lost() -> None:
-    assert run(0.0, ALMOST_ONE, RULES, now=0.0).extend_at == pytest.approx(
+    assert waiting(jitter=ALMOST_ONE).delivery.extend_at == pytest.approx(
         0.9 * FIRST_LEASE / 3, rel=1e-4
     )
 
 
 @pytest.mark.parametrize("attempt", [1, 7])
 def test_a_delivery_knows_its_attempt(attempt: int) -> None:
-    assert run(0.0, 0.0, RULES, now=0.0, attempt=attempt).attempt == attempt
-    assert hold(0.0, 0.0, RULES, attempt=attempt).attempt == attempt
+    assert waiting(attempt=attempt).delivery.attempt == attempt
+    assert running(attempt=attempt).delivery.attempt == attempt
 
 
 # Keeping it.
@@ -185,7 +189,7 @@ def test_every_lease_has_time_for_several_extends(visibility: float, jitter: flo
         story.happens(ExtendFailed(now, jitter))
         tries += 1
     assert tries >= 3
-    assert story.at(first) == [LeaseLost()]
+    assert story.at(first) == [TellLeaseLost()]
 
 
 def test_the_deadline_counts_from_before_the_call() -> None:
@@ -211,9 +215,9 @@ def test_a_short_visibility_timeout_is_extended_just_the_same() -> None:
         (60.0, 10.0, [Extend(60)]),
         (40.5, 10.0, [Extend(40)]),  # whole seconds, and SQS refuses more than is left
         (40.5, 38.9, [Extend(40)]),
-        (40.5, 39.0, [LimitReached(39.0)]),  # a second more is not worth a call
-        (40.5, 40.5, [LimitReached(40.5)]),
-        (0.75, 0.5, [LimitReached(0.5)]),
+        (40.5, 39.0, [TellLeaseLimit(39.0)]),  # a second more is not worth a call
+        (40.5, 40.5, [TellLeaseLimit(40.5)]),
+        (0.75, 0.5, [TellLeaseLimit(0.5)]),
     ],
 )
 def test_no_extend_reaches_beyond_what_sqs_allows(
@@ -224,7 +228,7 @@ def test_no_extend_reaches_beyond_what_sqs_allows(
     story.delivery = replace(story.delivery, lease_until=now + lease_left, extend_at=now)
     assert story.at(now) == asked
     assert story.wakes_at == now + lease_left  # no second try before that
-    assert story.at(now + lease_left) == [LeaseLost()]
+    assert story.at(now + lease_left) == [TellLeaseLost()]
 
 
 @pytest.mark.parametrize("kill_on_loss", [False, True])
@@ -242,15 +246,19 @@ def test_a_job_of_twelve_hours_is_extended_up_to_the_limit_and_no_further(
                 assert now + action.seconds <= LONGEST
                 story.extended(now, action.seconds)
                 assert story.delivery.lease_until <= LONGEST
-            elif isinstance(action, LimitReached):
+            elif isinstance(action, TellLeaseLimit):
                 assert action.left == story.delivery.lease_until - now > 10  # said in time
     assert now >= LONGEST - 2
     ending = [action for action in story.asked if not isinstance(action, Extend)]
-    stop: list[Action] = [Freeze() if handler else Terminate()] if kill_on_loss else []
-    assert [type(action) for action in ending[:2]] == [LimitReached, LeaseLost]
+    stop: list[Action] = [FreezeJob() if handler else TerminateJob()] if kill_on_loss else []
+    assert [type(action) for action in ending[:2]] == [TellLeaseLimit, TellLeaseLost]
     assert ending[2:] == stop
     assert story.phase is (
-        Phase.RUNNING if not stop else Phase.FROZEN if handler else Phase.STOPPING
+        DeliveryPhase.RUNNING
+        if not stop
+        else DeliveryPhase.FROZEN
+        if handler
+        else DeliveryPhase.STOPPING
     )
 
 
@@ -261,8 +269,8 @@ def test_a_lease_that_ends_is_lost_once_and_the_job_runs_on() -> None:
     story = running()
     story.at(7.0)
     assert story.at(19.999) == []
-    assert story.at(20.0) == [LeaseLost()]
-    assert story.phase is Phase.RUNNING
+    assert story.at(20.0) == [TellLeaseLost()]
+    assert story.phase is DeliveryPhase.RUNNING
     assert story.at(1000.0) == []
     assert story.wakes_at == inf
 
@@ -270,17 +278,17 @@ def test_a_lease_that_ends_is_lost_once_and_the_job_runs_on() -> None:
 def test_a_lost_lease_stops_the_job_if_people_want_it() -> None:
     story = running(Rules(Config(on_lease_lost="kill")))
     story.at(7.0)
-    assert story.at(20.0) == [LeaseLost(), Terminate()]
+    assert story.at(20.0) == [TellLeaseLost(), TerminateJob()]
     assert story.delivery.stop is Stop.LEASE_LOST
-    assert story.happens(Exited(21.0, KILLED)) == [Ask()]
-    assert story.known(21.0) == [End()]
+    assert story.happens(JobExited(21.0, KILLED)) == [ReadPolicy()]
+    assert story.known(21.0) == [EndDelivery()]
     assert story.delivery.outcome is Outcome.INTERRUPTED
     assert story.delivery.verdict == Verdict(Settlement.LEAVE, "its lease was lost")
 
 
 def test_a_late_clock_loses_the_lease_before_it_extends_it() -> None:
     story = running()
-    assert story.at(500.0) == [LeaseLost()]
+    assert story.at(500.0) == [TellLeaseLost()]
 
 
 @pytest.mark.parametrize("late", [Extended(7.0, 21.0, 60.0, 0.0), ExtendFailed(21.0, 0.0)])
@@ -298,7 +306,7 @@ def test_a_confirmation_that_comes_when_the_lease_has_ended_is_too_late() -> Non
     story.at(19.9)
     assert story.happens(Extended(19.9, 20.0, 60.0, 0.0)) == []
     assert story.delivery.lease_until == 20.0
-    assert story.at(20.0) == [LeaseLost()]
+    assert story.at(20.0) == [TellLeaseLost()]
 
 
 @pytest.mark.parametrize("begin", [settling, releasing, sending, sent, done])
@@ -314,33 +322,33 @@ def test_an_extend_that_is_answered_when_it_is_needed_no_more_changes_nothing(
 
 def test_without_a_lease_finished_work_is_still_deleted() -> None:
     story = without_a_lease()
-    assert story.happens(Exited(30.0, GOOD)) == [DELETE]
-    assert story.happens(SettleDone()) == [End()]
+    assert story.happens(JobExited(30.0, GOOD)) == [DELETE]
+    assert story.happens(SettleDone()) == [EndDelivery()]
     assert story.ended_as(Settlement.DELETE)
 
 
 @pytest.mark.parametrize("how", [BAD, SEGV, RETRY, REJECT])
 def test_without_a_lease_all_else_is_left(how: Exit) -> None:
     story = without_a_lease()
-    assert story.happens(Exited(30.0, how)) == [Ask()]
-    assert story.known(30.0, after=5.0) == [End()]
+    assert story.happens(JobExited(30.0, how)) == [ReadPolicy()]
+    assert story.known(30.0, after=5.0) == [EndDelivery()]
     assert story.delivery.verdict == Verdict(Settlement.LEAVE, "its lease was lost")
 
 
 def test_interrupted_without_a_lease_is_left() -> None:
     story = without_a_lease()
     story.happens(StopBy(25.0))
-    assert story.at(25.0) == [Terminate()]
-    assert story.happens(Exited(26.0, KILLED)) == [Ask()]
-    assert story.known(26.0) == [End()]
+    assert story.at(25.0) == [TerminateJob()]
+    assert story.happens(JobExited(26.0, KILLED)) == [ReadPolicy()]
+    assert story.known(26.0) == [EndDelivery()]
     assert story.ended_as(Settlement.LEAVE)
     assert story.delivery.outcome is Outcome.INTERRUPTED
 
 
 def test_the_lease_counts_as_lost_the_moment_it_ends_even_unnoticed() -> None:
     story = stopping()
-    assert story.happens(Exited(19.0, KILLED)) == [Ask()]
-    assert story.known(20.0) == [LeaseLost(), End()]
+    assert story.happens(JobExited(19.0, KILLED)) == [ReadPolicy()]
+    assert story.known(20.0) == [TellLeaseLost(), EndDelivery()]
     assert story.ended_as(Settlement.LEAVE)
 
 
@@ -348,5 +356,5 @@ def test_the_lease_counts_as_lost_the_moment_it_ends_even_unnoticed() -> None:
 def test_a_held_message_whose_lease_ends_is_left(begin: Callable[[], Story]) -> None:
     story = begin()
     story.at(7.0)
-    assert story.at(20.0) == [LeaseLost(), End()]
+    assert story.at(20.0) == [TellLeaseLost(), EndDelivery()]
     assert story.delivery.verdict == Verdict(Settlement.LEAVE, "its lease was lost")

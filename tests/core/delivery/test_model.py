@@ -17,55 +17,61 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from fleet.core.config import Config
+from fleet.core.delivery import (
+    LATE,
+    LEASE_KEPT,
+    LONGEST,
+    Delivery,
+    DeliveryPhase,
+    HandlerResult,
+    IllegalDeliveryEvent,
+    Rules,
+    begin,
+    step,
+    wakes_at,
+)
 from fleet.core.delivery.events import (
     Action,
-    Ask,
-    Doubt,
+    Arrived,
+    AskForRelease,
+    CheckForStop,
+    DispatcherLeaves,
     Due,
-    End,
+    EndDelivery,
     Event,
-    Exited,
     Extend,
     Extended,
     ExtendFailed,
-    Freed,
-    Freeze,
-    Frozen,
+    FoundUnusable,
+    FreezeJob,
     HandlerExited,
-    Hold,
     HookExited,
-    Kill,
+    JobExited,
+    JobFrozen,
+    JobNotStarted,
     KillHandler,
     KillHook,
-    Known,
-    LeaseLost,
-    Leaving,
-    LimitReached,
-    NotKnown,
-    NotStarted,
+    KillJob,
+    PolicyNotRead,
+    PolicyRead,
+    ReadPolicy,
+    ReleaseAllowed,
     RunHandler,
     RunHook,
+    RunJob,
+    SentBack,
     Settle,
     SettleDone,
     SettleFailed,
     StopBy,
-    Terminate,
-)
-from fleet.core.delivery.machine import (
-    KEPT,
-    LONGEST,
-    Delivery,
-    Handled,
-    Illegal,
-    Phase,
-    Rules,
-    hold,
-    run,
-    step,
-    wakes_at,
+    TellLeaseLimit,
+    TellLeaseLost,
+    TerminateJob,
+    TurnCame,
 )
 from fleet.core.delivery.settling import pause_before
 from fleet.core.outcomes import Exit, Facts, Outcome, Settlement, Stop, Verdict, verdict
+from fleet.core.reasons import Reason
 from tests.core.test_reasons import reason_of
 
 LUCK = st.floats(0, 1, exclude_max=True)
@@ -104,34 +110,47 @@ DENIED_FOR = 60.0  # seconds: for which a denied delete is asked for
 POLICY_FOR = 60.0  # seconds: for which the queue's settings are asked for
 LETTER_TRIES = 5  # of a denied letter
 
-ENDING = {Phase.JUDGING, Phase.HELD, Phase.SETTLING, Phase.DONE}
+ENDING = {DeliveryPhase.JUDGING, DeliveryPhase.HELD, DeliveryPhase.SETTLING, DeliveryPhase.DONE}
 FOLLOWING = {
-    Phase.RUNNING: {Phase.DOUBTFUL, Phase.STOPPING, Phase.FROZEN, Phase.HANDLING, *ENDING},
-    Phase.DOUBTFUL: {Phase.HANDLING, *ENDING},
-    Phase.STOPPING: ENDING,
-    Phase.FROZEN: {Phase.DOUBTFUL, Phase.HANDLING, *ENDING},
-    Phase.HANDLING: {Phase.KILLING, *ENDING},
-    Phase.KILLING: ENDING,
-    Phase.JUDGING: {Phase.REPORTING, *ENDING},
-    Phase.REPORTING: ENDING - {Phase.JUDGING},
-    Phase.HELD: {Phase.SETTLING, Phase.DONE},
-    Phase.SETTLING: {Phase.REPORTING, Phase.HELD, Phase.DONE},  # held: a letter that cannot be sent
-    Phase.DONE: set[Phase](),
+    DeliveryPhase.WAITING: {DeliveryPhase.RUNNING, DeliveryPhase.HELD, DeliveryPhase.DONE},
+    DeliveryPhase.RUNNING: {
+        DeliveryPhase.DOUBTFUL,
+        DeliveryPhase.STOPPING,
+        DeliveryPhase.FROZEN,
+        DeliveryPhase.HANDLING,
+        *ENDING,
+    },
+    DeliveryPhase.DOUBTFUL: {DeliveryPhase.HANDLING, *ENDING},
+    DeliveryPhase.STOPPING: ENDING,
+    DeliveryPhase.FROZEN: {DeliveryPhase.DOUBTFUL, DeliveryPhase.HANDLING, *ENDING},
+    DeliveryPhase.HANDLING: {DeliveryPhase.KILLING, *ENDING},
+    DeliveryPhase.KILLING: ENDING,
+    DeliveryPhase.JUDGING: {DeliveryPhase.REPORTING, *ENDING},
+    DeliveryPhase.REPORTING: ENDING - {DeliveryPhase.JUDGING},
+    DeliveryPhase.HELD: {DeliveryPhase.SETTLING, DeliveryPhase.DONE},
+    DeliveryPhase.SETTLING: {
+        DeliveryPhase.REPORTING,
+        DeliveryPhase.HELD,
+        DeliveryPhase.DONE,
+    },  # held: a letter that cannot be sent
+    DeliveryPhase.DONE: set[DeliveryPhase](),
 }
-LEGAL: dict[Phase, set[Any]] = {
-    Phase.RUNNING: {Exited, NotStarted, StopBy},
-    Phase.DOUBTFUL: {Leaving},
-    Phase.STOPPING: {Exited},
-    Phase.FROZEN: {Exited, Frozen},
-    Phase.HANDLING: {Exited, HandlerExited},
-    Phase.KILLING: {Exited},
-    Phase.JUDGING: {Known, NotKnown},
-    Phase.REPORTING: {HookExited},
-    Phase.HELD: {Freed},
-    Phase.SETTLING: {SettleDone, SettleFailed},
-    Phase.DONE: set(),
+LEGAL: dict[DeliveryPhase, set[Any]] = {
+    DeliveryPhase.WAITING: {Arrived, TurnCame, SentBack, FoundUnusable},
+    DeliveryPhase.RUNNING: {JobExited, JobNotStarted, StopBy},
+    DeliveryPhase.DOUBTFUL: {DispatcherLeaves},
+    DeliveryPhase.STOPPING: {JobExited},
+    DeliveryPhase.FROZEN: {JobExited, JobFrozen},
+    DeliveryPhase.HANDLING: {JobExited, HandlerExited},
+    DeliveryPhase.KILLING: {JobExited},
+    DeliveryPhase.JUDGING: {PolicyRead, PolicyNotRead},
+    DeliveryPhase.REPORTING: {HookExited},
+    DeliveryPhase.HELD: {ReleaseAllowed},
+    DeliveryPhase.SETTLING: {SettleDone, SettleFailed},
+    DeliveryPhase.DONE: set(),
 }
 LOST = Verdict(Settlement.LEAVE, "its lease was lost")
+UNDECIDED = (DeliveryPhase.WAITING, DeliveryPhase.DOUBTFUL, DeliveryPhase.JUDGING)
 FAILURES = (Outcome.FAILED, Outcome.TIMED_OUT, Outcome.SIGNALLED)
 
 
@@ -170,6 +189,16 @@ ANSWERS = st.builds(
 )
 
 
+ARRIVALS = st.builds(
+    Arrived,
+    now=st.just(0.0),
+    leaving=st.booleans(),
+    orphan=st.booleans(),
+    drain=st.none() | SHORT,
+    is_last_attempt=st.booleans(),
+)
+
+
 class DeliveryModel(RuleBasedStateMachine):
     """One message in a hostile world."""
 
@@ -190,13 +219,14 @@ class DeliveryModel(RuleBasedStateMachine):
         self.stop: Stop | None = None
         self.stopped_at = inf
         self.doubt_until = inf
+        self.turn_came = self.unusable = False
         self.job = self.frozen = self.killed = False
         self.exited: Exit | None = None
         self.outcome: Outcome | None = None
         self.handler = self.handler_killed = self.handler_ended = False
         self.handler_tries = 0
         self.handler_until = inf
-        self.handled: Handled | None = None
+        self.handler_result: HandlerResult | None = None
         self.hook = self.hook_killed = self.hook_ran = False
         self.hook_until = inf
         self.facts: Facts | None = None
@@ -216,8 +246,10 @@ class DeliveryModel(RuleBasedStateMachine):
         attempt=st.integers(1, 4),
         jitter=LUCK,
         took=SHORT,
-        late=st.sampled_from([False, False, False, True]),
+        come=st.sampled_from([TurnCame, TurnCame, Arrived, SentBack, None]),
         stop_in=st.none() | SHORT,
+        arrival=ARRIVALS,
+        answer=ANSWERS,
     )
     def receive(
         self,
@@ -225,29 +257,63 @@ class DeliveryModel(RuleBasedStateMachine):
         attempt: int,
         jitter: float,
         took: float,
-        late: bool,
+        come: type[TurnCame | Arrived | SentBack] | None,
         stop_in: float | None,
+        arrival: Arrived,
+        answer: Answer,
     ) -> None:
+        """A message is received; mostly it is known at once whether it is worked on."""
         self.options, self.attempt = options, attempt
         self.received_at = self.now
         self.now += took
         self.lease = self.received_at + options.first_lease
-        if late:
-            self.delivery = hold(self.received_at, jitter, options, attempt=attempt)
-            self.held = True
-            self.decided = Verdict(Settlement.RELEASE, "it came too late to be worked on")
+        self.delivery = begin(self.received_at, jitter, options, attempt=attempt)
+        if come is TurnCame:
+            self.its_turn_comes(stop_in, answer)
+        elif come is Arrived:
+            self.it_arrives(arrival, answer)
+        elif come is SentBack:
+            self.it_is_sent_back(answer)
+
+    @precondition(lambda self: self.delivery.phase is DeliveryPhase.WAITING)
+    @rule(stop_in=st.none() | SHORT, answer=ANSWERS)
+    def its_turn_comes(self, stop_in: float | None, answer: Answer) -> None:
+        self.runs_until(inf if stop_in is None else self.now + stop_in)
+        self.happens(TurnCame(self.now, self.stop_at), answer)
+
+    @precondition(lambda self: self.delivery.phase is DeliveryPhase.WAITING)
+    @rule(arrival=ARRIVALS, answer=ANSWERS)
+    def it_arrives(self, arrival: Arrived, answer: Answer) -> None:
+        """It goes back if the pool stops, unless that would dead-letter it or nobody else is left."""
+        arrival = replace(arrival, now=self.now)
+        drain = inf if arrival.drain is None else arrival.drain
+        if arrival.leaving and not arrival.orphan and not arrival.is_last_attempt:
+            self.decided = LATE
+        elif not arrival.leaving:
+            self.runs_until(inf)
+        elif arrival.orphan:
+            self.runs_until(self.now + drain)
         else:
-            self.stop_at = inf if stop_in is None else self.now + stop_in
-            self.timeout_at = self.now + options.config.job_timeout
-            self.delivery = run(
-                self.received_at,
-                jitter,
-                options,
-                now=self.now,
-                attempt=attempt,
-                stop_at=self.stop_at,
-            )
-            self.job = True
+            self.runs_until(self.now + max(drain, self.options.config.exit_timeout))
+        self.happens(arrival, answer)
+
+    @precondition(lambda self: self.delivery.phase is DeliveryPhase.WAITING)
+    @rule(answer=ANSWERS)
+    def it_is_sent_back(self, answer: Answer) -> None:
+        self.decided = LATE
+        self.happens(SentBack(LATE), answer)
+
+    @precondition(lambda self: self.delivery.phase is DeliveryPhase.WAITING)
+    @rule(answer=ANSWERS)
+    def it_is_unusable(self, answer: Answer) -> None:
+        self.happens(FoundUnusable("its queue does not exist any more"), answer)
+        assert self.delivery.verdict is not None
+        assert self.delivery.verdict.reason is Reason.UNUSABLE
+        self.unusable = True
+
+    def runs_until(self, stop_at: float) -> None:
+        self.stop_at, self.timeout_at = stop_at, self.now + self.options.config.job_timeout
+        self.turn_came = True
 
     # One event, and what it asks for.
 
@@ -258,7 +324,7 @@ class DeliveryModel(RuleBasedStateMachine):
         self.delivery, actions = step(before, event, self.options)
         after = self.delivery.phase
         assert after is before.phase or after in FOLLOWING[before.phase]
-        assert before.phase is not Phase.DONE or not actions
+        assert before.phase is not DeliveryPhase.DONE or not actions
         kinds = [type(action) for action in actions]
         assert len(kinds) == len(set(kinds))
         for action in actions:
@@ -269,17 +335,22 @@ class DeliveryModel(RuleBasedStateMachine):
         match action:
             case Extend(seconds):
                 self.extend(seconds, answer)
+            case RunJob():
+                assert self.turn_came
+                assert not self.anything_lives()
+                assert self.exited is None
+                self.job = True
             case Settle(request):
                 self.settle(request, answer)
-            case Ask():
+            case ReadPolicy():
                 self.ask(answer)
-            case Terminate() | Freeze():
+            case TerminateJob() | FreezeJob():
                 self.is_stopped(action, now, answer)
-            case Doubt():
+            case CheckForStop():
                 assert not self.job
                 if answer.stops is not None:
                     self.leaves(answer.stops, answer)
-            case Kill():
+            case KillJob():
                 self.is_killed(now)
             case RunHandler():
                 self.run_handler(answer)
@@ -295,15 +366,15 @@ class DeliveryModel(RuleBasedStateMachine):
                 assert not self.hook_killed
                 assert self.now >= self.hook_until
                 self.hook_killed, self.hook_until = True, inf
-            case Hold():
+            case AskForRelease():
                 assert not self.held
                 assert not self.anything_lives()
                 self.held = True
-            case LeaseLost():
+            case TellLeaseLost():
                 assert not self.lost
                 assert self.now >= self.lease
                 self.lost = True
-            case LimitReached(left):
+            case TellLeaseLimit(left):
                 assert not self.limit_said
                 assert not self.lost
                 assert 0 < left == self.lease - self.now
@@ -312,7 +383,7 @@ class DeliveryModel(RuleBasedStateMachine):
                     or left + 2 > self.received_at + LONGEST - self.now
                 )
                 self.limit_said = True
-            case End():
+            case EndDelivery():
                 assert not self.anything_lives()
                 self.ends += 1
 
@@ -326,7 +397,7 @@ class DeliveryModel(RuleBasedStateMachine):
         assert not self.lost
         assert not self.useless
         assert self.lease > self.now
-        if self.delivery.phase is Phase.SETTLING:
+        if self.delivery.phase is DeliveryPhase.SETTLING:
             assert self.deletes()
             assert self.failing_since <= self.now < self.failing_since + KEPT_FOR
         assert 0 < seconds <= ceil(self.options.config.visibility_timeout)
@@ -355,7 +426,9 @@ class DeliveryModel(RuleBasedStateMachine):
             return
         self.is_settled_by(answer.limit, answer, lost)
         self.happens(
-            Known(self.now, answer.limit, answer.limit is not None, answer.after, answer.jitter),
+            PolicyRead(
+                self.now, answer.limit, answer.limit is not None, answer.after, answer.jitter
+            ),
             answer,
         )
 
@@ -371,9 +444,9 @@ class DeliveryModel(RuleBasedStateMachine):
             again = self.now + pause_before(self.failures, answer.jitter)
             if self.ends_at < inf or again >= self.failing_since + POLICY_FOR:
                 self.is_settled_by(None, answer, lost, unsure=True)
-        event = NotKnown(self.now, answer.jitter, answer.after, answer.final, self.ends_at)
+        event = PolicyNotRead(self.now, answer.jitter, answer.after, answer.final, self.ends_at)
         self.happens(event, answer)
-        assert (self.delivery.phase is Phase.JUDGING) == (self.decided is None)
+        assert (self.delivery.phase is DeliveryPhase.JUDGING) == (self.decided is None)
 
     def is_settled_by(
         self, limit: int | None, answer: Answer, lost: bool, *, unsure: bool = False
@@ -386,12 +459,12 @@ class DeliveryModel(RuleBasedStateMachine):
     def judged(self, facts: Facts, jitter: float) -> Verdict:
         assert self.outcome is not None
         if (
-            self.handled is Handled.TIMED_OUT_TWICE
+            self.handler_result is HandlerResult.TIMED_OUT_TWICE
             and facts.has_dead_letter_queue
             and not facts.lost
         ):
             return Verdict(Settlement.DEAD_LETTER, "its exit handler timed out twice")
-        if self.handled in (Handled.FAILED, Handled.TIMED_OUT_TWICE):
+        if self.handler_result in (HandlerResult.FAILED, HandlerResult.TIMED_OUT_TWICE):
             return Verdict(Settlement.LEAVE, "its exit handler failed")
         return verdict(self.outcome, facts, self.options.config, jitter)
 
@@ -430,7 +503,7 @@ class DeliveryModel(RuleBasedStateMachine):
         if request.settlement is Settlement.DEAD_LETTER and self.letter_is_given_up(answer, until):
             self.is_no_letter(answer)
         self.happens(event, answer)
-        insists = self.delivery.phase is Phase.SETTLING
+        insists = self.delivery.phase is DeliveryPhase.SETTLING
         assert not insists or not (answer.final or self.now >= until)
         if request.settlement is Settlement.DELETE and not answer.final and self.now + 5 < until:
             assert insists or self.now + 5 + 11 >= self.ends_at, "it was given up too early"
@@ -485,11 +558,11 @@ class DeliveryModel(RuleBasedStateMachine):
 
     # Stopping it.
 
-    def is_stopped(self, how: Terminate | Freeze, now: float, answer: Answer) -> None:
+    def is_stopped(self, how: TerminateJob | FreezeJob, now: float, answer: Answer) -> None:
         """For one reason, and once. When it is to be frozen it may have finished already."""
         assert self.job
         assert self.stop is None
-        assert isinstance(how, Freeze) == self.options.has_handler
+        assert isinstance(how, FreezeJob) == self.options.has_handler
         if self.stop_at <= now:
             self.stop = Stop.INTERRUPTED
         elif self.timeout_at <= now:
@@ -499,11 +572,11 @@ class DeliveryModel(RuleBasedStateMachine):
             assert self.options.config.kills_on_lease_lost
             self.stop = Stop.LEASE_LOST
         self.stop_at = self.timeout_at = inf
-        if isinstance(how, Terminate):
+        if isinstance(how, TerminateJob):
             self.stopped_at = now
         elif answer.finished is None:
             self.frozen = True
-            self.happens(Frozen(self.now), answer)
+            self.happens(JobFrozen(self.now), answer)
         elif not answer.lingers:
             self.dies(answer.finished, answer)
 
@@ -566,7 +639,7 @@ class DeliveryModel(RuleBasedStateMachine):
             self.outcome = self.meant(how)
         if self.outcome is Outcome.SUCCEEDED:
             self.decided = Verdict(Settlement.DELETE, "its job succeeded")
-        self.happens(Exited(self.now, how), answer)
+        self.happens(JobExited(self.now, how), answer)
 
     def leaves(self, stops: bool, answer: Answer) -> None:
         """The dispatcher is to leave, and perhaps everybody: the word of it, or that it was heard
@@ -574,7 +647,7 @@ class DeliveryModel(RuleBasedStateMachine):
         """
         if stops or self.now >= self.doubt_until:
             self.is_clear(Stop.INTERRUPTED)
-        self.happens(Leaving(self.now, stops), answer)
+        self.happens(DispatcherLeaves(self.now, stops), answer)
 
     def is_clear(self, stop: Stop | None) -> None:
         """Why the job has ended."""
@@ -595,9 +668,9 @@ class DeliveryModel(RuleBasedStateMachine):
         if by_itself and self.handler_tries == 1 and how in OUTSIDE:
             self.handler_ended, self.handler_killed = True, False
         elif by_itself:
-            self.handled = Handled.DONE if how == GOOD else Handled.FAILED
+            self.handler_result = HandlerResult.DONE if how == GOOD else HandlerResult.FAILED
         elif self.handler_tries == 2:
-            self.handled = Handled.TIMED_OUT_TWICE
+            self.handler_result = HandlerResult.TIMED_OUT_TWICE
         self.handler, self.handler_until = False, inf
         self.happens(HandlerExited(self.now, how), answer)
 
@@ -628,7 +701,7 @@ class DeliveryModel(RuleBasedStateMachine):
         assert due or (not asked and planned == before)
         if now >= self.doubt_until:
             self.is_clear(None)
-        if before.phase is Phase.JUDGING and (self.lost or now >= self.lease):
+        if before.phase is DeliveryPhase.JUDGING and (self.lost or now >= self.lease):
             self.decided = LOST
         self.happens(Due(now), answer)
 
@@ -647,7 +720,7 @@ class DeliveryModel(RuleBasedStateMachine):
     def the_hook_exits(self, answer: Answer) -> None:
         self.hook_dies(answer)
 
-    @precondition(lambda self: self.delivery.phase is Phase.RUNNING)
+    @precondition(lambda self: self.delivery.phase is DeliveryPhase.RUNNING)
     @rule(answer=ANSWERS)
     def the_job_cannot_be_forked(self, answer: Answer) -> None:
         self.job = False
@@ -656,15 +729,15 @@ class DeliveryModel(RuleBasedStateMachine):
         self.decided = Verdict(
             Settlement.LEAVE if lost else Settlement.RELEASE, "this host had no process for it"
         )
-        self.happens(NotStarted(self.now), answer)
+        self.happens(JobNotStarted(self.now), answer)
 
-    @precondition(lambda self: self.delivery.phase is Phase.RUNNING)
+    @precondition(lambda self: self.delivery.phase is DeliveryPhase.RUNNING)
     @rule(seconds=SHORT, answer=ANSWERS)
     def the_master_stops_it(self, seconds: float, answer: Answer) -> None:
         self.stop_at = min(self.stop_at, self.now + seconds)
         assert self.happens(StopBy(self.now + seconds), answer) == ()
 
-    @precondition(lambda self: self.delivery.phase is Phase.DOUBTFUL)
+    @precondition(lambda self: self.delivery.phase is DeliveryPhase.DOUBTFUL)
     @rule(stops=st.booleans(), answer=ANSWERS)
     def the_dispatcher_is_told_to_leave(self, stops: bool, answer: Answer) -> None:
         self.leaves(stops, answer)
@@ -674,34 +747,38 @@ class DeliveryModel(RuleBasedStateMachine):
         """From now on it is known when everybody is killed; what runs is another matter."""
         self.ends_at = self.now + seconds
 
-    @precondition(lambda self: self.delivery.phase is Phase.HELD)
+    @precondition(lambda self: self.delivery.phase is DeliveryPhase.HELD)
     @rule(answer=ANSWERS)
     def the_master_frees_it(self, answer: Answer) -> None:
         self.freed = True
-        self.happens(Freed(self.now), answer)
+        self.happens(ReleaseAllowed(self.now), answer)
 
     @rule(data=st.data())
     def what_cannot_happen_raises(self, data: st.DataObject) -> None:
         events: list[Event] = [
-            Exited(self.now, GOOD),
-            NotStarted(self.now),
-            Frozen(self.now),
+            Arrived(self.now),
+            TurnCame(self.now),
+            SentBack(LATE),
+            FoundUnusable("why"),
+            JobExited(self.now, GOOD),
+            JobNotStarted(self.now),
+            JobFrozen(self.now),
             HandlerExited(self.now, GOOD),
             HookExited(self.now),
-            Known(self.now, None, False, None, 0.5),
-            NotKnown(self.now, 0.5),
+            PolicyRead(self.now, None, False, None, 0.5),
+            PolicyNotRead(self.now, 0.5),
             StopBy(self.now),
-            Leaving(self.now, stops=True),
-            Freed(self.now),
+            DispatcherLeaves(self.now, stops=True),
+            ReleaseAllowed(self.now),
             SettleDone(),
             SettleFailed(self.now, 0.5),
         ]
         legal = LEGAL[self.delivery.phase]
-        gone = {Exited: not self.job, HandlerExited: not self.handler, HookExited: not self.hook}
+        gone = {JobExited: not self.job, HandlerExited: not self.handler, HookExited: not self.hook}
         wrong = [
             event for event in events if type(event) not in legal or gone.get(type(event), False)
         ]
-        with pytest.raises(Illegal):
+        with pytest.raises(IllegalDeliveryEvent):
             step(self.delivery, data.draw(st.sampled_from(wrong)), self.options)
 
     # Every field.
@@ -729,8 +806,10 @@ class DeliveryModel(RuleBasedStateMachine):
 
     def extend_at_leaves_time_before_the_end(self) -> None:
         """While the lease is ours, the next try has a time, or it was said that SQS allows no more."""
-        insists = self.delivery.phase is Phase.SETTLING and self.deletes() and self.failures > 0
-        if not (self.delivery.phase in KEPT or insists) or self.now >= self.lease:
+        insists = (
+            self.delivery.phase is DeliveryPhase.SETTLING and self.deletes() and self.failures > 0
+        )
+        if not (self.delivery.phase in LEASE_KEPT or insists) or self.now >= self.lease:
             return
         enough = insists and self.now >= self.failing_since + KEPT_FOR
         assert self.delivery.extend_at < inf or self.limit_said or self.useless or enough
@@ -739,46 +818,52 @@ class DeliveryModel(RuleBasedStateMachine):
         delivery = self.delivery
         assert delivery.stop_at == self.stop_at
         assert delivery.timeout_at == self.timeout_at
-        stopping = delivery.phase is Phase.STOPPING and not self.killed
+        stopping = delivery.phase is DeliveryPhase.STOPPING and not self.killed
         assert delivery.kill_at == (
             self.stopped_at + self.options.config.exit_timeout if stopping else inf
         )
         assert delivery.doubt_until == self.doubt_until
-        assert (delivery.doubt_until < inf) == (delivery.phase is Phase.DOUBTFUL)
+        assert (delivery.doubt_until < inf) == (delivery.phase is DeliveryPhase.DOUBTFUL)
         assert delivery.handler_until == self.handler_until
         assert delivery.hook_until == self.hook_until
         assert (delivery.ask_at < inf) == (
-            delivery.phase is Phase.JUDGING
-        ) or delivery.phase is Phase.DONE
-        assert (delivery.settle_at < inf) == (delivery.phase is Phase.SETTLING)
+            delivery.phase is DeliveryPhase.JUDGING
+        ) or delivery.phase is DeliveryPhase.DONE
+        assert (delivery.settle_at < inf) == (delivery.phase is DeliveryPhase.SETTLING)
 
     def the_phase_is_what_the_world_is(self) -> None:
         match self.delivery.phase:
-            case Phase.RUNNING:
+            case DeliveryPhase.RUNNING:
                 assert self.job
                 assert self.stop is None
-            case Phase.STOPPING:
+            case DeliveryPhase.STOPPING:
                 assert self.job
                 assert self.stopped_at < inf
-            case Phase.FROZEN:
+            case DeliveryPhase.FROZEN:
                 assert self.job
                 assert not self.frozen  # it lingers
-            case Phase.HANDLING:
+            case DeliveryPhase.HANDLING:
                 assert self.handler or (self.job and self.killed)
-            case Phase.KILLING:
+            case DeliveryPhase.KILLING:
                 assert self.job
                 assert self.killed
                 assert not self.handler
-            case Phase.REPORTING:
+            case DeliveryPhase.REPORTING:
                 assert self.hook
                 assert not self.job
                 assert not self.handler
             case phase:
                 assert not self.anything_lives()
                 failed = self.outcome in FAILURES and self.options.config.on_failure
-                assert self.hook_ran or not failed or phase in (Phase.DOUBTFUL, Phase.JUDGING)
-                assert phase is not Phase.HELD or (self.held and not self.freed and not self.lost)
-        assert self.ends == (self.delivery.phase is Phase.DONE)
+                assert (
+                    self.hook_ran
+                    or not failed
+                    or phase in (DeliveryPhase.DOUBTFUL, DeliveryPhase.JUDGING)
+                )
+                assert phase is not DeliveryPhase.HELD or (
+                    self.held and not self.freed and not self.lost
+                )
+        assert self.ends == (self.delivery.phase is DeliveryPhase.DONE)
 
     def the_stop_the_exit_and_the_outcome_are_the_kernels(self) -> None:
         assert self.delivery.stop == self.stop
@@ -788,25 +873,26 @@ class DeliveryModel(RuleBasedStateMachine):
     def the_handler_is_as_it_ran(self) -> None:
         assert self.delivery.handler_tries == self.handler_tries
         assert self.delivery.handler_runs == self.handler
-        assert self.delivery.handled == self.handled
+        assert self.delivery.handler_result == self.handler_result
 
     def the_verdict_is_what_was_decided_or_came_of_it(self) -> None:
         delivery = self.delivery
         assert delivery.facts == self.facts
         assert delivery.sent == self.sent
-        if delivery.phase is Phase.DONE:
+        if delivery.phase is DeliveryPhase.DONE:
             assert delivery.settlement is (self.confirmed or Settlement.LEAVE)
             assert delivery.verdict is not None
             assert delivery.verdict.delay == 0 or self.confirmed
-            assert delivery.verdict.reason is reason_of(delivery.verdict.why)
-        elif self.job or self.handler or delivery.phase in (Phase.DOUBTFUL, Phase.JUDGING):
+            expected = Reason.UNUSABLE if self.unusable else reason_of(delivery.verdict.why)
+            assert delivery.verdict.reason is expected
+        elif self.job or self.handler or delivery.phase in UNDECIDED:
             assert delivery.verdict is None
         else:
             assert delivery.verdict == self.decided
 
     def the_tries_are_the_requests_that_failed(self) -> None:
         """But for the last one, after which there was nothing more to try."""
-        over = self.delivery.phase in (Phase.REPORTING, Phase.DONE)
+        over = self.delivery.phase in (DeliveryPhase.REPORTING, DeliveryPhase.DONE)
         assert self.delivery.tries in (
             {self.failures, self.failures - 1} if over else {self.failures}
         )
@@ -863,29 +949,31 @@ class Aftermath:
         self.extends_work, self.denied, self.ends_at = extends_work, denied, self.now + ends_in
         self.events: list[Event] = []
         if world.job and (
-            world.killed or self.delivery.phase is Phase.FROZEN
+            world.killed or self.delivery.phase is DeliveryPhase.FROZEN
         ):  # it lingers, but not for ever
-            self.events.append(Exited(self.now, KILLED))
+            self.events.append(JobExited(self.now, KILLED))
         if world.handler_killed and world.handler:
             self.events.append(HandlerExited(self.now, KILLED))
         if world.hook_killed and world.hook:
             self.events.append(HookExited(self.now))
-        if self.delivery.phase is Phase.RUNNING:
+        if self.delivery.phase is DeliveryPhase.WAITING:  # no batch forgets one
+            self.events.append(SentBack(LATE))
+        if self.delivery.phase is DeliveryPhase.RUNNING:
             self.events.append(StopBy(self.now))
 
     def ends_within(self, steps: int) -> None:
         for _ in range(steps):
-            if self.delivery.phase is Phase.DONE:
+            if self.delivery.phase is DeliveryPhase.DONE:
                 break
             if self.events:
                 self.take(self.events.pop(0))
-            elif self.delivery.phase is Phase.HELD and self.master_frees:
-                self.take(Freed(self.now))
+            elif self.delivery.phase is DeliveryPhase.HELD and self.master_frees:
+                self.take(ReleaseAllowed(self.now))
             else:
                 self.now = max(self.now, wakes_at(self.delivery))
                 assert self.now < inf
                 self.take(Due(self.now))
-        assert self.delivery.phase is Phase.DONE
+        assert self.delivery.phase is DeliveryPhase.DONE
         assert self.delivery.settlement is not None
 
     def take(self, event: Event) -> None:
@@ -899,17 +987,17 @@ class Aftermath:
                 return [Extended(self.now, self.now, seconds, 0.5)]
             case Extend():
                 return [ExtendFailed(self.now, 0.5)]
-            case Freeze():
-                return [Frozen(self.now)]
-            case Kill() if self.delivery.exit is None:
-                return [Exited(self.now, KILLED)]
+            case FreezeJob():
+                return [JobFrozen(self.now)]
+            case KillJob() if self.delivery.exit is None:
+                return [JobExited(self.now, KILLED)]
             case KillHandler():
                 return [HandlerExited(self.now, KILLED)]
             case KillHook():
                 return [HookExited(self.now)]
-            case Ask():
-                not_known = NotKnown(self.now, 0.5, ends_at=self.ends_at)
-                return [Known(self.now, 3, True, None, 0.5) if self.sqs_works else not_known]
+            case ReadPolicy():
+                not_known = PolicyNotRead(self.now, 0.5, ends_at=self.ends_at)
+                return [PolicyRead(self.now, 3, True, None, 0.5) if self.sqs_works else not_known]
             case Settle():
                 failed = SettleFailed(self.now, 0.5, denied=self.denied, ends_at=self.ends_at)
                 return [SettleDone() if self.sqs_works else failed]
@@ -923,7 +1011,7 @@ def test_a_lease_is_kept_for_ever_as_long_as_sqs_confirms() -> None:
     """No job that runs for an hour loses its lease, whatever the visibility timeout."""
     for visibility in (2.0, 2.9, 3.0, 4.5, 20.0, 60.0, 3000.0):
         rules = Rules(Config(visibility_timeout=visibility))
-        delivery = run(0.0, 0.5, rules, now=0.0)
+        delivery, _ = step(begin(0.0, 0.5, rules), TurnCame(0.0), rules)
         while (now := wakes_at(delivery)) < 3600:
             delivery, actions = step(delivery, Due(now), rules)
             assert [type(action) for action in actions] == [Extend]
@@ -935,15 +1023,15 @@ def test_a_lease_is_kept_for_ever_as_long_as_sqs_confirms() -> None:
 
 def test_a_stop_ends_in_a_settlement_by_time_alone() -> None:
     """Nobody answers any more, and the kill works."""
-    delivery = replace(run(0.0, 0.5, Rules(), now=0.0), stop_at=1.0)
+    delivery, _ = step(begin(0.0, 0.5, Rules()), TurnCame(0.0, stop_at=1.0), Rules())
     delivery, actions = step(delivery, Due(1.0), Rules())
-    assert actions == (Terminate(),)
+    assert actions == (TerminateJob(),)
     delivery, actions = step(delivery, Due(wakes_at(delivery)), Rules())
-    assert delivery.phase is Phase.STOPPING
-    while Kill() not in actions:
+    assert delivery.phase is DeliveryPhase.STOPPING
+    while KillJob() not in actions:
         delivery, actions = step(delivery, Due(wakes_at(delivery)), Rules())
-    delivery, actions = step(delivery, Exited(40.0, KILLED), Rules())
-    assert actions == (Ask(),)
-    delivery, actions = step(delivery, NotKnown(41.0, 0.5), Rules())
-    assert actions == (End(),)
+    delivery, actions = step(delivery, JobExited(40.0, KILLED), Rules())
+    assert actions == (ReadPolicy(),)
+    delivery, actions = step(delivery, PolicyNotRead(41.0, 0.5), Rules())
+    assert actions == (EndDelivery(),)
     assert delivery.settlement is Settlement.LEAVE

@@ -9,23 +9,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleet.core.config import Config
+from fleet.core.delivery import LONGEST, DeliveryPhase, Rules
 from fleet.core.delivery.events import (
-    Ask,
-    End,
-    Exited,
+    AskForRelease,
+    EndDelivery,
     Extend,
     Extended,
     ExtendFailed,
-    Freed,
-    Hold,
-    LeaseLost,
-    NotKnown,
+    JobExited,
+    PolicyNotRead,
+    ReadPolicy,
+    ReleaseAllowed,
     Settle,
     SettleDone,
     SettleFailed,
+    TellLeaseLost,
 )
 from fleet.core.delivery.lease import KEPT_FOR
-from fleet.core.delivery.machine import LONGEST, Phase, Rules
 from fleet.core.delivery.retries import LATE_DELETE, LETTER_TRIES, POLICY_FOR
 from fleet.core.outcomes import Exit, Facts, Settlement, Verdict
 from tests.core.delivery.deliveries import (
@@ -60,21 +60,21 @@ UNSENT = "rejected, and nobody could send it to a dead-letter queue"
 def test_a_message_that_came_too_late_is_held_freed_and_released() -> None:
     story = held()
     assert story.delivery.settlement is Settlement.RELEASE
-    assert story.happens(Freed(3.0)) == [GIVE_BACK]
-    assert story.happens(SettleDone()) == [End()]
+    assert story.happens(ReleaseAllowed(3.0)) == [GIVE_BACK]
+    assert story.happens(SettleDone()) == [EndDelivery()]
     assert story.ended_as(Settlement.RELEASE)
     assert story.delivery.outcome is None
 
 
 def test_a_message_that_is_freed_when_its_lease_has_ended_is_left() -> None:
     story = held()
-    assert story.happens(Freed(20.0)) == [LeaseLost(), End()]
+    assert story.happens(ReleaseAllowed(20.0)) == [TellLeaseLost(), EndDelivery()]
     assert story.ended_as(Settlement.LEAVE)
 
 
 def test_a_held_message_has_no_deadline_but_its_lease() -> None:
     story = stopping()
-    story.happens(Exited(2.0, KILLED))
+    story.happens(JobExited(2.0, KILLED))
     story.known(2.0)
     assert (story.delivery.stop_at, story.delivery.timeout_at, story.delivery.kill_at) == (
         inf,
@@ -86,7 +86,7 @@ def test_a_held_message_has_no_deadline_but_its_lease() -> None:
 
 def test_a_delay_counts_from_the_release() -> None:
     story = retrying()
-    assert story.happens(Freed(9.0)) == [
+    assert story.happens(ReleaseAllowed(9.0)) == [
         Settle(Verdict(Settlement.RELEASE, "its job asked for a retry", 600))
     ]
 
@@ -95,7 +95,7 @@ def test_a_delay_is_never_more_than_sqs_allows_when_it_is_asked_for() -> None:
     """It was held, and tried, for a while: 12 hours from the receive are nearer now."""
     story = retrying()
     story.delivery = replace(story.delivery, lease_until=LONGEST)
-    assert story.happens(Freed(LONGEST - 100.5)) == [
+    assert story.happens(ReleaseAllowed(LONGEST - 100.5)) == [
         Settle(Verdict(Settlement.RELEASE, "its job asked for a retry", 100))
     ]
     story.happens(SettleFailed(LONGEST - 50.5, 0.0))
@@ -111,8 +111,8 @@ def test_a_dead_letter_is_deleted_when_it_is_confirmed_that_it_was_sent() -> Non
     story = sending()
     assert story.happens(SettleDone()) == [DELETE_SENT]
     assert story.delivery.sent
-    assert story.phase is Phase.SETTLING
-    assert story.happens(SettleDone()) == [End()]
+    assert story.phase is DeliveryPhase.SETTLING
+    assert story.happens(SettleDone()) == [EndDelivery()]
     assert story.ended_as(Settlement.DEAD_LETTER)
 
 
@@ -120,7 +120,7 @@ def test_a_letter_that_is_not_sent_is_sent_again_and_nothing_is_deleted() -> Non
     story = sending()
     assert story.happens(SettleFailed(3.0, 0.5)) == []
     assert story.at(story.wakes_at) == [SEND]
-    assert story.happens(SettleFailed(19.9999, ALMOST_ONE)) == [End()]
+    assert story.happens(SettleFailed(19.9999, ALMOST_ONE)) == [EndDelivery()]
     assert story.delivery.verdict == Verdict(Settlement.LEAVE, UNSENT)
     assert [action for action in story.asked if isinstance(action, Settle)] == [SEND, SEND]
 
@@ -130,24 +130,24 @@ def test_a_letter_that_cannot_be_sent_makes_a_failure_of_the_message(delete_fail
     """With the delay of one; and it is not deleted, for it was meant for a dead-letter queue."""
     rules = Rules(Config(retry_delay=(100.0,), delete_failed=delete_failed))
     story = sending(rules)
-    assert story.happens(SettleFailed(3.0, 0.5, final=True)) == [Hold()]
+    assert story.happens(SettleFailed(3.0, 0.5, final=True)) == [AskForRelease()]
     assert not story.delivery.sent
     assert not (story.delivery.facts or Facts()).has_dead_letter_queue
-    assert story.happens(Freed(4.0)) == [Settle(Verdict(Settlement.RELEASE, UNSENT, 100))]
-    assert story.happens(SettleDone()) == [End()]
+    assert story.happens(ReleaseAllowed(4.0)) == [Settle(Verdict(Settlement.RELEASE, UNSENT, 100))]
+    assert story.happens(SettleDone()) == [EndDelivery()]
     assert story.ended_as(Settlement.RELEASE)
 
 
 def test_its_lease_is_kept_until_it_is_released() -> None:
     story = sending(Rules(Config(retry_delay=(100.0,))))
     story.happens(SettleFailed(19.99, 0.5))
-    assert story.phase is Phase.HELD
+    assert story.phase is DeliveryPhase.HELD
     assert story.at(19.99) == [Extend(60)]
 
 
 def test_without_a_retry_delay_it_is_left() -> None:
     story = sending()
-    assert story.happens(SettleFailed(3.0, 0.5, final=True)) == [End()]
+    assert story.happens(SettleFailed(3.0, 0.5, final=True)) == [EndDelivery()]
     assert story.delivery.verdict == Verdict(Settlement.LEAVE, UNSENT)
 
 
@@ -160,7 +160,7 @@ def test_the_same_where_a_last_attempt_was_to_be_moved_directly(how: Exit, direc
     (send,) = story.known(2.0, limit=1)
     assert isinstance(send, Settle)
     assert send.what.settlement is Settlement.DEAD_LETTER
-    assert story.happens(SettleFailed(3.0, 0.5, final=True)) == [Hold()]
+    assert story.happens(SettleFailed(3.0, 0.5, final=True)) == [AskForRelease()]
     assert story.delivery.settlement is Settlement.RELEASE
 
 
@@ -169,13 +169,13 @@ def test_a_letter_that_is_not_allowed_is_tried_a_few_times() -> None:
     for _ in range(LETTER_TRIES - 1):
         assert story.happens(SettleFailed(3.0, 0.5, denied=True)) == []
         assert story.at(story.wakes_at) == [SEND]
-    assert story.happens(SettleFailed(5.0, 0.5, denied=True)) == [Hold()]
+    assert story.happens(SettleFailed(5.0, 0.5, denied=True)) == [AskForRelease()]
 
 
 def test_a_letter_that_is_not_sent_when_the_lease_has_ended_is_not_sent_any_more() -> None:
     story = sending()
     story.happens(SettleFailed(3.0, 0.5))
-    assert story.at(20.0) == [End()]
+    assert story.at(20.0) == [EndDelivery()]
     assert story.ended_as(Settlement.LEAVE)
 
 
@@ -190,8 +190,8 @@ def test_a_letter_that_was_sent_is_not_sent_again() -> None:
     assert story.wakes_at == pytest.approx(4.1)
     assert story.at(story.wakes_at) == [DELETE_SENT]
     story.happens(SettleFailed(30.0, ALMOST_ONE))
-    assert story.at(400.0) == [LeaseLost(), DELETE_SENT]
-    assert story.happens(SettleFailed(400.0, 0.0)) == [End()]
+    assert story.at(400.0) == [TellLeaseLost(), DELETE_SENT]
+    assert story.happens(SettleFailed(400.0, 0.0)) == [EndDelivery()]
     assert story.delivery.verdict == Verdict(
         Settlement.LEAVE,
         "the queue did not take the settlement after it was sent to the dead-letter queue",
@@ -206,14 +206,14 @@ def test_they_are_asked_for_again_for_a_minute_and_then_it_is_settled_without_th
     story = judging(Rules(Config(retry_delay=(100.0,))))
     asked = 1
     now = 2.0
-    while story.phase is Phase.JUDGING:
-        story.happens(NotKnown(now, ALMOST_ONE))
-        while story.phase is Phase.JUDGING:
+    while story.phase is DeliveryPhase.JUDGING:
+        story.happens(PolicyNotRead(now, ALMOST_ONE))
+        while story.phase is DeliveryPhase.JUDGING:
             now = story.wakes_at
             actions = story.at(now)
             if Extend(60) in actions:
                 story.extended(now)
-            if Ask() in actions:
+            if ReadPolicy() in actions:
                 asked += 1
                 break
     assert POLICY_FOR - 5.0 <= now - 2.0 < POLICY_FOR
@@ -233,14 +233,14 @@ def test_at_a_stop_it_is_settled_without_them_at_once(
     not deleted.
     """
     story = judging(Rules(Config(retry_delay=(100.0,), delete_failed=how is REJECT)), how)
-    assert story.happens(NotKnown(3.0, 0.5, after=7.0, ends_at=50.0)) == [Hold()]
+    assert story.happens(PolicyNotRead(3.0, 0.5, after=7.0, ends_at=50.0)) == [AskForRelease()]
     assert story.delivery.verdict is not None
     assert (story.delivery.settlement, story.delivery.verdict.delay) == (settlement, delay)
 
 
 def test_the_settings_of_a_queue_that_is_gone_are_not_asked_for_again() -> None:
     story = judging(Rules(Config(retry_delay=(100.0,))))
-    assert story.happens(NotKnown(3.0, 0.5, gone=True)) == [End()]
+    assert story.happens(PolicyNotRead(3.0, 0.5, gone=True)) == [EndDelivery()]
     assert story.delivery.verdict == Verdict(Settlement.LEAVE, "its queue does not exist any more")
 
 
@@ -251,7 +251,7 @@ def test_a_settlement_is_asked_for_once_until_it_is_answered() -> None:
     story = settling()
     assert story.wakes_at == inf
     assert story.at(3.0) == []
-    assert story.happens(SettleDone()) == [End()]
+    assert story.happens(SettleDone()) == [EndDelivery()]
     assert story.ended_as(Settlement.DELETE)
 
 
@@ -267,9 +267,9 @@ def fails_until_the_end(
     until `kept_until`.
     """
     last, pauses = now, []
-    while story.phase is Phase.SETTLING:
+    while story.phase is DeliveryPhase.SETTLING:
         story.happens(SettleFailed(now, ALMOST_ONE, denied=denied))
-        while story.phase is Phase.SETTLING:
+        while story.phase is DeliveryPhase.SETTLING:
             now = story.wakes_at
             asked = story.at(now)
             if Extend(60) in asked:
@@ -280,7 +280,7 @@ def fails_until_the_end(
                 pauses.append(now - last)
                 last = now
                 break
-    assert story.asked[-1] == End()
+    assert story.asked[-1] == EndDelivery()
     assert story.ended_as(Settlement.LEAVE)
     return last, pauses
 
@@ -327,7 +327,7 @@ def test_the_last_moment_for_a_settlement(
         story.rules = replace(story.rules, is_fifo=fifo)
         story.delivery = replace(story.delivery, failing_since=2.0)
         story.happens(SettleFailed(now, 0.0))
-        assert (story.phase is Phase.DONE) == over
+        assert (story.phase is DeliveryPhase.DONE) == over
 
 
 @given(st.integers(0, 100), st.floats(0, 1, exclude_max=True), st.sampled_from([2.0, 12.0, 1000.0]))
@@ -365,7 +365,7 @@ def test_while_a_delete_is_insisted_on_nobody_else_gets_the_message(
         )
         extends = [action for action in story.asked if isinstance(action, Extend)]
         assert len(extends) > 10
-        assert not fifo or LeaseLost() not in story.asked
+        assert not fifo or TellLeaseLost() not in story.asked
         until = 2.0 + KEPT_FOR + 60.0 + (0.0 if fifo else LATE_DELETE)
         assert until - 30.0 < last <= until
 
@@ -385,7 +385,7 @@ def test_a_denied_delete_is_insisted_on_for_a_minute_from_its_first_refusal(
     assert pauses == pytest.approx(sorted(pauses))
     assert story.delivery.verdict is not None
     assert story.delivery.verdict.why.startswith("its delete was not allowed")
-    assert LeaseLost() not in story.asked
+    assert TellLeaseLost() not in story.asked
 
 
 def test_a_denial_that_passes_is_no_denial_any_more() -> None:
@@ -393,7 +393,7 @@ def test_a_denial_that_passes_is_no_denial_any_more() -> None:
     story = settling()
     story.happens(SettleFailed(3.0, 0.5, denied=True))
     assert story.happens(SettleFailed(100.0, 0.5)) == []
-    assert story.happens(SettleFailed(100.0, 0.5, denied=True)) == [End()]
+    assert story.happens(SettleFailed(100.0, 0.5, denied=True)) == [EndDelivery()]
 
 
 @pytest.mark.parametrize("begin", [settling, releasing, sending, sent])
@@ -403,13 +403,13 @@ def test_a_stop_ends_it_in_time_for_the_last_answer(begin: Callable[[], Story]) 
         story = begin()
         story.delivery = replace(story.delivery, lease_until=100.0)
         story.happens(SettleFailed(now, 0.0, ends_at=40.0))
-        assert (story.phase is Phase.DONE) == over
+        assert (story.phase is DeliveryPhase.DONE) == over
 
 
 @pytest.mark.parametrize("begin", [settling, releasing, sending, sent])
 def test_a_settlement_that_cannot_succeed_is_left_at_once(begin: Callable[[], Story]) -> None:
     story = begin()
-    assert story.happens(SettleFailed(3.0, 0.0, final=True)) == [End()]
+    assert story.happens(SettleFailed(3.0, 0.0, final=True)) == [EndDelivery()]
     assert story.ended_as(Settlement.LEAVE)
 
 
@@ -417,14 +417,14 @@ def test_nothing_is_released_after_the_lease_has_ended_however_late_the_clock() 
     for now in (20.0, 500.0):
         story = releasing()
         story.happens(SettleFailed(3.0, 0.5))
-        assert story.at(now) == [End()]
+        assert story.at(now) == [EndDelivery()]
         assert story.ended_as(Settlement.LEAVE)
 
 
 def test_a_release_that_may_have_been_done_is_not_made_again() -> None:
     """Somebody else may have the message by then, and would lose it."""
     story = releasing()
-    assert story.happens(SettleFailed(3.0, 0.0, visible_at=2.9)) == [End()]
+    assert story.happens(SettleFailed(3.0, 0.0, visible_at=2.9)) == [EndDelivery()]
     assert story.delivery.verdict == Verdict(
         Settlement.LEAVE, "nobody knows whether it was released"
     )
@@ -437,7 +437,7 @@ def test_its_delay_would_still_hide_the_message() -> None:
     assert story.at(story.wakes_at) == [GIVE_BACK]
     assert story.happens(SettleFailed(4.0, 0.5, visible_at=9.0)) == []
     assert story.happens(SettleFailed(5.0, 0.5)) == []
-    assert story.at(8.0) == [End()]
+    assert story.at(8.0) == [EndDelivery()]
     assert story.delivery.verdict == Verdict(
         Settlement.LEAVE, "nobody knows whether it was released"
     )
@@ -446,7 +446,7 @@ def test_its_delay_would_still_hide_the_message() -> None:
 def test_finished_work_is_deleted_however_late_the_clock() -> None:
     story = settling()
     story.happens(SettleFailed(3.0, 0.5))
-    assert story.at(500.0) == [LeaseLost(), DELETE]
+    assert story.at(500.0) == [TellLeaseLost(), DELETE]
 
 
 @pytest.mark.parametrize("begin", [settling, sending, sent, done])

@@ -9,7 +9,7 @@ from fleet.core.outcomes import Exit, Settlement
 from fleet.core.pool.effects import Send
 from fleet.core.pool.events import Died, Ended
 from fleet.core.pool.orphan import Orphan
-from fleet.core.pool.receive_size import keeps_its_group, receive_size
+from fleet.core.pool.receive_size import receive_size
 from fleet.core.pool.slot import State
 from fleet.core.pool.state import IllegalEvent, PoolPhase
 from fleet.core.protocol import Empty, Grant, Held, Received, Settled
@@ -99,11 +99,6 @@ def test_a_host_without_processes_tries_one_at_a_time() -> None:
     story.says(0, Received(0.1))
     story.says(0, DONE)
     assert grants(story) == [10]
-
-
-@pytest.mark.parametrize("how", Settlement)
-def test_what_is_gone_from_the_queue_holds_nobody_up(how: Settlement) -> None:
-    assert keeps_its_group(how) == (how in (Settlement.DELETE, Settlement.DEAD_LETTER))
 
 
 # In hand.

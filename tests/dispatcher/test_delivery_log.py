@@ -1,35 +1,35 @@
-"""A job's death certificate: how it ended, why, and what it used."""
+"""What the log tells of a job's end: how, why, and what the job used."""
 
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import pytest
 
-from fleet.core.delivery.machine import Delivery, Rules, run
+from fleet.core.delivery import Delivery, Rules, begin
 from fleet.core.outcomes import Exit, Stop
-from fleet.dispatcher import certificate
-from fleet.dispatcher.context import Living
+from fleet.dispatcher.context import UserProcess
+from fleet.dispatcher.delivery_log import job_fields, summarize
 from fleet.system.processes import Usage
 
 
 @dataclass(frozen=True)
 class Job:
-    """What a certificate looks at."""
+    """What is looked at of a job's process."""
 
     pid: int = 4711
     seconds: float = 12.345_678
     usage: Usage = field(default_factory=lambda: Usage(max_rss_mib=34.5, cpu_seconds=1.25))
 
 
-JOB = cast(Living, Job())
+JOB = cast(UserProcess, Job())
 
 
 def ended(how: Exit | None, stop: Stop | None = None) -> Delivery:
-    return replace(run(0.0, 0.0, Rules(), now=0.0), exit=how, stop=stop)
+    return replace(begin(0.0, 0.0, Rules()), exit=how, stop=stop)
 
 
 def test_it_says_what_is_known() -> None:
-    assert certificate.of(JOB, ended(Exit(code=1)), memory_ran_out=False) == {
+    assert job_fields(JOB, ended(Exit(code=1)), memory_ran_out=False) == {
         "job_pid": 4711,
         "exit": "exit 1",
         "duration": 12.3457,
@@ -51,7 +51,7 @@ def test_it_says_what_is_known() -> None:
     ],
 )
 def test_an_exit_has_a_name(how: Exit | None, phrase: str) -> None:
-    assert certificate.of(JOB, ended(how), memory_ran_out=False)["exit"] == phrase
+    assert job_fields(JOB, ended(how), memory_ran_out=False)["exit"] == phrase
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_an_exit_has_a_name(how: Exit | None, phrase: str) -> None:
 def test_it_says_who_stopped_the_job(
     stop: Stop | None, timed_out: bool, stopped_by: str | None
 ) -> None:
-    found = certificate.of(JOB, ended(Exit(signal=9), stop), memory_ran_out=False)
+    found = job_fields(JOB, ended(Exit(signal=9), stop), memory_ran_out=False)
     assert (found["timed_out"], found["stopped_by"]) == (timed_out, stopped_by)
 
 
@@ -84,7 +84,7 @@ def test_it_says_who_stopped_the_job(
 def test_out_of_memory_is_likely_at_the_most(
     how: Exit | None, stop: Stop | None, memory_ran_out: bool, oom: str | None
 ) -> None:
-    assert certificate.of(JOB, ended(how, stop), memory_ran_out)["oom"] == oom
+    assert job_fields(JOB, ended(how, stop), memory_ran_out=memory_ran_out)["oom"] == oom
 
 
 @pytest.mark.parametrize(
@@ -106,5 +106,5 @@ def test_out_of_memory_is_likely_at_the_most(
     ],
 )
 def test_it_fits_in_a_line(how: Exit, stop: Stop | None, memory_ran_out: bool, line: str) -> None:
-    found: dict[str, Any] = certificate.of(JOB, ended(how, stop), memory_ran_out)
-    assert certificate.phrase(found) == line
+    found: dict[str, Any] = job_fields(JOB, ended(how, stop), memory_ran_out=memory_ran_out)
+    assert summarize(found) == line

@@ -16,12 +16,12 @@ from typing import Any, cast
 import pytest
 
 from fleet.core.config import Config
-from fleet.core.delivery.machine import Rules
+from fleet.core.delivery import Rules
 from fleet.core.depth import Depth
 from fleet.core.outcomes import Exit
 from fleet.core.protocol import Held, Plan, Report, Settled
 from fleet.core.queue import Message, QueueError, Trouble
-from fleet.dispatcher.context import Act, Bench
+from fleet.dispatcher.context import Act, Context
 from fleet.ipc.shared_page import SharedPage
 from fleet.job import process as job_process
 from fleet.system import log, procfs
@@ -87,9 +87,9 @@ class World:
         self.logged.append((event, fields))
         self.did(f"log {event}")
 
-    def bench(self, plan: Plan = PLAN, rules: Rules | None = None) -> Bench:
+    def context(self, plan: Plan = PLAN, rules: Rules | None = None) -> Context:
         """What a delivery is worked on with."""
-        return Bench(
+        return Context(
             plan,
             rules or Rules(),
             7,
