@@ -1,5 +1,6 @@
-"""Is an SNS signature good? The sole importer of `cryptography` (extra `sns`), and of the network
-in a job's process.
+"""Whether an SNS signature is good.
+
+It is the sole importer of `cryptography` (extra `sns`), and of the network in a job's process.
 
 A certificate is fetched over HTTPS from SNS's own host (core/sns.py has looked at its URL; a
 redirect is not followed), and kept for a day in the runtime directory: jobs are short-lived, and
@@ -30,21 +31,19 @@ FETCH_TIMEOUT = 5.0  # seconds
 LARGEST = 65_536  # bytes; a certificate has about 2,000
 KEPT = 86_400.0  # seconds
 SMALLEST = 2048  # bits of a key
-HASHES: dict[str, type[hashes.HashAlgorithm]] = {
-    "1": hashes.SHA1,
-    "2": hashes.SHA256,
-}  # by SignatureVersion
+# By SignatureVersion.
+HASHES: dict[str, type[hashes.HashAlgorithm]] = {"1": hashes.SHA1, "2": hashes.SHA256}
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """Who may speak for SNS was decided by the URL; nobody may be named instead."""
+    """Follows no redirect: the URL decided who may speak for SNS, and names nobody else."""
 
     def redirect_request(self, *_: Any, **__: Any) -> None:
         """None: the redirect is an error."""
 
 
-class _NoGood(ValueError):
-    """The text goes on after "its signing certificate"."""
+class _BadCertificate(ValueError):
+    """It must not be believed; the text goes on after "its signing certificate"."""
 
 
 def check(signature: Signature) -> None:
@@ -62,11 +61,11 @@ def _key(url: str) -> rsa.RSAPublicKey:
     if path is not None:
         with contextlib.suppress(OSError, ValueError):  # not there, or not whole: fetched (again)
             if time.time() - path.stat().st_mtime < KEPT:
-                return _public(files.read(path, LARGEST))
-    found = _fetched(url)
+                return _read_key(files.read(path, LARGEST))
+    certificate = _fetch(url)
     try:
-        key = _public(found)
-    except _NoGood as error:
+        key = _read_key(certificate)
+    except _BadCertificate as error:
         raise Unusable(f"its signing certificate {error}") from None
     except ValueError:
         raise Unusable(
@@ -74,41 +73,46 @@ def _key(url: str) -> rsa.RSAPublicKey:
         ) from None
     if path is not None:
         with contextlib.suppress(OSError):  # a full disk costs a fetch, no more
-            files.write(path, found)
+            files.write(path, certificate)
     return key
 
 
-def _public(certificate: bytes) -> rsa.RSAPublicKey:
-    """Raises ValueError; _NoGood, which is one, for a certificate that must not be believed."""
-    (found,) = x509.load_pem_x509_certificates(certificate)
-    key = found.public_key()
+def _read_key(certificate: bytes) -> rsa.RSAPublicKey:
+    """The key of the one certificate in a PEM text. Raises ValueError, _BadCertificate."""
+    (parsed,) = x509.load_pem_x509_certificates(certificate)
+    key = parsed.public_key()
     if not isinstance(key, rsa.RSAPublicKey):
         raise ValueError
     if key.key_size < SMALLEST:
-        raise _NoGood(f"has a key of {key.key_size} bits, fewer than {SMALLEST}")
+        raise _BadCertificate(f"has a key of {key.key_size} bits, fewer than {SMALLEST}")
     now = dt.datetime.now(dt.UTC)
-    if now < found.not_valid_before_utc:
-        raise _NoGood(f"is good from {found.not_valid_before_utc:%Y-%m-%d %H:%M} UTC on only")
-    if now > found.not_valid_after_utc:
-        raise _NoGood(f"was good until {found.not_valid_after_utc:%Y-%m-%d %H:%M} UTC only")
+    if now < parsed.not_valid_before_utc:
+        raise _BadCertificate(
+            f"is good from {parsed.not_valid_before_utc:%Y-%m-%d %H:%M} UTC on only"
+        )
+    if now > parsed.not_valid_after_utc:
+        raise _BadCertificate(
+            f"was good until {parsed.not_valid_after_utc:%Y-%m-%d %H:%M} UTC only"
+        )
     return key
 
 
-def _fetched(url: str) -> bytes:
+def _fetch(url: str) -> bytes:
     try:
         with urllib.request.build_opener(_NoRedirect).open(url, timeout=FETCH_TIMEOUT) as answer:
-            found: bytes = answer.read(LARGEST)
+            certificate: bytes = answer.read(LARGEST)
     except urllib.error.HTTPError as error:
         raise Unusable(f"its signing certificate cannot be fetched: HTTP {error.code}") from None
     except (OSError, HTTPException, ValueError) as error:
         why = getattr(error, "reason", error)
         raise Unusable(f"its signing certificate cannot be fetched: {type(why).__name__}") from None
-    return found
+    return certificate
 
 
 def _path(url: str) -> Path | None:
-    """Where it is kept: in a directory that is this user's alone. None: nowhere, and it is fetched
-    each time.
+    """Where the certificate is kept: in a directory that is this user's alone.
+
+    None: it is kept nowhere, and fetched each time.
     """
     try:
         directory = host.private_directory(host.runtime_directory() / "certificates")

@@ -1,3 +1,4 @@
-"""A mutation run: small faults are put into the code, one at a time, and the tests must see each.
+"""A mutation run: small faults are put into the code, and the tests must see each.
+
 See `__main__.py`.
 """

@@ -1,5 +1,4 @@
-"""scripts/mutate: put small faults into modules, one at a time, and tell which of them no test
-sees.
+"""scripts/mutate: put small faults into modules, one at a time, and tell which no test sees.
 
 A module of the core, or one that is tested like it, is changed in memory: every fault gets a forked
 process of its own that runs the module's tests. What runs in the pool's processes is changed in a
@@ -183,8 +182,9 @@ def looks(module: str, fast: bool) -> list[Callable[[str, Fault], bool]]:
 
 
 def enum_members() -> Members:
-    """Of every enum of the core, by its name; read in a process that imports them, so that this one
-    does not.
+    """The members of every enum of the core, by its name.
+
+    They are read in a process that imports the enums, so that this one does not.
     """
     code = (
         "import enum, pkgutil, importlib, fleet.core as core\n"

@@ -1,5 +1,6 @@
-"""Small faults that can be put into a module: comparisons, constants, conditions, enum members,
-what is left out.
+"""Small faults that can be put into a module.
+
+They are made in comparisons, constants, conditions, enum members, and by leaving things out.
 
 Nothing is changed in annotations, imports, strings and docstrings. The order of faults depends on
 the source alone.

@@ -1,6 +1,4 @@
-"""What the recipes' tests share: the page's modules as files, and pools that run them as the page
-says.
-"""
+"""What the recipes' tests share: the page's modules as files, and pools that run them."""
 
 from collections.abc import Callable, Iterator
 
@@ -31,8 +29,9 @@ StartRecipe = Callable[..., Pool]
 
 @pytest.fixture
 def start_recipe(home: Home, start: StartPool) -> StartRecipe:
-    """A function that starts a pool with a recipe of the page; `without` names options that are
-    left out.
+    """A function that starts a pool with a recipe of the page.
+
+    `without` names options that are left out.
     """
     (home.directory / "pipeline.py").write_text(PIPELINE)
 

@@ -15,9 +15,7 @@ BLOCK = re.compile(
 
 @dataclass(frozen=True)
 class Recipe:
-    """`options` of the command, without the queue; the app's module and attribute; the module's
-    text.
-    """
+    """One recipe: options of the command, without the queue; the app; the text of its module."""
 
     options: tuple[str, ...]
     module: str

@@ -49,8 +49,9 @@ class Postgres:
 
 @contextmanager
 def postgres() -> Iterator[Postgres]:
-    """It refuses to be root's, so as root it is somebody else's. Only who started it may read its
-    directory.
+    """A running server, in a directory that only its user may read.
+
+    PostgreSQL refuses to run as root, so as root the server is started as another user.
     """
     programs, port = postgres_programs(), free_port()
     assert programs is not None

@@ -1,6 +1,4 @@
-"""What an import has made and jobs use: clients, generators, handlers; and what is measured of
-jobs.
-"""
+"""What an import has made and jobs use: clients, generators, handlers; and coverage of jobs."""
 
 import subprocess
 import sys

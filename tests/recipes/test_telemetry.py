@@ -11,8 +11,9 @@ from tests.support.servers import LiveQueue
 
 
 def test_sentry(start_recipe: StartRecipe, queue: LiveQueue, sink: Sink) -> None:
-    """A failed job's exception, and the ends of those that cannot tell it themselves. Without hooks
-    some are lost.
+    """A failed job's exception, and the ends of jobs that cannot tell it themselves.
+
+    Without hooks some are lost.
     """
     pytest.importorskip("sentry_sdk")
     (_, dead, late) = queue.send("broken", "crash", "hang")

@@ -1,6 +1,4 @@
-"""Whatever an endpoint answers is taken, and then fits everywhere, or is a QueueError: no
-dispatcher dies of it.
-"""
+"""Whatever an endpoint answers fits everywhere, or is a QueueError: no dispatcher dies of it."""
 
 import contextlib
 import copy

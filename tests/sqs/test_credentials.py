@@ -1,5 +1,6 @@
-"""Where credentials come from, and what is said when they do not: botocore's own chain, on files of
-the test's.
+"""Where credentials come from, and what is said when they do not.
+
+It is botocore's own chain, on files of the test's.
 """
 
 import json

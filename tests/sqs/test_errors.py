@@ -1,6 +1,4 @@
-"""What refusals mean, whoever brings them: our own line, botocore's client, or the chain that finds
-credentials.
-"""
+"""What refusals mean: our own wire's, botocore's client's, or those of the credential chain."""
 
 from typing import Any, cast
 

@@ -1,5 +1,6 @@
-"""Where the queue is: by its name, its URL's host, its ARN, the options, the environment; and what
-is asked then.
+"""Where the queue is, and what is asked then.
+
+Its name, the host of its URL, its ARN, the options and the environment may say it.
 """
 
 import itertools
@@ -297,9 +298,7 @@ def test_a_queues_own_name(queue: str, name: str) -> None:
     ],
 )
 def test_a_dead_letter_queue_elsewhere(queue: str, given: dict[str, Any], then: str) -> None:
-    """Its ARN may say another region: an SQS server of one's own is asked all the same, and nobody
-    else.
-    """
+    """Its ARN may say another region: an SQS server of one's own is asked all the same."""
     found = at(queue, **given).for_region("us-east-1")
     assert (found.region, endpoint(found)) == ("us-east-1", then)
 

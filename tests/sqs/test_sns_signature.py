@@ -1,6 +1,4 @@
-"""Signatures are checked with SNS's certificate, fetched from SNS's host once a day and from
-nowhere else.
-"""
+"""Signatures are checked with SNS's certificate, fetched once a day from SNS's host alone."""
 
 import json
 import os
@@ -174,9 +172,7 @@ def test_what_is_no_certificate_is_not_kept(host: Host, answer: bytes) -> None:
 
 
 def test_a_region_of_its_own_has_a_certificate_of_its_own(host: Host) -> None:
-    """What is kept for one URL is not taken for another: here the other host is not whom it says it
-    is.
-    """
+    """What is kept for one URL is not taken for another: here the other host is an impostor."""
     check(SIGNER.signed(envelope("text")))
     with pytest.raises(Unusable, match="cannot be fetched"):
         check(

@@ -1,5 +1,6 @@
-"""The transports against a server that says what a test wants: connections, errors, TLS, proxies,
-credentials.
+"""The transports against a server that says what a test wants.
+
+It is about connections, errors, TLS, proxies and credentials.
 """
 
 import base64
@@ -44,9 +45,7 @@ RECEIVED = {
 
 
 class Endpoint:
-    """An HTTP server that answers every request with `status`, `headers` and `text`, and keeps what
-    was asked.
-    """
+    """An HTTP server that answers with `status`, `headers` and `text`, and keeps what was asked."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, dict[str, str], Any]] = []
@@ -151,8 +150,9 @@ def queue() -> Iterator[Open]:
 def test_what_is_asked_is_what_botocores_own_client_asks(
     queue: Open, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The same calls over a wire, and over botocore's client through a proxy that is the endpoint
-    itself.
+    """The same calls over a wire, and by botocore's client through a proxy.
+
+    The proxy is the endpoint itself.
     """
     message = Message(
         "m1", "h1", "body", attributes={"b": {"DataType": "Binary", "BinaryValue": b"\0\xff"}}
@@ -493,8 +493,9 @@ def test_a_credential_process_that_fails_is_no_refusal_of_sqss(
 def test_a_token_service_that_does_not_answer_is_asked_once(
     queue: Open, endpoint: Endpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever has a job in hand must not wait as long as botocore does; the caller asks again
-    itself.
+    """A dispatcher with a job in hand must not wait as long as botocore does.
+
+    The caller asks again itself.
     """
     (tmp_path / "token").write_text("token")
     monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(tmp_path / "token"))

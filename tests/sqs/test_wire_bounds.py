@@ -36,8 +36,9 @@ Script = Callable[[], Iterable[bytes]]
 
 
 class Endpoint:
-    """Answers the first request of each connection as the next script says, those without a script
-    well.
+    """Answers the first request of each connection as the next script says.
+
+    Without a script the answer is a good one.
     """
 
     def __init__(self) -> None:

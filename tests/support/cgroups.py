@@ -1,5 +1,6 @@
-"""Control groups of the first version, for what only they can do to a process: not everywhere, see
-needs.py.
+"""Control groups of version 1, for what only they can do to a process.
+
+They are not everywhere, see needs.py.
 """
 
 import contextlib
@@ -32,8 +33,9 @@ def group(controller: str) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def frozen(pid: int) -> Iterator[None]:
-    """Keep a process in uninterruptible sleep until the block ends: a SIGKILL has its effect only
-    then.
+    """Keep a process in uninterruptible sleep until the block ends.
+
+    A SIGKILL has its effect only then.
     """
     with group("freezer") as path:
         (path / "cgroup.procs").write_text(str(pid))

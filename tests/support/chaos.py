@@ -1,5 +1,4 @@
-"""Random faults for a bounded time under load, and an audit of what is left: queue, ledgers,
-processes.
+"""Random faults for a bounded time under load, and an audit of queue, ledgers and processes.
 
     feeder ──▶ ministack ◀── proxy ◀── pool after pool ◀── kills, stops, signals, commands
                     (faults, witness)
@@ -31,14 +30,8 @@ from tests.support.witness import Witness
 LEASE = 6.0  # seconds
 WORKERS = 6
 BACKLOG = 40  # messages that wait or are worked on
-PAUSES = (
-    0.0,
-    0.02,
-    0.05,
-    0.1,
-    0.2,
-    0.4,
-)  # seconds between two faults, if some work was done meanwhile
+# Seconds between two faults, if some work was done meanwhile.
+PAUSES = (0.0, 0.02, 0.05, 0.1, 0.2, 0.4)
 PATIENCE = 1.5  # seconds between two faults otherwise
 WORK = (
     *(("nap 0.02",) * 6),
@@ -136,8 +129,9 @@ def run(directory: Path, seed: int, seconds: float) -> Audit:
 
 
 def is_frame_of_fleet(line: str) -> bool:
-    """Say whether a line of a traceback, or of faulthandler's, names a file of the package,
-    wherever that lies.
+    """Say whether a line of a traceback, or of faulthandler's, names a file of the package.
+
+    The package may lie anywhere.
     """
     path = re.search(r'File "(.*?)"', line)
     return path is not None and Path(path.group(1)).resolve().is_relative_to(PACKAGE)
@@ -202,15 +196,16 @@ class Chaos:
             self._feed()
             self._do_what_is_due()
             if self._pool.process.poll() is not None:
-                self._bury(self._pool)
+                self._inspect(self._pool)
                 self._pool = self._start()
             faults, weights = zip(*self._faults, strict=True)
             self._random.choices(faults, weights)[0]()
             self._pause()
 
     def _pause(self) -> None:
-        """Until some work was done, on a slow machine too; a pool that does none is hurt again all
-        the same.
+        """Wait until some work was done, on a slow machine too.
+
+        A pool that does none is hurt again all the same.
         """
         began, finished = time.monotonic(), self._finished()
         least = self._random.choice(PAUSES)
@@ -229,7 +224,7 @@ class Chaos:
             self._proxy.heal(action)
             self._proxy.release(action)
         if self._pool.process.poll() is not None:
-            self._bury(self._pool)
+            self._inspect(self._pool)
             self._pool = self._start()
         self._fleet("resume")  # a pool that starts or ends just now is not paused
         eventually(
@@ -238,7 +233,7 @@ class Chaos:
         while self._pool.process.poll() is None:
             self._signal(self._pool.pid, signal.SIGTERM)
             self._pool.process.wait(60)
-        self._bury(self._pool)
+        self._inspect(self._pool)
         self._home.wait_empty()
         eventually(lambda: self._queue.depth().in_flight == 0, 2 * LEASE, "nothing in flight")
         self._look()
@@ -246,7 +241,7 @@ class Chaos:
     def _is_quiet(self) -> bool:
         depth = self._queue.depth()
         if self._pool.process.poll() is not None:  # a signal that was sent before
-            self._bury(self._pool)
+            self._inspect(self._pool)
             self._pool = self._start()
         return depth.visible == depth.in_flight == depth.delayed == 0
 
@@ -287,8 +282,9 @@ class Chaos:
         return self._random.choice(found) if found else None
 
     def _spares_the_master(self) -> bool:
-        """While a dispatcher is stopped for long; and mostly while the pool comes up, or nothing
-        else would happen.
+        """Say whether the master is left alone: while a dispatcher is stopped for long.
+
+        Mostly also while the pool comes up, or nothing else would happen.
         """
         if not self._up_since and self._pool.events("master.started"):
             self._up_since = time.monotonic()
@@ -356,9 +352,8 @@ class Chaos:
 
     def _fail_requests(self) -> None:
         action = self._random.choice(ACTIONS)
-        times = (
-            1 if action == "ReceiveMessage" else self._random.randint(1, 4)
-        )  # each makes the pool wait twice as long
+        # Each failed receive call makes the pool wait twice as long.
+        times = 1 if action == "ReceiveMessage" else self._random.randint(1, 4)
         self._count("failing requests")
         match self._random.randrange(4):
             case 0:
@@ -377,9 +372,8 @@ class Chaos:
         self._in(self._random.uniform(0.0, 1.0), lambda: self._proxy.release(action))
 
     def _command(self) -> None:
-        if (
-            self._later or self._spares_the_master()
-        ):  # while we wait for an answer nobody who is stopped is continued
+        # While we wait for an answer no stopped process is continued.
+        if self._later or self._spares_the_master():
             return
         size = str(self._random.randint(2, 9))
         command = self._random.choice(
@@ -399,8 +393,8 @@ class Chaos:
     def _wrong(self, text: str) -> None:
         self._audit.wrong.append(text)
 
-    def _bury(self, pool: Pool) -> None:
-        """A pool that has ended: how, and what its log says."""
+    def _inspect(self, pool: Pool) -> None:
+        """Note how a pool has ended, and what its log says."""
         code = pool.wait()
         if code >= 0:  # else orphans may hold the log open for a while
             pool.wait_log_end()

@@ -1,5 +1,6 @@
-"""A dispatcher's whole world, held by a test: its clock, master, queue, processes and scoreboard,
-and a record of what it did, in order.
+"""A dispatcher's whole world, held by a test, and a record of what it did, in order.
+
+The world is its clock, its master, its queue, its processes and its scoreboard.
 
 Time passes only while the dispatcher waits, and while a call takes what a test says it takes. What
 is to happen is laid out beforehand with `at`; a wait that nothing would end fails the test.

@@ -34,8 +34,9 @@ def eventually(
 
 
 def let_pass(seconds: float) -> None:
-    """Return `seconds` later: only for rules that are about time, such as a second Ctrl-C within a
-    second.
+    """Return `seconds` later.
+
+    It is only for rules that are about time, such as a second Ctrl-C within a second.
     """
     until = time.monotonic() + seconds
     eventually(lambda: time.monotonic() >= until, timeout=seconds + PATIENCE)

@@ -1,5 +1,4 @@
-"""Runs `python -m fleet …`, given as arguments, with a master that has a fault of its own: wherever
-it is told so.
+"""Runs `python -m fleet …`, given as arguments, with a master that has a fault of its own.
 
     faulty_master.py WHERE python -m fleet start …
 

@@ -1,5 +1,6 @@
-"""Runs `fleet` as it is, but for a minute that is shorter: `python impatient.py SECONDS python -m
-fleet start …`.
+"""Runs `fleet` as it is, but for a minute that is shorter.
+
+    python impatient.py SECONDS python -m fleet start …
 
 What the master waits for before it gives up is its own; its dispatchers' minute is tampered.py's.
 """

@@ -1,5 +1,4 @@
-"""What a run of the tests takes over from whoever started it: it is named here, all else is put
-away.
+"""What a run of the tests takes over from its caller: it is named here, all else is put away.
 
 Variables, ignored signals, the umask, limits and the time zone of the caller reach every program
 that a test starts; a test that passes with some of them and fails with others tells nothing of
@@ -45,8 +44,9 @@ def for_programs() -> dict[str, str]:
 
 
 def put_away() -> None:
-    """Make this process, and so all that it starts, what it is wherever the tests are run; HOME is
-    not set then.
+    """Make this process, and so all that it starts, what it is wherever the tests are run.
+
+    HOME is not set then.
     """
     for name in list(os.environ):
         if name not in (*PROGRAMS, *RUN) and not name.startswith(RUN_PREFIX):
@@ -60,8 +60,9 @@ def put_away() -> None:
 
 
 def _hear_signals() -> None:
-    """What nohup or a shell's background ignores we go on ignoring; what we start does not: an exec
-    would keep it.
+    """Go on ignoring what nohup or a shell's background ignores, by handlers.
+
+    What we start does not ignore it then: an exec would keep SIG_IGN.
     """
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     for number in IGNORABLE:

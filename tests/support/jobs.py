@@ -66,8 +66,9 @@ def fork(
     body: str = BODY,
     **more: Any,
 ) -> Forked:
-    """Begin. `more`: the other callables of UserCode. With `handler` it is the exit
-    handler's process.
+    """Begin. `more`: the other callables of UserCode.
+
+    With `handler` it is the exit handler's process.
     """
     page, us = SharedPage(), os.getpid()
     with tempfile.NamedTemporaryFile(delete=False) as output:

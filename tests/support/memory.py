@@ -1,5 +1,6 @@
-"""A queue in a list: the stand-in for SQS in tests of the library. It has the protocol's methods
-and nothing else.
+"""A queue in a list: the stand-in for SQS in tests of the library.
+
+It has the protocol's methods and nothing else.
 """
 
 import json
@@ -13,8 +14,10 @@ from fleet.core.depth import Depth
 
 
 class MemoryQueue:
-    """Messages, what was asked for (`calls`), what is to happen inside a call (`during`) or to be
-    answered (`fails`).
+    """Messages in memory, and what a test has asked for.
+
+    `calls`: the calls so far; `during`: what is to happen inside a call; `fails`: what is to
+    be answered.
 
     A message that is released without a delay can be received again at once; whatever is hidden
     stays hidden.

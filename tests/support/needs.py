@@ -1,5 +1,6 @@
-"""What a test may need of the machine: `@pytest.mark.needs("root")`. Without it the test is skipped
-before it begins.
+"""What a test may need of the machine: `@pytest.mark.needs("root")`.
+
+Without it the test is skipped before it begins.
 
 As a normal user many are; .ci/run has them run as root: `pytest -m needs`.
 """

@@ -26,9 +26,7 @@ Event = dict[str, Any]
 
 
 class Home:
-    """One test's own world: directories, environment, gates and trace, and the mark on its
-    processes.
-    """
+    """One test's own world: directories, environment, gates, trace, and its processes' mark."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -39,8 +37,9 @@ class Home:
         self.trace = Trace(directory)
 
     def environment(self, **more: str) -> dict[str, str]:
-        """Return the environment of this test's programs: nothing of the caller's, credentials for
-        show; and `more`.
+        """Return the environment of this test's programs, with `more`.
+
+        Nothing of it is the caller's; the credentials are for show.
         """
         return (
             environment(
@@ -62,9 +61,7 @@ class Home:
         return gate
 
     def processes(self) -> list[Process]:
-        """Return every living process that this test's programs have started, daemons and orphans
-        too.
-        """
+        """Return every living process that this test has started, daemons and orphans too."""
         return marked(self.mark)
 
     def wait_empty(self) -> None:
@@ -102,8 +99,9 @@ def run_fleet(
     env: dict[str, str] | None = None,
     timeout: float = PATIENCE,
 ) -> Finished:
-    """Run `fleet arguments` to its end, `text` as its standard input; `env` replaces the
-    environment.
+    """Run `fleet arguments` to its end, with `text` as its standard input.
+
+    `env` replaces the environment.
     """
     process = subprocess.run(
         [sys.executable, "-m", "fleet", *arguments],
@@ -213,8 +211,9 @@ class Pool:
     def wait_event(
         self, name: str, count: int = 1, timeout: float = PATIENCE, **fields: object
     ) -> list[Event]:
-        """Wait until `count` such events are in the log and return them; fails at once when the log
-        ends.
+        """Wait until `count` such events are in the log and return them.
+
+        Fails at once when the log ends.
         """
         deadline = time.monotonic() + timeout
         with self._changed:

@@ -1,5 +1,4 @@
-"""A proxy before an SQS server that makes, on demand, the faults that the server lacks, and keeps a
-journal.
+"""A proxy that makes, on demand, the faults that an SQS server lacks, and keeps a journal.
 
     client ── request ──▶ journal ── fault? ──▶ server ── answer ──▶ held? ──▶ client
 
@@ -25,8 +24,9 @@ UPSTREAM_TIMEOUT = 60.0
 
 @dataclass
 class Exchange:
-    """One request and, once given, its answer. Marks count both, so that they say what came before
-    what.
+    """One request and, once given, its answer.
+
+    Marks count both, so that they say what came before what.
     """
 
     action: str
@@ -65,8 +65,9 @@ class Say:
 
 @dataclass(frozen=True)
 class Swallow:
-    """Never answer, and do not ask the server either; the connection stays open until the proxy is
-    closed.
+    """Never answer, and do not ask the server either.
+
+    The connection stays open until the proxy is closed.
     """
 
 
@@ -154,9 +155,7 @@ class FaultProxy:
         self._add(action, times, Refuse(400, "ThrottlingException"))
 
     def cut(self, action: str, times: int = 1, after: bool = False) -> None:
-        """Cut the next `times` requests of `action` off, before or `after` the server has done
-        them.
-        """
+        """Cut off the next `times` requests of `action`, before or `after` they are done."""
         self._add(action, times, Cut(after))
 
     def say(self, action: str, body: bytes, times: int = 1) -> None:
@@ -253,8 +252,9 @@ class FaultProxy:
     def handle(
         self, action: str, path: str, headers: dict[str, str], body: bytes
     ) -> tuple[int, str, bytes] | None:
-        """Carry out one request; return status, content type and body, or None to cut the
-        connection.
+        """Carry out one request; return status, content type and body.
+
+        None: the connection is to be cut.
         """
         scope = headers.get("Authorization", "").partition("Credential=")[2].split("/")
         exchange, fault = self._ask(

@@ -78,9 +78,7 @@ class Server:
 
 
 def environment(directory: Path, **more: str) -> dict[str, str]:
-    """Return an environment that carries nothing of the caller's but what programs need to be found
-    and loaded.
-    """
+    """Return an environment with nothing of the caller's but what programs need to be found."""
     return inherited.for_programs() | {"HOME": str(directory), "TMPDIR": str(directory), **more}
 
 
@@ -173,8 +171,9 @@ class LiveQueue:
     def fresh(
         cls, server: Server, limit: int | None = MAX_RECEIVE_COUNT, fifo: bool = False
     ) -> "LiveQueue":
-        """Make a queue that no other test has; `limit` is its maxReceiveCount, None: nothing is
-        dead-lettered.
+        """Make a queue that no other test has.
+
+        `limit` is its maxReceiveCount; with None nothing is dead-lettered.
         """
         return cls(server, f"jobs-{uuid.uuid4().hex[:8]}", limit, fifo)
 
@@ -204,8 +203,9 @@ class LiveQueue:
         return ids
 
     def send_one(self, body: str, attributes: dict[str, Any] | None = None, **more: Any) -> str:
-        """Send one message with these attributes, and `more` arguments of SendMessage; return its
-        id.
+        """Send one message with these attributes, and `more` arguments of SendMessage.
+
+        Returns its id.
         """
         answer = self._client.send_message(
             QueueUrl=self.url, MessageBody=body, MessageAttributes=attributes or {}, **more

@@ -1,5 +1,4 @@
-"""SNS as far as a receiver sees it: signed envelopes, and the host that has the certificate, on
-loopback.
+"""SNS as a receiver sees it, on loopback: signed envelopes, and the host of the certificate.
 
 The host is reached as the world is from behind a proxy: a tunnel that ends at whoever speaks TLS
 with a certificate for the right name. Nothing of the program under test knows of it.
@@ -109,9 +108,7 @@ def _pem(certificate: x509.Certificate) -> bytes:
 
 @dataclass
 class Host:
-    """SNS's host behind a tunnel: `status`, `answer` and `location` are what it says to whoever
-    asks.
-    """
+    """SNS's host behind a tunnel. It answers with `status`, `answer` and `location`."""
 
     directory: Path
     answer: bytes

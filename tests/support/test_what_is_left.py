@@ -1,6 +1,4 @@
-"""What a test leaves running is ended, whether it has failed, was skipped in its middle or has
-merely forgotten it.
-"""
+"""What a test leaves running is ended: it may have failed, been skipped midway, or forgotten it."""
 
 import subprocess
 import sys

@@ -1,5 +1,6 @@
-"""Stands in the proxy: is a message given away while a process that worked on it exists, or deleted
-unfinished?
+"""Watches in the proxy that no message is given away while a process works on it.
+
+Nor may one be deleted unfinished.
 """
 
 import threading
@@ -12,8 +13,9 @@ LAST = 1_000_000
 
 
 def is_at_work(pid: int, message_id: str) -> bool:
-    """Say whether the process lives and is still the one that wrote: its title, and its children's,
-    has the id.
+    """Say whether the process lives and is still the one that wrote.
+
+    Its title, or one of its children's, has the id.
     """
     return is_alive(pid) and message_id in title(pid)
 

@@ -1,5 +1,6 @@
-"""One line an event, in text and as JSON, in one write; and nothing of it is shared with a logging
-library.
+"""One line an event, in text and as JSON, in one write.
+
+Nothing of it is shared with a logging library.
 """
 
 import json

@@ -1,6 +1,4 @@
-"""Writing never waits for a reader: a pipe, a socket and a terminal that nobody reads, one that
-reads again.
-"""
+"""Writing never waits for a reader, be it of a pipe, a socket or a terminal."""
 
 import os
 import socket

@@ -1,6 +1,4 @@
-"""What others have written leaves in one line, wherever: titles, tables, a dead letter's attribute,
-errors.
-"""
+"""What others have written leaves in one line: in titles, tables, dead letters and errors."""
 
 from pathlib import Path
 from typing import Any
