@@ -116,7 +116,7 @@ def own_log(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a test makes of this process's log, and what the log has said of late, is not the next
     one's.
     """
-    monkeypatch.setattr(log, "current", log.Log())
+    monkeypatch.setattr(log, "current", log.ProcessLog())
 
 
 @pytest.fixture(scope="session")

@@ -26,8 +26,8 @@ FRESH_LINE = "\r\x1b[K"  # on a terminal: over whatever progress stands there
 _logger_of_program = logging.getLogger("fleet")
 
 
-class Log:
-    """One process's log. Until `configure` it goes to `logging`, logger "fleet".
+class ProcessLog:
+    """The log of this process. Until `configure` it goes to `logging`, logger "fleet".
 
     So it does in a program that uses the library: nobody configures the log there.
     """
@@ -131,7 +131,7 @@ class Log:
             return
 
 
-current = Log()
+current = ProcessLog()
 
 
 def configure(level: str, form: str, fd: int = 2) -> None:

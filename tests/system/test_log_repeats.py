@@ -12,7 +12,7 @@ ABOUT = {"slot": 0, "message_id": "m", "attempt": 1, "settlement": "deleted"}
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> list[float]:
     clock = [100.0]
-    monkeypatch.setattr(log, "current", log.Log(clock=lambda: clock[0]))
+    monkeypatch.setattr(log, "current", log.ProcessLog(clock=lambda: clock[0]))
     caplog.set_level(logging.INFO)
     return clock
 
