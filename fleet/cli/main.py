@@ -3,6 +3,7 @@ status. Nothing else ends the program, but for what __main__.py answers before t
 """
 
 import errno
+import importlib
 import os
 import signal
 import sys
@@ -10,28 +11,14 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from fleet.cli import (
-    config,
-    health,
-    local,
-    pause,
-    resume,
-    scale,
-    send,
-    simulate,
-    start,
-    status,
-    stop,
-)
+from fleet.cli import health
 from fleet.cli.common import CommandFailed, cli
 from fleet.core.exit_codes import BY_SIGNAL, DONE, FAULT, USAGE
 from fleet.core.plain_text import one_line
 from fleet.system import host, log, stderr
 from fleet.version import VERSION
 
-# Importing a command registers it.
-COMMANDS = (start, status, scale, pause, resume, stop, send, local, config, simulate)
-HELP_ORDER = (
+COMMANDS = (
     "start",
     "status",
     "scale",
@@ -44,6 +31,7 @@ HELP_ORDER = (
     "config",
     "simulate",
 )
+"""In the order of the help. The module of the name registers the command when it is imported."""
 
 
 @cli.command(
@@ -55,9 +43,19 @@ def _health(arguments: Annotated[list[str] | None, typer.Argument()] = None) -> 
     return health.run(arguments or [])
 
 
-cli.registered_commands.sort(
-    key=lambda each: HELP_ORDER.index(each.name or getattr(each.callback, "__name__", ""))
-)
+def _register(arguments: list[str]) -> None:
+    """Import the command that is asked for: the others cost a start a quarter of its imports.
+
+    Import all of them for the help, and for the complaint about what is no command.
+    """
+    if arguments and arguments[0] in COMMANDS:
+        importlib.import_module(f"fleet.cli.{arguments[0]}")
+        return
+    for name in COMMANDS:
+        importlib.import_module(f"fleet.cli.{name}")
+    cli.registered_commands.sort(
+        key=lambda each: COMMANDS.index(each.name or getattr(each.callback, "__name__", ""))
+    )
 
 
 @cli.callback(invoke_without_command=True)
@@ -74,6 +72,7 @@ def main() -> NoReturn:
     """Run a command, and end the program."""
     os.environ.setdefault("SPT_NOENV", "1")  # setproctitle: leave /proc/PID/environ alone
     host.open_standard_streams()
+    _register(sys.argv[1:])
     sys.exit(_run())
 
 

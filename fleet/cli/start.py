@@ -4,12 +4,11 @@ import importlib.util
 import os
 import socket
 from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from fleet.cli.common import LOCAL_KEY, LOCAL_REGION, CommandFailed, cli
-from fleet.cli.local import use_embedded_server
 from fleet.cli.options import load, queue_of, with_options
 from fleet.core.code_names import explain_malformed
 from fleet.core.exit_codes import DONE, ENDED_BADLY, KILLED, UNCONFIRMED, USAGE
@@ -21,8 +20,10 @@ from fleet.options.file import FILE
 from fleet.options.pool_config import config_of
 from fleet.options.settings import Settings
 from fleet.options.sources import LoadedSettings, list_unknown_variables
-from fleet.sqs.local_server import LocalServer
 from fleet.system import log, processes, titles
+
+if TYPE_CHECKING:
+    from fleet.sqs.local_server import LocalServer
 
 ORDERLY = (DONE, ENDED_BADLY, KILLED, UNCONFIRMED)  # the log has said by then what there is to say
 
@@ -46,7 +47,7 @@ def start(
     for event, fields in _warnings(loaded):
         log.emit(event, **fields)
     claim, listener = _claim_name(chosen)
-    served = use_embedded_server(chosen) if chosen.local else None
+    served = _served(chosen)
     titles.show(f"fleet: master {chosen.name}")
     from fleet.master.health_file import HealthFile
     from fleet.master.loop import Master
@@ -118,7 +119,16 @@ def _claim_name(chosen: Settings) -> tuple[Claim, socket.socket]:
         ) from None
 
 
-def _plan(chosen: Settings, app: str, queue: str, served: LocalServer | None) -> Plan:
+def _served(chosen: Settings) -> "LocalServer | None":
+    """The embedded server, if the pool uses it. Raises CommandFailed."""
+    if not chosen.local:
+        return None
+    from fleet.cli.local import use_embedded_server  # it imports what few pools need
+
+    return use_embedded_server(chosen)
+
+
+def _plan(chosen: Settings, app: str, queue: str, served: "LocalServer | None") -> Plan:
     """What every process of the pool is told."""
     config = config_of(chosen)
     if served is None:

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from fleet.cli.main import HELP_ORDER
+from fleet.cli.main import COMMANDS
 from tests.support.control import status
 from tests.support.eventually import eventually
 from tests.support.pool import APPS, Home, StartPool, run_fleet
@@ -32,7 +32,7 @@ def test_what_is_no_size_is_one_line(home: Home, size: str) -> None:
     assert len(found.error_line) < 100
 
 
-@pytest.mark.parametrize("words", [(), *((each,) for each in HELP_ORDER)])
+@pytest.mark.parametrize("words", [(), *((each,) for each in COMMANDS)])
 def test_h_is_help(home: Home, words: tuple[str, ...]) -> None:
     found = run_fleet(home, *words, "-h")
     assert (found.status, found.errors) == (0, "")

@@ -1,5 +1,6 @@
 """What others have written leaves in one line: in titles, tables, dead letters and errors."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ def test_a_commands_failure(
         raise common.CommandFailed(USAGE, FORGED)
 
     monkeypatch.setattr(main, "cli", fail)
+    monkeypatch.setattr(sys, "argv", ["fleet", "status"])
     with pytest.raises(SystemExit):
         main.main()
     assert capfd.readouterr().err.removesuffix("\n").isprintable()
