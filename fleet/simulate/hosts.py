@@ -1,4 +1,4 @@
-"""A host on paper: dispatchers that are idle, in a poll or busy; core/polling.py grants the polls."""
+"""A simulated host: dispatchers are idle, in a poll or busy; core/polling.py grants the polls."""
 
 from dataclasses import replace
 
@@ -49,62 +49,62 @@ class Host:
         self.round = 0  # which of the samples that were planned is still to come
 
     def grants(self, now: float) -> int:
-        """How many of the idle dispatchers poll now."""
+        """How many of the idle dispatchers may poll now."""
         if self.lone_polls:
             return self.idle
         return polling.count_grants(self.polling, now, self.idle, len(self.polls))
 
-    def received(self, now: float, took: float) -> None:
-        """A poll brought a message."""
+    def note_message(self, now: float, took: float) -> None:
+        """A poll that took that many seconds has brought a message."""
         if not self.lone_polls:
-            self.passed(now)
+            self.pass_time(now)
             self.polling = polling.note_hit(self.polling, took, self.size)
             self.sizing = rule.note_poll(self.sizing, took)
         self.busy += 1
 
-    def came_home(self, now: float, took: float) -> None:
-        """A poll came home empty."""
+    def note_empty_poll(self, now: float, took: float) -> None:
+        """A poll that took that many seconds has brought nothing."""
         self.idle += 1
         if not self.lone_polls:
             self.polling = polling.note_empty(self.polling, now, took)
             self.sizing = rule.note_poll(self.sizing, None)
 
-    def settled(self, now: float, hidden_for: float) -> None:
-        """A job has ended; its message is deleted, or hidden for a while."""
+    def note_end(self, now: float, hidden_for: float) -> None:
+        """A job has ended; its message is deleted, or hidden for that many seconds."""
         if not self.lone_polls:
-            self.passed(now)
+            self.pass_time(now)
             self.sizing = replace(
                 self.sizing, work=workload.note_end(self.sizing.work, self.busy, hidden_for)
             )
         self.busy -= 1
         self.idle += 1
 
-    def passed(self, now: float) -> None:
-        """Time has passed."""
+    def pass_time(self, now: float) -> None:
+        """Bring what is measured over time up to this moment."""
         work = workload.pass_time(self.sizing.work, self.busy, now, self.config.target_wait)
         self.sizing = replace(self.sizing, work=work)
 
     def resize(self, desired: int) -> None:
-        """Have so many; the surplus leaves when it is idle."""
+        """Have so many dispatchers; a surplus leaves when it is idle."""
         self.desired = desired
         if desired > self.size:
             self.idle += desired - self.size
             self.size = desired
 
     def retire(self) -> None:
-        """Idle dispatchers that are too many leave."""
+        """Let idle dispatchers leave that are too many."""
         surplus = min(self.idle, self.size - self.desired)
         if surplus > 0:
             self.idle -= surplus
             self.size -= surplus
 
     def scene(self, now: float) -> Scene:
-        """What the decision sees of the host."""
+        """What the rule decides on."""
         spare = self.idle > 0 or any(now - poll.began >= QUICK for poll in self.polls)
         return Scene(self.desired, self.size, self.busy, spare)
 
     def wants_sample(self, now: float) -> bool:
-        """Whether the scout is to sample now; most of the time it is clear at first sight that not."""
+        """Whether the scout is to sample now. Most of the time the first test says no already."""
         if (
             self.lone_polls
             or self.idle
@@ -112,5 +112,5 @@ class Host:
             or now - self.sizing.sampled_at < SOONEST * self.config.sample_interval
         ):
             return False
-        self.passed(now)
+        self.pass_time(now)
         return rule.wants_sample(self.sizing, self.depth, self.scene(now), self.config, now)

@@ -1,9 +1,8 @@
-"""The limit: worker-seconds of a pool that knows when each message comes and how long its job
-takes.
+"""The limit: what a pool would need that knows when each message comes and how long its job takes.
 
 It keeps the fewest workers that are allowed, and has one more for exactly as long as a job takes
 when a message would otherwise wait longer than the target. It never pays for an idle worker above
-the fewest, so nobody who keeps the target needs much less: the work itself, or the fewest workers
+the fewest, so no pool that keeps the target needs much less: the work itself, or the fewest workers
 all the time, are lower bounds that it nearly reaches.
 """
 
@@ -32,7 +31,8 @@ def of(scenario: Scenario, load: Load) -> Optimum:
     deliveries = _deliveries(scenario, load)
     fewest = scenario.config.fewest_workers * scenario.hosts
     return Optimum(
-        _worker_seconds(scenario, fewest, deliveries), max(fewest, _most(scenario, deliveries))
+        _worker_seconds(scenario, fewest, deliveries),
+        max(fewest, _fewest_that_keep_target(scenario, deliveries)),
     )
 
 
@@ -49,8 +49,8 @@ def _worker_seconds(scenario: Scenario, fewest: int, deliveries: Deliveries) -> 
     return fewest * end + extra
 
 
-def _most(scenario: Scenario, deliveries: Deliveries) -> int:
-    """By halving: with so many workers, is there ever more work than they do within the target?"""
+def _fewest_that_keep_target(scenario: Scenario, deliveries: Deliveries) -> int:
+    """By bisection: do so many workers always do the work that there is within the target?"""
     work = [0.0] * (scenario.trace.seconds + 1)
     for came, took in deliveries:
         if came < scenario.trace.seconds:
@@ -58,14 +58,14 @@ def _most(scenario: Scenario, deliveries: Deliveries) -> int:
     few, many = 0, 1 + int(max(work))
     while few + 1 < many:
         middle = (few + many) // 2
-        if _keeps(middle, scenario.config.target_wait, work):
+        if _can_keep_target(middle, scenario.config.target_wait, work):
             many = middle
         else:
             few = middle
     return many
 
 
-def _keeps(workers: int, target_wait: float, work: Sequence[float]) -> bool:
+def _can_keep_target(workers: int, target_wait: float, work: Sequence[float]) -> bool:
     waiting = 0.0
     for more in work:
         waiting = max(0.0, waiting + more - workers)
@@ -78,13 +78,13 @@ def _deliveries(scenario: Scenario, load: Load) -> Deliveries:
     """(when it comes, how long it keeps a worker), the deliveries of failing messages too, in
     order.
     """
-    found = []
+    deliveries = []
     for message, (came, seconds) in enumerate(zip(load.arrivals, load.seconds, strict=True)):
-        found.append((came, seconds + LATENCY))
+        deliveries.append((came, seconds + LATENCY))
         if message in load.failing:
             pause = seconds + LATENCY + hidden_after(seconds, scenario.config.visibility_timeout)
-            found += [
+            deliveries += [
                 (came + again * pause, seconds + LATENCY) for again in range(1, scenario.receives)
             ]
-    found.sort()
-    return found
+    deliveries.sort()
+    return deliveries

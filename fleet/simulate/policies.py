@@ -1,7 +1,7 @@
-"""Who decides the size: fleet's own rule out of core/sizing/rule.py, the one it began as, or always
-the most.
+"""How a pool is sized: by fleet's own rule (core/sizing/rule.py), by the rule it began as, or
+always at the most.
 
-rivals.py has the others.
+rivals.py has the rules of other systems.
 """
 
 from dataclasses import dataclass, replace
@@ -19,8 +19,8 @@ JITTER = 0.25
 
 
 @dataclass(frozen=True, slots=True)
-class Glance:
-    """What a policy decides on; `luck` in [0, 1)."""
+class Observation:
+    """What a policy decides on. `jitter`: a random number in [0, 1)."""
 
     host: Host
     depth: Depth
@@ -28,8 +28,11 @@ class Glance:
     jitter: float
 
 
-class Policy(Protocol):
-    """Decides every `every` seconds, jittered. With `lone_polls` each worker polls for itself."""
+class SizingPolicy(Protocol):
+    """Decides every `every` seconds, more or less by the share `jitter` of them.
+
+    With `lone_polls` each worker polls for itself. `start`: the size to begin with.
+    """
 
     name: str
     every: float
@@ -37,7 +40,7 @@ class Policy(Protocol):
     lone_polls: bool
     start: int
 
-    def size(self, seen: Glance) -> int:
+    def choose_size(self, observed: Observation) -> int:
         """The size that follows from a sample."""
 
 
@@ -51,14 +54,19 @@ class Fleet:
     def __init__(self, scenario: Scenario) -> None:
         self.every, self.start = scenario.config.sample_interval, scenario.config.workers
 
-    def size(self, seen: Glance) -> int:
+    def choose_size(self, observed: Observation) -> int:
         """One sample, as core/pool/machine.py takes it."""
-        host = seen.host
-        host.polling = polling.note_sample(host.polling, seen.depth.visible, host.size)
-        host.passed(seen.now)
-        host.depth = seen.depth
+        host = observed.host
+        host.polling = polling.note_sample(host.polling, observed.depth.visible, host.size)
+        host.pass_time(observed.now)
+        host.depth = observed.depth
         host.sizing, size = rule.decide(
-            host.sizing, seen.depth, host.scene(seen.now), host.config, seen.now, seen.jitter
+            host.sizing,
+            observed.depth,
+            host.scene(observed.now),
+            host.config,
+            observed.now,
+            observed.jitter,
         )
         return size
 
@@ -74,14 +82,14 @@ class Fixed:
     def __init__(self, scenario: Scenario) -> None:
         self.start = scenario.config.most_workers
 
-    def size(self, seen: Glance) -> int:
-        """What there is."""
-        return seen.host.desired
+    def choose_size(self, observed: Observation) -> int:
+        """The size that the pool has."""
+        return observed.host.desired
 
 
-class Sum:
-    """The rule that fleet's began as: own busy as a floor, and the backlog by the target wait on
-    top of it.
+class BusyPlusBacklog:
+    """The rule that fleet's began as: a worker for each busy one, and for the backlog by the target
+    wait.
 
     need = busy + min(⌈v⌉, ⌈v × job seconds / target wait⌉), with the same steps, window and
     evidence as fleet's.
@@ -95,15 +103,15 @@ class Sum:
         self.every, self.start = scenario.config.sample_interval, scenario.config.workers
         self._needs: dict[Host, list[tuple[float, int]]] = {}
 
-    def size(self, seen: Glance) -> int:
+    def choose_size(self, observed: Observation) -> int:
         """One sample."""
-        host, now = seen.host, seen.now
-        host.polling = polling.note_sample(host.polling, seen.depth.visible, host.size)
-        host.passed(now)
-        host.depth = seen.depth
+        host, now = observed.host, observed.now
+        host.polling = polling.note_sample(host.polling, observed.depth.visible, host.size)
+        host.pass_time(now)
+        host.depth = observed.depth
         scene, config = host.scene(now), host.config
         tight = not scene.spare and host.sizing.quick is not False
-        need = scene.busy + (self._backlog(host, seen.depth) if tight else 0)
+        need = scene.busy + (self._backlog(host, observed.depth) if tight else 0)
         kept = self._needs.get(host, [(now, scene.desired)])
         self._needs[host] = [(at, was) for at, was in kept if at > now - config.shrink_after] + [
             (now, need)

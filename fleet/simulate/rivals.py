@@ -1,4 +1,4 @@
-"""How others size a pool, from their documentation, in our own words.
+"""How other systems size a pool, from their documentation, in our own words.
 
 They get what their users would configure after measuring: the mean job time and the target wait
 make the number of messages that one worker may have before it. None of them pays here for starting
@@ -8,7 +8,7 @@ a worker, or for a job that is cut short when a worker goes; in truth they would
 from collections.abc import Callable
 from math import ceil
 
-from fleet.simulate.policies import Fixed, Fleet, Glance, Policy, Sum
+from fleet.simulate.policies import BusyPlusBacklog, Fixed, Fleet, Observation, SizingPolicy
 from fleet.simulate.scenario import Scenario
 
 
@@ -34,14 +34,14 @@ class Keda:
         self._length = _messages_a_worker(scenario)
         self._wanted: list[tuple[float, int]] = [(0.0, scenario.config.workers)]
 
-    def size(self, seen: Glance) -> int:
+    def choose_size(self, observed: Observation) -> int:
         """The autoscaler's next number of pods."""
-        before, config = seen.host.desired, seen.host.config
-        pods = (seen.depth.visible + seen.depth.in_flight) / self._length
+        before, config = observed.host.desired, observed.host.config
+        pods = (observed.depth.visible + observed.depth.in_flight) / self._length
         wanted = before if abs(pods / before - 1) <= 0.1 else ceil(pods)
         wanted = max(config.fewest_workers, min(config.most_workers, wanted))
-        self._wanted = [(at, size) for at, size in self._wanted if at > seen.now - 300.0] + [
-            (seen.now, wanted)
+        self._wanted = [(at, size) for at, size in self._wanted if at > observed.now - 300.0] + [
+            (observed.now, wanted)
         ]
         if wanted >= before:
             return min(wanted, before + max(4, before))
@@ -65,10 +65,10 @@ class TargetTracking:
         self._target = _messages_a_worker(scenario)
         self._above = self._below = 0
 
-    def size(self, seen: Glance) -> int:
-        """What the alarms make of it."""
-        before, config = seen.host.desired, seen.host.config
-        ratio = seen.depth.visible / before / self._target
+    def choose_size(self, observed: Observation) -> int:
+        """The size that the alarms lead to."""
+        before, config = observed.host.desired, observed.host.config
+        ratio = observed.depth.visible / before / self._target
         self._above = self._above + 1 if ratio > 1 else 0
         self._below = self._below + 1 if ratio < 0.9 else 0
         size = before
@@ -95,16 +95,16 @@ class Horizon:
     def __init__(self, scenario: Scenario) -> None:
         self.start = scenario.config.workers
 
-    def size(self, seen: Glance) -> int:
+    def choose_size(self, observed: Observation) -> int:
         """One step towards all or the fewest."""
-        before, config = seen.host.desired, seen.host.config
-        aim = config.most_workers if seen.depth.visible else config.fewest_workers
+        before, config = observed.host.desired, observed.host.config
+        aim = config.most_workers if observed.depth.visible else config.fewest_workers
         return before + (aim > before) - (aim < before)
 
 
-POLICIES: dict[str, Callable[[Scenario], Policy]] = {
+POLICIES: dict[str, Callable[[Scenario], SizingPolicy]] = {
     "fleet": Fleet,
-    "sum": Sum,
+    "sum": BusyPlusBacklog,
     "keda": Keda,
     "aws": TargetTracking,
     "horizon": Horizon,

@@ -1,4 +1,4 @@
-"""What every policy meets: the trace, the jobs, the options, and the messages that were drawn from
+"""What is the same for every policy: the trace, the jobs, the options, and the messages drawn from
 them.
 """
 
@@ -14,9 +14,7 @@ from fleet.simulate.traces import Trace
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """The world without its policy. Times are seconds; `receives` are the deliveries of a message
-    that always fails.
-    """
+    """All but the policy. `receives`: how often a message that always fails is delivered."""
 
     trace: Trace
     service: Service = field(default_factory=Service)
@@ -37,15 +35,15 @@ class Load:
     @classmethod
     def of(cls, scenario: Scenario) -> "Load":
         """Drawn from the scenario's seed: the same for all policies."""
-        trace, chance = scenario.trace, random.Random(f"{scenario.seed} {scenario.trace.name} load")
+        trace, rng = scenario.trace, random.Random(f"{scenario.seed} {scenario.trace.name} load")
         arrivals = [
             second + part
             for second, count in enumerate(trace.arrivals)
-            for part in sorted(chance.random() for _ in range(count))
+            for part in sorted(rng.random() for _ in range(count))
         ]
-        seconds = scenario.service.draw(len(arrivals), chance)
+        seconds = scenario.service.draw(len(arrivals), rng)
         bad = (
-            (message for message in range(len(arrivals)) if chance.random() < trace.failing)
+            (message for message in range(len(arrivals)) if rng.random() < trace.failing)
             if trace.failing
             else ()
         )

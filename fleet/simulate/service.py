@@ -16,10 +16,10 @@ class Service:
     mean: float = 2.0
     variation: float = 1.0
 
-    def draw(self, count: int, chance: random.Random) -> list[float]:
-        """So many job times."""
+    def draw(self, count: int, rng: random.Random) -> list[float]:
+        """So many job times, in seconds."""
         if self.variation == 0:
             return [self.mean] * count
         variance = math.log(1 + self.variation**2)
         middle, width = math.log(self.mean) - variance / 2, math.sqrt(variance)
-        return [math.exp(chance.gauss(middle, width)) for _ in range(count)]
+        return [math.exp(rng.gauss(middle, width)) for _ in range(count)]

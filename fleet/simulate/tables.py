@@ -7,9 +7,19 @@ from fleet.simulate.optimum import Optimum
 from fleet.simulate.results import Result
 
 KEYS = (
-    "trace", "policy", "p50 wait", "p95 wait", "longest", "worker-s", "/ optimum", "most", "needed", "resizes",
-    "requests", "price",
-)  # fmt: skip
+    "trace",
+    "policy",
+    "p50 wait",
+    "p95 wait",
+    "longest",
+    "worker-s",
+    "/ optimum",
+    "most",
+    "needed",
+    "resizes",
+    "requests",
+    "price",
+)
 HEAD = (
     "policy",
     "p50",
@@ -74,13 +84,13 @@ def short(number: float) -> str:
 
 def table(runs: Sequence[tuple[str, Sequence[Sequence[str]]]]) -> str:
     """The rows below the names of their traces: words to the left, numbers to the right."""
-    found: list[Sequence[str]] = [HEAD]
+    lines: list[Sequence[str]] = [HEAD]
     for trace, rows in runs:
-        found += [(trace,), *((f"  {policy}", *numbers) for policy, *numbers in rows)]
+        lines += [(trace,), *((f"  {policy}", *numbers) for policy, *numbers in rows)]
     widths = [
-        max(len(line[index]) for line in found if len(line) > 1) for index in range(len(HEAD))
+        max(len(line[index]) for line in lines if len(line) > 1) for index in range(len(HEAD))
     ]
-    return "\n".join(_line(line, widths).rstrip() for line in found)
+    return "\n".join(_line(line, widths).rstrip() for line in lines)
 
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
@@ -96,9 +106,9 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
 def plot(result: Result, arrivals: Sequence[int], seconds: int) -> str:
     """Arrivals, backlog and size over time."""
     curves = (
-        ("arrivals a second", _averaged(arrivals)),
-        ("messages waiting", _highest(result.curve.backlog)),
-        ("workers", _highest(result.curve.size)),
+        ("arrivals a second", _averages(arrivals)),
+        ("messages waiting", _maxima(result.curve.backlog)),
+        ("workers", _maxima(result.curve.size)),
     )
     drawn = [
         f"{name}, at most {max(values):.3g}\n{bars(values)}" for name, values in curves if values
@@ -122,9 +132,9 @@ def _parts(values: Sequence[float]) -> list[Sequence[float]]:
     return [values[begin:end] for begin, end in pairwise(edges)]
 
 
-def _averaged(values: Sequence[float]) -> list[float]:
+def _averages(values: Sequence[float]) -> list[float]:
     return [sum(part) / len(part) for part in _parts(values)]
 
 
-def _highest(values: Sequence[float]) -> list[float]:
+def _maxima(values: Sequence[float]) -> list[float]:
     return [max(part) for part in _parts(values)]

@@ -91,18 +91,18 @@ SHAPES: dict[str, Shape] = {
 def built_in(name: str, seed: int, scale: float = 1.0) -> Trace:
     """The shape's arrivals, `scale` times as many. Raises KeyError."""
     shape = SHAPES[name]
-    chance = random.Random(f"{seed} {name} arrivals")
-    arrivals = [poisson(shape.rate(second) * scale, chance) for second in range(shape.seconds)]
+    rng = random.Random(f"{seed} {name} arrivals")
+    arrivals = [poisson(shape.rate(second) * scale, rng) for second in range(shape.seconds)]
     return Trace(name, arrivals, shape.failing)
 
 
-def poisson(mean: float, chance: random.Random) -> int:
+def poisson(mean: float, rng: random.Random) -> int:
     """A number drawn with that mean; above 50 by the normal distribution, which then is as good."""
     if mean > 50:
-        return max(0, round(chance.gauss(mean, math.sqrt(mean))))
-    limit, product, count = math.exp(-mean), chance.random(), 0
+        return max(0, round(rng.gauss(mean, math.sqrt(mean))))
+    limit, product, count = math.exp(-mean), rng.random(), 0
     while product > limit:
-        product *= chance.random()
+        product *= rng.random()
         count += 1
     return count
 
@@ -118,18 +118,18 @@ def read(path: Path) -> Trace:
         raise TraceError(f"{path}: {error}") from None
     if rows and not rows[0][1][0].strip().isdigit():
         rows = rows[1:]  # a header
-    found = [(number, _row(path, number, row)) for number, row in rows]
-    if not found:
+    parsed = [(number, _row(path, number, row)) for number, row in rows]
+    if not parsed:
         raise TraceError(f"{path}: there is no line `second,arrivals`")
-    for (_, before), (number, after) in pairwise(found):
+    for (_, before), (number, after) in pairwise(parsed):
         if after[0] <= before[0]:
             raise TraceError(
                 f"{path}, line {number}: second {after[0]} comes after second {before[0]}"
             )
-    if (last := found[-1][1][0]) >= LONGEST:
+    if (last := parsed[-1][1][0]) >= LONGEST:
         raise TraceError(f"{path}: second {last} is more than a year after second 0, the beginning")
     arrivals = [0] * (last + 1)
-    for _, (second, count) in found:
+    for _, (second, count) in parsed:
         arrivals[second] = count
     return Trace(path.stem, arrivals)
 

@@ -1,6 +1,6 @@
 """The simulation's events and clock: messages arrive, polls end, jobs end, samples are due.
 
-    arrival ──▶ an open poll, else waiting ──grant──▶ job ──▶ deleted, or hidden and back after its lease
+    arrival ──▶ an open poll, else waiting ──grant──▶ job ──▶ deleted, or hidden for its lease
     sample  ──▶ policy ──▶ the host's desired size ──▶ grants
 
 A discrete-event simulation: nothing happens between two events, and the same seed gives the same
@@ -10,22 +10,22 @@ run. All decisions are core/'s (through hosts.py and policies.py); this file onl
 import heapq
 import random
 
+from fleet.core.config import FIRST_LEASE
 from fleet.core.depth import Depth
 from fleet.core.sizing.rule import SOON, SOONEST
 from fleet.simulate.hosts import Host, Poll
-from fleet.simulate.policies import Glance, Policy
-from fleet.simulate.queue import Message, Queue
+from fleet.simulate.policies import Observation, SizingPolicy
+from fleet.simulate.queue import Message, SimulatedQueue
 from fleet.simulate.results import POINTS, Curve, Result
 from fleet.simulate.scenario import Load, Scenario
 
 LATENCY = 0.02  # seconds of a dispatcher's time for a message beside its job: receive, fork, delete
-FIRST_LEASE = 20.0
 FINISHED, POLL_OVER, SAMPLE, RESUME, BACK, POINT = range(6)
 
 
 def hidden_after(job_seconds: float, visibility: float) -> float:
-    """How long a message that failed stays hidden: the rest of its first, short lease, or of an
-    extended one.
+    """How long a message whose job failed stays hidden: the rest of its first, short lease, or of
+    an extended lease.
     """
     if job_seconds < FIRST_LEASE / 3:
         return FIRST_LEASE - job_seconds
@@ -35,16 +35,16 @@ def hidden_after(job_seconds: float, visibility: float) -> float:
 class World:
     """One run."""
 
-    def __init__(self, scenario: Scenario, load: Load, policy: Policy) -> None:
+    def __init__(self, scenario: Scenario, load: Load, policy: SizingPolicy) -> None:
         self._scenario, self._load, self._policy = scenario, load, policy
-        self._luck = random.Random(f"{scenario.seed} {scenario.trace.name} world")
-        self._queue = Queue()
+        self._rng = random.Random(f"{scenario.seed} {scenario.trace.name} world")
+        self._queue = SimulatedQueue()
         self._open: list[Poll] = []
         self._heap: list[tuple[float, int, int, Host | None, object]] = []
         self._sequence = 0
         self._attempts: dict[Message, int] = {}
         self._size = self._busy = 0
-        self._sized_at = 0.0
+        self._counted_at = 0.0
         self._end = float(scenario.trace.seconds)
         self.result = Result(
             policy.name, scenario.trace.name, Curve(self._end / POINTS), hosts=scenario.hosts
@@ -56,10 +56,10 @@ class World:
             host = Host(
                 self._policy.start, self._scenario.config, lone_polls=self._policy.lone_polls
             )
-            self._account(0.0, host.size)
-            self._plan(self._luck.random() * self._policy.every, SAMPLE, host, 0)
-            self._grant(0.0, host)
-        self._plan(0.0, POINT, None, None)
+            self._count_workers(0.0, host.size)
+            self._schedule(self._rng.random() * self._policy.every, SAMPLE, host, 0)
+            self._start_polls(0.0, host)
+        self._schedule(0.0, POINT, None, None)
         arrivals, heap, second = iter(self._load.arrivals), self._heap, 0.0
         message, arrives_at = 0, next(arrivals, self._end)
         while True:
@@ -67,66 +67,66 @@ class World:
             if now >= self._end:
                 break
             while second <= now:
-                self._queue.second()
+                self._queue.remember_second()
                 second += 1.0
             if arrives_at <= heap[0][0]:
-                self._visible(now, message)
+                self._deliver_or_queue(now, message)
                 message, arrives_at = message + 1, next(arrivals, self._end)
             else:
-                self._happens(now, *heapq.heappop(heap)[2:])
-        self._account(self._end, 0)
+                self._handle(now, *heapq.heappop(heap)[2:])
+        self._count_workers(self._end, 0)
         self.result.unserved = len(self._queue.waiting)
         return self.result
 
-    def _plan(self, when: float, kind: int, host: Host | None, what: object) -> None:
+    def _schedule(self, when: float, kind: int, host: Host | None, what: object) -> None:
         self._sequence += 1
         heapq.heappush(self._heap, (when, self._sequence, kind, host, what))
 
-    def _happens(self, now: float, kind: int, host: Host | None, what: object) -> None:
+    def _handle(self, now: float, kind: int, host: Host | None, what: object) -> None:
         if kind == POINT:
-            self._point(now)
+            self._add_point(now)
         elif kind == BACK and isinstance(what, int):
             self._queue.in_flight -= 1
             if self._attempts[what] < self._scenario.receives:
-                self._visible(now, what)
+                self._deliver_or_queue(now, what)
         elif host is None:
             return
         elif kind == FINISHED and isinstance(what, int):
-            self._finished(now, host, what)
+            self._finish_job(now, host, what)
         elif kind == POLL_OVER and isinstance(what, Poll):
-            self._poll_over(now, host, what)
+            self._end_poll(now, host, what)
         elif kind == SAMPLE:
-            self._sample(now, host, what)
+            self._take_sample(now, host, what)
         elif kind == RESUME:
-            self._grant(now, host)
+            self._start_polls(now, host)
 
     # Messages.
 
-    def _visible(self, now: float, message: Message) -> None:
-        """Somebody's open poll gets it, or it waits."""
+    def _deliver_or_queue(self, now: float, message: Message) -> None:
+        """The message is visible: an open poll gets it, or it waits."""
         if not self._open:
             self._queue.waiting.append((now, message))
             return
-        poll = self._open[int(self._luck.random() * len(self._open))]
-        self._close(poll)
-        self._received(now, poll.host, message, now, now - poll.began)
-        self._grant(now, poll.host)
+        poll = self._open[int(self._rng.random() * len(self._open))]
+        self._close_poll(poll)
+        self._start_job(now, poll.host, message, now, now - poll.began)
+        self._start_polls(now, poll.host)
 
-    def _received(
+    def _start_job(
         self, now: float, host: Host, message: Message, since: float, took: float
     ) -> None:
         self.result.waits.append(now - since)
         self._queue.in_flight += 1
         self._busy += 1
-        host.received(now, took)
+        host.note_message(now, took)
         seconds = self._load.seconds[message]
         if seconds > FIRST_LEASE / 3:
             self.result.extends += 1 + int(
                 (seconds - FIRST_LEASE / 3) / (self._scenario.config.visibility_timeout / 3)
             )
-        self._plan(now + LATENCY + seconds, FINISHED, host, message)
+        self._schedule(now + LATENCY + seconds, FINISHED, host, message)
 
-    def _finished(self, now: float, host: Host, message: Message) -> None:
+    def _finish_job(self, now: float, host: Host, message: Message) -> None:
         self._busy -= 1
         hidden_for = 0.0
         if message in self._load.failing:
@@ -134,21 +134,21 @@ class World:
             hidden_for = hidden_after(
                 self._load.seconds[message], self._scenario.config.visibility_timeout
             )
-            self._plan(now + hidden_for, BACK, None, message)
+            self._schedule(now + hidden_for, BACK, None, message)
         else:
             self._queue.in_flight -= 1
             self.result.deletes += 1
-        host.settled(now, hidden_for)
-        self._grant(now, host)
+        host.note_end(now, hidden_for)
+        self._start_polls(now, host)
 
     # Polls.
 
-    def _grant(self, now: float, host: Host) -> None:
-        """Polls as far as they are allowed; each hit may allow more."""
+    def _start_polls(self, now: float, host: Host) -> None:
+        """Start as many polls as are allowed; each hit may allow more."""
         if host.size > host.desired:
             before = host.size
             host.retire()
-            self._account(now, host.size - before)
+            self._count_workers(now, host.size - before)
         waiting = self._queue.waiting
         while count := host.grants(now):
             for _ in range(count):
@@ -156,77 +156,76 @@ class World:
                 host.idle -= 1
                 if waiting:
                     since, message = waiting.popleft()
-                    self._received(now, host, message, since, LATENCY)
+                    self._start_job(now, host, message, since, LATENCY)
                 else:
-                    self._ask(now, host)
+                    self._open_poll(now, host)
         if (
             host.idle
             and host.polling.not_before > now
             and host.resumes_at < host.polling.not_before
         ):
             host.resumes_at = host.polling.not_before
-            self._plan(host.resumes_at, RESUME, host, None)
+            self._schedule(host.resumes_at, RESUME, host, None)
         if host.wants_sample(now):
-            self._plan(now, SAMPLE, host, host.round)
+            self._schedule(now, SAMPLE, host, host.round)
 
-    def _ask(self, now: float, host: Host) -> None:
+    def _open_poll(self, now: float, host: Host) -> None:
         poll = Poll(host, now, len(self._open))
         self._open.append(poll)
         host.polls.add(poll)
-        self._plan(now + self._scenario.config.wait_time, POLL_OVER, host, poll)
+        self._schedule(now + self._scenario.config.wait_time, POLL_OVER, host, poll)
 
-    def _close(self, poll: Poll) -> None:
+    def _close_poll(self, poll: Poll) -> None:
         last = self._open.pop()
         if last is not poll:
             self._open[poll.place], last.place = last, poll.place
         poll.is_open = False
         poll.host.polls.discard(poll)
 
-    def _poll_over(self, now: float, host: Host, poll: Poll) -> None:
+    def _end_poll(self, now: float, host: Host, poll: Poll) -> None:
         if poll.is_open:
-            self._close(poll)
-            host.came_home(now, now - poll.began)
-            self._grant(now, host)
+            self._close_poll(poll)
+            host.note_empty_poll(now, now - poll.began)
+            self._start_polls(now, host)
 
     # Sizes.
 
-    def _sample(self, now: float, host: Host, planned: object) -> None:
-        if planned != host.round:  # another one came before it
+    def _take_sample(self, now: float, host: Host, planned: object) -> None:
+        if planned != host.round:  # another sample was taken before it
             return
         host.round += 1
         self.result.samples += 1
         before = host.desired
-        after = self._policy.size(
-            Glance(host, Depth(*self._queue.counts(self._luck)), now, self._luck.random())
+        after = self._policy.choose_size(
+            Observation(host, Depth(*self._queue.counts(self._rng)), now, self._rng.random())
         )
         if after != before:
             self.result.resizes += 1
             size = host.size
             host.resize(after)
-            self._account(now, host.size - size)
+            self._count_workers(now, host.size - size)
         jitter = self._policy.jitter
-        self._plan(
-            now + self._policy.every * self._luck.uniform(1 - jitter, 1 + jitter),
+        self._schedule(
+            now + self._policy.every * self._rng.uniform(1 - jitter, 1 + jitter),
             SAMPLE,
             host,
             host.round,
         )
-        self._grant(now, host)
-        if (
-            host.busy == host.size and not host.lone_polls
-        ):  # time alone may make the next one worth its price
+        self._start_polls(now, host)
+        if host.busy == host.size and not host.lone_polls:
+            # Time alone may make the next sample worth its price.
             for share in (SOONEST, SOON):
-                self._plan(now + share * host.config.sample_interval, RESUME, host, None)
+                self._schedule(now + share * host.config.sample_interval, RESUME, host, None)
 
-    def _account(self, now: float, change: int) -> None:
-        self.result.worker_seconds += self._size * (now - self._sized_at)
-        self._sized_at = now
+    def _count_workers(self, now: float, change: int) -> None:
+        self.result.worker_seconds += self._size * (now - self._counted_at)
+        self._counted_at = now
         self._size += change
         self.result.most = max(self.result.most, self._size)
 
-    def _point(self, now: float) -> None:
+    def _add_point(self, now: float) -> None:
         curve = self.result.curve
         curve.size.append(self._size)
         curve.busy.append(self._busy)
         curve.backlog.append(len(self._queue.waiting))
-        self._plan(now + curve.every, POINT, None, None)
+        self._schedule(now + curve.every, POINT, None, None)

@@ -5,7 +5,7 @@ from fleet.core.depth import Depth
 from fleet.core.sizing.rule import Sizing
 from fleet.core.sizing.workload import Workload
 from fleet.simulate.hosts import Host
-from fleet.simulate.policies import Fixed, Glance, Policy, Sum
+from fleet.simulate.policies import BusyPlusBacklog, Fixed, Observation, SizingPolicy
 from fleet.simulate.rivals import Horizon, Keda, TargetTracking
 from fleet.simulate.scenario import Scenario
 from fleet.simulate.service import Service
@@ -16,12 +16,14 @@ WORLD = Scenario(
 )  # thirty messages a worker
 
 
-def sizes(policy: Policy, *samples: tuple[int, int], start: int = 1) -> list[int]:
+def sizes(policy: SizingPolicy, *samples: tuple[int, int], start: int = 1) -> list[int]:
     """The size after each sample of (visible, in flight)."""
     host = Host(start, WORLD.config, lone_polls=True)
     found = []
     for index, sample in enumerate(samples):
-        host.resize(policy.size(Glance(host, Depth(*sample), index * policy.every, 0.0)))
+        host.resize(
+            policy.choose_size(Observation(host, Depth(*sample), index * policy.every, 0.0))
+        )
         host.retire()
         found.append(host.desired)
     return found
@@ -62,6 +64,11 @@ def test_the_first_rule_adds_the_backlog_to_what_is_busy() -> None:
     host = Host(4, WORLD.config, lone_polls=False)
     host.idle, host.busy = 0, 4
     host.sizing = Sizing(Workload(worked=200.0, finished=100))
-    assert Sum(WORLD).size(Glance(host, Depth(90, 4), 0.0, 0.0)) == 4 + 3
-    assert Sum(WORLD).size(Glance(host, Depth(2, 4), 0.0, 0.0)) == 4 + 1
-    assert Sum(WORLD).size(Glance(host, Depth(90, 8), 0.0, 0.0)) == 4 + 2  # another host has four
+
+    def size(visible: int, in_flight: int) -> int:
+        depth = Depth(visible, in_flight)
+        return BusyPlusBacklog(WORLD).choose_size(Observation(host, depth, 0.0, 0.0))
+
+    assert size(90, 4) == 4 + 3
+    assert size(2, 4) == 4 + 1
+    assert size(90, 8) == 4 + 2, "another host has four of the messages in flight"

@@ -25,8 +25,8 @@ def test_a_shape_has_as_many_messages_as_its_rate_says(name: str) -> None:
 
 @pytest.mark.parametrize("mean", [0.0, 0.3, 7.0, 500.0])
 def test_numbers_are_drawn_around_their_mean(mean: float) -> None:
-    chance = random.Random(1)
-    drawn = [traces.poisson(mean, chance) for _ in range(5000)]
+    rng = random.Random(1)
+    drawn = [traces.poisson(mean, rng) for _ in range(5000)]
     assert sum(drawn) / len(drawn) == pytest.approx(mean, rel=0.05)
 
 

@@ -9,7 +9,7 @@ import pytest
 from fleet.core.config import Config
 from fleet.simulate import optimum, traces
 from fleet.simulate.policies import Fixed, Fleet
-from fleet.simulate.queue import LONGEST_LAG, Queue
+from fleet.simulate.queue import LONGEST_LAG, SimulatedQueue
 from fleet.simulate.results import PRICE, Result
 from fleet.simulate.rivals import POLICIES
 from fleet.simulate.scenario import Load, Scenario
@@ -125,17 +125,17 @@ def test_job_times_have_the_mean_and_the_spread_that_was_asked_for() -> None:
 
 
 def test_counts_lag_and_err_around_the_truth() -> None:
-    queue, chance = Queue(), random.Random(1)
-    assert queue.counts(chance) == (0, 0)
+    queue, rng = SimulatedQueue(), random.Random(1)
+    assert queue.counts(rng) == (0, 0)
     for _ in range(LONGEST_LAG + 1):
-        queue.second()
+        queue.remember_second()
     queue.waiting.extend((0.0, message) for message in range(1000))
-    queue.second()
-    told = [queue.counts(chance)[0] for _ in range(300)]
+    queue.remember_second()
+    told = [queue.counts(rng)[0] for _ in range(300)]
     assert 0 < sum(count > 0 for count in told) < 100  # a second after the change few know of it
     for _ in range(LONGEST_LAG):
-        queue.second()
-    told = [queue.counts(chance)[0] for _ in range(300)]
+        queue.remember_second()
+    told = [queue.counts(rng)[0] for _ in range(300)]
     assert min(told) > 800
     assert sum(told) / len(told) == pytest.approx(1000, rel=0.02)
     assert len(set(told)) > 50
