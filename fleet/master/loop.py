@@ -21,7 +21,6 @@ from fleet.core.pool import children, effects, events, machine, state
 from fleet.core.pool.deadlines import wakes_at
 from fleet.core.pool.effects import Effect
 from fleet.core.pool.events import Event
-from fleet.core.pool.slot import State
 from fleet.core.pool.state import Level, PoolEnd, PoolPhase
 from fleet.core.protocol import Plan
 from fleet.ipc import scoreboard
@@ -69,30 +68,31 @@ class Master:
         self._display = Display(plan, self._board)
         self._supervised = Supervised(max(plan.config.boot_timeout, plan.config.start_timeout))
         self._health = health
-        self._asked: list[
-            int
-        ] = []  # descriptors of the control socket on which something has happened
-        self._control = Control(listener, ours.held, self._poll, self._answered)
+        self._clients: list[int] = []  # descriptors of the control socket that are to be looked at
+        self._control = Control(listener, ours.held, self._poll, self._answer)
         self._presence = Presence(ours, self._control, others)
         self._memory = memory.MemoryGauge()
-        self._at_terminal = os.isatty(0)  # one that has hung up says that it is none
+        self._at_terminal = os.isatty(
+            0
+        )  # asked now: a terminal that has hung up says that it is none
         processes.become_subreaper()
         self._children = ChildProcesses(plan, self._poll, self._board, board_fd, passed_fds)
 
     def run(self) -> tuple[PoolEnd, str]:
-        """The pool's life. Returns why it ended, and the app's own traceback if that was the
-        reason.
+        """Run the pool until it has stopped.
+
+        Returns why it ended, and the app's own traceback if that was the reason.
         """
         try:
-            self._take(events.Tick())
+            self._step(events.Tick())
             self._health.tell(self._pool)
             while self._pool.phase is not PoolPhase.STOPPED:
                 for event in self._wait():
-                    self._measure()
-                    self._take(event)
+                    self._measure_memory()
+                    self._step(event)
                 for event in self._children.sweep():
-                    self._take(event)
-                self._listen()
+                    self._step(event)
+                self._serve_clients()
                 self._presence.tend()
                 self._supervised.tell(self._pool)
                 self._health.tell(self._pool)
@@ -111,57 +111,60 @@ class Master:
     # Wait.
 
     def _wait(self) -> list[Event]:
-        """Until something happens, or the next known deadline; a Tick comes last, when one has
-        passed.
+        """Sleep until something happens, or until the next known deadline. A Tick is the last event
+        when a deadline of the pool has passed, or when nothing else has happened.
         """
-        until = wakes_at(self._pool, self._judged)
-        seen = (
-            self._supervised.wakes_at(self._pool),
-            self._health.wakes_at(),
-            self._children.wakes_at(),
-        )
-        beside = (self._control.wakes_at(), self._presence.wakes_at(), *seen)
-        wake = min(until, *beside)
-        timeout = None if wake == inf else max(0, ceil((wake - now()) * 1000))
+        deadline = wakes_at(self._pool, self._judged)
         happened: list[Event] = []
         came: set[int] = set()
-        for fd, _ in self._poll.poll(timeout):
+        for fd, _ in self._poll.poll(self._timeout(deadline)):
             if fd == self._wakeup.fileno():
                 came = self._wakeup.signals()
             elif self._control.owns(fd):
-                self._asked.append(fd)
+                self._clients.append(fd)
             else:
                 happened += self._children.hear(fd)
         if signal.SIGCHLD in came:  # after all words, so that what the dead have said comes first
             happened += self._children.reap()
         for number in came:  # what has happened comes before what is asked
-            happened += self._signalled(number)
-        return (
-            [*happened, events.Tick()]
-            if now() >= until or not (happened or self._asked)
-            else happened
-        )
+            happened += self._events_of_signal(number)
+        if now() >= deadline or not (happened or self._clients):
+            happened.append(events.Tick())
+        return happened
 
-    def _listen(self) -> None:
-        """Clients of the control socket, after all that has happened. What they ask for is a step
-        of its own.
+    def _timeout(self, deadline: float) -> int | None:
+        """Milliseconds until then, or until something beside the pool is due; None without end."""
+        wake = min(
+            deadline,
+            self._children.wakes_at(),
+            self._control.wakes_at(),
+            self._presence.wakes_at(),
+            self._supervised.wakes_at(self._pool),
+            self._health.wakes_at(),
+        )
+        return None if wake == inf else max(0, ceil((wake - now()) * 1000))
+
+    def _serve_clients(self) -> None:
+        """Answer clients of the control socket, after all that has happened: what a client asks for
+        is a step of its own.
         """
-        while self._asked:
-            fd = self._asked.pop()
+        while self._clients:
+            fd = self._clients.pop()
             if self._control.owns(fd):  # not hung up on meanwhile
                 self._control.look(fd)
         self._control.tidy()
 
-    def _answered(self, request: Request) -> bytes:
-        """What a client asks for is done, or refused (BadRequest), and answered."""
+    def _answer(self, request: Request) -> bytes:
+        """Do what a client asks for, and answer it. Raises BadRequest when it is refused."""
         event, text = control.decide(self._pool, request)
         if event is None:
             status = self._display.status(self._pool, self._children.known.pids)
             return control.encode_answer(ok=True, status=status)
-        self._take(event)
+        self._step(event)
         return control.encode_answer(ok=True, said=text, pid=os.getpid())
 
-    def _signalled(self, number: int) -> list[Event]:
+    def _events_of_signal(self, number: int) -> list[Event]:
+        """What a signal to the master asks for."""
         match number:
             case signal.SIGTERM | signal.SIGINT:
                 return [events.StopAsked(Level.DRAIN, signal.Signals(number).name)]
@@ -174,9 +177,8 @@ class Master:
             case signal.SIGTTIN | signal.SIGTTOU:
                 return [events.Resized(1 if number == signal.SIGTTIN else -1)]
             case signal.SIGUSR1:
-                log.emit(
-                    "pool.slots", table=self._display.table(self._pool, self._children.known.pids)
-                )
+                table = self._display.table(self._pool, self._children.known.pids)
+                log.emit("pool.slots", table=table)
             case signal.SIGUSR2:
                 return [events.StacksAsked()]
             case _:
@@ -185,50 +187,49 @@ class Master:
 
     # Step, and effects.
 
-    def _take(self, event: Event) -> None:
-        """One step of the state machine, and what it asks for."""
+    def _step(self, event: Event) -> None:
+        """Have the state machine take one event, and do what it asks for.
+
+        When the machine raises, its state is as it was. What a child's word has made it raise is
+        the child's fault, and the child is killed for it.
+        """
         moment = now()
         if isinstance(event, events.Tick):
             self._judged = moment
         before = self._pool
         try:
             self._pool, wanted = machine.step(before, event, moment, random.random())
-        except (
-            Exception
-        ) as error:  # the books are as they were: what a child's word cannot do is its own fault
-            if (source := children.source_of(event)) is None:
+        except Exception as error:
+            source = children.source_of(event)
+            if source is None:
                 raise
-            self._children.distrust(
-                source, f"it said what cannot be: {event}: {type(error).__name__}: {error}"
-            )
+            what = f"{event}: {type(error).__name__}: {error}"
+            self._children.distrust(source, f"it said what cannot be: {what}")
             return
         if before.phase is PoolPhase.BOOTING and self._pool.phase is PoolPhase.RUNNING:
             self._display.started(self._pool)
         if before.slots is not self._pool.slots:
             for slot in self._pool.slots:
-                if slot.state is State.VACANT:
+                if slot.is_vacant:
                     self._children.forget(slot.number)
         for effect in wanted:
             self._perform(effect)
         self._display.retitle(self._pool)
 
-    def _measure(self) -> None:
-        """What memory there is, before it is decided on: at most once a second, and only when
-        something happens.
+    def _measure_memory(self) -> None:
+        """Tell the machine what memory there is, before it decides on an event.
+
+        At most once a second, and only when something happens.
         """
         moment = now()
         if moment < self._pool.memory.at + MEASURED_EVERY:
             return
         found = self._memory.read()
         if found is not None:
-            working = (slot.number for slot in self._pool.slots if slot.is_busy)
-            records = (self._board.read(number) for number in working)
-            taken = tuple(
-                procfs.resident_mib(record.job_pid)
-                for record in records
-                if record and record.job_pid
-            )
-            self._take(events.Measured(found.available, found.total, taken))
+            records = [self._board.read(slot.number) for slot in self._pool.slots if slot.is_busy]
+            jobs = [record.job_pid for record in records if record and record.job_pid]
+            taken = tuple(map(procfs.resident_mib, jobs))
+            self._step(events.Measured(found.available, found.total, taken))
 
     def _perform(self, effect: Effect) -> None:
         match effect:
@@ -244,17 +245,16 @@ class Master:
                 self._spawn_helper(role)
             case effects.Inspect(slot):
                 if record := self._board.most_urgent(slot):
+                    lease = (record.lease_until, record.lease)
                     in_hand = bool(record.message_id)
-                    self._take(
-                        events.Seen(slot, record.beat, record.lease_until, record.lease, in_hand)
-                    )
+                    self._step(events.Seen(slot, record.beat, *lease, in_hand))
             case effects.AskStack(who):
                 stack_requests.ask_stacks(self._children.known, who)
             case effects.TellStack(who):
                 stack_requests.tell_stacks(self._children.known, who)
             case effects.OrderScout(order):
                 if not self._children.order_scout(order):
-                    self._take(events.OrderNotTaken(order))
+                    self._step(events.OrderNotTaken(order))
             case effects.KillHelper(role):
                 self._children.kill_helper(role)
             case effects.LogHung(slot, why):
@@ -269,10 +269,10 @@ class Master:
         try:
             self._children.spawn(slot)
         except OSError as error:
-            self._take(events.SpawnFailed(slot, os.strerror(error.errno or 0)))
+            self._step(events.SpawnFailed(slot, os.strerror(error.errno or 0)))
 
     def _spawn_helper(self, role: state.Role) -> None:
         try:
             self._children.spawn_helper(role)
         except OSError as error:
-            self._take(events.HelperSpawnFailed(role, os.strerror(error.errno or 0)))
+            self._step(events.HelperSpawnFailed(role, os.strerror(error.errno or 0)))

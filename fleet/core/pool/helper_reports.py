@@ -11,7 +11,7 @@ from fleet.core import polling
 from fleet.core.depth import Depth
 from fleet.core.pool import denials, emptiness, liveness, recovery, sizing
 from fleet.core.pool.effects import Effect, Log, Step
-from fleet.core.pool.lifecycle import fail_spawn, spawned
+from fleet.core.pool.lifecycle import fail_spawn, note_spawn
 from fleet.core.pool.scarcity import Spawning
 from fleet.core.pool.shutdown import stop
 from fleet.core.pool.slot import State
@@ -52,7 +52,7 @@ def note_helper_word(pool: Pool, role: Role, word: FromHelper, now: float, jitte
         case Imported() | Usable():
             step: Step = _note_ready(pool, role), ()
         case Forked(number, pid):
-            step = spawned(pool, slot_of(pool, number, State.SPAWNING), pid, now)
+            step = note_spawn(pool, slot_of(pool, number, State.SPAWNING), pid, now)
         case NotForked(number, why):
             slot = slot_of(pool, number, State.SPAWNING)
             step = fail_spawn(pool, slot, why, now, jitter)

@@ -1,12 +1,12 @@
-"""The master's state machine: `step(pool, event, now, luck)` returns the next pool and what to do.
+"""The master's state machine: `step(pool, event, now, jitter)` returns the next pool and what to do.
 
 Theory of operation
 -------------------
-The pool has a phase, and slots (slots.py). Two helpers feed it: the template, which imported the app and
-forks dispatchers, and the scout, which talks to the queue.
+The pool has a phase, and slots (slot.py). Two helpers feed it: the template, which imported the
+app and forks dispatchers, and the scout, which talks to the queue.
 
-    BOOTING ──template ready, queue usable──▶ RUNNING ──stop──▶ DRAINING ──no dispatcher left──▶ STOPPED
-       └───────────────── stop, or one of the two cannot be had ───▲
+    BOOTING ─template ready, queue usable─▶ RUNNING ─stop─▶ DRAINING ─no dispatcher left─▶ STOPPED
+       └────────────── stop, or one of the two cannot be had ──▲
 
 Every event first changes what it is about (here); then `reconcile` compares what is with what
 should be and asks for the difference: dispatchers to spawn or to terminate, polls to grant,
@@ -23,17 +23,17 @@ terminal's Ctrl-C reaches the whole group, and supervisors repeat themselves):
     NOW    running jobs are stopped at once; polls still come home
     KILL   everything is killed; what was in hand is left to its lease
 
-Open polls are kept in the books: those of POLLING slots, and those of dispatchers that died while
+Open polls are part of the state: those of POLLING slots, and those of dispatchers that died while
 polling, or whose connection was cut (`dead_polls`: until when), because the server does not know
 that its client is gone and gives it the next message. During a drain no message is released while
 any poll is open; outside a drain only dead ones delay.
 
-The ledger: every Received is answered by exactly one Settled, or its dispatcher's death by one
-recovery (recovery.py). So received = deleted + released + dead_lettered + left whenever nothing is in hand and
-no recovery is open.
+The ledger: every message that was received ends with exactly one Settled, or, if its dispatcher
+dies, with one recovery (recovery.py). So received = deleted + released + dead_lettered + left
+whenever nothing is in hand and no recovery is open.
 
 An event that the state does not allow (a report from a slot that has no dispatcher, say) raises
-`Illegal` and changes nothing.
+`IllegalEvent` and changes nothing.
 """
 
 from dataclasses import replace
@@ -62,35 +62,31 @@ from fleet.core.pool.events import (
     Tick,
 )
 from fleet.core.pool.helper_reports import note_helper_word
-from fleet.core.pool.lifecycle import died, fail_spawn, helper_died, not_spawned
+from fleet.core.pool.lifecycle import fail_helper_spawn, fail_spawn, note_death, note_helper_death
 from fleet.core.pool.liveness import note_record
 from fleet.core.pool.reconcile import reconcile
-from fleet.core.pool.reports import said
+from fleet.core.pool.reports import note_report
 from fleet.core.pool.resizing import nudge_size, pause, scale
 from fleet.core.pool.shutdown import note_stop_signal, stop
 from fleet.core.pool.slot import State
 from fleet.core.pool.state import (
-    HelperState,
     IllegalEvent,
     Pool,
     PoolEnd,
     PoolPhase,
-    living,
     slot_of,
-    with_helper,
     with_slot,
 )
 from fleet.core.protocol import DeleteTried, Recover, SampleDepth, ScoutOrder, TryDelete
 
 __all__ = ["IllegalEvent", "step"]
 
-STACK_TIME = (
-    0.5  # seconds: who has not written its stack by then is stopped, or cannot be scheduled
-)
+# Seconds: a process that has not written its stack by then is stopped, or cannot be scheduled.
+STACK_TIME = 0.5
 
 
 def step(pool: Pool, event: Event, now: float, jitter: float) -> Step:
-    """The next pool, and what to do. `now` in seconds, `luck` in [0, 1) for jitter.
+    """The next pool, and what to do. `now` in seconds, `jitter` in [0, 1).
 
     Raises IllegalEvent for an event that the state does not allow.
     """
@@ -109,7 +105,7 @@ def _apply(pool: Pool, event: Event, now: float, jitter: float) -> Step:
         case Tick():
             return pool, ()
         case Said(number, report):
-            return said(pool, slot_of(pool, number), report, now, jitter)
+            return note_report(pool, slot_of(pool, number), report, now, jitter)
         case HelperSaid(role, word):
             return note_helper_word(pool, role, word, now, jitter)
         case OrderNotTaken(order):
@@ -117,15 +113,13 @@ def _apply(pool: Pool, event: Event, now: float, jitter: float) -> Step:
         case SpawnFailed(number, why):
             return fail_spawn(pool, slot_of(pool, number, State.SPAWNING), why, now, jitter)
         case HelperSpawnFailed(role, why):
-            old = living(pool, role)
-            pool = with_helper(pool, role, HelperState(proven=old.proven, crashes=old.crashes))
-            return not_spawned(pool, role.value, why, now, jitter)
+            return fail_helper_spawn(pool, role, why, now, jitter)
         case Ended(number):
             return with_slot(pool, replace(slot_of(pool, number), ended=True)), ()
         case Died(number):
-            return died(pool, slot_of(pool, number), event, now, jitter)
+            return note_death(pool, slot_of(pool, number), event, now, jitter)
         case HelperDied(role, cause):
-            return helper_died(pool, role, cause, now, jitter)
+            return note_helper_death(pool, role, cause, now, jitter)
         case StacksAsked():
             return replace(pool, stacks_at=min(pool.stacks_at, now + STACK_TIME)), (AskStack(None),)
         case Measured(available, total, taken):

@@ -1,12 +1,11 @@
 """A model that plays kernel, helpers, dispatchers, operator and clock against the pool (world.py).
 
-After every step every field of the books is held against a second account (account.py), every
-effect against what may be asked then, and the machine against itself: running its rules twice
-changes nothing, and nothing is due before the moment that it named. Whatever has happened, a stop
-ends in STOPPED.
+After every step what was told is held against the pool's state (account.py), every other field
+against what a step may change (steps.py), every effect against what may be asked then, and the
+machine against itself: running its rules twice changes nothing, and nothing is due before the
+moment that it named. Whatever has happened, a stop ends in STOPPED.
 """
 
-from dataclasses import fields
 from math import inf
 
 import pytest
@@ -49,7 +48,7 @@ from fleet.core.pool.machine import IllegalEvent
 from fleet.core.pool.reconcile import reconcile
 from fleet.core.pool.recovery import AT_ONCE
 from fleet.core.pool.slot import BUSY_STATES, Slot, State
-from fleet.core.pool.state import HelperState, Level, Pool, PoolPhase, Role
+from fleet.core.pool.state import Level, Pool, PoolPhase, Role, helper_of
 from fleet.core.protocol import (
     Denied,
     Drain,
@@ -70,7 +69,8 @@ from fleet.core.protocol import (
     TryDelete,
     Trying,
 )
-from tests.core.pool.account import Account, HelperLife, Life
+from tests.core.pool import steps
+from tests.core.pool.account import Account, Life
 from tests.core.pool.dispatchers import LEASE, Choice, Record, Stage
 from tests.core.pool.story import helper_ready, named, scout_says
 from tests.core.pool.world import World
@@ -173,7 +173,7 @@ class PoolModel(RuleBasedStateMachine):
     ) -> None:
         self.stubborn, self.hung, self.dying = stubborn, hung, dying
         self.terminated: set[int] = set()
-        self.account = Account(config, config.workers, [Life() for _ in range(config.workers)])
+        self.account = Account(config, [Life() for _ in range(config.workers)])
         self.world = World(config, self.watch, jitter, fifo=fifo, room=room)
         for _ in range(warm * (1 + config.workers)):
             if crowded:  # enough for batches
@@ -381,14 +381,14 @@ class PoolModel(RuleBasedStateMachine):
 
     def watch(self, before: Pool, event: Event, after: Pool, effects: tuple[Effect, ...]) -> None:
         now = self.world.now if hasattr(self, "world") else 1000.0
-        jitter = self.world.jitter if hasattr(self, "world") else 0.5
         note(f"{now:.3f} {event} → {[effect for effect in effects if not isinstance(effect, Log)]}")
-        self.account.follow(before, event, after, effects, now, jitter)
+        self.account.follow(before, event, after, effects, now)
+        steps.check(before, event, after, now)
         assert after.phase is before.phase or after.phase in FOLLOWING[before.phase]
         assert len(after.slots) <= max(after.desired, len(before.slots))
         assert staying(after) <= max(after.desired, staying(before))
         for effect in effects:
-            self.may_be_asked(effect, after, now)
+            self.may_be_asked(effect, before, after, now)
         touched = [
             (type(effect), effect.slot)
             for effect in effects
@@ -397,13 +397,14 @@ class PoolModel(RuleBasedStateMachine):
         assert len(touched) == len(set(touched))
         assert reconcile(after, now, judge=isinstance(event, Tick)) == (after, ())
 
-    def may_be_asked(self, effect: Effect, after: Pool, now: float) -> None:
+    def may_be_asked(self, effect: Effect, before: Pool, after: Pool, now: float) -> None:
         match effect:
             case Spawn(number):
                 assert after.phase is PoolPhase.RUNNING
                 assert after.template.ready
                 assert now >= after.spawning.not_before
                 assert after.slots[number].state is State.SPAWNING
+                assert number >= len(before.slots) or now >= before.slots[number].not_before
             case Send(number, order):
                 self.may_be_sent(after.slots[number], order, after, now)
             case TerminateDispatcher(number):
@@ -416,19 +417,21 @@ class PoolModel(RuleBasedStateMachine):
                 assert after.phase is PoolPhase.RUNNING
                 assert after.scout.ready
                 assert after.denial
-                assert self.account.probe
-                assert message_id == self.account.probe.message_id
-                assert now >= self.account.probe.at[0]
+                assert after.probe
+                assert after.probe.is_waiting
+                assert after.probe.order == effect.order
+                assert message_id in self.account.denied
+                assert now >= after.probe.at
             case SpawnHelper(role):
                 if after.phase is PoolPhase.DRAINING:
                     assert role is Role.SCOUT
                     assert after.recoveries
                 else:
                     assert after.phase in (PoolPhase.BOOTING, PoolPhase.RUNNING)
-                assert now >= self.account.helpers[role].not_before[0]
+                assert now >= helper_of(before, role).not_before
                 assert now >= after.spawning.not_before
             case KillHelper(Role.SCOUT):
-                assert now >= self.account.helpers[Role.SCOUT].silent_since + 40
+                assert now >= after.scout.silent_since + 40
             case KillHelper(Role.TEMPLATE) if not after.template.ready:
                 assert now >= after.template.silent_since + 2.0
             case AskStack(int(number)):
@@ -452,7 +455,7 @@ class PoolModel(RuleBasedStateMachine):
                 assert after.phase is PoolPhase.RUNNING
                 assert 1 <= most <= after.config.batch_size
                 assert not after.paused
-                assert not any((after.denial, self.account.is_pending, self.account.probe))
+                assert not any((after.denial, after.probe))
                 assert slot.state is State.POLLING
                 assert not any((slot.leaving, slot.killed, slot.ended))
                 open_polls = [
@@ -553,147 +556,69 @@ class PoolModel(RuleBasedStateMachine):
         with pytest.raises(IllegalEvent):
             machine.step(pool, data.draw(st.sampled_from(wrong)), self.world.now, 0.5)
 
-    # Every field.
+    # Every field: what is told directly, and what follows from the other fields. What a step may
+    # change is in steps.py.
 
     @invariant()
     def the_books_are_right(self) -> None:
-        self.every_slot_is_as_it_was_told()
-        self.every_helper_is_as_it_was_told()
+        self.account.check(self.world.pool)
+        for slot in self.world.pool.slots:
+            self.a_slot_is_consistent(slot)
+        self.helpers_are_there()
         self.the_ledger_balances()
-        self.every_order_is_as_it_was_given()
-        self.the_parts_were_told_all()
-        self.the_size_is_the_operators()
+        self.orders_are_with_the_scout()
+        self.the_size_is_the_wanted_one()
         self.the_phase_is_what_the_helpers_and_the_slots_say()
-        self.the_stop_is_as_hard_as_it_was_asked()
         self.nothing_is_due_before_the_moment_that_was_named()
         self.no_more_is_taken_than_was_wanted()
         self.nothing_that_ends_by_itself_is_refused_for_ever()
 
-    def every_slot_is_as_it_was_told(self) -> None:
-        slots = self.world.pool.slots
-        assert [slot.number for slot in slots] == list(range(len(slots)))
-        assert len(slots) == len(self.account.lives)
-        for slot, life in zip(slots, self.account.lives, strict=True):
-            self.is_as_told(slot, life)
-
-    def is_as_told(self, slot: Slot, life: Life) -> None:
-        for name in (
-            "state",
-            "since",
-            "born",
-            "leaving",
-            "killed",
-            "ended",
-            "crashes",
-            "deaths",
-            "asked",
-        ):
-            assert getattr(slot, name) == getattr(life, name), name
-        assert list(slot.places) == life.places
-        assert [each.place for each in slot.denied] == list(life.denied)
-        assert (list(slot.lost), slot.trouble) == (life.lost, life.trouble)
-        assert {*life.denied, *slot.lost} <= {*slot.places}
+    def a_slot_is_consistent(self, slot: Slot) -> None:
+        assert {each.place for each in slot.denied} | {*slot.lost} <= {*slot.places}
         assert bool(slot.asked) == (slot.state is State.POLLING)
-        assert bool(slot.places) == (slot.state in BUSY_STATES)
-        assert life.not_before[0] <= slot.not_before <= life.not_before[1]
+        assert bool(slot.places) == slot.is_busy
         if slot.silent_since < inf:
             assert slot.state is State.POLLING
             assert slot.silent_since >= slot.since + self.world.config.wait_time + 12
-        watched = slot.state in BUSY_STATES and not (slot.killed or slot.ended)
-        assert slot.look_at < inf if watched else slot.look_at == inf or slot.state in BUSY_STATES
+        is_watched = slot.is_busy and not slot.is_ending
+        assert slot.look_at < inf if is_watched else slot.look_at == inf or slot.is_busy
         assert slot.suspected is None or slot.look_at < inf
         pid = self.world.told.get(slot.number)
         assert slot.has_process == (pid is not None)
         assert pid is None or self.world.processes[pid].slot == slot.number
 
-    def every_helper_is_as_it_was_told(self) -> None:
-        for role, helper in (
-            (Role.TEMPLATE, self.world.pool.template),
-            (Role.SCOUT, self.world.pool.scout),
-        ):
-            self.is_helper_as_told(helper, self.account.helpers[role])
-            assert helper.alive == (role in self.world.helpers)
-
-    def is_helper_as_told(self, helper: HelperState, life: HelperLife) -> None:
-        for field in fields(HelperState):
-            if field.name != "not_before":
-                assert getattr(helper, field.name) == getattr(life, field.name), field.name
-        assert life.not_before[0] <= helper.not_before <= life.not_before[1]
-        assert helper.alive or not (helper.ready or helper.killed)
+    def helpers_are_there(self) -> None:
+        for role in Role:
+            assert helper_of(self.world.pool, role).alive == (role in self.world.helpers)
 
     def the_ledger_balances(self) -> None:
+        """Every message that came is in hand, or has ended in exactly one way."""
         pool = self.world.pool
-        assert pool.counts == self.account.counts
         known = sum(not each.order.receive_id for each in pool.recoveries)
         assert pool.counts.in_hand == sum(len(slot.places) for slot in pool.slots) + known
 
-    def every_order_is_as_it_was_given(self) -> None:
-        pool, orders = self.world.pool, self.account.orders
-        assert pool.next_recovery == self.account.recoveries
-        assert [each.order.number for each in pool.recoveries] == [each.number for each in orders]
-        for recovery, order in zip(pool.recoveries, orders, strict=True):
-            for name in ("message_id", "lease_until", "settlement", "receive_id"):
-                assert getattr(recovery.order, name) == getattr(order, name), name
-            assert recovery.slot == order.slot
-            assert recovery.given == order.given
-            assert recovery.is_waiting == order.waiting
-            assert recovery.denied == order.denied
+    def orders_are_with_the_scout(self) -> None:
+        """What waits for an answer has been given, and will have one."""
+        pool = self.world.pool
         waiting = [each.order.number for each in pool.recoveries if each.is_waiting]
         assert len(waiting) <= AT_ONCE
-        if (
-            pool.scout.ready
-            and not pool.scout.full
-            and not pool.dead_polls
-            and pool.phase is PoolPhase.RUNNING
-        ):
+        may_give = pool.scout.ready and not pool.scout.full and not pool.dead_polls
+        if may_give and pool.phase is PoolPhase.RUNNING:
             assert len(waiting) == min(AT_ONCE, len(pool.recoveries))
-        if scout := self.world.helper(
-            Role.SCOUT
-        ):  # what waits for an answer has been given, and will have one
+        if scout := self.world.helper(Role.SCOUT):
             answered = [word.number for word in scout.words if isinstance(word, Recovered)]
             assert set(waiting) <= {*(order.number for order in scout.orders), *answered}
 
-    def the_parts_were_told_all(self) -> None:
-        pool, account = self.world.pool, self.account
-        assert pool.polling == account.polling
-        assert pool.emptiness == account.emptiness
-        assert pool.restarts == account.restarts
-        assert pool.sizing == account.sizing
-        assert pool.memory == account.memory
-        assert pool.spawning == account.spawning
-        assert pool.stacks_at == account.stacks_at
-        assert (pool.depth, pool.sampled_at) == (account.depth, account.sampled_at)
-        assert pool.trouble == account.trouble
-        assert (pool.refused, pool.denial, pool.unconfirmed) == (
-            account.refused,
-            account.denial,
-            account.unconfirmed,
-        )
-        assert pool.gone == account.gone
-        assert (pool.probe is None) == (account.probe is None)
-        if pool.probe and account.probe:
-            for name in ("message_id", "tries", "waiting"):
-                assert getattr(pool.probe, name) == getattr(account.probe, name), name
-            assert account.probe.at[0] <= pool.probe.at <= account.probe.at[1]
-        assert pool.sampled_received == account.sampled_received
-        assert sorted(pool.dead_polls) == sorted(account.dead_polls)
-
-    def the_size_is_the_operators(self) -> None:
+    def the_size_is_the_wanted_one(self) -> None:
         pool = self.world.pool
-        assert pool.config == self.world.config
-        assert pool.desired == self.account.desired >= 1
-        assert (pool.paused, pool.held) == (self.account.paused, self.account.held)
-        assert pool.last_resize == self.account.last_resize
-        assert pool.last_resize is None or pool.last_resize.to == pool.desired
-        assert pool.size == sum(slot.state is not State.VACANT for slot in pool.slots)
+        assert pool.desired >= 1
+        assert pool.size == sum(not slot.is_vacant for slot in pool.slots)
         if pool.phase is PoolPhase.RUNNING and pool.template.ready and staying(pool) < pool.desired:
-            vacant = [slot for slot in pool.slots if slot.state is State.VACANT]
+            vacant = [slot for slot in pool.slots if slot.is_vacant]
             waits = self.world.judged < pool.spawning.not_before or pool.count(State.SPAWNING) == 16
             assert waits or all(slot.not_before > self.world.judged for slot in vacant)
         if pool.phase is PoolPhase.RUNNING and staying(pool) > pool.desired:
-            assert not any(
-                s.state is State.IDLE and not (s.leaving or s.ended or s.killed) for s in pool.slots
-            )
+            assert not any(slot.is_available for slot in pool.slots)
 
     def the_phase_is_what_the_helpers_and_the_slots_say(self) -> None:
         pool = self.world.pool
@@ -703,22 +628,8 @@ class PoolModel(RuleBasedStateMachine):
             pool.level is not None and pool.size == 0 and not pool.recoveries
         )
         assert (pool.phase in (PoolPhase.BOOTING, PoolPhase.RUNNING)) == (pool.level is None)
-        if pool.phase is PoolPhase.DRAINING:
-            assert (
-                all(slot.leaving or not slot.has_process for slot in pool.slots)
-                or pool.level is Level.KILL
-            )
-
-    def the_stop_is_as_hard_as_it_was_asked(self) -> None:
-        pool, account = self.world.pool, self.account
-        assert pool.level == account.level
-        assert pool.signalled_at == account.signalled_at
-        assert (pool.end.code if pool.end else None) == account.code
-        if account.stopping_since is None or pool.phase is PoolPhase.STOPPED:
-            assert pool.kill_at == inf
-        else:
-            assert pool.kill_at == account.kill_at
-        assert (pool.jobs_have, pool.jobs_until) == (account.jobs_have, account.jobs_until)
+        if pool.phase is PoolPhase.DRAINING and pool.level is not Level.KILL:
+            assert all(slot.leaving or not slot.has_process for slot in pool.slots)
 
     def nothing_is_due_before_the_moment_that_was_named(self) -> None:
         world = self.world
@@ -740,7 +651,6 @@ class PoolModel(RuleBasedStateMachine):
 
     def no_more_is_taken_than_was_wanted(self) -> None:
         pool, most = self.world.pool, self.world.config.max_jobs
-        assert pool.ends_at == self.account.ends_at
         assert pool.phase is not PoolPhase.RUNNING or self.world.judged < pool.ends_at
         if most is not None:
             assert pool.counts.received + sum(slot.asked for slot in pool.slots) <= most

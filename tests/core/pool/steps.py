@@ -1,0 +1,226 @@
+"""What one step of the pool may change: an invariant for every field that nobody tells directly.
+
+`before` and `after` are the pool around the step, `now` is its time. No rule is repeated here: only
+what may change a field, in which direction, and between what bounds.
+"""
+
+from math import inf
+
+from fleet.core.depth import Depth
+from fleet.core.pool import restarts, scarcity
+from fleet.core.pool.events import (
+    Died,
+    Event,
+    HelperDied,
+    HelperSaid,
+    HelperSpawnFailed,
+    Measured,
+    OrderNotTaken,
+    Paused,
+    Resized,
+    Said,
+    Scaled,
+    SpawnFailed,
+    StacksAsked,
+    StopAsked,
+)
+from fleet.core.pool.slot import Slot
+from fleet.core.pool.state import HelperState, Level, Pool, PoolPhase, Role
+from fleet.core.protocol import Empty, Failed, PollFailed, Received, Settled
+
+MOST = 1024  # dispatchers that an operator may ask for
+STACKS = 0.5  # seconds
+
+
+def check(before: Pool, event: Event, after: Pool, now: float) -> None:
+    """The whole of it."""
+    assert after.config == before.config
+    report = event.report if isinstance(event, Said) else None
+    word = event.word if isinstance(event, HelperSaid) else None
+    for old, new in zip(before.slots, after.slots, strict=False):
+        check_slot(old, new, event, now)
+    check_helper(before.template, after.template, Role.TEMPLATE, event, now)
+    check_helper(before.scout, after.scout, Role.SCOUT, event, now)
+    check_size(before, event, after)
+    check_queue(before, event, after, now)
+    check_stop(before, event, after, now)
+    check_spawning(before, event, after, now)
+    # Counts never fall.
+    for name in ("received", "deleted", "released", "dead_lettered", "left", "pauses", "polls"):
+        assert getattr(after.counts, name) >= getattr(before.counts, name), name
+    # What is learned of jobs and of the queue's depth.
+    assert after.memory == before.memory or isinstance(event, Measured) or report
+    assert after.memory.jobs == before.memory.jobs or isinstance(report, Settled)
+    assert after.polling.allowed >= 1
+    assert 0 <= after.polling.not_before <= now + 60 or after.polling == before.polling
+    assert after.sizing.sampled_at <= now
+    assert after.sizing.needs == before.sizing.needs or isinstance(word, Depth)
+    if isinstance(report, Received):
+        assert after.emptiness.zero_since is None
+    if after.emptiness.zero_since is not None and after.sampled_at is not None:
+        assert after.emptiness.zero_until is not None
+        assert after.emptiness.zero_since <= after.emptiness.zero_until <= after.sampled_at
+    assert after.stacks_at in (inf, before.stacks_at) or isinstance(event, StacksAsked)
+    assert after.stacks_at == inf or now < after.stacks_at <= now + STACKS
+
+
+def check_slot(old: Slot, new: Slot, event: Event, now: float) -> None:
+    """Crashes are counted at deaths, and forgiven when a job ran or a dispatcher left in order."""
+    its_death = isinstance(event, Died) and event.slot == old.number
+    its_word = isinstance(event, Said) and event.slot == old.number
+    assert new.deaths - old.deaths in ((0, 1) if its_death else (0,))
+    assert new.crashes == old.crashes or its_death or (its_word and new.crashes == 0)
+    assert 0 <= new.crashes <= new.deaths
+    assert new.not_before == old.not_before or its_death
+    assert new.not_before <= now + restarts.DELAY_MOST or new.not_before == old.not_before
+    assert (new.born < inf) == new.has_process
+    assert new.born <= now or not new.has_process
+    if old.has_process and new.has_process:
+        assert new.born == old.born
+
+
+def check_helper(old: HelperState, new: HelperState, role: Role, event: Event, now: float) -> None:
+    """A helper's crashes are counted at its deaths, and forgiven when it is ready."""
+    word = event.word if isinstance(event, HelperSaid) and event.role is role else None
+    its_death = isinstance(event, HelperDied) and event.role is role
+    assert new.proven >= old.proven
+    assert new.crashes == old.crashes + its_death or (word is not None and new.crashes == 0)
+    assert new.not_before <= now + restarts.DELAY_MOST or new.not_before == old.not_before
+    assert new.heard <= now
+    assert new.heard >= old.heard or not old.alive or its_death or not new.alive
+    assert new.silent_since == inf or new.silent_since <= now
+    assert new.full <= (old.full or isinstance(event, OrderNotTaken))
+    assert new.refused <= (old.refused or isinstance(word, Failed))
+    if word is not None and role is Role.SCOUT and not isinstance(word, Failed):
+        assert (new.heard, new.silent_since, new.full) == (now, inf, False)
+    assert new.alive or not (new.ready or new.killed)
+
+
+def check_size(before: Pool, event: Event, after: Pool) -> None:
+    """The size is wanted by an operator or by a sample, within the bounds, and a reason is told."""
+    least, most = after.config.bounds or (1, MOST)
+    by_operator = isinstance(event, Resized | Scaled)
+    by_sample = isinstance(event, HelperSaid) and isinstance(event.word, Depth)
+    if after.desired != before.desired:
+        assert by_operator or (by_sample and not after.held and after.config.bounds)
+        assert least <= after.desired <= most
+        resize = after.last_resize
+        assert resize is not None
+        assert (resize.was, resize.to) == (before.desired, after.desired)
+        assert resize.reason
+    else:
+        assert after.last_resize == before.last_resize
+    assert after.held == before.held or by_operator
+    if isinstance(event, Scaled) and event.to is not None and least <= event.to <= most:
+        assert (after.desired, after.held) == (event.to, True)
+    if isinstance(event, Resized):
+        assert (after.desired - before.desired) * event.by >= 0
+
+
+def check_queue(before: Pool, event: Event, after: Pool, now: float) -> None:
+    """What is wrong with the queue, until it heals."""
+    report = event.report if isinstance(event, Said) else None
+    is_answered = isinstance(report, Received | Empty)
+    assert not (is_answered and (after.refused or after.gone))
+    is_refused = isinstance(report, PollFailed) and report.refused
+    if after.refused and after.refused != before.refused:
+        assert is_refused
+        assert after.refused.since == (before.refused.since if before.refused else now)
+    if before.refused and not after.refused:
+        assert is_answered or isinstance(event, Paused)
+    assert after.gone in ("", before.gone) or isinstance(report, Settled)
+    # While a delete is denied that could be denied again; since the first of them.
+    is_pending = any(slot.denied for slot in after.slots)
+    is_pending = is_pending or any(each.denied for each in after.recoveries)
+    assert bool(after.denial) == bool(is_pending or after.probe)
+    if after.denial:
+        assert after.denial.since == (before.denial.since if before.denial else now)
+    if after.probe and before.probe:
+        assert after.probe.order == before.probe.order
+        assert after.probe.at <= now + 30 or after.probe == before.probe
+    assert 0 <= after.unconfirmed <= after.counts.left
+    # Polls of the dead: one more at a time, and for as long as the server may serve them.
+    fresh = [each for each in after.dead_polls if each not in before.dead_polls]
+    assert len(fresh) <= 1
+    assert not fresh or isinstance(event, Died) or isinstance(report, PollFailed)
+    assert all(now < until for until in after.dead_polls)
+    # Recoveries: numbered in their order, never twice.
+    numbers = [each.order.number for each in after.recoveries]
+    assert numbers == sorted(set(numbers))
+    assert before.next_recovery <= after.next_recovery
+    assert all(number < after.next_recovery for number in numbers)
+    assert after.next_recovery == before.next_recovery or isinstance(event, Died)
+    for each in after.recoveries:
+        assert each.given >= each.is_waiting
+        assert not each.is_waiting or after.scout.alive
+
+
+def check_stop(before: Pool, event: Event, after: Pool, now: float) -> None:
+    """A stop becomes harder and sooner, never softer or later; its first reason stays."""
+    assert (after.level or 0) >= (before.level or 0)
+    assert (after.level is None) == (after.end is None)
+    is_asked = isinstance(event, StopAsked)
+    assert after.signalled_at == before.signalled_at or (
+        isinstance(event, StopAsked) and event.by_signal and after.signalled_at == now
+    )
+    assert after.ends_at == before.ends_at or (
+        before.phase is PoolPhase.BOOTING and after.ends_at == now + after.config.max_seconds
+    )
+    if after.level is None:
+        assert (after.kill_at, after.jobs_until) == (inf, inf)
+        return
+    assert after.jobs_have >= 0
+    assert after.jobs_until <= before.jobs_until
+    if after.phase is PoolPhase.STOPPED:
+        assert after.kill_at == inf
+    else:
+        assert after.kill_at <= before.kill_at
+        assert after.kill_at < inf
+        assert after.jobs_until < after.kill_at
+    if is_asked and after.level is not Level.KILL and after.phase is not PoolPhase.STOPPED:
+        assert after.kill_at <= now + after.config.longest_stop
+        has = after.config.drain_timeout if after.level is Level.DRAIN else 0.0
+        assert after.jobs_until <= now + has
+    check_end(before, event, after)
+
+
+def check_end(before: Pool, event: Event, after: Pool) -> None:
+    """An exit status has what it is for."""
+    assert after.end is not None
+    code, config = after.end.code, after.config
+    if before.end and before.end.code != code:
+        assert code == 7 or after.phase is PoolPhase.STOPPED
+    if before.end is None and isinstance(event, StopAsked):
+        assert code in (0, 7)  # what is only just booting may be killed at once
+    match code:
+        case 0:
+            assert after.phase is not PoolPhase.STOPPED or not after.unconfirmed
+        case 1 | 4:
+            assert not (after.template.proven and after.scout.proven)
+        case 3:
+            assert len(after.restarts.crashes) > restarts.LIMIT_LEAST
+        case 5:
+            assert config.ends_by_itself or not after.scout.proven
+        case 6:
+            assert config.until_empty
+            assert after.counts.ended_badly
+        case 7:
+            assert after.level is Level.KILL
+            assert after.counts.left
+        case 8:
+            assert after.unconfirmed
+            assert after.phase is PoolPhase.STOPPED
+        case _:
+            raise AssertionError(code)
+
+
+def check_spawning(before: Pool, event: Event, after: Pool, now: float) -> None:
+    """The host's scarcity delays everybody until somebody is born; crashes are those of a minute."""
+    is_scarce = isinstance(event, SpawnFailed | HelperSpawnFailed | HelperSaid | Died)
+    assert after.spawning == before.spawning or is_scarce or isinstance(event, Said)
+    assert after.spawning.not_before <= now + scarcity.BACKOFF_MOST or (
+        after.spawning == before.spawning
+    )
+    crashes = after.restarts.crashes
+    assert crashes == before.restarts.crashes or isinstance(event, Died) or not crashes
+    assert all(crashes[-1].at - each.at < restarts.WINDOW for each in crashes)
