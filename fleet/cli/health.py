@@ -1,8 +1,8 @@
-"""`fleet health`: does the pool that writes that health file live? For a container's liveness
-probe.
+"""`fleet health`: does the pool that writes that health file live? For a container's liveness probe.
 
-A probe runs every few seconds on a host that is busy with other things, so this imports neither
-typer nor settings.py, and what else is set for the pool, right or wrong, is not looked at.
+A probe runs every few seconds on a host that is busy with other things. So this file imports
+neither typer nor the options, and reads the one option that it needs itself; what else is set for
+the pool, right or wrong, is not looked at.
 """
 
 import argparse
@@ -25,7 +25,7 @@ EXITS = "Exit status: 0 it lives, 1 it does not (one line says why), 2 bad usage
 
 
 class _Parser(argparse.ArgumentParser):
-    """Whatever is wrong is one line."""
+    """Says in one line what is wrong."""
 
     def error(self, message: str) -> NoReturn:
         _refuse(message)
@@ -37,28 +37,29 @@ def _refuse(why: str) -> NoReturn:
 
 
 def run(arguments: Sequence[str], environment: Mapping[str, str] = os.environ) -> int:
-    """The exit status. Raises SystemExit for bad usage."""
-    given = _parser().parse_args(arguments)
-    path = (
-        given.health_file if given.health_file is not None else environment.get("FLEET_HEALTH_FILE")
-    )
-    path = _from_file(given.config or environment.get("FLEET_CONFIG")) if path is None else path
+    """Judge the health file, and return the exit status. Raises SystemExit for bad usage."""
+    given = _make_parser().parse_args(arguments)
+    path = given.health_file
+    if path is None:
+        path = environment.get("FLEET_HEALTH_FILE")
+    if path is None:
+        path = _read_option(given.config or environment.get("FLEET_CONFIG"))
     if not path or "\0" in path:
         _refuse("nothing to look at; give --health-file PATH, as fleet start was given it")
-    max_age = _seconds(given.max_age or environment.get("FLEET_MAX_AGE") or str(MAX_AGE))
+    max_age = _read_seconds(given.max_age or environment.get("FLEET_MAX_AGE") or str(MAX_AGE))
     try:
-        text = _read(path)
+        text = _read_health_file(path)
     except OSError as error:
-        return _no(path, os.strerror(error.errno or 0))
-    good, why = probe.judge(text, time.time(), max_age)
-    if not good:
-        return _no(path, why)
-    _tell(f"healthy: {why}\n" + (f"{text.strip()}\n" if given.verbose else ""))
+        return _say_no(path, os.strerror(error.errno or 0))
+    is_alive, why = probe.judge(text, time.time(), max_age)
+    if not is_alive:
+        return _say_no(path, why)
+    _say(f"healthy: {why}\n" + (f"{text.strip()}\n" if given.verbose else ""))
     return DONE
 
 
-def _tell(text: str) -> None:
-    """That nobody can read it changes nothing of the answer."""
+def _say(text: str) -> None:
+    """On standard output. That nobody can read it changes nothing of the exit status."""
     try:
         sys.stdout.write(text)
         sys.stdout.flush()
@@ -66,7 +67,7 @@ def _tell(text: str) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
-def _parser() -> argparse.ArgumentParser:
+def _make_parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="fleet health", description=(__doc__ or "").splitlines()[0], epilog=EXITS)
     parser.add_argument(
         "--health-file",
@@ -83,7 +84,8 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _seconds(text: str) -> float:
+def _read_seconds(text: str) -> float:
+    """Raises SystemExit."""
     try:
         seconds = float(text)
     except ValueError:
@@ -93,9 +95,13 @@ def _seconds(text: str) -> float:
     return seconds
 
 
-def _from_file(config: str | None) -> str | None:
-    """The option in fleet.toml, if there is such a file, and it is not somebody else's."""
-    if config is None and not os.path.exists("fleet.toml"):  # noqa: PTH110 - pathlib costs as much as all the rest
+def _read_option(config: str | None) -> str | None:
+    """The option in the file that is given, or in fleet.toml, if there is such a file.
+
+    Raises SystemExit, also for a fleet.toml that others may have written.
+    """
+    # Not pathlib: its import costs as much as all the rest.
+    if config is None and not os.path.exists("fleet.toml"):  # noqa: PTH110 - see above
         return None
     import tomllib
     from pathlib import Path
@@ -106,14 +112,15 @@ def _from_file(config: str | None) -> str | None:
         content = (
             Path(config).read_bytes() if config else files.read_trusted(Path("fleet.toml"), LARGEST)
         )
-        found = tomllib.loads(content.decode()).get("health_file")
+        path = tomllib.loads(content.decode()).get("health_file")
     except (OSError, ValueError, RecursionError) as error:
         _refuse(f"{config or 'fleet.toml'}: {error}")
-    return found if isinstance(found, str) else None
+    return path if isinstance(path, str) else None
 
 
-def _read(path: str) -> str:
-    """What is in the file; whatever else lies there, a pipe say, does not keep a probe waiting.
+def _read_health_file(path: str) -> str:
+    """The text of the file; empty if it is no regular file: a pipe would keep a probe waiting.
+
     Raises OSError.
     """
     fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
@@ -125,6 +132,7 @@ def _read(path: str) -> str:
         os.close(fd)
 
 
-def _no(path: str, why: str) -> int:
+def _say_no(path: str, why: str) -> int:
+    """The exit status."""
     complain(f"fleet: health file {one_line(path)}: {one_line(why)}\n")
     return NO

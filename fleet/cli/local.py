@@ -24,13 +24,13 @@ def local_server(**given: Any) -> int:
     It stays a while longer if a pool still uses it.
     """
     chosen = load_aloud(given).settings
-    waited_for = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT}
-    signal.pthread_sigmask(signal.SIG_BLOCK, waited_for)
+    ends = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT}
+    signal.pthread_sigmask(signal.SIG_BLOCK, ends)
     served = use_embedded_server(chosen)
     verb = "started" if served.started else "was there already"
     typer.echo(f"the embedded SQS server {verb}: {served.endpoint_url} (Ctrl-C ends it)")
     sys.stdout.flush()
-    signal.sigwait(waited_for)
+    signal.sigwait(ends)
     return DONE
 
 

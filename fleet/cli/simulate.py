@@ -22,6 +22,7 @@ from fleet.simulate.world import World
 
 ALL = "all"
 MANY_HOSTS = {"fleet", "max", "sum"}
+OPTIONS = Config()  # the defaults of fleet start
 SHAPE_WORDS = "; ".join(f"{name} ({shape.words})" for name, shape in SHAPES.items())
 
 
@@ -47,15 +48,19 @@ def simulate(
     max_workers: Annotated[int, typer.Option(min=1, help="The most on a host.")] = 64,
     target_wait: Annotated[
         float, typer.Option(min=0.1, help="How long a message may wait, seconds.")
-    ] = 60.0,
+    ] = OPTIONS.target_wait,
     shrink_after: Annotated[
         float, typer.Option(min=0.0, help="How long a smaller need must last, seconds.")
-    ] = 300.0,
+    ] = OPTIONS.shrink_after,
     depth_interval: Annotated[
         float, typer.Option(min=0.1, help="Between samples, seconds.")
-    ] = 15.0,
-    wait_time: Annotated[float, typer.Option(min=0.0, max=20.0, help="Long poll, seconds.")] = 10.0,
-    visibility_timeout: Annotated[float, typer.Option(min=2.0, help="The lease, seconds.")] = 60.0,
+    ] = OPTIONS.depth_interval,
+    wait_time: Annotated[
+        float, typer.Option(min=0.0, max=20.0, help="Long poll, seconds.")
+    ] = OPTIONS.wait_time,
+    visibility_timeout: Annotated[
+        float, typer.Option(min=2.0, help="The lease, seconds.")
+    ] = OPTIONS.visibility_timeout,
     job_seconds: Annotated[
         float, typer.Option(min=0.001, help="What a job takes on average.")
     ] = 2.0,
@@ -80,48 +85,44 @@ def simulate(
     _check_finite(
         job_seconds=job_seconds, job_variation=job_variation, rate=rate, target_wait=target_wait
     )
-    found, chosen = _traces(what or ["steady"], seed, rate), _policies(policy or ["fleet"])
-    if hosts > 1 and set(chosen) - MANY_HOSTS:
-        raise CommandFailed(
-            USAGE,
-            f"--hosts: only the policies {', '.join(sorted(MANY_HOSTS))} know more than one host",
-        )
-    if png and len(found) > 1:
+    arrivals = _read_traces(what or ["steady"], seed, rate)
+    policies = _check_policies(policy or ["fleet"], hosts)
+    if png and len(arrivals) > 1:
         raise CommandFailed(USAGE, "--png draws one trace")
     base = Scenario(
-        trace=found[0],
+        trace=arrivals[0],
         service=Service(job_seconds, job_variation),
         config=Config(
-            workers,
-            min_workers,
-            max_workers,
-            target_wait,
-            shrink_after,
-            visibility_timeout,
-            wait_time,
+            workers=workers,
+            min_workers=min_workers,
+            max_workers=max_workers,
+            target_wait=target_wait,
+            shrink_after=shrink_after,
+            visibility_timeout=visibility_timeout,
+            wait_time=wait_time,
             depth_interval=depth_interval,
         ),
         hosts=hosts,
         seed=seed,
     )
-    runs: list[tuple[str, list[tuple[str, ...]]]] = []
-    for trace in found:
-        limit, results = _tried(replace(base, trace=trace), chosen)
-        if as_json:
-            for result in results:
-                typer.echo(json.dumps(tables.record(result, limit, target_wait)))
-        runs.append((trace.name, [tables.row(result, limit, target_wait) for result in results]))
-        if plot and not as_json and len(found) == 1:
-            for result in results:
+    table: list[tuple[str, list[tuple[str, ...]]]] = []
+    for trace in arrivals:
+        best, results = _try_policies(replace(base, trace=trace), policies)
+        table.append((trace.name, [tables.row(each, best, target_wait) for each in results]))
+        for result in results:
+            if as_json:
+                typer.echo(json.dumps(tables.record(result, best, target_wait)))
+            elif plot and len(arrivals) == 1:
                 typer.echo(tables.plot(result, trace.arrivals, trace.seconds) + "\n")
         if png:
             _draw(png, results, target_wait)
     if not as_json:
-        typer.echo(tables.table(runs))
+        typer.echo(tables.table(table))
     return DONE
 
 
 def _check_finite(**given: float) -> None:
+    """typer takes `inf` and `nan` for numbers. Raises CommandFailed."""
     for name, value in given.items():
         if not isfinite(value):
             raise CommandFailed(
@@ -129,37 +130,43 @@ def _check_finite(**given: float) -> None:
             )
 
 
-def _tried(scenario: Scenario, policies: list[str]) -> tuple[Optimum, list[Result]]:
-    """Every policy on the same messages."""
-    load = Load.of(scenario)
-    return optimum.of(scenario, load), [
-        World(scenario, load, POLICIES[name](scenario)).run() for name in policies
-    ]
+def _read_traces(names: list[str], seed: int, rate: float) -> list[Trace]:
+    """The arrivals of each shape or file. Raises CommandFailed."""
+    try:
+        return [
+            traces.built_in(name, seed, rate) if name in SHAPES else traces.read(Path(name))
+            for name in (list(SHAPES) if names == [ALL] else names)
+        ]
+    except TraceError as error:
+        raise CommandFailed(USAGE, f"{error}; a shape is one of {', '.join(SHAPES)}") from None
 
 
-def _traces(names: list[str], seed: int, rate: float) -> list[Trace]:
-    found = []
-    for name in list(SHAPES) if names == [ALL] else names:
-        try:
-            found.append(
-                traces.built_in(name, seed, rate) if name in SHAPES else traces.read(Path(name))
-            )
-        except TraceError as error:
-            raise CommandFailed(USAGE, f"{error}; a shape is one of {', '.join(SHAPES)}") from None
-    return found
-
-
-def _policies(names: list[str]) -> list[str]:
+def _check_policies(names: list[str], hosts: int) -> list[str]:
+    """The policies' names. Raises CommandFailed for one that is none, or that knows one host only."""
     chosen = list(POLICIES) if names == [ALL] else names
     for name in chosen:
         if name not in POLICIES:
             raise CommandFailed(
                 USAGE, f"--policy {name}: it must be one of {', '.join(POLICIES)} or {ALL}"
             )
+    if hosts > 1 and set(chosen) - MANY_HOSTS:
+        raise CommandFailed(
+            USAGE,
+            f"--hosts: only the policies {', '.join(sorted(MANY_HOSTS))} know more than one host",
+        )
     return chosen
 
 
+def _try_policies(scenario: Scenario, policies: list[str]) -> tuple[Optimum, list[Result]]:
+    """Every policy on the same messages, and what none can do better."""
+    load = Load.of(scenario)
+    return optimum.of(scenario, load), [
+        World(scenario, load, POLICIES[name](scenario)).run() for name in policies
+    ]
+
+
 def _draw(path: Path, results: list[Result], target_wait: float) -> None:
+    """Raises CommandFailed."""
     try:
         picture.draw(path, results, target_wait)
     except picture.NoMatplotlib:

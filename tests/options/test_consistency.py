@@ -1,4 +1,4 @@
-"""--verbose, --quiet and --log-level: one of them counts, and which is clear."""
+"""The rules between options: one that counts of several, one that has no time, one that follows."""
 
 from pathlib import Path
 
@@ -10,6 +10,9 @@ from fleet.options.sources import LoadedSettings, load
 
 def loaded(line: dict[str, object] | None = None, **environment: str) -> LoadedSettings:
     return load(line or {}, {f"FLEET_{name}": value for name, value in environment.items()}, None)
+
+
+# --verbose, --quiet and --log-level: one of them counts, and which is clear.
 
 
 @pytest.mark.parametrize(
@@ -72,3 +75,35 @@ def test_the_file_counts_least(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     file.write_text('quiet = true\nlog_level = "info"\n')
     with pytest.raises(SettingsError, match=r"exclude each other \(fleet.toml\)"):
         loaded()
+
+
+# Others.
+
+
+def test_a_hook_has_to_have_time() -> None:
+    with pytest.raises(SettingsError, match="--exit-timeout is 0: an --on-failure hook"):
+        load({"on_failure": "app:told", "exit_timeout": "0"}, {}, None)
+    assert load({}, {"FLEET_ON_FAILURE": "app:told"}, None).settings.on_failure == "app:told"
+
+
+def test_hooks_of_the_jobs_process() -> None:
+    with pytest.raises(SettingsError, match="--exit-timeout is 0: --job-exit"):
+        load({"job_exit": "app:end", "exit_timeout": "0"}, {}, None)
+    settings = load({"job_exit": "app:end"}, {"FLEET_JOB_INIT": "app:begin"}, None).settings
+    assert (settings.job_init, settings.job_exit) == ("app:begin", "app:end")
+    with pytest.raises(SettingsError, match="--job-init is 'begin'"):
+        load({"job_init": "begin"}, {}, None)
+
+
+@pytest.mark.parametrize(
+    ("given", "wait"),
+    [
+        ({}, 10.0),
+        ({"local": True}, 2.0),
+        ({"local": True, "wait_time": "7"}, 7.0),
+        ({"local": True, "visibility_timeout": "10"}, 2.0),
+        ({"local": True, "visibility_timeout": "2"}, 1.0),
+    ],
+)
+def test_the_embedded_server_is_polled_more_often(given: dict[str, object], wait: float) -> None:
+    assert load(given, {}, None).settings.wait_time == wait

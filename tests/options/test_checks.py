@@ -57,40 +57,5 @@ def test_a_name_that_is_not_plain(text: str) -> None:
     assert load({"name": "jobs"}, {}, None, app=f"{text}.py:job").settings.name == "jobs"
 
 
-def test_a_hook_has_to_have_time() -> None:
-    with pytest.raises(SettingsError, match="--exit-timeout is 0: an --on-failure hook"):
-        load({"on_failure": "app:told", "exit_timeout": "0"}, {}, None)
-    assert load({}, {"FLEET_ON_FAILURE": "app:told"}, None).settings.on_failure == "app:told"
-
-
-def test_hooks_of_the_jobs_process() -> None:
-    with pytest.raises(SettingsError, match="--exit-timeout is 0: --job-exit"):
-        load({"job_exit": "app:end", "exit_timeout": "0"}, {}, None)
-    settings = load({"job_exit": "app:end"}, {"FLEET_JOB_INIT": "app:begin"}, None).settings
-    assert (settings.job_init, settings.job_exit) == ("app:begin", "app:end")
-    with pytest.raises(SettingsError, match="--job-init is 'begin'"):
-        load({"job_init": "begin"}, {}, None)
-
-
 def test_a_path_may_be_any_bytes() -> None:
     assert load({"health_file": "a\udcff"}, {}, None).settings.health_file == "a\udcff"
-
-
-def test_a_kubernetes_service_is_no_port() -> None:
-    """A service called fleet-local puts its address where the option's port would stand."""
-    assert load({}, {"FLEET_LOCAL_PORT": "tcp://10.0.0.1:80"}, None).settings.local_port == 9324
-    assert load({}, {"FLEET_LOCAL_PORT": "9325"}, None).settings.local_port == 9325
-
-
-@pytest.mark.parametrize(
-    ("given", "wait"),
-    [
-        ({}, 10.0),
-        ({"local": True}, 2.0),
-        ({"local": True, "wait_time": "7"}, 7.0),
-        ({"local": True, "visibility_timeout": "10"}, 2.0),
-        ({"local": True, "visibility_timeout": "2"}, 1.0),
-    ],
-)
-def test_the_embedded_server_is_polled_more_often(given: dict[str, object], wait: float) -> None:
-    assert load(given, {}, None).settings.wait_time == wait
