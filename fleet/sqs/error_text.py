@@ -1,15 +1,15 @@
 """What a service says itself, made fit for a line of the log.
 
 The line is for people, and it is the same when the service says the same.
+
+docs/decisions/0016 has the reasons.
 """
 
 import re
-import time
-from email.utils import parsedate_to_datetime
+
+from fleet.sqs.server_clock import OFF, measure_lead
 
 MOST_SAID = 300  # characters
-# Seconds by which a clock is off before that is worth a word; AWS allows for five minutes.
-OFF = 120.0
 
 # Differs from call to call: times, request ids, an encoded copy of the request.
 _VARYING = re.compile(
@@ -32,12 +32,10 @@ def clock_difference(date: str) -> str:
 
     Empty if it is not, or if there is no date.
     """
-    try:
-        seconds = time.time() - parsedate_to_datetime(date).timestamp()
-    except (ValueError, OverflowError):  # none, or not a date
+    lead = measure_lead(date)
+    if lead is None or abs(lead) < OFF:
         return ""
-    if abs(seconds) < OFF:
-        return ""
+    seconds = -lead
     unit, size = "min", 60
     for larger, length in (("h", 3600), ("d", 86_400)):
         if abs(seconds) >= 2 * length:

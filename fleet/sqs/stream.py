@@ -1,22 +1,22 @@
-"""A connection with one deadline and one size for all that a call sends and receives.
+"""A connection with one deadline for all that a call sends and receives.
 
-http.client takes it for a socket. A socket's own time-out is one for each read, and an answer that
-comes at a byte a second never runs into it.
+A socket's own time-out is one for each read, and an answer that comes at a byte a second never runs
+into it.
+
+docs/decisions/0015 has the reasons.
 """
 
-import io
 import select
 import socket
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 from fleet.sqs.dns import Addresses, resolve
-from fleet.sqs.transport import TooLong
 from fleet.system.clock import now
 
 LEAST = 0.1  # seconds for one of many addresses
+PIECE = 1 << 14  # bytes: most answers are one piece, and no more memory is touched for them
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,18 +33,17 @@ class ConnectOptions:
 
 
 class BoundedStream:
-    """What http.client takes for a socket."""
+    """A connected socket, plain or TLS, for one call after another."""
 
     def __init__(self, connected: socket.socket, clock: Callable[[], float] = now) -> None:
-        self._socket, self._clock = connected, clock
-        self._ends, self.left = 0.0, 0
+        self._socket, self._clock, self._ends = connected, clock, 0.0
 
-    def begin(self, ends: float, left: int) -> None:
-        """Begin a call that must be over at `ends`, and whose answer has at most `left` bytes."""
-        self._ends, self.left = ends, left
+    def begin(self, ends: float) -> None:
+        """Begin a call that must be over at `ends` (seconds on the clock)."""
+        self._ends = ends
 
-    def sendall(self, data: bytes) -> None:
-        """Send as a socket does. Raises TimeoutError, OSError.
+    def send(self, data: bytes) -> None:
+        """Send all of it. Raises TimeoutError, OSError.
 
         What TLS sends has a time-out for each record.
         """
@@ -53,18 +52,10 @@ class BoundedStream:
             self._set_timeout()
             rest = rest[self._socket.send(rest) :]
 
-    def receive(self, source: io.RawIOBase, into: Any) -> int | None:
-        """Read once from the answer. Raises TimeoutError, TooLong, OSError."""
+    def receive(self) -> bytes:
+        """Read once; nothing is read at the connection's end. Raises TimeoutError, OSError."""
         self._set_timeout()
-        count: int | None = source.readinto(into)
-        self.left -= count or 0
-        if self.left < 0:
-            raise TooLong
-        return count
-
-    def makefile(self, _mode: str) -> io.BufferedReader:
-        """A file of the answer. The socket is open as long as the file is, as with any socket."""
-        return io.BufferedReader(AnswerBytes(self, self._socket.makefile("rb", buffering=0)))
+        return self._socket.recv(PIECE)
 
     def is_readable(self) -> bool:
         """Whether something has come. Between two calls that can only be the connection's end."""
@@ -87,23 +78,6 @@ class BoundedStream:
         if seconds <= 0:
             raise TimeoutError
         self._socket.settimeout(seconds)
-
-
-class AnswerBytes(io.RawIOBase):
-    """The bytes of one answer, as they come."""
-
-    def __init__(self, stream: BoundedStream, source: io.RawIOBase) -> None:
-        self._stream, self._source = stream, source
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, into: Any) -> int | None:
-        return self._stream.receive(self._source, into)
-
-    def close(self) -> None:
-        self._source.close()
-        super().close()
 
 
 def connect(

@@ -1,35 +1,34 @@
-"""SQS's JSON protocol over one keep-alive connection, signed by botocore, without its client.
+"""SQS's JSON protocol over one keep-alive connection, without botocore and without http.client.
 
-What a dispatcher touches between two forks it pays for twice, and botocore's client touches far
-more than the call needs: with it a no-op job cost half as much again.
+What a dispatcher touches between two forks it pays for twice, and both touch far more than the call
+needs: with botocore's client a no-op job cost half as much again.
 
-What comes back is not trusted: a call has one deadline, however the answer is spread over it, and
-an answer has a size that it may have at most, headers included (stream.py). After an answer that is
-broken, or not SQS's, the connection is closed, because nobody knows what else will come over it.
+What comes back is not trusted: a call has one deadline, however the answer is spread over it
+(stream.py), and an answer has a size that it may have at most, headers included (http_answer.py).
+After an answer that is broken, or not SQS's, the connection is closed, because nobody knows what
+else will come over it.
+
+docs/decisions/0015 has the reasons.
 """
 
 import base64
-import http.client
 import json
 import socket
 from collections.abc import Callable, Mapping
-from typing import Any, cast
+from typing import Any
 from urllib.parse import urlsplit
 
-from fleet.sqs import dns
+from fleet.sqs import dns, server_clock
+from fleet.sqs.http_answer import Answer, AnswerParser
+from fleet.sqs.sigv4 import AccessKey, Signer
 from fleet.sqs.stream import LEAST, BoundedStream, ConnectOptions, connect
-from fleet.sqs.transport import (
-    Endpoint,
-    NoAnswer,
-    Refused,
-    TooLong,
-    Unreachable,
-    longest_answer,
-)
+from fleet.sqs.transport import Endpoint, NoAnswer, Refused, Unreachable, longest_answer
 from fleet.version import VERSION
 
 TARGET = "AmazonSQS."  # and the operation: the header that says what is asked
 SERVICE = "sqs"
+HTTP_PORT, HTTPS_PORT = 80, 443
+OK = 200
 
 
 class Wire:
@@ -45,31 +44,33 @@ class Wire:
     ) -> None:
         """`credentials` returns botocore's as they are now, or raises QueueError."""
         parts = urlsplit(endpoint.url)
-        default_port = http.client.HTTPS_PORT if endpoint.tls else http.client.HTTP_PORT
         self._endpoint, self._credentials = endpoint, credentials
         self._options = options or ConnectOptions()
         self._read_timeout, self._connect_timeout = read_timeout, connect_timeout
         self._host, self._path = parts.netloc, parts.path or "/"
-        self._connection = http.client.HTTPConnection(
-            parts.hostname or "", parts.port or default_port
-        )
+        self._port = parts.port or (HTTPS_PORT if endpoint.tls else HTTP_PORT)
+        self._name = parts.hostname or ""
+        self._signer = Signer(endpoint.region, SERVICE)
+        self._stream: BoundedStream | None = None
 
     def close(self) -> None:
         """Hang up; the next call connects anew."""
-        self._connection.close()
+        if self._stream is not None:
+            self._stream.close()
+            self._stream = None
 
     def forget(self) -> None:
         """In a forked child: leave the connection alone.
 
         It is not closed: a job's process has no descriptor of ours, and the number may be its own.
         """
-        if self._connection.sock is not None:
-            self._connection.sock.detach()
+        if self._stream is not None:
+            self._stream.detach()
 
     @property
     def descriptors(self) -> tuple[int, ...]:
         """What a forked child must not keep."""
-        return () if self._connection.sock is None else (self._connection.sock.fileno(),)
+        return () if self._stream is None else (self._stream.fileno(),)
 
     def call(self, operation: str, arguments: Mapping[str, Any]) -> Any:
         """The answer's members.
@@ -83,41 +84,46 @@ class Wire:
         if clock() - before >= LEAST:  # credentials have taken their time
             self._options.heartbeat()
         stream = self._connect()
-        stream.begin(clock() + self._read_timeout, longest_answer(arguments))
-        response: http.client.HTTPResponse | None = None
+        stream.begin(clock() + self._read_timeout)
         try:
-            self._connection.request("POST", self._path, body, headers)
-            response = self._connection.getresponse()
-            text = read_body(response, stream.left)
+            stream.send(_write_request(self._path, headers, body))
+            answer = receive(stream, longest_answer(arguments))
         except BaseException as error:  # whatever it is: the rest of the answer may still come
-            if response is not None:  # it may have the socket to itself
-                response.close()
             self.close()
             if not isinstance(error, Exception):
                 raise
             raise NoAnswer(type(error).__name__) from error
+        if answer.is_last:
+            self.close()
         try:
-            return _parse(response, text)
+            return _parse(answer)
         except BaseException as error:
-            is_from_sqs = isinstance(error, Refused) and error.code  # not a gateway's between us
-            if not is_from_sqs:
+            if isinstance(error, Refused) and error.code:
+                server_clock.learn(error.code, error.date)
+            else:  # not SQS's: a gateway's between us, or nobody's
                 self.close()
             raise
 
     def sign(self, operation: str, body: bytes) -> dict[str, str]:
         """The headers of a request, signed with the credentials as they are now."""
-        from botocore.auth import SigV4Auth
-        from botocore.awsrequest import AWSRequest
-
+        found = self._credentials()
+        key = AccessKey(found.access_key, found.secret_key, found.token or "")
+        at = server_clock.timestamp()
         headers = {
-            "Host": self._host,
             "Content-Type": "application/x-amz-json-1.0",
+            "Host": self._host,
+            "X-Amz-Date": at,
+            **({"X-Amz-Security-Token": key.token} if key.token else {}),
             "X-Amz-Target": TARGET + operation,
+        }
+        signed = [(name.lower(), value) for name, value in headers.items()]
+        return {
+            **headers,
+            "Accept-Encoding": "identity",
+            "Authorization": self._signer.sign(key, at, self._path, signed, body),
+            "Content-Length": str(len(body)),
             "User-Agent": f"fleet/{VERSION}",
         }
-        request = AWSRequest("POST", self._endpoint.url, headers, body)
-        SigV4Auth(self._credentials(), SERVICE, self._endpoint.region).add_auth(request)
-        return dict(request.headers.items())
 
     def _connect(self) -> BoundedStream:
         """The connection that stands, or a new one. Raises Unreachable.
@@ -125,21 +131,18 @@ class Wire:
         A connection that the server has closed since the last call is made anew: that call was not
         lost.
         """
-        connection = self._connection
-        stream = cast(BoundedStream | None, connection.sock)
-        if stream is not None:
-            if not stream.is_readable():
-                return stream
-            connection.close()
-        timeout, options = self._connect_timeout, self._options
+        if self._stream is not None:
+            if not self._stream.is_readable():
+                return self._stream
+            self.close()
+        tls, timeout = self._endpoint.tls, self._connect_timeout
         try:
-            made = connect(connection.host, connection.port, self._endpoint.tls, timeout, options)
+            self._stream = connect(self._name, self._port, tls, timeout, self._options)
         except (OSError, UnicodeError) as error:
             is_unknown = isinstance(error, socket.gaierror)
             why = "its name cannot be looked up" if is_unknown else type(error).__name__
             raise Unreachable(why) from error
-        connection.sock = cast(Any, made)
-        return made
+        return self._stream
 
 
 def rehearse(endpoint: Endpoint) -> None:
@@ -151,33 +154,35 @@ def rehearse(endpoint: Endpoint) -> None:
 
     wire = Wire(endpoint, lambda: ReadOnlyCredentials("none", "none", None), 1, 1)
     wire.sign("GetQueueUrl", b"{}")
-    dns.resolve("127.0.0.1", http.client.HTTP_PORT, 0)
+    dns.resolve("127.0.0.1", HTTP_PORT, 0)
 
 
-def read_body(response: http.client.HTTPResponse, most: int) -> bytes:
-    """The body of an answer, of at most so many bytes. Raises TooLong.
+def receive(stream: BoundedStream, most: int) -> Answer:
+    """One answer of at most so many bytes.
 
-    What the headers announce is not made room for before it is known to be possible. Without a
-    length the body comes in chunks, or until the end.
+    Raises TooLong, NotHttp, CutShort, TimeoutError, OSError.
     """
-    if response.length is None:
-        text = response.read(most + 1)
-    elif response.length > most:
-        raise TooLong
-    else:
-        text = response.read()
-    if len(text) > most:
-        raise TooLong
-    return text
+    parser = AnswerParser(most)
+    while (answer := parser.feed(stream.receive())) is None:
+        pass
+    return answer
 
 
-def _parse(response: http.client.HTTPResponse, text: bytes) -> dict[str, Any]:
+def _write_request(path: str, headers: Mapping[str, str], body: bytes) -> bytes:
+    """Raises ValueError for what would not stay in its line, or is not ASCII."""
+    lines = [f"POST {path} HTTP/1.1", *[f"{name}: {value}" for name, value in headers.items()]]
+    if " " in path or not all(map(str.isprintable, lines)):
+        raise ValueError("a header with a control character")
+    return "\r\n".join([*lines, "", ""]).encode("ascii") + body
+
+
+def _parse(answer: Answer) -> dict[str, Any]:
     """The members of an answer. Raises Refused, or ValueError for what is no answer of SQS's."""
-    if response.status != http.HTTPStatus.OK:
-        code, said = _parse_refusal(response, text)
-        raise Refused(code, response.status, said, response.headers.get("date", ""))
+    if answer.status != OK:
+        code, said = _parse_refusal(answer)
+        raise Refused(code, answer.status, said, answer.headers.get("date", ""))
     try:
-        members = json.loads(text) if text else {}
+        members = json.loads(answer.body) if answer.body else {}
     except RecursionError:
         raise ValueError("brackets too deep") from None
     if not isinstance(members, dict):
@@ -185,18 +190,18 @@ def _parse(response: http.client.HTTPResponse, text: bytes) -> dict[str, Any]:
     return members
 
 
-def _parse_refusal(response: http.client.HTTPResponse, text: bytes) -> tuple[str, str]:
+def _parse_refusal(answer: Answer) -> tuple[str, str]:
     """The error's code, and what is said about it.
 
     The code is the query protocol's if the answer has it, as botocore does it.
     """
     try:
-        members = json.loads(text)
+        members = json.loads(answer.body)
     except (ValueError, RecursionError):
         members = {}
     if not isinstance(members, dict):
         members = {}
-    named = response.headers.get("x-amzn-query-error", "").partition(";")[0]
+    named = answer.headers.get("x-amzn-query-error", "").partition(";")[0]
     code = named or str(members.get("__type") or "").rpartition("#")[2]
     return code, str(members.get("message") or members.get("Message") or "")
 

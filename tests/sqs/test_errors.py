@@ -277,7 +277,7 @@ def test_a_clock_that_is_off_is_said_and_by_how_much(
     monkeypatch: pytest.MonkeyPatch, through: str, off: float, said: str
 ) -> None:
     """By the answer's Date."""
-    monkeypatch.setattr("fleet.sqs.error_text.time.time", lambda: 1_764_481_500.0 + off)
+    monkeypatch.setattr("fleet.sqs.server_clock.time.time", lambda: 1_764_481_500.0 + off)
     date, code, text = (
         "Sun, 30 Nov 2025 05:45:00 GMT",
         "InvalidSignatureException",

@@ -4,11 +4,14 @@ It is about connections, errors, TLS, proxies and credentials.
 """
 
 import base64
+import calendar
+import email.utils
 import http.server
 import json
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +20,7 @@ import pytest
 import trustme
 
 from fleet.core.queue import Message, QueueError, Trouble
-from fleet.sqs import answers, stream
+from fleet.sqs import answers, server_clock, stream
 from fleet.sqs.address import Address
 from fleet.sqs.dns import Addresses
 from fleet.sqs.queue import SqsQueue
@@ -310,6 +313,37 @@ def test_an_answer_that_is_an_error(
     assert caught.value.trouble is trouble
     assert not caught.value.unanswered
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("minutes", [-20, 7])
+def test_a_clock_that_is_off_is_put_right_by_the_refusal(
+    queue: Open, endpoint: Endpoint, minutes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next call, of a new session too, is signed with the server's time."""
+    monkeypatch.setattr(server_clock, "_offset", 0.0)
+    date = email.utils.formatdate(time.time() + 60 * minutes, usegmt=True)
+    endpoint.status, endpoint.headers = 403, {"Date": date}
+    endpoint.answer({"__type": "x#InvalidSignatureException"})
+    with pytest.raises(QueueError, match=f"clock is {abs(minutes)} min"):
+        queue(endpoint.url).delete(Message("m", "h", ""))
+    endpoint.status, endpoint.headers = 200, {}
+    endpoint.answer({})
+    queue(endpoint.url).delete(Message("m", "h", ""))
+    _, headers, _ = endpoint.asked[-1]
+    signed = calendar.timegm(time.strptime(headers["X-Amz-Date"], "%Y%m%dT%H%M%SZ"))
+    assert abs(signed - time.time() - 60 * minutes) < 30
+
+
+@pytest.mark.parametrize("code", ["AccessDeniedException", "x#ReceiptHandleIsInvalid"])
+def test_another_refusal_says_nothing_of_the_clock(
+    queue: Open, endpoint: Endpoint, code: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server_clock, "_offset", 0.0)
+    endpoint.status, endpoint.headers = 403, {"Date": email.utils.formatdate(0, usegmt=True)}
+    endpoint.answer({"__type": code})
+    with pytest.raises(QueueError):
+        queue(endpoint.url).delete(Message("m", "h", ""))
+    assert server_clock._offset == 0.0
 
 
 @pytest.mark.parametrize("through", ["our own wire", "botocore's client"])

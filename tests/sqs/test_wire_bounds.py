@@ -1,7 +1,6 @@
 """What an endpoint sends is bounded in time and size, and is not taken for a later answer."""
 
 import http.server
-import io
 import itertools
 import json
 import socket
@@ -19,7 +18,7 @@ from fleet.sqs.address import Address
 from fleet.sqs.borrowed_session import BorrowedSession
 from fleet.sqs.queue import SqsQueue
 from fleet.sqs.sessions import Sessions
-from fleet.sqs.stream import AnswerBytes, BoundedStream, ConnectOptions
+from fleet.sqs.stream import BoundedStream, ConnectOptions
 from fleet.sqs.transport import LONGEST_MESSAGE, MARGIN, longest_answer
 
 OURS = Message("m", "h", "")
@@ -266,7 +265,7 @@ def test_a_call_that_somebody_ends_by_an_exception_leaves_no_half_answer(
     """As a signal handler of the program that uses the library may."""
     queue.delete(OURS)
     with monkeypatch.context() as patch:
-        patch.setattr(wire, "read_body", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(wire, "receive", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             queue.delete(OURS)
     assert queue.descriptors == ()
@@ -303,28 +302,11 @@ def test_a_handshake_has_one_time_out_too() -> None:
 # The stream by itself, on a clock of its own.
 
 
-class Slow(io.RawIOBase):
-    """A byte a second, for ever."""
+class SlowSocket:
+    """A socket that takes and gives a byte a second, for ever."""
 
     def __init__(self, spent: list[float]) -> None:
-        self._spent = spent
-        self.reads = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, into: Any) -> int:
-        self._spent[0] += 1.0
-        self.reads += 1
-        into[:1] = b"x"
-        return 1
-
-
-class Receiver:
-    """A socket that takes a byte a second."""
-
-    def __init__(self, spent: list[float]) -> None:
-        self._spent, self.taken, self.timeouts = spent, 0, list[float]()
+        self._spent, self.taken, self.reads, self.timeouts = spent, 0, 0, list[float]()
 
     def settimeout(self, seconds: float) -> None:
         self.timeouts.append(seconds)
@@ -334,27 +316,32 @@ class Receiver:
         self.taken += len(data[:1])
         return 1
 
+    def recv(self, _most: int) -> bytes:
+        self._spent[0] += 1.0
+        self.reads += 1
+        return b"x"
+
 
 def test_reads_and_writes_of_a_call_share_its_time() -> None:
     spent = [0.0]
-    receiver, source = Receiver(spent), Slow(spent)
-    stream = BoundedStream(cast(socket.socket, receiver), lambda: spent[0])
-    stream.begin(5.0, 100)
-    stream.sendall(b"abc")
+    slow = SlowSocket(spent)
+    stream = BoundedStream(cast(socket.socket, slow), lambda: spent[0])
+    stream.begin(5.0)
+    stream.send(b"abc")
     with pytest.raises(TimeoutError):
-        io.BufferedReader(AnswerBytes(stream, source)).read(50)
-    assert (receiver.taken, source.reads) == (3, 2)
-    assert receiver.timeouts == [5.0, 4.0, 3.0, 2.0, 1.0]
+        wire.receive(stream, 100)
+    assert (slow.taken, slow.reads) == (3, 2)
+    assert slow.timeouts == [5.0, 4.0, 3.0, 2.0, 1.0]
 
 
 def test_a_request_that_nobody_takes_is_late() -> None:
     spent = [0.0]
-    receiver = Receiver(spent)
-    stream = BoundedStream(cast(socket.socket, receiver), lambda: spent[0])
-    stream.begin(5.0, 100)
+    slow = SlowSocket(spent)
+    stream = BoundedStream(cast(socket.socket, slow), lambda: spent[0])
+    stream.begin(5.0)
     with pytest.raises(TimeoutError):
-        stream.sendall(b"x" * 1000)
-    assert receiver.taken == 5
+        stream.send(b"x" * 1000)
+    assert slow.taken == 5
 
 
 class SlowCredentials:
