@@ -3,6 +3,8 @@
 What others have written (a Reject's text, a name, a message's id, an endpoint's error) is cleaned
 where it is shown and not where it comes from: there are many places that it comes from, and few
 where it leaves.
+
+docs/decisions/0024 has the reasons.
 """
 
 import json

@@ -1,5 +1,7 @@
 """The seam between fleet and a queue: what a queue must be able to do, what a message is, how a
 call fails.
+
+docs/decisions/0027 has the reasons.
 """
 
 from collections.abc import Mapping

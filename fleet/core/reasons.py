@@ -1,5 +1,7 @@
 """Why a delivery ended as it did, for programs: the phrase for people that goes with it is the
 verdict's `why`.
+
+docs/decisions/0010 has the reasons.
 """
 
 from enum import StrEnum

@@ -6,6 +6,8 @@
 core/delivery/batch.py decides whose turn it is and who goes back; this file does it. Each message
 has a line of the scoreboard and a runner (runner.py) of its own. The runner hears the world through
 its BatchInbox here, so whatever the running one waits for, those behind it are served too.
+
+docs/decisions/0026 has the reasons.
 """
 
 from collections.abc import Sequence

@@ -7,6 +7,8 @@ job shares with its dispatcher.
 
 What was registered or buffered before the fork is not the job's: `forget` takes it away, `finish`
 does the standard library's own part of it.
+
+docs/decisions/0013 has the reasons.
 """
 
 import atexit

@@ -5,6 +5,8 @@
 
 A discrete-event simulation: nothing happens between two events, and the same seed gives the same
 run. All decisions are core/'s (through hosts.py and policies.py); this file only keeps the time.
+
+docs/decisions/0021 has the reasons.
 """
 
 import heapq

@@ -4,6 +4,8 @@ Anything missing or of another shape raises, and errors.py tells it apart. What 
 everywhere: in the scoreboard, in a log line, in an environment, in a dead letter. A member that is
 null is one that is not there. A message that is no good does not take those beside it away: it
 comes as one that is unusable.
+
+docs/decisions/0006 and docs/decisions/0018 have the reasons.
 """
 
 import base64

@@ -3,6 +3,8 @@
 Nothing of boto3 is imported for it: what is needed of its objects is named here. Their clients are
 not used. They wait for a minute and try again by themselves, which costs leases, and their
 connections would be the jobs' too.
+
+docs/decisions/0015 has the reasons.
 """
 
 from collections.abc import Callable

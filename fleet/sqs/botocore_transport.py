@@ -3,6 +3,8 @@
 A call's deadline and size count for the body of its answer. What is around the body is read by
 http.client before anybody else sees it: there each read has the time-out, a line 64 KiB and the
 headers 100 lines at the most.
+
+docs/decisions/0015 has the reasons.
 """
 
 from collections.abc import Callable, Iterator, Mapping

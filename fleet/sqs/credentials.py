@@ -3,6 +3,8 @@
 botocore asks for a code of an MFA device at the terminal, in whichever process needs the keys.
 Nobody answers a dispatcher there, so such a profile is only good with the session that the AWS CLI
 has cached for it.
+
+docs/decisions/0016 has the reasons.
 """
 
 import shlex

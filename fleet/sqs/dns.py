@@ -1,6 +1,8 @@
 """Names to addresses, in time.
 
 The resolver knows no time-out, so a child asks it, and is killed if it is late.
+
+docs/decisions/0017 has the reasons.
 """
 
 import json

@@ -12,6 +12,8 @@ process is gone, so that the next user waits for the old server before it starts
 Queues and messages are written to the state directory at that orderly end, and only then. When the
 server itself is killed, everything since its last orderly end is lost. Users with another runtime
 directory are not seen: the server may leave under them.
+
+docs/decisions/0020 has the reasons.
 """
 
 import fcntl

@@ -14,6 +14,8 @@ The host of its URL, or its ARN, says region, account and endpoint.
 
 In a VPC endpoint's host NAME may hold a zone. The suffixes and the names of regions are those of
 botocore's partitions. The path says nothing about where a queue is.
+
+docs/decisions/0016 has the reasons.
 """
 
 import re

@@ -1,4 +1,7 @@
-"""From the address of a queue to transports: region, credentials, endpoint, time-outs, proxies."""
+"""From the address of a queue to transports: region, credentials, endpoint, time-outs, proxies.
+
+docs/decisions/0016 has the reasons.
+"""
 
 import functools
 import os

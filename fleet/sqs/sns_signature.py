@@ -6,6 +6,8 @@ A certificate is fetched over HTTPS from SNS's own host (core/sns.py has looked 
 redirect is not followed), and kept for a day in the runtime directory: jobs are short-lived, and
 each of them is a new process. That it came from there is what makes it SNS's: its chain, its names
 and its revocation are not looked at, only its dates and the size of its key.
+
+docs/decisions/0019 has the reasons.
 """
 
 import base64

@@ -4,6 +4,8 @@ That cannot be taken back. So while the app is imported it is only remembered, a
 interpreter in jobs: in fleet's own processes it would act for ever (start an exporter's thread in
 each dispatcher, refuse its connections, end it). What the standard library registers at a fork is
 for every process.
+
+docs/decisions/0023 has the reasons.
 """
 
 import os

@@ -7,6 +7,8 @@ same again and again is one line in ten seconds (log_repeats.py), and the master
 its dispatchers; at debug level all of it is told. Nothing here starts a thread or holds a lock, and
 nothing of it is shared with a logging library of the app's: whatever that does to its sinks,
 handlers and levels, these lines are written. Fields never hold message bodies or arguments.
+
+docs/decisions/0024 has the reasons.
 """
 
 import logging

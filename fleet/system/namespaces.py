@@ -9,6 +9,8 @@ processes of fleet are to have the original.
 Of instances only the two that json works with are looked into. What an import adds to a module is
 left alone. Of fleet's own modules only what they have from elsewhere is remembered: an import that
 replaces a function of fleet's means it.
+
+docs/decisions/0023 has the reasons.
 """
 
 import json

@@ -2,6 +2,8 @@
 
 One table says how each is read and how it is set. An import may set any of them; the processes of
 fleet go on as they were, and jobs have what the import has left.
+
+docs/decisions/0023 has the reasons.
 """
 
 import _locale

@@ -4,6 +4,8 @@ The memory is a memfd, which the master reads through /proc: so no two stacks mi
 the lines of a JSON log. Two signals ask for it. SHOW is answered by the interpreter when it gets to
 it, and can hurt no process. INSIST is answered in C, by a process that hangs too; it walks frames
 that may be half made when it comes, so it is only for a process that is about to be killed.
+
+docs/decisions/0024 has the reasons.
 """
 
 import contextlib

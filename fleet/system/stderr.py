@@ -6,6 +6,8 @@ strangers, so O_NONBLOCK must not be set on it. poll(2) tells whether there is r
 PIPE_BUF bytes. In between another writer may take the room, so the write itself does not wait
 either, where the kernel lets it: RWF_NOWAIT is for sockets and, from Linux 6.4 on, for pipes; a
 terminal is opened once more, since it may have room for less than a line.
+
+docs/decisions/0024 has the reasons.
 """
 
 import contextlib

@@ -5,6 +5,8 @@ other end its users hold, and ends by itself when the last of them has. Killed w
 unlink nothing, and what they have made would stay in /dev/shm for ever: so it is the last to be
 killed, and has some time before. It runs no user code. A process that only calls itself so gains
 that time.
+
+docs/decisions/0013 has the reasons.
 """
 
 import re

@@ -7,6 +7,8 @@ An app may change anything of the process that imports it: limits, directory, en
 of the standard library. Fleet's processes keep leases, and must go on as they were. A change that
 cannot be put back, or that would be of no use to a job after a fork, is a reason not to start, and
 the reason names it.
+
+docs/decisions/0023 has the reasons.
 """
 
 import logging

@@ -5,6 +5,8 @@
 
 The seed fixes what is done, not what comes of it. What must hold is in `Audit`; the paths do not
 matter.
+
+docs/decisions/0028 has the reasons.
 """
 
 import argparse

@@ -3,6 +3,8 @@
 Variables, ignored signals, the umask, limits and the time zone of the caller reach every program
 that a test starts; a test that passes with some of them and fails with others tells nothing of
 fleet.
+
+docs/decisions/0028 has the reasons.
 """
 
 import os

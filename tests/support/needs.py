@@ -3,6 +3,8 @@
 Without it the test is skipped before it begins.
 
 As a normal user many are; .ci/run has them run as root: `pytest -m needs`.
+
+docs/decisions/0028 has the reasons.
 """
 
 import functools

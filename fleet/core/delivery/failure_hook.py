@@ -3,6 +3,8 @@
 The hook comes after the verdict, because only then it is known whether a Reject is a failure (there
 is no dead-letter queue) and whether this was the last attempt. The verdict waits for its end,
 `exit_timeout` seconds at the most, and stays what it is.
+
+docs/decisions/0010 has the reasons.
 """
 
 from dataclasses import replace
