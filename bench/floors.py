@@ -1,9 +1,9 @@
 """The floors: bare loops of the calls that a pool cannot do without, run beside it in the same
 benchmark.
 
-    python -m bench.floors boto3-fork   receive, fork a child that runs the job and exits, wait, delete
+    python -m bench.floors boto3-fork   receive, fork a child that runs the job, wait, delete
     python -m bench.floors boto3        the same without the fork: what the two boto3 calls cost
-    python -m bench.floors fork         fork, exit, wait: what a process costs to one that has boto3 loaded
+    python -m bench.floors fork         fork, exit, wait: what a process costs beside boto3
 
 Each is run by so many processes, forked from one that has loaded everything and frozen the
 collector's heap; the client is made after that fork, as a pool must. A loop with a queue ends at

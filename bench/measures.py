@@ -131,7 +131,7 @@ def jobs_alone(sides: Sequence[Side]) -> list[dict[str, float]]:
 
 
 def _in_turn(sides: Sequence[Side], blocks: int) -> list[Run]:
-    """Run all sides at once, each working through so many blocks of messages while the others idle."""
+    """Run all sides at once; each works through its blocks of messages while the others idle."""
     with ExitStack() as stack:
         trees = [
             stack.enter_context(start(endpoint, 8, *arguments))
@@ -158,7 +158,7 @@ def _rate(messages: Sequence[Mapping[str, int]]) -> float:
 
 
 def _cost_of_forks(endpoint: Endpoint) -> float:
-    """CPU milliseconds of one fork, exit and wait in a process that has boto3 and a client loaded."""
+    """CPU milliseconds of a fork, exit and wait in a process that has boto3 and a client loaded."""
     costs = []
     for blocks in (FEW, MANY):
         with forks(endpoint, 8, blocks * BLOCK) as tree:

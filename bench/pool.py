@@ -73,8 +73,8 @@ def handback(endpoint: Endpoint) -> list[Figure]:
                 dispatcher = _parent(working["job_pid"])
                 killed = time.monotonic_ns()
                 os.kill(dispatcher, signal.SIGKILL)
-                await_true(lambda: endpoint.messages()[0]["released"] > killed, "the release")  # noqa: B023
-                times.append((endpoint.messages()[0]["released"] - killed) / 1e6)
+                released = _await_release(endpoint, killed)
+                times.append((released - killed) / 1e6)
             tree.await_events("job.started", 7)
             tree.end(endpoint, signal.SIGTERM)
     return [
@@ -85,6 +85,12 @@ def handback(endpoint: Endpoint) -> list[Figure]:
             bar=1000.0,
         )
     ]
+
+
+def _await_release(endpoint: Endpoint, since: int) -> int:
+    """When the only message was released after that moment, both in ns."""
+    await_true(lambda: endpoint.messages()[0]["released"] > since, "the release")
+    return int(endpoint.messages()[0]["released"])
 
 
 def _parent(pid: int) -> int:

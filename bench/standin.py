@@ -12,7 +12,8 @@ Control requests, answered with JSON on the same port:
 
     POST /fill?n=1000[&body=TEXT]       put messages; without a body they carry their index
     GET  /stats                         requests by kind, empty receives, counts, open polls
-    GET  /messages                      body, sent, received, deleted (ns, or null) and receives of every message
+    GET  /messages                      of every message body, receives, and when it was sent,
+                                        received and deleted (ns, or null)
     GET  /wait?deleted=N                answers /stats once N messages were deleted
     GET  /wait?polls=N                  answers /stats once N long polls are open
     POST /flush                         every open poll comes home empty, now

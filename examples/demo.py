@@ -168,7 +168,7 @@ def wait_until_it_listens(port: int, server: "subprocess.Popen[bytes]") -> None:
 
 
 def work(run: Run) -> int:
-    """Run the pool to its end and show how it gets on. Ctrl-C lets it finish what it has in hand."""
+    """Run the pool to its end and show its progress. Ctrl-C lets it finish what it has in hand."""
     times = ("--visibility-timeout", str(LEASE), "--wait-time", str(WAIT))
     options = ("--workers", str(WORKERS), "--until-empty", *times)
     command = fleet(run, "start", "--local", "--queue", QUEUE, *options, "examples.census:job")
@@ -239,7 +239,7 @@ def state(run: Run) -> str:
 
 
 def dead_letters(run: Run) -> list[str]:
-    """The bodies of all messages in the dead-letter queue, which are paths here. They stay there."""
+    """The bodies of all messages in the dead-letter queue: paths, here. They stay there."""
     client: Any = boto3.client(
         "sqs",
         endpoint_url=f"http://127.0.0.1:{run.port}",
@@ -268,28 +268,33 @@ def summary(run: Run, status: int) -> int:
         say(f"[bold]Ledger of the pool:[/bold] {ledger.group()}", soft_wrap=True)
     if run.interrupted:
         say(
-            f"Stopped after {run.counted} of {run.total} files; the pool ended with exit status {status}."
+            f"Stopped after {run.counted} of {run.total} files; "
+            f"the pool ended with exit status {status}."
         )
         return INTERRUPTED
     if status != ENDED_BADLY or run.counted + len(run.dead) != run.total:
         say(
             f"[bold]Not as it should be:[/bold] exit status {status} instead of {ENDED_BADLY}; "
-            f"{run.counted} of {run.total} files counted, {len(run.dead)} dead letters. The end of {LOG}:"
+            f"{run.counted} of {run.total} files counted, {len(run.dead)} dead letters. "
+            f"The end of {LOG}:"
         )
         say(*log.splitlines()[-10:], sep="\n", markup=False, soft_wrap=True)
         return 1
     say(
-        f"[bold]{len(run.dead)} messages[/bold] failed on every attempt and ended in the queue {QUEUE}-dlq:"
+        f"[bold]{len(run.dead)} messages[/bold] failed on every attempt "
+        f"and ended in the queue {QUEUE}-dlq:"
     )
     for path in run.dead:
         say(f"  {short(path)}", markup=False, soft_wrap=True)
     say(
-        f"{run.counted} files counted by {WORKERS} workers in {run.last_success:.1f} s, start included: "
+        f"{run.counted} files counted by {WORKERS} workers in {run.last_success:.1f} s, "
+        "start included: "
         f"[bold]{run.counted / run.last_success:.0f} jobs a second[/bold]. "
         f"With the retries of the rest, {LEASE} s apart, the pool took {run.elapsed:.1f} s."
     )
     say(
-        f"Exit status {status}, as it should be: the queue is empty, and some messages failed for good."
+        f"Exit status {status}, as it should be: "
+        "the queue is empty, and some messages failed for good."
     )
     return 0
 

@@ -123,7 +123,8 @@ def signal_masks() -> dict[str, int]:
 def descriptors() -> dict[str, str]:
     """Return the open descriptors and what they are, without the one that looks."""
     found = {}
-    for name in os.listdir("/proc/self/fd"):  # noqa: PTH208  # iterdir() keeps its descriptor open meanwhile
+    # Not iterdir(): it keeps its descriptor open meanwhile.
+    for name in os.listdir("/proc/self/fd"):  # noqa: PTH208
         try:
             found[name] = os.readlink(f"/proc/self/fd/{name}")  # noqa: PTH115
         except FileNotFoundError:  # the listing's own

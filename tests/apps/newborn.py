@@ -1,4 +1,4 @@
-"""An app whose jobs wait at a chosen step of their birth: a stop that comes then must not be lost."""
+"""An app whose jobs wait at a chosen step of their start: a stop that comes then is not lost."""
 
 import os
 import posix

@@ -34,7 +34,7 @@ def succeeds(raw: str) -> bool:
             pool.apply_async(run, [json.loads(raw)]).get(
                 float(setting("MAX_SECONDS_PER_MESSAGE", "120"))
             )
-        except Exception:  # noqa: BLE001  # whatever it was, time-outs too, is the message's failure
+        except Exception:  # noqa: BLE001 - whatever it was, the message has failed
             return False
     return True
 

@@ -1,4 +1,4 @@
-"""What can be refused at the start: code that a call would not run, and calls that cannot be made."""
+"""What is refused at the start: code that a call would not run, and calls that cannot be made."""
 
 import functools
 import json

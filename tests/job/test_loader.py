@@ -49,7 +49,8 @@ def test_a_module_that_is_called_nearly_the_same(
         load(f"{missing}:job")
     right = missing.replace("wrok", "work")
     assert str(raised.value) == (
-        f"there is no module {missing} in {tmp_path}, nor among what is installed; did you mean {right}?"
+        f"there is no module {missing} in {tmp_path}, nor among what is installed; "
+        f"did you mean {right}?"
     )
 
 

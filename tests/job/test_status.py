@@ -114,7 +114,8 @@ def test_a_text_is_printed_and_noted() -> None:
 
 
 def hook(kind: Any, error: Any, trace: Any) -> None:
-    print("hooked", kind.__name__, error, Path(trace.tb_frame.f_code.co_filename).name)  # noqa: T201
+    file = Path(trace.tb_frame.f_code.co_filename).name
+    print("hooked", kind.__name__, error, file)  # noqa: T201
 
 
 def job_that_raises(error: BaseException) -> Any:

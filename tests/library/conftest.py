@@ -28,6 +28,9 @@ def word(*said):
         words.write(json.dumps(said) + "\\n")
 def queue(*bodies, **more):
     return MemoryQueue(*bodies, trace=HERE / "calls", **more)
+def descriptors():
+    names = os.listdir("/proc/self/fd")  # one of them is the listing's own
+    return sorted(int(name) for name in names if os.path.exists(f"/proc/self/fd/{name}"))
 def pass_gate(name):
     with (HERE / f"gate-{name}").open("rb", buffering=0) as gate:
         gate.read(1)

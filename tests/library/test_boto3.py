@@ -79,7 +79,8 @@ def test_botocores_own_session_will_do() -> None:
 
 
 def test_a_profile_is_lent_too(tmp_path: Path) -> None:
-    profile = "[profile work]\nregion = ap-south-1\naws_access_key_id = profiled\naws_secret_access_key = secret\n"
+    secrets = "aws_access_key_id = profiled\naws_secret_access_key = secret\n"
+    profile = f"[profile work]\nregion = ap-south-1\n{secrets}"
     (tmp_path / "config").write_text(profile + "ca_bundle = /no/such/bundle.pem\n")
     opened = Queue.open("jobs", session=boto3.Session(profile_name="work"))
     assert (keys(opened)[0], opened.region) == ("profiled", "ap-south-1")

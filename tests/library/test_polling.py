@@ -1,4 +1,4 @@
-"""How it asks the queue, and when: the wait time, the policy, the constructor, a fork in between."""
+"""How a dispatcher asks the queue, and when: wait time, policy, constructor, a fork in between."""
 
 import logging
 import os
@@ -174,7 +174,8 @@ def test_what_was_asked_before_a_fork_leaves_no_connection_to_share(
             return {os.readlink(f"/proc/self/fd/{fd}") for fd in jobs.descriptors}
         before = sockets()
         child = os.fork()
-        word("parent" if child else "child", lone.dispatch(lambda body: None), len(before), len(sockets() & before))
+        done = lone.dispatch(lambda body: None)
+        word("parent" if child else "child", done, len(before), len(sockets() & before))
         if child:
             os.waitpid(child, 0)
         else:
@@ -218,10 +219,10 @@ def test_a_jobs_process_has_no_connection_of_fleets(run: Run, queue: LiveQueue) 
     program = run(
         """
         def job(body):
-            links = [os.readlink(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd") if int(fd) > 2
-                     and os.path.exists(f"/proc/self/fd/{fd}")]
+            links = [os.readlink(f"/proc/self/fd/{fd}") for fd in descriptors() if fd > 2]
             word("sockets", [link for link in links if "socket" in link])
-        word("returned", fleet.Dispatcher(fleet.Queue.open(sys.argv[1], endpoint_url=sys.argv[2])).dispatch(job))
+        jobs = fleet.Queue.open(sys.argv[1], endpoint_url=sys.argv[2])
+        word("returned", fleet.Dispatcher(jobs).dispatch(job))
         """,
         queue.name,
         queue.server.endpoint,

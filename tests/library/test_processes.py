@@ -27,7 +27,8 @@ def family():
     while len(said("child")) < 3:
         time.sleep(0.005)
 def said(what):
-    return [json.loads(line)[1:] for line in (HERE / "words").read_text().splitlines() if json.loads(line)[0] == what]
+    words = [json.loads(line) for line in (HERE / "words").read_text().splitlines()]
+    return [said[1:] for said in words if said[0] == what]
 def alive(pids):
     return [pid for (pid,) in pids if Path(f"/proc/{pid}").exists()]
 """
@@ -81,7 +82,8 @@ daemon.start()
 def job(body, end):
     family()
     if end == "multiprocessing":
-        multiprocessing.Process(target=int).start()  # its end looks after its own children, and no others
+        # The end of a process looks after its own children, and no others.
+        multiprocessing.Process(target=int).start()
     if end == "killed":
         os.kill(os.getpid(), 9)
 def orphan():
@@ -118,7 +120,8 @@ for _ in range(2):
     except fleet.JobError:
         pass
 ((orphaned,),) = said("orphan")
-word("alive", plain.poll(), started[0].poll(), daemon.is_alive(), os.path.exists(f"/proc/{{orphaned}}"))
+polled = plain.poll(), started[0].poll()
+word("alive", *polled, daemon.is_alive(), os.path.exists(f"/proc/{{orphaned}}"))
 mine = Path(f"/proc/{{os.getpid()}}/task/{{os.getpid()}}/children").read_text().split()
 word("mine", sorted(map(int, mine)) == sorted([plain.pid, started[0].pid, daemon.pid]))
 for pid in (plain.pid, started[0].pid, orphaned):
@@ -189,7 +192,10 @@ def test_a_program_that_is_killed_takes_everything_along(run: Run, home: Home) -
     """Program A left an orphan at work, and a second copy ran."""
     program = run(
         RUNNING
-        + 'fleet.Dispatcher(queue("a"), wait_time=0).dispatch(job, exit_handler=lambda *_: word("handled"))'
+        + """
+lone = fleet.Dispatcher(queue("a"), wait_time=0)
+lone.dispatch(job, exit_handler=lambda *_: word("handled"))
+"""
     )
     program.words.wait("waiting")
     program.process.kill()
@@ -355,10 +361,12 @@ def test_a_job_is_a_process_of_its_own(run: Run) -> None:
         """
         def job(body, kept):
             handlers = {signal.getsignal(number) for number in (1, 2, 3, 6, 10, 14, 15, 17)}
-            word("own", os.getsid(0) == os.getpid() == os.getpgrp(), os.getppid() != parent, os.read(0, 1) == b"")
-            word("signals", handlers == {signal.SIG_DFL}, len(signal.pthread_sigmask(signal.SIG_BLOCK, ())))
+            leads = os.getsid(0) == os.getpid() == os.getpgrp()
+            word("own", leads, os.getppid() != parent, os.read(0, 1) == b"")
+            blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+            word("signals", handlers == {signal.SIG_DFL}, len(blocked))
             os.fstat(kept)
-            word("open", sorted(int(fd) for fd in os.listdir("/proc/self/fd") if os.path.exists(f"/proc/self/fd/{fd}")))
+            word("open", descriptors())
             signal.set_wakeup_fd(-1)
         parent = os.getpid()
         signal.signal(signal.SIGUSR1, lambda *_: None)
@@ -366,7 +374,7 @@ def test_a_job_is_a_process_of_its_own(run: Run) -> None:
         reader, writer = os.pipe()
         os.write(writer, b"for the program")
         os.dup2(reader, 0)
-        before = sorted(int(fd) for fd in os.listdir("/proc/self/fd") if os.path.exists(f"/proc/self/fd/{fd}"))
+        before = descriptors()
         word("before", before)
         fleet.Dispatcher(queue("a"), wait_time=0).dispatch(job, kept)
         """
@@ -422,17 +430,21 @@ def test_no_descriptor_for_a_shim_leaves_no_process(run: Run) -> None:
     program = run(
         """
         import resource
+        def limit(most):
+            hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
         lone, told = fleet.Dispatcher(queue(*"abcdefghijklmn", limit=None), wait_time=0), set()
         free = os.open(os.devnull, os.O_RDONLY)
         os.close(free)
         for more in range(14):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (free + more, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+            limit(free + more)
             try:
                 told.add(str(lone.dispatch(lambda body: None)))
             except (OSError, fleet.DispatcherError) as error:
                 told.add(type(error).__name__)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (256, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
-        word("told", sorted(told), Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text())
+        limit(256)
+        children = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children")
+        word("told", sorted(told), children.read_text())
         word("open", len(os.listdir("/proc/self/fd")) == free + 1)
         """
     )

@@ -22,13 +22,16 @@ def job(body, gate="never"):
 def state(pid):
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 def said(what):
-    return [json.loads(line)[1:] for line in (HERE / "words").read_text().splitlines() if json.loads(line)[0] == what]
+    words = [json.loads(line) for line in (HERE / "words").read_text().splitlines()]
+    return [said[1:] for said in words if said[0] == what]
 def handler(*args, message):
     pids = [pid for (pid,) in said("started") + said("child")]
-    eventually(lambda: all(state(pid) == "T" for pid in pids), timeout=5)  # one that waits for a processor is still R
+    # A process that waits for a processor is still R.
+    eventually(lambda: all(state(pid) == "T" for pid in pids), timeout=5)
     word("handled", list(args), message.id, len(pids))
 def none_is_left():
-    word("alive", [pid for (pid,) in said("started") + said("child") if Path(f"/proc/{pid}").exists()])
+    pids = [pid for (pid,) in said("started") + said("child")]
+    word("alive", [pid for pid in pids if Path(f"/proc/{pid}").exists()])
 """
 EXIT_SIGNALS = [signal.SIGHUP, signal.SIGABRT, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM]
 
@@ -70,7 +73,10 @@ def test_a_signal_to_the_whole_group_is_the_same(run: Run, home: Home) -> None:
     home.gate("never")
     program = run(
         JOB
-        + 'fleet.Dispatcher(queue("a"), wait_time=0, drain_timeout=0).dispatch(job, exit_handler=handler)'
+        + """
+lone = fleet.Dispatcher(queue("a"), wait_time=0, drain_timeout=0)
+lone.dispatch(job, exit_handler=handler)
+"""
     )
     program.words.wait("started")
     program.words.wait("child")
@@ -97,7 +103,8 @@ def test_a_signal_to_every_process_is_the_same(
             word("handled")
         lone = fleet.Dispatcher(queue("a"), wait_time=0, drain_timeout=60)
         signal.signal(signal.Signals[sys.argv[1]], lambda *_: word("own"))
-        word("returned", lone.dispatch(job, exit_handler=handler), lone.last.outcome, lone.last.exit.signal)
+        done = lone.dispatch(job, exit_handler=handler)
+        word("returned", done, lone.last.outcome, lone.last.exit.signal)
         """,
         number.name,
     )
@@ -152,7 +159,10 @@ def test_a_drain_lets_the_job_finish(run: Run, home: Home) -> None:
     gate = home.gate("end")
     program = run(
         JOB
-        + 'fleet.Dispatcher(queue("a", "b"), wait_time=0, drain_timeout=60).dispatch(job, gate="end")'
+        + """
+lone = fleet.Dispatcher(queue("a", "b"), wait_time=0, drain_timeout=60)
+lone.dispatch(job, gate="end")
+"""
     )
     program.words.wait("started")
     program.process.terminate()
@@ -168,7 +178,10 @@ def test_a_drain_has_an_end(run: Run, home: Home) -> None:
     home.gate("never")
     program = run(
         JOB
-        + 'fleet.Dispatcher(queue("a"), wait_time=0, drain_timeout=0.3).dispatch(job, exit_handler=handler)'
+        + """
+lone = fleet.Dispatcher(queue("a"), wait_time=0, drain_timeout=0.3)
+lone.dispatch(job, exit_handler=handler)
+"""
     )
     program.words.wait("child")
     program.process.terminate()
@@ -181,7 +194,10 @@ def test_a_second_signal_later_than_a_second_ends_the_drain(run: Run, home: Home
     home.gate("never")
     program = run(
         JOB
-        + 'fleet.Dispatcher(queue("a"), wait_time=0, drain_timeout=600).dispatch(job, exit_handler=handler)'
+        + """
+lone = fleet.Dispatcher(queue("a"), wait_time=0, drain_timeout=600)
+lone.dispatch(job, exit_handler=handler)
+"""
     )
     program.words.wait("child")
     program.process.terminate()
@@ -201,11 +217,12 @@ lone = fleet.Dispatcher(queue("a", "b"), wait_time=0, drain_timeout=0)
 def own(number, _frame):
     word("own", number, lone.is_exiting, lone._queue.calls[-1][0])
 signal.signal(signal.SIGTERM, own)
-before = [signal.getsignal(number) for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGQUIT)]
+group = signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGQUIT
+before = [signal.getsignal(number) for number in group]
 while not lone.is_exiting:
     word("returned", lone.dispatch(job), lone.last.settlement, lone.last.delay)
 word("again", lone.dispatch(job))
-after = [signal.getsignal(number) for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGQUIT)]
+after = [signal.getsignal(number) for number in group]
 word("same", before == after)
 """
     )
@@ -334,7 +351,8 @@ def test_a_signal_ends_what_is_asked_for_again_and_again(run: Run) -> None:
         jobs = queue("a")
         jobs.fails["delete"] = [fleet.QueueError(fleet.Trouble.PASSING, "no answer")] * 999
         jobs.during["delete"] = lambda: os.kill(os.getpid(), signal.SIGTERM)
-        fleet.Dispatcher(jobs, wait_time=0, drain_timeout=0, exit_timeout=0).dispatch(lambda body: word("ran"))
+        lone = fleet.Dispatcher(jobs, wait_time=0, drain_timeout=0, exit_timeout=0)
+        lone.dispatch(lambda body: word("ran"))
         """
     )
     assert program.wait() == -signal.SIGTERM, program.errors()
@@ -354,7 +372,8 @@ def test_a_job_that_had_finished_when_the_signal_came_is_deleted(run: Run, home:
             pass_gate("end")
         def handler(body):
             word("handled")
-        fleet.Dispatcher(queue("a"), wait_time=0, drain_timeout=0).dispatch(job, exit_handler=handler)
+        lone = fleet.Dispatcher(queue("a"), wait_time=0, drain_timeout=0)
+        lone.dispatch(job, exit_handler=handler)
         """
     )
     ((pid,),) = program.words.wait("started")
@@ -379,7 +398,8 @@ def test_a_job_that_had_finished_is_deleted_even_if_its_shim_has_not_seen_it(
             pass_gate("end")
         def handler(body):
             word("handled")
-        fleet.Dispatcher(queue("a"), wait_time=0, drain_timeout=0).dispatch(job, exit_handler=handler)
+        lone = fleet.Dispatcher(queue("a"), wait_time=0, drain_timeout=0)
+        lone.dispatch(job, exit_handler=handler)
         """
     )
     ((job, shim),) = program.words.wait("started")
@@ -414,8 +434,6 @@ def test_a_handlers_process_has_no_descriptor_of_fleets(run: Run, home: Home) ->
     program = run(
         JOB
         + """
-def descriptors():
-    return sorted(int(fd) for fd in os.listdir("/proc/self/fd") if os.path.exists(f"/proc/self/fd/{fd}"))
 before = descriptors()
 def handler(body):
     word("same", descriptors() == before)
@@ -527,7 +545,8 @@ def test_what_the_program_forks_meanwhile_has_the_programs_handlers(run: Run, wh
             jobs.during["receive"] = fork_in_thread
         jobs.during["delete"] = end
         lone = fleet.Dispatcher(jobs, wait_time=0, drain_timeout=0)
-        word("returned", lone.dispatch(lambda body: None, message_transformer=transformer), lone.is_exiting)
+        done = lone.dispatch(lambda body: None, message_transformer=transformer)
+        word("returned", done, lone.is_exiting)
         """
     )
     assert program.wait() == 0, program.errors()
