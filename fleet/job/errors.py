@@ -1,8 +1,7 @@
-"""The exception that ended a job, as its dispatcher is told: type, text, where, traceback; all
-bounded.
+"""The exception that ended a job, for its dispatcher: type, text, place and traceback, all bounded.
 
-Written in the job's process, read in the dispatcher's, where nothing of it is trusted. Exception
-texts may hold anything: the caller decides where they may be shown.
+The job's process writes it on the shared page, and its dispatcher reads it, and trusts nothing of
+it. Exception texts may hold anything: the caller decides where they may be shown.
 """
 
 import os
@@ -69,7 +68,7 @@ def read(page: SharedPage, key: str) -> dict[str, str]:
 
 
 def _in_one_line(value: object, most: int) -> str:
-    """It stands in the middle of a sentence."""
+    """The text in one line: it stands in the middle of a sentence."""
     return " ".join(str(value).split())[:most]
 
 

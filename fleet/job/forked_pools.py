@@ -15,7 +15,10 @@ UNUSABLE = (
 
 
 def disable() -> None:
-    """In a fork child, before user code. A module that is not loaded has made no pool."""
+    """In a fork child, before user code: deal with the pools of the parent.
+
+    A module that is not loaded has made no pool.
+    """
     threads: Any = sys.modules.get("concurrent.futures.thread")
     if threads is not None and threads._threads_queues:
         _renew_thread_pools(threads)
@@ -28,10 +31,10 @@ def disable() -> None:
 
 
 def _renew_thread_pools(module: Any) -> None:
-    """Have a pool of before the fork forget its threads and its work when it is used.
+    """Have each pool forget its threads and its work when it is used.
 
-    It starts a thread only if it knows of none that is idle, and those that it knows of are not
-    here.
+    A pool starts a thread only if it knows of none that is idle, and the threads that it knows of
+    are not in this process.
     """
     gone = set(module._threads_queues)
     module._threads_queues.clear()

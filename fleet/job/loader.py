@@ -110,7 +110,7 @@ def _suggest_file(file: Path) -> str:
 
 
 def _explain_no_module(missing: str, wanted: str, directory: str) -> str:
-    """One line: where it was looked for, and which module there has nearly the same name."""
+    """Say where the module was looked for, and which one there has nearly the same name."""
     text = f"there is no module {missing}" + (f" for {wanted}" if missing != wanted else "")
     text += f" in {directory}" if directory else "; the current directory has been removed"
     text += ", nor among what is installed"
@@ -136,7 +136,7 @@ def _trace_of_app(error: BaseException) -> str:
 
 
 def _explain_no_attribute(app: str, owner: Any, name: str) -> str:
-    """One line: what there is instead, first of all what is defined in the module itself."""
+    """Say what there is instead; what the module defines itself goes before its imports."""
     calls = [
         each
         for each, value in getattr(owner, "__dict__", {}).items()

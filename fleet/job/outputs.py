@@ -97,7 +97,7 @@ def _open_descriptors() -> list[int]:
 
 
 def _is_open(fd: int) -> bool:
-    """Whether it is still open: the descriptor by which the directory was listed is not."""
+    """Whether it is open: the descriptor by which the directory was listed is closed by now."""
     try:
         os.fstat(fd)
     except OSError:

@@ -1,6 +1,6 @@
 """What user code gives back: awaited if it can be, refused if it stands for work not yet done.
 
-Taken for a success such a result would delete a message that nobody has worked on. All that is
+Taken for a success such a result would delete a message whose work has not been done. All that is
 awaited in one process of user code (--job-init, transformer, job) shares one event loop, so that
 the job can use what --job-init has opened there.
 """
@@ -45,9 +45,7 @@ def resolve(value: Any) -> Any:
 
 
 def resolve_unused(value: Any) -> None:
-    """As `resolve`, for a result that nobody uses: nor may its members wait for somebody to use
-    them.
-    """
+    """As `resolve`, for a result that is not used: its members may not wait to be used either."""
     value = resolve(value)
     if isinstance(value, undone.OVER_LAZY):
         raise NotDone(undone.explain_lazy(value))
@@ -61,7 +59,7 @@ def resolve_unused(value: Any) -> None:
 
 
 def resolve_in_program(value: Any) -> Any:
-    """As `resolve`, in somebody's own program.
+    """As `resolve`, in the program of a user of the library.
 
     Raises RuntimeError under a running event loop, which cannot wait for us.
     """
@@ -143,7 +141,7 @@ def _run(awaitable: Any) -> Any:
 
 
 def _ignore_signal(_number: int, _frame: object) -> None:
-    """It says nothing new."""
+    """Do nothing: the signal says nothing new."""
 
 
 def _run_in_program(awaitable: Any) -> Any:

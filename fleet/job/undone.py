@@ -27,9 +27,9 @@ OVER_LAZY = (
 
 
 def explain_undone(value: object) -> str | None:
-    """What it is and why it will not do; None for what is done.
+    """What a result is and why it will not do; None for a result that is done.
 
-    Raises what a Future that is done has to raise.
+    Raises the exception of a Future that has failed.
     """
     if isinstance(value, _LAZY):
         return explain_lazy(value)
@@ -42,6 +42,7 @@ def explain_undone(value: object) -> str | None:
 
 
 def explain_lazy(value: object) -> str:
+    """What it is, for a result that computes nothing before it is iterated over."""
     kind = type(value).__name__.replace("_", " ")
     return f"it gave back a {kind}, whose code has not run: return what it makes, as in list(…)"
 
@@ -64,12 +65,12 @@ def explain_undone_member(value: Any) -> str | None:
 
 
 def is_future(value: object) -> bool:
-    """As asyncio.isfuture; asyncio need not be loaded."""
+    """Whether it is a Future or a task of asyncio: as asyncio.isfuture, without loading asyncio."""
     return getattr(type(value), "_asyncio_future_blocking", None) is not None
 
 
 def _is_a(value: object, module: str, name: str) -> bool:
-    """Whether it is of that class; it is not where the module is not loaded."""
+    """Whether it is of that class. Where the module is not loaded it cannot be."""
     kind = getattr(sys.modules.get(module), name, None)
     return isinstance(kind, type) and isinstance(value, kind)
 

@@ -1,1 +1,1 @@
-"""One dispatcher inside somebody else's program, without a pool."""
+"""One dispatcher inside the program of a user of the library, without a pool."""

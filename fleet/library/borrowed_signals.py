@@ -1,6 +1,4 @@
-"""The signals of somebody's program, which the library takes while it works on a message and gives
-back afterwards.
-"""
+"""The program's signals: the library has them while it works on a message, and gives them back."""
 
 import contextlib
 import ctypes

@@ -1,4 +1,4 @@
-"""`fleet.Dispatcher`: takes one message at a time in somebody's own loop, and runs a job for it.
+"""`fleet.Dispatcher`: takes one message at a time in the caller's own loop, and runs a job for it.
 
 It delivers as a pool's dispatcher does (dispatcher/runner.py), in other surroundings: signals are
 borrowed from the program for the time of a dispatch (borrowed_signals.py), and what belongs to a
@@ -191,8 +191,8 @@ class Dispatcher:
         """Work on one message, with the signals borrowed from before the receive until after the
         settlement.
 
-        `takes_whole_lease`: the receive asks for the whole visibility timeout, because nobody
-        extends the lease while a transformer runs.
+        `takes_whole_lease`: the receive asks for the whole visibility timeout, because the lease
+        is not extended while a transformer runs.
         """
         self.last, self.attempt = None, 0
         if self._exiting:
@@ -207,7 +207,8 @@ class Dispatcher:
             try:
                 inbox.give_back()
             finally:
-                self._exiting, self._inbox = inbox.leaving, None
+                self._exiting = inbox.leaving
+                self._inbox = None
 
     def _work_on_one(
         self,

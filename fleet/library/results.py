@@ -1,6 +1,4 @@
-"""How a delivery ended, as a user of the library is told: a record, or one of the errors. They
-pickle.
-"""
+"""How a delivery ended, for a user of the library: a record, or one of the errors. They pickle."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -1,14 +1,12 @@
-"""Runs user code behind a shim: a process between somebody's program and a job, with all that the
-job starts.
+"""Starts shims: a shim is a process between the user's program and a job.
 
-    somebody's program ──fork──▶ shim ──fork──▶ job ──▶ whatever that starts
+    the user's program ──fork──▶ shim ──fork──▶ job ──▶ whatever that starts
                                   ▲  adopts what the job's children leave behind
 
-The dispatchers of a pool do that themselves, and kill every child that they do not know. In
-somebody's program that would hit its own children, also those that another thread has just started;
-so a process in between is the subreaper there, whose children are the job's and nobody else's. The
-shim also outlives the program's SIGKILL by the moment that it takes to kill them all. It runs no
-user code.
+The dispatchers of a pool adopt these children themselves, and kill every child that they do not
+know. In the user's program that would hit its own children, also those that another thread has just
+started. So the shim is the subreaper there: all its children belong to the job. The shim also
+outlives the program's SIGKILL by the moment that it takes to kill them all. It runs no user code.
 
 This file is the program's side; shim_process.py is what happens in the shim.
 """
@@ -94,7 +92,7 @@ def _flush_standard_streams() -> None:
 def _watch(shim: int, started: float, page: SharedPage, poll: select.poll) -> "ShimmedProcess":
     try:
         return ShimmedProcess(shim, started, page, poll)
-    except OSError:  # no descriptor to be had: then nobody would see it end
+    except OSError:  # no descriptor to be had: then its end would not be seen
         page.ask_to_stop()
         processes.kill(shim, signal.SIGTERM)
         with contextlib.suppress(ChildProcessError):
@@ -111,8 +109,9 @@ def _await_end(process: "ShimmedProcess", deadline: float) -> None:
 
 
 class ShimmedProcess:
-    """A process of user code as the program sees it, through its shim. Whatever is of another
-    process need not be known here, so `others` is not used.
+    """A process of user code as the program sees it, through its shim.
+
+    A shim has one process of user code, so what the `others` are does not matter here.
     """
 
     def __init__(self, shim: int, started: float, page: SharedPage, poll: select.poll) -> None:
@@ -164,19 +163,20 @@ class ShimmedProcess:
     def gone(
         self, _others: Iterable[int] = (), seen: Callable[[Exit], None] = lambda _: None
     ) -> Exit | None:
-        """The exit, told once, when nothing of it exists any more; None before. Never waits.
+        """The exit, returned once, when nothing of the process exists any more; None before. Never
+        waits.
 
         It is read from the page: the shim's own status may be taken by a program that reaps
         whatever child it has.
         """
         if self.is_over or not self.await_end(0):
             return None
-        told = self._page.read()
-        if "usage" not in told:  # the shim was killed, and the job with it
+        written = self._page.read()
+        if "usage" not in written:  # the shim was killed, and the job with it
             processes.kill_group(self.pid, signal.SIGKILL)
-        exit_ = Exit(*told["ended"]) if "ended" in told else Exit(signal=signal.SIGKILL)
+        exit_ = Exit(*written["ended"]) if "ended" in written else Exit(signal=signal.SIGKILL)
         self.seconds = now() - self.started
-        self.usage = processes.Usage(*told.get("usage", (0, 0)))
+        self.usage = processes.Usage(*written.get("usage", (0, 0)))
         seen(exit_)
         self.forget()
         return exit_

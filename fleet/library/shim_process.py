@@ -3,7 +3,7 @@
 The shared page tells the program what the shim has seen: `ended` (the job's exit), `lingers` (the
 pid of something that cannot be killed yet), and in the end `usage`. All signals that matter are
 blocked here and stay so. SIGTERM means that the program may want the end; SIGCONT says that the
-program is dead, and also wakes up a shim that somebody has stopped.
+program is dead, and also wakes up a shim that was stopped.
 """
 
 import errno
@@ -73,7 +73,7 @@ def _await_job(job: int, page: SharedPage, program: int) -> Ended:
     """Wait for the job's end, and kill everything of it when the program wants that, or is dead.
 
     A TERM that the program has not sent is a stop of the
-    whole control group: the program hears of it too, and says what becomes of the job.
+    whole control group: the program gets one too, and decides what becomes of the job.
     """
     while (death := processes.dead_child()) is None or death.pid != job:
         if death:
@@ -89,8 +89,9 @@ def _await_job(job: int, page: SharedPage, program: int) -> Ended:
 
 
 def _kill_what_is_left(job: int, ended: Ended, page: SharedPage) -> None:
-    """Kill until nothing is left of the job. It stays a zombie to the end, so that its pid and its
-    group are nobody else's.
+    """Kill until nothing is left of the job.
+
+    The job stays a zombie to the end, so that no other process gets its pid or its group.
     """
     trackers.kill_group(job, procfs.strangers((job,)))
     grace_ends = now() + trackers.GRACE

@@ -1,5 +1,5 @@
-"""What a dispatcher without a master works with, in somebody's own program: its inbox, its board,
-and the context of one delivery.
+"""What a dispatcher without a master works with, in the program of a user of the library: its
+inbox, its board, and the context of one delivery.
 
 Such a dispatcher takes signals only while it dispatches, keeps no record, and leaves the program's
 title and children alone.
@@ -48,13 +48,13 @@ class Hooks:
 
 
 class StandaloneInbox:
-    """Hears signals instead of a master: borrowed from the program between `listen` and
+    """Takes signals instead of messages of a master: the program's, between `listen` and
     `give_back`.
 
     A first signal gives a running job `drain_timeout` seconds, another one more than a second later
-    none at all. The dispatcher does not know what other programs on this queue poll, so it asks
-    nobody before it releases a message: it delays the release instead. `longest_stop`: seconds
-    after the first signal at which a request that is still repeated is given up.
+    none at all. The dispatcher does not know what other programs on this queue poll, and there is
+    no master to ask before it releases a message: it delays the release instead. `longest_stop`:
+    seconds after the first signal at which a request that is still repeated is given up.
     """
 
     orphan = False
@@ -91,7 +91,7 @@ class StandaloneInbox:
 
     @property
     def stopping(self) -> bool:
-        """Whether nobody takes messages any more: there is nothing but this program to stop."""
+        """Whether the whole pool stops: it is nothing but this program."""
         return self.leaving
 
     @property
@@ -102,7 +102,7 @@ class StandaloneInbox:
         return self.leaving
 
     def say(self, report: Report) -> None:
-        """Nobody listens. A message that is held may be released at the next wait."""
+        """There is no master to tell. A message that is held may be released at the next wait."""
         self._has_held = isinstance(report, Held)
 
     def wait(self, until: float) -> None:

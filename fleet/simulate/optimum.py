@@ -18,8 +18,8 @@ Deliveries = list[tuple[float, float]]
 
 @dataclass(frozen=True, slots=True)
 class Optimum:
-    """What it takes: worker-seconds in all; the smallest number of workers that, always there,
-    keeps the target.
+    """Worker-seconds in all, and the smallest number of workers that keeps the target if they are
+    always there.
     """
 
     worker_seconds: float

@@ -130,7 +130,7 @@ class Importer:
         if status < 0:
             died_by = signals.signal_name(-status)
             self._send(f"importing {self._plan.app} died: {died_by}")
-        elif status not in (IMPORTED, APP_UNUSABLE):  # it has not said itself what is wrong
+        elif status not in (IMPORTED, APP_UNUSABLE):  # it has not sent itself what is wrong
             self._tell_why_not(
                 f"its import ends the process (exit {status}), "
                 "or forks and goes on in the child, as a daemon does"
@@ -157,7 +157,7 @@ class Importer:
             return False
         return True
 
-    # What the master is told
+    # Messages to the master
 
     def _tell_failure(self, failure: AppError) -> None:
         self._send(str(failure), failure.trace)

@@ -4,7 +4,7 @@
                                         exits: the master, a subreaper, is the dispatcher's parent
 
 A program of its own (`processes.spawn_program`): the master never imports the app, so an app that
-crashes, hangs or starts threads at import cannot hurt it. The template supervises nobody. It leaves
+crashes, hangs or starts threads at import cannot hurt it. The template supervises nothing. It exits
 when the master's end of its channel is closed.
 """
 
@@ -163,7 +163,7 @@ class Template:
         code = FAULT
         try:
             _await_death(middle)
-            # CONT: it ends nobody, but a dispatcher that is stopped wakes up and sees that the
+            # CONT: it ends no process, but a dispatcher that is stopped wakes up and sees that the
             # master is gone (dispatcher/inbox.py).
             if processes.die_with_parent(self._plan.master, processes.CONTINUE):
                 self._master.close()

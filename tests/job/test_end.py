@@ -308,7 +308,7 @@ def test_a_process_pool_of_before_the_fork_says_what_is_wrong() -> None:
 # What is waited for is said, and bounded.
 
 
-def test_what_is_waited_for_is_on_the_slip() -> None:
+def test_what_is_waited_for_is_on_the_shared_page() -> None:
     def job(_body: str) -> None:
         for name in ("quick", "slow"):
             threading.Thread(target=gates[name].wait, name=name).start()
