@@ -6,9 +6,9 @@ import typer
 
 from fleet.cli.common import CommandFailed, cli
 from fleet.cli.running_pool import Name, ask_and_say
+from fleet.core.config import MOST_WORKERS
 from fleet.core.control import AUTO
 from fleet.core.exit_codes import USAGE
-from fleet.core.pool.resizing import MOST
 
 DIGITS = 9  # what is longer is no size, and perhaps more than Python makes a number of
 
@@ -22,6 +22,6 @@ def scale(
     if size != AUTO and not (size.isdecimal() and len(size) <= DIGITS):
         shown = size if len(size) <= DIGITS else f"{size[:DIGITS]}…"
         raise CommandFailed(
-            USAGE, f"the size is {shown!r}; it must be auto or a number of at most {MOST}"
+            USAGE, f"the size is {shown!r}; it must be auto or a number of at most {MOST_WORKERS}"
         )
     return ask_and_say(name, "scale", to=size if size == AUTO else int(size))

@@ -15,6 +15,7 @@ FIRST_LEASE = 20.0  # seconds: what a poll that dies with its client can hide a 
 # A lease counts from before the poll, so it is that much longer: what comes at its end has a third
 # left.
 LEASE_PER_POLL = 1.5
+MOST_WORKERS = 1024  # that a pool may be asked for
 SETTLE_ALLOWANCE = 10.0  # seconds: what the settling at the end of a stop may take
 
 

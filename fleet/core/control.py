@@ -14,9 +14,9 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from fleet.core.pool.events import Event, Paused, Scaled, StopAsked
+from fleet.core.pool import Event, Level, Pool, PoolPhase
+from fleet.core.pool.events import Paused, Scaled, StopAsked
 from fleet.core.pool.resizing import refusal
-from fleet.core.pool.state import Level, Pool, PoolPhase
 
 AUTO = "auto"
 COMMANDS = ("status", "scale", "pause", "resume", "stop")

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+SAMPLE_JITTER = 0.25  # of the interval, more or less, between two samples of the scout
+
 
 @dataclass(frozen=True, slots=True)
 class Depth:

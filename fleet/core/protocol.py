@@ -25,6 +25,9 @@ from fleet.core.depth import Depth
 from fleet.core.outcomes import Outcome, Settlement
 from fleet.core.queue_names import is_fifo
 
+# Seconds of lease, by our clock, that a release by the scout needs.
+RELEASE_MARGIN = 5.0
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:

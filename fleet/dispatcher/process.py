@@ -10,9 +10,9 @@ import os
 from collections.abc import Sequence
 from math import inf
 
-from fleet.core.pool.slot import State
 from fleet.core.protocol import Empty, PollFailed, Ready, Received
 from fleet.core.queue import BatchQueue, Message, QueueError, Trouble
+from fleet.core.slot_state import State
 from fleet.dispatcher.batch import BatchRunner
 from fleet.dispatcher.context import Context
 from fleet.dispatcher.inbox import Inbox

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from itertools import accumulate
 
 from fleet.core.outcomes import Exit
-from fleet.core.pool.slot import State
+from fleet.core.slot_state import State
 from fleet.system import titles
 from fleet.system.clock import now
 

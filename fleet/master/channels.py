@@ -1,9 +1,9 @@
-"""Our ends of the channels to the children, by slot or role, and what the master's loop waits for."""
+"""The master's ends of the channels to its children, by slot or role; its loop waits for them."""
 
 import select
 
+from fleet.core.pool import Role
 from fleet.core.pool.children import Source
-from fleet.core.pool.state import Role
 from fleet.ipc.channel import Channel
 
 

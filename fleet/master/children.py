@@ -13,11 +13,9 @@ from collections.abc import Iterable, Sequence
 from typing import assert_never
 
 from fleet.core.outcomes import Exit
-from fleet.core.pool import births, children, events, reaping
-from fleet.core.pool.children import Children, ChildUpdate, Source
+from fleet.core.pool import Children, Event, Role, births, children, events, reaping
+from fleet.core.pool.children import ChildUpdate, Source
 from fleet.core.pool.effects import Log
-from fleet.core.pool.events import Event
-from fleet.core.pool.state import Role
 from fleet.core.protocol import (
     DispatcherOrder,
     Failed,
@@ -258,8 +256,8 @@ class ChildProcesses:
         return self.known.spared_at
 
     def sweep(self) -> list[Event]:
-        """Kill what the dead have left to us. Returns dispatchers' deaths, once nothing of what they
-        left is there any more.
+        """Kill what the dead have left to us. Returns the deaths of dispatchers, once nothing that
+        they left is alive any more.
 
         What is not gone at once wakes us with SIGCHLD when it is.
         """

@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from fleet.core.exit_codes import APP_UNUSABLE, QUEUE_LATE, QUEUE_UNUSABLE, USAGE
-from fleet.core.pool.slot import State
-from fleet.core.pool.state import Pool, PoolEnd, PoolPhase
+from fleet.core.pool import Pool, PoolEnd, PoolPhase
 from fleet.core.protocol import Plan
+from fleet.core.slot_state import State
 from fleet.core.view import status, summary
 from fleet.core.view.status import Identity, InHand
 from fleet.ipc.scoreboard import Scoreboard

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from math import inf
 from pathlib import Path
 
-from fleet.core.pool.state import Pool
+from fleet.core.pool import Pool
 from fleet.core.view import health
 from fleet.system import files, log
 from fleet.system.clock import now

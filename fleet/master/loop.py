@@ -1,8 +1,7 @@
-"""The master: one loop of wait → event → step → effects over the state machine in
-`core/pool/machine.py`.
+"""The master: one loop of wait → event → step → effects over the state machine in `core/pool`.
 
 It supervises, grants and counts. It never touches the network or the app, starts no thread, and
-sleeps until something happens or the next deadline that `core/pool/deadlines.py` knows.
+sleeps until something happens or the next deadline that `core/pool` knows.
 """
 
 import os
@@ -17,11 +16,20 @@ from typing import assert_never
 from fleet.core import control
 from fleet.core.control import Request
 from fleet.core.exit_codes import FAULT
-from fleet.core.pool import children, effects, events, machine, state
-from fleet.core.pool.deadlines import wakes_at
-from fleet.core.pool.effects import Effect
-from fleet.core.pool.events import Event
-from fleet.core.pool.state import Level, PoolEnd, PoolPhase
+from fleet.core.pool import (
+    Effect,
+    Event,
+    Level,
+    PoolEnd,
+    PoolPhase,
+    Role,
+    children,
+    effects,
+    events,
+    new,
+    step,
+    wakes_at,
+)
 from fleet.core.protocol import Plan
 from fleet.ipc import scoreboard
 from fleet.ipc.pool_socket import Claim
@@ -55,7 +63,7 @@ class Master:
         others: tuple[Path, ...] = (),
     ) -> None:
         self._judged = now()
-        self._pool = state.new(plan.config)
+        self._pool = new(plan.config)
         hears_hup = signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN  # nohup(1) ignores it
         self._wakeup = Wakeup(
             number for number in CAUGHT if hears_hup or number is not signal.SIGHUP
@@ -198,7 +206,7 @@ class Master:
             self._judged = moment
         before = self._pool
         try:
-            self._pool, wanted = machine.step(before, event, moment, random.random())
+            self._pool, wanted = step(before, event, moment, random.random())
         except Exception as error:
             source = children.source_of(event)
             if source is None:
@@ -271,7 +279,7 @@ class Master:
         except OSError as error:
             self._step(events.SpawnFailed(slot, os.strerror(error.errno or 0)))
 
-    def _spawn_helper(self, role: state.Role) -> None:
+    def _spawn_helper(self, role: Role) -> None:
         try:
             self._children.spawn_helper(role)
         except OSError as error:

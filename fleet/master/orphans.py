@@ -6,7 +6,7 @@ from fleet.core.outcomes import Exit, Settlement
 from fleet.core.pool.children import PendingDeath
 from fleet.core.pool.events import Died
 from fleet.core.pool.orphan import Orphan
-from fleet.core.pool.slot import State
+from fleet.core.slot_state import State
 from fleet.ipc.scoreboard import Record, Scoreboard
 from fleet.system import processes
 

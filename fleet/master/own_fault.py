@@ -17,7 +17,7 @@ from pathlib import Path
 
 from fleet.core.exit_codes import FAULT
 from fleet.core.plain_text import one_line
-from fleet.core.pool.state import PoolEnd
+from fleet.core.pool import PoolEnd
 from fleet.master import farewell
 from fleet.master.children import ChildProcesses
 from fleet.master.control_socket import Control

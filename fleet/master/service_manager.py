@@ -9,7 +9,7 @@ import os
 from math import inf
 
 from fleet.core.plain_text import one_line
-from fleet.core.pool.state import Pool, PoolPhase
+from fleet.core.pool import Pool, PoolPhase
 from fleet.core.view import progress
 from fleet.system import log
 from fleet.system.clock import now

@@ -2,8 +2,7 @@
 
 import os
 
-from fleet.core.pool.children import Children
-from fleet.core.pool.state import Role
+from fleet.core.pool import Children, Role
 from fleet.system import log, processes, procfs, stacks
 
 Whose = int | Role | None  # a dispatcher's by its slot, a helper's, or everybody's

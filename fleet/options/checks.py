@@ -11,7 +11,7 @@ from math import inf, isfinite
 from typing import Any
 
 from fleet.core.code_names import RIGHT, is_code
-from fleet.core.pool.resizing import MOST
+from fleet.core.config import MOST_WORKERS
 from fleet.core.sns import TOPIC
 from fleet.system import host
 
@@ -165,9 +165,12 @@ URL = Check(
 )
 CODE = Check(read_text, is_code, RIGHT, "MODULE:ATTR")
 PORT = Check(read_whole, lambda value: 0 < value < 65_536, "a port from 1 to 65535", "PORT")
-BOUND = whole(1, MOST, f"a number from 1 to {MOST}")
+BOUND = whole(1, MOST_WORKERS, f"a number from 1 to {MOST_WORKERS}")
 WORKERS = Check(
-    read_workers, lambda value: 1 <= value <= MOST, f"auto or a number from 1 to {MOST}", "N"
+    read_workers,
+    lambda value: 1 <= value <= MOST_WORKERS,
+    f"auto or a number from 1 to {MOST_WORKERS}",
+    "N",
 )
 BATCH_SIZE = whole(1, 10, "a number from 1 to 10")
 COUNT = whole(1, inf, "a number of at least 1")

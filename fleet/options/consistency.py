@@ -7,8 +7,7 @@ The values come checked one by one (checks.py), and are changed here in place.
 from typing import Any
 
 from fleet.core.code_names import short_name
-from fleet.core.config import poll_seconds
-from fleet.core.pool.resizing import MOST
+from fleet.core.config import MOST_WORKERS, poll_seconds
 from fleet.core.queue_names import is_fifo, queue_name
 from fleet.options.checks import SettingsError
 from fleet.options.settings import Settings
@@ -60,7 +59,7 @@ def _bound_workers(values: dict[str, Any], *, may_resize: bool) -> None:
     if least and most and least > most:
         raise SettingsError(f"--min-workers is {least}, more than --max-workers, {most}")
     if may_resize:
-        workers = max(least or 1, min(most or MOST, workers))
+        workers = max(least or 1, min(most or MOST_WORKERS, workers))
     if least and workers < least:
         raise SettingsError(f"--workers is {workers}, fewer than --min-workers, {least}")
     if most and workers > most:

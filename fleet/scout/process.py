@@ -14,8 +14,8 @@ from math import ceil
 import setproctitle
 
 from fleet.core import queue_advice
+from fleet.core.depth import SAMPLE_JITTER
 from fleet.core.exit_codes import QUEUE_LATE, QUEUE_UNUSABLE, USAGE
-from fleet.core.pool.liveness import JITTER
 from fleet.core.protocol import (
     DeleteTried,
     Failed,
@@ -151,7 +151,9 @@ def _sample(plan: Plan, master: Channel, queue: SqsQueue) -> None:
             master.send(SampleFailed(str(error)))
             _serve_again(plan, master, error)
         if _hung_up(
-            master, plan.config.sample_interval * random.uniform(1 - JITTER, 1 + JITTER), orders
+            master,
+            plan.config.sample_interval * random.uniform(1 - SAMPLE_JITTER, 1 + SAMPLE_JITTER),
+            orders,
         ):
             return
 

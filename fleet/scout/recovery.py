@@ -11,8 +11,15 @@ from math import inf
 from fleet.core.backoff import longest_pause
 from fleet.core.delivery.retries import delete_until
 from fleet.core.outcomes import Settlement
-from fleet.core.pool.orphan import MARGIN
-from fleet.core.protocol import DeleteTried, Recover, Recovered, RecoveryDenied, TryDelete, Trying
+from fleet.core.protocol import (
+    RELEASE_MARGIN,
+    DeleteTried,
+    Recover,
+    Recovered,
+    RecoveryDenied,
+    TryDelete,
+    Trying,
+)
 from fleet.core.queue import Message, QueueError, Trouble
 from fleet.scout.probe import probed
 from fleet.sqs.queue import SqsQueue
@@ -108,7 +115,7 @@ class Orders:
             return self._repeated(order)
         if order.settlement is Settlement.DELETE:
             self._queue.delete(message)
-        elif order.lease_until - now() <= MARGIN:
+        elif order.lease_until - now() <= RELEASE_MARGIN:
             return Recovered(order.number, Settlement.LEAVE)
         else:
             self._queue.release(message, order.delay)

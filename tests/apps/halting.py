@@ -16,8 +16,8 @@ import endings
 from jobs import SHARED, write
 
 import fleet
-from fleet.core.pool.slot import State
 from fleet.core.protocol import Held, Received, Settled
+from fleet.core.slot_state import State
 from fleet.dispatcher import job_process
 from fleet.dispatcher.delivery_log import DeliveryLog
 from fleet.dispatcher.inbox import Inbox

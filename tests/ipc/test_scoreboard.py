@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleet.core.outcomes import Exit, Settlement
-from fleet.core.pool.slot import State
+from fleet.core.slot_state import State
 from fleet.ipc import scoreboard
 from fleet.ipc.scoreboard import MOST_SLOTS, Board, Record, Scoreboard
 

@@ -10,7 +10,6 @@ from fleet.core.config import Config
 from fleet.core.outcomes import Exit
 from fleet.core.pool.children import PendingDeath
 from fleet.core.pool.events import HelperSaid, Said
-from fleet.core.pool.slot import State
 from fleet.core.pool.state import Role
 from fleet.core.protocol import (
     Drain,
@@ -24,6 +23,7 @@ from fleet.core.protocol import (
     Trying,
     Usable,
 )
+from fleet.core.slot_state import State
 from fleet.ipc import channel, scoreboard
 from fleet.ipc.channel import Channel
 from fleet.ipc.scoreboard import Record, Scoreboard

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fleet.core.dead_letter import dead_letter
-from fleet.core.pool.slot import State
 from fleet.core.queue import Message, QueueError
+from fleet.core.slot_state import State
 from fleet.ipc.scoreboard import Record, Scoreboard, create
 from fleet.sqs import answers
 from fleet.sqs.address import Address

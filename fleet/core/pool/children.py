@@ -1,8 +1,8 @@
 """The master's child processes: what it knows of each, and what a word, a death or a sweep changes.
 
-Pure: every function returns the next record; those about births and words are in `births.py`, those
-about deaths and sweeps in `reaping.py`. `fleet/master/children.py` starts, kills, reaps and listens,
-and tells them what it has met; the model of the pool does the same with a host on paper.
+Pure: every function returns the next record. Those about births and words are in `births.py`, those
+about deaths and sweeps in `reaping.py`. `fleet/master/children.py` starts, kills, reaps and
+listens, and tells them what it has met; the model of the pool does the same with a host on paper.
 
 Three parties tell the master of a dispatcher's birth and death, in any order: the template names
 its pid (Forked), the dispatcher introduces itself (Ready), and the kernel tells its death. So

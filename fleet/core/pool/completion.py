@@ -1,5 +1,5 @@
-"""--max-seconds and --max-jobs: how much a pool takes before it ends by itself. Part of `pool.py`'s
-machine.
+"""--max-seconds and --max-jobs: how much a pool takes before it ends by itself. Part of the
+machine in `machine.py`.
 
 A pool that is still coming up does not end by them: it has time-outs of its own, which say more.
 """

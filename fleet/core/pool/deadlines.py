@@ -20,9 +20,10 @@ from fleet.core.pool.effects import (
     TellStack,
 )
 from fleet.core.pool.liveness import scout_patience
-from fleet.core.pool.slot import Slot, State
+from fleet.core.pool.slot import Slot
 from fleet.core.pool.state import Level, Pool, PoolPhase, Role, with_slots
 from fleet.core.sizing import memory
+from fleet.core.slot_state import State
 
 # Seconds: a poll may take its wait time and the client's read timeout (10 s) on top.
 POLL_MARGIN = 12.0

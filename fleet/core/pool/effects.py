@@ -1,4 +1,4 @@
-"""What the pool asks its master for. `events.py` has what can happen; `machine.py` relates the two."""
+"""What the pool asks the master for. `machine.py` relates it to what can happen (`events.py`)."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -52,16 +52,14 @@ class Inspect:
 
 @dataclass(frozen=True, slots=True)
 class AskStack:
-    """Have the dispatcher of a slot write its stack, or a helper, or (None) every process of the
-    pool's own.
-    """
+    """Have the dispatcher of a slot write its stack, or a helper, or every process (None)."""
 
     who: int | Role | None
 
 
 @dataclass(frozen=True, slots=True)
 class TellStack:
-    """Put what it has written, or they have, into the log."""
+    """Log the stack that was asked for, or those of every process (None)."""
 
     who: int | Role | None
 
@@ -82,7 +80,7 @@ class KillDispatcher:
 
 @dataclass(frozen=True, slots=True)
 class LogHung:
-    """The log line `dispatcher.hung`: why a slot's dispatcher is killed. The master adds its pid."""
+    """Log `dispatcher.hung`: why a slot's dispatcher is killed. The master adds its pid."""
 
     slot: int
     why: str

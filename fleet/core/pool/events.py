@@ -1,4 +1,4 @@
-"""What can happen to the pool. `effects.py` has what the pool asks for, `machine.py` relates the two."""
+"""What can happen to the pool. `effects.py` has what it asks for, `machine.py` relates the two."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -56,12 +56,11 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Died:
-    """The dispatcher of a slot is gone, and so is its job. `cause` is a phrase: `SIGKILL`, `exit
-    1`.
+    """The dispatcher of a slot is gone, and so is its job. `cause` is a phrase such as `exit 1`.
 
-    `orphans` are the messages that the scoreboard says it had in hand; `settled` tells by place what
-    it had done with its last ones; `receive_id` is the id of its open poll on a FIFO queue. `pid`
-    was its process, for the log.
+    `orphans` are the messages that the scoreboard says it had in hand; `settled` tells by place
+    what it had done with its last ones; `receive_id` is the id of its open poll on a FIFO queue.
+    `pid` was its process, for the log.
     """
 
     slot: int

@@ -9,9 +9,10 @@ from fleet.core import polling
 from fleet.core.pool import receive_size, sizing
 from fleet.core.pool.completion import messages_left
 from fleet.core.pool.effects import Effect, Send, Step
-from fleet.core.pool.slot import Slot, State, begin_poll
+from fleet.core.pool.slot import Slot, begin_poll
 from fleet.core.pool.state import Pool, PoolPhase, with_slots
 from fleet.core.protocol import Grant
+from fleet.core.slot_state import State
 
 
 def grant_polls(pool: Pool, now: float) -> Step:

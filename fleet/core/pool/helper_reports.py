@@ -14,7 +14,6 @@ from fleet.core.pool.effects import Effect, Log, Step
 from fleet.core.pool.lifecycle import fail_spawn, note_spawn
 from fleet.core.pool.scarcity import Spawning
 from fleet.core.pool.shutdown import stop
-from fleet.core.pool.slot import State
 from fleet.core.pool.state import (
     Level,
     Pool,
@@ -41,6 +40,7 @@ from fleet.core.protocol import (
     Trying,
     Usable,
 )
+from fleet.core.slot_state import State
 
 
 def note_helper_word(pool: Pool, role: Role, word: FromHelper, now: float, jitter: float) -> Step:

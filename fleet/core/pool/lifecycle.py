@@ -8,7 +8,7 @@ from fleet.core.pool.effects import Log, Step
 from fleet.core.pool.events import Died
 from fleet.core.pool.scarcity import Spawning
 from fleet.core.pool.shutdown import stop
-from fleet.core.pool.slot import Slot, State, change_state, vacate
+from fleet.core.pool.slot import Slot, change_state, vacate
 from fleet.core.pool.state import (
     HelperState,
     Level,
@@ -21,6 +21,7 @@ from fleet.core.pool.state import (
     with_slot,
     with_slots,
 )
+from fleet.core.slot_state import State
 
 SCOUT_TRIES = 5  # deaths of a scout that never found the queue usable
 
@@ -46,7 +47,7 @@ def fail_helper_spawn(pool: Pool, role: Role, why: str, now: float, jitter: floa
 
 
 def _delay_spawns(pool: Pool, who: str, why: str, now: float, jitter: float) -> Step:
-    """The host had nothing to give to a new process: nobody's crash, and everybody waits a while."""
+    """The host had nothing to give to a new process: no crash of ours, and every spawn waits."""
     after = scarcity.note_failure(pool.spawning, now, jitter)
     if after is pool.spawning:
         return pool, ()

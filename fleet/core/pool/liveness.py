@@ -27,6 +27,7 @@ as before, and is killed ANSWER seconds later; its successor is given the orders
 from dataclasses import replace
 from math import inf
 
+from fleet.core.depth import SAMPLE_JITTER
 from fleet.core.pool.effects import (
     AskStack,
     Inspect,
@@ -44,7 +45,6 @@ from fleet.core.protocol import SampleDepth
 
 AGAIN = 1.0  # seconds from suspicion to verdict of a dispatcher
 TOLD = 5.0  # seconds within which a message that was settled is told
-JITTER = 0.25  # of the interval, more or less, between two samples of the scout
 QUIET = 20.0  # seconds: the scout's pause before a try, and a call with all its time-outs
 # Seconds until the scout has told a sample that it was asked for; names and credentials may take
 # their time.
@@ -112,7 +112,7 @@ def scout_patience(pool: Pool) -> float:
         return scout.silent_since + ANSWER
     has_orders = any(recovery.is_waiting for recovery in pool.recoveries)
     samples_only = scout.ready and not scout.full and not has_orders
-    interval = pool.config.sample_interval * (1 + JITTER) if samples_only else 0.0
+    interval = pool.config.sample_interval * (1 + SAMPLE_JITTER) if samples_only else 0.0
     return scout.heard + QUIET + interval
 
 

@@ -1,40 +1,4 @@
-"""The master's state machine: `step(pool, event, now, jitter)` returns the next pool and what to do.
-
-Theory of operation
--------------------
-The pool has a phase, and slots (slot.py). Two helpers feed it: the template, which imported the
-app and forks dispatchers, and the scout, which talks to the queue.
-
-    BOOTING ─template ready, queue usable─▶ RUNNING ─stop─▶ DRAINING ─no dispatcher left─▶ STOPPED
-       └────────────── stop, or one of the two cannot be had ──▲
-
-Every event first changes what it is about (here); then `reconcile` compares what is with what
-should be and asks for the difference: dispatchers to spawn or to terminate, polls to grant,
-messages to free, deadlines that passed. So no event's code needs to know what else the event makes
-possible, and an opportunity that was missed is found again at the next event. `deadlines.wakes_at`
-names the next moment at which time alone changes something; nothing wakes the master in between.
-Silence is judged at a Tick only, which comes after all that has been said is heard: a master that
-was stopped for a minute must not blame its dispatchers for it.
-
-A stop has three levels, each the answer to one more signal (signals within a second are one: a
-terminal's Ctrl-C reaches the whole group, and supervisors repeat themselves):
-
-    DRAIN  no more grants; dispatchers are told to leave; running jobs have `drain_timeout`
-    NOW    running jobs are stopped at once; polls still come home
-    KILL   everything is killed; what was in hand is left to its lease
-
-Open polls are part of the state: those of POLLING slots, and those of dispatchers that died while
-polling, or whose connection was cut (`dead_polls`: until when), because the server does not know
-that its client is gone and gives it the next message. During a drain no message is released while
-any poll is open; outside a drain only dead ones delay.
-
-The ledger: every message that was received ends with exactly one Settled, or, if its dispatcher
-dies, with one recovery (recovery.py). So received = deleted + released + dead_lettered + left
-whenever nothing is in hand and no recovery is open.
-
-An event that the state does not allow (a report from a slot that has no dispatcher, say) raises
-`IllegalEvent` and changes nothing.
-"""
+"""`step`: the next pool after an event, and what to do. The package has the theory of operation."""
 
 from dataclasses import replace
 from typing import assert_never
@@ -68,7 +32,6 @@ from fleet.core.pool.reconcile import reconcile
 from fleet.core.pool.reports import note_report
 from fleet.core.pool.resizing import nudge_size, pause, scale
 from fleet.core.pool.shutdown import note_stop_signal, stop
-from fleet.core.pool.slot import State
 from fleet.core.pool.state import (
     IllegalEvent,
     Pool,
@@ -78,6 +41,7 @@ from fleet.core.pool.state import (
     with_slot,
 )
 from fleet.core.protocol import DeleteTried, Recover, SampleDepth, ScoutOrder, TryDelete
+from fleet.core.slot_state import State
 
 __all__ = ["IllegalEvent", "step"]
 

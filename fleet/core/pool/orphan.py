@@ -9,7 +9,7 @@ more.
 | delete was intended                   | delete: repeating it is safe                                             |
 | release or dead-letter was intended   | nothing: it may have been done, and doing it again could hit a new owner |
 | its job had ended with another status | nothing: a failure, which is tried again when its lease ends             |
-| a job was running, or was to be       | release, one attempt, and only with MARGIN of the lease left             |
+| a job was running, or was to be       | release, one attempt, and only with RELEASE_MARGIN of the lease left     |
 
 A record of an open poll on a FIFO queue says with which id the dispatcher asked: another process that
 repeats that id is given the same message. The scout does so, and releases what comes; nobody else
@@ -20,8 +20,7 @@ from dataclasses import dataclass
 
 from fleet.core.exit_codes import DONE
 from fleet.core.outcomes import Exit, Settlement
-
-MARGIN = 5.0  # seconds of lease, by our clock, that a release by the scout needs
+from fleet.core.protocol import RELEASE_MARGIN
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +49,6 @@ def settlement_of(orphan: Orphan, now: float) -> Settlement:
         return Settlement.DELETE
     if code is not None:  # the job had failed by itself: as without a retry delay
         return Settlement.LEAVE
-    if orphan.intent is not None or now >= orphan.lease_until - MARGIN:
+    if orphan.intent is not None or now >= orphan.lease_until - RELEASE_MARGIN:
         return Settlement.LEAVE
     return Settlement.RELEASE

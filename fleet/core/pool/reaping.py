@@ -79,7 +79,7 @@ def drop_dispatcher(children: Children, pid: int) -> Children:
 
 
 def note_strangers(children: Children, ended: Mapping[int, Exit]) -> Children:
-    """Children have ended that were not ours to start: by pid. A job of a dead dispatcher is one."""
+    """Children have ended that we have not started, by pid: jobs of dead dispatchers, say."""
     return replace(children, exits={**children.exits, **ended}) if ended else children
 
 
@@ -104,6 +104,6 @@ def end_sweep(
 
 
 def keep_exits(children: Children, jobs: Collection[int]) -> Children:
-    """Forget the strangers' exits but those of `jobs`: their dispatchers live, or are not reaped."""
+    """Forget the exits of all strangers but `jobs`, whose dispatchers are not reaped yet."""
     kept = {pid: how for pid, how in children.exits.items() if pid in jobs}
     return replace(children, exits=kept)

@@ -8,8 +8,8 @@ since: a deep queue fills batches, a shallow one is spread over all dispatchers.
 
 from math import ceil
 
-from fleet.core.pool.slot import State
 from fleet.core.pool.state import Pool
+from fleet.core.slot_state import State
 
 
 def receive_size(pool: Pool) -> int:

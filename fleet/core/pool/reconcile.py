@@ -24,7 +24,7 @@ from fleet.core.pool.grants import grant_polls
 from fleet.core.pool.liveness import inspect_dispatchers, judge_scout
 from fleet.core.pool.releases import allow_releases
 from fleet.core.pool.shutdown import stop
-from fleet.core.pool.slot import Slot, State, ask_to_leave, change_state, vacate
+from fleet.core.pool.slot import Slot, ask_to_leave, change_state, vacate
 from fleet.core.pool.state import (
     HelperState,
     Level,
@@ -37,6 +37,7 @@ from fleet.core.pool.state import (
     with_slots,
 )
 from fleet.core.protocol import Drain
+from fleet.core.slot_state import State
 
 # Orders to the template that are not answered yet: more may not fit into its channel.
 SPAWNS_AT_ONCE = 16

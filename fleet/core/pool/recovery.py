@@ -25,9 +25,10 @@ from fleet.core.pool.effects import Effect, Log, OrderScout, Step
 from fleet.core.pool.events import Died
 from fleet.core.pool.orphan import Orphan, settlement_of
 from fleet.core.pool.releases import may_release
-from fleet.core.pool.slot import Slot, State
+from fleet.core.pool.slot import Slot
 from fleet.core.pool.state import Counts, Level, Pool, PoolEnd, Recovery
 from fleet.core.protocol import Recover, Recovered, RecoveryDenied
+from fleet.core.slot_state import State
 
 # Orders that the scout has not answered. Some of them it may try for minutes, beside others.
 AT_ONCE = 32

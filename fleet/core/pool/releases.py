@@ -8,9 +8,9 @@ still be open; and during a drain while any poll is open, because what it brings
 from dataclasses import replace
 
 from fleet.core.pool.effects import Send, Step
-from fleet.core.pool.slot import State
 from fleet.core.pool.state import Pool, PoolPhase, with_slots
 from fleet.core.protocol import Free
+from fleet.core.slot_state import State
 
 
 def may_release(pool: Pool) -> bool:

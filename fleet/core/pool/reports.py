@@ -13,7 +13,7 @@ from fleet.core.pool import slot as pool_slot
 from fleet.core.pool.effects import Effect, Log, Step
 from fleet.core.pool.recovery import count_settlement, keep_poll_open
 from fleet.core.pool.scarcity import Spawning
-from fleet.core.pool.slot import BUSY_STATES, Slot, State, change_state, end_poll
+from fleet.core.pool.slot import BUSY_STATES, Slot, change_state, end_poll
 from fleet.core.pool.state import Counts, IllegalEvent, Pool, PoolPhase, with_slot
 from fleet.core.protocol import (
     Denied,
@@ -28,6 +28,7 @@ from fleet.core.protocol import (
     Settled,
     Troubled,
 )
+from fleet.core.slot_state import State
 
 FULL_LENGTH = 0.9  # of the wait time: an empty poll shorter than that proves nothing
 

@@ -1,4 +1,4 @@
-"""The size that an operator wants. Part of `pool.py`'s machine.
+"""The size that an operator wants. Part of the machine in `machine.py`.
 
 `fleet scale`, TTIN and TTOU set the size of a fixed pool; in a pool with bounds they hold a size
 within them until `fleet scale auto`. Beyond what is possible a command is refused, with the bounds
@@ -7,10 +7,9 @@ in its text; a signal goes as far as it can, because nobody reads an answer.
 
 from dataclasses import replace
 
+from fleet.core.config import MOST_WORKERS
 from fleet.core.pool.effects import Log, Step
 from fleet.core.pool.state import Pool, Resize
-
-MOST = 1024  # dispatchers
 
 
 def refusal(pool: Pool, to: int | None) -> str | None:
@@ -22,7 +21,7 @@ def refusal(pool: Pool, to: int | None) -> str | None:
             if bounds
             else "this pool has a fixed size: it was started without --min-workers and --max-workers"
         )
-    least, most = bounds or (1, MOST)
+    least, most = bounds or (1, MOST_WORKERS)
     if least <= to <= most:
         return None
     return f"{to} is not between {least} and {most}" + (", this pool's bounds" if bounds else "")
@@ -30,7 +29,7 @@ def refusal(pool: Pool, to: int | None) -> str | None:
 
 def nudge_size(pool: Pool, by: int) -> Step:
     """TTIN, TTOU: one more or one fewer, within what is possible."""
-    least, most = pool.config.bounds or (1, MOST)
+    least, most = pool.config.bounds or (1, MOST_WORKERS)
     return _hold_size(pool, max(least, min(most, pool.desired + by)), "a signal asked for it")
 
 

@@ -1,13 +1,13 @@
-"""How a pool comes to its end: the levels of a stop. Part of `pool.py`'s machine."""
+"""How a pool comes to its end: the levels of a stop. Part of the machine in `machine.py`."""
 
 from dataclasses import replace
 from math import ceil, inf
 
 from fleet.core.exit_codes import DONE
 from fleet.core.pool.effects import Effect, Log, Send, Step
-from fleet.core.pool.slot import State
 from fleet.core.pool.state import Level, Pool, PoolEnd, PoolPhase
 from fleet.core.protocol import Drain
+from fleet.core.slot_state import State
 
 SAME_SIGNAL = 1.0  # seconds
 

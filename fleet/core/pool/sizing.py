@@ -1,4 +1,7 @@
-"""What the samples make of the pool's size. Part of `pool.py`'s machine; scaling.py decides."""
+"""What the samples make of the pool's size. Part of the machine in `machine.py`.
+
+The rule that decides is `core/sizing/rule.py`.
+"""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -6,11 +9,11 @@ from dataclasses import replace
 from fleet.core.polling import QUICK
 from fleet.core.pool.effects import Log, OrderScout, Step
 from fleet.core.pool.resizing import resize
-from fleet.core.pool.slot import State
 from fleet.core.pool.state import Pool, PoolPhase
 from fleet.core.protocol import SampleDepth, Settled
 from fleet.core.sizing import memory, rule, workload
 from fleet.core.sizing.rule import SOON, SOONEST, Scene, Sizing
+from fleet.core.slot_state import State
 
 
 def pass_time(pool: Pool, now: float) -> Pool:

@@ -10,21 +10,9 @@ stable. The pids of its dispatchers are not: `children.py` knows the present one
 """
 
 from dataclasses import dataclass, field, replace
-from enum import Enum, auto
 from math import inf
 
-
-class State(Enum):
-    """What the dispatcher of a slot does; see the diagram above."""
-
-    VACANT = auto()
-    SPAWNING = auto()
-    BOOTING = auto()
-    IDLE = auto()
-    POLLING = auto()
-    WORKING = auto()
-    HOLDING = auto()
-
+from fleet.core.slot_state import State
 
 # A dispatcher is busy while it has a message in hand.
 BUSY_STATES = frozenset({State.WORKING, State.HOLDING})

@@ -1,4 +1,4 @@
-"""What the master knows: the pool's state, as one frozen record. `pool.py` tells how it changes."""
+"""The pool's state, as one frozen record. The package tells how it changes."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -9,17 +9,17 @@ from fleet.core.config import Config
 from fleet.core.depth import Depth
 from fleet.core.polling import Polling
 from fleet.core.pool.emptiness import Emptiness
-from fleet.core.pool.orphan import MARGIN
 from fleet.core.pool.restarts import Restarts
 from fleet.core.pool.scarcity import Spawning
-from fleet.core.pool.slot import Slot, State
-from fleet.core.protocol import Recover, TryDelete
+from fleet.core.pool.slot import Slot
+from fleet.core.protocol import RELEASE_MARGIN, Recover, TryDelete
 from fleet.core.sizing.memory import Memory
 from fleet.core.sizing.rule import Sizing
+from fleet.core.slot_state import State
 
 
 class PoolPhase(Enum):
-    """Where the pool stands; the diagram is in pool.py."""
+    """Where the pool stands; the diagram is in the package's docstring."""
 
     BOOTING = auto()
     RUNNING = auto()
@@ -76,12 +76,13 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class HelperState:
-    """The template or the scout. `proven` says that it has been ready once since the pool started.
+    """The template or the scout.
 
-    Of the scout: `heard` is when it said something last, or was given something to do;
-    `silent_since` when it was asked for a word; `full` that its channel has had no room since.
-    `refused`: it says that it cannot do its part. Of the template: `silent_since` is when it was
-    asked for its stack, because the app was not imported in time.
+    `proven`: it has been ready once since the pool started. `refused`: it says that it cannot do
+    its part. Of the scout, `heard` is when it said something last, or was given something to do;
+    `silent_since` when it was asked for a word; `full`: its channel has had no room since. Of the
+    template, `silent_since` is when it was asked for its stack, because the app was not imported in
+    time.
     """
 
     alive: bool = False
@@ -116,7 +117,7 @@ class Recovery:
     @property
     def last_moment(self) -> float:
         """From then on a release comes too late, or is not needed."""
-        return self.order.lease_until - (0.0 if self.order.receive_id else MARGIN)
+        return self.order.lease_until - (0.0 if self.order.receive_id else RELEASE_MARGIN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +164,10 @@ class PoolEnd:
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """Everything the master knows. `desired` is what we want, `size` what we have."""
+    """Everything the pool is decided by. `desired` dispatchers are wanted, `size` are there.
+
+    Moments are seconds of the master's clock.
+    """
 
     config: Config
     slots: tuple[Slot, ...]
@@ -172,7 +176,7 @@ class Pool:
     template: HelperState = field(default_factory=HelperState)
     scout: HelperState = field(default_factory=HelperState)
     polling: Polling = field(default_factory=Polling)
-    dead_polls: tuple[float, ...] = ()
+    dead_polls: tuple[float, ...] = ()  # when the server has ended each
     recoveries: tuple[Recovery, ...] = ()
     next_recovery: int = 0
     restarts: Restarts = field(default_factory=Restarts)
@@ -194,8 +198,8 @@ class Pool:
     memory: Memory = field(default_factory=Memory)
     counts: Counts = field(default_factory=Counts)
     level: Level | None = None
-    signalled_at: float = -inf
-    kill_at: float = inf
+    signalled_at: float = -inf  # when a signal asked for a stop last
+    kill_at: float = inf  # when the longest stop is over
     jobs_have: float = 0.0  # seconds that a stop gives to running jobs
     jobs_until: float = inf  # when those are over
     ends_at: float = inf  # --max-seconds; known when the pool is ready

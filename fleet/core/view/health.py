@@ -6,7 +6,7 @@ so that what reads those can read this; the rest is ours.
 
 from typing import Any
 
-from fleet.core.pool.state import Pool, PoolPhase
+from fleet.core.pool import Pool, PoolPhase
 from fleet.core.view import status
 
 

@@ -4,8 +4,8 @@ terminal.
 
 from math import inf
 
-from fleet.core.pool.slot import State
-from fleet.core.pool.state import Level, Pool, PoolPhase
+from fleet.core.pool import Level, Pool, PoolPhase
+from fleet.core.slot_state import State
 from fleet.core.view import status
 
 AGAIN = {Level.DRAIN: "; Ctrl-C again to stop them now", Level.NOW: "; Ctrl-C again to kill them"}

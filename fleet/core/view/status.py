@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from fleet.core.polling import is_degraded as failing
+from fleet.core.pool import Pool, PoolPhase, Slot
 from fleet.core.pool.sizing import job_seconds, pass_time
-from fleet.core.pool.slot import Slot, State
-from fleet.core.pool.state import Pool, PoolPhase
+from fleet.core.slot_state import State
 
 COUNTS = (
     *(

@@ -35,7 +35,7 @@ from fleet.core.pool.events import (
     SpawnFailed,
 )
 from fleet.core.pool.orphan import Orphan
-from fleet.core.pool.slot import Slot, State
+from fleet.core.pool.slot import Slot
 from fleet.core.pool.state import HelperState, Level, Pool, Role
 from fleet.core.protocol import (
     Denied,
@@ -60,6 +60,7 @@ from fleet.core.protocol import (
     Troubled,
     Usable,
 )
+from fleet.core.slot_state import State
 
 
 @dataclass

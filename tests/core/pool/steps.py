@@ -215,7 +215,7 @@ def check_end(before: Pool, event: Event, after: Pool) -> None:
 
 
 def check_spawning(before: Pool, event: Event, after: Pool, now: float) -> None:
-    """The host's scarcity delays everybody until somebody is born; crashes are those of a minute."""
+    """A host with too little delays every spawn until one succeeds; crashes are of one minute."""
     is_scarce = isinstance(event, SpawnFailed | HelperSpawnFailed | HelperSaid | Died)
     assert after.spawning == before.spawning or is_scarce or isinstance(event, Said)
     assert after.spawning.not_before <= now + scarcity.BACKOFF_MOST or (

@@ -23,7 +23,7 @@ from fleet.core.pool.events import (
     StopAsked,
     Tick,
 )
-from fleet.core.pool.slot import Slot, State
+from fleet.core.pool.slot import Slot
 from fleet.core.pool.state import Level, Pool, PoolPhase, Role
 from fleet.core.protocol import (
     Failed,
@@ -39,6 +39,7 @@ from fleet.core.protocol import (
     Settled,
     Usable,
 )
+from fleet.core.slot_state import State
 
 GRANT, FREE = Grant(), Free()
 DONE = Settled(Settlement.DELETE, Outcome.SUCCEEDED, 1.0, bad=False)

@@ -13,9 +13,9 @@ from fleet.core.pool.effects import (
     TellStack,
 )
 from fleet.core.pool.events import HelperDied
-from fleet.core.pool.slot import State
 from fleet.core.pool.state import PoolPhase, Role
 from fleet.core.protocol import Ready
+from fleet.core.slot_state import State
 from tests.core.pool.story import GRANT, Story, helper_failed, helper_ready, named, running, working
 
 VACANT, SPAWNING, BOOTING, IDLE, POLLING, WORKING = (

@@ -9,9 +9,9 @@ from fleet.core.config import Config
 from fleet.core.pool.effects import AskStack, Effect, KillDispatcher, Send, TerminateDispatcher
 from fleet.core.pool.events import Died, Ended, HelperDied, StopAsked
 from fleet.core.pool.orphan import Orphan
-from fleet.core.pool.slot import State
 from fleet.core.pool.state import Level, PoolPhase, Role
 from fleet.core.protocol import Drain, Empty, Held, PollFailed, Received
+from fleet.core.slot_state import State
 from tests.core.pool.story import (
     BAD,
     DONE,

@@ -3,9 +3,9 @@
 from fleet.core.pool.effects import Send, Spawn
 from fleet.core.pool.events import Died, Ended
 from fleet.core.pool.orphan import Orphan
-from fleet.core.pool.slot import State
 from fleet.core.pool.state import PoolPhase
 from fleet.core.protocol import Empty, Held, Received
+from fleet.core.slot_state import State
 from tests.core.pool.story import (
     CRASHED,
     DONE,

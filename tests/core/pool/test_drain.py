@@ -12,9 +12,9 @@ from fleet.core.pool.effects import (
     TerminateDispatcher,
 )
 from fleet.core.pool.events import Died, Ended, Said
-from fleet.core.pool.slot import State
 from fleet.core.pool.state import Level, PoolPhase
 from fleet.core.protocol import Drain, Empty, Held, Ready, Received
+from fleet.core.slot_state import State
 from tests.core.pool.story import (
     BAD,
     CRASHED,

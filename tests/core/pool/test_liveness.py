@@ -9,8 +9,9 @@ from fleet.core.config import Config
 from fleet.core.pool.effects import AskStack, Inspect, KillDispatcher, LogHung, TellStack
 from fleet.core.pool.events import Seen
 from fleet.core.pool.liveness import inspect_dispatchers, note_record
-from fleet.core.pool.slot import Slot, State
+from fleet.core.pool.slot import Slot
 from fleet.core.pool.state import Pool, new, with_slot
+from fleet.core.slot_state import State
 
 NOW = 1000.0
 

@@ -47,7 +47,7 @@ from fleet.core.pool.events import (
 from fleet.core.pool.machine import IllegalEvent
 from fleet.core.pool.reconcile import reconcile
 from fleet.core.pool.recovery import AT_ONCE
-from fleet.core.pool.slot import BUSY_STATES, Slot, State
+from fleet.core.pool.slot import BUSY_STATES, Slot
 from fleet.core.pool.state import Level, Pool, PoolPhase, Role, helper_of
 from fleet.core.protocol import (
     Denied,
@@ -69,6 +69,7 @@ from fleet.core.protocol import (
     TryDelete,
     Trying,
 )
+from fleet.core.slot_state import State
 from tests.core.pool import steps
 from tests.core.pool.account import Account, Life
 from tests.core.pool.dispatchers import LEASE, Choice, Record, Stage

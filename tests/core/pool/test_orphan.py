@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleet.core.outcomes import Exit, Settlement
-from fleet.core.pool.orphan import MARGIN, Orphan, settlement_of
+from fleet.core.pool.orphan import Orphan, settlement_of
 from fleet.core.pool.state import Recovery
-from fleet.core.protocol import Recover
+from fleet.core.protocol import RELEASE_MARGIN, Recover
 
 DELETE, RELEASE, DEAD_LETTER, LEAVE = Settlement
 GOOD, BAD, KILLED = Exit(code=0), Exit(code=1), Exit(signal=9)
@@ -74,5 +74,5 @@ def test_nothing_unfinished_is_deleted_and_nothing_is_done_twice(
         assert how == GOOD or intent is DELETE
     if settled is RELEASE:
         assert intent is None
-        assert lease > MARGIN
+        assert lease > RELEASE_MARGIN
     assert settled is not DEAD_LETTER

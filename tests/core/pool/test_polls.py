@@ -7,9 +7,9 @@ import pytest
 
 from fleet.core.outcomes import Settlement
 from fleet.core.pool.effects import AskStack, KillDispatcher, Send, Spawn, TellStack
-from fleet.core.pool.slot import State
 from fleet.core.pool.state import PoolPhase
 from fleet.core.protocol import Empty, Grant, Healed, Held, PollFailed, Received, Settled, Troubled
+from fleet.core.slot_state import State
 from tests.core.pool.story import (
     DONE,
     FREE,

@@ -5,9 +5,9 @@ import pytest
 from fleet.core.config import Config
 from fleet.core.pool.effects import KillDispatcher, Send, Spawn, TerminateDispatcher
 from fleet.core.pool.events import Died, Ended, HelperDied, HelperSaid, Said, SpawnFailed
-from fleet.core.pool.slot import State
 from fleet.core.pool.state import IllegalEvent, PoolPhase, Role
 from fleet.core.protocol import Drain, Empty, Held, PollFailed, Ready, Received
+from fleet.core.slot_state import State
 from tests.core.pool.story import (
     BAD,
     DONE,

@@ -10,9 +10,9 @@ from fleet.core.pool.effects import Send
 from fleet.core.pool.events import Died, Ended
 from fleet.core.pool.orphan import Orphan
 from fleet.core.pool.receive_size import receive_size
-from fleet.core.pool.slot import State
 from fleet.core.pool.state import IllegalEvent, PoolPhase
 from fleet.core.protocol import Empty, Grant, Held, Received, Settled
+from fleet.core.slot_state import State
 from tests.core.pool.story import DONE, FREE, KILLED, RELEASED, STARVED, Story, running
 
 IDLE, POLLING, WORKING, HOLDING = State.IDLE, State.POLLING, State.WORKING, State.HOLDING

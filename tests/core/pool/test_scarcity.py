@@ -9,9 +9,9 @@ from fleet.core.pool.effects import Spawn, SpawnHelper
 from fleet.core.pool.events import Died, Ended, HelperSaid, HelperSpawnFailed, SpawnFailed
 from fleet.core.pool.orphan import Orphan
 from fleet.core.pool.scarcity import Spawning, note_failure
-from fleet.core.pool.slot import State
 from fleet.core.pool.state import PoolPhase, Role
 from fleet.core.protocol import Ready
+from fleet.core.slot_state import State
 from tests.core.pool.story import Story, helper_ready, named, running, working
 
 STARVED = Exit(code=HOST_SHORT)

@@ -3,8 +3,8 @@
 The shell decides nothing. What a word or a death means for the children is the registry's to say
 (`fleet/core/pool/children.py`), as it is in `fleet/master/children.py`; the order is that of
 `fleet/master/loop.py`: words of one channel in their order, then deaths, signals, a Tick after all
-the rest, and the sweep. Whatever the kernel may do is the model's choice: how late a word or a death
-is heard, how long what is killed takes to go, how much time passes, who dies.
+the rest, and the sweep. Whatever the kernel may do is the model's choice: how late a word or a
+death is heard, how long what is killed takes to go, how much time passes, who dies.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -54,7 +54,6 @@ from fleet.core.pool.events import (
     StopAsked,
     Tick,
 )
-from fleet.core.pool.slot import State
 from fleet.core.pool.state import Level, Pool, PoolPhase, Role
 from fleet.core.protocol import (
     DeleteTried,
@@ -75,6 +74,7 @@ from fleet.core.protocol import (
     Usable,
     Word,
 )
+from fleet.core.slot_state import State
 from tests.core.pool.dispatchers import Channel, Choice, Dispatcher, Record, Stage
 
 KILLED = Exit(signal=9)
