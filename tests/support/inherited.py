@@ -13,8 +13,8 @@ import signal
 import time
 from types import FrameType
 
-PROGRAMS = ("PATH", "LD_LIBRARY_PATH")
-"""What a program needs to be found and loaded."""
+PROGRAMS = ("PATH", "LD_LIBRARY_PATH", "COVERAGE_PROCESS_START")
+"""What a program needs to be found and loaded, and to be measured by scripts/coverage."""
 RUN = ("TMPDIR", "CI", "FLEET_HYPOTHESIS", "PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX")
 """What else the run itself is told: where its files go, how much it tries."""
 RUN_PREFIX = "PYTEST_"
