@@ -1,10 +1,11 @@
 """What a transformer or a router returns → how the job is called.
 
-| returned            | the job is called with                                                               |
-|---------------------|--------------------------------------------------------------------------------------|
-| a list or a tuple   | its members                                                                          |
-| a dict              | named arguments; a router's has `_job`, and may have `_exit_handler` and `_job_args` |
-| anything else       | that                                                                                 |
+| returned          | the job is called with                                                       |
+|-------------------|------------------------------------------------------------------------------|
+| a list or a tuple | its members                                                                  |
+| a dict            | named arguments; a router's has `_job`, and may have `_exit_handler` and     |
+|                   | `_job_args`                                                                  |
+| anything else     | that                                                                         |
 
 `Dispatcher.dispatch` may give more: positional ones follow, named ones are added. A name that both
 give is an error.
@@ -29,7 +30,7 @@ class Call:
     routed: bool = False
 
 
-def transformed(value: Any) -> Given:
+def arguments_of(value: Any) -> Given:
     """Positional and named arguments out of what a transformer returned."""
     if isinstance(value, list | tuple):
         return tuple(value), {}
@@ -38,17 +39,17 @@ def transformed(value: Any) -> Given:
     return (value,), {}
 
 
-def merged(
+def merge_arguments(
     args: Sequence[Any], named: Mapping[str, Any], extra: Sequence[Any], more: Mapping[str, Any]
 ) -> Given:
-    """The message's arguments, then the extra ones. Raises TypeError when both name the same."""
+    """The message's arguments, then the extra ones. Raises TypeError for a name in both."""
     both = sorted(str(name) for name in named.keys() & more.keys())
     if both:
         raise TypeError(f"both the message and the call give {', '.join(both)}")
     return (*args, *extra), {**named, **more}
 
 
-def routed(value: Any) -> Call:
+def call_of(value: Any) -> Call:
     """The call out of what a router returned. Raises TypeError when it is not what a router must
     return.
     """

@@ -1,17 +1,20 @@
 """Wait status → exit → outcome → settlement: how a job ended, and what that means for its message.
 
-| the job                               | outcome     | settlement                                              |
-|---------------------------------------|-------------|---------------------------------------------------------|
-| exited with 0 (whatever was asked)    | succeeded   | delete                                                  |
-| raised Retry, exited with 75          | retried     | release after the delay it asked for                    |
-| raised Reject, exited with 65         | rejected    | dead-letter; without a dead-letter queue a failure      |
-| exited with anything else             | failed      | release after --retry-delay, else leave                 |
-| ran into --job-timeout                | timed_out   | as failed                                               |
-| died by a signal of its own           | signalled   | release after --retry-delay, else min(lease, 5·2ⁿ⁻¹) s  |
-| was stopped by fleet                  | stopped     | release, so that others can have it                     |
-| ended by TERM, INT, HUP or QUIT of    | stopped     | the same, if everything stops within DOUBT seconds      |
-| others, or with 128 + its number      |             | (delivery.py); else signalled, or failed                |
-| was killed because its lease was lost | stopped     | leave: somebody else may have it                        |
+| the job                          | outcome   | settlement                                        |
+|----------------------------------|-----------|---------------------------------------------------|
+| exited with 0, whatever it asked | succeeded | delete                                            |
+| raised Retry, exited with 75     | retried   | release after the delay it asked for              |
+| raised Reject, exited with 65    | rejected  | dead-letter; a failure without such a queue       |
+| exited with anything else        | failed    | release after --retry-delay, else leave           |
+| ran into --job-timeout           | timed_out | as failed                                         |
+| died by a signal of its own      | signalled | release after --retry-delay, else                 |
+|                                  |           | min(lease, 5·2ⁿ⁻¹) s                              |
+| was stopped by fleet             | stopped   | release, so that others can have it               |
+| ended by TERM, INT, HUP or QUIT  | stopped   | the same, if all stops within DOUBT seconds       |
+| of others, or with 128 + its     |           | (interrupt.py); else signalled, or failed         |
+| number                           |           |                                                   |
+| was killed because its lease was | stopped   | leave: somebody else may have it                  |
+| lost                             |           |                                                   |
 
 On top of that: --delete-failed deletes what failed, timed out or was signalled, and what was
 rejected where there is no dead-letter queue for certain. On the last attempt --dead-letter direct
@@ -133,15 +136,13 @@ def from_siginfo(si_code: int, si_status: int) -> Exit:
     return Exit(code=si_status) if si_code == CLD_EXITED else Exit(signal=si_status)
 
 
-def stopped_from_outside(how: Exit) -> bool:
-    """Whether it ended as one does whom a supervisor stops: a stop of the whole control group
-    reaches jobs too.
-    """
+def was_stopped_from_outside(how: Exit) -> bool:
+    """Whether a supervisor may have ended it: a stop of a control group reaches jobs too."""
     return how.signal in STOPPING or (how.code is not None and how.code - BY_SIGNAL in STOPPING)
 
 
-def outcome(how: Exit, stop: Stop | None = None) -> Outcome:
-    """What the exit means. A job that was told to stop and still says how it ended is believed."""
+def outcome_of(how: Exit, stop: Stop | None = None) -> Outcome:
+    """What an exit means. A job that was told to stop and still says how it ended is believed."""
     if how.code in _SAID:
         return _SAID[how.code]
     if stop is not None:
@@ -149,27 +150,27 @@ def outcome(how: Exit, stop: Stop | None = None) -> Outcome:
     return Outcome.FAILED if how.signal is None else Outcome.SIGNALLED
 
 
-def verdict(what: Outcome, facts: Facts, config: Config, jitter: float) -> Verdict:
+def verdict_for(what: Outcome, facts: Facts, config: Config, jitter: float) -> Verdict:
     """What to do with the message, by the table above. `jitter` in [0, 1) for the jitter of a retry
     delay.
     """
     if what is Outcome.SUCCEEDED:
-        return Verdict(Settlement.DELETE, because(what, facts, config), reason=Reason.SUCCEEDED)
-    reason = _reason(what, facts)
+        return Verdict(Settlement.DELETE, explain(what, facts, config), reason=Reason.SUCCEEDED)
+    reason = _reason_for(what, facts)
     # A letter that could not be sent was meant for a dead-letter queue, and may be the last copy.
     is_letter = what is Outcome.REJECTED and facts.unsure
     if config.delete_failed and has_failed(what, facts) and not is_letter:
         return Verdict(
-            Settlement.DELETE, f"{because(what, facts, config)} (--delete-failed)", reason=reason
+            Settlement.DELETE, f"{explain(what, facts, config)} (--delete-failed)", reason=reason
         )
     if facts.lost:
         return LOST
     if what is Outcome.REJECTED and facts.has_dead_letter_queue:
         return Verdict(Settlement.DEAD_LETTER, "its job rejected it", reason=Reason.REJECTED)
     if facts.last and config.dead_letters_directly and facts.has_dead_letter_queue:
-        last = f"{because(what, facts, config)} on its last attempt (--dead-letter direct)"
+        last = f"{explain(what, facts, config)} on its last attempt (--dead-letter direct)"
         return Verdict(Settlement.DEAD_LETTER, last, reason=reason)
-    why = because(what, facts, config)
+    why = explain(what, facts, config)
     match what:
         case Outcome.INTERRUPTED:
             return Verdict(Settlement.RELEASE, why, reason=reason)
@@ -185,11 +186,11 @@ def verdict(what: Outcome, facts: Facts, config: Config, jitter: float) -> Verdi
 
 
 def back_off(why: str, reason: Reason, facts: Facts, config: Config, jitter: float) -> Verdict:
-    """For a message that no job could be begun for, and by nobody's wish: as if its job had died."""
+    """Release a message whose job could not begin, by nobody's wish, as if its job had died."""
     return _release(why, reason, _crash_delay(facts, config, jitter), facts)
 
 
-def because(what: Outcome, facts: Facts, config: Config) -> str:
+def explain(what: Outcome, facts: Facts, config: Config) -> str:
     """How the job ended, as the reason for what becomes of its message."""
     match what:
         case Outcome.TIMED_OUT:
@@ -201,17 +202,16 @@ def because(what: Outcome, facts: Facts, config: Config) -> str:
         case Outcome.SIGNALLED:
             return "its job died by a signal"
         case Outcome.REJECTED:
-            return f"rejected, and {'nobody could send it to a' if facts.unsure else 'there is no'} dead-letter queue"
+            what_of_it = "nobody could send it to a" if facts.unsure else "there is no"
+            return f"rejected, and {what_of_it} dead-letter queue"
         case Outcome.SUCCEEDED | Outcome.FAILED:
             return f"its job {what.value}"
         case _:
             assert_never(what)
 
 
-def _reason(what: Outcome, facts: Facts) -> Reason:
-    """The same for programs, of a job that has not succeeded and whose message is not sent as it
-    wishes.
-    """
+def _reason_for(what: Outcome, facts: Facts) -> Reason:
+    """Of a job that did not succeed, and whose message is not dead-lettered as it asked."""
     if what is Outcome.REJECTED:
         return Reason.LETTER_NOT_SENT if facts.unsure else Reason.NO_DEAD_LETTER_QUEUE
     return REASONS[what]
@@ -234,7 +234,7 @@ def _crash_delay(facts: Facts, config: Config, jitter: float) -> float:
 
 
 def is_redriven(settlement: Settlement, facts: Facts) -> bool:
-    """Whether the queue itself moves the message to its dead-letter queue when it is received next."""
+    """Whether the queue dead-letters the message by itself, at its next receive."""
     return (
         settlement in (Settlement.LEAVE, Settlement.RELEASE)
         and facts.last
@@ -250,7 +250,7 @@ def has_failed(what: Outcome | None, facts: Facts | None) -> bool:
     return what in FAILURES or (what is Outcome.REJECTED and no_letters)
 
 
-def ended_badly(
+def has_ended_badly(
     what: Outcome | None, settlement: Settlement, facts: Facts, *, was_sent: bool = False
 ) -> bool:
     """Whether this message came to a bad end here (exit 6 of --until-empty).

@@ -87,11 +87,11 @@ class UserProcess(Protocol):
     due: float
 
     @property
-    def ended(self) -> bool:
+    def has_ended(self) -> bool:
         """Whether the process itself has ended; what it left may still be there."""
 
     @property
-    def lingers(self) -> int:
+    def lingering_pid(self) -> int:
         """Of an ended process: the pid of something left that cannot be killed yet; else 0."""
 
     def terminate(self) -> None:
@@ -103,7 +103,7 @@ class UserProcess(Protocol):
     def kill(self, others: Iterable[int] = ()) -> None:
         """SIGKILL to everything of it."""
 
-    def gone(
+    def poll_exit(
         self, others: Iterable[int] = (), seen: Callable[[Exit], None] = lambda _: None
     ) -> Exit | None:
         """The exit, told once, when nothing of it exists any more; None before. Never waits."""

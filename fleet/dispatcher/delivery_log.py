@@ -1,4 +1,4 @@
-"""The log of one delivery: what each step of it tells people, how its job ended, and what lingers."""
+"""The log of one delivery: what each step tells people, how its job ended, and what lingers."""
 
 import signal
 from math import inf
@@ -68,7 +68,7 @@ class DeliveryLog:
             self._is_lingering_noted, self.speaks_at = True, now() + TO_DIE
         elif now() >= self.speaks_at:
             self.speaks_at = inf
-            self.say("job.lingers", job_pid=job.pid, left=job.lingers)
+            self.say("job.lingers", job_pid=job.pid, left=job.lingering_pid)
 
     def tell_job_exit_failed(self, how: Exit, cut: bool) -> None:
         """The --job-exit hook did not come to its end; what its job came to stands."""

@@ -1,5 +1,6 @@
-"""What a dispatcher hears: the master's words, signals, the master's death; all it ever waits for,
-at once.
+"""What a dispatcher is told: by its master, by signals, and by the master's death.
+
+It waits for all of that at once, and for nothing else.
 """
 
 import select
@@ -17,11 +18,8 @@ from fleet.system.signals import Wakeup
 class Inbox:
     """Flags that the outside world sets, and the wait for it to do so.
 
-    `leaving`: take nothing more. `stopping`: nor does anybody else. `orphan`: the master is gone.
-    `drain`: seconds that a running job has, as said last and not acted on yet. `ends_at`: when
-    whoever is still there is killed, because the pool stops (on our clock). `granted`: the master's
-    leave to receive that many messages, in a poll of `longest` seconds at the most; `freed`: to
-    release.
+    Beside those of `DispatcherInbox` (context.py) `granted`: the master's leave to receive that
+    many messages, in a poll of `longest` seconds at the most.
     """
 
     def __init__(self, plan: Plan, channel: Channel) -> None:
@@ -41,14 +39,14 @@ class Inbox:
         try:
             self._master = processes.open_pidfd(plan.master)
             self.poll.register(self._master, select.POLLIN)
-        except ProcessLookupError:  # it has died since we have asked the kernel to tell us
-            self._alone()
+        except ProcessLookupError:  # it died after we asked to be told
+            self._go_on_alone()
         signals.unblock_all()
         log.relay(self.tell)
 
     @property
     def blind(self) -> bool:
-        """Whether nobody knows what our siblings poll."""
+        """Whether nobody knows what the other dispatchers poll."""
         return self.orphan
 
     def say(self, report: Report) -> None:
@@ -60,21 +58,19 @@ class Inbox:
         return not self.orphan and self._channel.send(Tell(event, dict(fields)))
 
     def wait(self, until: float) -> None:
-        """Until something happens or the moment comes (seconds on our clock); then take in what has
-        been said.
-        """
+        """Wait until something happens or the moment comes (seconds on our clock); then note it."""
         timeout = None if until == inf else max(0, ceil((until - now()) * 1000))
         ready = {fd for fd, _ in self.poll.poll(timeout)}
         if self._wakeup.fileno() in ready and signal.SIGTERM in self._wakeup.signals():
             self.leaving = True
         if not self._channel.closed and self._channel.fileno() in ready:
-            self._hear()
+            self._receive()
         if self._master in ready:
-            self._alone()
+            self._go_on_alone()
 
-    def _hear(self) -> None:
-        for word in self._channel.receive():
-            match word:
+    def _receive(self) -> None:
+        for message in self._channel.receive():
+            match message:
                 case Grant(most, longest):
                     self.granted, self.longest = most, longest
                 case Drain(seconds, left):
@@ -83,11 +79,11 @@ class Inbox:
                 case Free():
                     self.freed = True
                 case _:
-                    raise ValueError(f"the master said {type(word).__name__}")
+                    raise ValueError(f"the master said {type(message).__name__}")
         if self._channel.closed:
-            self._alone()
+            self._go_on_alone()
 
-    def _alone(self) -> None:
+    def _go_on_alone(self) -> None:
         """The master is gone: finish what is in hand within the drain time-out, and leave."""
         if not self.orphan:
             self.orphan = self.leaving = self.stopping = True

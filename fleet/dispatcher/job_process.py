@@ -1,5 +1,6 @@
-"""A process of user code as its dispatcher sees it: a job's or an exit handler's, and all that is
-left of it.
+"""A process of user code as its dispatcher sees it, with everything that the process left.
+
+It is the job's, the exit handler's or the --on-failure hook's.
 """
 
 import os
@@ -15,8 +16,9 @@ from fleet.system.clock import now
 
 
 def start(act: Callable[[int], NoReturn], dispatcher: int, poll: select.poll) -> "Running":
-    """Fork a process that is what `act` makes of it and dies with us. Raises OSError when there is
-    none to be had.
+    """Fork a process that does `act` and dies with the dispatcher.
+
+    Raises OSError when the host has no process for it.
     """
     started = now()
     pid = processes.fork_with_signals_blocked((signal.SIGTERM,))
@@ -41,9 +43,7 @@ class Running:
         self._watched = self._watch(pid)
 
     def _watch(self, pid: int) -> int | None:
-        """A descriptor that wakes the dispatcher when `pid` ends; None: there was none, and a
-        signal does it.
-        """
+        """A descriptor that wakes the dispatcher when `pid` ends; None: a signal does that."""
         try:
             pidfd = processes.open_pidfd(pid)
         except OSError:
@@ -59,20 +59,19 @@ class Running:
             self._watched = None
 
     @property
-    def ended(self) -> bool:
+    def has_ended(self) -> bool:
         """Whether the process itself has ended; what it left may still be there."""
         return self._exit is not None
 
     @property
-    def lingers(self) -> int:
-        """Of an ended process: the pid of something that it left and that cannot be killed yet;
-        else 0.
-        """
+    def lingering_pid(self) -> int:
+        """Of an ended process: the pid of something left that cannot be killed yet; else 0."""
         return self._left
 
     def terminate(self) -> None:
-        """SIGTERM to the group; a stopped process gets it too. Nobody in a group yet: see
-        Slip.ask_to_stop.
+        """SIGTERM to the group; a stopped process gets it too.
+
+        A process that has no group of its own yet is told by SharedPage.ask_to_stop.
         """
         processes.kill_group(self.pid, signal.SIGTERM)
         processes.kill_group(self.pid, signal.SIGCONT)
@@ -86,35 +85,36 @@ class Running:
         self._signal_all(signal.SIGKILL, others)
 
     def _signal_all(self, number: int, others: Iterable[int]) -> None:
-        """The group at once, then all below it, in sessions of their own too, until there is nobody
-        new.
+        """The group at once, then all below it, in sessions of their own too, until none is new.
 
-        What is to be killed and is a tracker has its time when the process has ended.
+        A resource tracker that is to be killed gets time for that when the process has ended.
         """
         trackers_of = (
-            trackers.find({self.pid, *self._adopted(others)}) if number == signal.SIGKILL else set()
+            trackers.find({self.pid, *self._find_adopted(others)})
+            if number == signal.SIGKILL
+            else set()
         )
-        if not self.ended:  # it may not lead its group yet
+        if not self.has_ended:  # it may not lead its group yet
             processes.kill(self.pid, number)
         if not trackers_of:
             processes.kill_group(self.pid, number)
         met: set[int] = {self.pid, *others, *trackers_of}
-        while new := {*procfs.descendants(self.pid), *self._adopted(others)} - met:
+        while new := {*procfs.descendants(self.pid), *self._find_adopted(others)} - met:
             for pid in new:
                 processes.kill(pid, number)
             met |= new
 
-    def _adopted(self, others: Iterable[int]) -> set[int]:
+    def _find_adopted(self, others: Iterable[int]) -> set[int]:
         roots = set(procfs.children()) - {self.pid, *others}
         return roots.union(*(procfs.descendants(root) for root in roots))
 
-    def gone(
+    def poll_exit(
         self, others: Iterable[int] = (), seen: Callable[[Exit], None] = lambda _: None
     ) -> Exit | None:
         """The exit, told once, when nothing of it exists any more; None before. Never waits.
 
-        `seen` hears of it before the process is reaped: whoever dies in between must not give
-        finished work back.
+        `seen` is called before the process is reaped: a dispatcher that dies in between must not
+        give finished work back.
         """
         if self._over:
             return None
@@ -129,7 +129,7 @@ class Running:
             trackers.kill_group(self.pid, rest)
             seen(death.exit)
             self.usage = processes.reap(self.pid)
-        # A descriptor of one that is gone is ready for ever: whoever waits would never wait again.
+        # The descriptor of a process that is gone is ready for ever: no wait would last any more.
         self._unwatch()
         left = (
             processes.sweep(others, is_spared=self._is_spared) if processes.has_children() else []

@@ -140,7 +140,7 @@ class QueueRequests:
         return str(self.refusal) if gone and self._asked is not Settlement.DEAD_LETTER else ""
 
     def _tell_trouble(self, error: QueueError) -> None:
-        """A failed credential look-up is remembered by a session for ever; a new one may heal it."""
+        """A session remembers a failed look-up of credentials for ever; a new one may heal it."""
         if error.trouble is Trouble.SESSION:
             self._context.renew()
         if not self._in_trouble and error.trouble not in (Trouble.MESSAGE, Trouble.FINAL):

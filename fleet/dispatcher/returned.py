@@ -1,9 +1,9 @@
-"""A job whose code has returned while its process is still there: what it waits for, and what it
-has come to.
+"""A job whose code has returned while its process is still there: what it waits for, how it ended.
 
-It says so on the slip: `waits` and since when; and `done`, when all is done but --job-exit. From
-then on its status is what it has noted, however its process ends: the hook changes nothing.
-`failed`: its code has not ended well, and no exit function that leaves with 0 changes that.
+The job notes on the shared page: `waits` and since when; and `done`, when all is done but
+--job-exit. From then on its status is what it has noted, however its process ends: the hook changes
+nothing. `failed`: its code has not ended well, and no exit function that leaves with 0 changes
+that.
 """
 
 from math import inf
@@ -16,26 +16,29 @@ QUIET = 10.0  # seconds for which nobody needs to be told
 MOST_SAID = 200  # characters
 
 
-class Returned:
-    """Looks at the slip now and then. `looks_at`: when the next time is."""
+class ReturnedJob:
+    """Looks at the shared page now and then.
+
+    `looks_at`: when the next time is (seconds on our clock). `is_cut`: --job-exit has had its time.
+    """
 
     def __init__(self, page: SharedPage, exit_timeout: float) -> None:
         self._page, self._limit = page, exit_timeout
         self._every = min(QUIET, exit_timeout or QUIET)
         self._said = ""
         self.looks_at = inf
-        self.cut = False  # --job-exit has had its time
+        self.is_cut = False
 
     def begin(self, now: float) -> None:
-        """Its process has been started."""
+        """The job's process has been started."""
         self.looks_at = now + self._every
 
     def end(self) -> None:
-        """Its process is gone, or is to be."""
+        """The job's process is gone, or is to be."""
         self.looks_at = inf
 
     def look(self, now: float) -> str:
-        """What it has waited for so long that it is news; else nothing."""
+        """What the job has waited for so long that it is news; else nothing."""
         if now < self.looks_at:
             return ""
         self.looks_at = now + self._every
@@ -53,22 +56,22 @@ class Returned:
         return waits
 
     def _hook(self, now: float, since: float) -> str:
-        self.cut = now >= since + self._limit
-        self.looks_at = inf if self.cut else since + self._limit
+        self.is_cut = now >= since + self._limit
+        self.looks_at = inf if self.is_cut else since + self._limit
         return ""
 
 
 def is_done(page: SharedPage) -> bool:
-    """Whether all is done but --job-exit."""
-    return _noted(page) is not None
+    """Whether the job has done everything but --job-exit."""
+    return _read_exit(page) is not None
 
 
-def meant(how: Exit, page: SharedPage) -> Exit:
-    """What the job came to; `how` is how its process ended."""
-    return _noted(page) or (_noted(page, "failed") if how.code == DONE else None) or how
+def exit_of_job(how: Exit, page: SharedPage) -> Exit:
+    """How the job ended; `how` is how its process did."""
+    return _read_exit(page) or (_read_exit(page, "failed") if how.code == DONE else None) or how
 
 
-def _noted(page: SharedPage, name: str = "done") -> Exit | None:
+def _read_exit(page: SharedPage, name: str = "done") -> Exit | None:
     code = page.read().get(name)
     if not isinstance(code, int) or isinstance(code, bool):
         return None

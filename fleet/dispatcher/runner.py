@@ -1,8 +1,8 @@
 """One message: waits, tells its delivery what has happened, and does what the delivery asks for.
 
-    scoreboard ──▶ fork job ──▶ wait ──▶ verdict ──▶ intent to the scoreboard ──▶ request ──▶ Settled
-                     ▲   job's pidfd │
-                     └── extend ◀────┘ every third of the lease
+    scoreboard ─▶ fork job ─▶ wait ─▶ verdict ─▶ intent to the scoreboard ─▶ request ─▶ Settled
+                    ▲  job's pidfd │
+                    └── extend ◀───┘ every third of the lease
 
 What is decided about the message is in core/delivery; its processes are in user_processes.py, its
 requests in requests.py. This process runs no user code and starts no thread, and what it touches
@@ -16,7 +16,15 @@ from math import inf
 from fleet.core.delivery import Delivery, DeliveryPhase, Rules, begin, step, wakes_at
 from fleet.core.delivery import events as on
 from fleet.core.failure import Failure
-from fleet.core.outcomes import Exit, Facts, Outcome, Settlement, Verdict, ended_badly, is_redriven
+from fleet.core.outcomes import (
+    Exit,
+    Facts,
+    Outcome,
+    Settlement,
+    Verdict,
+    has_ended_badly,
+    is_redriven,
+)
 from fleet.core.protocol import Held, LeaseLost, Settled
 from fleet.core.queue import Message, QueueError
 from fleet.dispatcher.context import Context
@@ -278,7 +286,7 @@ class DeliveryRunner:
                 how,
                 delivery.outcome,
                 job.seconds if job else None,
-                bad=ended_badly(delivery.outcome, how, facts, was_sent=delivery.sent),
+                bad=has_ended_badly(delivery.outcome, how, facts, was_sent=delivery.sent),
                 starved=self.starved,
                 lease_lost=delivery.lost,
                 hidden_for=round(max(0.0, hidden_for.get(how, 0.0)), 1),

@@ -13,7 +13,7 @@ from fleet.core.outcomes import Exit, Stop
 from fleet.core.queue import Message
 from fleet.dispatcher.context import Context, UserProcess
 from fleet.dispatcher.delivery_log import DeliveryLog
-from fleet.dispatcher.returned import Returned, is_done, meant
+from fleet.dispatcher.returned import ReturnedJob, exit_of_job, is_done
 from fleet.job import process
 from fleet.system import procfs
 from fleet.system.clock import now
@@ -27,7 +27,7 @@ class UserProcesses:
     def __init__(self, context: Context, message: Message, delivery_log: DeliveryLog) -> None:
         self._context, self._message, self._log = context, message, delivery_log
         self._board, self._page = context.board, context.page
-        self._returned = Returned(context.page, context.rules.config.exit_timeout)
+        self._returned = ReturnedJob(context.page, context.rules.config.exit_timeout)
         self.job: UserProcess | None = None
         self._handler: UserProcess | None = None
         self._hook: UserProcess | None = None
@@ -106,7 +106,7 @@ class UserProcesses:
             self.job.kill()
         if exit_ := self._look_for_end(self.job, ()):
             return on.JobExited(now(), exit_)
-        if self.job.ended or is_done(self._page):  # it had finished, but something of it is left
+        if self.job.has_ended or is_done(self._page):  # it had finished, but something is left
             return None
         self._log.say("job.stopping", job_pid=self.job.pid, why=why)
         return on.JobFrozen(now())
@@ -135,7 +135,7 @@ class UserProcesses:
             return None
         if exit_ := self._look_for_end(job, _but(self._handler)):
             return on.JobExited(now(), exit_)
-        if job.lingers:
+        if job.lingering_pid:
             self._returned.end()
             self._log.tell_lingering(job)
         else:
@@ -146,7 +146,7 @@ class UserProcesses:
         """How the exit handler ended, told once when nothing of it exists any more."""
         if self._handler is None:
             return None
-        exit_ = self._handler.gone(_but(self.job))
+        exit_ = self._handler.poll_exit(_but(self.job))
         if exit_ is None:
             return None
         self._log.tell_handler_end(self._handler, exit_)
@@ -156,7 +156,7 @@ class UserProcesses:
         """That the hook has ended, told once when nothing of it exists any more."""
         if self._hook is None:
             return None
-        exit_ = self._hook.gone()
+        exit_ = self._hook.poll_exit()
         if exit_ is None:
             return None
         self._log.tell_hook_end(self._hook, exit_, in_time=in_time)
@@ -164,17 +164,17 @@ class UserProcesses:
 
     def _look_for_end(self, job: UserProcess, others: tuple[int, ...]) -> Exit | None:
         """What the job came to, when nothing of it exists any more."""
-        how = job.gone(others, self._note_exit)
+        how = job.poll_exit(others, self._note_exit)
         if how is None:
             return None
         self._returned.end()
-        what = meant(how, self._page)
+        what = exit_of_job(how, self._page)
         if what != how and is_done(self._page):
-            self._log.tell_job_exit_failed(how, self._returned.cut)
+            self._log.tell_job_exit_failed(how, self._returned.is_cut)
         return what
 
     def _note_exit(self, exit_: Exit) -> None:
-        self._board.note(exit=meant(exit_, self._page))
+        self._board.note(exit=exit_of_job(exit_, self._page))
 
     def _look_whether_it_has_returned(self, job: UserProcess) -> None:
         waits = self._returned.look(now())
@@ -182,12 +182,12 @@ class UserProcesses:
             self._log.say("job.waits", job_pid=job.pid, waits=waits)
             self._board.note(waits=waits)
             self._board.title(f"job {self._message.id[:CUT_ID]} returned; waits for {waits}")
-        if self._returned.cut:
+        if self._returned.is_cut:
             self._returned.end()
             job.kill(_but(self._handler))
 
     def show_age(self, *, is_running: bool) -> None:
-        """In the title, and in the log if somebody else has stopped a running job: not in silence."""
+        """In the title; and in the log if somebody else has stopped a running job."""
         if self.job is None:
             return
         age = now() - self.job.started

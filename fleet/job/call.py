@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from fleet.core.arguments import Call, routed, transformed
+from fleet.core.arguments import Call, arguments_of, call_of
 from fleet.core.config import Config
 from fleet.core.queue import Message
 from fleet.core.sns import Unusable
@@ -47,10 +47,10 @@ def _make_call(code: UserCode, message: Message, config: Config) -> Call:
     if config.body == "sns":
         api.set_notification(bodies.notification(config, message))
     if code.router is not None:
-        return routed(results.resolve(code.router(message)))
+        return call_of(results.resolve(code.router(message)))
     if code.transformer is not None:
         value = results.resolve(code.transformer(message))
-        return Call(code.job, *transformed(value), code.exit_handler)
+        return Call(code.job, *arguments_of(value), code.exit_handler)
     return Call(code.job, (_read_body(config, message),), {}, code.exit_handler)
 
 

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from fleet.core.arguments import Call, merged, routed, transformed
+from fleet.core.arguments import Call, arguments_of, call_of, merge_arguments
 from fleet.core.queue import Message
 from fleet.job.results import resolve_in_program
 
@@ -29,7 +29,7 @@ def for_job(
         value: Any = message.body
         if transformer:
             value = resolve_in_program(transformer(message))
-        given, named = merged(*transformed(value), args, kwargs)
+        given, named = merge_arguments(*arguments_of(value), args, kwargs)
         return Call(job, given, named, exit_handler)
 
     return prepare
@@ -39,8 +39,8 @@ def by_message(transformer: Transformer, args: Sequence[Any], kwargs: Mapping[st
     """As `for_job`, with a transformer that chooses the job and the exit handler too."""
 
     def prepare(message: Message) -> Call:
-        call = routed(resolve_in_program(transformer(message)))
-        given, named = merged(call.args, call.kwargs, args, kwargs)
+        call = call_of(resolve_in_program(transformer(message)))
+        given, named = merge_arguments(call.args, call.kwargs, args, kwargs)
         return Call(call.job, given, named, call.exit_handler)
 
     return prepare

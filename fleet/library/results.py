@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fleet.core.delivery import Delivery
-from fleet.core.dispatch_result import Told, told
+from fleet.core.dispatch_result import DispatchResult, dispatch_result_of
 from fleet.core.outcomes import Exit, Outcome, Settlement
 from fleet.core.queue import Message, QueueError, Trouble
 from fleet.core.reasons import Reason
@@ -88,16 +88,16 @@ def return_or_raise(
     message = result.message
     which = f"message {message.id}, attempt {message.attempt}"
     what = f"the message was {result.settlement.value.replace('_', '-')}: {result.why}"
-    match told(delivery, refused=refusal is not None, starved=starved):
-        case Told.DELETED:
+    match dispatch_result_of(delivery, refused=refusal is not None, starved=starved):
+        case DispatchResult.DELETED:
             return True
-        case Told.NOT_DELETED:
+        case DispatchResult.NOT_DELETED:
             return False
-        case Told.JOB_ERROR:
+        case DispatchResult.JOB_ERROR:
             how = processes.describe_exit(result.exit) if result.exit else "unknown"
             ended = _ENDED.get(result.outcome, "ended")
             raise JobError(f"{which}: its job {ended} ({how}); {what}", **_facts(result))
-        case Told.QUEUE_ERROR if refusal:
+        case DispatchResult.QUEUE_ERROR if refusal:
             text = f"{which}: {what}: {refusal}"
             raise queue_error(refusal.trouble, text, result) from refusal
         case _:

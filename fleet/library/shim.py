@@ -101,7 +101,7 @@ def _watch(shim: int, started: float, page: SharedPage, poll: select.poll) -> "S
 
 
 def _await_end(process: "ShimmedProcess", deadline: float) -> None:
-    while not process.is_over and process.gone() is None:
+    while not process.is_over and process.poll_exit() is None:
         left = deadline - now()
         if left <= 0:
             return
@@ -125,12 +125,12 @@ class ShimmedProcess:
         poll.register(self.pidfd, select.POLLIN)
 
     @property
-    def ended(self) -> bool:
+    def has_ended(self) -> bool:
         """Whether the process itself has ended; what it left may still be there."""
         return procfs.is_dead(self.pid) or "ended" in self._page.read()
 
     @property
-    def lingers(self) -> int:
+    def lingering_pid(self) -> int:
         """Of an ended process: the pid of something that it left and that cannot be killed yet;
         else 0.
         """
@@ -138,13 +138,13 @@ class ShimmedProcess:
 
     def terminate(self) -> None:
         """SIGTERM to its group; a stopped process gets it too."""
-        if not self.ended:
+        if not self.has_ended:
             processes.kill_group(self.pid, signal.SIGTERM)
             processes.kill_group(self.pid, signal.SIGCONT)
 
     def freeze(self, _others: Iterable[int] = ()) -> None:
         """SIGSTOP to everything below its shim, until there is nothing new."""
-        if not self.ended:
+        if not self.has_ended:
             processes.kill_group(self.pid, signal.SIGSTOP)
         stopped: set[int] = set()
         while new := {*procfs.descendants(self._shim)} - stopped:
@@ -160,7 +160,7 @@ class ShimmedProcess:
                 with contextlib.suppress(ProcessLookupError):
                     signal.pidfd_send_signal(self.pidfd, number)
 
-    def gone(
+    def poll_exit(
         self, _others: Iterable[int] = (), seen: Callable[[Exit], None] = lambda _: None
     ) -> Exit | None:
         """The exit, returned once, when nothing of the process exists any more; None before. Never

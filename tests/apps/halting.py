@@ -130,7 +130,7 @@ def around_stop(step: str) -> Callable[..., Any]:
     return call
 
 
-def gone(original: Callable[..., Any], self: job_process.Running, *args: Any) -> Any:
+def poll_exit(original: Callable[..., Any], self: job_process.Running, *args: Any) -> Any:
     if processes.dead_child(self.pid):
         halt("before the reaping")
     return original(self, *args)
@@ -165,7 +165,7 @@ wrap(job_process.Running, "terminate", around_stop("termination"))
 wrap(job_process.Running, "freeze", around_stop("freeze"))
 wrap(job_process.Running, "kill", around_stop("kill"))
 wrap(processes, "fork_with_signals_blocked", fork_with_signals_blocked)
-wrap(job_process.Running, "gone", gone)
+wrap(job_process.Running, "poll_exit", poll_exit)
 wrap(processes, "reap", reap)
 wrap(SqsQueue, "delete", around("delete"))
 wrap(SqsQueue, "release", around("release"))

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fleet.core.arguments import Call, merged, routed, transformed
+from fleet.core.arguments import Call, arguments_of, call_of, merge_arguments
 
 
 def job() -> None:
@@ -36,12 +36,12 @@ def handler() -> None:
 def test_a_transformers_value_is_the_jobs_arguments(
     value: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> None:
-    assert transformed(value) == (args, kwargs)
+    assert arguments_of(value) == (args, kwargs)
 
 
 def test_named_arguments_are_a_copy() -> None:
     value = {"name": 1}
-    _, kwargs = transformed(value)
+    _, kwargs = arguments_of(value)
     kwargs["more"] = 2
     assert value == {"name": 1}
 
@@ -61,7 +61,7 @@ def test_named_arguments_are_a_copy() -> None:
 )
 def test_a_routers_value_is_a_call(value: dict[str, Any], call: Call) -> None:
     assert not call.routed
-    assert routed(value) == replace(call, routed=True)
+    assert call_of(value) == replace(call, routed=True)
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_a_routers_value_is_a_call(value: dict[str, Any], call: Call) -> None:
 )
 def test_anything_else_is_the_routers_fault(value: Any, words: str) -> None:
     with pytest.raises(TypeError, match=words):
-        routed(value)
+        call_of(value)
 
 
 @pytest.mark.parametrize(
@@ -95,9 +95,9 @@ def test_anything_else_is_the_routers_fault(value: Any, words: str) -> None:
 def test_the_messages_arguments_come_first(
     args: Any, named: Any, extra: Any, more: Any, given: Any
 ) -> None:
-    assert merged(args, named, extra, more) == given
+    assert merge_arguments(args, named, extra, more) == given
 
 
 def test_names_given_twice_are_told_all() -> None:
     with pytest.raises(TypeError, match=r"^both the message and the call give a, b$"):
-        merged((), {"b": 1, "a": 2, "c": 3}, (), {"a": 4, "b": 5, "d": 6})
+        merge_arguments((), {"b": 1, "a": 2, "c": 3}, (), {"a": 4, "b": 5, "d": 6})

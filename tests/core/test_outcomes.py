@@ -16,12 +16,12 @@ from fleet.core.outcomes import (
     Settlement,
     Stop,
     Verdict,
-    ended_badly,
     from_siginfo,
+    has_ended_badly,
     is_redriven,
-    outcome,
-    stopped_from_outside,
-    verdict,
+    outcome_of,
+    verdict_for,
+    was_stopped_from_outside,
 )
 
 CLD_EXITED, CLD_KILLED, CLD_DUMPED = 1, 2, 3  # waitid(2)
@@ -60,7 +60,7 @@ def lost(facts: Facts) -> Facts:
 
 
 def settled(what: Outcome, facts: Facts = PLAIN, config: Config = PLAIN_CONFIG) -> Settlement:
-    return verdict(what, facts, config, MIDDLE).settlement
+    return verdict_for(what, facts, config, MIDDLE).settlement
 
 
 # Exit.
@@ -109,7 +109,7 @@ def test_what_the_kernel_reports_is_an_exit(si_code: int, si_status: int, how: E
     ],
 )
 def test_an_exit_is_an_outcome(how: Exit, stop: Stop | None, what: Outcome) -> None:
-    assert outcome(how, stop) is what
+    assert outcome_of(how, stop) is what
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_an_exit_is_an_outcome(how: Exit, stop: Stop | None, what: Outcome) -> N
     ],
 )
 def test_what_ends_as_a_supervisor_ends_programs(how: Exit, outside: bool) -> None:
-    assert stopped_from_outside(how) is outside
+    assert was_stopped_from_outside(how) is outside
 
 
 # Settlement: the table, line by line.
@@ -142,7 +142,9 @@ TIMED_OUT_WAYS = (
 )
 @pytest.mark.parametrize("facts", [PLAIN, LAST, ENDLESS, lost(PLAIN), lost(LAST), lost(ENDLESS)])
 def test_success_is_always_deleted(facts: Facts, config: Config) -> None:
-    assert verdict(Outcome.SUCCEEDED, facts, config, MIDDLE) == Verdict(DELETE, "its job succeeded")
+    assert verdict_for(Outcome.SUCCEEDED, facts, config, MIDDLE) == Verdict(
+        DELETE, "its job succeeded"
+    )
 
 
 @pytest.mark.parametrize(
@@ -183,18 +185,18 @@ def test_deleting_failures_comes_before_dead_lettering_them(what: Outcome) -> No
 
 
 def test_rejected_without_a_dead_letter_queue_is_a_failure() -> None:
-    assert verdict(Outcome.REJECTED, ENDLESS, PLAIN_CONFIG, MIDDLE) == Verdict(
+    assert verdict_for(Outcome.REJECTED, ENDLESS, PLAIN_CONFIG, MIDDLE) == Verdict(
         LEAVE, "rejected, and there is no dead-letter queue"
     )
     assert settled(Outcome.REJECTED, ENDLESS, DELETE_FAILED) is DELETE
-    assert verdict(Outcome.REJECTED, ENDLESS, Config(retry_delay=(10.0,)), MIDDLE).delay == 10
+    assert verdict_for(Outcome.REJECTED, ENDLESS, Config(retry_delay=(10.0,)), MIDDLE).delay == 10
 
 
 @pytest.mark.parametrize("what", [what for what in Outcome if what is not Outcome.SUCCEEDED])
 @pytest.mark.parametrize("config", [PLAIN_CONFIG, DIRECT, Config(retry_delay=(10.0,))])
 @pytest.mark.parametrize("facts", [PLAIN, LAST, ENDLESS])
 def test_without_a_lease_all_else_is_left(what: Outcome, facts: Facts, config: Config) -> None:
-    assert verdict(what, lost(facts), config, MIDDLE) == Verdict(LEAVE, "its lease was lost")
+    assert verdict_for(what, lost(facts), config, MIDDLE) == Verdict(LEAVE, "its lease was lost")
 
 
 @pytest.mark.parametrize(
@@ -210,7 +212,7 @@ def test_the_last_attempt_is_a_property_of_the_delivery(
 def test_a_verdict_says_why() -> None:
     """The reasons that people read in the log."""
     why = [
-        verdict(what, facts, config, MIDDLE).why
+        verdict_for(what, facts, config, MIDDLE).why
         for what, facts, config in [
             (FAILED, PLAIN, PLAIN_CONFIG),
             (FAILED, LAST, PLAIN_CONFIG),
@@ -250,7 +252,7 @@ def test_a_failure_is_delayed_by_its_attempt_and_the_last_delay_repeats(
     what: Outcome, attempt: int, delay: int
 ) -> None:
     config = Config(retry_delay=(10.0, 60.0, 300.0))
-    found = verdict(what, Facts(attempt=attempt), config, MIDDLE)
+    found = verdict_for(what, Facts(attempt=attempt), config, MIDDLE)
     assert (found.settlement, found.delay) == (RELEASE, delay)
 
 
@@ -259,7 +261,7 @@ def test_a_failure_is_delayed_by_its_attempt_and_the_last_delay_repeats(
 )
 def test_a_retry_delay_is_spread_by_a_tenth_both_ways(jitter: float, delay: int) -> None:
     for what in (FAILED, SIGNALLED):
-        assert verdict(what, PLAIN, Config(retry_delay=(100.0,)), jitter).delay == delay
+        assert verdict_for(what, PLAIN, Config(retry_delay=(100.0,)), jitter).delay == delay
 
 
 @pytest.mark.parametrize(
@@ -271,7 +273,7 @@ def test_a_retry_is_delayed_by_what_it_asked_for(
 ) -> None:
     """In whole seconds, as SQS counts, and without jitter; not by --retry-delay."""
     facts = replace(PLAIN, after=after)
-    assert verdict(Outcome.RETRIED, facts, Config(retry_delay=(500.0,)), jitter).delay == delay
+    assert verdict_for(Outcome.RETRIED, facts, Config(retry_delay=(500.0,)), jitter).delay == delay
 
 
 @pytest.mark.parametrize(
@@ -292,12 +294,12 @@ def test_a_crashing_message_does_not_spin(
     attempt: int, lease: float, delay: int, jitter: float
 ) -> None:
     config = Config(visibility_timeout=lease)
-    assert verdict(SIGNALLED, Facts(attempt=attempt), config, jitter).delay == delay
+    assert verdict_for(SIGNALLED, Facts(attempt=attempt), config, jitter).delay == delay
 
 
 @pytest.mark.parametrize("facts", [PLAIN, replace(PLAIN, after=100.0)])
 def test_an_interrupted_message_is_released_at_once(facts: Facts) -> None:
-    assert verdict(Outcome.INTERRUPTED, facts, Config(retry_delay=(500.0,)), MIDDLE).delay == 0
+    assert verdict_for(Outcome.INTERRUPTED, facts, Config(retry_delay=(500.0,)), MIDDLE).delay == 0
 
 
 @pytest.mark.parametrize(
@@ -318,7 +320,7 @@ def test_a_delay_ends_where_sqs_ends_it(
     """Whole seconds, and never one more than SQS would still hide the message: it refuses, it does
     not clamp.
     """
-    assert verdict(what, replace(facts, room=room), config, MIDDLE).delay == delay
+    assert verdict_for(what, replace(facts, room=room), config, MIDDLE).delay == delay
 
 
 # Whatever happens.
@@ -328,15 +330,15 @@ def test_a_delay_ends_where_sqs_ends_it(
 def test_nothing_is_released_or_dead_lettered_without_a_lease(
     what: Outcome, facts: Facts, config: Config, jitter: float
 ) -> None:
-    assert verdict(what, lost(facts), config, jitter).settlement in (DELETE, LEAVE)
+    assert verdict_for(what, lost(facts), config, jitter).settlement in (DELETE, LEAVE)
 
 
 @given(EXITS, STOPS, FACTS, CONFIGS, LUCK)
 def test_only_finished_work_is_deleted_unless_people_want_it(
     how: Exit, stop: Stop | None, facts: Facts, config: Config, jitter: float
 ) -> None:
-    what = outcome(how, stop)
-    found = verdict(what, facts, config, jitter).settlement
+    what = outcome_of(how, stop)
+    found = verdict_for(what, facts, config, jitter).settlement
     if how.code == 0:
         assert found is DELETE
     elif not config.delete_failed:
@@ -349,7 +351,7 @@ def test_only_finished_work_is_deleted_unless_people_want_it(
 def test_only_a_dead_letter_queue_gets_dead_letters(
     what: Outcome, facts: Facts, config: Config, jitter: float
 ) -> None:
-    if verdict(what, facts, config, jitter).settlement is DEAD_LETTER:
+    if verdict_for(what, facts, config, jitter).settlement is DEAD_LETTER:
         assert facts.has_dead_letter_queue
         assert what is Outcome.REJECTED or (config.dead_letters_directly and facts.last)
 
@@ -358,7 +360,7 @@ def test_only_a_dead_letter_queue_gets_dead_letters(
 def test_a_delay_is_what_sqs_takes(
     what: Outcome, facts: Facts, config: Config, jitter: float
 ) -> None:
-    found = verdict(what, facts, config, jitter)
+    found = verdict_for(what, facts, config, jitter)
     assert isinstance(found.delay, int)
     assert 0 <= found.delay <= max(0.0, facts.room)
     assert found.settlement is RELEASE or found.delay == 0
@@ -399,7 +401,7 @@ def test_a_delay_is_what_sqs_takes(
 def test_a_message_ends_badly(
     what: Outcome | None, how: Settlement, facts: Facts, bad: bool
 ) -> None:
-    assert ended_badly(what, how, facts) is bad
+    assert has_ended_badly(what, how, facts) is bad
 
 
 def test_the_words_of_the_log() -> None:

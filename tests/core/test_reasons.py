@@ -7,7 +7,7 @@ import pytest
 from fleet.core import delivery, outcomes
 from fleet.core.config import Config
 from fleet.core.delivery import batch, retries, settling
-from fleet.core.outcomes import Facts, Outcome, Verdict, back_off, verdict
+from fleet.core.outcomes import Facts, Outcome, Verdict, back_off, verdict_for
 from fleet.core.reasons import Reason
 
 PHRASES = {
@@ -54,7 +54,7 @@ def test_every_verdict_has_the_reason_of_its_phrase(what: Outcome) -> None:
         (True, False),
     ):
         facts = Facts(limit=limit, has_dead_letter_queue=letters, lost=lost, unsure=unsure)
-        found = verdict(
+        found = verdict_for(
             what,
             facts,
             Config(

@@ -1,4 +1,4 @@
-"""A world for every test, whose clock, luck and log stand in for the real ones."""
+"""A world for every test, whose clock, chance and log stand in for the real ones."""
 
 import pytest
 

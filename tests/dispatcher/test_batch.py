@@ -1,4 +1,4 @@
-"""Several messages in one dispatcher's hands: one runs, the others wait, and are served meanwhile."""
+"""Several messages in one dispatcher's hands: one runs, and the others are served meanwhile."""
 
 from collections.abc import Sequence
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What a dispatcher hears from its very beginning; in a process of its own, whose signals it takes."""
+"""What a dispatcher is told from its beginning, in a process of its own, whose signals it takes."""
 
 import os
 import subprocess

@@ -25,11 +25,11 @@ def test_nothing_that_is_gone_keeps_a_dispatcher_awake(monkeypatch: pytest.Monke
         running = start(lambda _dispatcher: os._exit(0), os.getpid(), poll)
         assert poll.poll(PATIENCE * 1000), "the job's end wakes the dispatcher"
         others.add(left.pid)
-        assert running.gone(others) is None
+        assert running.poll_exit(others) is None
         assert poll.poll(0) == [], "the job's own descriptor is given back"
         left.kill()
         assert poll.poll(PATIENCE * 1000), "the end of what it left wakes the dispatcher"
-        assert running.gone(others) is None
+        assert running.poll_exit(others) is None
         assert len(poll.poll(0)) == 1
-    assert running.gone(others) == Exit(code=0)
+    assert running.poll_exit(others) == Exit(code=0)
     assert poll.poll(0) == []

@@ -8,7 +8,7 @@ from fleet.core.outcomes import Settlement
 from fleet.core.protocol import Healed, LeaseLost, Troubled
 from fleet.core.queue import Trouble
 from tests.dispatcher.conftest import run
-from tests.support.dispatcher_world import GOOD, HANDLED, RETRY, World
+from tests.support.dispatcher_world import GOOD, RETRY, WITH_HANDLER, World
 
 
 def test_the_lease_is_extended_every_third(world: World) -> None:
@@ -117,7 +117,7 @@ def test_one_that_we_stopped_ourselves_is_not_called_stopped_by_somebody(world: 
     world.frozen_by_somebody = {11}
     world.at(2.0, lambda: world.inbox.drains(0.0))
     world.ends(8.0, GOOD, process=1)  # the exit handler
-    run(world, HANDLED)
+    run(world, WITH_HANDLER)
     assert world.only("extend")
     assert not world.told("job.frozen")
 

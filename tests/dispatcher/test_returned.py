@@ -11,7 +11,7 @@ from fleet.core.config import Config
 from fleet.core.delivery import Rules
 from fleet.core.outcomes import Exit, Outcome, Settlement
 from tests.dispatcher.conftest import run
-from tests.support.dispatcher_world import BAD, GOOD, HANDLED, KILLED, World
+from tests.support.dispatcher_world import BAD, GOOD, KILLED, WITH_HANDLER, World
 
 TERM = Exit(signal=15)
 QUICK = Rules(Config(exit_timeout=4.0))
@@ -146,7 +146,7 @@ def test_a_stop_in_the_midst_of_it_changes_nothing_either(world: World) -> None:
 def test_nor_does_it_bring_the_exit_handler(world: World) -> None:
     writes(world, 2.0, done=0, since=2.0)
     world.at(3.0, lambda: world.inbox.drains(0.0))
-    run(world, HANDLED)
+    run(world, WITH_HANDLER)
     assert world.only("freeze", "kill", "handler", "delete") == [
         "freeze 11",
         "kill 11",

@@ -10,7 +10,16 @@ from fleet.core.outcomes import Exit, Settlement
 from fleet.core.protocol import Denied
 from fleet.core.queue import Trouble
 from tests.dispatcher.conftest import deliver, run
-from tests.support.dispatcher_world import BAD, GOOD, HANDLED, MESSAGE, REJECT, RETRY, SEGV, World
+from tests.support.dispatcher_world import (
+    BAD,
+    GOOD,
+    MESSAGE,
+    REJECT,
+    RETRY,
+    SEGV,
+    WITH_HANDLER,
+    World,
+)
 
 DENIED = Denied("delete went wrong", 0, "message-1", "handle-1")
 
@@ -450,7 +459,7 @@ def test_no_process_for_an_exit_handler(world: World) -> None:
     """That is a handler that failed: what it was to clean up is not cleaned up."""
     world.at(2.0, lambda: setattr(world, "scarce", 1))
     world.ends(3.0, SEGV)
-    run(world, HANDLED)
+    run(world, WITH_HANDLER)
     assert world.told("handler.not_started")[0]["error"] == "Resource temporarily unavailable"
     assert world.settled.settlement is Settlement.LEAVE
     assert world.told("message.left")[0]["why"] == "its exit handler failed"

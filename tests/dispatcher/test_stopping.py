@@ -9,7 +9,7 @@ from fleet.core.delivery import HandlerResult, Rules
 from fleet.core.outcomes import Exit, Outcome, Settlement, Stop
 from fleet.core.queue import Trouble
 from tests.dispatcher.conftest import run
-from tests.support.dispatcher_world import BAD, GOOD, HANDLED, SEGV, World
+from tests.support.dispatcher_world import BAD, GOOD, SEGV, WITH_HANDLER, World
 
 
 def test_a_drain_stops_the_job_when_its_time_is_over(world: World) -> None:
@@ -135,7 +135,7 @@ def test_a_lost_lease_stops_the_job_if_that_is_wanted(world: World) -> None:
 def test_the_handler_of_a_job_that_died_by_itself(world: World) -> None:
     world.ends(3.0, SEGV)
     world.ends(4.0, GOOD, process=1)
-    run(world, HANDLED)
+    run(world, WITH_HANDLER)
     assert world.only("job", "handler", "log", "freeze", "kill", "release") == [
         "job message-1 below 5",
         "log job.started",
@@ -156,7 +156,7 @@ def test_the_handler_sees_a_job_that_is_stopped_as_it_was(world: World) -> None:
     """JobFrozen, handler, killed; each spares the other's processes."""
     world.at(2.0, lambda: world.inbox.drains(0.0))
     world.ends(4.0, GOOD, process=1)
-    run(world, HANDLED)
+    run(world, WITH_HANDLER)
     assert world.only("freeze", "handler", "sweep", "kill", "terminate", "release") == [
         "freeze 11",
         "handler message-1 below 5",
@@ -172,7 +172,7 @@ def test_the_handler_sees_a_job_that_is_stopped_as_it_was(world: World) -> None:
 def test_a_job_that_had_finished_before_it_was_frozen_is_done(world: World) -> None:
     world.at(2.0, lambda: setattr(world.processes[0], "before_freeze", GOOD))
     world.at(3.0, lambda: world.inbox.drains(0.0))
-    run(world, HANDLED)
+    run(world, WITH_HANDLER)
     assert world.only("freeze", "handler", "delete") == ["freeze 11", "delete message-1"]
     assert not world.told("job.stopping")
     assert world.only("board")[1] == "board exit=Exit(code=0, signal=None)", (
@@ -188,7 +188,7 @@ def test_one_that_had_finished_and_left_something_unkillable_is_waited_for(world
     world.at(2.0, finished)
     world.at(3.0, lambda: world.inbox.drains(0.0))
     world.at(9.0, lambda: world.processes[0].let_go())
-    run(world, HANDLED)
+    run(world, WITH_HANDLER)
     assert world.only("freeze", "handler", "delete") == ["freeze 11", "delete message-1"]
     assert world.settled.outcome is Outcome.SUCCEEDED
 
@@ -196,7 +196,7 @@ def test_one_that_had_finished_and_left_something_unkillable_is_waited_for(world
 def test_a_handler_that_fails(world: World) -> None:
     world.ends(3.0, SEGV)
     world.ends(4.0, BAD, process=1)
-    run(world, HANDLED)
+    run(world, WITH_HANDLER)
     (told,) = world.told("handler.failed")
     assert (told["exit"], told["handler_pid"]) == ("exit 1", 12)
     assert not world.told("handler.ended")
@@ -207,7 +207,7 @@ def test_a_handler_that_hangs_is_killed_and_tried_once_more(world: World) -> Non
     """Job and handler are killed, and only when both are gone the next try begins."""
     world.queue.limit = 9
     world.at(2.0, lambda: world.inbox.drains(0.0))
-    delivery = run(world, HANDLED)
+    delivery = run(world, WITH_HANDLER)
     assert world.only("freeze", "handler", "kill", "dead_letter") == [
         "freeze 11",
         "handler message-1 below 5",
@@ -241,5 +241,5 @@ def test_without_a_router_the_slip_says_nothing_about_handlers(world: World) -> 
     world.at(2.0, lambda: world.page.write(handler=False))
     world.ends(3.0, SEGV)
     world.ends(4.0, GOOD, process=1)
-    run(world, HANDLED)
+    run(world, WITH_HANDLER)
     assert world.only("handler")

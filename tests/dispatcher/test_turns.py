@@ -84,7 +84,7 @@ def test_an_unreadable_policy_is_no_last_attempt(world: World) -> None:
 
 
 def test_one_that_an_orphan_gets_is_run_within_the_drain(world: World) -> None:
-    """Nobody will restart anything here; to give it back would gain nothing, and costs an attempt."""
+    """Nobody will restart anything here: to give it back gains nothing, and costs an attempt."""
     world.inbox.loses_its_master(40.0)
     world.at(40.9, lambda: world.did("still"))
     world.ends(42.0, Exit(signal=15))
@@ -162,7 +162,7 @@ def test_one_whose_lease_was_lost_while_it_waited_has_ended(world: World) -> Non
 
 
 def test_its_turn_is_a_job_like_any_other(world: World) -> None:
-    """With a slip of its own, and the limit of its pool's stop."""
+    """With a page of its own, and the limit of its pool's stop."""
     world.page.write(after=99.0)
     world.page.ask_to_stop()
     one = deliver(world)

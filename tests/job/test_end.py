@@ -24,7 +24,7 @@ import pytest
 
 from fleet import Reject, Retry
 from fleet.core.outcomes import Exit
-from fleet.dispatcher.returned import meant
+from fleet.dispatcher.returned import exit_of_job
 from tests.support import jobs
 from tests.support.eventually import eventually
 
@@ -86,7 +86,7 @@ def test_what_the_code_came_to_is_noted_before_exit_functions_run(
 
     forked = jobs.fork(job)
     assert forked.end() == DONE
-    assert meant(DONE, forked.page) == how
+    assert exit_of_job(DONE, forked.page) == how
 
 
 @pytest.mark.parametrize(("leave", "how"), WAYS)

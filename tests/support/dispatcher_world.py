@@ -42,7 +42,7 @@ PLAN = Plan(
     "jobs",
     1,
 )
-HANDLED = Rules(has_handler=True)
+WITH_HANDLER = Rules(has_handler=True)
 GOOD, BAD, SEGV, KILLED = Exit(code=0), Exit(code=1), Exit(signal=11), Exit(signal=9)
 RETRY, REJECT = Exit(code=75), Exit(code=65)
 MESSAGE = Message("message-1", "handle-1", "secret")
@@ -66,7 +66,7 @@ class World:
         self._script: list[tuple[float, Callable[[], object]]] = []
 
     def install(self, patch: pytest.MonkeyPatch, *modules: Any) -> None:
-        """Stand in for time, luck and log in these modules."""
+        """Stand in for time, chance and log in these modules."""
         for module in modules:
             patch.setattr(module, "now", lambda: self.time)
         patch.setattr(random, "random", lambda: 0.0)
@@ -317,11 +317,11 @@ class Process:
         self.leaves = False
 
     @property
-    def ended(self) -> bool:
+    def has_ended(self) -> bool:
         return self._noticed
 
     @property
-    def lingers(self) -> int:
+    def lingering_pid(self) -> int:
         return 99 if self._noticed and not self._over else 0
 
     def terminate(self) -> None:
@@ -337,7 +337,7 @@ class Process:
         if self.mortal:  # the kernel tells of it a moment later
             self._world.at(self._world.time, lambda: self.end(KILLED))
 
-    def gone(
+    def poll_exit(
         self, others: Iterable[int] = (), seen: Callable[[Exit], None] = lambda _: None
     ) -> Exit | None:
         if self._over or self._exit is None:

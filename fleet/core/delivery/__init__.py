@@ -1,13 +1,13 @@
 """One message, from the answer that brought it to its settlement, as a pure state machine.
 
-                                              ┌── died by a signal of its own ─▶ HANDLING ─┐
-    WAITING ─turn─▶ RUNNING ──exit── (DOUBTFUL) ┴────────────────────────────────────────┴▶ JUDGING
-       │               │ stop                                                          ▲      │
-       │               ├── no exit handler ─▶ STOPPING ──exit──────────────────────────┤      │ verdict
-       │               └── exit handler ─▶ FROZEN ─▶ HANDLING ─▶ KILLING ──exit────────┘  (REPORTING)
-       └─sent back─▶ HELD ◀────────────────────────── release ────────────────────────────────┤
-                      └─allowed─▶ SETTLING ◀───────── delete, dead-letter ────────────────────┤
-                                     └──confirmed, or too late─▶ DONE ◀────── leave ──────────┘
+                                              ┌─ died by a signal of its own ─▶ HANDLING ─┐
+    WAITING ─turn─▶ RUNNING ─exit─ (DOUBTFUL) ┴───────────────────────────────────────────┴▶ JUDGING
+       │               │ stop                                                         ▲     │
+       │               ├─ no exit handler ─▶ STOPPING ─exit───────────────────────────┤     │verdict
+       │               └─ exit handler ─▶ FROZEN ─▶ HANDLING ─▶ KILLING ─exit─────────┘ (REPORTING)
+       └─sent back─▶ HELD ◀───────────────────────── release ───────────────────────────────┤
+                      └─allowed─▶ SETTLING ◀──────── delete, dead-letter ───────────────────┤
+                                     └─confirmed, or too late─▶ DONE ◀───── leave ──────────┘
 
 WAITING   it was received; nobody works on it yet. A message of a batch waits here for its turn.
 RUNNING   the job's process exists, or is being forked.
@@ -39,8 +39,8 @@ The lease runs beside that: until `lease_until` SQS hides the message, counted o
 *before* the call that set it, moved by a confirmed answer only, asked for again at a third of it.
 Once that time has passed the lease is lost: no extend and no release any more, because both could
 hit a newer owner. The job then runs on (its success still deletes), or is stopped
-(`--on-lease-lost kill`). SQS hides a message for 12 hours from its receive at the most; near that the
-lease is no longer extended, which is told, and then it is lost.
+(`--on-lease-lost kill`). SQS hides a message for 12 hours from its receive at the most; near that
+the lease is no longer extended, which is told, and then it is lost.
 
 `begin` makes the record of a delivery; only `step` changes it. `step(delivery, event, rules)`
 returns the next state and what to do, in order; the answer to an action is the next event. An event

@@ -2,7 +2,7 @@
 
     waiting ──its turn──▶ running ──▶ ended
        │                     └── to be released ──▶ waits for leave ──▶ ended
-       └── a stop, a denied delete, no process, its group ──▶ waits for leave to be released ──▶ ended
+       └── a stop, a denied delete, no process, its group ──▶ waits for leave ──▶ ended
 
 They run one after another, in the order in which the receive brought them. Each has a delivery of
 its own (machine.py), which keeps its lease meanwhile. `step_batch` decides between them:
@@ -15,8 +15,8 @@ its own (machine.py), which keeps its lease meanwhile. `step_batch` decides betw
 - Where the host has no process for one message, it has none for those behind it.
 - On a FIFO queue no message of a group may run before another one of it that goes back.
 
-The master hears of one wish to release at a time: whoever wishes while it has not answered is
-answered with the first.
+The master is asked for leave to release once at a time: its answer is for every message that waits
+for it then.
 """
 
 from collections.abc import Collection
@@ -107,7 +107,7 @@ def step_batch(batch: Batch, event: BatchEvent, rules: Rules) -> BatchStep:
 
 
 def needs_limit(batch: Batch, now: float) -> bool:
-    """Whether StopGoesOn has something to decide by the queue's limit, which has to be asked for."""
+    """Whether StopGoesOn decides something by the queue's limit, which has to be asked for."""
     return now < batch.last_call and any(
         not each.returns and not each.is_kept for each in batch.waiting
     )
@@ -131,7 +131,7 @@ def _begin_next(batch: Batch, leaving: bool) -> BatchStep:
 
 
 def _send_back_late(batch: Batch, now: float, limit: int | None, rules: Rules) -> BatchStep:
-    """Keep what a release would dead-letter, while there is time to run it; all else goes back."""
+    """Keep what a release would dead-letter, while there is time to run it; the rest goes back."""
     in_time = now < batch.last_call
     waiting = tuple(
         replace(

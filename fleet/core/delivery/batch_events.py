@@ -1,4 +1,4 @@
-"""What can happen to the messages of one receive, and what is to be done; batch.py relates the two."""
+"""What can happen to the messages of one receive, and what to do; batch.py relates the two."""
 
 from dataclasses import dataclass
 

@@ -85,7 +85,7 @@ class HookExited:
 
 @dataclass(frozen=True, slots=True)
 class PolicyRead:
-    """What the queue's redrive policy says; `after`: the delay that a Retry asked for, in seconds."""
+    """What the queue's redrive policy says; `after`: the delay of a Retry, in seconds."""
 
     now: float
     limit: int | None
@@ -118,7 +118,7 @@ class Due:
 
 @dataclass(frozen=True, slots=True)
 class Extended:
-    """SQS confirmed at `now` an extend by `seconds`, which count from `before`, when it was asked."""
+    """SQS confirmed at `now` an extend by `seconds`, counted from `before`, when it was asked."""
 
     before: float
     now: float
@@ -144,7 +144,7 @@ class StopBy:
 
 @dataclass(frozen=True, slots=True)
 class DispatcherLeaves:
-    """The dispatcher takes nothing more. `stops`: the whole pool stops, not this dispatcher alone."""
+    """The dispatcher takes nothing more. `stops`: the whole pool stops, not this one alone."""
 
     now: float
     stops: bool
@@ -227,7 +227,7 @@ class KillJob:
 
 @dataclass(frozen=True, slots=True)
 class FreezeJob:
-    """SIGSTOP to everything of the job; the answer is JobFrozen, or JobExited if it had finished."""
+    """SIGSTOP to everything of the job; the answer: JobFrozen, or JobExited if it had finished."""
 
 
 @dataclass(frozen=True, slots=True)

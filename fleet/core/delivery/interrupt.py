@@ -24,7 +24,7 @@ from fleet.core.delivery.state import (
     require_phase,
 )
 from fleet.core.exit_codes import DONE
-from fleet.core.outcomes import Exit, Outcome, Stop, outcome, stopped_from_outside
+from fleet.core.outcomes import Exit, Outcome, Stop, outcome_of, was_stopped_from_outside
 
 DOUBT = 2.0  # seconds within which a stop of everything has reached the dispatcher too
 
@@ -75,13 +75,13 @@ def end_job(delivery: Delivery, event: JobExited, rules: Rules) -> Step:
     now, how = event.now, event.exit
     delivery = replace(delivery, exit=how, stop_at=inf, timeout_at=inf)
     if delivery.phase in (DeliveryPhase.RUNNING, DeliveryPhase.FROZEN):
-        if not stopped_from_outside(how):
+        if not was_stopped_from_outside(how):
             return conclude_end(delivery, now, None, rules)
         doubtful = replace(
             delivery, phase=DeliveryPhase.DOUBTFUL, stop=None, doubt_until=now + DOUBT
         )
         return doubtful, (CheckForStop(),)
-    delivery = replace(delivery, outcome=outcome(how, delivery.stop))
+    delivery = replace(delivery, outcome=outcome_of(how, delivery.stop))
     if delivery.phase is DeliveryPhase.HANDLING:
         return (delivery, ()) if delivery.handler_runs else _follow_handler(delivery, now, rules)
     return conclude(delivery)
@@ -104,7 +104,7 @@ def conclude_end(delivery: Delivery, now: float, stop: Stop | None, rules: Rules
 
     Its exit handler finds it gone.
     """
-    what = outcome(delivery.exit or Exit(), stop)
+    what = outcome_of(delivery.exit or Exit(), stop)
     delivery = replace(delivery, stop=stop, outcome=what, doubt_until=inf)
     if rules.has_handler and what in (Outcome.SIGNALLED, Outcome.INTERRUPTED):
         return run_handler(delivery, now, rules)
@@ -123,7 +123,7 @@ def end_handler(delivery: Delivery, event: HandlerExited, rules: Rules) -> Step:
     now, how = event.now, event.exit
     in_time = delivery.handler_until < inf or how.code is not None
     delivery = replace(delivery, handler_runs=False, handler_until=inf)
-    if in_time and delivery.handler_tries == 1 and stopped_from_outside(how):
+    if in_time and delivery.handler_tries == 1 and was_stopped_from_outside(how):
         return run_handler(delivery, now, rules)
     if in_time:
         result = HandlerResult.DONE if how.code == DONE else HandlerResult.FAILED

@@ -1,16 +1,19 @@
-"""A request that fails is repeated for some time, and then something else is done. Part of machine.py.
+"""A request that fails is repeated for some time, then something else is done. Part of machine.py.
 
-| the request | fails, and                         | is repeated                                                       |
-|-------------|------------------------------------|-------------------------------------------------------------------|
-| delete      | the handle or the queue is no good | never                                                             |
-|             | it is not allowed                  | for DENIED_FOR from its first refusal, the lease kept             |
-|             | all else                           | until the lease ends, which is kept for KEPT_FOR (lease.py); on a |
-|             |                                    | standard queue LATE_DELETE longer                                 |
-| dead letter | there is no queue for it           | never: the message is settled as one that failed                  |
-|             | it is not allowed                  | LETTER_TRIES times, then as one that failed                       |
-|             | all else                           | until the lease ends, then as one that failed                     |
-| release     | the handle or the queue is no good | never                                                             |
-|             | all else                           | until the lease ends, or for as long as it cannot have been done  |
+| the request | fails, and           | is repeated                                                 |
+|-------------|----------------------|-------------------------------------------------------------|
+| delete      | the handle or the    | never                                                       |
+|             | queue is no good     |                                                             |
+|             | it is not allowed    | for DENIED_FOR from its first refusal, the lease kept       |
+|             | all else             | until the lease ends, which is kept for KEPT_FOR (lease.py);|
+|             |                      | on a standard queue LATE_DELETE longer                      |
+| dead letter | there is no queue    | never: the message is settled as one that failed            |
+|             | for it               |                                                             |
+|             | it is not allowed    | LETTER_TRIES times, then as one that failed                 |
+|             | all else             | until the lease ends, then as one that failed               |
+| release     | the handle or the    | never                                                       |
+|             | queue is no good     |                                                             |
+|             | all else             | until the lease ends, or as long as it cannot have been done|
 
 When the pool stops, nothing is repeated that could not be answered before its end.
 """

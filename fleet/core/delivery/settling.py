@@ -17,11 +17,11 @@ from fleet.core.delivery.state import (
     is_delete_next,
     prepend,
 )
-from fleet.core.outcomes import LOST, Facts, Outcome, Settlement, Verdict, verdict
+from fleet.core.outcomes import LOST, Facts, Outcome, Settlement, Verdict, verdict_for
 from fleet.core.reasons import Reason
 
 SETTLE_RETRY_FIRST, SETTLE_RETRY_MOST = 0.1, 5.0  # seconds
-SUCCESS = verdict(Outcome.SUCCEEDED, Facts(), Config(), 0)
+SUCCESS = verdict_for(Outcome.SUCCEEDED, Facts(), Config(), 0)
 UNKNOWN = "nobody knows whether it was released"
 
 
@@ -46,7 +46,7 @@ def judge(delivery: Delivery, facts: Facts, rules: Rules, jitter: float) -> Verd
         return Verdict(Settlement.DEAD_LETTER, why, reason=reason)
     if timed_out_twice or result is HandlerResult.FAILED:
         return Verdict(Settlement.LEAVE, "its exit handler failed", reason=reason)
-    return verdict(delivery.outcome, facts, rules.config, jitter)
+    return verdict_for(delivery.outcome, facts, rules.config, jitter)
 
 
 def settle(delivery: Delivery, decided: Verdict) -> Step:
@@ -109,7 +109,7 @@ def next_request_at(delivery: Delivery, now: float) -> Verdict:
 
 
 def repeat_request(delivery: Delivery, now: float) -> Step:
-    """The pause after a request that failed is over: ask again, unless it came too late for that."""
+    """The pause after a request that failed is over: ask again, unless it is too late for that."""
     if not is_delete_next(delivery) and now >= last_moment(delivery):
         is_leased = now < delivery.lease_until
         return leave_maybe_released(delivery) if is_leased else leave_lost(delivery)

@@ -1,6 +1,6 @@
 """One delivery in a state that a test begins with.
 
-The story's clock starts at 0, when the receive call was made. With luck 0 an extend comes at
+The story's clock starts at 0, when the receive call was made. With jitter 0 an extend comes at
 exactly a third.
 """
 
@@ -38,7 +38,7 @@ from fleet.core.delivery.events import (
 from fleet.core.outcomes import Exit, Settlement, Verdict
 
 RULES = Rules(Config(visibility_timeout=60.0, exit_timeout=30.0))
-HANDLED = Rules(Config(exit_timeout=5.0), has_handler=True)
+WITH_HANDLER = Rules(Config(exit_timeout=5.0), has_handler=True)
 GOOD, BAD, SEGV, KILLED = Exit(code=0), Exit(code=1), Exit(signal=11), Exit(signal=9)
 RETRY, REJECT = Exit(code=75), Exit(code=65)
 
@@ -119,28 +119,28 @@ def stopping(rules: Rules = RULES) -> Story:
     return story
 
 
-def frozen(rules: Rules = HANDLED) -> Story:
+def frozen(rules: Rules = WITH_HANDLER) -> Story:
     story = running(rules)
     story.happens(StopBy(1.0))
     assert story.at(1.0) == [FreezeJob()]
     return story
 
 
-def handling(rules: Rules = HANDLED) -> Story:
+def handling(rules: Rules = WITH_HANDLER) -> Story:
     """The exit handler of a stopped job runs until 6."""
     story = frozen(rules)
     assert story.happens(JobFrozen(1.0)) == [RunHandler()]
     return story
 
 
-def mourning(rules: Rules = HANDLED) -> Story:
+def handling_after_death(rules: Rules = WITH_HANDLER) -> Story:
     """The exit handler of a job that died by a signal runs until 6."""
     story = running(rules)
     assert story.happens(JobExited(1.0, SEGV)) == [RunHandler()]
     return story
 
 
-def killing(rules: Rules = HANDLED) -> Story:
+def killing(rules: Rules = WITH_HANDLER) -> Story:
     story = handling(rules)
     assert story.happens(HandlerExited(2.0, GOOD)) == [KillJob()]
     return story

@@ -42,21 +42,21 @@ from tests.core.delivery.deliveries import (
     BAD,
     DELETE,
     GOOD,
-    HANDLED,
     KILLED,
     REJECT,
     RETRY,
     RULES,
     SEGV,
     SEND,
+    WITH_HANDLER,
     Story,
     done,
     frozen,
     handling,
+    handling_after_death,
     held,
     judging,
     killing,
-    mourning,
     running,
     sent,
     settling,
@@ -71,7 +71,7 @@ ALMOST_ONE = 0.999999
 
 
 def test_a_success_needs_no_look_at_the_queues_settings() -> None:
-    for rules in (RULES, HANDLED):
+    for rules in (RULES, WITH_HANDLER):
         story = running(rules)
         assert story.happens(JobExited(5.0, GOOD)) == [DELETE]
         assert (story.delivery.exit, story.delivery.outcome) == (GOOD, Outcome.SUCCEEDED)
@@ -227,7 +227,7 @@ def test_an_event_that_does_not_fit_raises(begin: Callable[[], Story], event: Ev
 
 
 def test_nobody_dies_twice() -> None:
-    story = mourning()
+    story = handling_after_death()
     with pytest.raises(IllegalDeliveryEvent):
         story.happens(JobExited(2.0, KILLED))
     story = handling()

@@ -49,10 +49,10 @@ from tests.core.delivery.deliveries import (
     done,
     frozen,
     handling,
+    handling_after_death,
     held,
     judging,
     killing,
-    mourning,
     releasing,
     retrying,
     running,
@@ -147,7 +147,8 @@ def test_a_delivery_knows_its_attempt(attempt: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "begin", [running, stopping, frozen, handling, mourning, killing, judging, held, retrying]
+    "begin",
+    [running, stopping, frozen, handling, handling_after_death, killing, judging, held, retrying],
 )
 def test_the_lease_is_extended_to_its_full_length_at_a_third(begin: Callable[[], Story]) -> None:
     story = begin()
@@ -301,7 +302,7 @@ def test_no_answer_brings_a_lost_lease_back(late: Event) -> None:
 
 
 def test_a_confirmation_that_comes_when_the_lease_has_ended_is_too_late() -> None:
-    """The server may have handled it after the end, when the message was somebody else's already."""
+    """The server may have handled it after the end, when somebody else had the message."""
     story = running()
     story.at(19.9)
     assert story.happens(Extended(19.9, 20.0, 60.0, 0.0)) == []

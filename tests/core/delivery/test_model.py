@@ -70,7 +70,7 @@ from fleet.core.delivery.events import (
     TurnCame,
 )
 from fleet.core.delivery.settling import pause_before
-from fleet.core.outcomes import Exit, Facts, Outcome, Settlement, Stop, Verdict, verdict
+from fleet.core.outcomes import Exit, Facts, Outcome, Settlement, Stop, Verdict, verdict_for
 from fleet.core.reasons import Reason
 from tests.core.test_reasons import reason_of
 
@@ -284,7 +284,7 @@ class DeliveryModel(RuleBasedStateMachine):
     @precondition(lambda self: self.delivery.phase is DeliveryPhase.WAITING)
     @rule(arrival=ARRIVALS, answer=ANSWERS)
     def it_arrives(self, arrival: Arrived, answer: Answer) -> None:
-        """It goes back if the pool stops, unless that would dead-letter it or nobody else is left."""
+        """It goes back if the pool stops, unless that dead-letters it or nobody else is left."""
         arrival = replace(arrival, now=self.now)
         drain = inf if arrival.drain is None else arrival.drain
         if arrival.leaving and not arrival.orphan and not arrival.is_last_attempt:
@@ -466,10 +466,10 @@ class DeliveryModel(RuleBasedStateMachine):
             return Verdict(Settlement.DEAD_LETTER, "its exit handler timed out twice")
         if self.handler_result in (HandlerResult.FAILED, HandlerResult.TIMED_OUT_TWICE):
             return Verdict(Settlement.LEAVE, "its exit handler failed")
-        return verdict(self.outcome, facts, self.options.config, jitter)
+        return verdict_for(self.outcome, facts, self.options.config, jitter)
 
     def settle(self, request: Verdict, answer: Answer) -> None:
-        """SQS is asked to settle: with no process at work on the message, and what is ours to do."""
+        """SQS is asked to settle: with no process at work on the message, and what we may do."""
         assert not self.anything_lives()
         self.may_be_asked(request)
         visible_at = self.now + request.delay if answer.unanswered else inf
@@ -805,7 +805,7 @@ class DeliveryModel(RuleBasedStateMachine):
         assert self.lease <= self.received_at + LONGEST
 
     def extend_at_leaves_time_before_the_end(self) -> None:
-        """While the lease is ours, the next try has a time, or it was said that SQS allows no more."""
+        """While the lease is ours, the next try has a time, or SQS is known to allow no more."""
         insists = (
             self.delivery.phase is DeliveryPhase.SETTLING and self.deletes() and self.failures > 0
         )

@@ -356,7 +356,7 @@ def test_the_pause_grows_to_its_bound(tries: int, jitter: float, pause: float) -
 def test_while_a_delete_is_insisted_on_nobody_else_gets_the_message(
     begin: Callable[[], Story],
 ) -> None:
-    """A FIFO queue's, too. For five minutes; then it is asked for until the lease ends, and after."""
+    """A FIFO queue's, too. For five minutes; then it is tried until the lease ends, and after."""
     for fifo in (False, True):
         story = begin()
         story.rules = replace(story.rules, is_fifo=fifo)

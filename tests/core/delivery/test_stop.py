@@ -34,16 +34,16 @@ from tests.core.delivery.deliveries import (
     DELETE,
     GIVE_BACK_STOPPED,
     GOOD,
-    HANDLED,
     KILLED,
     REJECT,
     RETRY,
     RULES,
     SEGV,
+    WITH_HANDLER,
     Story,
     frozen,
     handling,
-    mourning,
+    handling_after_death,
     running,
     stopping,
 )
@@ -233,7 +233,7 @@ def test_one_that_had_ended_before_it_was_frozen_is_doubted() -> None:
 
 @pytest.mark.parametrize("how", OUTSIDE)
 def test_the_exit_handler_of_one_that_was_stopped_so_finds_it_gone(how: Exit) -> None:
-    story = doubtful(HANDLED, how)
+    story = doubtful(WITH_HANDLER, how)
     assert story.happens(DispatcherLeaves(5.1, stops=True)) == [RunHandler()]
     assert story.happens(HandlerExited(6.0, GOOD)) == [ReadPolicy()]
     assert story.known(6.0) == [AskForRelease()]
@@ -250,7 +250,7 @@ def test_a_lease_that_is_lost_meanwhile_is_said_and_the_message_left() -> None:
 @pytest.mark.parametrize("how", OUTSIDE)
 def test_an_exit_handler_that_a_stop_of_everything_has_ended_runs_once_more(how: Exit) -> None:
     """Beside the job as it is: frozen, or gone."""
-    for story in (handling(), mourning()):
+    for story in (handling(), handling_after_death()):
         assert story.happens(HandlerExited(3.0, how)) == [RunHandler()]
         assert story.delivery.handler_until == 8.0
         assert story.happens(HandlerExited(4.0, how)) in ([KillJob()], [ReadPolicy()])
@@ -261,7 +261,7 @@ def test_an_exit_handler_that_a_stop_of_everything_has_ended_runs_once_more(how:
 
 
 def test_a_stopped_job_is_frozen_handled_killed_and_handed_back() -> None:
-    story = running(HANDLED, stop_at=1.0)
+    story = running(WITH_HANDLER, stop_at=1.0)
     assert story.at(1.0) == [FreezeJob()]
     assert story.happens(JobFrozen(1.5)) == [RunHandler()]
     assert story.delivery.handler_until == 6.5
@@ -293,7 +293,7 @@ def test_a_job_that_had_finished_before_it_was_frozen_is_settled_as_finished(
 
 
 def test_a_job_that_dies_by_a_signal_is_handled_too() -> None:
-    story = running(HANDLED)
+    story = running(WITH_HANDLER)
     assert story.happens(JobExited(1.0, SEGV)) == [RunHandler()]
     assert story.delivery.outcome is Outcome.SIGNALLED
     assert story.delivery.handler_until == 6.0
@@ -304,7 +304,7 @@ def test_a_job_that_dies_by_a_signal_is_handled_too() -> None:
 
 @pytest.mark.parametrize("how", [BAD, RETRY, REJECT, GOOD])
 def test_a_job_that_fails_by_itself_is_not_handled(how: Exit) -> None:
-    story = running(HANDLED)
+    story = running(WITH_HANDLER)
     assert RunHandler() not in story.happens(JobExited(1.0, how))
 
 
@@ -333,7 +333,7 @@ def test_a_handler_that_fails_leaves_the_message(how: Exit, delete_failed: bool)
         ),
         has_handler=True,
     )
-    for story in (mourning(rules), handling(rules)):
+    for story in (handling_after_death(rules), handling(rules)):
         story.happens(HandlerExited(2.0, how))
         if story.delivery.exit is None:
             story.happens(JobExited(2.0, KILLED))
@@ -373,7 +373,7 @@ def test_a_handler_whose_job_dies_meanwhile_goes_on() -> None:
 
 
 def test_a_handler_that_timed_out_is_killed_alone_when_the_job_is_gone() -> None:
-    story = mourning()
+    story = handling_after_death()
     assert story.at(6.0) == [KillHandler()]
     assert story.happens(HandlerExited(6.1, KILLED)) == [RunHandler()]
 
@@ -382,7 +382,7 @@ def test_a_handler_that_timed_out_is_killed_alone_when_the_job_is_gone() -> None
     ("when", "how"), [("first", GOOD), ("second", GOOD), ("first", BAD), ("second", BAD)]
 )
 def test_a_handler_that_had_finished_when_it_was_killed_has_finished(when: str, how: Exit) -> None:
-    story = mourning()
+    story = handling_after_death()
     if when == "second":
         story.at(6.0)
         assert story.happens(HandlerExited(6.0, KILLED)) == [RunHandler()]
@@ -393,7 +393,7 @@ def test_a_handler_that_had_finished_when_it_was_killed_has_finished(when: str, 
     )
 
 
-def twice_too_late(rules: Rules = HANDLED) -> Story:
+def twice_too_late(rules: Rules = WITH_HANDLER) -> Story:
     story = handling(rules)
     story.at(6.0)
     story.happens(HandlerExited(6.1, KILLED))
