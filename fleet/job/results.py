@@ -3,6 +3,8 @@
 Taken for a success such a result would delete a message whose work has not been done. All that is
 awaited in one process of user code (--job-init, transformer, job) shares one event loop, so that
 the job can use what --job-init has opened there.
+
+docs/decisions/0013 has the reasons.
 """
 
 import inspect
