@@ -2,8 +2,8 @@
 
 Anything missing or of another shape raises, and errors.py tells it apart. What has passed here fits
 everywhere: in the scoreboard, in a log line, in an environment, in a dead letter. A member that is
-null is one that is not there. A message that is no good does not take those beside it away: it
-comes as one that is unusable.
+null counts as missing. A message that is no good does not take the messages beside it away: it
+comes as an unusable message.
 
 docs/decisions/0006 and docs/decisions/0018 have the reasons.
 """
@@ -121,7 +121,7 @@ def arn(answer: Any) -> str:
 
 
 def _message(raw: Any) -> Message:
-    """A message. Never raises: one that is no good is unusable, and says why."""
+    """A message. Never raises: a message that is no good is unusable, and says why."""
     try:
         message = _read_message(raw)
     except (TypeError, ValueError, KeyError, AttributeError, OverflowError):
@@ -174,7 +174,7 @@ def _id_if_known(raw: Any) -> str:
 
 
 def _is_whole(body: str, digest: Any) -> bool:
-    """Whether the body is the one that the digest is of. Some servers send none."""
+    """Whether the digest is that of the body. Some servers send none."""
     if digest is None:
         return True
     try:

@@ -26,7 +26,7 @@ class BorrowedSession:
     profile: str | None = None
 
     def load_credentials(self) -> Any:
-        """The credentials, in the place of botocore's chain of those who may have some."""
+        """The credentials, in the place of botocore's chain of providers."""
         return self.credentials()
 
 

@@ -64,8 +64,8 @@ def trouble(
 ) -> QueueError:
     """Why there is nothing to sign with.
 
-    A file, a process, or a service on the way to the credentials said no. `profile` is the one that
-    is used, `program` its credential process, if there is one.
+    A file, a process, or a service on the way to the credentials said no. `profile` is the
+    profile that is used, `program` its credential process, if it has one.
     """
     from botocore import exceptions as e
 

@@ -168,7 +168,7 @@ class SqsQueue:
         return sent
 
     def send_batch(self, bodies: list[str], group: str = "") -> tuple[int, str]:
-        """Send up to ten messages, of this group if one is given.
+        """Send up to ten messages, of this group if a group is given.
 
         Returns how many SQS took, and why it refused one, if so. On a FIFO queue, which needs a
         group, it is GROUP if none is given.
@@ -270,7 +270,7 @@ class SqsQueue:
         return other
 
     def create(self, attributes: dict[str, str]) -> None:
-        """Make the queue if it is missing; one that is there keeps its attributes."""
+        """Make the queue if it is missing; a queue that is there keeps its attributes."""
         try:
             self._url = self._look_up_url()
         except QueueError as error:

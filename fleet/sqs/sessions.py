@@ -64,9 +64,9 @@ class Sessions:
     def prepare(self) -> None:
         """Before a fork: load what all children need. What is wrong is said when it is needed.
 
-        It neither connects nor looks for credentials, which may ask the network: the chain of those
-        who may have them is made, and asked by each child. Without this a dispatcher's first call
-        costs about 5 ms of CPU more.
+        It neither connects nor looks for credentials, which may ask the network: the chain of
+        providers is made, and asked by each child. Without this a dispatcher's first call costs
+        about 5 ms of CPU more.
         """
         from botocore.exceptions import BotoCoreError
 
@@ -226,7 +226,7 @@ class Sessions:
             raise credentials.trouble(error, name, self._session.profile, program) from None
 
     def _prepare_chain(self) -> None:
-        """Prepare the chain of those who may have credentials, once.
+        """Prepare the chain of providers of credentials, once.
 
         An address that brings keys needs none.
         """

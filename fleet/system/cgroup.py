@@ -59,7 +59,7 @@ def _count(events: bytes) -> int:
 def oom_files(own_groups: str) -> Iterator[str]:
     """The files that may hold the count, by the text of /proc/self/cgroup.
 
-    The last one is how a container may see its own group of version 1.
+    The last file is where a container may see its own group of version 1.
     """
     if (path := _path_v2(own_groups)) is not None:
         yield f"{ROOT}{path.rstrip('/')}/memory.events"

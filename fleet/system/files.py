@@ -68,8 +68,8 @@ def read(path: Path, most: int) -> bytes:
 def read_trusted(path: Path, most: int) -> bytes:
     """Read as `read` does what this user or root has put there and not everybody may change.
 
-    Raises OSError, NotRegularFile, UntrustedFile. A link must be as trusted as the file: who may
-    make one may choose among our files.
+    Raises OSError, NotRegularFile, UntrustedFile. A link must be as trusted as the file: a
+    user who may make the link may choose among our files.
     """
     link = path.lstat()
     fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)

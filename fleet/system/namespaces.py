@@ -114,7 +114,7 @@ class _Function(NamedTuple):
         return Change(now, put, lambda _: None, name, ours, theirs)
 
 
-def _function(function: Any) -> _Function:
+def _remember_function(function: Any) -> _Function:
     by_name = function.__kwdefaults__
     return _Function(function, function.__code__, function.__defaults__, by_name and {**by_name})
 
@@ -129,17 +129,19 @@ class Namespaces:
         modules = {
             id(each): each for each in [*sys.modules.values()] if isinstance(each, ModuleType)
         }
-        self._spaces = [_mapping(sys.modules)]
+        self._spaces = [_remember_mapping(sys.modules)]
         seen: set[int] = set()
         for module in modules.values():
-            self._spaces.append(_module(module))
+            self._spaces.append(_remember_module(module))
             for value in [*vars(module).values()]:
                 if isinstance(value, type) and id(value) not in seen and _can_be_changed(value):
                     seen.add(id(value))
-                    self._spaces.append(_class(value))
-        self._spaces += [_mapping(vars(vars(json)[name]), additions=True) for name in _USED_BY_JSON]
-        self._functions = [_function(each) for each in self._find_functions().values()]
-        self._environment = _mapping(os.environ, texts=True, additions=True)
+                    self._spaces.append(_remember_class(value))
+        self._spaces += [
+            _remember_mapping(vars(vars(json)[name]), additions=True) for name in _USED_BY_JSON
+        ]
+        self._functions = [_remember_function(each) for each in self._find_functions().values()]
+        self._environment = _remember_mapping(os.environ, texts=True, additions=True)
 
     def _find_functions(self) -> dict[int, FunctionType]:
         """The functions of modules and classes, once each, by identity."""
@@ -178,20 +180,20 @@ def redo(changes: list[Change]) -> None:
             time.tzset()
 
 
-def _mapping(
+def _remember_mapping(
     names: MutableMapping[str, Any], *, texts: bool = False, additions: bool = False
 ) -> _Namespace:
     return _Namespace(names, dict(names), names.__setitem__, names.__delitem__, texts, additions)
 
 
-def _module(module: ModuleType) -> _Namespace:
+def _remember_module(module: ModuleType) -> _Namespace:
     names = vars(module)
     own = module.__name__.partition(".")[0] == _OWN
     before = {name: value for name, value in names.items() if not own or _is_from_elsewhere(value)}
     return _Namespace(names, before, names.__setitem__, names.__delitem__)
 
 
-def _class(cls: type) -> _Namespace:
+def _remember_class(cls: type) -> _Namespace:
     """A class's names, changed past whatever its metaclass thinks of changes."""
     return _Namespace(
         vars(cls),

@@ -59,7 +59,7 @@ class ProcessState:
 
     def __init__(self) -> None:
         self._before = [(setting, setting.read()) for setting in _settings()]
-        self._hard = {name: _hard(name) for name in LIMITS}
+        self._hard = {name: _hard_limit(name) for name in LIMITS}
 
     def put_back(self) -> Changes:
         """Have everything as it was; returns what the import had made of it.
@@ -84,8 +84,10 @@ class ProcessState:
         Empty if there is none.
         """
         for name, least in LIMITS.items():
-            enough = least + _in_use() if name in ("RLIMIT_AS", "RLIMIT_DATA") else least
-            if (hard := _hard(name)) < min(self._hard[name], enough):
+            enough = (
+                least + _address_space_in_use() if name in ("RLIMIT_AS", "RLIMIT_DATA") else least
+            )
+            if (hard := _hard_limit(name)) < min(self._hard[name], enough):
                 return (
                     f"it lowers {name} to {hard:g} for good, "
                     "and fleet's own processes cannot work within that"
@@ -109,7 +111,7 @@ def _settings() -> list[Setting]:
         gc.callbacks,
     ]
     return [
-        *(_limit(getattr(resource, name)) for name in LIMITS),
+        *(_limit_setting(getattr(resource, name)) for name in LIMITS),
         Setting(_dumpable, lambda wanted: _libc.prctl(_PR_SET_DUMPABLE, wanted, 0, 0, 0)),
         Setting(
             _is_subreaper,
@@ -117,17 +119,17 @@ def _settings() -> list[Setting]:
             for_jobs=False,
         ),
         *(
-            _timer(which)
+            _timer_setting(which)
             for which in (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
         ),
         Setting(
-            _blocked,
+            _blocked_signals,
             lambda wanted: signal.pthread_sigmask(signal.SIG_SETMASK, wanted),
             for_jobs=False,
         ),
         Setting(_current_directory, _change_directory),
         Setting(_umask, os.umask),
-        *(_contents(each) for each in lists),
+        *(_contents_setting(each) for each in lists),
         Setting(socket.getdefaulttimeout, socket.setdefaulttimeout),
         Setting(
             lambda: _locale.setlocale(_locale.LC_ALL),
@@ -138,24 +140,24 @@ def _settings() -> list[Setting]:
         Setting(gc.isenabled, lambda wanted: gc.enable() if wanted else gc.disable()),
         Setting(gc.get_debug, gc.set_debug),
         Setting(gc.get_threshold, lambda wanted: gc.set_threshold(*wanted)),
-        Setting(sys.getprofile, _put_hook(sys.setprofile)),
-        Setting(sys.gettrace, _put_hook(sys.settrace)),
+        Setting(sys.getprofile, _hook_setter(sys.setprofile)),
+        Setting(sys.gettrace, _hook_setter(sys.settrace)),
     ]
 
 
-def _put_hook(put: Callable[[Any], object]) -> Callable[[Any], object]:
+def _hook_setter(put: Callable[[Any], object]) -> Callable[[Any], object]:
     """How a hook is set. A hook made in C (cProfile's, until Python 3.11) cannot be set again."""
     return lambda wanted: put(wanted if callable(wanted) else None)
 
 
-def _contents(items: list[Any]) -> Setting:
+def _contents_setting(items: list[Any]) -> Setting:
     def put(wanted: list[Any]) -> None:
         items[:] = wanted
 
     return Setting(lambda: [*items], put)
 
 
-def _limit(what: int) -> Setting:
+def _limit_setting(what: int) -> Setting:
     def put(wanted: tuple[int, int]) -> None:
         try:
             resource.setrlimit(what, wanted)
@@ -166,7 +168,7 @@ def _limit(what: int) -> Setting:
     return Setting(lambda: resource.getrlimit(what), put)
 
 
-def _timer(which: int) -> Setting:
+def _timer_setting(which: int) -> Setting:
     return Setting(
         lambda: signal.getitimer(which),
         lambda wanted: signal.setitimer(which, *wanted),
@@ -174,12 +176,12 @@ def _timer(which: int) -> Setting:
     )
 
 
-def _hard(name: str) -> float:
+def _hard_limit(name: str) -> float:
     hard = resource.getrlimit(getattr(resource, name))[1]
     return inf if hard == resource.RLIM_INFINITY else hard
 
 
-def _in_use() -> int:
+def _address_space_in_use() -> int:
     """The bytes of address space that are in use."""
     return int(Path("/proc/self/statm").read_text().split()[0]) * _PAGE
 
@@ -196,7 +198,7 @@ def _is_subreaper() -> int:
     return flag.value
 
 
-def _blocked() -> set[int]:
+def _blocked_signals() -> set[int]:
     return {int(each) for each in signal.pthread_sigmask(signal.SIG_BLOCK, ())}
 
 

@@ -121,14 +121,14 @@ def spawn_program(module: str, arguments: Iterable[str], fds: Iterable[int], mar
 def kill(pid: int, number: int) -> None:
     """Send a signal to a process.
 
-    A process that is gone already needs none, and one that has become another user's takes none.
+    A process that is gone needs none, and a process that has become another user's takes none.
     """
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.kill(pid, number)
 
 
 def may_kill(pid: int) -> bool:
-    """Whether we may kill a process: not one that has become another user's. True if it is gone."""
+    """Whether we may kill a process: not if it has become another user's. True if it is gone."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -1,6 +1,6 @@
 """Signals as something to select on: handlers do nothing, a byte in a pipe wakes the loop.
 
-Also who has which handlers and which mask: fleet's own processes, forked children, jobs.
+Also which handlers and which mask fleet's own processes, forked children and jobs have.
 """
 
 import _signal  # see processes.py: in a job the enums of `signal` are page faults
