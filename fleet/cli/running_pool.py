@@ -11,7 +11,7 @@ from fleet.cli.common import CommandFailed, say
 from fleet.core.control import encode_answer
 from fleet.core.exit_codes import DONE, NO, USAGE
 from fleet.ipc import pool_socket
-from fleet.ipc.pool_socket import Place
+from fleet.ipc.pool_socket import RunningPool
 from fleet.system import processes
 
 PATIENCE = 10.0  # seconds for an answer
@@ -27,10 +27,10 @@ class PoolEnded(CommandFailed):
     """The pool has ended before it could answer."""
 
 
-def find_pool(name: str | None) -> Place:
+def find_pool(name: str | None) -> RunningPool:
     """The pool of that name, or the only one that runs here. Raises CommandFailed."""
     try:
-        places = pool_socket.pools()
+        places = pool_socket.running_pools()
     except OSError as error:
         raise CommandFailed(
             USAGE, f"the runtime directory cannot be read: {error}; XDG_RUNTIME_DIR names it"
@@ -48,7 +48,7 @@ def find_pool(name: str | None) -> Place:
     )
 
 
-def ask(place: Place, command: str, **fields: Any) -> dict[str, Any]:
+def ask(place: RunningPool, command: str, **fields: Any) -> dict[str, Any]:
     """What the pool answers.
 
     Raises CommandFailed when it refuses, or does not answer; PoolEnded when it has ended meanwhile:
@@ -80,7 +80,7 @@ def ask_and_say(name: str | None, command: str, **fields: object) -> int:
     return DONE
 
 
-def _exchange(place: Place, request: bytes) -> bytes:
+def _exchange(place: RunningPool, request: bytes) -> bytes:
     """What the pool answers to a request, to its end. Raises OSError."""
     heard = b""
     with pool_socket.connect(place.control, PATIENCE) as end:

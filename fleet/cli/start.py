@@ -99,7 +99,7 @@ def _claim_name(chosen: Settings) -> tuple[Claim, socket.socket]:
     name = chosen.name
     try:
         claim = pool_socket.claim(name, chosen.control)
-    except pool_socket.Taken as taken:
+    except pool_socket.NameTaken as taken:
         raise CommandFailed(
             USAGE,
             f"a pool named {name!r} already runs here (pid {taken}); give this one another --name",

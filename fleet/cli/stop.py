@@ -10,7 +10,7 @@ from fleet.cli.common import CommandFailed, cli, say
 from fleet.cli.running_pool import Name, PoolEnded, ask, await_end, find_pool
 from fleet.core.exit_codes import DONE
 from fleet.core.view.progress import describe_wait
-from fleet.ipc.pool_socket import Place
+from fleet.ipc.pool_socket import RunningPool
 from fleet.system.log import FRESH_LINE
 
 INTERVAL = 1.0  # seconds between two looks at a pool that drains, on a terminal
@@ -36,7 +36,7 @@ def stop(
     return DONE
 
 
-def _watch(place: Place) -> None:
+def _watch(place: RunningPool) -> None:
     """Return when the pool has gone; at a terminal a line says what it waits for."""
     if not sys.stdout.isatty():
         await_end(place.pid, None)

@@ -151,7 +151,8 @@ class Config:
         return self.wait_time + self.longest_finish(seconds)
 
     def longest_finish(self, seconds: float) -> float:
-        """The longest that a message in hand can take in a drain that gives its job so many seconds.
+        """The longest that a message in hand can take in a drain that gives its job so many
+        seconds.
 
         Its worst case: the message is on its last attempt, and its job runs into its time-out; its
         exit handler does so twice, and the hook that is told of it once.

@@ -1,5 +1,6 @@
-"""What a client asks a running pool for, and the pool's answer: JSON objects, one line each, one of
-each a connection.
+"""What a client asks a running pool for, and the pool's answer: one JSON object each, in one line.
+
+A connection carries one request and one answer.
 
     {"command": "status"}                    {"ok": true, "status": {…}}
     {"command": "scale", "to": 12}           {"ok": true, "said": "workers 8 → 12"}
@@ -36,7 +37,7 @@ class Request:
 
 
 def read_request(line: bytes) -> Request:
-    """The request in a line. Raises BadRequest."""
+    """The request in a line. Raises BadRequest for what is none."""
     try:
         found = json.loads(line)
     except (ValueError, RecursionError):
@@ -53,8 +54,9 @@ def read_request(line: bytes) -> Request:
 
 
 def decide(pool: Pool, request: Request) -> tuple[Event | None, str]:
-    """What a request means for this pool, and what is said about it. Raises BadRequest when it
-    cannot be.
+    """The event that a request means for this pool, and the text that answers it.
+
+    Raises BadRequest for a request that the pool refuses.
     """
     if request.command == "stop":
         level = Level.NOW if request.now else Level.DRAIN
@@ -82,7 +84,7 @@ def decide(pool: Pool, request: Request) -> tuple[Event | None, str]:
 
 
 def _describe_stop(pool: Pool, level: Level) -> str:
-    """What a wish to stop changes."""
+    """What a request to stop changes."""
     if pool.level is not None and pool.level >= level:
         return f"it stops already: {pool.end.why if pool.end else 'it was told to'}"
     if level is Level.NOW:
@@ -91,5 +93,5 @@ def _describe_stop(pool: Pool, level: Level) -> str:
 
 
 def encode_answer(**fields: Any) -> bytes:
-    """One line."""
+    """The line of an answer."""
     return json.dumps(fields).encode() + b"\n"

@@ -15,5 +15,5 @@ class Depth:
 
     @property
     def total(self) -> int:
-        """All messages that are in the queue, whatever they wait for."""
+        """All messages of the queue, whatever they wait for."""
         return self.visible + self.in_flight + self.delayed

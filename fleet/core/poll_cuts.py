@@ -1,33 +1,34 @@
-"""Polls that something between us and SQS cuts at the same age, again and again: how long a poll
-may be.
+"""Polls that something between the host and SQS cuts at the same age, again and again: how long a
+poll may be.
 
-    cut, then cut again at about the same age   no poll is as long as that any more, for now
-    no answer though it was time, twice         it was dropped without a word, at what age nobody knows: half as long
-    AGAIN seconds later                         one is tried at its full length; if it fails, nothing changes
-    a poll comes home at an older age           there is nothing that cuts: polls are as long as they were
+    cut, then cut again at that age    no poll is as long as that any more, for now
+    no answer when it was due, twice   dropped without a word, at an unknown age: half as long
+    AGAIN seconds later                one is tried at full length; if it fails, nothing changes
+    one is answered at an older age    nothing cuts: polls are as long as they were
 
-What such a poll was about to bring is hidden for a lease and has lost an attempt, so two of them
-are enough. Of the second one must be known that it began after the first was cut: polls that were
-open side by side when a network went away were cut by that, and not by their age.
+What a poll that is cut was about to bring is hidden for a lease and has lost an attempt, so two
+cuts are enough. The second poll must have begun after the first was cut: polls that were open side
+by side when a network went away were cut by that, and not by their age.
 """
 
 from dataclasses import dataclass, replace
 from math import floor, inf
 
-LEAST = 0.5  # seconds: what is cut earlier is cut whatever its age is; and what SQS may be late
-ABOUT = 0.15  # as a share of the age, and as seconds too: the same age
-SHORTER = 0.8  # of that age
+# Seconds: a poll that is cut earlier is not cut for its age. An answer of SQS may be as late.
+LEAST = 0.5
+ABOUT = 0.15  # two ages are the same within so many seconds, and this share of the age
+SHORTER = 0.8  # of the age at which polls are cut
 FULL_LENGTH = 0.9  # of the wait
-AGAIN = 600.0  # seconds
+AGAIN = 600.0  # seconds until a longer poll is tried
 
 
 @dataclass(frozen=True, slots=True)
 class Cuts:
-    """The last cut: at which age (seconds) and when; how long a poll may be, and when one is tried
-    that is longer.
+    """The last cut, at which age (seconds) and when; how long a poll may be, and when a longer one
+    is tried.
 
-    `proof`: a poll that comes home older than that says that nothing cuts. `tried`: such a one is
-    under way.
+    `proof`: a poll that is answered at an older age says that nothing cuts. `tried`: a longer poll
+    is under way.
     """
 
     age: float = 0.0
@@ -39,20 +40,16 @@ class Cuts:
 
 
 def note_cut(cuts: Cuts, now: float, took: float, wait: float) -> Cuts:
-    """A poll that was to wait so long, or shorter, got no answer, and ended after `took` seconds."""
+    """A poll of `wait` seconds, or shorter, got no answer, and ended after `took` seconds."""
     if took < LEAST:
         return cuts
     silent = took >= wait + LEAST
     again = now - took >= cuts.at - LEAST and abs(took - cuts.age) <= _tolerance(took)
     longest = floor(min(wait, cuts.longest) / 2) if silent else floor(took * SHORTER)
     if not again or cuts.tried or longest >= cuts.longest:
-        proof = (
-            cuts.proof
-            if cuts.longest < inf
-            else FULL_LENGTH * wait
-            if silent
-            else took + _tolerance(took)
-        )
+        proof = cuts.proof
+        if cuts.longest == inf:
+            proof = FULL_LENGTH * wait if silent else took + _tolerance(took)
         return replace(cuts, age=took, at=now, proof=proof, tried=False)
     proof = longest + _tolerance(longest) if silent else took + _tolerance(took)
     return Cuts(took, now, float(longest), now + AGAIN, proof)
@@ -69,10 +66,10 @@ def note_answer(cuts: Cuts, took: float) -> Cuts:
 
 
 def longest_poll(cuts: Cuts, now: float, wait: float) -> float:
-    """How long the next poll may be, that is to be `wait` seconds long."""
+    """How long the next poll may be, of at most `wait` seconds."""
     return wait if now >= cuts.again_at else min(wait, cuts.longest)
 
 
 def note_poll(cuts: Cuts, now: float) -> Cuts:
-    """A poll of that length is asked for: one is enough to find out."""
+    """The next poll is asked for. One longer poll is enough to find out."""
     return replace(cuts, again_at=now + AGAIN, tried=True) if now >= cuts.again_at else cuts

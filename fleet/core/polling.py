@@ -3,16 +3,16 @@
 `allowed` is raised by evidence and lowered by evidence:
 
     a hit within a second of asking   × 4, up to the size of the pool: there is probably more
-    a slower hit                      stays: it came while we waited, there was no backlog
+    a slower hit                      stays: the message came while the poll waited, there was no backlog
     an empty poll                     halved, at least one
     a depth sample above zero         at least that many, up to the size
-    a failed poll                     one, and nobody asks again before a backoff with full jitter
+    a failed poll                     one, and the next poll waits for a backoff with full jitter
 
 The backoff grows to half a minute when an answer asked for it: a throttle, a fault of the service,
 a refusal. Where no answer came it stays within five seconds, because such a try costs no more than
-itself, and a link that is back should not wait. Any other call that SQS answers ends it: what was a
-silence of everything is over, what was said of polls may still hold for some seconds. Polls that
-are cut at the same age are cuts.py's.
+itself, and a link that is back should not wait. Any other call that SQS answers ends the backoff: a
+silence of everything is over then at once, an answer about polls may still hold for some seconds.
+Polls that are cut at the same age are the matter of `poll_cuts.py`.
 
 A host that has no process to give (`starved`) takes one message at a time, with a growing pause,
 until a job could be started again: each try costs a message one of its attempts.
@@ -30,7 +30,7 @@ from fleet.core.backoff import pause_before_next
 from fleet.core.poll_cuts import Cuts
 
 GROWTH = 4
-QUICK = 1.0  # seconds: a hit faster than this says there is a backlog
+QUICK = 1.0  # seconds: a hit that is faster says that there is a backlog
 SHORTEST_EMPTY = 1.0  # seconds between the polls of an empty queue, at least
 BACKOFF_FIRST, BACKOFF_MOST = 0.5, 30.0  # seconds
 UNANSWERED_MOST = 5.0  # seconds
@@ -40,10 +40,11 @@ STARVED_FIRST = 2.0  # seconds
 
 @dataclass(frozen=True, slots=True)
 class Polling:
-    """The polls allowed, and what failed: polls in a row, messages in a row for which no job could
-    be forked.
+    """How many polls are allowed, and what has failed.
 
-    `free_at`: from when on an answer to another call ends the backoff.
+    `failures`: polls in a row. `starved`: messages in a row for which no job could be forked.
+    `not_before`: when the next poll may be made. `free_at`: from when on an answer to another call
+    ends the backoff.
     """
 
     allowed: int = 1
@@ -66,7 +67,7 @@ def note_hit(polling: Polling, took: float, size: int) -> Polling:
 
 
 def note_empty(polling: Polling, now: float, took: float) -> Polling:
-    """A poll came home with nothing."""
+    """A poll brought nothing, after `took` seconds."""
     pause = max(0.0, SHORTEST_EMPTY - took)
     until = max(_pause_left(polling), now + pause) if pause else _pause_left(polling)
     return Polling(
@@ -78,17 +79,15 @@ def note_empty(polling: Polling, now: float, took: float) -> Polling:
 
 
 def _pause_left(polling: Polling) -> float:
-    """What is left of a backoff once the queue has answered: a starved host still has no process to
-    give.
-    """
+    """Until when polls still wait once the queue has answered: a starved host waits on."""
     return polling.not_before if polling.starved else 0.0
 
 
 def note_failure(polling: Polling, now: float, jitter: float, *, answered: bool = True) -> Polling:
-    """The receive call failed: the whole pool backs off, not one dispatcher. `answered`: somebody
-    said no.
+    """The receive call failed: the whole pool backs off, not one dispatcher.
 
-    Polls that fail while it does are of the same trouble and say nothing new.
+    `answered`: it was refused by an answer. Polls that fail during the backoff have met the same
+    trouble and say nothing new.
     """
     if polling.failures and now < polling.not_before:
         return polling
@@ -105,12 +104,12 @@ def note_failure(polling: Polling, now: float, jitter: float, *, answered: bool 
 
 
 def note_cut(polling: Polling, now: float, took: float, wait: float) -> Polling:
-    """A poll was asked for and cut off: whatever the backoff says, its age is news."""
+    """A poll was cut off after `took` seconds: whatever the backoff says, its age is news."""
     return replace(polling, cuts=poll_cuts.note_cut(polling.cuts, now, took, wait))
 
 
 def note_answer(polling: Polling) -> Polling:
-    """A call that is no poll was answered: a backoff lasts no longer than it must."""
+    """A call that is no poll was answered: the backoff ends as early as it may."""
     if not polling.failures or polling.starved:
         return polling
     return replace(polling, not_before=min(polling.not_before, polling.free_at))
@@ -131,7 +130,7 @@ def end_starvation(polling: Polling) -> Polling:
 
 
 def note_sample(polling: Polling, visible: int, size: int) -> Polling:
-    """The depth sample saw `visible` messages waiting. A failing queue stays backed off."""
+    """The depth sample counted `visible` messages. A failing queue stays backed off."""
     if polling.failures or polling.starved or visible <= polling.allowed:
         return polling
     return replace(polling, allowed=max(1, min(visible, size)))
@@ -145,7 +144,7 @@ def count_grants(polling: Polling, now: float, idle: int, open_polls: int) -> in
 
 
 def longest_poll(polling: Polling, now: float) -> float:
-    """How many seconds the next poll may last at the most; infinity where nothing cuts it."""
+    """How many seconds the next poll may last; infinity where nothing cuts it."""
     return poll_cuts.longest_poll(polling.cuts, now, inf)
 
 

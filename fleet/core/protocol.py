@@ -6,14 +6,12 @@
                           Denied · Troubled · Healed · LeaseLost
     master → template     Fork (with the dispatcher's end of its channel)
     template → master     Imported | Failed · Forked | NotForked
-    scout → master        Late · Usable | Failed · Depth | SampleFailed · Trying · Served
-                          Recovered · RecoveryDenied · DeleteTried
-    master → scout        Recover · SampleDepth · TryDelete
-    everyone → master     Tell: a line for the log
+    master ↔ scout        scout_protocol.py · Failed
+    dispatcher → master   Tell: a line for the log
 
 A conversation about one message is Grant, Received, (Held, Free,) Settled. A dispatcher that has
-said nothing since its Grant has an open poll. Denied may come before a Settled. With --batch-size
-there is one Settled for each message received.
+said nothing since its Grant has an open poll. Denied, Troubled, Healed and LeaseLost may come
+before a Settled. With --batch-size there is one Settled for each message received.
 """
 
 from dataclasses import dataclass, field
@@ -21,9 +19,9 @@ from math import inf
 from typing import Any
 
 from fleet.core.config import Config
-from fleet.core.depth import Depth
 from fleet.core.outcomes import Outcome, Settlement
 from fleet.core.queue_names import is_fifo
+from fleet.core.scout_protocol import ScoutOrder, ScoutWord
 
 # Seconds of lease, by our clock, that a release by the scout needs.
 RELEASE_MARGIN = 5.0
@@ -63,8 +61,8 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class Drain:
-    """Take nothing more; a job that runs has this many seconds left, and in `left` seconds
-    everybody is killed.
+    """Receive nothing more, and leave. A job that runs has `seconds` left; in `left` seconds every
+    dispatcher that is still there is killed.
     """
 
     seconds: float
@@ -73,7 +71,7 @@ class Drain:
 
 @dataclass(frozen=True, slots=True)
 class Free:
-    """No poll of this host can swallow what is released now."""
+    """Messages may be released: no open poll of this host can swallow one now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +83,7 @@ class Ready:
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """The poll brought `count` messages, `took` seconds after it was asked for; their places are 0
-    to count - 1.
-    """
+    """The poll brought `count` messages after `took` seconds; their places are 0 to count - 1."""
 
     took: float
     count: int = 1
@@ -104,9 +100,9 @@ class Empty:
 class PollFailed:
     """The receive call failed; `error` is one line for people, without any body.
 
-    `unanswered`: it was asked, and the server may not know that nobody listens any more. `refused`:
-    it does not heal by itself: receiving is not allowed, or the queue is gone. `answered`: somebody
-    said no. `took`: seconds until it failed.
+    `unanswered`: the call was sent, and the server may not know that nobody listens any more.
+    `refused`: it does not heal by itself: receiving is not allowed, or the queue is gone.
+    `answered`: it was refused by an answer, not by silence. `took`: seconds until it failed.
     """
 
     error: str
@@ -118,20 +114,19 @@ class PollFailed:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A message is to be released, with no process at work on it; waiting for Free.
+    """A message is to be released, no process works on it, and the dispatcher waits for Free.
 
-    One that has several may say it while a job runs for another one, and does not say it again
-    before Free.
+    A dispatcher that has several messages may say it while a job runs for another one, and does
+    not say it again before Free.
     """
 
 
 @dataclass(frozen=True, slots=True)
 class Denied:
-    """The delete of a message is not allowed, and is asked for again until its Settled: done or
-    not.
+    """The delete of a message is not allowed. It is asked for again until its Settled, done or not.
 
     `error` is one line for people, with the permission that is missing. `place`: as in Settled.
-    `message_id` and `handle`: what to delete, should the dispatcher give it up.
+    `message_id` and `handle`: what to delete, should the dispatcher give up.
     """
 
     error: str
@@ -149,20 +144,21 @@ class Troubled:
 
 @dataclass(frozen=True, slots=True)
 class Healed:
-    """Such a call has succeeded again."""
+    """A call about a message in hand has succeeded again."""
 
 
 @dataclass(frozen=True, slots=True)
 class LeaseLost:
-    """The lease of a message in hand is over: others may get it too. `place`: as in Settled."""
+    """The lease of a message in hand is over: others may receive it too. `place`: as in Settled."""
 
     place: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Tell:
-    """A line for the log, as an event of its table: the master tells it for all who meet the same
-    trouble.
+    """A line for the log, as an event of its table.
+
+    The master logs it once for all dispatchers that meet the same trouble.
     """
 
     event: str
@@ -171,14 +167,17 @@ class Tell:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """The delivery has ended; `job_seconds` is None when no job ran, `bad` as in exits.ended_badly.
+    """The delivery of a message has ended.
 
-    `starved`: the host had no process to give to the job. `lease_lost`: others may have got the
-    message too. `hidden_for`: seconds until somebody can receive the message again. `max_rss_mib`:
-    what the job needed. `place`: which of the messages that one poll brought. `unconfirmed`: it is
-    left because its delete was asked for in vain, by a queue that exists: what is done may be done
-    again. `redriven`: the queue itself dead-letters it at its next receive. `gone`: it is left
-    because its queue does not exist any more; what was said of that.
+    `job_seconds` is None when no job ran; `bad` as `ended_badly` in outcomes.py.
+
+    `starved`: the host had no process to give to the job. `lease_lost`: others may have received
+    the message too. `hidden_for`: seconds until the message can be received again. `max_rss_mib`:
+    the memory that the job needed. `place`: which of the messages that one poll brought.
+    `unconfirmed`: the message is left because its delete was asked for in vain, of a queue that
+    exists: what is done may be done again. `redriven`: the queue itself dead-letters the message at
+    its next receive. `gone`: the message is left because its queue does not exist any more; the
+    error that said so.
     """
 
     settlement: Settlement
@@ -213,9 +212,7 @@ class Imported:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A helper cannot do its part: the exit status that this means, why, and the app's own
-    traceback.
-    """
+    """A helper cannot do its part: the exit status that this means, why, and the app's traceback."""
 
     code: int
     why: str
@@ -224,7 +221,7 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Forked:
-    """The slot's dispatcher is now the master's child."""
+    """The slot's dispatcher has that pid, and is the master's child."""
 
     slot: int
     pid: int
@@ -232,131 +229,17 @@ class Forked:
 
 @dataclass(frozen=True, slots=True)
 class NotForked:
-    """It is not: the host has no process to give."""
+    """The slot has no dispatcher: the host has no process to give."""
 
     slot: int
     why: str
-
-
-@dataclass(frozen=True, slots=True)
-class Late:
-    """The queue does not answer yet; it is tried for `left` more seconds."""
-
-    why: str
-    left: float
-
-
-@dataclass(frozen=True, slots=True)
-class Usable:
-    """The queue answers; `advice` is what its settings will make people suffer from.
-
-    `dead_letters`: the name of its dead-letter queue, empty without one.
-    """
-
-    url: str
-    advice: list[str]
-    dead_letters: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class SampleDepth:
-    """Count the queue's messages now, not when it is time. The answer is a Depth or SampleFailed."""
-
-
-@dataclass(frozen=True, slots=True)
-class SampleFailed:
-    """The counts could not be read."""
-
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
-class Served:
-    """The embedded server was gone, and is started again as this process."""
-
-    pid: int
-
-
-@dataclass(frozen=True, slots=True)
-class Recover:
-    """Delete or release the message of a dead dispatcher.
-
-    With a `receive_id` nobody knows which message: whatever a receive call with that id brings.
-    `delay`: seconds that a release is to wait. `lease_until`: when the message's lease ends, or with
-    a `receive_id` the latest moment until which the message can be hidden.
-    """
-
-    number: int
-    message_id: str
-    handle: str = field(repr=False)
-    settlement: Settlement
-    delay: int
-    lease_until: float
-    receive_id: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Recovered:
-    """The order of that number is done, or could not be done (LEAVE).
-
-    `message_id` and `attempt`: of the message that a repeated poll has brought, empty when it brought
-    none.
-    """
-
-    number: int
-    settlement: Settlement
-    message_id: str = ""
-    attempt: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class RecoveryDenied:
-    """The ordered delete is not allowed, and is tried again. `why` is one line for people."""
-
-    number: int
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
-class TryDelete:
-    """Try once to delete a message that is left: whether that is allowed. The answer is
-    DeleteTried.
-    """
-
-    message_id: str
-    handle: str = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class DeleteTried:
-    """`denied`: it is still not allowed, or nobody knows. `deleted`: the message is."""
-
-    denied: bool
-    deleted: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Trying:
-    """A sign of life: what the scout does has failed, and is tried again."""
 
 
 DispatcherOrder = Grant | Drain | Free
 Report = (
     Ready | Received | Empty | PollFailed | Held | Denied | Troubled | Healed | LeaseLost | Settled
 )
-ScoutOrder = Recover | SampleDepth | TryDelete
 FromTemplate = Imported | Failed | Forked | NotForked
-FromScout = (
-    Late
-    | Usable
-    | Failed
-    | Depth
-    | SampleFailed
-    | Recovered
-    | RecoveryDenied
-    | DeleteTried
-    | Served
-    | Trying
-)
+FromScout = ScoutWord | Failed
 FromHelper = FromTemplate | FromScout
 Word = Plan | DispatcherOrder | Report | Tell | Fork | FromHelper | ScoutOrder

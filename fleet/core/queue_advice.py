@@ -9,7 +9,7 @@ SHORT_LEASE = 10  # seconds: below it is said
 
 
 def advise_on_redrive(max_receive_count: int | None) -> list[str]:
-    """One line for each thing worth changing; None means that the queue has no redrive policy."""
+    """One line for each thing worth changing. None: the queue has no redrive policy."""
     match max_receive_count:
         case None:
             return [
@@ -28,8 +28,9 @@ def advise_on_redrive(max_receive_count: int | None) -> list[str]:
 
 
 def advise_on_dead_letters(name: str, trouble: Trouble, *, direct: bool) -> list[str]:
-    """What is wrong with a dead-letter queue that was looked up. Few may look: SQS itself moves
-    messages there.
+    """What is wrong with a dead-letter queue that was looked up.
+
+    That the look is denied is no trouble of its own: SQS itself moves messages there.
     """
     if trouble is Trouble.GONE:
         return [
@@ -43,7 +44,7 @@ def advise_on_dead_letters(name: str, trouble: Trouble, *, direct: bool) -> list
 
 
 def advise_on_visibility(seconds: float) -> list[str]:
-    """A lease is extended over a network, and a job is told of none of it."""
+    """A lease is extended over a network, and its job does not learn that it is lost."""
     if seconds >= SHORT_LEASE:
         return []
     return [
@@ -61,15 +62,15 @@ def advise_on_retry_delay(queue: str, delays: Sequence[float]) -> list[str]:
 
 
 def advise_on_topics(body: str, topics: Sequence[str], *, verified: bool) -> list[str]:
-    """A good signature says that SNS sent it, and not for whom."""
+    """A good signature says that SNS sent the message, and not for whom."""
     if body != "sns" or topics or not verified:
         return []
     return ["--body sns without --sns-topic takes what anybody's SNS topic sends to it"]
 
 
 def batch_trouble(queue: str, size: int, max_receive_count: int | None) -> str | None:
-    """Why batches cannot be had: where the first attempt is the last, a message that waits may be
-    lost unworked.
+    """Why --batch-size cannot be used: where the first attempt is the last, a message that waits
+    may be lost without a try.
     """
     if size == 1 or max_receive_count != 1:
         return None

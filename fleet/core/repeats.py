@@ -1,9 +1,10 @@
 """Lines that say the same again and again: one in ten seconds for each cause, and how many were
 left out.
 
-    heard ── first of its cause, or the first after EVERY seconds ──▶ told, with the number left out since
-       └──── else ──▶ left out, and counted
-    over ──── what was left out, EVERY seconds after the last line, though nothing has come since: a line too
+    note_line    the first line of its cause, or the first after EVERY seconds, is logged, with the
+                 number left out since; every other one is left out, and counted
+    end_causes   EVERY seconds after a cause's last line the number left out is logged, though
+                 nothing has come since
 
 A cause is any text; two lines of the same cause say the same to a reader, whichever message they
 are about.
@@ -18,7 +19,7 @@ EVERY = 10.0  # seconds
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """One cause: when it was told last, and how many lines of it were left out since."""
+    """One cause: when it was logged last, and how many lines of it were left out since."""
 
     told_at: float
     left_out: int = 0
@@ -28,8 +29,9 @@ Causes = Mapping[str, Cause]
 
 
 def note_line(causes: Causes, cause: str, now: float, times: int = 1) -> tuple[Causes, int | None]:
-    """One more line, that stands for so many. Returns how many were left out before it; None: it is
-    left out too.
+    """One more line, which stands for `times` lines.
+
+    Returns how many lines were left out before it; None: it is left out too.
     """
     known = causes.get(cause)
     if known is not None and now < known.told_at + EVERY:
@@ -38,8 +40,9 @@ def note_line(causes: Causes, cause: str, now: float, times: int = 1) -> tuple[C
 
 
 def end_causes(causes: Causes, now: float) -> tuple[Causes, list[tuple[str, int]]]:
-    """Causes whose time is over, and how many lines of them were left out: told now; without any,
-    forgotten.
+    """The causes that go on, and those to log now, with how many lines of each were left out.
+
+    A cause of which none was left out is forgotten.
     """
     old = {cause: known for cause, known in causes.items() if now >= known.told_at + EVERY}
     if not old:
@@ -50,5 +53,5 @@ def end_causes(causes: Causes, now: float) -> tuple[Causes, list[tuple[str, int]
 
 
 def end_all_causes(causes: Causes) -> list[tuple[str, int]]:
-    """The same of every cause: nothing more will come."""
+    """The causes to log at the end, when no line comes any more."""
     return end_causes(causes, inf)[1]

@@ -1,5 +1,4 @@
 """What Amazon SNS puts around a message that it delivers to a queue, and what of it can be trusted.
-Pure.
 
 SNS signs the values of some fields, each after its name, a line each (`signed_text`). A value with
 a line end in it could be cut in two and still fit the signature, so only the message itself may
@@ -18,8 +17,8 @@ TYPES = (NOTIFICATION, "SubscriptionConfirmation", "UnsubscribeConfirmation")
 ENVELOPE = ("Type", "MessageId", "TopicArn", "Message", "Timestamp")
 TOPIC = re.compile(r"arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]{1,256}(\.fifo)?")
 
-# Regions as AWS names them, each in the domain of its own partition: `sns.s3.amazonaws.com` is
-# whoever has a bucket `sns`, and `sns.execute-api…` may be anybody too. A test holds the table
+# Regions as AWS names them, each in the domain of its own partition: `sns.s3.amazonaws.com` belongs
+# to whoever has a bucket `sns`, and `sns.execute-api…` may be anybody too. A test holds the table
 # against botocore's.
 _WHERE = r"(central|north|south|(north|south)?(east|west))-[1-9]\d?"
 _HOSTS = (
@@ -78,10 +77,10 @@ def open_envelope(body: str) -> Mapping[str, Any] | None:
 
 
 def read_notification(body: str, topics: Sequence[str], *, verified: bool) -> Notification:
-    """What the body delivers, if it is of one of the topics (any, without one). Raises Unusable.
+    """What the body delivers, if it is of one of the topics, of any if none is given.
 
-    `verified` says that its signature must be good: then a raw delivery, which has none, will not
-    do.
+    `verified`: its signature must be good, so that a raw delivery, which has none, is refused.
+    Raises Unusable.
     """
     found = open_envelope(body)
     if found is None:
@@ -110,9 +109,7 @@ def read_notification(body: str, topics: Sequence[str], *, verified: bool) -> No
 
 
 def read_signature(body: str) -> Signature:
-    """The signature on a notification's envelope. Raises Unusable when there is none that could be
-    good.
-    """
+    """The signature on a notification's envelope. Raises Unusable without one that could be good."""
     found = open_envelope(body) or {}
     version, value, certificate = (
         found.get(name) for name in ("SignatureVersion", "Signature", "SigningCertURL")
@@ -129,10 +126,10 @@ def read_signature(body: str) -> Signature:
 
 
 def check_age(found: Notification, now: float, most: float) -> None:
-    """Raises Unusable for what SNS was given more than `most` seconds before `now` (seconds since
-    the epoch).
+    """Raise Unusable for what SNS was given more than `most` seconds before `now` (since the
+    epoch).
 
-    It goes by the signed timestamp: without a good signature it means nothing.
+    The age is taken from the signed timestamp: without a good signature it means nothing.
     """
     try:
         sent = datetime.fromisoformat(found.timestamp or "")
@@ -145,7 +142,7 @@ def check_age(found: Notification, now: float, most: float) -> None:
 
 
 def signed_text(envelope: Mapping[str, Any]) -> str:
-    """What SNS signs of a notification."""
+    """The text that SNS signs of a notification."""
     subject = () if envelope.get("Subject") is None else ("Subject",)
     names = ("Message", "MessageId", *subject, "Timestamp", "TopicArn", "Type")
     return "".join(f"{name}\n{envelope[name]}\n" for name in names)

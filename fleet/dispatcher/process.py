@@ -17,7 +17,7 @@ from fleet.dispatcher.batch import BatchRunner
 from fleet.dispatcher.context import Context
 from fleet.dispatcher.inbox import Inbox
 from fleet.dispatcher.runner import DeliveryRunner
-from fleet.ipc.scoreboard import Board
+from fleet.ipc.scoreboard import SlotBoard
 from fleet.system import log
 from fleet.system.clock import now
 
@@ -31,7 +31,7 @@ class PoolDispatcher:
     the lines of a batch, and receiving are the dispatcher's alone.
     """
 
-    def __init__(self, context: Context, inbox: Inbox, board: Board, queue: BatchQueue) -> None:
+    def __init__(self, context: Context, inbox: Inbox, board: SlotBoard, queue: BatchQueue) -> None:
         self._context = context
         self._inbox, self._board, self._queue = inbox, board, queue
 
@@ -93,7 +93,7 @@ class PoolDispatcher:
         refused = error.trouble in REFUSED
         self._inbox.say(PollFailed(str(error), error.unanswered, refused, error.answered, took))
 
-    def _record(self, messages: Sequence[Message], before: float) -> list[Board]:
+    def _record(self, messages: Sequence[Message], before: float) -> list[SlotBoard]:
         """Note each message on a line of the scoreboard, for whoever recovers it should we die."""
         boards = [self._board, *(self._board.of(place) for place in range(1, len(messages)))]
         first_lease = self._context.rules.first_lease
@@ -119,7 +119,9 @@ class PoolDispatcher:
     def _tell_poll(self, took: float, messages: int) -> None:
         log.emit("queue.polled", slot=self._context.slot, took=took, messages=messages)
 
-    def _deliver(self, messages: Sequence[Message], boards: Sequence[Board], before: float) -> None:
+    def _deliver(
+        self, messages: Sequence[Message], boards: Sequence[SlotBoard], before: float
+    ) -> None:
         """Until all of them are settled."""
         if len(messages) == 1:
             DeliveryRunner(self._context, messages[0], before).run()

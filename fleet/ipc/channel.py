@@ -1,4 +1,4 @@
-"""Carries words (core/protocol.py) between two processes of a pool: a SOCK_SEQPACKET pair.
+"""Carries the words of `core/protocol.py` between two processes of a pool: a SOCK_SEQPACKET pair.
 
 One packet is one word: a JSON list of the class's name and its fields. Both ends are fleet's own,
 but the template and the dispatchers have imported the app, which may have changed what they say: a
@@ -13,20 +13,20 @@ from dataclasses import fields
 from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
-from fleet.core import protocol
+from fleet.core import protocol, scout_protocol
 from fleet.core.config import Config
 from fleet.core.outcomes import Outcome, Settlement
 from fleet.core.protocol import Plan, Word
 
 
 class Garbled(Exception):
-    """What came is no word."""
+    """A packet is no word."""
 
 
-def _types(hint: Any) -> tuple[type, ...]:
-    """What a field of that type may be after JSON."""
+def _types_of(hint: Any) -> tuple[type, ...]:
+    """The types that a field of that type may have after JSON."""
     if get_origin(hint) in (Union, UnionType):
-        return tuple(each for part in get_args(hint) for each in _types(part))
+        return tuple(each for part in get_args(hint) for each in _types_of(part))
     kind = get_origin(hint) or hint
     return (int, float) if kind is float else (kind,)
 
@@ -35,26 +35,24 @@ _KINDS = {
     kind.__name__: (kind, tuple(field.name for field in fields(kind)))
     for kind in (*get_args(Word), Config)
 }
-_TYPES = {kind: tuple(map(_types, get_type_hints(kind).values())) for kind, _ in _KINDS.values()}
+_TYPES = {kind: tuple(map(_types_of, get_type_hints(kind).values())) for kind, _ in _KINDS.values()}
 _LARGEST = 65_536
 _ONE_FD = socket.CMSG_LEN(struct.calcsize("i"))
 
 
-def pair() -> tuple["Channel", socket.socket]:
-    """A channel for us, and the bare socket for the other side; both close on exec."""
+def make_pair() -> tuple["Channel", socket.socket]:
+    """A channel for this process, and the bare socket for the other one; both close on exec."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     return Channel(ours), theirs
 
 
 def adopt(fd: int) -> "Channel":
-    """The channel whose end we were given as a descriptor."""
+    """The channel whose end this process was given as a descriptor."""
     return Channel(socket.socket(fileno=fd))
 
 
-def shortened(text: str, most: int, *, end: bool = False) -> str:
-    """What of a text of unknown length fits into so many bytes of a packet: its beginning, or its
-    end.
-    """
+def shorten(text: str, most: int, *, end: bool = False) -> str:
+    """The part of a text that fits into `most` bytes of a packet: its beginning, or its `end`."""
     while (length := len(json.dumps(text))) > most:
         kept = len(text) * most // length
         text = text[len(text) - kept :] if end else text[:kept]
@@ -62,7 +60,7 @@ def shortened(text: str, most: int, *, end: bool = False) -> str:
 
 
 class Channel:
-    """One end. `closed` becomes true when the other side is gone."""
+    """One end of a channel. `closed` becomes true when the other side is gone."""
 
     def __init__(self, end: socket.socket) -> None:
         self._socket = end
@@ -71,7 +69,7 @@ class Channel:
         self.fds: list[int] = []  # those that came with words, oldest first
 
     def fileno(self) -> int:
-        """The descriptor to select on."""
+        """The descriptor to wait on."""
         return self._socket.fileno()
 
     def close(self) -> None:
@@ -80,22 +78,23 @@ class Channel:
         self._socket.close()
 
     def mute(self) -> None:
-        """Neither hear nor say anything more; the descriptor stays ours until `close`."""
+        """Neither receive nor send anything more; the descriptor stays open until `close`."""
         self.closed = True
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
 
     def send(self, word: Word, fd: int | None = None, *, wait: bool = False) -> bool:
-        """Say something; False when there is no room for it, and it is not said. Waits for room
-        only if told to.
+        """Send a word, with a descriptor if one is given. False when there is no room: it is not
+        sent.
 
-        Nothing happens when the other side is gone: its death is noticed elsewhere.
+        `wait`: wait for room instead. Nothing happens when the other side is gone: its death is
+        noticed elsewhere.
         """
         flags = 0 if wait else socket.MSG_DONTWAIT
         name = type(word).__name__
         values = (getattr(word, field) for field in _KINDS[name][1])
         packet = json.dumps([name, *values], default=_values).encode()
-        try:  # said three times a job, and contextlib.suppress has page faults of its own
+        try:  # called three times a job, and contextlib.suppress has page faults of its own
             if fd is None:
                 self._socket.send(packet, flags)
             else:  # not socket.send_fds and recv_fds: they ignore their flags in CPython 3.11
@@ -108,26 +107,26 @@ class Channel:
         return True
 
     def receive(self) -> list[Word]:
-        """Everything that has been said since the last call, or up to what is `garbled`. Never
+        """Every word that has come since the last call, up to a packet that is `garbled`. Never
         waits.
         """
-        heard: list[Word] = []
+        received: list[Word] = []
         while not self.closed:
             try:
-                word = self._next(socket.MSG_DONTWAIT)
+                word = self._receive_one(socket.MSG_DONTWAIT)
             except Garbled as error:
                 self.garbled = str(error)
                 break
             if word is None:
                 break
-            heard.append(word)
-        return heard
+            received.append(word)
+        return received
 
     def wait(self) -> Word | None:
-        """The next word, however long it takes; None when the other side is gone."""
-        return self._next(0)
+        """The next word, however long it takes; None when the other side is gone. Raises Garbled."""
+        return self._receive_one(0)
 
-    def _next(self, flags: int) -> Word | None:
+    def _receive_one(self, flags: int) -> Word | None:
         try:
             packet, rights, _, _ = self._socket.recvmsg(
                 _LARGEST, _ONE_FD, flags | socket.MSG_CMSG_CLOEXEC
@@ -141,7 +140,7 @@ class Channel:
         if not packet:
             self.closed = True
             return None
-        return _decoded(packet)
+        return _decode(packet)
 
 
 def _values(record: Config) -> list[Any]:
@@ -149,10 +148,10 @@ def _values(record: Config) -> list[Any]:
     return [getattr(record, field) for field in _KINDS["Config"][1]]
 
 
-def _decoded(packet: bytes) -> Word:
-    """Raises Garbled."""
+def _decode(packet: bytes) -> Word:
+    """The word of a packet. Raises Garbled."""
     try:
-        word = _built(packet)
+        word = _build(packet)
         _check(word)
         if isinstance(word, Plan):
             _check(word.config)
@@ -169,7 +168,7 @@ def _check(record: Word | Config) -> None:
             raise TypeError(f"{field} is {getattr(record, field)!r}")
 
 
-def _built(packet: bytes) -> Word:
+def _build(packet: bytes) -> Word:
     name, *values = json.loads(packet)
     match name:
         case "Plan":
@@ -180,9 +179,9 @@ def _built(packet: bytes) -> Word:
             return protocol.Settled(Settlement(settlement), outcome and Outcome(outcome), *rest)
         case "Recover":
             number, message_id, handle, settlement, *rest = values
-            return protocol.Recover(number, message_id, handle, Settlement(settlement), *rest)
+            return scout_protocol.Recover(number, message_id, handle, Settlement(settlement), *rest)
         case "Recovered":
             number, settlement, *rest = values
-            return protocol.Recovered(number, Settlement(settlement), *rest)
+            return scout_protocol.Recovered(number, Settlement(settlement), *rest)
     word: Word = _KINDS[name][0](*values)
     return word

@@ -1,10 +1,11 @@
 """A pool's name, held as an abstract socket for as long as the pool lives: no clean-up of files
 ends that (unix(7)).
 
-It excludes a second pool of the name when the lock's file is gone, and who connects to it has the
-files made again. The address says whose pool it is and where its files lie, so that pools of other
-users, and of containers that share a network but no runtime directory, are in nobody's way. Those
-that share a directory but no network have the lock.
+The socket excludes a second pool of the name when the lock's file is gone, and a client that
+connects to it has the pool make its files again. The address says whose pool it is and where its
+files lie, so that pools of other users, and of containers that share a network but no runtime
+directory, do not get in each other's way. Pools that share a directory but no network exclude each
+other by the lock (`pool_socket.py`).
 """
 
 import contextlib
@@ -21,26 +22,30 @@ MOST_KNOCKS = 16
 CREDENTIALS = struct.Struct("iII")  # of SO_PEERCRED: pid, uid, gid
 
 
-class Held(Exception):
-    """Another process of this user holds the name; the text is its pid."""
+class NameHeld(Exception):
+    """Another process of this user holds the name; the text is its pid, or `unknown`."""
 
 
 def address(directory: Path, name: str) -> str:
-    """Of a pool whose files lie in that directory. Raises OSError."""
+    """The socket's address for a pool whose files lie in that directory. Raises OSError."""
     return (
         _prefix(directory) + hashlib.sha256(name.encode(errors="surrogateescape")).hexdigest()[:16]
     )
 
 
 def _prefix(directory: Path) -> str:
-    """By the directory above it, which a clean-up of its contents does not remove."""
+    """The beginning of the addresses of all pools whose files lie in that directory.
+
+    It names the directory above, which a clean-up of the contents does not remove.
+    """
     above = directory.parent.stat()
     return f"\0fleet/{os.getuid()}/{above.st_dev:x}:{above.st_ino:x}/"
 
 
 def hold(where: str) -> socket.socket | None:
-    """The listening socket; None where there are no such sockets, or a stranger has this one.
-    Raises Held.
+    """The listening socket of a name that nobody holds. Raises NameHeld.
+
+    None where there are no such sockets, or a stranger has this one.
     """
     end = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     try:
@@ -48,27 +53,29 @@ def hold(where: str) -> socket.socket | None:
         end.listen(BACKLOG)
     except OSError as error:
         end.close()
-        if error.errno == errno.EADDRINUSE and (pid := _asked(where)) is not None:
-            raise Held(str(pid or "unknown")) from None
+        if error.errno == errno.EADDRINUSE and (pid := _ask_holder(where)) is not None:
+            raise NameHeld(str(pid or "unknown")) from None
         return None
     return end
 
 
-def ask_hidden(directory: Path, found: set[str]) -> bool:
-    """Have pools whose files in the directory are gone make them again (`found`: the others);
-    whether there is one.
+def wake_hidden_pools(directory: Path, known: set[str]) -> bool:
+    """Have pools make the files again that are gone from the directory; whether there is such a
+    pool.
+
+    `known`: the file names of the pools whose files are there.
     """
     prefix = _prefix(directory)
-    known = {address(directory, name) for name in found}
-    hidden = [each for each in _listed() if each.startswith(prefix) and each not in known]
-    return (
-        sum(_asked(each) is not None for each in hidden[:MOST_KNOCKS]) > 0
-    )  # all of them, not up to the first
+    visible = {address(directory, name) for name in known}
+    hidden = [each for each in _list_names() if each.startswith(prefix) and each not in visible]
+    pids = [_ask_holder(each) for each in hidden[:MOST_KNOCKS]]  # all of them, not up to the first
+    return any(pid is not None for pid in pids)
 
 
-def _listed() -> list[str]:
-    """The abstract sockets that something listens at: /proc/net/unix writes an at-sign for the zero
-    byte.
+def _list_names() -> list[str]:
+    """The abstract addresses of all pools on this host.
+
+    /proc/net/unix writes an at-sign for the zero byte.
     """
     with contextlib.suppress(OSError):
         lines = Path("/proc/net/unix").read_text(errors="replace").splitlines()
@@ -78,9 +85,10 @@ def _listed() -> list[str]:
     return []
 
 
-def _asked(where: str) -> int | None:
-    """The pid of this user's process that holds the name, once it has looked after its files; None:
-    not one of ours.
+def _ask_holder(where: str) -> int | None:
+    """The pid of the process that holds the name, once it has looked after its files.
+
+    None when no process of this user holds it.
     """
     with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as end:
         end.settimeout(PATIENCE)

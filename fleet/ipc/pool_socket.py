@@ -1,11 +1,11 @@
 """Where a pool can be found: its name's lock and its control socket, in the runtime directory.
 
-Whoever holds the lock is the pool; a socket whose lock nobody holds is what a killed master left.
-The lock's file says where the socket is. A path too long for a socket's address is reached through
-its directory's descriptor.
+The process that holds the lock is the pool; a socket whose lock is free was left by a master that
+was killed. The lock's file says where the socket is. A path too long for a socket's address is
+reached through its directory's descriptor.
 
-Both may be removed by a clean-up while the pool runs: the name is also held as an abstract socket
-(abstract.py), and presence.py has the files made again.
+A clean-up may remove both files while the pool runs: the name is also held as an abstract socket
+(`pool_name.py`), and `master/presence.py` makes the files again.
 """
 
 import contextlib
@@ -31,7 +31,7 @@ _LOCK = struct.Struct("hhqqi")  # struct flock: type, whence, start, length, pid
 BACKLOG = 16
 
 
-class Taken(Exception):
+class NameTaken(Exception):
     """A pool of that name runs already; the text is its pid."""
 
 
@@ -43,7 +43,11 @@ class NotOurs(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A name that is ours: the lock's descriptor and file, and where the control socket shall be."""
+    """A name that this process holds: the lock's descriptor and file, and the control socket's
+    path.
+
+    `held`: the abstract socket of the name.
+    """
 
     fd: int
     name: str
@@ -54,8 +58,8 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """A pool that runs here."""
+class RunningPool:
+    """A pool that runs on this host."""
 
     name: str
     pid: int
@@ -69,44 +73,44 @@ def file_name(name: str) -> str:
 
 
 def claim(name: str, control: str | None = None) -> Claim:
-    """Hold the pool's name until we die; orphaned dispatchers do not hold it. Raises Taken,
-    OSError.
+    """Hold the pool's name until this process dies. Raises NameTaken, OSError.
 
-    A POSIX lock belongs to this process alone: not to its children, whatever they inherit. And it
-    is gone as soon as this process closes *any* descriptor of the file: nothing else here may open
-    it. `control`: the socket's path, if it shall not be beside the lock.
+    A POSIX lock belongs to this process alone: its children do not hold it, whatever they inherit,
+    and dispatchers that survive their master do not keep its name. And the lock is gone as soon as
+    this process closes *any* descriptor of the file: nothing else here may open it. `control`: the
+    socket's path, if it shall not be beside the lock.
     """
     directory = runtime_directory()
     path = Path.cwd() / control if control else directory / f"{file_name(name)}.sock"
     try:
         held = pool_name.hold(pool_name.address(directory, file_name(name)))
-    except pool_name.Held as error:
-        raise Taken(str(error)) from None
+    except pool_name.NameHeld as error:
+        raise NameTaken(str(error)) from None
     try:
-        return _locked(Claim(-1, name, directory / f"{file_name(name)}.lock", path, held))
-    except BaseException:  # whatever it is, it goes on; only the name must not be kept
+        return _lock(Claim(-1, name, directory / f"{file_name(name)}.lock", path, held))
+    except BaseException:  # whatever was raised is raised again; only the name must not be kept
         if held is not None:
             held.close()
         raise
 
 
-def locked_again(ours: Claim) -> Claim:
-    """The lock's file made anew, when it was removed. Raises Taken, OSError; then nothing has
-    changed.
+def lock_again(ours: Claim) -> Claim:
+    """Make the lock's file again, when it was removed. Raises NameTaken, OSError, and then changes
+    nothing.
     """
     runtime_directory()
-    anew = _locked(ours)
+    again = _lock(ours)
     os.close(ours.fd)
-    return anew
+    return again
 
 
-def _locked(ours: Claim) -> Claim:
+def _lock(ours: Claim) -> Claim:
     fd = os.open(ours.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
     try:
         try:
             fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except (BlockingIOError, PermissionError):
-            raise Taken(str(_holder(fd) or "unknown")) from None
+            raise NameTaken(str(_holder(fd) or "unknown")) from None
         os.ftruncate(fd, 0)
         os.pwrite(
             fd, f"{os.getpid()}\n{ours.name}\n{ours.control}\n".encode(errors="surrogateescape"), 0
@@ -135,21 +139,20 @@ def is_bound(ours: Claim) -> bool:
     return (there.st_dev, there.st_ino) == ours.bound
 
 
-def pools(own: Path | None = None) -> list[Place]:
-    """The pools that run here, by name, but for that of our own lock. Raises OSError without a
-    runtime directory.
+def running_pools(own: Path | None = None) -> list[RunningPool]:
+    """The pools that run on this host, but for that with the lock `own`, by name.
 
-    Those whose files are gone have them made again for it.
+    Pools whose files are gone make them again for it. Raises OSError without a runtime directory.
     """
     directory = runtime_directory()
-    found = _pools(directory, own)
+    found = _read_locks(directory, own)
     names = {file_name(place.name) for place in found}
-    if pool_name.ask_hidden(directory, names if own is None else {*names, own.stem}):
-        found = _pools(directory, own)
+    if pool_name.wake_hidden_pools(directory, names if own is None else {*names, own.stem}):
+        found = _read_locks(directory, own)
     return found
 
 
-def _pools(directory: Path, own: Path | None) -> list[Place]:
+def _read_locks(directory: Path, own: Path | None) -> list[RunningPool]:
     found = []
     for path in sorted(set(directory.glob("*.lock")) - {own}):
         with (
@@ -158,7 +161,7 @@ def _pools(directory: Path, own: Path | None) -> list[Place]:
         ):
             if pid := _holder(file.fileno()):
                 _, name, control, *_ = file.read(8192).decode(errors="surrogateescape").split("\n")
-                found.append(Place(name, pid, Path(control)))
+                found.append(RunningPool(name, pid, Path(control)))
     return found
 
 
@@ -167,19 +170,24 @@ def _without_waiting(path: str, flags: int) -> int:
 
 
 def _holder(fd: int) -> int | None:
-    """The pid of who holds the file's lock, without touching it; None if nobody does."""
+    """The pid of the process that holds the file's lock, None if none does. The lock is not
+    touched.
+    """
     asked = _LOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
     kind, _, _, _, pid = _LOCK.unpack(fcntl.fcntl(fd, fcntl.F_GETLK, asked))
     return None if kind == fcntl.F_UNLCK else pid
 
 
 def listen(ours: Claim) -> tuple[Claim, socket.socket]:
-    """The listening socket of a name that is ours, mode 0600. Raises NotOurs, OSError."""
+    """The listening control socket of a name that this process holds, mode 0600.
+
+    Raises NotOurs, OSError.
+    """
     path = ours.control
     with contextlib.suppress(FileNotFoundError):
         if not stat.S_ISSOCK(path.lstat().st_mode):
             raise NotOurs(f"{path} is there already and is no socket")
-        if any(place.control == path for place in pools(ours.lock)):
+        if any(place.control == path for place in running_pools(ours.lock)):
             raise NotOurs(f"another pool listens at {path}")
         path.unlink()
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
@@ -189,7 +197,7 @@ def listen(ours: Claim) -> tuple[Claim, socket.socket]:
             listener.bind(address)
         listener.listen(BACKLOG)
         made = path.lstat()
-    except BaseException:  # whatever it is, it goes on; only the socket must not be left open
+    except BaseException:  # as above: the socket must not be left open
         listener.close()
         raise
     finally:
@@ -207,7 +215,7 @@ def connect(path: Path, timeout: float) -> socket.socket:
         with _address(path) as address:
             end.connect(address)
         end.settimeout(timeout)
-    except BaseException:  # whatever it is, it goes on; only the socket must not be left open
+    except BaseException:  # as above: the socket must not be left open
         end.close()
         raise
     return end
@@ -215,8 +223,9 @@ def connect(path: Path, timeout: float) -> socket.socket:
 
 @contextmanager
 def _address(path: Path) -> Iterator[str]:
-    """A socket's address has 108 bytes at the most; one below /proc/self/fd is always short enough
-    (Linux).
+    """An address for the path: a socket's has 108 bytes at most.
+
+    One below /proc/self/fd (Linux) is always short enough.
     """
     if len(os.fsencode(path)) < 100 or not Path("/proc/self/fd").exists():
         yield str(path)

@@ -1,7 +1,7 @@
-"""Shared memory: one record a slot, written by its dispatcher, readable by all, survives the
-writer's death.
+"""Shared memory that survives its writers: what each dispatcher does, one record a slot.
 
-With --batch-size there is one for each message that a poll may bring: its place.
+The slot's dispatcher writes it and every process of the pool can read it. With --batch-size there
+is a record for each message that a poll may bring: its place.
 
 Each slot has two buffers, each with a sequence number and a checksum. A write goes to the older
 one, so a writer that is killed in mid-write spoils only that and the last whole record stays
@@ -32,17 +32,17 @@ _NUMBERS = {state: number for number, state in enumerate(_STATES)}
 
 @dataclass(slots=True)
 class Record:
-    """What a dispatcher does at the moment. Times are seconds on system/clock.py's clock.
+    """What a dispatcher does at the moment. Times are seconds on `system/clock.py`'s clock.
 
-    Mutable, because it is written five times a job. `exit` is the job's; `intent` the settlement
-    that is about to be asked for, empty before that; of an idle dispatcher, what it did with its
-    last message. `receive_id` names the last receive call on a FIFO queue. `waits`: what a job that
-    has returned waits for.
+    Mutable, because it is written five times a job. `heartbeat`: when it was written last. `exit`
+    is the job's. `intent` is the settlement that is about to be asked for, empty before that; of an
+    idle dispatcher it is what became of its last message. `receive_id` names the last receive call
+    on a FIFO queue. `waits`: what a job that has returned waits for.
     """
 
     state: State
     pid: int
-    beat: float = 0.0
+    heartbeat: float = 0.0
     job_pid: int = 0
     attempt: int = 0
     job_started_at: float = 0.0
@@ -65,14 +65,14 @@ def create(places: int = 1) -> int:
 
 
 class Scoreboard:
-    """The mapped memory."""
+    """The mapped memory. One process writes a slot at a time."""
 
     def __init__(self, fd: int) -> None:
         self._memory = mmap.mmap(fd, 0)
         self._places = len(self._memory) // (MOST_SLOTS * 2 * _BUFFER)
 
     def write(self, slot: int, record: Record, place: int = 0) -> None:
-        """Replace the slot's record. One writer a slot."""
+        """Replace the slot's record. Raises ValueError for one that is too long."""
         message_id, handle = record.message_id.encode(), record.receipt_handle.encode()
         receive_id, waits = (
             record.receive_id.encode(),
@@ -86,7 +86,7 @@ class Scoreboard:
                 _exit_number(record.exit),
                 record.attempt,
                 record.intent_delay,
-                record.beat,
+                record.heartbeat,
                 record.job_started_at,
                 record.lease_until,
                 record.lease,
@@ -123,37 +123,36 @@ class Scoreboard:
                 found = entry
         return found and found[1]
 
-    def batch(self, slot: int) -> dict[int, Record]:
-        """The records of the slot's dispatcher, by place; those of messages that have been settled
-        too.
-        """
+    def read_batch(self, slot: int) -> dict[int, Record]:
+        """The records of the slot's dispatcher by place, also of messages that have been settled."""
         found = {place: self.read(slot, place) for place in range(self._places)}
         return {place: record for place, record in found.items() if record}
 
-    def working(self, slot: int) -> Record | None:
-        """The record of the message that a job runs for, else of the next one in hand; None if
-        there is none.
+    def record_at_work(self, slot: int) -> Record | None:
+        """The record of the message that a job runs for, else of the next one in hand.
+
+        None if no message is in hand.
         """
-        in_hand = [each for each in self.batch(slot).values() if each.message_id]
+        in_hand = [each for each in self.read_batch(slot).values() if each.message_id]
         return next((each for each in in_hand if each.job_pid), in_hand[0] if in_hand else None)
 
     def most_urgent(self, slot: int) -> Record | None:
-        """Of the messages in hand the one whose lease is to be extended first, with the
-        dispatcher's last beat.
+        """The record of the message in hand whose lease is to be extended first, with the
+        dispatcher's last heartbeat.
 
-        One whose lease will not be extended any more (0) hides no other. Without any message, a
-        record that names none; None if the dispatcher has never written.
+        A lease that will not be extended any more (0) hides no other one. Without a message in hand
+        it is a record that names none; None if the dispatcher has never written.
         """
-        found = self.batch(slot).values()
+        found = self.read_batch(slot).values()
         if not found:
             return None
         in_hand = [each for each in found if each.message_id]
         kept = [each for each in in_hand if each.lease]
         first = min(kept or in_hand or found, key=lambda each: each.lease_until - each.lease / 3)
-        return replace(first, beat=max(each.beat for each in found))
+        return replace(first, heartbeat=max(each.heartbeat for each in found))
 
     def clear(self, slot: int) -> None:
-        """Forget the slot's records, before its next dispatcher is born."""
+        """Forget the slot's records, before its next dispatcher is forked."""
         start, end = self._buffers(slot, 0)[0], self._buffers(slot + 1, 0)[0]
         self._memory[start:end] = bytes(end - start)
 
@@ -166,15 +165,25 @@ class Scoreboard:
         body = self._memory[where + _HEAD.size : where + _HEAD.size + length]
         if not sequence or length < _BODY.size or zlib.crc32(body) != checksum:
             return None
-        number, pid, job_pid, ended, attempt, delay, beat, started, lease_until, lease, *lengths = (
-            _BODY.unpack_from(body)
-        )
+        (
+            number,
+            pid,
+            job_pid,
+            ended,
+            attempt,
+            delay,
+            heartbeat,
+            started,
+            lease_until,
+            lease,
+            *lengths,
+        ) = _BODY.unpack_from(body)
         rest = body[_BODY.size :]
         handle_at, receive_id_at, waits_at, intent_at = accumulate(lengths)
         return sequence, Record(
             state=_STATES[number],
             pid=pid,
-            beat=beat,
+            heartbeat=heartbeat,
             job_pid=job_pid,
             exit=_exit_of(ended),
             attempt=attempt,
@@ -202,28 +211,28 @@ def _exit_of(number: int) -> Exit | None:
     return Exit(code=number) if number < _BY_SIGNAL else Exit(signal=number - _BY_SIGNAL)
 
 
-class Board:
-    """One dispatcher's own line on the scoreboard, and its title: what it does, for whoever looks."""
+class SlotBoard:
+    """What one dispatcher shows of itself: its record on the scoreboard, and its title in `ps`."""
 
     def __init__(self, scoreboard: Scoreboard, slot: int, place: int = 0) -> None:
         self.pid = os.getpid()
         self._scoreboard, self._slot, self._place = scoreboard, slot, place
         self._record = Record(State.IDLE, self.pid)
 
-    def of(self, place: int) -> "Board":
-        """The line of another message of the same dispatcher."""
-        return Board(self._scoreboard, self._slot, place)
+    def of(self, place: int) -> "SlotBoard":
+        """The record of another message of the same dispatcher."""
+        return SlotBoard(self._scoreboard, self._slot, place)
 
     def note(self, **changes: object) -> None:
-        """Bring the record up to date."""
+        """Change fields of the record; without any it is a heartbeat."""
         record = self._record
-        record.beat = now()
+        record.heartbeat = now()
         for name, value in changes.items():
             setattr(record, name, value)
         self._scoreboard.write(self._slot, record, self._place)
 
     def clear(self, settled: str = "") -> None:
-        """Nothing is in hand; the last message was settled like that."""
+        """Note that nothing is in hand, and how the last message was settled."""
         self._record = Record(State.IDLE, self.pid, intent=settled)
         self.note()
         if self._place == 0:

@@ -16,18 +16,8 @@ from fleet.core.outcomes import Exit
 from fleet.core.pool import Children, Event, Role, births, children, events, reaping
 from fleet.core.pool.children import ChildUpdate, Source
 from fleet.core.pool.effects import Log
-from fleet.core.protocol import (
-    DispatcherOrder,
-    Failed,
-    Fork,
-    Plan,
-    PollFailed,
-    SampleDepth,
-    ScoutOrder,
-    Tell,
-    Usable,
-    Word,
-)
+from fleet.core.protocol import DispatcherOrder, Failed, Fork, Plan, PollFailed, Tell, Word
+from fleet.core.scout_protocol import SampleDepth, ScoutOrder, Usable
 from fleet.ipc import channel
 from fleet.ipc.channel import Channel
 from fleet.ipc.scoreboard import Scoreboard
@@ -72,7 +62,7 @@ class ChildProcesses:
         Raises OSError when there is no channel to be had, or no room in the template's.
         """
         self.forget(slot)
-        ours, theirs = channel.pair()
+        ours, theirs = channel.make_pair()
         with theirs:
             self._board.clear(slot)
             self.channels.add(slot, ours)
@@ -83,7 +73,7 @@ class ChildProcesses:
 
     def spawn_helper(self, role: Role) -> None:
         """Start the template or the scout. Raises OSError when there is no process to be had."""
-        ours, theirs = channel.pair()
+        ours, theirs = channel.make_pair()
         fds = [theirs.fileno(), *(self._template_fds if role is Role.TEMPLATE else ())]
         try:
             pid = processes.spawn_program(MODULES[role], [str(fd) for fd in fds], fds, self._mark)
@@ -226,7 +216,9 @@ class ChildProcesses:
         """Jobs die with their dispatcher; their groups die at once, unless there is a resource
         tracker: then the sweep ends them one by one. Trackers are looked for once for all deaths.
         """
-        jobs = [record.job_pid for record in self._board.batch(slot).values() if record.job_pid]
+        jobs = [
+            record.job_pid for record in self._board.read_batch(slot).values() if record.job_pid
+        ]
         if not jobs:
             return
         if self._has_trackers is None:
@@ -278,7 +270,7 @@ class ChildProcesses:
             grace=trackers.GRACE,
         )
         happened: list[Event] = [
-            died(death, self._board.batch(death.slot), self.known.exits) for death in news
+            died(death, self._board.read_batch(death.slot), self.known.exits) for death in news
         ]
         if self.known.exits and not self.known.may_sweep:
             # A dispatcher may have died too, unnoticed yet: the exits of its jobs are kept.

@@ -1,5 +1,5 @@
-"""What people see of the master: its title, its first and last lines, the table of slots, what a
-supervisor is told.
+"""What people see of the master: its title, its first and last log lines, the table of slots, its
+status.
 """
 
 import os
@@ -17,12 +17,12 @@ from fleet.ipc.scoreboard import Scoreboard
 from fleet.system import log, titles
 from fleet.system.clock import now
 
-# Of a pool that never came to be: the error is all that there is to say.
-STILLBORN = (USAGE, APP_UNUSABLE, QUEUE_UNUSABLE, QUEUE_LATE)
+# Exit codes of a pool that has never run: its last line would add nothing to the error.
+NEVER_RAN = (USAGE, APP_UNUSABLE, QUEUE_UNUSABLE, QUEUE_LATE)
 
 
 class Display:
-    """Speaks for one pool."""
+    """Shows one pool."""
 
     def __init__(self, plan: Plan, board: Scoreboard) -> None:
         self._plan, self._board = plan, board
@@ -30,10 +30,10 @@ class Display:
         self._identity = Identity(
             plan.config.name, os.getpid(), plan.app, plan.queue, started_at, now()
         )
-        self._title, self._began = "", False
+        self._title, self._has_run = "", False
 
     def retitle(self, pool: Pool) -> None:
-        """What `ps` shows of the master, if it has changed."""
+        """Change what `ps` shows of the master, if it is not that already."""
         busy = pool.busy
         state = (
             " draining" if pool.phase is PoolPhase.DRAINING else " paused" if pool.paused else ""
@@ -43,9 +43,9 @@ class Display:
             self._title = title
             titles.show(title)
 
-    def started(self, pool: Pool) -> None:
-        """Both helpers are there."""
-        self._began = True
+    def log_start(self, pool: Pool) -> None:
+        """Both helpers are ready."""
+        self._has_run = True
         log.emit(
             "master.started",
             name=self._plan.config.name,
@@ -55,11 +55,12 @@ class Display:
             longest_stop=pool.config.longest_stop,
         )
 
-    def ended(self, pool: Pool, end: PoolEnd, dead_letters: str) -> None:
-        """The ledger, and why it ended. `dead_letters`: the name of the dead-letter queue, empty if
-        not known.
+    def log_end(self, pool: Pool, end: PoolEnd, dead_letters: str) -> None:
+        """The ledger, and why the pool ended.
+
+        `dead_letters`: the name of the dead-letter queue, empty if it is not known.
         """
-        if end.code in STILLBORN and not self._began:
+        if end.code in NEVER_RAN and not self._has_run:
             return
         counts = pool.counts
         log.tell_left_out()
@@ -78,11 +79,11 @@ class Display:
         )
 
     def status(self, pool: Pool, pids: Mapping[int, int]) -> dict[str, Any]:
-        """All that there is to know, as `fleet status --json` prints it."""
+        """The object that `fleet status --json` prints."""
         return status.snapshot(self._identity, pool, pids, dict(self._in_hand(pool)), now())
 
     def table(self, pool: Pool, pids: Mapping[int, int]) -> str:
-        """One line a slot."""
+        """The table of slots, one line a slot."""
         in_hand = dict(self._in_hand(pool))
         rows = []
         for slot in pool.slots:
@@ -95,21 +96,16 @@ class Display:
 
     def _in_hand(self, pool: Pool) -> Iterator[tuple[int, InHand]]:
         for slot in pool.slots:
-            record = (
-                self._board.working(slot.number)
-                if slot.is_busy or slot.state is State.POLLING
-                else None
-            )
-            if record:
-                yield (
-                    slot.number,
-                    InHand(
-                        record.message_id,
-                        record.attempt,
-                        record.job_pid,
-                        record.job_started_at,
-                        record.lease_until,
-                        bool(record.intent),
-                        record.waits,
-                    ),
+            if not slot.is_busy and slot.state is not State.POLLING:
+                continue
+            if record := self._board.record_at_work(slot.number):
+                in_hand = InHand(
+                    record.message_id,
+                    record.attempt,
+                    record.job_pid,
+                    record.job_started_at,
+                    record.lease_until,
+                    bool(record.intent),
+                    record.waits,
                 )
+                yield slot.number, in_hand

@@ -1,5 +1,6 @@
-"""Writes the health file, for a probe that cannot ask the pool itself. It wakes the master only
-with --health-file.
+"""Writes the health file, for a probe that cannot ask the pool itself.
+
+It wakes the master only with --health-file.
 """
 
 import json
@@ -13,7 +14,7 @@ from fleet.system import files, log
 from fleet.system.clock import now
 from fleet.version import VERSION
 
-EVERY = 4.0  # seconds; promised are 5
+EVERY = 4.0  # seconds between two writes; promised are 5
 
 
 class HealthFile:
@@ -25,12 +26,12 @@ class HealthFile:
         self._trouble = ""
 
     def wakes_at(self) -> float:
-        """The next moment at which it is to be written although nothing has happened."""
+        """The next moment at which the file is to be written although nothing has happened."""
         return self._due
 
-    def tell(self, pool: Pool, *, last: bool = False) -> None:
-        """Write it, if it is due, or for the last time. What cannot be written is said once, and
-        hurts nobody.
+    def write(self, pool: Pool, *, last: bool = False) -> None:
+        """Write the file, if that is due or it is the last time. A failure is logged once, and
+        stops nothing.
         """
         if self._path is None or not (last or now() >= self._due):
             return

@@ -1,7 +1,8 @@
 """What the words of template and scout are in the log."""
 
 from fleet.core.depth import Depth
-from fleet.core.protocol import FromHelper, Imported, Late, SampleFailed, Served, Usable
+from fleet.core.protocol import FromHelper, Imported
+from fleet.core.scout_protocol import Late, SampleFailed, Served, Usable
 from fleet.system import log
 
 

@@ -36,12 +36,12 @@ from fleet.ipc.pool_socket import Claim
 from fleet.ipc.scoreboard import Scoreboard
 from fleet.master import farewell, stack_requests
 from fleet.master.children import ChildProcesses
-from fleet.master.control_socket import Control
+from fleet.master.control_socket import ControlSocket
 from fleet.master.display import Display
 from fleet.master.health_file import HealthFile
-from fleet.master.own_fault import Failing, attempted
+from fleet.master.own_fault import FaultStop, attempt
 from fleet.master.presence import Presence
-from fleet.master.service_manager import Supervised
+from fleet.master.service_manager import ServiceManager
 from fleet.system import log, memory, processes, procfs, signals, stacks
 from fleet.system.clock import now
 from fleet.system.signals import Wakeup
@@ -74,10 +74,12 @@ class Master:
         board_fd = scoreboard.create(plan.config.batch_size)
         self._board = Scoreboard(board_fd)
         self._display = Display(plan, self._board)
-        self._supervised = Supervised(max(plan.config.boot_timeout, plan.config.start_timeout))
+        self._service_manager = ServiceManager(
+            max(plan.config.boot_timeout, plan.config.start_timeout)
+        )
         self._health = health
         self._clients: list[int] = []  # descriptors of the control socket that are to be looked at
-        self._control = Control(listener, ours.held, self._poll, self._answer)
+        self._control = ControlSocket(listener, ours.held, self._poll, self._answer)
         self._presence = Presence(ours, self._control, others)
         self._memory = memory.MemoryGauge()
         self._at_terminal = os.isatty(
@@ -93,7 +95,7 @@ class Master:
         """
         try:
             self._step(events.Tick())
-            self._health.tell(self._pool)
+            self._health.write(self._pool)
             while self._pool.phase is not PoolPhase.STOPPED:
                 for event in self._wait():
                     self._measure_memory()
@@ -101,19 +103,19 @@ class Master:
                 for event in self._children.sweep():
                     self._step(event)
                 self._serve_clients()
-                self._presence.tend()
-                self._supervised.tell(self._pool)
-                self._health.tell(self._pool)
+                self._presence.check_if_due()
+                self._service_manager.tell(self._pool)
+                self._health.write(self._pool)
         except Exception as error:  # noqa: BLE001 - whatever it is: nobody may be left behind
-            acts = Failing(self._wakeup, self._control, self._children, self._supervised)
-            return acts.end(error, now() + self._pool.config.longest_stop), ""
+            stop = FaultStop(self._wakeup, self._control, self._children, self._service_manager)
+            return stop.run(error, now() + self._pool.config.longest_stop), ""
         finally:
             signals.ignore_for_good()
-            attempted(self._control.close)
-            attempted(lambda: farewell.dismiss(self._children))
-        self._health.tell(self._pool, last=True)
+            attempt(self._control.close)
+            attempt(lambda: farewell.dismiss(self._children))
+        self._health.write(self._pool, last=True)
         end = self._pool.end or PoolEnd(FAULT, "the pool ended without a reason")
-        self._display.ended(self._pool, end, self._children.dead_letters)
+        self._display.log_end(self._pool, end, self._children.dead_letters)
         return end, self._children.trace
 
     # Wait.
@@ -147,7 +149,7 @@ class Master:
             self._children.wakes_at(),
             self._control.wakes_at(),
             self._presence.wakes_at(),
-            self._supervised.wakes_at(self._pool),
+            self._service_manager.wakes_at(self._pool),
             self._health.wakes_at(),
         )
         return None if wake == inf else max(0, ceil((wake - now()) * 1000))
@@ -159,7 +161,7 @@ class Master:
         while self._clients:
             fd = self._clients.pop()
             if self._control.owns(fd):  # not hung up on meanwhile
-                self._control.look(fd)
+                self._control.handle(fd)
         self._control.tidy()
 
     def _answer(self, request: Request) -> bytes:
@@ -215,7 +217,7 @@ class Master:
             self._children.distrust(source, f"it said what cannot be: {what}")
             return
         if before.phase is PoolPhase.BOOTING and self._pool.phase is PoolPhase.RUNNING:
-            self._display.started(self._pool)
+            self._display.log_start(self._pool)
         if before.slots is not self._pool.slots:
             for slot in self._pool.slots:
                 if slot.is_vacant:
@@ -255,7 +257,7 @@ class Master:
                 if record := self._board.most_urgent(slot):
                     lease = (record.lease_until, record.lease)
                     in_hand = bool(record.message_id)
-                    self._step(events.Seen(slot, record.beat, *lease, in_hand))
+                    self._step(events.Seen(slot, record.heartbeat, *lease, in_hand))
             case effects.AskStack(who):
                 stack_requests.ask_stacks(self._children.known, who)
             case effects.TellStack(who):

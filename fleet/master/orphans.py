@@ -38,7 +38,7 @@ def died(death: PendingDeath, records: Mapping[int, Record], exits: Mapping[int,
 
 def jobs_in_hand(board: Scoreboard, slots: Iterable[int]) -> set[int]:
     """The pids of the jobs that the records of those slots name, ended or not."""
-    records = [record for slot in slots for record in board.batch(slot).values()]
+    records = [record for slot in slots for record in board.read_batch(slot).values()]
     return {record.job_pid for record in records if record.message_id}
 
 

@@ -1,10 +1,10 @@
-"""How the master ends when a fault of its own has ended its loop: nobody may be left behind for
+"""How the master ends when a fault of its own has ended its loop: no process may be left behind for
 that.
 
 The state machine is not asked any more: it may be what is wrong. The master hangs up on its
 dispatchers, which do then as after its death (finish, settle, leave), waits for them within the
-longest stop, and leaves the rest to its last sweep. What each step raises is said and skips that
-step only.
+longest stop, and leaves the rest to its last sweep. An error in one of these steps is logged and
+skips that step only.
 """
 
 import select
@@ -20,8 +20,8 @@ from fleet.core.plain_text import one_line
 from fleet.core.pool import PoolEnd
 from fleet.master import farewell
 from fleet.master.children import ChildProcesses
-from fleet.master.control_socket import Control
-from fleet.master.service_manager import Supervised
+from fleet.master.control_socket import ControlSocket
+from fleet.master.service_manager import ServiceManager
 from fleet.system import log, stderr
 from fleet.system.clock import now
 from fleet.system.signals import Wakeup
@@ -31,34 +31,32 @@ TURN = 1.0  # seconds, at most, between two looks
 
 
 @dataclass(frozen=True, slots=True)
-class Failing:
-    """What is left to do it with."""
+class FaultStop:
+    """A stop without the state machine, and the parts of the master that it needs."""
 
     wakeup: Wakeup
-    control: Control
+    control: ControlSocket
     children: ChildProcesses
-    supervised: Supervised
+    service_manager: ServiceManager
 
-    def end(self, error: Exception, until: float) -> PoolEnd:
-        """Say it, and see everybody off until then."""
+    def run(self, error: Exception, until: float) -> PoolEnd:
+        """Log the error, and wait for the dispatchers' leaving until then."""
         text = f"{type(error).__name__}: {error}"[:MOST_TEXT]
-        attempted(lambda: told(error, text))
-        attempted(self.control.close)
-        attempted(lambda: self.supervised.failing(until - now()))
-        attempted(lambda: farewell.hang_up_on_all(self.children))
-        attempted(lambda: self._see_off(until))
-        attempted(lambda: farewell.kill_all(self.children))
+        attempt(lambda: log_fault(error, text))
+        attempt(self.control.close)
+        attempt(lambda: self.service_manager.tell_fault_stop(until - now()))
+        attempt(lambda: farewell.hang_up_on_all(self.children))
+        attempt(lambda: self._await_dispatchers(until))
+        attempt(lambda: farewell.kill_all(self.children))
         return PoolEnd(FAULT, f"a fault of fleet itself: {text}")
 
-    def _see_off(self, until: float) -> None:
-        """Until the last dispatcher has left. QUIT, or TERM and INT for the second time, ends the
-        patience.
-        """
+    def _await_dispatchers(self, until: float) -> None:
+        """Until the last one has left. A QUIT, or a second TERM or INT, ends the wait."""
         poll = select.poll()
         poll.register(self.wakeup.fileno(), select.POLLIN)
         asked = 0
         while farewell.reap_quietly(self.children) and (left := until - now()) > 0:
-            self.supervised.lives()
+            self.service_manager.tell_alive()
             poll.poll(ceil(1000 * min(left, TURN)))
             came = self.wakeup.signals()
             asked += len(came & {signal.SIGTERM, signal.SIGINT})
@@ -66,8 +64,8 @@ class Failing:
                 return
 
 
-def told(error: Exception, text: str) -> None:
-    """In the log, or where there is none, as it can be."""
+def log_fault(error: Exception, text: str) -> None:
+    """In the log, or if there is none, on standard error."""
     frame = traceback.extract_tb(error.__traceback__)[-1]
     where = f"{Path(frame.filename).name}:{frame.lineno} in {frame.name}"
     trace = "".join(traceback.format_exception(error))[-MOST_TRACEBACK:]
@@ -85,8 +83,8 @@ def told(error: Exception, text: str) -> None:
         )
 
 
-def attempted(act: Callable[[], object]) -> None:
-    """Do it; what it raises is said, and nothing else is skipped for it."""
+def attempt(act: Callable[[], object]) -> None:
+    """Do it. What it raises is written to standard error, and nothing else is skipped for it."""
     try:
         act()
     except Exception as error:  # noqa: BLE001 - as the name says

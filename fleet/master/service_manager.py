@@ -1,7 +1,7 @@
-"""What the master says to who started it: a service manager, or a person at a terminal who waits
-for its end.
+"""What the master tells those who started it: a service manager (sd_notify(3)), and a person at a
+terminal who waits for the end of a drain.
 
-Both only when there is one, and only then does the master wake for it.
+Without either of them nothing is told, and the master does not wake for it.
 """
 
 import contextlib
@@ -16,12 +16,12 @@ from fleet.system.clock import now
 from fleet.system.notify import MICROSECONDS, Notifier
 from fleet.system.stderr import StderrWriter
 
-EVERY = 1.0  # seconds between two looks of a person, and between two status lines
+EVERY = 1.0  # seconds between two lines on the terminal, and between two status lines
 MARGIN = 5.0  # seconds on top of the longest that a start or a stop may take
 
 
-class Supervised:
-    """Tells once a loop what has changed."""
+class ServiceManager:
+    """Is told once a turn of the master's loop what has changed."""
 
     def __init__(self, longest_start: float) -> None:
         """`longest_start`: seconds that the pool may need until it is ready."""
@@ -29,42 +29,42 @@ class Supervised:
         self._on_terminal, self._writer = os.isatty(2), StderrWriter(2)
         self._phase, self._kill_at = PoolPhase.BOOTING, inf
         self._status, self._status_at = "", -inf
-        self._alive_at = self._drawn_at = 0.0
-        self._drawn = ""
+        self._alive_at = self._shown_at = 0.0
+        self._shown = ""
         self._notifier.send(EXTEND_TIMEOUT_USEC=_microseconds(longest_start + MARGIN))
 
     def wakes_at(self, pool: Pool) -> float:
-        """The next moment at which something is to be said although nothing has happened."""
+        """The next moment at which something is to be told although nothing has happened."""
         watchdog = self._alive_at + self._notifier.watchdog / 2 if self._notifier.watchdog else inf
         waits = self._on_terminal and pool.phase is PoolPhase.DRAINING
-        return min(watchdog, self._drawn_at + EVERY if waits else inf)
+        return min(watchdog, self._shown_at + EVERY if waits else inf)
 
     def tell(self, pool: Pool) -> None:
-        """All that is due."""
+        """Tell all that is due."""
         moment = now()
         if self._notifier.has_listener:
-            self._notify(pool, moment)
+            self._tell_manager(pool, moment)
         if (
             self._on_terminal
             and pool.phase is not PoolPhase.BOOTING
-            and moment >= self._drawn_at + EVERY
+            and moment >= self._shown_at + EVERY
         ):
-            self._drawn_at = moment
-            self._draw(progress.drain_line(pool, moment))
+            self._shown_at = moment
+            self._show(progress.drain_line(pool, moment))
 
-    def failing(self, seconds: float) -> None:
-        """The pool stops for a fault of its own, which takes so long at most."""
+    def tell_fault_stop(self, seconds: float) -> None:
+        """The pool stops for a fault of its own, which takes so many seconds at most."""
         self._notifier.send(STOPPING=1, EXTEND_TIMEOUT_USEC=_microseconds(seconds + MARGIN))
 
-    def lives(self) -> None:
-        """The master is still there."""
+    def tell_alive(self) -> None:
+        """The master runs: the watchdog's sign of life."""
         if self._notifier.watchdog:
             self._notifier.send(WATCHDOG=1)
 
-    def _notify(self, pool: Pool, moment: float) -> None:
+    def _tell_manager(self, pool: Pool, moment: float) -> None:
         if self._notifier.watchdog and moment >= self._alive_at + self._notifier.watchdog / 2:
             self._alive_at = moment
-            self._notifier.send(WATCHDOG=1)
+            self.tell_alive()
         if (pool.phase, pool.kill_at) != (self._phase, self._kill_at):
             self._phase, self._kill_at = pool.phase, pool.kill_at
             if pool.phase is PoolPhase.RUNNING:
@@ -78,12 +78,12 @@ class Supervised:
             self._status, self._status_at = text, moment
             self._notifier.send(STATUS=one_line(text))
 
-    def _draw(self, text: str) -> None:
-        """One line that the next one, or the next line of the log, overwrites."""
-        if text or self._drawn:
+    def _show(self, text: str) -> None:
+        """One line on the terminal, that the next one, or the next line of the log, overwrites."""
+        if text or self._shown:
             with contextlib.suppress(OSError):
                 self._writer.write((log.FRESH_LINE + one_line(text)).encode(), patience=0)
-        self._drawn = text
+        self._shown = text
 
 
 def _microseconds(seconds: float) -> int:

@@ -1,8 +1,9 @@
 """What the scout says of a queue that does not answer, and when it gives the queue up."""
 
 from fleet.core.exit_codes import QUEUE_LATE, QUEUE_UNUSABLE, USAGE
-from fleet.core.protocol import Failed, Late, Trying
+from fleet.core.protocol import Failed
 from fleet.core.queue import QueueError, Trouble
+from fleet.core.scout_protocol import Late, Trying
 
 HOPELESS = (Trouble.DENIED, Trouble.GONE, Trouble.MESSAGE, Trouble.FINAL)  # a restart does not help
 

@@ -1,8 +1,8 @@
-"""The master's network: is the queue usable, and how deep is it?
+"""The scout's process: it talks to the queue for the master.
 
 A program of its own, so that a slow or failing endpoint never delays the master. It tries a late
-queue for `--start-timeout`, then samples the three approximate counts for ever, and leaves when the
-master hangs up.
+queue for `--start-timeout`, then samples the queue's three approximate counts and does what the
+master orders, and leaves when the master hangs up.
 """
 
 import os
@@ -16,11 +16,11 @@ import setproctitle
 from fleet.core import queue_advice
 from fleet.core.depth import SAMPLE_JITTER
 from fleet.core.exit_codes import QUEUE_LATE, QUEUE_UNUSABLE, USAGE
-from fleet.core.protocol import (
+from fleet.core.protocol import Failed, Plan
+from fleet.core.queue import QueueError, Trouble
+from fleet.core.scout_protocol import (
     DeleteTried,
-    Failed,
     Late,
-    Plan,
     Recover,
     Recovered,
     SampleDepth,
@@ -30,7 +30,6 @@ from fleet.core.protocol import (
     Trying,
     Usable,
 )
-from fleet.core.queue import QueueError, Trouble
 from fleet.ipc import channel
 from fleet.ipc.channel import Channel
 from fleet.scout.recovery import Orders
@@ -48,7 +47,7 @@ RETRY = 1.0  # seconds between two tries of a queue that is late
 
 
 def main(arguments: Sequence[str]) -> None:
-    """`arguments`: the descriptor of our channel."""
+    """`arguments`: the descriptor of the channel to the master."""
     signals.let_pass()
     stacks.enable()
     control = int(arguments[0])
@@ -62,19 +61,20 @@ def main(arguments: Sequence[str]) -> None:
     queue = SqsQueue(
         Sessions(address_of(plan)), wait_time=0, options=ConnectOptions(dns.resolve_in_time)
     )
-    if _found(plan, master, queue):
-        _sample(plan, master, queue)
+    if _find_queue(plan, master, queue):
+        _sample_for_ever(plan, master, queue)
 
 
-def _found(plan: Plan, master: Channel, queue: SqsQueue) -> bool:
-    """Look the queue up until it answers, cannot, or is too late; what a restart does not heal ends
-    at once.
+def _find_queue(plan: Plan, master: Channel, queue: SqsQueue) -> bool:
+    """Look the queue up until it answers or is too late; whether it answers.
+
+    What a restart does not heal ends the scout at once.
     """
     deadline = now() + plan.config.start_timeout
     said = ""
     while True:
         try:
-            master.send(_usable(plan, queue))
+            master.send(_check_queue(plan, queue))
             return True
         except QueueError as error:
             left = deadline - now()
@@ -85,12 +85,8 @@ def _found(plan: Plan, master: Channel, queue: SqsQueue) -> bool:
                 master.send(Failed(QUEUE_UNUSABLE, str(error)))
                 return False
             if left <= 0:
-                master.send(
-                    Failed(
-                        QUEUE_LATE,
-                        f"{error}, tried for {plan.config.start_timeout:g} s (--start-timeout)",
-                    )
-                )
+                tried = f"tried for {plan.config.start_timeout:g} s (--start-timeout)"
+                master.send(Failed(QUEUE_LATE, f"{error}, {tried}"))
                 return False
             if error.trouble is Trouble.SESSION:
                 queue.renew()
@@ -99,12 +95,13 @@ def _found(plan: Plan, master: Channel, queue: SqsQueue) -> bool:
                 master.send(Late(said, round(left, 1)))
             else:
                 master.send(Trying())
-            _serve_again(plan, master, error)
-        if _hung_up(master, min(RETRY, max(0.05, left))):
+            _restart_server(plan, master, error)
+        if _wait(master, min(RETRY, max(0.05, left))):
             return False
 
 
-def _usable(plan: Plan, queue: SqsQueue) -> Usable:
+def _check_queue(plan: Plan, queue: SqsQueue) -> Usable:
+    """One look at the queue. Raises QueueError when it cannot be used, or not yet."""
     if trouble := queue.region_trouble():
         raise QueueError(Trouble.USAGE, trouble)
     if plan.local_port is not None:
@@ -112,17 +109,17 @@ def _usable(plan: Plan, queue: SqsQueue) -> Usable:
     limit = queue.max_receive_count()
     if trouble := queue_advice.batch_trouble(plan.queue, plan.config.batch_size, limit):
         raise QueueError(Trouble.USAGE, trouble)
-    found = queue_advice.advise_on_redrive(limit) + _on_dead_letters(plan, queue, limit)
-    found += queue_advice.advise_on_visibility(plan.config.visibility_timeout)
-    found += queue_advice.advise_on_retry_delay(plan.queue, plan.config.retry_delay)
-    found += queue_advice.advise_on_topics(
+    advice = queue_advice.advise_on_redrive(limit) + _advise_on_dead_letters(plan, queue, limit)
+    advice += queue_advice.advise_on_visibility(plan.config.visibility_timeout)
+    advice += queue_advice.advise_on_retry_delay(plan.queue, plan.config.retry_delay)
+    advice += queue_advice.advise_on_topics(
         plan.config.body, plan.config.sns_topic, verified=plan.config.sns_verify
     )
-    return Usable(queue.url, found, "" if limit is None else queue.dead_letter_queue_name())
+    return Usable(queue.url, advice, "" if limit is None else queue.dead_letter_queue_name())
 
 
-def _on_dead_letters(plan: Plan, queue: SqsQueue, limit: int | None) -> list[str]:
-    """Whether there is such a queue. That this cannot be known now holds up no pool."""
+def _advise_on_dead_letters(plan: Plan, queue: SqsQueue, limit: int | None) -> list[str]:
+    """Whether the dead-letter queue exists. A pool starts although that cannot be known now."""
     if limit is None:
         return []
     try:
@@ -134,9 +131,9 @@ def _on_dead_letters(plan: Plan, queue: SqsQueue, limit: int | None) -> list[str
     return []
 
 
-def _sample(plan: Plan, master: Channel, queue: SqsQueue) -> None:
-    """Sample, wait about the interval or until the master asks, and again."""
-    # A lost answer would leave its order open for ever.
+def _sample_for_ever(plan: Plan, master: Channel, queue: SqsQueue) -> None:
+    """Sample the depth about every interval, and when the master asks; do what it orders."""
+    # An answer waits for room in the channel: a lost one would leave its order open for ever.
     orders = Orders(
         queue,
         plan.config.first_lease,
@@ -149,8 +146,8 @@ def _sample(plan: Plan, master: Channel, queue: SqsQueue) -> None:
             if error.trouble is Trouble.SESSION:
                 queue.renew()
             master.send(SampleFailed(str(error)))
-            _serve_again(plan, master, error)
-        if _hung_up(
+            _restart_server(plan, master, error)
+        if _wait(
             master,
             plan.config.sample_interval * random.uniform(1 - SAMPLE_JITTER, 1 + SAMPLE_JITTER),
             orders,
@@ -158,11 +155,11 @@ def _sample(plan: Plan, master: Channel, queue: SqsQueue) -> None:
             return
 
 
-def _serve_again(plan: Plan, master: Channel, error: QueueError) -> None:
-    """The embedded server may have been killed: start it again, and have the queue on it."""
+def _restart_server(plan: Plan, master: Channel, error: QueueError) -> None:
+    """Start the embedded server again, if it may have been killed, and make the queue on it."""
     if plan.local_port is None or error.trouble not in (Trouble.PASSING, Trouble.GONE):
         return
-    from fleet.sqs import local_server  # it imports what nobody else here needs
+    from fleet.sqs import local_server  # its imports are of no use to other scouts
 
     try:
         served = local_server.use(
@@ -170,30 +167,25 @@ def _serve_again(plan: Plan, master: Channel, error: QueueError) -> None:
         )
         os.close(served.lock_fd)  # the master's is what keeps it
         if served.pid is not None:
-            master.send(
-                Served(served.pid), wait=True
-            )  # before it could be taken for something that we have left
+            # The master must know it before it could take it for something that a scout has left.
+            master.send(Served(served.pid), wait=True)
         make_with_dead_letter_queue(address_of(plan))
-    except (
-        local_server.LocalError,
-        QueueError,
-        OSError,
-    ):  # said by the sample that has failed; the next one tries again
-        return
+    except (local_server.LocalError, QueueError, OSError):
+        return  # the failed sample has said it; the next one tries again
 
 
-def _hung_up(master: Channel, seconds: float, orders: Orders | None = None) -> bool:
-    """Wait that long, doing what the master orders, or until it wants a sample or is gone; whether
-    it is gone.
+def _wait(master: Channel, seconds: float, orders: Orders | None = None) -> bool:
+    """Wait that long and do what the master orders; whether the master is gone.
+
+    The wait ends at once when the master is gone or asks for a sample.
     """
     poll = select.poll()
     poll.register(master.fileno(), select.POLLIN)
     deadline = now() + seconds
     while now() < deadline:
         until = min(deadline, orders.wakes_at) if orders else deadline
-        words = (
-            master.receive() if poll.poll(max(0, ceil(min(until - now(), seconds) * 1000))) else []
-        )
+        timeout = max(0, ceil(min(until - now(), seconds) * 1000))
+        words = master.receive() if poll.poll(timeout) else []
         if orders:
             for word in words:
                 if isinstance(word, Recover | TryDelete):

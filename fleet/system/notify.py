@@ -1,7 +1,7 @@
 """Datagrams to the service manager (sd_notify(3)), if it listens.
 
-The variables that name its socket are taken out of the environment: what a job says is not what the
-pool says.
+The variables that name its socket are taken out of the environment: a job does not speak for the
+pool.
 """
 
 import contextlib

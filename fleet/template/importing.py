@@ -166,10 +166,8 @@ class Importer:
         self._send(f"{self._plan.app}: {why}")
 
     def _send(self, why: str, trace: str = "") -> None:
-        text = channel.shortened(why, MOST_WHY)
-        self._master.send(
-            Failed(APP_UNUSABLE, text, channel.shortened(trace, MOST_TRACE, end=True))
-        )
+        text = channel.shorten(why, MOST_WHY)
+        self._master.send(Failed(APP_UNUSABLE, text, channel.shorten(trace, MOST_TRACE, end=True)))
 
 
 def _flush_standard_streams() -> None:

@@ -27,7 +27,7 @@ from fleet.dispatcher.inbox import Inbox
 from fleet.dispatcher.process import PoolDispatcher
 from fleet.ipc import channel
 from fleet.ipc.channel import Channel
-from fleet.ipc.scoreboard import Board, Scoreboard
+from fleet.ipc.scoreboard import Scoreboard, SlotBoard
 from fleet.ipc.shared_page import SharedPage
 from fleet.job import bodies, outputs, process
 from fleet.job import end as job_end
@@ -187,7 +187,7 @@ class Template:
     def _make_dispatcher(self, request: Fork, end: int) -> PoolDispatcher:
         plan, slot, app = self._plan, request.slot, self._app
         short_call = min(SHORT_CALL, plan.config.call_timeout)
-        board = Board(self._scoreboard, slot)
+        board = SlotBoard(self._scoreboard, slot)
         options = ConnectOptions(dns.resolve_in_time, board.note)
         queue = SqsQueue(
             self._sessions, request.queue_url, plan.config.wait_time, short_call, options

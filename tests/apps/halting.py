@@ -23,7 +23,7 @@ from fleet.dispatcher.delivery_log import DeliveryLog
 from fleet.dispatcher.inbox import Inbox
 from fleet.dispatcher.requests import QueueRequests
 from fleet.dispatcher.user_processes import UserProcesses
-from fleet.ipc.scoreboard import Board
+from fleet.ipc.scoreboard import SlotBoard
 from fleet.sqs.queue import SqsQueue
 from fleet.system import processes
 
@@ -70,7 +70,7 @@ def first(what: str) -> bool:
     return True
 
 
-def note(original: Callable[..., Any], board: Board, **changes: Any) -> None:
+def note(original: Callable[..., Any], board: SlotBoard, **changes: Any) -> None:
     original(board, **changes)
     if changes.get("state") is State.WORKING:
         halt("after the record")
@@ -155,7 +155,7 @@ def around(step: str) -> Callable[..., Any]:
 
 
 wrap(SqsQueue, "receive", receive)
-wrap(Board, "note", note)
+wrap(SlotBoard, "note", note)
 wrap(Inbox, "say", say)
 wrap(UserProcesses, "start_job", start_job)
 wrap(UserProcesses, "start_handler", start_handler)

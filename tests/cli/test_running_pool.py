@@ -10,7 +10,7 @@ import pytest
 from fleet.cli import running_pool, stop
 from fleet.cli.common import CommandFailed
 from fleet.cli.running_pool import PoolEnded, ask
-from fleet.ipc.pool_socket import Place
+from fleet.ipc.pool_socket import RunningPool
 
 HEARS_NOBODY = """
 import socket, sys, time
@@ -27,24 +27,24 @@ else:
 
 
 @pytest.fixture(params=["hangs up", "listens no more"])
-def leaving(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
+def leaving(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[RunningPool]:
     """A pool on its last steps: it holds its name, and answers nobody."""
     path = tmp_path / "s"
     command = [sys.executable, "-c", HEARS_NOBODY, str(path), request.param]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as pool:
         assert pool.stdout
         assert pool.stdout.readline() == "there\n"
-        yield Place("jobs", pool.pid, path)
+        yield RunningPool("jobs", pool.pid, path)
 
 
-def test_it_is_said_to_have_ended(leaving: Place) -> None:
+def test_it_is_said_to_have_ended(leaving: RunningPool) -> None:
     with pytest.raises(PoolEnded, match="has just ended") as caught:
         ask(leaving, "status")
     assert caught.value.code == 1
 
 
 def test_a_stop_of_it_has_done_what_it_should(
-    leaving: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    leaving: RunningPool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(stop, "find_pool", lambda _: leaving)
     assert stop.stop(None) == 0
@@ -55,6 +55,6 @@ def test_one_that_goes_on_is_an_error(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(running_pool, "GOING", 0.05)
     with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as other:
         with pytest.raises(CommandFailed, match="cannot be asked") as caught:
-            ask(Place("jobs", other.pid, tmp_path / "none"), "status")
+            ask(RunningPool("jobs", other.pid, tmp_path / "none"), "status")
         other.communicate()
     assert not isinstance(caught.value, PoolEnded)

@@ -13,7 +13,7 @@ from fleet.core.protocol import Empty, Plan, PollFailed, Ready, Received
 from fleet.core.queue import Message, QueueError, Trouble
 from fleet.dispatcher.inbox import Inbox
 from fleet.dispatcher.process import PoolDispatcher
-from fleet.ipc.scoreboard import Board
+from fleet.ipc.scoreboard import SlotBoard
 from tests.support.dispatcher_world import GOOD, MESSAGE, PLAN, World
 
 FIFO = Rules(is_fifo=True)
@@ -26,7 +26,7 @@ def run(world: World) -> Run:
 
     def run(rules: Rules | None = None, plan: Plan = PLAN) -> None:
         context = world.context(plan, rules)
-        inbox, board = cast(Inbox, world.inbox), cast(Board, world.board)
+        inbox, board = cast(Inbox, world.inbox), cast(SlotBoard, world.board)
         PoolDispatcher(context, inbox, board, world.queue).run()
 
     return run

@@ -10,7 +10,8 @@ import pytest
 from fleet.core.config import Config
 from fleet.core.outcomes import Outcome, Settlement
 from fleet.core.pool.recovery import AT_ONCE
-from fleet.core.protocol import Plan, Ready, Recover, Word
+from fleet.core.protocol import Plan, Ready, Word
+from fleet.core.scout_protocol import Recover
 from fleet.ipc import channel
 from fleet.ipc.channel import Channel
 
@@ -21,7 +22,7 @@ LONG = Recover(
 
 @pytest.fixture
 def ends() -> Iterator[tuple[Channel, Channel]]:
-    ours, theirs = channel.pair()
+    ours, theirs = channel.make_pair()
     both = ours, Channel(theirs)
     yield both
     for end in both:

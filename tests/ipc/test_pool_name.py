@@ -21,7 +21,7 @@ def test_a_name_is_held_once_in_a_directory(directory: Path) -> None:
     held = pool_name.hold(where)
     assert held is not None
     with held:
-        with pytest.raises(pool_name.Held, match=str(os.getpid())):
+        with pytest.raises(pool_name.NameHeld, match=str(os.getpid())):
             pool_name.hold(where)
         other = pool_name.hold(pool_name.address(directory, "jobs2"))
         directory.mkdir()
@@ -45,7 +45,7 @@ def test_one_that_is_listed_is_not_asked(directory: Path) -> None:
     held = pool_name.hold(pool_name.address(directory, "jobs"))
     assert held is not None
     with held:
-        assert not pool_name.ask_hidden(directory, {"jobs"})
+        assert not pool_name.wake_hidden_pools(directory, {"jobs"})
         with pytest.raises(BlockingIOError):
             held.accept()
 
@@ -64,7 +64,7 @@ def test_a_stranger_that_sits_on_the_name_keeps_nobody_out(directory: Path) -> N
     stranger.stdout.readline()
     try:
         assert pool_name.hold(where) is None
-        assert not pool_name.ask_hidden(directory, set())
+        assert not pool_name.wake_hidden_pools(directory, set())
     finally:
         stranger.communicate()
 

@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 from fleet.core.outcomes import Exit, Settlement
 from fleet.core.slot_state import State
 from fleet.ipc import scoreboard
-from fleet.ipc.scoreboard import MOST_SLOTS, Board, Record, Scoreboard
+from fleet.ipc.scoreboard import MOST_SLOTS, Record, Scoreboard, SlotBoard
 
 BUFFER = scoreboard._BUFFER
 FULL = Record(
     state=State.WORKING,
     pid=1,
-    beat=2.5,
+    heartbeat=2.5,
     job_pid=3,
     attempt=4,
     job_started_at=5.5,
@@ -171,9 +171,9 @@ def test_the_most_urgent_message_is_the_one_to_extend_first_with_the_last_beat_o
         replace(FULL, message_id=name, lease_until=until)
         for name, until in (("later", 9.0), ("soon", 7.0))
     )
-    for place, record in enumerate((later, soon, Record(State.IDLE, 1, beat=5.0))):
+    for place, record in enumerate((later, soon, Record(State.IDLE, 1, heartbeat=5.0))):
         board.write(1, record, place)
-    assert board.most_urgent(1) == replace(soon, beat=5.0)
+    assert board.most_urgent(1) == replace(soon, heartbeat=5.0)
     os.close(fd)
 
 
@@ -190,7 +190,7 @@ def test_a_message_whose_lease_is_lost_does_not_hide_those_that_are_to_be_kept()
 
 
 def test_one_who_has_settled_everything_has_no_message_and_still_a_beat(board: Scoreboard) -> None:
-    idle = Record(State.IDLE, 1, beat=5.0, intent="deleted")
+    idle = Record(State.IDLE, 1, heartbeat=5.0, intent="deleted")
     board.write(1, idle)
     assert board.most_urgent(1) == idle
 
@@ -252,7 +252,7 @@ def test_a_header_of_nothing_is_no_record(board: Scoreboard, memory: mmap.mmap) 
 # One dispatcher's line.
 
 
-def noted(board: Board, scoreboard_: Scoreboard, **changes: Any) -> Record:
+def noted(board: SlotBoard, scoreboard_: Scoreboard, **changes: Any) -> Record:
     board.note(**changes)
     found = scoreboard_.read(5)
     assert found is not None
@@ -260,7 +260,7 @@ def noted(board: Board, scoreboard_: Scoreboard, **changes: Any) -> Record:
 
 
 def test_a_note_keeps_what_was_noted_before(board: Scoreboard) -> None:
-    mine = Board(board, 5)
+    mine = SlotBoard(board, 5)
     first = noted(
         mine, board, state=State.WORKING, message_id="id", receipt_handle="handle", attempt=2
     )
@@ -268,7 +268,7 @@ def test_a_note_keeps_what_was_noted_before(board: Scoreboard) -> None:
     second = noted(mine, board, intent=Settlement.DELETE.value, exit=Exit(code=0))
     assert (second.message_id, second.receipt_handle, second.attempt) == ("id", "handle", 2)
     assert (second.intent, second.exit) == ("deleted", Exit(code=0))
-    assert second.beat >= first.beat > 0
+    assert second.heartbeat >= first.heartbeat > 0
 
 
 @pytest.mark.parametrize("settled", ["", "deleted", "left"])
@@ -277,7 +277,7 @@ def test_an_idle_dispatchers_line_says_only_what_it_did_with_its_last_message(
 ) -> None:
     titles: list[str] = []
     monkeypatch.setattr("setproctitle.setproctitle", titles.append)
-    mine = Board(board, 5)
+    mine = SlotBoard(board, 5)
     noted(
         mine,
         board,
@@ -290,5 +290,5 @@ def test_an_idle_dispatchers_line_says_only_what_it_did_with_its_last_message(
     mine.clear(settled)
     found = board.read(5)
     assert found is not None
-    assert found == Record(State.IDLE, os.getpid(), beat=found.beat, intent=settled)
+    assert found == Record(State.IDLE, os.getpid(), heartbeat=found.heartbeat, intent=settled)
     assert titles == ["fleet: dispatcher 5 idle"]

@@ -11,18 +11,8 @@ from fleet.core.outcomes import Exit
 from fleet.core.pool.children import PendingDeath
 from fleet.core.pool.events import HelperSaid, Said
 from fleet.core.pool.state import Role
-from fleet.core.protocol import (
-    Drain,
-    Empty,
-    Fork,
-    FromScout,
-    Late,
-    Plan,
-    SampleFailed,
-    Tell,
-    Trying,
-    Usable,
-)
+from fleet.core.protocol import Drain, Empty, Fork, FromScout, Plan, Tell
+from fleet.core.scout_protocol import Late, SampleFailed, Trying, Usable
 from fleet.core.slot_state import State
 from fleet.ipc import channel, scoreboard
 from fleet.ipc.channel import Channel
@@ -51,7 +41,7 @@ class Master:
         }
 
     def _helper(self, role: Role, pid: int) -> Channel:
-        ours, theirs = channel.pair()
+        ours, theirs = channel.make_pair()
         self.children.add_helper(role, pid, ours)
         return self._adopt(theirs.detach())
 
@@ -144,7 +134,7 @@ def test_a_job_that_was_swept_before_its_dispatchers_death_was_noticed() -> None
     assert jobs_in_hand(board, [0, 1]) == {OTHERS_JOB}
     assert jobs_in_hand(board, [0]) == set()
     exits = {OTHERS_JOB: DONE, NOBODYS: DONE}
-    news = died(PendingDeath(1, 201, KILLED), board.batch(1), exits)
+    news = died(PendingDeath(1, 201, KILLED), board.read_batch(1), exits)
     (orphan,) = news.orphans
     assert (news.slot, news.exit, news.cause) == (1, KILLED, "SIGKILL")
     assert orphan.exit == DONE

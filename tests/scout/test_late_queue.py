@@ -3,8 +3,9 @@
 import pytest
 
 from fleet.core.exit_codes import QUEUE_LATE, QUEUE_UNUSABLE, USAGE
-from fleet.core.protocol import Failed, Late, Trying
+from fleet.core.protocol import Failed
 from fleet.core.queue import QueueError, Trouble
+from fleet.core.scout_protocol import Late, Trying
 from fleet.scout.late_queue import LateQueue
 
 NO_ANSWER = QueueError(Trouble.PASSING, "no answer")

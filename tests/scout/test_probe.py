@@ -4,9 +4,9 @@ from typing import Any, cast
 
 import pytest
 
-from fleet.core.protocol import DeleteTried, TryDelete
 from fleet.core.queue import Message, QueueError, Trouble
-from fleet.scout.probe import probed
+from fleet.core.scout_protocol import DeleteTried, TryDelete
+from fleet.scout.probe import try_delete
 from fleet.system import log
 
 
@@ -46,7 +46,7 @@ def test_only_an_answer_that_does_not_deny_ends_it(
     told: list[str] = []
     monkeypatch.setattr(log, "emit", lambda event, **_: told.append(event))
     queue = Scripted(answer)
-    assert probed(TryDelete("id", "handle"), cast(Any, queue)) == DeleteTried(
+    assert try_delete(TryDelete("id", "handle"), cast(Any, queue)) == DeleteTried(
         denied, deleted=answer is None
     )
     assert queue.deleted == [("id", "handle")]

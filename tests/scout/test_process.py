@@ -6,8 +6,9 @@ import pytest
 
 from fleet.core.config import Config
 from fleet.core.exit_codes import QUEUE_LATE
-from fleet.core.protocol import Failed, Late, Plan, Trying, Word
+from fleet.core.protocol import Failed, Plan, Word
 from fleet.core.queue import QueueError, Trouble
+from fleet.core.scout_protocol import Late, Trying
 from fleet.scout import process
 
 
@@ -25,10 +26,10 @@ def test_a_late_queue_is_told_once_and_each_try_is_a_sign_of_life(
         raise QueueError(Trouble.PASSING, "no answer")
 
     monkeypatch.setattr(process, "now", lambda: clock[0])
-    monkeypatch.setattr(process, "_hung_up", waits)
-    monkeypatch.setattr(process, "_usable", does_not_answer)
+    monkeypatch.setattr(process, "_wait", waits)
+    monkeypatch.setattr(process, "_check_queue", does_not_answer)
     master = cast(Any, type("Master", (), {"send": staticmethod(said.append)}))
-    assert not process._found(
+    assert not process._find_queue(
         Plan(Config(start_timeout=3.0), "app", "jobs", 1), master, cast(Any, None)
     )
     failed = Failed(QUEUE_LATE, "no answer, tried for 3 s (--start-timeout)")

@@ -9,8 +9,8 @@ from typing import Any, cast
 import pytest
 
 from fleet.core.outcomes import Settlement
-from fleet.core.protocol import Recover, Recovered, RecoveryDenied
 from fleet.core.queue import Message, QueueError, Trouble
+from fleet.core.scout_protocol import Recover, Recovered, RecoveryDenied
 from fleet.scout import recovery
 from fleet.sqs.queue import SqsQueue
 from fleet.system import log

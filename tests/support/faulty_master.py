@@ -11,7 +11,7 @@ from typing import Any
 
 from fleet.cli.main import main
 from fleet.master import farewell
-from fleet.master.control_socket import Control
+from fleet.master.control_socket import ControlSocket
 from fleet.master.display import Display
 from fleet.system import log
 
@@ -26,7 +26,7 @@ def fault(*_arguments: Any, **_more: Any) -> Any:
 Display.table = fault  # type: ignore[method-assign]
 if WHERE == "everywhere":
     for kind, name in (
-        (Control, "close"),
+        (ControlSocket, "close"),
         (farewell, "hang_up_on_all"),
         (farewell, "reap_quietly"),
         (farewell, "kill_all"),

@@ -25,9 +25,9 @@ from fleet.core.protocol import (
     NotForked,
     Ready,
     Report,
-    Served,
     Word,
 )
+from fleet.core.scout_protocol import Served
 
 
 class ImpossibleWord(Exception):

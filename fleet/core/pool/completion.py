@@ -1,7 +1,7 @@
 """--max-seconds and --max-jobs: how much a pool takes before it ends by itself. Part of the
 machine in `machine.py`.
 
-A pool that is still coming up does not end by them: it has time-outs of its own, which say more.
+They do not end a pool that is still coming up: it has time-outs of its own, which say more.
 """
 
 from math import inf
@@ -14,8 +14,8 @@ from fleet.core.pool.state import Level, Pool, PoolEnd, PoolPhase
 
 
 def stop_after_time(pool: Pool, now: float) -> Step:
-    """--max-seconds: drain when they have passed. What runs has its own time, until somebody asks
-    for a stop.
+    """--max-seconds: drain when they have passed. Running jobs have their own time, until somebody
+    asks for a stop.
     """
     config = pool.config
     if pool.phase is not PoolPhase.RUNNING or now < pool.ends_at:
@@ -30,7 +30,7 @@ def stop_after_time(pool: Pool, now: float) -> Step:
 
 
 def stop_after_jobs(pool: Pool, now: float) -> Step:
-    """--max-jobs: drain when the last message that may be taken is done."""
+    """--max-jobs: drain when the last message that may be received is settled."""
     most = pool.config.max_jobs
     if (
         pool.phase is not PoolPhase.RUNNING
@@ -39,7 +39,7 @@ def stop_after_jobs(pool: Pool, now: float) -> Step:
         or has_messages(pool)
     ):
         return pool, ()
-    if pool.denial:  # it heals, or that is the end
+    if pool.denial:  # the denial ends, or it ends the pool
         return pool, ()
     return stop(pool, Level.DRAIN, _end_because(f"--max-jobs {most} is reached"), now)
 
@@ -49,11 +49,11 @@ def _end_because(why: str) -> PoolEnd:
 
 
 def has_messages(pool: Pool) -> bool:
-    """Whether a message of ours is not settled yet."""
+    """Whether a message that was received is not settled yet."""
     return bool(pool.recoveries) or pool.busy > 0
 
 
 def messages_left(pool: Pool) -> float:
-    """How many messages more may be asked for, if every open poll brings all that it may."""
+    """How many messages more may be asked for, if every open poll brings as many as it may."""
     most = pool.config.max_jobs
     return inf if most is None else most - pool.counts.received - messages_asked(pool)

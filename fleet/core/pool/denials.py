@@ -5,14 +5,14 @@ Part of the machine in `machine.py`.
     a delete is denied                        nothing is received until a delete is allowed: each message more would be
                                               done and done again
 
-A denied delete is asked for again by the process that has the message in hand: its dispatcher, or the
-scout for a dead one. When that process gives it up, the message is left, in the ledger too, and goes on
-as a probe: the master has the scout try the delete, at growing pauses, while the pool runs. That is no
-settlement: what comes of it is only logged. One probe is enough; an answer that does not deny ends it,
-whatever else it says (on a FIFO queue the handle is no good any more).
+A denied delete is asked for again by the process that has the message in hand: its dispatcher, or
+the scout for a dead one. When that process gives it up, the message is left, in the ledger too, and
+goes on as a probe: the master has the scout try the delete, at growing pauses, while the pool runs.
+That is no settlement: what comes of it is only logged. One probe is enough; an answer that does not
+deny ends it, whatever else it says (on a FIFO queue the handle is no good any more).
 
-A pool that serves goes on like this for ever. A pool that ends by itself gives up after GIVE_UP seconds
-of either.
+A pool that serves goes on like this for ever. A pool that ends by itself gives up after GIVE_UP
+seconds of either.
 """
 
 from collections.abc import Iterator
@@ -25,7 +25,8 @@ from fleet.core.pool.effects import Log, OrderScout, Step
 from fleet.core.pool.shutdown import stop
 from fleet.core.pool.slot import Pending, Slot
 from fleet.core.pool.state import DeleteProbe, Level, Pool, PoolEnd, PoolPhase, Refusal, with_slot
-from fleet.core.protocol import DeleteTried, Denied, Settled, TryDelete
+from fleet.core.protocol import Denied, Settled
+from fleet.core.scout_protocol import DeleteTried, TryDelete
 
 GIVE_UP = 60.0  # seconds
 PROBE_FIRST, PROBE_MOST = 1.0, 30.0  # seconds between two tries

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from fleet.core.pool.state import Pool, Role
-from fleet.core.protocol import DispatcherOrder, ScoutOrder
+from fleet.core.protocol import DispatcherOrder
+from fleet.core.scout_protocol import ScoutOrder
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ def note_sample(emptiness: Emptiness, now: float, total: int) -> Emptiness:
 
 
 def note_empty_poll(emptiness: Emptiness, began: float, full_length: bool) -> Emptiness:
-    """A poll that began at `began` brought nothing."""
+    """A poll that began at `began` brought nothing. `full_length`: it was as long as polls are."""
     if emptiness.zero_since is None or began < emptiness.zero_since or not full_length:
         return emptiness
     return replace(emptiness, poll_agreed=True)
@@ -39,7 +39,9 @@ def note_message() -> Emptiness:
 
 
 def is_reached(emptiness: Emptiness, empty_for: float) -> bool:
-    """Whether the queue is empty enough (that no job runs is the caller's to know)."""
+    """Whether the queue has been empty for `empty_for` seconds. That no job runs is not judged
+    here.
+    """
     if emptiness.zero_since is None or emptiness.zero_until is None:
         return False
     return emptiness.poll_agreed and emptiness.zero_until - emptiness.zero_since >= empty_for

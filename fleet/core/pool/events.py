@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from fleet.core.outcomes import Exit, Settlement
 from fleet.core.pool.orphan import Orphan
 from fleet.core.pool.state import Level, Role
-from fleet.core.protocol import FromHelper, Report, ScoutOrder
+from fleet.core.protocol import FromHelper, Report
+from fleet.core.scout_protocol import ScoutOrder
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,14 +102,14 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What the scoreboard says: the last beat, and the lease, until when and how long (seconds).
+    """What the scoreboard says: the last heartbeat, and the lease, until when and how long (seconds).
 
     `in_hand`: there is a message; else the last one was settled, and only the word of it has not
     come.
     """
 
     slot: int
-    beat: float
+    heartbeat: float
     lease_until: float
     lease: float
     in_hand: bool = True

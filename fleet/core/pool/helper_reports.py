@@ -25,14 +25,10 @@ from fleet.core.pool.state import (
     slot_of,
     with_helper,
 )
-from fleet.core.protocol import (
+from fleet.core.protocol import Failed, Forked, FromHelper, Imported, NotForked
+from fleet.core.scout_protocol import (
     DeleteTried,
-    Failed,
-    Forked,
-    FromHelper,
-    Imported,
     Late,
-    NotForked,
     Recovered,
     RecoveryDenied,
     SampleFailed,

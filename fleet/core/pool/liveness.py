@@ -1,27 +1,27 @@
-"""Signs of life: a dispatcher or a scout that hangs is found, and killed in time. Part of the machine
-in `machine.py`.
+"""Signs of life: a dispatcher or a scout that hangs is found, and killed in time. Part of the
+machine in `machine.py`.
 
-Silence is a suspicion first, and a verdict only when no sign follows either: a master that was stopped
-itself, with its children, must not blame them.
+Silence is a suspicion first, and a verdict only when no sign follows either: a master that was
+stopped itself, with its children, must not blame them.
 
-**A dispatcher that has a message.** While a job runs its dispatcher extends the lease at a third of it,
-or fails to and says so; both are beats on the scoreboard. So in the last third of a lease there must
-have been a beat not long ago. The master looks when that third begins. A suspect is asked for its
-stack, and killed AGAIN seconds later, in time to save its message.
+**A dispatcher that has a message.** While a job runs its dispatcher extends the lease at a third of
+it, or fails to and says so; both are heartbeats on the scoreboard. So in the last third of a lease
+there must have been a heartbeat not long ago. The master looks when that third begins. A suspect is
+asked for its stack, and killed AGAIN seconds later, in time to save its message.
 
-A lease that is over already is no sign of a hang: the host was suspended, or all of us were stopped.
-But a dispatcher that goes on notices that the lease is lost and notes it (a lease of 0, as one at SQS's
-limit has): within a third of it, which is the longest that a dispatcher waits, and its wait does not
-count a suspension. A dispatcher that does not note it is hung after all.
+A lease that is over already is no sign of a hang: the host was suspended, or all of us were
+stopped. But a dispatcher that goes on notices that the lease is lost and notes it (a lease of 0, as
+one at SQS's limit has): within a third of it, which is the longest that a dispatcher waits, and its
+wait does not count a suspension. A dispatcher that does not note it is hung after all.
 
-A dispatcher that has settled its last message says so in the next moment. If the word does not come,
-nothing is to be saved but the slot, and the end of a pool that waits for it.
+A dispatcher that has settled its last message says so in the next moment. If the word does not
+come, nothing is to be saved but the slot, and the end of a pool that waits for it.
 
-**The scout** samples the queue at its interval and tells the counts, or why it has none; while it tries
-an order or a late queue again and again it says at each try that it lives. A scout that is silent for
-longer is stopped or hangs: what it was ordered would stay open, and the pool would wait for that for
-ever. A suspect is asked for a sample, because after a suspension of the host it may sleep for as long
-as before, and is killed ANSWER seconds later; its successor is given the orders.
+**The scout** samples the queue at its interval and tells the counts, or why it has none; while it
+tries an order or a late queue again and again it says at each try that it lives. A scout that is
+silent for longer is stopped or hangs: what it was ordered would stay open, and the pool would wait
+for that for ever. A suspect is asked for a sample, because after a suspension of the host it may
+sleep for as long as before, and is killed ANSWER seconds later; its successor is given the orders.
 """
 
 from dataclasses import replace
@@ -41,7 +41,7 @@ from fleet.core.pool.effects import (
 from fleet.core.pool.events import Seen
 from fleet.core.pool.slot import Slot
 from fleet.core.pool.state import Pool, Role, with_slot
-from fleet.core.protocol import SampleDepth
+from fleet.core.scout_protocol import SampleDepth
 
 AGAIN = 1.0  # seconds from suspicion to verdict of a dispatcher
 TOLD = 5.0  # seconds within which a message that was settled is told
@@ -82,13 +82,13 @@ def note_record(pool: Pool, slot: Slot, seen: Seen, now: float) -> Step:
 def _judge_silence(
     pool: Pool, slot: Slot, seen: Seen, now: float, *, patience: float, again: float
 ) -> Step:
-    """Whether the last beat of a dispatcher that has to give one is too long ago."""
-    if now - seen.beat <= patience:
+    """Whether the last heartbeat of a dispatcher that has to give one is too long ago."""
+    if now - seen.heartbeat <= patience:
         return with_slot(pool, replace(slot, look_at=now + again, suspected=None)), ()
-    if slot.suspected != seen.beat:
-        suspect = replace(slot, look_at=now + again, suspected=seen.beat)
+    if slot.suspected != seen.heartbeat:
+        suspect = replace(slot, look_at=now + again, suspected=seen.heartbeat)
         return with_slot(pool, suspect), (AskStack(slot.number),)
-    why = f"no beat for {now - seen.beat:.0f} s"
+    why = f"no heartbeat for {now - seen.heartbeat:.0f} s"
     return with_slot(pool, replace(slot, killed=True)), (
         LogHung(slot.number, why),
         TellStack(slot.number),

@@ -40,7 +40,7 @@ from fleet.core.pool.state import (
     slot_of,
     with_slot,
 )
-from fleet.core.protocol import DeleteTried, Recover, SampleDepth, ScoutOrder, TryDelete
+from fleet.core.scout_protocol import DeleteTried, Recover, SampleDepth, ScoutOrder, TryDelete
 from fleet.core.slot_state import State
 
 __all__ = ["IllegalEvent", "step"]

@@ -11,9 +11,9 @@ more.
 | its job had ended with another status | nothing: a failure, which is tried again when its lease ends             |
 | a job was running, or was to be       | release, one attempt, and only with RELEASE_MARGIN of the lease left     |
 
-A record of an open poll on a FIFO queue says with which id the dispatcher asked: another process that
-repeats that id is given the same message. The scout does so, and releases what comes; nobody else
-knows which message it is.
+A record of an open poll on a FIFO queue says with which id the dispatcher asked: another process
+that repeats that id is given the same message. The scout does so, and releases what comes; nobody
+else knows which message it is.
 """
 
 from dataclasses import dataclass
@@ -28,8 +28,8 @@ class Orphan:
     """A dead dispatcher's message, as its record on the scoreboard tells.
 
     `intent` is the settlement that the dispatcher was about to ask for, `delay` the seconds that a
-    release was to wait, `exit` how the job has ended, if it has. `place`: which of the messages that
-    one poll brought.
+    release was to wait, `exit` how the job has ended, if it has. `place`: which of the messages
+    that one poll brought.
     """
 
     message_id: str

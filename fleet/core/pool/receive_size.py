@@ -17,12 +17,12 @@ def receive_size(pool: Pool) -> int:
     most = pool.config.batch_size
     if (
         most == 1 or pool.depth is None or pool.polling.starved
-    ):  # a host without processes tries one at a time
+    ):  # a starved host tries one message at a time
         return 1
     taken = pool.counts.received - pool.sampled_received + messages_asked(pool)
     return max(1, min(most, ceil((pool.depth.visible - taken) / max(1, pool.size))))
 
 
 def messages_asked(pool: Pool) -> int:
-    """How many messages open polls may bring, as a silent one still can."""
+    """How many messages open polls may bring. A poll that has fallen silent still may."""
     return sum(slot.asked for slot in pool.slots if slot.state is State.POLLING)

@@ -1,14 +1,14 @@
-"""Recovery of messages whose dispatchers died: who settles them, when, and how they are counted. Part
-of the machine in `machine.py`.
+"""Recovery of messages whose dispatchers died: who settles them, when, and how they are counted.
+Part of the machine in `machine.py`.
 
 The scout settles them, by order: a `Recover`. An order is kept until the scout has answered it, and
 is given again to a scout's successor; a drain waits for the orders. A release follows the release
-rule of the host (not while an open poll could swallow the message), and is ordered once only: nobody
-knows whether a scout that died has done it, and a second one could hit a new owner.
+rule of the host (not while an open poll could swallow the message), and is ordered once only:
+nobody knows whether a scout that died has done it, and a second one could hit a new owner.
 
-A FIFO queue's poll whose dispatcher died makes an order too: to repeat the poll when it must be over,
-and to release what it brought. Repeating is safe, so that order is given again. The message counts as
-received only when one came.
+A FIFO queue's poll whose dispatcher died makes an order too: to repeat the poll when it must be
+over, and to release what it brought. Repeating is safe, so that order is given again. The message
+counts as received only when one came.
 
 A few orders at a time: the channel holds so many, and what does not fit into it was not given. Then
 no order is given until the scout says something, or its successor is there.
@@ -27,7 +27,7 @@ from fleet.core.pool.orphan import Orphan, settlement_of
 from fleet.core.pool.releases import may_release
 from fleet.core.pool.slot import Slot
 from fleet.core.pool.state import Counts, Level, Pool, PoolEnd, Recovery
-from fleet.core.protocol import Recover, Recovered, RecoveryDenied
+from fleet.core.scout_protocol import Recover, Recovered, RecoveryDenied
 from fleet.core.slot_state import State
 
 # Orders that the scout has not answered. Some of them it may try for minutes, beside others.
@@ -180,8 +180,8 @@ def _end_recovery(pool: Pool, recovery: Recovery, settlement: Settlement) -> Ste
 def _count_end(pool: Pool, settlement: Settlement, *, is_done: bool = False) -> Pool:
     """Count a message that ended like that. `is_done`: its job has succeeded.
 
-    What is left because everything was killed costs exit status 7; what was done costs less: only its
-    delete is unconfirmed.
+    What is left because everything was killed costs exit status 7; what was done costs less: only
+    its delete is unconfirmed.
     """
     if settlement is Settlement.LEAVE and is_done:
         pool = replace(pool, unconfirmed=pool.unconfirmed + 1)
@@ -191,8 +191,8 @@ def _count_end(pool: Pool, settlement: Settlement, *, is_done: bool = False) -> 
 
 
 def take_back_order(pool: Pool, order: Recover) -> Pool:
-    """The scout's channel had no room for the order: it was not given. An order that is not open any
-    more needs none.
+    """The scout's channel had no room for the order: it was not given. An order that is not open
+    any more needs none.
     """
     recoveries = tuple(
         replace(each, is_waiting=False, given=each.given - 1)
@@ -228,7 +228,9 @@ def lose_scout(pool: Pool) -> Pool:
 
 
 def give_orders(pool: Pool, now: float) -> Step:
-    """Give the scout the orders that it can be given now; a message for which it is too late is left."""
+    """Give the scout the orders that it can be given now; a message for which it is too late is
+    left.
+    """
     effects: list[Effect] = []
     waiting = sum(each.is_waiting for each in pool.recoveries)
     for recovery in pool.recoveries:

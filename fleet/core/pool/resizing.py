@@ -13,7 +13,7 @@ from fleet.core.pool.state import Pool, Resize
 
 
 def refusal(pool: Pool, to: int | None) -> str | None:
-    """Why the pool cannot have that size; None if it can."""
+    """Why the pool cannot have that size (None: the size that it finds right); None if it can."""
     bounds = pool.config.bounds
     if to is None:
         return (
@@ -34,7 +34,7 @@ def nudge_size(pool: Pool, by: int) -> Step:
 
 
 def scale(pool: Pool, to: int | None) -> Step:
-    """`fleet scale`; what is refused changes nothing."""
+    """`fleet scale`. A size that is refused changes nothing."""
     if refusal(pool, to):
         return pool, ()
     if to is None:
@@ -47,7 +47,7 @@ def _hold_size(pool: Pool, to: int, reason: str) -> Step:
 
 
 def resize(pool: Pool, to: int, reason: str) -> Step:
-    """Want another size, for a reason that people can read."""
+    """Want another size. `reason` is a phrase for people."""
     if to == pool.desired:
         return pool, ()
     log = Log("pool.resized", {"from": pool.desired, "to": to, "reason": reason})
@@ -58,7 +58,7 @@ def pause(pool: Pool, wanted: bool) -> Step:
     """Receive nothing more, or go on. What is in hand is finished either way."""
     if wanted is pool.paused:
         return pool, ()
-    # What was refused may be allowed meanwhile, and no poll would tell.
+    # Polls that were refused may be allowed meanwhile, and no poll would tell.
     return replace(pool, paused=wanted, refused=None), (
         Log("pool.paused" if wanted else "pool.resumed", {}),
     )

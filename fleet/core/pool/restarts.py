@@ -13,7 +13,7 @@ from fleet.core.backoff import pause_before_next
 WINDOW = 60.0  # seconds
 STABLE = 60.0  # seconds: a dispatcher that lived this long starts with a clean record
 DELAY_FIRST, DELAY_MOST = 0.5, 30.0  # seconds
-# Seconds: of a helper that has done its part before, and does not say that it cannot any more.
+# Seconds at most for a helper that has done its part before and does not say that it cannot now.
 DELAY_PROVEN = 2.0
 LIMIT_LEAST = 5
 
@@ -28,7 +28,7 @@ class Crash:
 
 @dataclass(frozen=True, slots=True)
 class Restarts:
-    """The crashes since the last settled job that are not older than WINDOW."""
+    """The crashes since the last settled job, none older than WINDOW."""
 
     crashes: tuple[Crash, ...] = ()
 
@@ -39,7 +39,7 @@ def limit(size: int) -> int:
 
 
 def note_crash(restarts: Restarts, now: float, cause: str) -> Restarts:
-    """One more crash; those older than WINDOW are forgotten."""
+    """The record with one more crash; crashes older than WINDOW are forgotten."""
     recent = tuple(crash for crash in restarts.crashes if now - crash.at < WINDOW)
     return Restarts((*recent, Crash(now, cause)))
 

@@ -9,11 +9,11 @@ from fleet.core.pool.state import Level, Pool, PoolEnd, PoolPhase
 from fleet.core.protocol import Drain
 from fleet.core.slot_state import State
 
-SAME_SIGNAL = 1.0  # seconds
+SAME_SIGNAL = 1.0  # seconds within which the same signal says nothing new
 
 
 def note_stop_signal(pool: Pool, level: Level, why: str, now: float) -> Step:
-    """One more signal. The same one within a second says nothing new, unless it asks for more."""
+    """One more signal. The same one within SAME_SIGNAL says nothing new, unless it asks for more."""
     if pool.phase is PoolPhase.STOPPED:
         return pool, ()
     if (
@@ -27,10 +27,10 @@ def note_stop_signal(pool: Pool, level: Level, why: str, now: float) -> Step:
 
 
 def stop(pool: Pool, level: Level, end: PoolEnd, now: float, seconds: float | None = None) -> Step:
-    """Begin to stop, or stop harder or sooner. The first reason stays; `_died` adds what a kill has
-    cost.
+    """Begin to stop, or stop harder or sooner. The first reason stays; a recovery that is given up
+    replaces it when everything is killed.
 
-    `seconds`: what running jobs have at a drain, if that is not --drain-timeout.
+    `seconds`: the time of running jobs in a drain, if that is not --drain-timeout.
     """
     if seconds is None or level > Level.DRAIN:
         seconds = 0.0 if level > Level.DRAIN else pool.config.drain_timeout
@@ -70,7 +70,7 @@ def stop(pool: Pool, level: Level, end: PoolEnd, now: float, seconds: float | No
 
 
 def _describe_wait(pool: Pool, level: Level, busy: int, seconds: float, polls_left: float) -> str:
-    """What the end waits for, and how long at most."""
+    """What the stop waits for, and how long at most."""
     jobs = f"{busy} job{'' if busy == 1 else 's'}"
     if level is Level.KILL:
         return f"kills {jobs}" if busy else "kills what is there"

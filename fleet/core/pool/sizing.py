@@ -10,14 +10,15 @@ from fleet.core.polling import QUICK
 from fleet.core.pool.effects import Log, OrderScout, Step
 from fleet.core.pool.resizing import resize
 from fleet.core.pool.state import Pool, PoolPhase
-from fleet.core.protocol import SampleDepth, Settled
+from fleet.core.protocol import Settled
+from fleet.core.scout_protocol import SampleDepth
 from fleet.core.sizing import memory, rule, workload
 from fleet.core.sizing.rule import SOON, SOONEST, Scene, Sizing
 from fleet.core.slot_state import State
 
 
 def pass_time(pool: Pool, now: float) -> Pool:
-    """Time has passed in which nobody became busy or idle."""
+    """Time has passed in which no dispatcher became busy or idle."""
     work = workload.pass_time(pool.sizing.work, pool.busy, now, pool.config.target_wait)
     return (
         pool if work is pool.sizing.work else replace(pool, sizing=replace(pool.sizing, work=work))
@@ -25,12 +26,14 @@ def pass_time(pool: Pool, now: float) -> Pool:
 
 
 def note_poll(pool: Pool, took: float | None) -> Pool:
-    """A poll came home: with a message after `took` seconds, or without (None)."""
+    """A poll has ended: with a message after `took` seconds, or without one (None)."""
     return replace(pool, sizing=rule.note_poll(pool.sizing, took))
 
 
 def note_settled(pool: Pool, report: Settled) -> Pool:
-    """A message is done with: how long that took, what it needed, and whether it is hidden now."""
+    """A message is settled: how long it took, the memory that its job needed, and how long it is
+    hidden.
+    """
     work = workload.note_end(pool.sizing.work, pool.busy, report.hidden_for)
     used = (
         pool.memory
@@ -41,8 +44,9 @@ def note_settled(pool: Pool, report: Settled) -> Pool:
 
 
 def job_seconds(pool: Pool) -> tuple[float, float] | None:
-    """How long a message keeps a dispatcher: on average since the beginning, and lately; None
-    before the first.
+    """Seconds that a message keeps a dispatcher: on average since the beginning, and lately.
+
+    None before the first message.
     """
     mean, recent = (
         known(pool.sizing.work, pool.busy)
@@ -52,13 +56,13 @@ def job_seconds(pool: Pool) -> tuple[float, float] | None:
 
 
 def note_sample(pool: Pool, now: float, jitter: float) -> Step:
-    """The size that follows from the sample in the books."""
+    """The size that follows from the newest sample."""
     if pool.config.bounds is None or pool.depth is None:
         return pool, ()
     if pool.held or pool.phase is not PoolPhase.RUNNING:
         return replace(
             pool, sizing=Sizing(pool.sizing.work)
-        ), ()  # what is seen now is no evidence for later
+        ), ()  # what is sampled now is no evidence for later
     sizing, size = rule.decide(
         pool.sizing, pool.depth, scene_of(pool, now), pool.config, now, jitter
     )
@@ -66,7 +70,7 @@ def note_sample(pool: Pool, now: float, jitter: float) -> Step:
 
 
 def ask_for_sample(pool: Pool, now: float) -> Step:
-    """Whether the scout is to sample at once."""
+    """Have the scout sample at once, if that could make the pool grow."""
     depth = pool.depth
     if pool.config.bounds is None or depth is None or not _may_ask(pool):
         return pool, ()
@@ -85,7 +89,9 @@ def moments(pool: Pool) -> Iterator[float]:
 
 
 def _may_ask(pool: Pool) -> bool:
-    """Not twice, and not while a poll may still tell that the queue is empty."""
+    """Whether a sample may be asked for: not twice, and not while a poll may tell that none is
+    needed.
+    """
     if pool.held or pool.sizing.asked or pool.phase is not PoolPhase.RUNNING:
         return False
     return not any(slot.state in (State.IDLE, State.POLLING) for slot in pool.slots)
@@ -105,8 +111,9 @@ def scene_of(pool: Pool, now: float) -> Scene:
 
 
 def jobs_that_fit(pool: Pool) -> int | None:
-    """How many messages more may be asked for, if every open poll brings one; None: any. The first
-    always may.
+    """How many messages more may be asked for, if every open poll brings one; None is any number.
+
+    The first message always may.
     """
     running, polls = pool.busy, pool.count(State.POLLING)
     found = memory.jobs_that_fit(pool.memory, running, polls)
@@ -114,7 +121,7 @@ def jobs_that_fit(pool: Pool) -> int | None:
 
 
 def note_memory(pool: Pool) -> Step:
-    """What the memory in the books means for receiving, if that has changed."""
+    """The host's memory was measured: whether the pool may receive, if that has changed."""
     short = jobs_that_fit(pool) == 0
     if short is pool.memory.short:
         return pool, ()

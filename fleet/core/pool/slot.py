@@ -40,8 +40,8 @@ class Slot:
     leaving: bool = False
     # Its grant ran out without a word; another dispatcher polls in its place.
     silent_since: float = inf
-    look_at: float = inf  # when its beat is to be looked at; finite while it holds a message
-    suspected: float | None = None  # the beat after which nothing more was seen
+    look_at: float = inf  # when its heartbeat is to be looked at; finite while it holds a message
+    suspected: float | None = None  # the heartbeat after which nothing more was seen
     killed: bool = False  # by us
     ended: bool = False  # its process is gone; not vacant before all that it left is gone too
     crashes: int = 0

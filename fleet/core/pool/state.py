@@ -12,7 +12,8 @@ from fleet.core.pool.emptiness import Emptiness
 from fleet.core.pool.restarts import Restarts
 from fleet.core.pool.scarcity import Spawning
 from fleet.core.pool.slot import Slot
-from fleet.core.protocol import RELEASE_MARGIN, Recover, TryDelete
+from fleet.core.protocol import RELEASE_MARGIN
+from fleet.core.scout_protocol import Recover, TryDelete
 from fleet.core.sizing.memory import Memory
 from fleet.core.sizing.rule import Sizing
 from fleet.core.slot_state import State

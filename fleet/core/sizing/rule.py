@@ -1,9 +1,8 @@
 """How many dispatchers this host should have: `decide` turns a depth sample into a size, and says
 why.
 
-Theory of operation
--------------------
-Every sample of the queue's counts yields a *need*, the larger of two:
+Theory of operation ------------------- Every sample of the queue's counts yields a *need*, the
+larger of two:
 
     load      the dispatchers that have been busy, averaged over the target wait (workload.py), rounded up: with fewer
               a backlog would build up

@@ -53,13 +53,11 @@ from fleet.core.protocol import (
     PollFailed,
     Ready,
     Received,
-    Recover,
-    Recovered,
     Report,
     Settled,
     Troubled,
-    Usable,
 )
+from fleet.core.scout_protocol import Recover, Recovered, Usable
 from fleet.core.slot_state import State
 
 

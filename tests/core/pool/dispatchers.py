@@ -192,7 +192,7 @@ class Dispatcher:
         if self.places == [0]:
             self.untold = settled
 
-    def beat(self, now: float) -> tuple[float, float, float, bool]:
+    def heartbeat(self, now: float) -> tuple[float, float, float, bool]:
         """The last one, and the lease, until when and how long: one who lives extends it in time."""
         last = now if self.hung_since is None else self.hung_since
         return (last, 0.0, 0.0, False) if self.untold else (last, last + LEASE, LEASE, True)

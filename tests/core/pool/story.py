@@ -34,11 +34,10 @@ from fleet.core.protocol import (
     Imported,
     Ready,
     Received,
-    Recover,
     Report,
     Settled,
-    Usable,
 )
+from fleet.core.scout_protocol import Recover, Usable
 from fleet.core.slot_state import State
 
 GRANT, FREE = Grant(), Free()

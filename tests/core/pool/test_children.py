@@ -24,18 +24,8 @@ from fleet.core.pool.children import (
 from fleet.core.pool.effects import Log
 from fleet.core.pool.events import Ended, Event, HelperDied, HelperSaid, Said, Tick
 from fleet.core.pool.state import Role
-from fleet.core.protocol import (
-    Empty,
-    Failed,
-    Forked,
-    Grant,
-    Imported,
-    NotForked,
-    Ready,
-    Served,
-    Trying,
-    Word,
-)
+from fleet.core.protocol import Empty, Failed, Forked, Grant, Imported, NotForked, Ready, Word
+from fleet.core.scout_protocol import Served, Trying
 
 TEMPLATE_PID, SCOUT_PID, OLD_PID = 101, 102, 1
 KILLED, DONE = Exit(signal=9), Exit(code=0)

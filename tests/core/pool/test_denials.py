@@ -15,19 +15,16 @@ from fleet.core.pool.events import (
 from fleet.core.pool.orphan import Orphan
 from fleet.core.pool.state import PoolPhase, Role
 from fleet.core.protocol import (
-    DeleteTried,
     Denied,
     Empty,
     Healed,
     LeaseLost,
     PollFailed,
     Received,
-    Recovered,
-    RecoveryDenied,
     Settled,
     Troubled,
-    TryDelete,
 )
+from fleet.core.scout_protocol import DeleteTried, Recovered, RecoveryDenied, TryDelete
 from fleet.core.view import status
 from tests.core.pool.story import (
     DONE,

@@ -23,9 +23,13 @@ def working(**changes: object) -> Pool:
     return with_slot(pool, Slot(1, State.IDLE))
 
 
-def looked(pool: Pool, beat: float, left: float, lease: float = 60.0) -> tuple[Pool, list[object]]:
-    """The record: its last beat was `beat` seconds ago, and of its lease are `left` seconds left."""
-    pool, effects = note_record(pool, pool.slots[0], Seen(0, NOW - beat, NOW + left, lease), NOW)
+def looked(
+    pool: Pool, heartbeat: float, left: float, lease: float = 60.0
+) -> tuple[Pool, list[object]]:
+    """The record: its last heartbeat was `heartbeat` seconds ago, and of its lease are `left` seconds left."""
+    pool, effects = note_record(
+        pool, pool.slots[0], Seen(0, NOW - heartbeat, NOW + left, lease), NOW
+    )
     return pool, [effect for effect in effects if not isinstance(effect, LogHung)]
 
 
@@ -50,7 +54,7 @@ def test_the_dead_and_those_with_empty_hands_are_not_looked_at(changes: dict[str
 
 
 @pytest.mark.parametrize(
-    ("beat", "left", "look_in"),
+    ("heartbeat", "left", "look_in"),
     [
         (0.0, 60.0, 40.0),  # again when the last third begins
         (30.0, 30.0, 10.0),
@@ -59,8 +63,8 @@ def test_the_dead_and_those_with_empty_hands_are_not_looked_at(changes: dict[str
         (0.0, 5.0, 1.0),
     ],
 )
-def test_who_beats_is_left_alone(beat: float, left: float, look_in: float) -> None:
-    pool, effects = looked(working(suspected=NOW - beat), beat, left)
+def test_who_beats_is_left_alone(heartbeat: float, left: float, look_in: float) -> None:
+    pool, effects = looked(working(suspected=NOW - heartbeat), heartbeat, left)
     assert effects == []
     assert pool.slots[0].look_at == pytest.approx(NOW + look_in)
     assert pool.slots[0].suspected is None
@@ -86,13 +90,13 @@ def test_a_short_lease_leaves_less_time_to_be_sure() -> None:
 def test_the_log_says_how_long_it_was_silent() -> None:
     pool = working(suspected=NOW - 40.0)
     _, (log, *_) = note_record(pool, pool.slots[0], Seen(0, NOW - 40.0, NOW + 20.0, 60.0), NOW)
-    assert log == LogHung(0, "no beat for 40 s")
+    assert log == LogHung(0, "no heartbeat for 40 s")
 
 
-def told_nothing(pool: Pool, beat: float) -> tuple[Pool, list[object]]:
-    """Its record names no message any more, since `beat` seconds."""
+def told_nothing(pool: Pool, heartbeat: float) -> tuple[Pool, list[object]]:
+    """Its record names no message any more, since `heartbeat` seconds."""
     pool, effects = note_record(
-        pool, pool.slots[0], Seen(0, NOW - beat, 0.0, 0.0, in_hand=False), NOW
+        pool, pool.slots[0], Seen(0, NOW - heartbeat, 0.0, 0.0, in_hand=False), NOW
     )
     return pool, [effect for effect in effects if not isinstance(effect, LogHung)]
 

@@ -61,14 +61,11 @@ from fleet.core.protocol import (
     PollFailed,
     Ready,
     Received,
-    Recover,
-    Recovered,
     Report,
     Settled,
     Troubled,
-    TryDelete,
-    Trying,
 )
+from fleet.core.scout_protocol import Recover, Recovered, TryDelete, Trying
 from fleet.core.slot_state import State
 from tests.core.pool import steps
 from tests.core.pool.account import Account, Life

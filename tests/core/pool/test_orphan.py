@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from fleet.core.outcomes import Exit, Settlement
 from fleet.core.pool.orphan import Orphan, settlement_of
 from fleet.core.pool.state import Recovery
-from fleet.core.protocol import RELEASE_MARGIN, Recover
+from fleet.core.protocol import RELEASE_MARGIN
+from fleet.core.scout_protocol import Recover
 
 DELETE, RELEASE, DEAD_LETTER, LEAVE = Settlement
 GOOD, BAD, KILLED = Exit(code=0), Exit(code=1), Exit(signal=9)

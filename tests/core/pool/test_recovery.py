@@ -25,7 +25,8 @@ from fleet.core.pool.events import (
 from fleet.core.pool.orphan import Orphan
 from fleet.core.pool.recovery import AT_ONCE
 from fleet.core.pool.state import Counts, Level, Pool, PoolPhase, Role, new
-from fleet.core.protocol import Held, Ready, Received, Recover, Recovered, Trying
+from fleet.core.protocol import Held, Ready, Received
+from fleet.core.scout_protocol import Recover, Recovered, Trying
 from fleet.core.slot_state import State
 from tests.core.pool.story import helper_ready, recovery_orders, scout_says
 

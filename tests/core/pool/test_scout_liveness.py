@@ -14,7 +14,7 @@ from fleet.core.pool.deadlines import wakes_at
 from fleet.core.pool.effects import Effect, KillHelper, Log, OrderScout, Spawn, SpawnHelper
 from fleet.core.pool.events import Event, HelperDied, Tick
 from fleet.core.pool.state import Pool, PoolPhase, Role
-from fleet.core.protocol import Recovered, SampleDepth, Trying
+from fleet.core.scout_protocol import Recovered, SampleDepth, Trying
 from tests.core.pool.story import helper_ready, recovery_orders, scout_says
 from tests.core.pool.test_recovery import Host
 

@@ -7,7 +7,8 @@ from fleet.core.pool import sizing
 from fleet.core.pool.effects import Effect, OrderScout, Spawn, TerminateDispatcher
 from fleet.core.pool.events import Measured, Paused, Scaled
 from fleet.core.pool.state import Resize
-from fleet.core.protocol import Empty, PollFailed, Received, SampleDepth, Settled
+from fleet.core.protocol import Empty, PollFailed, Received, Settled
+from fleet.core.scout_protocol import SampleDepth
 from fleet.core.sizing.rule import SOONEST
 from fleet.core.slot_state import State
 from tests.core.pool.story import DONE, GRANT, Story, running, sends, working

@@ -55,15 +55,9 @@ from fleet.core.pool.events import (
     Tick,
 )
 from fleet.core.pool.state import Level, Pool, PoolPhase, Role
-from fleet.core.protocol import (
+from fleet.core.protocol import Failed, Forked, FromHelper, Grant, Imported, NotForked, Ready, Word
+from fleet.core.scout_protocol import (
     DeleteTried,
-    Failed,
-    Forked,
-    FromHelper,
-    Grant,
-    Imported,
-    NotForked,
-    Ready,
     Recover,
     Recovered,
     RecoveryDenied,
@@ -72,7 +66,6 @@ from fleet.core.protocol import (
     TryDelete,
     Trying,
     Usable,
-    Word,
 )
 from fleet.core.slot_state import State
 from tests.core.pool.dispatchers import Channel, Choice, Dispatcher, Record, Stage
@@ -434,7 +427,7 @@ class World:
                     self.dies(helper.pid, KILLED)
             case Inspect(slot):
                 if (process := self.at(slot)) and process.stage in (Stage.WORKING, Stage.HOLDING):
-                    self.take(Seen(slot, *process.beat(self.now)))
+                    self.take(Seen(slot, *process.heartbeat(self.now)))
             case OrderScout(SampleDepth()):
                 pass
             case OrderScout(order) if not self.has_room(Role.SCOUT):
