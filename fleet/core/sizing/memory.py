@@ -27,14 +27,18 @@ AGAIN = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """In MiB. `taken` is what each running job had of it when it was measured, at `at`."""
+    """The host's memory in MiB, as measured at `at`. `taken`: what each running job had of it then.
+
+    `jobs`: the largest memory of each of the last jobs. `short`: no message is received for want of
+    memory.
+    """
 
     available: float = inf
     total: float = inf
     taken: Sequence[float] = ()
     at: float = -inf
     jobs: tuple[float, ...] = ()
-    short: bool = False  # no message is taken for want of it
+    short: bool = False
 
     @property
     def floor(self) -> float:
@@ -50,15 +54,14 @@ class Memory:
 
 
 def note_job(memory: Memory, mib: float) -> Memory:
-    """A job has ended."""
+    """A job has ended, and its largest memory was `mib`."""
     return replace(memory, jobs=(*memory.jobs, mib)[-LATEST:])
 
 
 def jobs_that_fit(memory: Memory, running: int, polls: int = 0) -> int | None:
-    """For how many more jobs there is room beside those that run, and those that open polls may
-    bring; None: any.
+    """How many more jobs fit beside those that run and those that open polls may bring.
 
-    What was measured is of jobs that ran then: of a poll's job nothing is taken yet.
+    None is any number. Jobs that began after the measurement count in full.
     """
     job = memory.job
     if memory.available == inf or not job:

@@ -51,18 +51,17 @@ from fleet.core.sizing.workload import Workload, count_hidden, job_seconds
 GROWTH = 4  # dispatchers: the step that a small pool may take
 AIM = 0.5  # of the target wait
 MISSED = 3  # depth intervals without a sample that end what was known
-SOONEST, SOON = (
-    1 / 8,
-    1 / 4,
-)  # of the depth interval: between two samples at least; the same while messages flow
+# Shares of the depth interval: the least between two samples, and the same while messages flow.
+SOONEST, SOON = 1 / 8, 1 / 4
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """This host at the moment. `size` counts those that are still leaving; there is room for `room`
-    jobs more.
+    """This host at the moment.
 
-    `held` are the messages in hand: with batches more than there are busy dispatchers.
+    `size` counts dispatchers that are still leaving, too. `spare`: a dispatcher has nothing to do.
+    `room`: how many more jobs the memory allows, None is any number. `held`: messages in hand,
+    which are more than busy dispatchers with batches.
     """
 
     desired: int
@@ -74,48 +73,52 @@ class Scene:
 
     @property
     def roomy(self) -> float:
-        """The dispatchers that the memory allows: the first job always may."""
+        """How many dispatchers the memory allows. One always may work."""
         return inf if self.room is None else max(1, self.busy + self.room)
 
 
 @dataclass(frozen=True, slots=True)
 class Sizing:
-    """What is remembered between two samples. `needs` are (when, how many), each larger than all
-    later ones.
+    """What is remembered between two samples.
+
+    `needs` are pairs (when, how many), each larger than all later ones.
     """
 
     work: Workload = field(default_factory=Workload)
     needs: tuple[tuple[float, int], ...] = ()
     sampled_at: float = -inf
-    tight: bool = False  # at the last sample: nobody was spare
-    quick: bool | None = (
-        None  # the newest poll since then: a message at once, or none; None: late, or no poll
-    )
+    tight: bool = False  # at the last sample no dispatcher was spare
+    # The newest poll since then: True brought a message at once, False none, None late or no poll.
+    quick: bool | None = None
     asked: bool = False  # the next sample has been asked for
     why: str = ""  # the newest decision, whether it changed anything or not
 
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """How many dispatchers, and the terms that made it so."""
+    """How many dispatchers are needed, and the terms of that number, for people."""
 
     size: int
     terms: str
 
 
 def note_poll(sizing: Sizing, took: float | None) -> Sizing:
-    """A poll came home: with a message after `took` seconds, or without (None).
+    """A poll has ended: with a message after `took` seconds, or without one (None).
 
-    One that came late says that the queue was empty, but not that it still is: a burst begins so.
+    A message that came late says that the queue was empty, but not that it still is: a burst
+    begins so.
     """
-    quick = False if took is None else True if took < QUICK else None
+    if took is None:
+        quick: bool | None = False
+    else:
+        quick = True if took < QUICK else None
     return sizing if sizing.quick is quick else replace(sizing, quick=quick)
 
 
 def decide(
     sizing: Sizing, depth: Depth, scene: Scene, config: Config, now: float, jitter: float
 ) -> tuple[Sizing, int]:
-    """The consequence of a sample: what to remember, and the size. `luck` in [0, 1)."""
+    """The consequence of a sample: what to remember, and the size. `jitter` in [0, 1)."""
     tight = not scene.spare and sizing.quick is not False
     seen = estimate_need(sizing.work, depth if tight else None, scene, config, now, jitter)
     known = now - sizing.sampled_at <= MISSED * config.sample_interval
@@ -132,8 +135,9 @@ def decide(
 def estimate_need(
     work: Workload, depth: Depth | None, scene: Scene, config: Config, now: float, jitter: float
 ) -> Need:
-    """How many dispatchers the load and our part of the backlog ask for, without bounds; the load
-    alone if None.
+    """How many dispatchers the load and our part of the backlog ask for, without bounds.
+
+    Without a depth the load alone counts.
     """
     load = Need(ceil(round(work.load, 2)), f"{work.load:.1f} busy on average")
     seconds = job_seconds(work, scene.busy)
@@ -156,7 +160,7 @@ def estimate_need(
 def _remember(
     needs: tuple[tuple[float, int], ...], size: int, now: float, shrink_after: float
 ) -> tuple[tuple[float, int], ...]:
-    """Those of the window that can still be its largest."""
+    """The needs of the window that can still be its largest."""
     return (
         *((at, was) for at, was in needs if was > size and at > now - shrink_after),
         (now, size),
@@ -164,7 +168,7 @@ def _remember(
 
 
 def _grow(seen: Need, scene: Scene, config: Config) -> tuple[int, str]:
-    """As far as the limits allow; the tightest one is named."""
+    """The size after growing as far as the limits allow, and why; the tightest limit is named."""
     step = scene.desired + max(GROWTH, scene.desired)
     limit, phrase = min(
         (config.most_workers, f"at most {config.most_workers} (--max-workers)"),
@@ -177,7 +181,7 @@ def _grow(seen: Need, scene: Scene, config: Config) -> tuple[int, str]:
 
 
 def _shrink(seen: Need, lasting: int, scene: Scene, config: Config) -> tuple[int, str]:
-    """Down to the largest need of the window, one step at a time."""
+    """The size after one step down to the largest need of the window, and why."""
     if lasting >= scene.desired or scene.size > scene.desired:
         return scene.desired, seen.terms
     step = scene.desired - max(GROWTH, scene.desired // 2)
@@ -196,7 +200,7 @@ def _shrink(seen: Need, lasting: int, scene: Scene, config: Config) -> tuple[int
 
 
 def wants_sample(sizing: Sizing, depth: Depth, scene: Scene, config: Config, now: float) -> bool:
-    """Whether a sample now could make the pool grow, and is worth its price."""
+    """Whether a sample now could make the pool grow and is worth its request."""
     age = now - sizing.sampled_at
     if scene.spare or sizing.quick is False or age < SOONEST * config.sample_interval:
         return False

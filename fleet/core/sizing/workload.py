@@ -1,5 +1,5 @@
-"""What the work of this host has been like: the load, how long a job takes, what we have left
-hidden in the queue.
+"""What the work of this host has been like: its load, how long a job takes, how many of its
+messages are hidden in the queue.
 
     load         busy dispatchers, averaged exponentially over the target wait: what is shorter than that the queue
                  may absorb, what is longer needs dispatchers
@@ -16,16 +16,15 @@ Times are seconds.
 from dataclasses import dataclass, replace
 from math import exp
 
-FADE = (
-    50  # messages after which an old one counts for little; at least two rounds of all dispatchers
-)
+# Messages after which an old one counts for little; at least two rounds of all dispatchers.
+FADE = 50
 MOST_HIDDEN = 1000  # what is remembered of a flood of failures
 
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """All of it up to the moment `at`. `hidden` holds until when each message is; totals do not
-    fade out.
+    """The work up to the moment `at`. `hidden` holds until when each message is; totals do not
+    fade.
     """
 
     at: float = 0.0
@@ -51,8 +50,9 @@ def pass_time(work: Workload, busy: int, now: float, window: float) -> Workload:
 
 
 def note_end(work: Workload, busy: int, hidden_for: float = 0.0) -> Workload:
-    """A message is settled; `busy` counts it still. `hidden_for`: how long nobody can receive it
-    again.
+    """A message is settled; `busy` still counts its dispatcher.
+
+    `hidden_for`: for how long the message cannot be received again.
     """
     kept = 1 - 1 / max(FADE, 2 * busy)
     work = replace(
@@ -75,10 +75,10 @@ def job_seconds(work: Workload, busy: int) -> float | None:
 
 
 def mean_seconds(work: Workload, busy: int) -> float | None:
-    """The same since the beginning, for people."""
+    """The same since the pool began, for people."""
     return work.worked_total / max(work.finished_total, busy, 1) if work.worked_total else None
 
 
 def count_hidden(work: Workload, now: float) -> int:
-    """How many messages of ours are in flight with nobody at work on them."""
+    """How many messages of this host are in flight while no dispatcher works on them."""
     return sum(until > now for until in work.hidden)

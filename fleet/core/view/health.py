@@ -1,7 +1,7 @@
 """The health file: what is in it. `probe.py` judges it.
 
 The first eight keys are those of other workers' health files (Relay's `process_emails_from_sqs`),
-so that what reads those can read this; the rest is ours.
+so that a program that reads those can read this one; the other keys are fleet's own.
 """
 
 from typing import Any

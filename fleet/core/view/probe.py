@@ -1,5 +1,6 @@
-"""Whether a health file speaks of a pool that lives. Imports next to nothing: a probe runs every
-few seconds.
+"""Whether a health file speaks of a pool that lives.
+
+It imports next to nothing, because a probe runs every few seconds.
 """
 
 import json
@@ -7,8 +8,9 @@ from datetime import datetime
 
 
 def judge(text: str, now: float, max_age: float) -> tuple[bool, str]:
-    """Whether the file's text speaks of a pool that lives at `now` (seconds since 1970), and a
-    phrase that says why.
+    """Whether the file's text speaks of a pool that lives, and a phrase that says why.
+
+    `now` in seconds since 1970; `max_age` in seconds.
     """
     try:
         found = json.loads(text)

@@ -1,5 +1,5 @@
-"""The pool's state in one phrase: for a supervisor's status line, and for whoever waits at a
-terminal.
+"""The pool's state in one phrase: for a service manager's status line, and for a person who waits
+at a terminal.
 """
 
 from math import inf
@@ -20,8 +20,9 @@ def status_line(pool: Pool) -> str:
 
 
 def drain_line(pool: Pool, now: float) -> str:
-    """`draining: 3 jobs, 1 poll, 24 s left; Ctrl-C again to stop them now`; empty when nothing is
-    waited for.
+    """`draining: 3 jobs, 1 poll, 24 s left; Ctrl-C again to stop them now`.
+
+    Empty when the pool waits for nothing.
     """
     if pool.phase is not PoolPhase.DRAINING or pool.level is None:
         return ""
@@ -41,9 +42,7 @@ def _next_signal(pool: Pool, level: Level, now: float) -> str:
 
 
 def describe_wait(jobs: int, polls: int, left: float, polls_left: float) -> str:
-    """What a drain waits for, and for how many seconds more it does so in peace: `left` for jobs,
-    else for polls.
-    """
+    """What a drain waits for, and for how many seconds more: `left` for jobs, else `polls_left`."""
     parts = [
         f"{count} {word}{'' if count == 1 else 's'}"
         for count, word in ((jobs, "job"), (polls, "poll"))

@@ -1,5 +1,5 @@
-"""What a pool is doing and why, as the one object that `fleet status --json` prints; the contract
-lists its keys.
+"""What a pool does and why: the object that `fleet status --json` prints. The contract lists its
+keys.
 """
 
 from collections.abc import Mapping
@@ -29,8 +29,9 @@ COUNTS = (
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What stays the same for a pool's whole life. `began` is on our own clock, `started_at` is ISO
-    8601.
+    """What stays the same for a pool's whole life.
+
+    `began` is on `system/clock.py`'s clock, `started_at` is ISO 8601.
     """
 
     name: str
@@ -43,8 +44,9 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class InHand:
-    """What the scoreboard says of a dispatcher that has a message; pid 0 and time 0 before its job
-    runs.
+    """What the scoreboard says of a dispatcher that has a message.
+
+    Before its job runs `job_pid` and `job_started_at` are 0.
     """
 
     message_id: str
@@ -57,7 +59,7 @@ class InHand:
 
 
 def state(pool: Pool) -> str:
-    """One word."""
+    """The pool's state in one word."""
     if pool.phase is PoolPhase.BOOTING:
         return "starting"
     if pool.phase is not PoolPhase.RUNNING:
@@ -79,7 +81,7 @@ def trouble(pool: Pool) -> str:
 
 
 def reason(pool: Pool) -> str | None:
-    """Why it is in a state that is not the normal one."""
+    """Why the pool is in a state that is not the normal one; None if it is."""
     match state(pool):
         case "draining":
             return pool.end.why if pool.end else None
@@ -105,7 +107,9 @@ def snapshot(
     in_hand: Mapping[int, InHand],
     now: float,
 ) -> dict[str, Any]:
-    """The whole object. `pids` are those of the dispatchers, by slot. Ages and what is left of leases in seconds."""
+    """The whole object. `pids` are those of the dispatchers, by slot. Ages and what is left of
+    leases in seconds.
+    """
     least, most = pool.config.bounds or (pool.desired, pool.desired)
     wanted = 0 if pool.level is not None else pool.desired  # a pool that stops starts none again
     shown = [slot for slot in pool.slots if slot.number < wanted or slot.state is not State.VACANT]
@@ -148,7 +152,7 @@ def snapshot(
 
 
 def _counts(pool: Pool) -> dict[str, int]:
-    """A lease that is lost counts at once, though its message is in hand."""
+    """The counts that are shown. A lost lease counts at once, though its message is still in hand."""
     found = {name: getattr(pool.counts, name) for name in COUNTS}
     return found | {"lease_lost": found["lease_lost"] + sum(len(slot.lost) for slot in pool.slots)}
 

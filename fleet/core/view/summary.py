@@ -15,7 +15,7 @@ WORDS = {
 
 
 def ledger(counts: Counts) -> dict[str, int]:
-    """What became of every message: `received` is the sum of the others when nothing is in hand."""
+    """What became of every message. `received` is the sum of the others when nothing is in hand."""
     return {
         name: getattr(counts, name)
         for name in ("received", "deleted", "released", "dead_lettered", "left")
@@ -23,7 +23,7 @@ def ledger(counts: Counts) -> dict[str, int]:
 
 
 def redrive_note(counts: Counts, dead_letters: str) -> str:
-    """Of what is not settled for good: how many the queue itself moves to that dead-letter queue."""
+    """How many of the messages left or released the queue itself moves to its dead-letter queue."""
     many = counts.left_last + counts.released_last
     if not many:
         return ""
@@ -33,17 +33,17 @@ def redrive_note(counts: Counts, dead_letters: str) -> str:
 
 
 def totals(counts: Counts) -> dict[str, int]:
-    """How many jobs ended how, by the last word of the event that told it."""
+    """How many jobs ended how, by the name of the outcome."""
     return {outcome.value: getattr(counts, outcome.value) for outcome in Outcome}
 
 
 def phrase(counts: Counts) -> str:
-    """The same for people: what never happened is left out, but for successes."""
+    """The totals for people: what never happened is left out, but for successes."""
     found = totals(counts)
     if not any(found.values()):
         return (
             "no job ended" if counts.received else "no job ran"
-        )  # one that was killed may have begun
+        )  # a job that was killed may have begun
     said = [
         f"{found[each.value]} {WORDS[each]}"
         for each in Outcome
