@@ -21,6 +21,8 @@ rejected where there is no dead-letter queue for certain. On the last attempt --
 dead-letters by hand whatever would be released or left. What follows is never done with a lost
 lease, except delete: the work is done then. Delays end where SQS's limit of 12 hours from the
 receive does.
+
+docs/decisions/0010 has the reasons.
 """
 
 from dataclasses import dataclass, field

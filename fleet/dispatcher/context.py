@@ -1,6 +1,8 @@
 """What a delivery is worked on with: the seam between a dispatcher of the pool and the library.
 
 Each of the two makes a Context of its own; everything that works on a message is the same.
+
+docs/decisions/0027 has the reasons.
 """
 
 import select

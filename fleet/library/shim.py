@@ -9,6 +9,8 @@ started. So the shim is the subreaper there: all its children belong to the job.
 outlives the program's SIGKILL by the moment that it takes to kill them all. It runs no user code.
 
 This file is the program's side; shim_process.py is what happens in the shim.
+
+docs/decisions/0027 has the reasons.
 """
 
 import contextlib

@@ -17,6 +17,8 @@ its own (machine.py), which keeps its lease meanwhile. `step_batch` decides betw
 
 The master is asked for leave to release once at a time: its answer is for every message that waits
 for it then.
+
+docs/decisions/0026 has the reasons.
 """
 
 from collections.abc import Collection

@@ -1,4 +1,7 @@
-"""Stopping a job, its exit handler, and what a job's end means. Part of machine.py."""
+"""Stopping a job, its exit handler, and what a job's end means. Part of machine.py.
+
+docs/decisions/0011 has the reasons.
+"""
 
 from dataclasses import replace
 from math import inf

@@ -16,6 +16,8 @@
 |             | all else             | until the lease ends, or as long as it cannot have been done|
 
 When the pool stops, nothing is repeated that could not be answered before its end.
+
+docs/decisions/0009 has the reasons.
 """
 
 from dataclasses import replace

@@ -18,6 +18,8 @@ has ended meanwhile (`Ended`), and what it had said before is heard first.
 
 What cannot be (a pid that is no new child's, a word that is not the speaker's to say) is answered
 by distrust: the speaker is killed and not listened to any more.
+
+docs/decisions/0029 has the reasons.
 """
 
 from collections.abc import Mapping

@@ -3,6 +3,8 @@ theory.
 
 Each rule looks at the whole pool and asks for what is missing; running them twice at the same
 moment changes nothing the second time.
+
+docs/decisions/0001 has the reasons.
 """
 
 from dataclasses import replace
