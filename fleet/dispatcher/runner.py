@@ -14,10 +14,9 @@ from dataclasses import replace
 from math import inf
 
 from fleet.core.delivery import Delivery, DeliveryPhase, Rules, begin, step, wakes_at
+from fleet.core.delivery import actions as do
 from fleet.core.delivery import events as on
-from fleet.core.failure import Failure
 from fleet.core.outcomes import (
-    Exit,
     Facts,
     Outcome,
     Settlement,
@@ -31,7 +30,6 @@ from fleet.dispatcher.context import Context
 from fleet.dispatcher.delivery_log import DeliveryLog
 from fleet.dispatcher.requests import QueueRequests
 from fleet.dispatcher.user_processes import UserProcesses
-from fleet.job import errors
 from fleet.system.clock import now
 
 
@@ -200,42 +198,42 @@ class DeliveryRunner:
 
     # What is to be done.
 
-    def _perform(self, action: on.Action) -> on.Event | None:
+    def _perform(self, action: do.Action) -> on.Event | None:
         """Do it, and return what came of it where that is an event of its own."""
         delivery, processes = self._delivery, self._processes
         match action:
-            case on.RunJob():
+            case do.RunJob():
                 return processes.start_job()
-            case on.Extend(seconds):
+            case do.Extend(seconds):
                 return self._extend(seconds)
-            case on.Settle(what):
+            case do.Settle(what):
                 return self._requests.settle(what)
-            case on.ReadPolicy():
+            case do.ReadPolicy():
                 return self._requests.read_policy()
-            case on.CheckForStop():
+            case do.CheckForStop():
                 return self._look_for_stop()
-            case on.TerminateJob():
+            case do.TerminateJob():
                 processes.terminate_job(delivery.stop)
-            case on.FreezeJob():
+            case do.FreezeJob():
                 return processes.freeze_job(delivery.stop)
-            case on.KillJob():
+            case do.KillJob():
                 processes.kill_job()
-            case on.RunHandler():
+            case do.RunHandler():
                 return processes.start_handler(delivery.handler_tries)
-            case on.KillHandler():
+            case do.KillHandler():
                 processes.kill_handler()
-            case on.RunHook():
-                return processes.start_hook(self._failure())
-            case on.KillHook():
+            case do.RunHook():
+                return processes.start_hook(delivery)
+            case do.KillHook():
                 processes.kill_hook()
-            case on.AskForRelease():
+            case do.AskForRelease():
                 self._ask_for_release()
-            case on.TellLeaseLost():
+            case do.TellLeaseLost():
                 self._tell_lease_lost()
-            case on.TellLeaseLimit(left):
+            case do.TellLeaseLimit(left):
                 self._board.note(lease=0)  # no extend will come, and that is no hang
                 self._log.say("lease.limit", left=left)
-            case on.EndDelivery():  # whoever waits for the end sees it by the phase
+            case do.EndDelivery():  # whoever waits for the end sees it by the phase
                 pass
         return None
 
@@ -256,20 +254,6 @@ class DeliveryRunner:
         goes_on = self._delivery.phase is DeliveryPhase.RUNNING
         self._log.say("lease.lost", then="; the job runs on" if goes_on else "")
         self._inbox.say(LeaseLost())
-
-    def _failure(self) -> Failure:
-        """What the --on-failure hook is told."""
-        delivery, facts, job = self._delivery, self._delivery.facts, self._processes.job
-        return Failure(
-            self._message,
-            delivery.outcome or Outcome.FAILED,
-            delivery.exit or Exit(),
-            self._message.attempt,
-            facts.last if facts else None,
-            job.seconds if job else 0.0,
-            job.usage.max_rss_mib if job else 0.0,
-            **errors.read(self._context.page, "error"),
-        )
 
     def _tell_settlement(self) -> None:
         """Say what became of the message."""

@@ -6,15 +6,16 @@ of them may be hit by a sweep that is meant for another one.
 
 import os
 
+from fleet.core.delivery import Delivery
 from fleet.core.delivery import events as on
 from fleet.core.exit_codes import FAILED
 from fleet.core.failure import Failure
-from fleet.core.outcomes import Exit, Stop
+from fleet.core.outcomes import Exit, Outcome, Stop
 from fleet.core.queue import Message
 from fleet.dispatcher.context import Context, UserProcess
 from fleet.dispatcher.delivery_log import DeliveryLog
 from fleet.dispatcher.returned import ReturnedJob, exit_of_job, is_done
-from fleet.job import process
+from fleet.job import errors, process
 from fleet.system import procfs
 from fleet.system.clock import now
 
@@ -71,12 +72,12 @@ class UserProcesses:
         self._log.say("handler.started", handler_pid=self._handler.pid, tries=tries)
         return None
 
-    def start_hook(self, failure: Failure) -> on.HookExited | None:
-        """Fork a process for the --on-failure hook.
+    def start_hook(self, delivery: Delivery) -> on.HookExited | None:
+        """Fork a process for the --on-failure hook, which is told of the failure.
 
         The job and its exit handler are gone by now: no sweep has to leave anything else alone.
         """
-        work = self._context.work(self._message, self._page)
+        work, failure = self._context.work(self._message, self._page), self._failure(delivery)
         self._page.withdraw_stop()
         try:
             self._hook = self._context.start(
@@ -87,6 +88,19 @@ class UserProcesses:
             return on.HookExited(now())
         self._log.say("hook.started", hook_pid=self._hook.pid)
         return None
+
+    def _failure(self, delivery: Delivery) -> Failure:
+        """What the --on-failure hook is told."""
+        return Failure(
+            self._message,
+            delivery.outcome or Outcome.FAILED,
+            delivery.exit or Exit(),
+            self._message.attempt,
+            delivery.facts.last if delivery.facts else None,
+            self.job.seconds if self.job else 0.0,
+            self.job.usage.max_rss_mib if self.job else 0.0,
+            **errors.read(self._page, "error"),
+        )
 
     # Stopping.
 

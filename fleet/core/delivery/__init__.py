@@ -48,7 +48,7 @@ that the state does not allow raises `IllegalDeliveryEvent` and changes nothing.
 something is due though nothing happens. batch.py decides between several messages of one receive.
 """
 
-from fleet.core.delivery import events
+from fleet.core.delivery import actions, events
 from fleet.core.delivery.arrival import LATE, NO_PROCESS, begin
 from fleet.core.delivery.deadlines import wakes_at
 from fleet.core.delivery.machine import step
@@ -74,6 +74,7 @@ __all__ = [
     "IllegalDeliveryEvent",
     "Rules",
     "Step",
+    "actions",
     "begin",
     "events",
     "step",

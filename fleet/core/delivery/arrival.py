@@ -3,7 +3,8 @@
 from dataclasses import replace
 from math import inf
 
-from fleet.core.delivery.events import Arrived, AskForRelease, RunJob
+from fleet.core.delivery.actions import AskForRelease, RunJob
+from fleet.core.delivery.events import Arrived
 from fleet.core.delivery.lease import check_lease, extend_after
 from fleet.core.delivery.settling import leave, settle
 from fleet.core.delivery.state import Delivery, DeliveryPhase, Rules, Step, prepend

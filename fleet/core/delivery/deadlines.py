@@ -6,7 +6,7 @@ Part of machine.py.
 from dataclasses import replace
 from math import inf
 
-from fleet.core.delivery.events import Action, KillHandler, KillHook, KillJob, ReadPolicy
+from fleet.core.delivery.actions import Action, KillHandler, KillHook, KillJob, ReadPolicy
 from fleet.core.delivery.failure_hook import report_then_settle
 from fleet.core.delivery.interrupt import conclude_end, stop_job, why_stop
 from fleet.core.delivery.lease import check_lease, needs_lease, request_extend

@@ -10,7 +10,7 @@ docs/decisions/0010 has the reasons.
 from dataclasses import replace
 from math import inf
 
-from fleet.core.delivery.events import RunHook
+from fleet.core.delivery.actions import RunHook
 from fleet.core.delivery.lease import check_lease
 from fleet.core.delivery.settling import leave_lost, settle
 from fleet.core.delivery.state import Delivery, DeliveryPhase, Rules, Step, prepend

@@ -6,16 +6,8 @@ docs/decisions/0011 has the reasons.
 from dataclasses import replace
 from math import inf
 
-from fleet.core.delivery.events import (
-    CheckForStop,
-    DispatcherLeaves,
-    FreezeJob,
-    HandlerExited,
-    JobExited,
-    KillJob,
-    RunHandler,
-    TerminateJob,
-)
+from fleet.core.delivery.actions import CheckForStop, FreezeJob, KillJob, RunHandler, TerminateJob
+from fleet.core.delivery.events import DispatcherLeaves, HandlerExited, JobExited
 from fleet.core.delivery.settling import conclude
 from fleet.core.delivery.state import (
     Delivery,

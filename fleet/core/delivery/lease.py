@@ -3,14 +3,8 @@
 from dataclasses import replace
 from math import ceil, inf
 
-from fleet.core.delivery.events import (
-    Action,
-    Extend,
-    Extended,
-    ExtendFailed,
-    TellLeaseLimit,
-    TellLeaseLost,
-)
+from fleet.core.delivery.actions import Action, Extend, TellLeaseLimit, TellLeaseLost
+from fleet.core.delivery.events import Extended, ExtendFailed
 from fleet.core.delivery.state import (
     LEASE_KEPT,
     LONGEST,

@@ -5,7 +5,7 @@ from math import inf
 
 from fleet.core.backoff import pause_before_next
 from fleet.core.config import Config
-from fleet.core.delivery.events import AskForRelease, EndDelivery, ReadPolicy, Settle
+from fleet.core.delivery.actions import AskForRelease, EndDelivery, ReadPolicy, Settle
 from fleet.core.delivery.lease import check_lease
 from fleet.core.delivery.state import (
     LONGEST,

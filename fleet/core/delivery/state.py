@@ -8,7 +8,8 @@ from enum import Enum, auto
 from math import inf
 
 from fleet.core.config import Config
-from fleet.core.delivery.events import Action, Event
+from fleet.core.delivery.actions import Action
+from fleet.core.delivery.events import Event
 from fleet.core.outcomes import Exit, Facts, Outcome, Settlement, Stop, Verdict
 
 LONGEST = 43_200.0  # seconds from the receive: SQS's limit on how long a message can be hidden

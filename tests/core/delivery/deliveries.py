@@ -9,30 +9,32 @@ from math import inf
 
 from fleet.core.config import Config
 from fleet.core.delivery import LATE, Delivery, DeliveryPhase, Rules, begin, step, wakes_at
-from fleet.core.delivery.events import (
+from fleet.core.delivery.actions import (
     Action,
     AskForRelease,
-    Due,
     EndDelivery,
+    FreezeJob,
+    KillJob,
+    ReadPolicy,
+    RunHandler,
+    RunJob,
+    Settle,
+    TellLeaseLost,
+    TerminateJob,
+)
+from fleet.core.delivery.events import (
+    Due,
     Event,
     Extended,
     ExtendFailed,
-    FreezeJob,
     HandlerExited,
     JobExited,
     JobFrozen,
-    KillJob,
     PolicyRead,
-    ReadPolicy,
     ReleaseAllowed,
-    RunHandler,
-    RunJob,
     SentBack,
-    Settle,
     SettleDone,
     StopBy,
-    TellLeaseLost,
-    TerminateJob,
     TurnCame,
 )
 from fleet.core.outcomes import Exit, Settlement, Verdict

@@ -7,15 +7,8 @@ import pytest
 
 from fleet.core.config import Config
 from fleet.core.delivery import LATE, DeliveryPhase, IllegalDeliveryEvent, Rules
-from fleet.core.delivery.events import (
-    Arrived,
-    AskForRelease,
-    EndDelivery,
-    FoundUnusable,
-    RunJob,
-    SentBack,
-    TurnCame,
-)
+from fleet.core.delivery.actions import AskForRelease, EndDelivery, RunJob
+from fleet.core.delivery.events import Arrived, FoundUnusable, SentBack, TurnCame
 from fleet.core.outcomes import Settlement, Verdict
 from fleet.core.reasons import Reason
 from tests.core.delivery.deliveries import running, waiting

@@ -17,25 +17,27 @@ from fleet.core.delivery import (
     Rules,
     wakes_at,
 )
-from fleet.core.delivery.events import (
+from fleet.core.delivery.actions import (
     Action,
     AskForRelease,
     EndDelivery,
-    Event,
     Extend,
+    ReadPolicy,
+    Settle,
+    TellLeaseLost,
+)
+from fleet.core.delivery.events import (
+    Event,
     HandlerExited,
     JobExited,
     JobFrozen,
     JobNotStarted,
     PolicyNotRead,
     PolicyRead,
-    ReadPolicy,
     ReleaseAllowed,
-    Settle,
     SettleDone,
     SettleFailed,
     StopBy,
-    TellLeaseLost,
 )
 from fleet.core.outcomes import Exit, Facts, Outcome, Settlement, Verdict
 from tests.core.delivery.deliveries import (

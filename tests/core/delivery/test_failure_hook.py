@@ -6,24 +6,26 @@ import pytest
 
 from fleet.core.config import Config
 from fleet.core.delivery import DeliveryPhase, IllegalDeliveryEvent, Rules
-from fleet.core.delivery.events import (
+from fleet.core.delivery.actions import (
     AskForRelease,
     EndDelivery,
     Extend,
+    KillHook,
+    ReadPolicy,
+    RunHandler,
+    RunHook,
+    Settle,
+    TellLeaseLost,
+)
+from fleet.core.delivery.events import (
     ExtendFailed,
     HandlerExited,
     HookExited,
     JobExited,
-    KillHook,
     PolicyNotRead,
-    ReadPolicy,
     ReleaseAllowed,
-    RunHandler,
-    RunHook,
-    Settle,
     SettleDone,
     StopBy,
-    TellLeaseLost,
 )
 from fleet.core.outcomes import Exit, Outcome, Settlement, Verdict
 from tests.core.delivery.deliveries import (

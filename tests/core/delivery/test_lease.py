@@ -18,22 +18,24 @@ from fleet.core.delivery import (
     Rules,
     step,
 )
-from fleet.core.delivery.events import (
+from fleet.core.delivery.actions import (
     Action,
     EndDelivery,
-    Event,
     Extend,
-    Extended,
-    ExtendFailed,
     FreezeJob,
-    JobExited,
     ReadPolicy,
-    SentBack,
-    SettleDone,
-    StopBy,
     TellLeaseLimit,
     TellLeaseLost,
     TerminateJob,
+)
+from fleet.core.delivery.events import (
+    Event,
+    Extended,
+    ExtendFailed,
+    JobExited,
+    SentBack,
+    SettleDone,
+    StopBy,
     TurnCame,
 )
 from fleet.core.outcomes import Exit, Outcome, Settlement, Stop, Verdict

@@ -10,20 +10,22 @@ from hypothesis import strategies as st
 
 from fleet.core.config import Config
 from fleet.core.delivery import LONGEST, DeliveryPhase, Rules
-from fleet.core.delivery.events import (
+from fleet.core.delivery.actions import (
     AskForRelease,
     EndDelivery,
     Extend,
+    ReadPolicy,
+    Settle,
+    TellLeaseLost,
+)
+from fleet.core.delivery.events import (
     Extended,
     ExtendFailed,
     JobExited,
     PolicyNotRead,
-    ReadPolicy,
     ReleaseAllowed,
-    Settle,
     SettleDone,
     SettleFailed,
-    TellLeaseLost,
 )
 from fleet.core.delivery.lease import KEPT_FOR
 from fleet.core.delivery.retries import LATE_DELETE, LETTER_TRIES, POLICY_FOR

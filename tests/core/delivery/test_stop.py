@@ -6,27 +6,29 @@ import pytest
 
 from fleet.core.config import Config
 from fleet.core.delivery import DeliveryPhase, HandlerResult, Rules
-from fleet.core.delivery.events import (
+from fleet.core.delivery.actions import (
     Action,
     AskForRelease,
     CheckForStop,
-    DispatcherLeaves,
     EndDelivery,
     Extend,
     FreezeJob,
-    HandlerExited,
-    JobExited,
-    JobFrozen,
     KillHandler,
     KillJob,
     ReadPolicy,
-    ReleaseAllowed,
     RunHandler,
     Settle,
-    SettleDone,
-    StopBy,
     TellLeaseLost,
     TerminateJob,
+)
+from fleet.core.delivery.events import (
+    DispatcherLeaves,
+    HandlerExited,
+    JobExited,
+    JobFrozen,
+    ReleaseAllowed,
+    SettleDone,
+    StopBy,
 )
 from fleet.core.outcomes import Exit, Outcome, Settlement, Stop, Verdict
 from tests.core.delivery.deliveries import (
