@@ -23,7 +23,7 @@ from fleet.ipc.channel import Channel
 from fleet.ipc.scoreboard import Scoreboard
 from fleet.master.channels import Channels
 from fleet.master.helper_log import tell_helper_word
-from fleet.master.orphans import died, jobs_in_hand
+from fleet.master.orphans import describe_death, jobs_in_hand
 from fleet.system import log, processes, procfs, trackers
 from fleet.system.clock import now
 
@@ -269,9 +269,10 @@ class ChildProcesses:
             now=now(),
             grace=trackers.GRACE,
         )
-        happened: list[Event] = [
-            died(death, self._board.read_batch(death.slot), self.known.exits) for death in news
-        ]
+        happened: list[Event] = []
+        for death in news:
+            records = self._board.read_batch(death.slot)
+            happened.append(describe_death(death, records, self.known.exits))
         if self.known.exits and not self.known.may_sweep:
             # A dispatcher may have died too, unnoticed yet: the exits of its jobs are kept.
             slots = self.known.dispatchers.values()

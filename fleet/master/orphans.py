@@ -11,7 +11,9 @@ from fleet.ipc.scoreboard import Record, Scoreboard
 from fleet.system import processes
 
 
-def died(death: PendingDeath, records: Mapping[int, Record], exits: Mapping[int, Exit]) -> Died:
+def describe_death(
+    death: PendingDeath, records: Mapping[int, Record], exits: Mapping[int, Exit]
+) -> Died:
     """The news of a death. `records` are the dispatcher's last, by place; `exits` those of jobs, by
     pid, that only the master has seen.
     """

@@ -18,7 +18,7 @@ from fleet.ipc import channel, scoreboard
 from fleet.ipc.channel import Channel
 from fleet.ipc.scoreboard import Record, Scoreboard
 from fleet.master.children import ChildProcesses
-from fleet.master.orphans import died, jobs_in_hand
+from fleet.master.orphans import describe_death, jobs_in_hand
 from fleet.system import processes
 
 KILLED, DONE = Exit(signal=9), Exit(code=0)
@@ -134,7 +134,7 @@ def test_a_job_that_was_swept_before_its_dispatchers_death_was_noticed() -> None
     assert jobs_in_hand(board, [0, 1]) == {OTHERS_JOB}
     assert jobs_in_hand(board, [0]) == set()
     exits = {OTHERS_JOB: DONE, NOBODYS: DONE}
-    news = died(PendingDeath(1, 201, KILLED), board.read_batch(1), exits)
+    news = describe_death(PendingDeath(1, 201, KILLED), board.read_batch(1), exits)
     (orphan,) = news.orphans
     assert (news.slot, news.exit, news.cause) == (1, KILLED, "SIGKILL")
     assert orphan.exit == DONE

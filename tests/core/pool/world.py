@@ -282,7 +282,7 @@ class World:
             if slot not in deaf:
                 happened += self.last_words(slot)
         if "deaths" not in deaf:
-            happened += self.reaped()
+            happened += self.reap()
         if "signals" not in deaf:
             happened += self.signals
             self.signals = []
@@ -290,10 +290,10 @@ class World:
             happened.append(Tick())
         for event in happened:
             self.take(event)
-        for event in self.swept(slow="sweep" in deaf):
+        for event in self.sweep(slow="sweep" in deaf):
             self.take(event)
 
-    def heard(self, source: Source, words: Sequence[Word]) -> list[Event]:
+    def hear(self, source: Source, words: Sequence[Word]) -> list[Event]:
         """What words mean. Nobody says here what cannot be."""
         happened: list[Event] = []
         effects: list[ChildEffect] = []
@@ -303,16 +303,16 @@ class World:
             happened += update.events
             effects += update.effects
         assert not self.known.distrusted
-        return happened + self.done_to_children(effects)
+        return happened + self.act_on_children(effects)
 
     def last_words(self, source: Source) -> list[Event]:
         """What a channel still holds."""
         if isinstance(source, Role):
-            return self.heard(source, self.helpers[source].said())
+            return self.hear(source, self.helpers[source].said())
         channel = self.channels.get(source)
-        return self.heard(source, channel.said()) if channel else []
+        return self.hear(source, channel.said()) if channel else []
 
-    def reaped(self) -> list[Event]:
+    def reap(self) -> list[Event]:
         happened: list[Event] = []
         for pid, how in self.dead:
             for role, helper in list(self.helpers.items()):
@@ -320,12 +320,12 @@ class World:
                     happened += self.last_words(role)
             update = reaping.reap(self.known, pid, how, str(how))
             self.known = update.children
-            happened += [*update.events, *self.done_to_children(update.effects)]
+            happened += [*update.events, *self.act_on_children(update.effects)]
         self.dead = []
         self.known = reaping.end_reaping(self.known)
         return happened
 
-    def done_to_children(self, effects: Iterable[ChildEffect]) -> list[Event]:
+    def act_on_children(self, effects: Iterable[ChildEffect]) -> list[Event]:
         happened: list[Event] = []
         for effect in effects:
             match effect:
@@ -341,7 +341,7 @@ class World:
                     raise AssertionError(effect)
         return happened
 
-    def swept(self, slow: bool) -> list[Event]:
+    def sweep(self, slow: bool) -> list[Event]:
         """Strangers are killed; those that are `slow` to go hold up all deaths."""
         if not self.known.may_sweep:
             return []
@@ -354,9 +354,9 @@ class World:
         self.known, news = reaping.end_sweep(
             self.known, [1] if slow else [], only_trackers=False, now=self.now, grace=2.0
         )
-        return [self.died(death) for death in news]
+        return [self.news_of(death) for death in news]
 
-    def died(self, death: PendingDeath) -> Died:
+    def news_of(self, death: PendingDeath) -> Died:
         process = self.processes[death.pid]
         orphans, settled = process.orphans, process.settled
         return Died(death.slot, death.exit, str(death.exit), orphans, settled, process.receive_id)
