@@ -15,23 +15,21 @@ import setproctitle
 
 from fleet.core import queue_advice
 from fleet.core.depth import SAMPLE_JITTER
-from fleet.core.exit_codes import QUEUE_LATE, QUEUE_UNUSABLE, USAGE
 from fleet.core.protocol import Failed, Plan
 from fleet.core.queue import QueueError, Trouble
 from fleet.core.scout_protocol import (
     DeleteTried,
-    Late,
     Recover,
     Recovered,
     SampleDepth,
     SampleFailed,
     Served,
     TryDelete,
-    Trying,
     Usable,
 )
 from fleet.ipc import channel
 from fleet.ipc.channel import Channel
+from fleet.scout.late_queue import LateQueue
 from fleet.scout.recovery import Orders
 from fleet.sqs import dns
 from fleet.sqs.address import address_of
@@ -70,33 +68,21 @@ def _find_queue(plan: Plan, master: Channel, queue: SqsQueue) -> bool:
 
     What a restart does not heal ends the scout at once.
     """
-    deadline = now() + plan.config.start_timeout
-    said = ""
+    late = LateQueue(plan.config.start_timeout, now())
     while True:
         try:
             master.send(_check_queue(plan, queue))
             return True
         except QueueError as error:
-            left = deadline - now()
-            if error.trouble is Trouble.USAGE:
-                master.send(Failed(USAGE, str(error)))
-                return False
-            if error.trouble in (Trouble.DENIED, Trouble.GONE, Trouble.MESSAGE, Trouble.FINAL):
-                master.send(Failed(QUEUE_UNUSABLE, str(error)))
-                return False
-            if left <= 0:
-                tried = f"tried for {plan.config.start_timeout:g} s (--start-timeout)"
-                master.send(Failed(QUEUE_LATE, f"{error}, {tried}"))
-                return False
-            if error.trouble is Trouble.SESSION:
+            moment = now()
+            word = late.judge(error, moment)
+            if error.trouble is Trouble.SESSION and not isinstance(word, Failed):
                 queue.renew()
-            if str(error) != said:
-                said = str(error)
-                master.send(Late(said, round(left, 1)))
-            else:
-                master.send(Trying())
+            master.send(word)
+            if isinstance(word, Failed):
+                return False
             _restart_server(plan, master, error)
-        if _wait(master, min(RETRY, max(0.05, left))):
+        if _wait(master, min(RETRY, max(0.05, late.seconds_left(moment)))):
             return False
 
 
