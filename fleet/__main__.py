@@ -27,7 +27,7 @@ def main() -> NoReturn:
 
 
 def _answer_quickly(arguments: list[str]) -> None:
-    """End the program if this is all that it is to do. `check` is what `health` was called before."""
+    """End the program if this is all it is to do. `check` is what `health` was called before."""
     if arguments[:1] == ["--version"]:
         from fleet.core.exit_codes import DONE
         from fleet.version import VERSION

@@ -1,4 +1,4 @@
-"""`fleet health`: does the pool that writes that health file live? For a container's liveness probe.
+"""`fleet health`: does the pool that writes that health file live? A container's liveness probe.
 
 A probe runs every few seconds on a host that is busy with other things. So this file imports
 neither typer nor the options, and reads the one option that it needs itself; what else is set for

@@ -34,7 +34,8 @@ def with_options(*names: str) -> Callable[[Command], Command]:
             for each in own.parameters.values()
             if each.kind is not inspect.Parameter.VAR_KEYWORD
         ]
-        command.__signature__ = own.replace(parameters=[*kept, *added])  # type: ignore[attr-defined]
+        signature = own.replace(parameters=[*kept, *added])
+        command.__signature__ = signature  # type: ignore[attr-defined]
         return command
 
     return give
@@ -86,7 +87,7 @@ def _keyword(name: str, annotation: Any) -> inspect.Parameter:
 
 
 def load(given: dict[str, Any], app: str = "") -> LoadedSettings:
-    """The settings out of a command's options, the environment and the file. Raises CommandFailed."""
+    """The settings: a command's options, the environment, the file. Raises CommandFailed."""
     config = given.pop("config", None)
     try:
         return sources.load(given, os.environ, config, app)
@@ -95,7 +96,7 @@ def load(given: dict[str, Any], app: str = "") -> LoadedSettings:
 
 
 def load_aloud(given: dict[str, Any], app: str = "") -> LoadedSettings:
-    """The same for a command without a log: what is to be known of the file goes to standard error."""
+    """The same; what is to be known of the file goes to standard error, for there is no log."""
     loaded = load(given, app)
     if loaded.ignored:
         complain(loaded.ignored)

@@ -123,7 +123,7 @@ def _find_local_server(port: int) -> str:
 
 
 def _batches(messages: Iterable[str]) -> Iterator[list[str]]:
-    """What fits into one request each. A message that fits into none goes alone, and SQS says so."""
+    """What fits into one request. A message that fits into none goes alone, and SQS says so."""
     batch: list[str] = []
     size = 0
     for message in messages:

@@ -142,7 +142,7 @@ def _read_traces(names: list[str], seed: int, rate: float) -> list[Trace]:
 
 
 def _check_policies(names: list[str], hosts: int) -> list[str]:
-    """The policies' names. Raises CommandFailed for one that is none, or that knows one host only."""
+    """The policies' names. Raises CommandFailed for what is no policy, or knows one host only."""
     chosen = list(POLICIES) if names == [ALL] else names
     for name in chosen:
         if name not in POLICIES:

@@ -16,6 +16,7 @@ FIRST_LEASE = 20.0  # seconds: what a poll that dies with its client can hide a 
 # left.
 LEASE_PER_POLL = 1.5
 MOST_WORKERS = 1024  # that a pool may be asked for
+LONGEST_VISIBILITY = 43_200  # seconds: SQS's limit on how long a message can be hidden
 SETTLE_ALLOWANCE = 10.0  # seconds: what the settling at the end of a stop may take
 
 
@@ -35,7 +36,7 @@ def first_lease_for(wait_time: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """The options of `fleet start` that the pool works by. Times are seconds; no limit is infinity."""
+    """The options of `fleet start` that the pool works by; times in seconds, infinite without limit."""
 
     workers: int = 1
     min_workers: int | None = None  # both None: a fixed size, that an operator may change
@@ -140,7 +141,7 @@ class Config:
 
     @property
     def longest_stop(self) -> float:
-        """The longest that a stop which somebody asks for can take before what is left is killed."""
+        """The longest that a stop can take before what is left is killed, if somebody asks for it."""
         return self.longest_drain(self.drain_timeout)
 
     def longest_drain(self, seconds: float) -> float:
@@ -151,8 +152,7 @@ class Config:
         return self.wait_time + self.longest_finish(seconds)
 
     def longest_finish(self, seconds: float) -> float:
-        """The longest that a message in hand can take in a drain that gives its job so many
-        seconds.
+        """The longest that a message in hand can take in a drain that gives jobs so many seconds.
 
         Its worst case: the message is on its last attempt, and its job runs into its time-out; its
         exit handler does so twice, and the hook that is told of it once.

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from math import inf
 from typing import Any
 
+from fleet.core.config import LONGEST_VISIBILITY
 from fleet.job import callables
 
-MOST_VISIBILITY = 43_200  # seconds: SQS's limit
 MOST_WAIT = 20  # seconds: SQS's limit on a long poll
 
 
@@ -22,7 +22,7 @@ def check_times(
     retry_delay: Sequence[float],
 ) -> None:
     """Raises ValueError for a number of seconds that is out of its bounds."""
-    _check_seconds("visibility_timeout", visibility_timeout, 2, MOST_VISIBILITY)
+    _check_seconds("visibility_timeout", visibility_timeout, 2, LONGEST_VISIBILITY)
     if wait_time is not None:
         _check_seconds("wait_time", wait_time, 0, MOST_WAIT)
     _check_seconds("drain_timeout", drain_timeout)
@@ -30,7 +30,7 @@ def check_times(
     if job_timeout is not None:
         _check_seconds("job_timeout", job_timeout)
     for delay in retry_delay:
-        _check_seconds("retry_delay", delay, 0, MOST_VISIBILITY)
+        _check_seconds("retry_delay", delay, 0, LONGEST_VISIBILITY)
 
 
 def _check_seconds(name: str, value: float, least: float = 0, most: float = inf) -> None:

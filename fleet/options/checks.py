@@ -11,11 +11,10 @@ from math import inf, isfinite
 from typing import Any
 
 from fleet.core.code_names import RIGHT, is_code
-from fleet.core.config import MOST_WORKERS
+from fleet.core.config import LONGEST_VISIBILITY, MOST_WORKERS
 from fleet.core.sns import TOPIC
 from fleet.system import host
 
-LONGEST_VISIBILITY = 43_200  # seconds: SQS's limit
 YES, NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 _WEB = re.compile(r"https?://[^/?#]", re.IGNORECASE)
 
@@ -28,8 +27,8 @@ class SettingsError(Exception):
 class Check:
     """How a value is read, and what it must be.
 
-    `read` raises ValueError, TypeError or OverflowError for what it cannot read; `rule` says whether
-    what was read may be; `right` tells people what may be.
+    `read` raises ValueError, TypeError or OverflowError for what it cannot read; `rule` says
+    whether what was read may be; `right` tells people what may be.
     """
 
     read: Callable[[Any], Any]

@@ -68,7 +68,9 @@ def _bound_workers(values: dict[str, Any], *, may_resize: bool) -> None:
 
 
 def _shorten_polls(values: dict[str, Any], origins: dict[str, str]) -> None:
-    """A lease counts from before the poll that brings the message: a poll as long as the lease would
+    """Keep polls shorter than the lease.
+
+    A lease counts from before the poll that brings the message: a poll as long as the lease would
     bring messages whose lease is over.
     """
     # Nothing is billed by the embedded server, and Ctrl-C need not wait long.

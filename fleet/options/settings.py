@@ -7,6 +7,7 @@ and the help are all made of it.
 from dataclasses import dataclass, field
 from typing import Any
 
+from fleet.core.config import LONGEST_VISIBILITY
 from fleet.options import checks
 from fleet.options.checks import Check
 from fleet.system.log_events import LEVELS
@@ -73,7 +74,7 @@ class Settings:
     )
     visibility_timeout: float = option(
         60.0,
-        checks.seconds(2, checks.LONGEST_VISIBILITY),
+        checks.seconds(2, LONGEST_VISIBILITY),
         "The lease; extended every third of it while a job runs.",
     )
     wait_time: float = option(

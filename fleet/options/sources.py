@@ -90,5 +90,5 @@ def _find_endpoint(chosen: Settings, origins: Mapping[str, str]) -> str:
 
 
 def list_unknown_variables(environment: Mapping[str, str]) -> list[str]:
-    """What is likely meant for fleet in the environment and is nothing that it knows, a line each."""
+    """A line for each variable that is likely meant for fleet, and is nothing that it knows."""
     return variables.describe_unknown(environment, [each.name for each in fields(Settings)])
