@@ -153,6 +153,7 @@ def send(queue: LiveQueue, body: str, attributes: dict[str, str]) -> None:
     queue.send_one(body, typed)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "case"), CASES, ids=[f"{name}-{number}" for number, (name, _) in enumerate(CASES)]
 )

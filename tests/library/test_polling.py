@@ -265,6 +265,7 @@ def test_a_long_job_keeps_its_message(
     assert queue.depth() == EMPTY
 
 
+@pytest.mark.slow
 def test_an_extend_that_hangs_costs_one_try_and_not_the_lease(
     run: Run, home: Home, queue: LiveQueue, proxy: FaultProxy
 ) -> None:

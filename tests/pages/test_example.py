@@ -167,6 +167,7 @@ def start_demo(home: Home, limit: int) -> "subprocess.Popen[str]":
     )
 
 
+@pytest.mark.slow
 def test_the_demonstration_accounts_for_every_message(home: Home) -> None:
     demo = start_demo(home, 30)
     output, _ = demo.communicate(timeout=PATIENCE)
@@ -178,6 +179,7 @@ def test_the_demonstration_accounts_for_every_message(home: Home) -> None:
     home.wait_empty()
 
 
+@pytest.mark.slow
 def test_an_interrupted_demonstration_drains_and_leaves_nothing(home: Home) -> None:
     demo = start_demo(home, 600)
     log = home.directory / "demo" / "pool.log"

@@ -124,6 +124,7 @@ def test_those_that_wait_keep_their_leases(begin: Begin, home: Home, queue: Live
     assert {line.attempt for line in home.trace.lines("started")} == {1}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["TERM", "--max-seconds"])
 def test_at_a_drain_those_that_wait_go_back_at_once(
     begin: Begin, home: Home, queue: LiveQueue, proxy: FaultProxy, how: str

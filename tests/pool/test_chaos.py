@@ -15,6 +15,7 @@ SEEDS = (
 )  # one that stays, and one that is new every time
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("which", ["the same", "another"])
 def test_nothing_is_lost_whatever_happens(tmp_path: Path, which: str) -> None:
     seed = SEEDS[which == "another"]

@@ -58,6 +58,7 @@ def the_line(pool: Pool) -> str:
 # Deletes that are denied
 
 
+@pytest.mark.slow
 def test_nothing_is_received_until_a_delete_is_allowed(
     start: StartPool, home: Home, queue: LiveQueue, proxy: FaultProxy
 ) -> None:

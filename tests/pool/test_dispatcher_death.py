@@ -5,6 +5,8 @@ import re
 import signal
 from dataclasses import replace
 
+import pytest
+
 from tests.support.eventually import eventually
 from tests.support.pool import Expected, Home, StartPool
 from tests.support.processes import is_alive
@@ -68,6 +70,7 @@ def test_killed_while_it_polls(
     assert home.trace.bodies("done") == ["task"]
 
 
+@pytest.mark.slow
 def test_stopped_while_it_polls(start: StartPool, queue: LiveQueue, proxy: FaultProxy) -> None:
     """The only poller of the pool goes silent: another polls in its place, and it is replaced."""
     proxy.stall("ReceiveMessage")

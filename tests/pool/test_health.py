@@ -77,6 +77,7 @@ def test_it_tells_what_the_pool_is_and_does(
     assert read(path)["state"] == "stopped"
 
 
+@pytest.mark.slow
 def test_it_is_written_again_while_a_job_runs_and_nothing_happens(
     start: StartPool, home: Home, queue: LiveQueue, path: Path
 ) -> None:

@@ -3,6 +3,8 @@
 from collections import Counter
 from dataclasses import replace
 
+import pytest
+
 from tests.support.pool import APPS, QUIET, Home, StartPool
 from tests.support.processes import is_alive
 from tests.support.servers import EMPTY, MAX_RECEIVE_COUNT, Depth, LiveQueue
@@ -20,6 +22,7 @@ def test_whatever_it_returns_is_success(start: StartPool, home: Home, queue: Liv
     assert queue.depth() == queue.dead_depth() == EMPTY
 
 
+@pytest.mark.slow
 def test_whatever_else_leaves_the_message_until_it_is_dead_lettered(
     start: StartPool, home: Home, queue: LiveQueue
 ) -> None:
@@ -48,6 +51,7 @@ def test_whatever_else_leaves_the_message_until_it_is_dead_lettered(
     assert queue.dead_bodies() == sorted(failing + dying)
 
 
+@pytest.mark.slow
 def test_an_exception_is_told_and_its_traceback_printed_as_python_does(
     start: StartPool, queue: LiveQueue
 ) -> None:

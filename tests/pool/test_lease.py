@@ -1,5 +1,7 @@
 """The lease of a message is kept as long as its job runs, and given up where it cannot be kept."""
 
+import pytest
+
 from tests.support.pool import Home, StartPool
 from tests.support.proxy import FaultProxy
 from tests.support.servers import EMPTY, LiveQueue
@@ -7,6 +9,7 @@ from tests.support.servers import EMPTY, LiveQueue
 EXTEND = "ChangeMessageVisibility"
 
 
+@pytest.mark.slow
 def test_a_job_longer_than_three_leases_is_delivered_once(
     start: StartPool, home: Home, queue: LiveQueue, proxy: FaultProxy
 ) -> None:

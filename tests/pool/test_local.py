@@ -175,6 +175,7 @@ def kill_server(home: Home) -> None:
     eventually(lambda: not is_alive(server.pid), what="the server is gone")
 
 
+@pytest.mark.slow
 def test_a_server_that_is_killed_is_started_again(local: Local, home: Home) -> None:
     """Not with the scout that has started it, nor before the pool; twice, because then it is not
     the master's child.

@@ -135,6 +135,7 @@ def words(home: Home, count: int) -> list[Line]:
     return home.trace.wait("processed", count)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["old", "new"])
 def test_the_same_messages_meet_the_same_fate(
     home: Home, queue: LiveQueue, project: Project, kind: str
@@ -181,6 +182,7 @@ def test_what_sns_did_not_send_is_not_processed(
     assert "forged" not in errors
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "wrapper", [(), pytest.param(CONTAINER, marks=pytest.mark.needs("pid namespace"))]
 )

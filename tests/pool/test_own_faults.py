@@ -63,6 +63,7 @@ def test_jobs_in_hand_are_finished_and_settled(
     assert queue.depth() == EMPTY
 
 
+@pytest.mark.slow
 def test_no_second_fault_keeps_anybody(launch: Launch, home: Home, queue: LiveQueue) -> None:
     """The jobs have their dispatchers' drain time-out; those are killed here, where nothing works
     any more.

@@ -21,6 +21,7 @@ def run_through(start: StartPool, home: Home, queue: LiveQueue, count: int, work
     assert queue.depth() == queue.dead_depth() == EMPTY
 
 
+@pytest.mark.slow
 def test_a_thousand_messages_on_eight_workers(
     start: StartPool, home: Home, queue: LiveQueue
 ) -> None:

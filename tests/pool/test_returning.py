@@ -13,6 +13,7 @@ APP = "returning:job"
 HOOKS = ("--job-init", "returning:begin", "--job-exit", "returning:end")
 
 
+@pytest.mark.slow
 def test_its_thread_is_waited_for_and_its_exit_function_run(
     start: StartPool, home: Home, queue: LiveQueue
 ) -> None:

@@ -90,6 +90,7 @@ def test_one_message_of_a_long_job_is_worth_one_dispatcher(
     gate.open(3)
 
 
+@pytest.mark.slow
 def test_a_burst_does_not_wait_for_the_next_sample(
     start: StartPool, home: Home, queue: LiveQueue
 ) -> None:

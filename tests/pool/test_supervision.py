@@ -28,6 +28,7 @@ def template(pool: Pool) -> int:
     return process.pid
 
 
+@pytest.mark.slow
 def test_a_dispatcher_that_does_not_come_up_is_replaced(
     moody: Pool, home: Home, queue: LiveQueue
 ) -> None:
@@ -41,6 +42,7 @@ def test_a_dispatcher_that_does_not_come_up_is_replaced(
     moody.wait_event("message.deleted")
 
 
+@pytest.mark.slow
 def test_a_template_that_does_not_fork_is_replaced_and_leaves_nothing(
     moody: Pool, home: Home
 ) -> None:
@@ -54,6 +56,7 @@ def test_a_template_that_does_not_fork_is_replaced_and_leaves_nothing(
     assert hung.pid not in {process.pid for process in moody.processes()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("mood", "told"), [("fail", "helper.failed"), ("hang", "helper.died")])
 def test_an_app_that_worked_once_may_fail_later(
     moody: Pool, home: Home, queue: LiveQueue, mood: str, told: str
@@ -79,6 +82,7 @@ def test_an_app_that_is_not_imported_in_time_is_the_end(start: StartPool, home: 
     assert "fleet has killed it" in line
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("preload", "who"),
     [("--preload", "the template"), ("--no-preload", "a process of the template")],

@@ -118,6 +118,7 @@ def delivered_once(proxy: FaultProxy, queue: LiveQueue) -> None:
     assert queue.depth() == EMPTY
 
 
+@pytest.mark.slow
 def test_a_pipe_that_nobody_reads(
     home: Home, queue: LiveQueue, proxy: FaultProxy, ends: list[int]
 ) -> None:
@@ -172,6 +173,7 @@ def test_a_pool_ends_although_nobody_reads(
     home.wait_empty()
 
 
+@pytest.mark.slow
 def test_a_terminal_that_is_stopped(
     home: Home, queue: LiveQueue, proxy: FaultProxy, ends: list[int]
 ) -> None:

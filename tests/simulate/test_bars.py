@@ -22,6 +22,7 @@ def run(world: Scenario) -> tuple[Result, float]:
     return result, result.worker_seconds / optimum.of(world, load).worker_seconds
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in SHAPES if name != "diurnal"])
 def test_the_wait_is_within_the_target_and_the_price_near_the_optimum(name: str) -> None:
     result, price = run(Scenario(traces.built_in(name, 1)))

@@ -112,6 +112,7 @@ def kill_halted(home: Home, pool: Pool, killed: set[int], steps: int) -> bool:
     return len(killed) == steps
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fifo", [False, True], ids=["standard", "fifo"])
 def test_at_every_step(
     start: StartPool, home: Home, ministack_server: Server, proxy: FaultProxy, fifo: bool
@@ -125,6 +126,7 @@ def test_at_every_step(
     )
 
 
+@pytest.mark.slow
 def test_at_every_step_of_a_stop(
     start: StartPool, home: Home, queue: LiveQueue, proxy: FaultProxy
 ) -> None:
@@ -314,6 +316,7 @@ def test_a_drain_waits_for_an_open_order(
     assert queue.depth() == EMPTY
 
 
+@pytest.mark.slow
 def test_a_drain_does_not_wait_for_ever(
     start: StartPool, home: Home, queue: LiveQueue, proxy: FaultProxy
 ) -> None:
@@ -331,6 +334,7 @@ def test_a_drain_does_not_wait_for_ever(
     assert pool.ledger()["left"] == 1
 
 
+@pytest.mark.slow
 def test_one_that_is_stopped_while_it_works_is_replaced_in_time(
     start: StartPool, home: Home, queue: LiveQueue, proxy: FaultProxy
 ) -> None:
@@ -351,6 +355,7 @@ def test_one_that_is_stopped_while_it_works_is_replaced_in_time(
     assert not witness.broken
 
 
+@pytest.mark.slow
 def test_one_that_is_stopped_before_it_says_that_it_has_settled_does_not_keep_its_slot(
     start: StartPool, home: Home, queue: LiveQueue
 ) -> None:

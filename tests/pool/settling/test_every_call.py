@@ -135,6 +135,7 @@ def renew(pool: Pool) -> None:
     pool.wait_event("dispatcher.ready", count=ready + 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CALLS)
 def test_faults_of(
     start: StartPool, home: Home, queue: LiveQueue, proxy: FaultProxy, name: str

@@ -4,6 +4,8 @@ import os
 import signal
 from typing import Any
 
+import pytest
+
 from tests.pool.settling.test_outcomes import APP, LOUD
 from tests.support.pool import Home, StartPool
 from tests.support.servers import LiveQueue
@@ -40,6 +42,7 @@ def test_it(start: StartPool, home: Home, queue: LiveQueue) -> None:
     assert found["main_process"] is True
 
 
+@pytest.mark.slow
 def test_a_job_that_is_stopped_is_told(start: StartPool, home: Home, queue: LiveQueue) -> None:
     """SIGSTOP from outside: its lease is kept, and not in silence."""
     home.gate("never")

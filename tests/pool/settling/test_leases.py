@@ -38,6 +38,7 @@ def trouble(proxy: FaultProxy, action: str) -> None:
     proxy.fail(action, status=403, code="ExpiredToken")
 
 
+@pytest.mark.slow
 def test_failed_extends_are_tried_again(
     start: StartPool, home: Home, queue: LiveQueue, proxy: FaultProxy
 ) -> None:
@@ -111,6 +112,7 @@ def test_a_lost_lease_kills_by_default_on_a_fifo_queue(
     assert fates(pool, [message_id]) == [[("left", 0), ("deleted", 0)]]
 
 
+@pytest.mark.slow
 def test_the_longest_lease_ends_and_that_is_said_before(
     start: StartPool, home: Home, queue: LiveQueue, proxy: FaultProxy
 ) -> None:
@@ -242,6 +244,7 @@ def test_a_delete_with_a_handle_that_is_no_good_is_not(
     pool.wait_event("message.deleted", message_id=message_id, attempt=2)
 
 
+@pytest.mark.slow
 def test_a_release_is_repeated_as_long_as_its_delay_hides_the_message(
     start: StartPool, queue: LiveQueue, proxy: FaultProxy
 ) -> None:

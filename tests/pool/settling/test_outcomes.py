@@ -5,6 +5,8 @@ from collections import Counter
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from tests.support.pool import Expected, Home, Pool, StartPool
 from tests.support.proxy import FaultProxy
 from tests.support.servers import EMPTY, Depth, LiveQueue, Server
@@ -36,6 +38,7 @@ def fates(pool: Pool, ids: list[str]) -> list[list[tuple[str, int]]]:
     ]
 
 
+@pytest.mark.slow
 def test_what_a_job_says_is_done(
     start: StartPool, home: Home, queue: LiveQueue, proxy: FaultProxy
 ) -> None:
@@ -184,6 +187,7 @@ def test_without_a_dead_letter_queue_a_rejection_is_a_failure(
     assert pool.events("queue.warned")
 
 
+@pytest.mark.slow
 def test_retry_delays_by_attempt(start: StartPool, home: Home, queue: LiveQueue) -> None:
     """Of whatever failed: an exception, a status, a time-out, a death. Not of what asked for its
     own.
@@ -215,6 +219,7 @@ def test_retry_delays_by_attempt(start: StartPool, home: Home, queue: LiveQueue)
     assert queue.dead_depth() == EMPTY
 
 
+@pytest.mark.slow
 def test_failures_are_deleted_where_that_is_wanted(
     start: StartPool, home: Home, queue: LiveQueue
 ) -> None:
@@ -399,6 +404,7 @@ def test_no_delay_is_too_long(start: StartPool, queue: LiveQueue) -> None:
     assert not pool.events("dispatcher.died")
 
 
+@pytest.mark.slow
 def test_a_message_that_ended_badly_is_told_at_the_end(start: StartPool, queue: LiveQueue) -> None:
     """--until-empty: a retry and a failure that were made good are none."""
     queue.send("attempts fail x/task", "attempts retry 0/task")

@@ -86,6 +86,7 @@ def test_an_extend_that_is_refused_for_good_is_asked_for_once(
     proxy.heal(EXTEND)
 
 
+@pytest.mark.slow
 def test_a_stop_ends_what_is_insisted_on(
     start: StartPool, queue: LiveQueue, proxy: FaultProxy
 ) -> None:
