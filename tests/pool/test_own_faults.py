@@ -54,7 +54,7 @@ def test_jobs_in_hand_are_finished_and_settled(
     (told,) = pool.wait_event("master.failed")
     assert (told["error_type"], told["level"]) == ("RuntimeError", "error")
     assert told["where"].startswith("faulty_master.py:")
-    assert "in _signalled" in told["traceback"]
+    assert "in _events_of_signal" in told["traceback"]
     gate.open()
     assert pool.wait() == 1
     assert not home.processes()

@@ -170,7 +170,7 @@ def check_stop(before: Pool, event: Event, after: Pool, now: float) -> None:
         assert (after.kill_at, after.jobs_until) == (inf, inf)
         return
     assert after.jobs_have >= 0
-    assert after.jobs_until <= before.jobs_until
+    assert after.jobs_until <= max(before.jobs_until, now)
     if after.phase is PoolPhase.STOPPED:
         assert after.kill_at == inf
     else:
