@@ -1,5 +1,6 @@
-"""The jobs that the benchmarks run. They import next to nothing, so that what is measured is the
-pool.
+"""The jobs that the benchmarks run.
+
+They import next to nothing, so that what is measured is the pool.
 
 With BENCH_STAMPS set to a path, the import of this module and the job `stamp` append lines `word
 key time time` to that file, one write a line; times are nanoseconds of CLOCK_MONOTONIC.

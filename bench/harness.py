@@ -226,8 +226,9 @@ def _tree(endpoint: Endpoint, command: Sequence[str], polls: int) -> Iterator[Tr
 
 
 def await_true(condition: Callable[[], object], what: str) -> None:
-    """Look every 20 ms until the condition holds; used where nothing is being measured. Raises
-    BenchError.
+    """Look every 20 ms until the condition holds; used where nothing is being measured.
+
+    Raises BenchError.
     """
     deadline = time.monotonic() + PATIENCE
     while not condition():

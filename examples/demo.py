@@ -132,8 +132,9 @@ def fleet(run: Run, *arguments: str, shown: str = "") -> list[str]:
 
 @contextlib.contextmanager
 def embedded_server(run: Run) -> Iterator[None]:
-    """`fleet local` in the background. It outlasts the pool, so that the dead letters can be looked
-    at.
+    """`fleet local` in the background.
+
+    It outlasts the pool, so that the dead letters can be looked at.
     """
     command = fleet(run, "local", shown="&")
     with (HOME / "local.log").open("wb") as log:

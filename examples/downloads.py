@@ -21,8 +21,9 @@ log = logging.getLogger("downloads")
 
 
 def arguments(message: Message) -> dict[str, object]:
-    """The job's named arguments. What is no request will never be one: it goes to the dead-letter
-    queue.
+    """The job's named arguments.
+
+    What is no request will never be one: it goes to the dead-letter queue.
     """
     try:
         request = json.loads(message.body)

@@ -34,8 +34,9 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Put away what is the caller's. End on SIGTERM as on Ctrl-C, so that fixtures still end what
-    they have started.
+    """Put away what is the caller's.
+
+    End on SIGTERM as on Ctrl-C, so that fixtures still end what they have started.
     """
     for marker in MARKERS:
         config.addinivalue_line("markers", marker)
@@ -101,8 +102,9 @@ def empty_home(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 @pytest.fixture(autouse=True)
 def no_child_is_left() -> Iterator[None]:
-    """What a test has started itself must be gone at its end, reaped too. What a failing one has
-    left is ended here.
+    """What a test has started itself must be gone at its end, reaped too.
+
+    What a failing one has left is ended here.
     """
     before = children()
     yield

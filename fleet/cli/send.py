@@ -107,8 +107,9 @@ def _address(queue: str, chosen: Settings) -> Address:
 
 
 def _find_local_server(port: int) -> str:
-    """The embedded server's URL. Unlike `start`, `send` does not start one: it would leave at once
-    again.
+    """The embedded server's URL.
+
+    Unlike `start`, `send` does not start one: it would leave at once again.
     """
     try:
         url = local_server.find(port)

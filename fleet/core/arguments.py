@@ -50,8 +50,9 @@ def merge_arguments(
 
 
 def call_of(value: Any) -> Call:
-    """The call out of what a router returned. Raises TypeError when it is not what a router must
-    return.
+    """The call out of what a router returned.
+
+    Raises TypeError when it is not what a router must return.
     """
     if not isinstance(value, dict) or not callable(value.get(JOB)):
         raise TypeError(f"a router must return a dict with a callable {JOB!r}")

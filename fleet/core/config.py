@@ -21,8 +21,9 @@ SETTLE_ALLOWANCE = 10.0  # seconds: what the settling at the end of a stop may t
 
 
 def poll_seconds(wait_time: float, visibility_timeout: float) -> float:
-    """How long a poll is that is to last `wait_time`: never longer than the lease allows. SQS takes
-    whole seconds.
+    """How long a poll is that is to last `wait_time`: never longer than the lease allows.
+
+    SQS takes whole seconds.
     """
     return min(wait_time, float(floor(visibility_timeout / LEASE_PER_POLL)))
 
@@ -36,7 +37,7 @@ def first_lease_for(wait_time: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """The options of `fleet start` that the pool works by; times in seconds, infinite without limit."""
+    """The options that the pool works by; times in seconds, infinite without limit."""
 
     workers: int = 1
     min_workers: int | None = None  # both None: a fixed size, that an operator may change
@@ -141,7 +142,7 @@ class Config:
 
     @property
     def longest_stop(self) -> float:
-        """The longest that a stop can take before what is left is killed, if somebody asks for it."""
+        """The longest that a requested stop can take before what is left is killed."""
         return self.longest_drain(self.drain_timeout)
 
     def longest_drain(self, seconds: float) -> float:

@@ -12,8 +12,9 @@ LISTS = ("StringListValues", "BinaryListValues")  # SQS hands them out and does 
 
 
 def dead_letter(message: Message, extra: Mapping[str, str], *, fifo: bool) -> dict[str, Any]:
-    """The arguments of SendMessage. What does not fit of `extra` is left out; the message's own
-    come first.
+    """The arguments of SendMessage.
+
+    What does not fit of `extra` is left out; the message's own come first.
 
     On a FIFO queue the deduplication id is the original message's id, so that a crash between send
     and delete makes no second letter for five minutes.

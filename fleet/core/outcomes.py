@@ -88,8 +88,9 @@ class Exit:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What is known of a delivery when it is to be settled. `limit` None: delivered without end, or
-    not known.
+    """What is known of a delivery when it is to be settled.
+
+    `limit` None: delivered without end, or not known.
 
     `room`: seconds for which SQS would still hide the message. `after`: what a Retry asked for.
     """
@@ -153,8 +154,9 @@ def outcome_of(how: Exit, stop: Stop | None = None) -> Outcome:
 
 
 def verdict_for(what: Outcome, facts: Facts, config: Config, jitter: float) -> Verdict:
-    """What to do with the message, by the table above. `jitter` in [0, 1) for the jitter of a retry
-    delay.
+    """What to do with the message, by the table above.
+
+    `jitter` in [0, 1) for the jitter of a retry delay.
     """
     if what is Outcome.SUCCEEDED:
         return Verdict(Settlement.DELETE, explain(what, facts, config), reason=Reason.SUCCEEDED)

@@ -3,7 +3,8 @@
 `allowed` is raised by evidence and lowered by evidence:
 
     a hit within a second of asking   × 4, up to the size of the pool: there is probably more
-    a slower hit                      stays: the message came while the poll waited, there was no backlog
+    a slower hit                      stays: the message came while the poll waited, there was no
+                                      backlog
     an empty poll                     halved, at least one
     a depth sample above zero         at least that many, up to the size
     a failed poll                     one, and the next poll waits for a backoff with full jitter

@@ -53,7 +53,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """Leave to make one receive call, for up to `most` messages, of `longest` seconds at the most."""
+    """Leave to make one receive call, for up to `most` messages, of at most `longest` seconds."""
 
     most: int = 1
     longest: float = inf
@@ -61,8 +61,10 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class Drain:
-    """Receive nothing more, and leave. A job that runs has `seconds` left; in `left` seconds every
-    dispatcher that is still there is killed.
+    """Receive nothing more, and leave.
+
+    A job that runs has `seconds` left; in `left` seconds every dispatcher that is still there is
+    killed.
     """
 
     seconds: float
@@ -212,7 +214,7 @@ class Imported:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A helper cannot do its part: the exit status that this means, why, and the app's traceback."""
+    """A helper cannot do its part: the exit status it means, why, and the app's traceback."""
 
     code: int
     why: str

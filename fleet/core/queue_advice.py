@@ -13,15 +13,24 @@ def advise_on_redrive(max_receive_count: int | None) -> list[str]:
     match max_receive_count:
         case None:
             return [
-                "it has no dead-letter queue: a message that always fails is tried for ever (RedrivePolicy)"
+                (
+                    "it has no dead-letter queue: "
+                    "a message that always fails is tried for ever (RedrivePolicy)"
+                )
             ]
         case 1:
             return [
-                "maxReceiveCount is 1: there are no retries, and a message interrupted by a stop is dead-lettered"
+                (
+                    "maxReceiveCount is 1: there are no retries, "
+                    "and a message interrupted by a stop is dead-lettered"
+                )
             ]
         case 2:
             return [
-                "maxReceiveCount is 2: one interruption and one failure dead-letter a message; 3 or more is safer"
+                (
+                    "maxReceiveCount is 2: one interruption and one failure dead-letter a message; "
+                    "3 or more is safer"
+                )
             ]
         case _:
             return []
@@ -34,11 +43,17 @@ def advise_on_dead_letters(name: str, trouble: Trouble, *, direct: bool) -> list
     """
     if trouble is Trouble.GONE:
         return [
-            f"its dead-letter queue {name!r} does not exist: a message that is rejected there counts as failed"
+            (
+                f"its dead-letter queue {name!r} does not exist: "
+                "a message that is rejected there counts as failed"
+            )
         ]
     if trouble is Trouble.DENIED and direct:
         return [
-            f"--dead-letter direct: its dead-letter queue {name!r} may not be looked up (sqs:GetQueueUrl)"
+            (
+                f"--dead-letter direct: its dead-letter queue {name!r} "
+                "may not be looked up (sqs:GetQueueUrl)"
+            )
         ]
     return []
 
@@ -48,7 +63,10 @@ def advise_on_visibility(seconds: float) -> list[str]:
     if seconds >= SHORT_LEASE:
         return []
     return [
-        f"--visibility-timeout {seconds:g}: a few seconds without an answer lose the lease; 10 or more is safer"
+        (
+            f"--visibility-timeout {seconds:g}: a few seconds without an answer lose the lease; "
+            "10 or more is safer"
+        )
     ]
 
 
@@ -57,7 +75,10 @@ def advise_on_retry_delay(queue: str, delays: Sequence[float]) -> list[str]:
     if not is_fifo(queue) or not delays:
         return []
     return [
-        f"--retry-delay holds up a failed message's whole group for up to {max(delays):g} s: it is a FIFO queue"
+        (
+            f"--retry-delay holds up a failed message's whole group for up to {max(delays):g} s: "
+            "it is a FIFO queue"
+        )
     ]
 
 
@@ -76,5 +97,6 @@ def batch_trouble(queue: str, size: int, max_receive_count: int | None) -> str |
         return None
     return (
         f"queue {queue!r}: --batch-size {size} needs a maxReceiveCount of 2 or more, and it is 1: "
-        "a message that waits behind another one would be dead-lettered without a try when the pool stops"
+        "a message that waits behind another one would be dead-lettered without a try "
+        "when the pool stops"
     )

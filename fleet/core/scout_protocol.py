@@ -36,7 +36,7 @@ class Usable:
 
 @dataclass(frozen=True, slots=True)
 class SampleDepth:
-    """Count the queue's messages now, not when it is time. The answer is a Depth or SampleFailed."""
+    """Count the queue's messages now. The answer is a Depth or SampleFailed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +88,9 @@ class RecoveryDenied:
 
 @dataclass(frozen=True, slots=True)
 class TryDelete:
-    """Try once to delete a message that is left: whether that is allowed. The answer is
-    DeleteTried.
+    """Try once to delete a message that is left: whether that is allowed.
+
+    The answer is DeleteTried.
     """
 
     message_id: str

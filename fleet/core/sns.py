@@ -86,7 +86,8 @@ def read_notification(body: str, topics: Sequence[str], *, verified: bool) -> No
     if found is None:
         if verified:
             raise Unusable(
-                "it is not in an SNS envelope: a raw delivery has no signature (--no-sns-verify takes it)"
+                "it is not in an SNS envelope: "
+                "a raw delivery has no signature (--no-sns-verify takes it)"
             )
         if topics:
             raise Unusable(
@@ -109,7 +110,7 @@ def read_notification(body: str, topics: Sequence[str], *, verified: bool) -> No
 
 
 def read_signature(body: str) -> Signature:
-    """The signature on a notification's envelope. Raises Unusable without one that could be good."""
+    """The signature on an envelope. Raises Unusable without one that could be good."""
     found = open_envelope(body) or {}
     version, value, certificate = (
         found.get(name) for name in ("SignatureVersion", "Signature", "SigningCertURL")
@@ -120,7 +121,8 @@ def read_signature(body: str) -> Signature:
         raise Unusable("its SNS signature is of an unknown version")
     if not CERTIFICATE.fullmatch(certificate):
         raise Unusable(
-            "its signing certificate is not at https://sns.REGION.amazonaws.com, and was not fetched"
+            "its signing certificate is not at https://sns.REGION.amazonaws.com, "
+            "and was not fetched"
         )
     return Signature(signed_text(found), version, value, certificate)
 

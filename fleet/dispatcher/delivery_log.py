@@ -22,8 +22,9 @@ MOST_SAID = 500  # characters of a reason that user code gives, and of a dead le
 
 
 class DeliveryLog:
-    """Writes to the log. `speaks_at`: when there is something to tell though nothing has happened
-    (seconds on our clock).
+    """Writes to the log.
+
+    `speaks_at`: when there is something to tell though nothing has happened (seconds on our clock).
     """
 
     def __init__(self, context: Context, message: Message) -> None:

@@ -84,8 +84,9 @@ class Channel:
             self._socket.shutdown(socket.SHUT_RDWR)
 
     def send(self, word: Word, fd: int | None = None, *, wait: bool = False) -> bool:
-        """Send a word, with a descriptor if one is given. False when there is no room: it is not
-        sent.
+        """Send a word, with a descriptor if one is given.
+
+        False when there is no room: it is not sent.
 
         `wait`: wait for room instead. Nothing happens when the other side is gone: its death is
         noticed elsewhere.
@@ -107,8 +108,9 @@ class Channel:
         return True
 
     def receive(self) -> list[Word]:
-        """Every word that has come since the last call, up to a packet that is `garbled`. Never
-        waits.
+        """Every word that has come since the last call, up to a packet that is `garbled`.
+
+        Never waits.
         """
         received: list[Word] = []
         while not self.closed:
@@ -123,7 +125,7 @@ class Channel:
         return received
 
     def wait(self) -> Word | None:
-        """The next word, however long it takes; None when the other side is gone. Raises Garbled."""
+        """The next word, however long it takes; None if the other side is gone. Raises Garbled."""
         return self._receive_one(0)
 
     def _receive_one(self, flags: int) -> Word | None:

@@ -95,8 +95,9 @@ def claim(name: str, control: str | None = None) -> Claim:
 
 
 def lock_again(ours: Claim) -> Claim:
-    """Make the lock's file again, when it was removed. Raises NameTaken, OSError, and then changes
-    nothing.
+    """Make the lock's file again, when it was removed.
+
+    Raises NameTaken, OSError, and then changes nothing.
     """
     runtime_directory()
     again = _lock(ours)
@@ -170,8 +171,9 @@ def _without_waiting(path: str, flags: int) -> int:
 
 
 def _holder(fd: int) -> int | None:
-    """The pid of the process that holds the file's lock, None if none does. The lock is not
-    touched.
+    """The pid of the process that holds the file's lock, None if none does.
+
+    The lock is not touched.
     """
     asked = _LOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
     kind, _, _, _, pid = _LOCK.unpack(fcntl.fcntl(fd, fcntl.F_GETLK, asked))

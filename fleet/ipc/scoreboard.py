@@ -58,7 +58,7 @@ class Record:
 
 
 def create(places: int = 1) -> int:
-    """A descriptor of new shared memory for MOST_SLOTS slots; pages are used when they are written."""
+    """A descriptor of new shared memory for MOST_SLOTS slots; pages are used when written."""
     fd = os.memfd_create("fleet-scoreboard", os.MFD_CLOEXEC)
     os.ftruncate(fd, MOST_SLOTS * places * 2 * _BUFFER)
     return fd
@@ -124,7 +124,7 @@ class Scoreboard:
         return found and found[1]
 
     def read_batch(self, slot: int) -> dict[int, Record]:
-        """The records of the slot's dispatcher by place, also of messages that have been settled."""
+        """The records of the slot's dispatcher by place, those of settled messages too."""
         found = {place: self.read(slot, place) for place in range(self._places)}
         return {place: record for place, record in found.items() if record}
 

@@ -36,8 +36,10 @@ class SharedPage:
         self._page[-1] = 0
 
     def ask_to_stop(self) -> None:
-        """Ask the job to stop. Called before a SIGTERM is sent, because a job that has no handlers
-        of its own yet discards signals.
+        """Ask the job to stop.
+
+        Called before a SIGTERM is sent, because a job that has no handlers of its own yet discards
+        signals.
         """
         self._page[-1] = 1
 
@@ -64,8 +66,9 @@ class SharedPage:
         return True
 
     def read(self) -> dict[str, Any]:
-        """The fields that were written. A job can write anything anywhere: rubbish counts as
-        nothing.
+        """The fields that were written.
+
+        A job can write anything anywhere: rubbish counts as nothing.
         """
         half = self._page[0]
         if half not in (1, 2):

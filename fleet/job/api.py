@@ -8,8 +8,9 @@ _notified: list[Notification] = []
 
 
 class Retry(Exception):
-    """Raised by a job: not now. The message is released, visible again after `after` seconds
-    (default 0).
+    """Raised by a job: not now.
+
+    The message is released, visible again after `after` seconds (default 0).
     """
 
     def __init__(self, after: float = 0.0) -> None:

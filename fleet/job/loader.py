@@ -54,8 +54,9 @@ def load(app: str) -> Job:
 
 
 def _current_directory() -> str:
-    """The current directory. Empty when it has been removed: what is installed can be imported all
-    the same.
+    """The current directory.
+
+    Empty when it has been removed: what is installed can be imported all the same.
     """
     try:
         return os.getcwd()

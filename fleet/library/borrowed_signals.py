@@ -54,8 +54,9 @@ class BorrowedSignals:
         return self._read, self._write
 
     def take(self) -> list[int]:
-        """The numbers of borrowed signals that have come since the last call, in that order. Other
-        signals are passed on to the program's own wakeup descriptor.
+        """The numbers of borrowed signals that have come since the last call, in that order.
+
+        Other signals are passed on to the program's own wakeup descriptor.
         """
         try:
             numbers = os.read(self._read, 4096)

@@ -1,5 +1,6 @@
-"""From a message to the call of its job, by a transformer of the caller's. Runs in the caller's
-process.
+"""From a message to the call of its job, by a transformer of the caller's.
+
+Runs in the caller's process.
 """
 
 import functools

@@ -10,8 +10,9 @@ from fleet.sqs.sessions import Sessions
 
 
 class Queue(core_queue.MessageQueue):
-    """What a dispatcher needs of a queue. Any object with these methods will do; a class may also
-    derive from this one.
+    """What a dispatcher needs of a queue.
+
+    Any object with these methods will do; a class may also derive from this one.
 
     The dispatcher also uses `name` and `wait_time()` (seconds) of an object that has them.
     """

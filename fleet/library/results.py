@@ -13,8 +13,10 @@ from fleet.system import processes
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """The result of a delivery. `outcome` and `exit` are the job's, None if none ran; `delay`:
-    seconds for which a released message stays hidden.
+    """The result of a delivery.
+
+    `outcome` and `exit` are the job's, None if none ran; `delay`: seconds for which a released
+    message stays hidden.
 
     `reason` is for programs what `why` is for people.
     """
@@ -43,14 +45,16 @@ class _DeliveryError(Exception):
 
 
 class JobError(_DeliveryError):
-    """The job failed, was killed or timed out, as `reason` says. Its message was settled as
-    `settlement` says.
+    """The job failed, was killed or timed out, as `reason` says.
+
+    Its message was settled as `settlement` says.
     """
 
 
 class DispatcherError(_DeliveryError):
-    """Fleet could not do its part: no process, no exit handler that works, the lease lost. `reason`
-    says which.
+    """Fleet could not do its part: no process, no exit handler that works, the lease lost.
+
+    `reason` says which.
     """
 
 

@@ -43,8 +43,9 @@ class Shims:
         self._running: list[ShimmedProcess] = []
 
     def start(self, act: Act) -> "ShimmedProcess":
-        """Fork a shim, and by it a process that is what `act` makes of it. Raises OSError when
-        there is no process to be had.
+        """Fork a shim, and by it a process that is what `act` makes of it.
+
+        Raises OSError when there is no process to be had.
         """
         _flush_standard_streams()
         # A handler of the program that raises must not lose us the shim.
@@ -165,8 +166,9 @@ class ShimmedProcess:
     def poll_exit(
         self, _others: Iterable[int] = (), seen: Callable[[Exit], None] = lambda _: None
     ) -> Exit | None:
-        """The exit, returned once, when nothing of the process exists any more; None before. Never
-        waits.
+        """The exit, returned once, when nothing of the process exists any more; None before.
+
+        Never waits.
 
         It is read from the page: the shim's own status may be taken by a program that reaps
         whatever child it has.

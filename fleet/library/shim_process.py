@@ -27,8 +27,10 @@ _HEARD = (signal.SIGCHLD, signal.SIGTERM, signal.SIGCONT)
 def run(
     act: Act, program: int, write: int, descriptors: Iterable[int], page: SharedPage
 ) -> NoReturn:
-    """Be the shim of `program`. The job's pid, or minus an errno, is written to `write`;
-    `descriptors` are the program's and are closed.
+    """Be the shim of `program`.
+
+    The job's pid, or minus an errno, is written to `write`; `descriptors` are the program's and are
+    closed.
     """
     try:
         os.setsid()  # what is sent to the program's group is not meant for us

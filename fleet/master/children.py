@@ -248,8 +248,9 @@ class ChildProcesses:
         return self.known.spared_at
 
     def sweep(self) -> list[Event]:
-        """Kill what the dead have left to us. Returns the deaths of dispatchers, once nothing that
-        they left is alive any more.
+        """Kill what the dead have left to us.
+
+        Returns the deaths of dispatchers, once nothing that they left is alive any more.
 
         What is not gone at once wakes us with SIGCHLD when it is.
         """

@@ -30,8 +30,9 @@ class HealthFile:
         return self._due
 
     def write(self, pool: Pool, *, last: bool = False) -> None:
-        """Write the file, if that is due or it is the last time. A failure is logged once, and
-        stops nothing.
+        """Write the file, if that is due or it is the last time.
+
+        A failure is logged once, and stops nothing.
         """
         if self._path is None or not (last or now() >= self._due):
             return

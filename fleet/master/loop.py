@@ -121,8 +121,10 @@ class Master:
     # Wait.
 
     def _wait(self) -> list[Event]:
-        """Sleep until something happens, or until the next known deadline. A Tick is the last event
-        when a deadline of the pool has passed, or when nothing else has happened.
+        """Sleep until something happens, or until the next known deadline.
+
+        A Tick is the last event when a deadline of the pool has passed, or when nothing else has
+        happened.
         """
         deadline = wakes_at(self._pool, self._judged)
         happened: list[Event] = []

@@ -14,8 +14,10 @@ from fleet.system import processes
 def describe_death(
     death: PendingDeath, records: Mapping[int, Record], exits: Mapping[int, Exit]
 ) -> Died:
-    """The news of a death. `records` are the dispatcher's last, by place; `exits` those of jobs, by
-    pid, that only the master has seen.
+    """The news of a death.
+
+    `records` are the dispatcher's last, by place; `exits` those of jobs, by pid, that only the
+    master has seen.
     """
     last = records.get(0)
     is_polling = last is not None and last.state is State.POLLING and not last.message_id

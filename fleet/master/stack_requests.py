@@ -30,8 +30,9 @@ def tell_stacks(children: Children, whose: Whose) -> None:
 
 
 def _writers(children: Children, whose: Whose) -> list[tuple[int, str]]:
-    """Pids and names. Of one helper also those below it that write stacks: a trial import is such a
-    process.
+    """Pids and names.
+
+    Of one helper also those below it that write stacks: a trial import is such a process.
     """
     helpers = [
         (pid, f"the {role.value}")

@@ -50,8 +50,9 @@ def _choose_log_level(values: dict[str, Any], origins: dict[str, str]) -> None:
 
 
 def _bound_workers(values: dict[str, Any], *, may_resize: bool) -> None:
-    """A pool that sizes itself has two bounds, and begins with a size between them. A bound that is
-    not given is the size.
+    """A pool that sizes itself has two bounds, and begins with a size between them.
+
+    A bound that is not given is the size.
     """
     least, most, workers = values["min_workers"], values["max_workers"], values["workers"]
     if least is None and most is None:

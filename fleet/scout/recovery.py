@@ -57,8 +57,9 @@ class Orders:
         self._open: list[_OpenOrder] = []
 
     def take(self, word: Recover | TryDelete) -> None:
-        """Take one more order: it is tried at the next `work`. A TryDelete is tried at once, and
-        once.
+        """Take one more order: it is tried at the next `work`.
+
+        A TryDelete is tried at once, and once.
         """
         if isinstance(word, TryDelete):
             self._say(try_delete(word, self._queue))

@@ -12,8 +12,9 @@ class NoMatplotlib(Exception):
 
 
 def draw(path: Path, results: Sequence[Result], target_wait: float) -> None:
-    """Workers, messages waiting and waiting times on one trace, as PNG. Raises NoMatplotlib,
-    OSError.
+    """Workers, messages waiting and waiting times on one trace, as PNG.
+
+    Raises NoMatplotlib, OSError.
     """
     try:
         from matplotlib.figure import Figure

@@ -1,5 +1,6 @@
-"""Arrivals: a number of messages for every second. Built-in shapes, or a CSV file
-`second,arrivals`.
+"""Arrivals: a number of messages for every second.
+
+Built-in shapes, or a CSV file `second,arrivals`.
 
 A shape is a rate by time; the number of each second is drawn from it (Poisson), seeded, so every
 policy meets the same messages.
@@ -108,8 +109,9 @@ def poisson(mean: float, rng: random.Random) -> int:
 
 
 def read(path: Path) -> Trace:
-    """A CSV file: `second,arrivals` a line, seconds ascending; what is left out is zero. Raises
-    TraceError.
+    """A CSV file: `second,arrivals` a line, seconds ascending; what is left out is zero.
+
+    Raises TraceError.
     """
     try:
         with path.open(newline="", encoding="utf-8") as lines:

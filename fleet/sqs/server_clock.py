@@ -1,8 +1,8 @@
 """The time that requests are signed with: this host's, put right by what a refusal has told.
 
-AWS takes no signature that is more than some minutes old, or of the future. It says so in a refusal,
-whose Date is its own time. What was learned holds for the whole process, and for those forked from
-it: it is about this host's clock, not about a connection.
+AWS takes no signature that is more than some minutes old, or of the future. It says so in a
+refusal, whose Date is its own time. What was learned holds for the whole process, and for those
+forked from it: it is about this host's clock, not about a connection.
 
 docs/decisions/0015 has the reasons.
 """

@@ -140,8 +140,9 @@ def _is_never_enabled(_logger: Any, _level: int) -> bool:
 
 
 def _threads() -> list[str]:
-    """Names the threads that run Python. The idle threads of a numeric library run none, and are
-    made anew where they are needed.
+    """Names the threads that run Python.
+
+    The idle threads of a numeric library run none, and are made anew where they are needed.
     """
     known = {each.ident: each.name for each in threading.enumerate()}
     others = sys._current_frames().keys() - {threading.get_ident()}

@@ -26,8 +26,9 @@ MOST_WHY, MOST_TRACE = 8_000, 48_000  # bytes of a packet: both together must fi
 
 @dataclass(frozen=True, slots=True)
 class ImportedApp:
-    """What dispatchers hand on to their jobs. With --no-preload each job imports the app itself:
-    then `loaded` and `effects` are None.
+    """What dispatchers hand on to their jobs.
+
+    With --no-preload each job imports the app itself: then `loaded` and `effects` are None.
 
     `keep_fds`: sorted descriptors that stay open in a job, none of them fleet's own. `warnings`:
     what the import has made that does not survive a fork well.

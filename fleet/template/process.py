@@ -76,8 +76,9 @@ def main(arguments: Sequence[str]) -> None:
 def prepare(
     plan: Plan, master: Channel, inherited: set[int], standard: StandardDescriptors
 ) -> ImportedApp | None:
-    """Import the app, freeze what is in memory, and tell the master. None when there is nothing to
-    serve.
+    """Import the app, freeze what is in memory, and tell the master.
+
+    None when there is nothing to serve.
     """
     began = time.monotonic()
     bodies.prepare(plan.config)
@@ -146,8 +147,9 @@ class Template:
             self._master.send(NotForked(request.slot, "the second fork failed"))
 
     def _run_middle(self, request: Fork, end: int, write: int) -> NoReturn:
-        """Between template and dispatcher, for a moment. Signals stay blocked until the dispatcher
-        is one.
+        """Between template and dispatcher, for a moment.
+
+        Signals stay blocked until the dispatcher is one.
         """
         middle = os.getpid()
         try:

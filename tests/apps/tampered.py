@@ -1,5 +1,6 @@
-"""An app that makes its dispatchers meet what a test cannot bring about on any machine. Jobs are
-those of endings.py.
+"""An app that makes its dispatchers meet what a test cannot bring about on any machine.
+
+Jobs are those of endings.py.
 
 It is imported in the template, so what it replaces is replaced in every dispatcher, and in nobody
 else.

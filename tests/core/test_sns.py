@@ -1,4 +1,4 @@
-"""SNS's envelope: what is one, what is signed, and what can be trusted before anything is fetched."""
+"""SNS's envelope: what is one, what is signed, what can be trusted before a fetch."""
 
 import json
 

@@ -56,8 +56,9 @@ def test_they_run_one_after_another(world: World) -> None:
 
 
 def test_those_behind_a_delete_that_is_denied_go_back_unworked(world: World) -> None:
-    """They would be done, and done again. One on its last attempt is kept: its release would
-    dead-letter it.
+    """They would be done, and done again.
+
+    One on its last attempt is kept: its release would dead-letter it.
     """
     world.queue.limit = 3
     world.queue.fails["delete"] = [Trouble.DENIED] * 9

@@ -54,7 +54,8 @@ def test_one_that_is_listed_is_not_asked(directory: Path) -> None:
 def test_a_stranger_that_sits_on_the_name_keeps_nobody_out(directory: Path) -> None:
     where = pool_name.address(directory, "jobs")
     program = (
-        "import os, socket, sys; os.setgid(65534); os.setuid(65534); s = socket.socket(socket.AF_UNIX);"
+        "import os, socket, sys; os.setgid(65534); os.setuid(65534);"
+        " s = socket.socket(socket.AF_UNIX);"
         "s.bind(chr(0) + sys.argv[1]); s.listen(9); print(flush=True); sys.stdin.read()"
     )
     stranger = subprocess.Popen(

@@ -361,8 +361,9 @@ def test_a_signal_ends_what_is_asked_for_again_and_again(run: Run) -> None:
 
 
 def test_a_job_that_had_finished_when_the_signal_came_is_deleted(run: Run, home: Home) -> None:
-    """Program A surrendered or dead-lettered it. The program is stopped meanwhile, so both reach it
-    at once.
+    """Program A surrendered or dead-lettered it.
+
+    The program is stopped meanwhile, so both reach it at once.
     """
     gate = home.gate("end")
     program = run(

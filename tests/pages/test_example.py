@@ -22,7 +22,8 @@ from tests.support.pool import REPOSITORY, Home
 DEMO = """
 import pathlib, signal, sys
 from examples import demo
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs have it ignored
+# A shell's background jobs have it ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 demo.HOME = demo.ROOT = pathlib.Path(sys.argv.pop())
 demo.LOG, demo.PORT, demo.LEASE, demo.WAIT = demo.HOME / "pool.log", 0, 2, 1
 sys.exit(demo.main())

@@ -1,4 +1,4 @@
-"""What the pages cite exists: files, decisions, the headings of links. The long ones keep their size."""
+"""What the pages cite exists: files, decisions, headings. The long pages keep their size."""
 
 import re
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ PAGES = sorted(
         *REPOSITORY.glob("docs/**/*.md"),
     ]
 )
-# What follows one of these names is a path of the repository; `/srv/work/docs/…` is somebody else's.
+# What follows one of these names is a path of the repository; `/srv/work/docs/…` is not.
 CITED = re.compile(
     r"(?<![\w./~-])((?:fleet|core|docs|scripts|tests|bench|examples|\.ci|\.github)/[\w./-]*\w)"
 )

@@ -1,4 +1,4 @@
-"""HTTP answers, however they are cut into pieces; held against http.client's reading of the same."""
+"""HTTP answers, however they are cut into pieces, are read as http.client reads them."""
 
 import http.client
 import io

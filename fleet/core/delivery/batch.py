@@ -186,8 +186,9 @@ def _send_back(
 
 
 def _blocks(before: BatchMessage, after: BatchMessage) -> bool:
-    """Whether `after` must not run before `before`. A message that cannot be used may not tell its
-    group: then it blocks all behind it.
+    """Whether `after` must not run before `before`.
+
+    A message that cannot be used may not tell its group: then it blocks all behind it.
     """
     return after.place > before.place and before.group in (after.group, "")
 

@@ -67,8 +67,9 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One receipt of a message. Times are seconds on one clock; `received_at` is from before the
-    call.
+    """One receipt of a message.
+
+    Times are seconds on one clock; `received_at` is from before the call.
     """
 
     received_at: float

@@ -1,5 +1,6 @@
-"""--max-seconds and --max-jobs: how much a pool takes before it ends by itself. Part of the
-machine in `machine.py`.
+"""--max-seconds and --max-jobs: how much a pool takes before it ends by itself.
+
+Part of the machine in `machine.py`.
 
 They do not end a pool that is still coming up: it has time-outs of its own, which say more.
 """
@@ -14,8 +15,9 @@ from fleet.core.pool.state import Level, Pool, PoolEnd, PoolPhase
 
 
 def stop_after_time(pool: Pool, now: float) -> Step:
-    """--max-seconds: drain when they have passed. Running jobs have their own time, until somebody
-    asks for a stop.
+    """--max-seconds: drain when they have passed.
+
+    Running jobs have their own time, until somebody asks for a stop.
     """
     config = pool.config
     if pool.phase is not PoolPhase.RUNNING or now < pool.ends_at:

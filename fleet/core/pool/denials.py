@@ -1,9 +1,11 @@
 """Trouble with the queue that no retry heals: polls that are refused, deletes that are not allowed.
+
 Part of the machine in `machine.py`.
 
-    a poll is refused, or the queue is gone   the pool polls on, at the pauses of any trouble, until a poll is answered
-    a delete is denied                        nothing is received until a delete is allowed: each message more would be
-                                              done and done again
+    a poll is refused, or the queue is gone   the pool polls on, at the pauses of any trouble, until
+                                              a poll is answered
+    a delete is denied                        nothing is received until a delete is allowed: each
+                                              message more would be done and done again
 
 A denied delete is asked for again by the process that has the message in hand: its dispatcher, or
 the scout for a dead one. When that process gives it up, the message is left, in the ledger too, and

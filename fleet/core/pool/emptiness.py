@@ -39,8 +39,9 @@ def note_message() -> Emptiness:
 
 
 def is_reached(emptiness: Emptiness, empty_for: float) -> bool:
-    """Whether the queue has been empty for `empty_for` seconds. That no job runs is not judged
-    here.
+    """Whether the queue has been empty for `empty_for` seconds.
+
+    That no job runs is not judged here.
     """
     if emptiness.zero_since is None or emptiness.zero_until is None:
         return False

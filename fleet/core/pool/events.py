@@ -102,7 +102,7 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What the scoreboard says: the last heartbeat, and the lease, until when and how long (seconds).
+    """What the scoreboard says: the last heartbeat, and the lease: its end and its length (seconds).
 
     `in_hand`: there is a message; else the last one was settled, and only the word of it has not
     come.
@@ -122,8 +122,9 @@ class StacksAsked:
 
 @dataclass(frozen=True, slots=True)
 class StopAsked:
-    """An end is asked for, at least this hard. A signal that comes again asks for more; a command
-    does not.
+    """An end is asked for, at least this hard.
+
+    A signal that comes again asks for more; a command does not.
     """
 
     level: Level

@@ -1,5 +1,6 @@
-"""Which idle dispatchers may poll the queue now, and for how many messages. A rule of
-`reconcile.py`.
+"""Which idle dispatchers may poll the queue now, and for how many messages.
+
+A rule of `reconcile.py`.
 """
 
 from dataclasses import replace

@@ -1,5 +1,6 @@
-"""What the template and the scout say, and what it changes in the pool. Part of the machine in
-`machine.py`; `reports.py` has what dispatchers say.
+"""What the template and the scout say, and what it changes in the pool.
+
+Part of the machine in `machine.py`; `reports.py` has what dispatchers say.
 
 Whatever the scout says is a sign of life (`liveness.py`).
 """

@@ -1,5 +1,6 @@
-"""Signs of life: a dispatcher or a scout that hangs is found, and killed in time. Part of the
-machine in `machine.py`.
+"""Signs of life: a dispatcher or a scout that hangs is found, and killed in time.
+
+Part of the machine in `machine.py`.
 
 Silence is a suspicion first, and a verdict only when no sign follows either: a master that was
 stopped itself, with its children, must not blame them.

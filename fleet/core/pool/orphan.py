@@ -3,13 +3,15 @@
 The scoreboard's record says how far the dispatcher had come. By then nothing of its job exists any
 more.
 
-| the record says                       | settled by the scout                                                     |
-|---------------------------------------|--------------------------------------------------------------------------|
-| its job had ended with 0              | delete: the work is done                                                 |
-| delete was intended                   | delete: repeating it is safe                                             |
-| release or dead-letter was intended   | nothing: it may have been done, and doing it again could hit a new owner |
-| its job had ended with another status | nothing: a failure, which is tried again when its lease ends             |
-| a job was running, or was to be       | release, one attempt, and only with RELEASE_MARGIN of the lease left     |
+| the record says                       | settled by the scout                                 |
+|---------------------------------------|------------------------------------------------------|
+| its job had ended with 0              | delete: the work is done                             |
+| delete was intended                   | delete: repeating it is safe                         |
+| release or dead-letter was intended   | nothing: it may have been done, and doing it again   |
+|                                       | could hit a new owner                                |
+| its job had ended with another status | nothing: a failure, tried again when its lease ends  |
+| a job was running, or was to be       | release, one attempt, and only with RELEASE_MARGIN   |
+|                                       | of the lease left                                    |
 
 A record of an open poll on a FIFO queue says with which id the dispatcher asked: another process
 that repeats that id is given the same message. The scout does so, and releases what comes; nobody

@@ -1,5 +1,6 @@
-"""What is against what should be: the second half of every step of the pool. `machine.py` has the
-theory.
+"""What is against what should be: the second half of every step of the pool.
+
+`machine.py` has the theory.
 
 Each rule looks at the whole pool and asks for what is missing; running them twice at the same
 moment changes nothing the second time.

@@ -1,4 +1,5 @@
 """Recovery of messages whose dispatchers died: who settles them, when, and how they are counted.
+
 Part of the machine in `machine.py`.
 
 The scout settles them, by order: a `Recover`. An order is kept until the scout has answered it, and
@@ -125,8 +126,9 @@ def _count_received(pool: Pool) -> Pool:
 
 
 def _repeat_poll(pool: Pool, slot: Slot, receive_id: str) -> Pool:
-    """Order that the poll be repeated. What it brings at its very end is hidden for a first lease
-    from then on.
+    """Order that the poll be repeated.
+
+    What it brings at its very end is hidden for a first lease from then on.
     """
     hidden_until = _poll_ends_at(pool, slot) + pool.config.first_lease
     order = Recover(
@@ -191,8 +193,9 @@ def _count_end(pool: Pool, settlement: Settlement, *, is_done: bool = False) -> 
 
 
 def take_back_order(pool: Pool, order: Recover) -> Pool:
-    """The scout's channel had no room for the order: it was not given. An order that is not open
-    any more needs none.
+    """The scout's channel had no room for the order: it was not given.
+
+    An order that is not open any more needs none.
     """
     recoveries = tuple(
         replace(each, is_waiting=False, given=each.given - 1)

@@ -1,5 +1,6 @@
-"""What dispatchers say, and what it changes in the pool. Part of the machine in `machine.py`;
-`helper_reports.py` has what the template and the scout say.
+"""What dispatchers say, and what it changes in the pool.
+
+Part of the machine in `machine.py`; `helper_reports.py` has what the template and the scout say.
 """
 
 from dataclasses import replace
@@ -137,8 +138,9 @@ def _note_failed_poll(
 
 
 def _note_answer(pool: Pool) -> Pool:
-    """The queue answers a poll. What nobody has confirmed is done again in the ordinary course, if
-    it must be.
+    """The queue answers a poll.
+
+    What nobody has confirmed is done again in the ordinary course, if it must be.
     """
     forgets = pool.phase is PoolPhase.RUNNING and not pool.config.is_counted
     unconfirmed = 0 if forgets else pool.unconfirmed

@@ -19,7 +19,8 @@ def refusal(pool: Pool, to: int | None) -> str | None:
         return (
             None
             if bounds
-            else "this pool has a fixed size: it was started without --min-workers and --max-workers"
+            else "this pool has a fixed size: "
+            "it was started without --min-workers and --max-workers"
         )
     least, most = bounds or (1, MOST_WORKERS)
     if least <= to <= most:

@@ -13,7 +13,7 @@ SAME_SIGNAL = 1.0  # seconds within which the same signal says nothing new
 
 
 def note_stop_signal(pool: Pool, level: Level, why: str, now: float) -> Step:
-    """One more signal. The same one within SAME_SIGNAL says nothing new, unless it asks for more."""
+    """One more signal. The same one within SAME_SIGNAL is not new, unless it asks for more."""
     if pool.phase is PoolPhase.STOPPED:
         return pool, ()
     if (
@@ -27,8 +27,9 @@ def note_stop_signal(pool: Pool, level: Level, why: str, now: float) -> Step:
 
 
 def stop(pool: Pool, level: Level, end: PoolEnd, now: float, seconds: float | None = None) -> Step:
-    """Begin to stop, or stop harder or sooner. The first reason stays; a recovery that is given up
-    replaces it when everything is killed.
+    """Begin to stop, or stop harder or sooner.
+
+    The first reason stays; a recovery that is given up replaces it when everything is killed.
 
     `seconds`: the time of running jobs in a drain, if that is not --drain-timeout.
     """

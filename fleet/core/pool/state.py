@@ -101,8 +101,9 @@ class HelperState:
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
-    """An order to the scout that is open: settle the message of a dead dispatcher. It is kept until
-    the scout has answered it.
+    """An order to the scout that is open: settle the message of a dead dispatcher.
+
+    It is kept until the scout has answered it.
 
     `slot` and `attempt` are for the log. `given` counts how often the scout was given the order: a
     release is given once only, because the first scout may have done it before it died.

@@ -1,8 +1,8 @@
 """For how many more jobs this host has memory: what is available, against what a job has been seen
 to need.
 
-    job    the largest resident memory of a job: of the last LATEST jobs, the one that is exceeded by one in twenty;
-           before any has ended, the largest that a running job has now
+    job    the largest resident memory of a job: of the last LATEST jobs, the one that is exceeded
+           by one in twenty; before any has ended, the largest that a running job has now
     room   (available - floor - what the running jobs have not taken yet of it) / job
 
 The floor is for everybody else. Resident memory counts what a job shares with its dispatcher too,

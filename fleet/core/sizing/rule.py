@@ -1,15 +1,15 @@
-"""How many dispatchers this host should have: `decide` turns a depth sample into a size, and says
-why.
+"""How many dispatchers this host should have: `decide` turns a depth sample into a size, with why.
 
-Theory of operation ------------------- Every sample of the queue's counts yields a *need*, the
-larger of two:
+Theory of operation
+-------------------
+Every sample of the queue's counts yields a *need*, the larger of two:
 
-    load      the dispatchers that have been busy, averaged over the target wait (workload.py), rounded up: with fewer
-              a backlog would build up
-    backlog   v × job seconds / (target wait / 2), rounded up: with so many, what waits now has begun within half
-              the target wait, and what comes now waits no longer than that. But never more than one
-              dispatcher for each message beside those that are busy: one message of an hour's job
-              is one dispatcher's work
+    load      the dispatchers that have been busy, averaged over the target wait (workload.py),
+              rounded up: with fewer a backlog would build up
+    backlog   v × job seconds / (target wait / 2), rounded up: with so many, what waits now has
+              begun within half the target wait, and what comes now waits no longer than that. But
+              never more than one dispatcher for each message beside those that are busy: one
+              message of an hour's job is one dispatcher's work
 
 v is our part of the visible messages: `visible × ours / (ours + others)`. Ours are our dispatchers
 (with batches, the messages that they have in hand) and the messages that we have left hidden;

@@ -1,14 +1,14 @@
 """What the work of this host has been like: its load, how long a job takes, how many of its
 messages are hidden in the queue.
 
-    load         busy dispatchers, averaged exponentially over the target wait: what is shorter than that the queue
-                 may absorb, what is longer needs dispatchers
-    job seconds  dispatcher-seconds spent on messages per message finished, both fading out over the last FADE
-                 messages. Jobs that still run count with the time they have taken so far, so work
-                 that becomes longer shows before the first long job has ended. Before anything is
-                 finished it is the mean age of the running jobs
-    hidden       messages that we gave back to their lease or to a delay: SQS counts them as in flight, nobody works
-                 on them
+    load         busy dispatchers, averaged exponentially over the target wait: what is shorter
+                 than that the queue may absorb, what is longer needs dispatchers
+    job seconds  dispatcher-seconds spent on messages per message finished, both fading out over
+                 the last FADE messages. Jobs that still run count with the time they have taken so
+                 far, so work that becomes longer shows before the first long job has ended. Before
+                 anything is finished it is the mean age of the running jobs
+    hidden       messages that we gave back to their lease or to a delay: SQS counts them as in
+                 flight, nobody works on them
 
 Times are seconds.
 """
@@ -23,8 +23,9 @@ MOST_HIDDEN = 1000  # what is remembered of a flood of failures
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """The work up to the moment `at`. `hidden` holds until when each message is; totals do not
-    fade.
+    """The work up to the moment `at`.
+
+    `hidden` holds until when each message is; totals do not fade.
     """
 
     at: float = 0.0

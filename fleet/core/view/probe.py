@@ -28,5 +28,8 @@ def judge(text: str, now: float, max_age: float) -> tuple[bool, str]:
         return False, "the pool has stopped"
     return (
         True,
-        f"{state}, {found.get('busy', '?')} of {found.get('size', '?')} busy, written {age:.0f} s ago",
+        (
+            f"{state}, {found.get('busy', '?')} of {found.get('size', '?')} busy, "
+            f"written {age:.0f} s ago"
+        ),
     )

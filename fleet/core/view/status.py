@@ -1,5 +1,6 @@
-"""What a pool does and why: the object that `fleet status --json` prints. The contract lists its
-keys.
+"""What a pool does and why: the object that `fleet status --json` prints.
+
+The contract lists its keys.
 """
 
 from collections.abc import Mapping
@@ -107,8 +108,9 @@ def snapshot(
     in_hand: Mapping[int, InHand],
     now: float,
 ) -> dict[str, Any]:
-    """The whole object. `pids` are those of the dispatchers, by slot. Ages and what is left of
-    leases in seconds.
+    """The whole object.
+
+    `pids` are those of the dispatchers, by slot. Ages and what is left of leases in seconds.
     """
     least, most = pool.config.bounds or (pool.desired, pool.desired)
     wanted = 0 if pool.level is not None else pool.desired  # a pool that stops starts none again
@@ -152,7 +154,7 @@ def snapshot(
 
 
 def _counts(pool: Pool) -> dict[str, int]:
-    """The counts that are shown. A lost lease counts at once, though its message is still in hand."""
+    """The counts that are shown. A lost lease counts at once, its message still in hand."""
     found = {name: getattr(pool.counts, name) for name in COUNTS}
     return found | {"lease_lost": found["lease_lost"] + sum(len(slot.lost) for slot in pool.slots)}
 

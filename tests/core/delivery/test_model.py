@@ -693,8 +693,9 @@ class DeliveryModel(RuleBasedStateMachine):
 
     @rule(answer=ANSWERS)
     def looks(self, answer: Answer) -> None:
-        """The dispatcher wakes for whatever reason. Nothing that is due is forgotten, so it does
-        not wake at once.
+        """The dispatcher wakes for whatever reason.
+
+        Nothing that is due is forgotten, so it does not wake at once.
         """
         now, before = self.now, self.delivery
         due = wakes_at(before) <= now

@@ -265,8 +265,9 @@ def fails_until_the_end(
     kept_until: float = -inf,
     denied: bool = False,
 ) -> tuple[float, list[float]]:
-    """Every answer is bad: when the last request was made, and the pauses. Extends are confirmed
-    until `kept_until`.
+    """Every answer is bad: when the last request was made, and the pauses.
+
+    Extends are confirmed until `kept_until`.
     """
     last, pauses = now, []
     while story.phase is DeliveryPhase.SETTLING:

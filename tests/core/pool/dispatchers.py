@@ -193,7 +193,7 @@ class Dispatcher:
             self.untold = settled
 
     def heartbeat(self, now: float) -> tuple[float, float, float, bool]:
-        """The last one, and the lease, until when and how long: one who lives extends it in time."""
+        """The last one, until when the lease is, and how long: the living extend it in time."""
         last = now if self.hung_since is None else self.hung_since
         return (last, 0.0, 0.0, False) if self.untold else (last, last + LEASE, LEASE, True)
 

@@ -26,7 +26,7 @@ def working(**changes: object) -> Pool:
 def looked(
     pool: Pool, heartbeat: float, left: float, lease: float = 60.0
 ) -> tuple[Pool, list[object]]:
-    """The record: its last heartbeat was `heartbeat` seconds ago, and of its lease are `left` seconds left."""
+    """Its last heartbeat was `heartbeat` seconds ago; its lease has `left` seconds left."""
     pool, effects = note_record(
         pool, pool.slots[0], Seen(0, NOW - heartbeat, NOW + left, lease), NOW
     )

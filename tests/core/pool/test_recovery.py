@@ -1,5 +1,6 @@
-"""Messages whose dispatchers died: who settles them, when, and how they are counted. Stories; the
-model is elsewhere.
+"""Messages whose dispatchers died: who settles them, when, and how they are counted.
+
+Stories; the model is elsewhere.
 """
 
 from dataclasses import replace
@@ -500,8 +501,9 @@ def test_a_drain_without_orders_needs_no_scout(host: Host) -> None:
 @pytest.mark.parametrize("waiting", [True, False])
 @pytest.mark.parametrize(("how", "code"), [(Exit(code=0), 8), (None, 7)])
 def test_the_hard_limit_leaves_them(host: Host, waiting: bool, how: Exit | None, code: int) -> None:
-    """A scout that hangs holds up no stop. What was finished is not killed with work in hand, only
-    not confirmed.
+    """A scout that hangs holds up no stop.
+
+    What was finished is not killed with work in hand, only not confirmed.
     """
     if not waiting:
         host.take(HelperDied(Role.SCOUT, "SIGKILL"))

@@ -141,8 +141,9 @@ class World:
     # The kernel.
 
     def dies(self, pid: int, how: Exit, record: Record | None = None) -> None:
-        """A process ends; its parent may look later. `record`: the last it wrote, if it was more
-        than it had said.
+        """A process ends; its parent may look later.
+
+        `record`: the last it wrote, if it was more than it had said.
         """
         if process := self.processes.get(pid):
             process.leaves_behind(record or Record(), self.now)
@@ -239,8 +240,9 @@ class World:
             scout.words.append(DeleteTried(denied, deleted=not denied and scout.pid % 2 == 0))
 
     def scout_settles(self, good: bool) -> None:
-        """The oldest order; a scout that died may have done it. Every third poll had brought
-        nothing.
+        """The oldest order; a scout that died may have done it.
+
+        Every third poll had brought nothing.
         """
         if (scout := self.helper(Role.SCOUT)) and scout.orders:
             order = scout.orders.pop(0)
@@ -483,8 +485,9 @@ class World:
     def goes_on_until_stopped(
         self, turns: int, stubborn: frozenset[int], hung: frozenset[Role]
     ) -> bool:
-        """Everybody but the stubborn does his part, and time passes. False when the pool does not
-        stop.
+        """Everybody but the stubborn does his part, and time passes.
+
+        False when the pool does not stop.
         """
         for _ in range(turns):
             if self.pool.phase is PoolPhase.STOPPED:

@@ -47,7 +47,7 @@ class Story:
         self.sizing = Sizing(self.work)
 
     def sample(self, visible: int, in_flight: int = 0, scene: Scene | None = None) -> int:
-        """The next sample, with every dispatcher busy, or as the scene says; the size that follows."""
+        """The next sample, every dispatcher busy, or as the scene says; the size that follows."""
         scene = replace(scene or full(self.size), desired=self.size)
         self.sizing, self.size = rule.decide(
             self.sizing, Depth(visible, in_flight), scene, self.config, self.now, self.jitter

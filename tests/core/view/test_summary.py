@@ -22,7 +22,8 @@ def test_what_happened_is_named_and_counted() -> None:
         stopped=6,
     )
     assert phrase(counts) == (
-        "jobs: 12 succeeded, 4 asked for a retry, 5 rejected, 1 failed, 2 timed out, 3 died by a signal, 6 stopped"
+        "jobs: 12 succeeded, 4 asked for a retry, 5 rejected, 1 failed, 2 timed out, "
+        "3 died by a signal, 6 stopped"
     )
 
 

@@ -112,8 +112,9 @@ def meets(queue: LiveQueue, proxy: FaultProxy, call: Call, fault: str) -> str:
 
 
 def ends(pool: Pool, call: Call, fault: str, message_id: str) -> None:
-    """Wait until it has ended as it should. SQS may have done what was not answered, and not do it
-    again.
+    """Wait until it has ended as it should.
+
+    SQS may have done what was not answered, and not do it again.
     """
     unknown = fault in UNANSWERED and call.action == CHANGE
     wanted = [call.useless if fault == "expired handle" or unknown else call.fate]

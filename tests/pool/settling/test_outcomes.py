@@ -189,8 +189,9 @@ def test_without_a_dead_letter_queue_a_rejection_is_a_failure(
 
 @pytest.mark.slow
 def test_retry_delays_by_attempt(start: StartPool, home: Home, queue: LiveQueue) -> None:
-    """Of whatever failed: an exception, a status, a time-out, a death. Not of what asked for its
-    own.
+    """Of whatever failed: an exception, a status, a time-out, a death.
+
+    Not of what asked for its own.
     """
     home.gate("never")
     wanted = {
