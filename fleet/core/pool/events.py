@@ -102,7 +102,7 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What the scoreboard says: the last heartbeat, and the lease: its end and its length (seconds).
+    """What the scoreboard says: the last heartbeat, the lease's end and its length (seconds).
 
     `in_hand`: there is a message; else the last one was settled, and only the word of it has not
     come.
