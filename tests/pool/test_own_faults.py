@@ -63,6 +63,28 @@ def test_jobs_in_hand_are_finished_and_settled(
     assert queue.depth() == EMPTY
 
 
+def test_a_fault_of_the_state_machine_is_the_masters(launch: Launch, queue: LiveQueue) -> None:
+    """An event that comes from no child: there is nobody else to blame."""
+    pool = faulty(launch, queue, where="step")
+    pool.wait_ready(2)
+    pool.send(signal.SIGUSR2)
+    (told,) = pool.wait_event("master.failed")
+    assert "in fault" in told["traceback"]
+    assert pool.wait() == 1
+
+
+def test_a_helper_that_cannot_be_started_is_started_later(
+    launch: Launch, home: Home, queue: LiveQueue
+) -> None:
+    """The first two programs that the master starts are the template and the scout."""
+    queue.send("say something")
+    pool = faulty(launch, queue, where="spawn", expected=Expected(noise=True))
+    home.trace.wait("done")
+    refused = {event["who"] for event in pool.events("spawn.failed")}
+    assert refused
+    assert refused <= {"template", "scout"}
+
+
 @pytest.mark.slow
 def test_no_second_fault_keeps_anybody(launch: Launch, home: Home, queue: LiveQueue) -> None:
     """The jobs have their dispatchers' drain time-out; those are killed here, where nothing works
