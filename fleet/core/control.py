@@ -39,13 +39,13 @@ class Request:
 def read_request(line: bytes) -> Request:
     """The request in a line. Raises BadRequest for what is none."""
     try:
-        found = json.loads(line)
+        request = json.loads(line)
     except (ValueError, RecursionError):
         raise BadRequest("a request is one line with one JSON object") from None
-    command = found.get("command") if isinstance(found, dict) else None
+    command = request.get("command") if isinstance(request, dict) else None
     if command not in COMMANDS:
         raise BadRequest(f"a request has a command: {', '.join(COMMANDS)}")
-    to, now = found.get("to"), found.get("now", False)
+    to, now = request.get("to"), request.get("now", False)
     if command == "scale" and to != AUTO and (not isinstance(to, int) or isinstance(to, bool)):
         raise BadRequest("scale goes to a number or to auto")
     if not isinstance(now, bool):

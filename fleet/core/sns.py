@@ -68,12 +68,12 @@ class Signature:
 def open_envelope(body: str) -> Mapping[str, Any] | None:
     """The envelope's fields; None for a raw delivery, which has no envelope."""
     try:
-        found = json.loads(body)
+        envelope = json.loads(body)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(found, dict) or found.get("Type") not in TYPES:
+    if not isinstance(envelope, dict) or envelope.get("Type") not in TYPES:
         return None
-    return found if all(isinstance(found.get(name), str) for name in ENVELOPE) else None
+    return envelope if all(isinstance(envelope.get(name), str) for name in ENVELOPE) else None
 
 
 def read_notification(body: str, topics: Sequence[str], *, verified: bool) -> Notification:
@@ -82,8 +82,8 @@ def read_notification(body: str, topics: Sequence[str], *, verified: bool) -> No
     `verified`: its signature must be good, so that a raw delivery, which has none, is refused.
     Raises Unusable.
     """
-    found = open_envelope(body)
-    if found is None:
+    envelope = open_envelope(body)
+    if envelope is None:
         if verified:
             raise Unusable(
                 "it is not in an SNS envelope: "
@@ -94,26 +94,30 @@ def read_notification(body: str, topics: Sequence[str], *, verified: bool) -> No
                 "it is not in an SNS envelope: a raw delivery does not say its topic (--sns-topic)"
             )
         return Notification(body)
-    if found["Type"] != NOTIFICATION:
-        raise Unusable(f"it is SNS's {found['Type']}, not a notification")
-    subject = found.get("Subject")
-    lines = [found["MessageId"], found["Timestamp"], "" if subject is None else subject]
+    if envelope["Type"] != NOTIFICATION:
+        raise Unusable(f"it is SNS's {envelope['Type']}, not a notification")
+    subject = envelope.get("Subject")
+    lines = [envelope["MessageId"], envelope["Timestamp"], "" if subject is None else subject]
     if not all(isinstance(line, str) and "\n" not in line for line in lines) or not TOPIC.fullmatch(
-        found["TopicArn"]
+        envelope["TopicArn"]
     ):
         raise Unusable("its SNS envelope is malformed")
-    if topics and found["TopicArn"] not in topics:
+    if topics and envelope["TopicArn"] not in topics:
         raise Unusable("its SNS topic is not one of --sns-topic")
     return Notification(
-        found["Message"], subject, found["TopicArn"], found["MessageId"], found["Timestamp"]
+        envelope["Message"],
+        subject,
+        envelope["TopicArn"],
+        envelope["MessageId"],
+        envelope["Timestamp"],
     )
 
 
 def read_signature(body: str) -> Signature:
     """The signature on an envelope. Raises Unusable without one that could be good."""
-    found = open_envelope(body) or {}
+    envelope = open_envelope(body) or {}
     version, value, certificate = (
-        found.get(name) for name in ("SignatureVersion", "Signature", "SigningCertURL")
+        envelope.get(name) for name in ("SignatureVersion", "Signature", "SigningCertURL")
     )
     if not (isinstance(version, str) and isinstance(value, str) and isinstance(certificate, str)):
         raise Unusable("it has no SNS signature")
@@ -124,17 +128,17 @@ def read_signature(body: str) -> Signature:
             "its signing certificate is not at https://sns.REGION.amazonaws.com, "
             "and was not fetched"
         )
-    return Signature(signed_text(found), version, value, certificate)
+    return Signature(signed_text(envelope), version, value, certificate)
 
 
-def check_age(found: Notification, now: float, most: float) -> None:
+def check_age(notification: Notification, now: float, most: float) -> None:
     """Raise Unusable for what SNS was given more than `most` seconds before `now` (since the
     epoch).
 
     The age is taken from the signed timestamp: without a good signature it means nothing.
     """
     try:
-        sent = datetime.fromisoformat(found.timestamp or "")
+        sent = datetime.fromisoformat(notification.timestamp or "")
     except ValueError:
         sent = None
     if sent is None or sent.tzinfo is None:

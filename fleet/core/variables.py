@@ -29,7 +29,7 @@ def describe_unknown(environment: Mapping[str, str], options: Iterable[str]) -> 
     """A line for each variable that no option has, with the nearest that there is."""
     known = {f"{PREFIX}{option.upper()}" for option in options} | set(OTHERS)
     endings = [each.removeprefix(PREFIX) for each in known]
-    found = []
+    lines = []
     for name, value in sorted(environment.items()):
         if (
             not name.startswith(PREFIX)
@@ -40,5 +40,5 @@ def describe_unknown(environment: Mapping[str, str], options: Iterable[str]) -> 
             continue
         close = difflib.get_close_matches(name.removeprefix(PREFIX), endings, n=1)
         hint = f"did you mean {PREFIX}{close[0]}?" if close else "fleet config lists them"
-        found.append(f"{name} in the environment is no option; {hint}")
-    return found
+        lines.append(f"{name} in the environment is no option; {hint}")
+    return lines

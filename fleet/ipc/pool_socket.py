@@ -146,15 +146,15 @@ def running_pools(own: Path | None = None) -> list[RunningPool]:
     Pools whose files are gone make them again for it. Raises OSError without a runtime directory.
     """
     directory = runtime_directory()
-    found = _read_locks(directory, own)
-    names = {file_name(place.name) for place in found}
+    pools = _read_locks(directory, own)
+    names = {file_name(place.name) for place in pools}
     if pool_name.wake_hidden_pools(directory, names if own is None else {*names, own.stem}):
-        found = _read_locks(directory, own)
-    return found
+        pools = _read_locks(directory, own)
+    return pools
 
 
 def _read_locks(directory: Path, own: Path | None) -> list[RunningPool]:
-    found = []
+    pools = []
     for path in sorted(set(directory.glob("*.lock")) - {own}):
         with (
             contextlib.suppress(OSError, ValueError),
@@ -162,8 +162,8 @@ def _read_locks(directory: Path, own: Path | None) -> list[RunningPool]:
         ):
             if pid := _holder(file.fileno()):
                 _, name, control, *_ = file.read(8192).decode(errors="surrogateescape").split("\n")
-                found.append(RunningPool(name, pid, Path(control)))
-    return found
+                pools.append(RunningPool(name, pid, Path(control)))
+    return pools
 
 
 def _without_waiting(path: str, flags: int) -> int:

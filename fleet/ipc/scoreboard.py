@@ -116,17 +116,17 @@ class Scoreboard:
 
     def read(self, slot: int, place: int = 0) -> Record | None:
         """The slot's last whole record, None if there never was one."""
-        found: tuple[int, Record] | None = None
+        newest: tuple[int, Record] | None = None
         for where in self._buffers(slot, place):
             entry = self._entry(where)
-            if entry and (found is None or entry[0] > found[0]):
-                found = entry
-        return found and found[1]
+            if entry and (newest is None or entry[0] > newest[0]):
+                newest = entry
+        return newest and newest[1]
 
     def read_batch(self, slot: int) -> dict[int, Record]:
         """The records of the slot's dispatcher by place, those of settled messages too."""
-        found = {place: self.read(slot, place) for place in range(self._places)}
-        return {place: record for place, record in found.items() if record}
+        records = {place: self.read(slot, place) for place in range(self._places)}
+        return {place: record for place, record in records.items() if record}
 
     def record_at_work(self, slot: int) -> Record | None:
         """The record of the message that a job runs for, else of the next one in hand.
@@ -143,13 +143,13 @@ class Scoreboard:
         A lease that will not be extended any more (0) hides no other one. Without a message in hand
         it is a record that names none; None if the dispatcher has never written.
         """
-        found = self.read_batch(slot).values()
-        if not found:
+        records = self.read_batch(slot).values()
+        if not records:
             return None
-        in_hand = [each for each in found if each.message_id]
+        in_hand = [each for each in records if each.message_id]
         kept = [each for each in in_hand if each.lease]
-        first = min(kept or in_hand or found, key=lambda each: each.lease_until - each.lease / 3)
-        return replace(first, heartbeat=max(each.heartbeat for each in found))
+        first = min(kept or in_hand or records, key=lambda each: each.lease_until - each.lease / 3)
+        return replace(first, heartbeat=max(each.heartbeat for each in records))
 
     def clear(self, slot: int) -> None:
         """Forget the slot's records, before its next dispatcher is forked."""

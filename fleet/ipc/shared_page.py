@@ -76,10 +76,10 @@ class SharedPage:
         start = _offset(half)
         length = int.from_bytes(self._page[start : start + 2], "big")
         try:
-            found = json.loads(self._page[start + 2 : start + 2 + min(length, _ROOM)])
+            told = json.loads(self._page[start + 2 : start + 2 + min(length, _ROOM)])
         except (ValueError, RecursionError):
             return {}
-        return found if isinstance(found, dict) else {}
+        return told if isinstance(told, dict) else {}
 
 
 def _offset(half: int) -> int:

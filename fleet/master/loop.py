@@ -236,12 +236,12 @@ class Master:
         moment = now()
         if moment < self._pool.memory.at + MEASURED_EVERY:
             return
-        found = self._memory.read()
-        if found is not None:
+        measured = self._memory.read()
+        if measured is not None:
             records = [self._board.read(slot.number) for slot in self._pool.slots if slot.is_busy]
             jobs = [record.job_pid for record in records if record and record.job_pid]
             taken = tuple(map(procfs.resident_mib, jobs))
-            self._step(events.Measured(found.available, found.total, taken))
+            self._step(events.Measured(measured.available, measured.total, taken))
 
     def _perform(self, effect: Effect) -> None:
         match effect:

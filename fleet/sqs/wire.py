@@ -106,8 +106,8 @@ class Wire:
 
     def sign(self, operation: str, body: bytes) -> dict[str, str]:
         """The headers of a request, signed with the credentials as they are now."""
-        found = self._credentials()
-        key = AccessKey(found.access_key, found.secret_key, found.token or "")
+        current = self._credentials()
+        key = AccessKey(current.access_key, current.secret_key, current.token or "")
         at = server_clock.timestamp()
         headers = {
             "Content-Type": "application/x-amz-json-1.0",

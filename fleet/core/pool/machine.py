@@ -87,8 +87,8 @@ def _apply(pool: Pool, event: Event, now: float, jitter: float) -> Step:
         case StacksAsked():
             return replace(pool, stacks_at=min(pool.stacks_at, now + STACK_TIME)), (AskStack(None),)
         case Measured(available, total, taken):
-            found = replace(pool.memory, available=available, total=total, taken=taken, at=now)
-            return sizing.note_memory(replace(pool, memory=found))
+            memory = replace(pool.memory, available=available, total=total, taken=taken, at=now)
+            return sizing.note_memory(replace(pool, memory=memory))
         case Seen(number):
             return note_record(pool, slot_of(pool, number), event, now)
         case StopAsked(level, why, by_signal):

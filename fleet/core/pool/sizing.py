@@ -116,8 +116,8 @@ def jobs_that_fit(pool: Pool) -> int | None:
     The first message always may.
     """
     running, polls = pool.busy, pool.count(State.POLLING)
-    found = memory.jobs_that_fit(pool.memory, running, polls)
-    return found if found is None else max(found, 0 if running or polls else 1)
+    fitting = memory.jobs_that_fit(pool.memory, running, polls)
+    return fitting if fitting is None else max(fitting, 0 if running or polls else 1)
 
 
 def note_memory(pool: Pool) -> Step:
@@ -128,6 +128,10 @@ def note_memory(pool: Pool) -> Step:
     pool = replace(pool, memory=replace(pool.memory, short=short))
     if not short:
         return pool, (Log("memory.enough", {}),)
-    found = pool.memory
-    fields = {"available_mib": found.available, "job_mib": found.job, "floor_mib": found.floor}
+    measured = pool.memory
+    fields = {
+        "available_mib": measured.available,
+        "job_mib": measured.job,
+        "floor_mib": measured.floor,
+    }
     return pool, (Log("memory.short", fields),)

@@ -13,8 +13,8 @@ def judge(text: str, now: float, max_age: float) -> tuple[bool, str]:
     `now` in seconds since 1970; `max_age` in seconds.
     """
     try:
-        found = json.loads(text)
-        written = datetime.fromisoformat(found["timestamp"])
+        health = json.loads(text)
+        written = datetime.fromisoformat(health["timestamp"])
     except (ValueError, KeyError, TypeError, RecursionError):
         return False, "it is no health file: it is not JSON with a timestamp"
     if written.tzinfo is None:
@@ -23,13 +23,13 @@ def judge(text: str, now: float, max_age: float) -> tuple[bool, str]:
     if abs(age) > max_age:
         when = f"{age:.0f} s ago" if age > 0 else f"{-age:.0f} s in the future"
         return False, f"it was written {when}; --max-age is {max_age:g} s"
-    state = found.get("state", "alive")
+    state = health.get("state", "alive")
     if state == "stopped":
         return False, "the pool has stopped"
     return (
         True,
         (
-            f"{state}, {found.get('busy', '?')} of {found.get('size', '?')} busy, "
+            f"{state}, {health.get('busy', '?')} of {health.get('size', '?')} busy, "
             f"written {age:.0f} s ago"
         ),
     )

@@ -155,8 +155,8 @@ def snapshot(
 
 def _counts(pool: Pool) -> dict[str, int]:
     """The counts that are shown. A lost lease counts at once, its message still in hand."""
-    found = {name: getattr(pool.counts, name) for name in COUNTS}
-    return found | {"lease_lost": found["lease_lost"] + sum(len(slot.lost) for slot in pool.slots)}
+    shown = {name: getattr(pool.counts, name) for name in COUNTS}
+    return shown | {"lease_lost": shown["lease_lost"] + sum(len(slot.lost) for slot in pool.slots)}
 
 
 def _depth(pool: Pool, now: float) -> dict[str, Any] | None:

@@ -39,14 +39,14 @@ def totals(counts: Counts) -> dict[str, int]:
 
 def phrase(counts: Counts) -> str:
     """The totals for people: what never happened is left out, but for successes."""
-    found = totals(counts)
-    if not any(found.values()):
+    counted = totals(counts)
+    if not any(counted.values()):
         return (
             "no job ended" if counts.received else "no job ran"
         )  # a job that was killed may have begun
     said = [
-        f"{found[each.value]} {WORDS[each]}"
+        f"{counted[each.value]} {WORDS[each]}"
         for each in Outcome
-        if found[each.value] or each is Outcome.SUCCEEDED
+        if counted[each.value] or each is Outcome.SUCCEEDED
     ]
     return "jobs: " + ", ".join(said)
