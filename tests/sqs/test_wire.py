@@ -486,7 +486,7 @@ def test_credentials_that_expire_are_renewed(
         "#!/bin/sh\n"
         f'echo x >>"{tmp_path}/asked"; n=$(wc -l <"{tmp_path}/asked"); n=$((n))\n'
         "until=$(date -u -d '+60 seconds' +%Y-%m-%dT%H:%M:%SZ)\n"
-        """printf '{"Version":1,"AccessKeyId":"key%s","SecretAccessKey":"s",' """
+        """printf '{"Version":1,"AccessKeyId":"key%s","SecretAccessKey":"s",'"""
         """'"SessionToken":"t%s","Expiration":"%s"}' """
         '"$n" "$n" "$until"\n'
     )
