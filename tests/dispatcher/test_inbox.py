@@ -12,7 +12,7 @@ from fleet.ipc import channel
 from tests.support.dispatcher_world import PLAN
 gone = subprocess.Popen([sys.executable, "-c", ""])
 gone.wait()
-ours, theirs = channel.pair()
+ours, theirs = channel.make_pair()
 inbox = Inbox(replace(PLAN, master=gone.pid), ours)
 inbox.wait(0)
 print(inbox.orphan, inbox.leaving, inbox.drain)

@@ -290,11 +290,15 @@ class Pool:
         self.send(signal.SIGTERM)
 
     def drain(self) -> None:
-        """Ask the master to drain, and wait until it has passed the order on: its title tells."""
+        """Ask the master to drain, and wait until it has passed the order on: its title tells.
+
+        A pool that has nothing to wait for may have ended before its title is seen.
+        """
         self.terminate()
         eventually(
-            lambda: any(
-                process.title.endswith(" draining") for process in self.titled("fleet: master")
+            lambda: (
+                any(process.title.endswith(" draining") for process in self.titled("fleet: master"))
+                or self.process.poll() is not None
             ),
             what=lambda: f"draining:\n{self.log()}",
         )
