@@ -13,6 +13,7 @@ from fleet.core.delivery.retries import delete_until
 from fleet.core.outcomes import Settlement
 from fleet.core.protocol import RELEASE_MARGIN
 from fleet.core.queue import Message, QueueError, Trouble
+from fleet.core.queue_names import is_fifo
 from fleet.core.scout_protocol import (
     DeleteTried,
     Recover,
@@ -106,7 +107,7 @@ class Orders:
         if order.settlement is not Settlement.DELETE:
             return -inf
         denied_since = each.denied_since if error.trouble is Trouble.DENIED else inf
-        fifo = self._queue.name.endswith(".fifo")
+        fifo = is_fifo(self._queue.name)
         return delete_until(order.lease_until, fifo, each.failing_since, denied_since)
 
     def _do(self, order: Recover) -> Recovered:

@@ -4,6 +4,7 @@ import json
 from contextlib import closing
 from dataclasses import replace
 
+from fleet.core.queue_names import is_fifo
 from fleet.sqs.address import Address
 from fleet.sqs.queue import SqsQueue
 from fleet.sqs.sessions import Sessions
@@ -14,10 +15,10 @@ def make_with_dead_letter_queue(address: Address) -> None:
 
     Raises QueueError.
     """
-    is_fifo = address.name.endswith(".fifo")
+    fifo = is_fifo(address.name)
     base = address.name.removesuffix(".fifo")
-    kind = {"FifoQueue": "true", "ContentBasedDeduplication": "true"} if is_fifo else {}
-    its_dead_letter_queue = replace(address, queue=f"{base}-dlq{'.fifo' if is_fifo else ''}")
+    kind = {"FifoQueue": "true", "ContentBasedDeduplication": "true"} if fifo else {}
+    its_dead_letter_queue = replace(address, queue=f"{base}-dlq{'.fifo' if fifo else ''}")
     with (
         closing(SqsQueue(Sessions(its_dead_letter_queue))) as dead_letter_queue,
         closing(SqsQueue(Sessions(address))) as queue,

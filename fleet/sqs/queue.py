@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from fleet.core.dead_letter import dead_letter
 from fleet.core.depth import Depth
 from fleet.core.queue import Message, QueueError, Trouble
+from fleet.core.queue_names import is_fifo
 from fleet.sqs import answers
 from fleet.sqs.answers import Redrive
 from fleet.sqs.sessions import SHORT_CALL, Sessions
@@ -174,7 +175,7 @@ class SqsQueue:
         group, it is GROUP if none is given.
         """
         entries = [{"Id": str(number), "MessageBody": body} for number, body in enumerate(bodies)]
-        if self.name.endswith(".fifo"):
+        if is_fifo(self.name):
             group = group or GROUP
             entries = [entry | {"MessageDeduplicationId": uuid.uuid4().hex} for entry in entries]
         if group:
@@ -222,7 +223,7 @@ class SqsQueue:
     def dead_letter(self, message: Message, attributes: Mapping[str, str]) -> None:
         """See core/queue.py. Raises QueueError also when there is no dead-letter queue."""
         there, name, url = self.find_dead_letter_queue()
-        letter = dead_letter(message, attributes, fifo=name.endswith(".fifo"))
+        letter = dead_letter(message, attributes, fifo=is_fifo(name))
         there._transports.call("SendMessage", answers.message_id, of=name, QueueUrl=url, **letter)
 
     def find_dead_letter_queue(self) -> tuple["SqsQueue", str, str]:
