@@ -16,7 +16,7 @@ FIRST_LEASE = 20.0  # seconds: what a poll that dies with its client can hide a 
 # left.
 LEASE_PER_POLL = 1.5
 MOST_WORKERS = 1024  # that a pool may be asked for
-LONGEST_VISIBILITY = 43_200  # seconds: SQS's limit on how long a message can be hidden
+LONGEST_VISIBILITY: float = 43_200  # seconds: SQS's limit on how long a message can be hidden
 SETTLE_ALLOWANCE = 10.0  # seconds: what the settling at the end of a stop may take
 
 

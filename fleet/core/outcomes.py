@@ -30,7 +30,7 @@ from enum import StrEnum
 from typing import assert_never
 
 from fleet.core.backoff import longest_pause
-from fleet.core.config import Config
+from fleet.core.config import LONGEST_VISIBILITY, Config
 from fleet.core.exit_codes import BY_SIGNAL, DONE, REJECT, RETRY
 from fleet.core.reasons import Reason
 
@@ -99,7 +99,7 @@ class Facts:
     limit: int | None = None
     has_dead_letter_queue: bool = False
     after: float | None = None
-    room: float = 43_200.0
+    room: float = LONGEST_VISIBILITY
     lost: bool = False
     # Whether there is a dead-letter queue, or one that takes letters: nobody knows, or it did not.
     unsure: bool = False

@@ -15,8 +15,8 @@ from typing import Any
 import endings
 from jobs import SHARED, VERBS, die, orphan, write
 
-from fleet.core.delivery import lease, retries, settling
-from fleet.core.delivery.state import LONGEST
+from fleet.core.config import LONGEST_VISIBILITY
+from fleet.core.delivery import lease, retries, state
 from fleet.dispatcher.user_processes import UserProcesses
 from fleet.system import cgroup, processes, signals
 
@@ -45,8 +45,7 @@ lease.KEPT_FOR = float(os.environ.get("KEPT_FOR", lease.KEPT_FOR))
 
 # And so do twelve hours.
 
-for module in (retries, lease, settling):
-    vars(module)["LONGEST"] = float(os.environ.get("LONGEST", LONGEST))
+vars(state)["LONGEST_VISIBILITY"] = float(os.environ.get("LONGEST", LONGEST_VISIBILITY))
 
 
 # A host that has no process for the first exit handler.

@@ -54,7 +54,6 @@ from fleet.core.delivery.deadlines import wakes_at
 from fleet.core.delivery.machine import step
 from fleet.core.delivery.state import (
     LEASE_KEPT,
-    LONGEST,
     Delivery,
     DeliveryPhase,
     HandlerResult,
@@ -66,7 +65,6 @@ from fleet.core.delivery.state import (
 __all__ = [
     "LATE",
     "LEASE_KEPT",
-    "LONGEST",
     "NO_PROCESS",
     "Delivery",
     "DeliveryPhase",

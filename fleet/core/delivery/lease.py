@@ -7,11 +7,11 @@ from fleet.core.delivery.actions import Action, Extend, TellLeaseLimit, TellLeas
 from fleet.core.delivery.events import Extended, ExtendFailed
 from fleet.core.delivery.state import (
     LEASE_KEPT,
-    LONGEST,
     Delivery,
     Rules,
     Step,
     is_repeating_delete,
+    room_left,
 )
 
 KEPT_FOR = 300.0  # seconds for which the lease is kept while a delete fails
@@ -44,7 +44,7 @@ def request_extend(delivery: Delivery, now: float, rules: Rules) -> tuple[Action
     """The extend that is due, never past SQS's limit: beyond it SQS refuses, it does not clamp."""
     if is_repeating_delete(delivery) and now >= delivery.failing_since + KEPT_FOR:
         return ()
-    room, lease = delivery.received_at + LONGEST - now, rules.config.visibility_timeout
+    room, lease = room_left(delivery, now), rules.config.visibility_timeout
     seconds = int(min(ceil(lease), room))
     # Near the limit every extend would gain less than the one before.
     is_pointless = room < lease and now + seconds <= delivery.lease_until + 1

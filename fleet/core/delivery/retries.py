@@ -34,7 +34,14 @@ from fleet.core.delivery.settling import (
     pause_before,
     settle,
 )
-from fleet.core.delivery.state import LONGEST, Delivery, Rules, Step, is_delete_next, prepend
+from fleet.core.delivery.state import (
+    Delivery,
+    Rules,
+    Step,
+    is_delete_next,
+    prepend,
+    room_left,
+)
 from fleet.core.outcomes import LOST, Facts, Outcome, Settlement, Verdict
 from fleet.core.reasons import Reason
 
@@ -51,7 +58,7 @@ def known_facts(delivery: Delivery, now: float) -> Facts:
     """The facts that are known without the queue's settings."""
     return Facts(
         attempt=delivery.attempt,
-        room=delivery.received_at + LONGEST - now,
+        room=room_left(delivery, now),
         lost=delivery.lost,
     )
 
@@ -142,7 +149,7 @@ def _give_up(delivery: Delivery, event: SettleFailed, rules: Rules) -> Step:
     """Leave the message. One whose dead letter cannot be sent becomes a failure, with its delay."""
     now = event.now
     if _is_sending(delivery) and delivery.facts and now < delivery.lease_until:
-        room = delivery.received_at + LONGEST - now
+        room = room_left(delivery, now)
         facts = replace(delivery.facts, has_dead_letter_queue=False, unsure=True, room=room)
         if delivery.outcome is Outcome.REJECTED:
             return settle_by_facts(delivery, facts, now, rules, event.jitter)

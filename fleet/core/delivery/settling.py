@@ -8,7 +8,6 @@ from fleet.core.config import Config
 from fleet.core.delivery.actions import AskForRelease, EndDelivery, ReadPolicy, Settle
 from fleet.core.delivery.lease import check_lease
 from fleet.core.delivery.state import (
-    LONGEST,
     Delivery,
     DeliveryPhase,
     HandlerResult,
@@ -16,6 +15,7 @@ from fleet.core.delivery.state import (
     Step,
     is_delete_next,
     prepend,
+    room_left,
 )
 from fleet.core.outcomes import LOST, Facts, Outcome, Settlement, Verdict, verdict_for
 from fleet.core.reasons import Reason
@@ -104,7 +104,7 @@ def _next_request(delivery: Delivery) -> Verdict:
 
 def next_request_at(delivery: Delivery, now: float) -> Verdict:
     """The next request; a delay ends where SQS's limit does, seen from now."""
-    request, room = _next_request(delivery), int(delivery.received_at + LONGEST - now)
+    request, room = _next_request(delivery), int(room_left(delivery, now))
     return replace(request, delay=max(0, min(request.delay, room)))
 
 

@@ -7,12 +7,10 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from math import inf
 
-from fleet.core.config import Config
+from fleet.core.config import LONGEST_VISIBILITY, Config
 from fleet.core.delivery.actions import Action
 from fleet.core.delivery.events import Event
 from fleet.core.outcomes import Exit, Facts, Outcome, Settlement, Stop, Verdict
-
-LONGEST = 43_200.0  # seconds from the receive: SQS's limit on how long a message can be hidden
 
 
 class IllegalDeliveryEvent(Exception):
@@ -111,6 +109,11 @@ Step = tuple[Delivery, tuple[Action, ...]]
 
 # The phases in which the lease is extended; while a delete is repeated it is too.
 LEASE_KEPT = frozenset(DeliveryPhase) - {DeliveryPhase.SETTLING, DeliveryPhase.DONE}
+
+
+def room_left(delivery: Delivery, now: float) -> float:
+    """Seconds for which SQS would still hide the message; its limit counts from the receive."""
+    return delivery.received_at + LONGEST_VISIBILITY - now
 
 
 def is_delete_next(delivery: Delivery) -> bool:

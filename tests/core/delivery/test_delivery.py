@@ -8,10 +8,9 @@ from math import inf
 
 import pytest
 
-from fleet.core.config import Config
+from fleet.core.config import LONGEST_VISIBILITY, Config
 from fleet.core.delivery import (
     LEASE_KEPT,
-    LONGEST,
     DeliveryPhase,
     IllegalDeliveryEvent,
     Rules,
@@ -111,7 +110,7 @@ def test_the_verdict_is_given_on_what_is_known_then() -> None:
         limit=5,
         has_dead_letter_queue=True,
         after=7.0,
-        room=LONGEST - 6.0,
+        room=LONGEST_VISIBILITY - 6.0,
         lost=False,
     )
     assert story.delivery.verdict == Verdict(Settlement.RELEASE, "its job asked for a retry", 7)

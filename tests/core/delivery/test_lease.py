@@ -10,10 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleet.core.config import FIRST_LEASE, Config, poll_seconds
+from fleet.core.config import FIRST_LEASE, LONGEST_VISIBILITY, Config, poll_seconds
 from fleet.core.delivery import (
     LATE,
-    LONGEST,
     DeliveryPhase,
     Rules,
     step,
@@ -117,7 +116,7 @@ def test_what_comes_at_the_end_of_a_poll_has_a_third_of_its_lease_left(
     assert poll == wait or poll >= 1
 
 
-@given(st.floats(0, 1, exclude_max=True), st.floats(2, LONGEST))
+@given(st.floats(0, 1, exclude_max=True), st.floats(2, LONGEST_VISIBILITY))
 def test_an_extend_comes_at_a_third_or_up_to_a_tenth_earlier(
     jitter: float, visibility: float
 ) -> None:
@@ -130,7 +129,7 @@ def test_an_extend_comes_at_a_third_or_up_to_a_tenth_earlier(
 
 
 def test_sqs_hides_no_message_for_longer_than_twelve_hours() -> None:
-    assert LONGEST == 12 * 60 * 60
+    assert LONGEST_VISIBILITY == 12 * 60 * 60
 
 
 def test_the_jitter_is_not_lost() -> None:
@@ -180,7 +179,7 @@ def test_a_failed_extend_does_not_move_the_deadline_and_is_tried_again() -> None
     assert story.at(story.wakes_at) == [Extend(60)]
 
 
-@given(st.floats(2, LONGEST), st.floats(0, 1, exclude_max=True))
+@given(st.floats(2, LONGEST_VISIBILITY), st.floats(0, 1, exclude_max=True))
 def test_every_lease_has_time_for_several_extends(visibility: float, jitter: float) -> None:
     """However long the visibility timeout is: the first lease is short."""
     story = running(Rules(Config(visibility_timeout=visibility)))
@@ -227,7 +226,7 @@ def test_no_extend_reaches_beyond_what_sqs_allows(
     left: float, lease_left: float, asked: list[Action]
 ) -> None:
     story = running()
-    now = LONGEST - left
+    now = LONGEST_VISIBILITY - left
     story.delivery = replace(story.delivery, lease_until=now + lease_left, extend_at=now)
     assert story.at(now) == asked
     assert story.wakes_at == now + lease_left  # no second try before that
@@ -246,12 +245,12 @@ def test_a_job_of_twelve_hours_is_extended_up_to_the_limit_and_no_further(
         now = story.wakes_at
         for action in story.at(now):
             if isinstance(action, Extend):
-                assert now + action.seconds <= LONGEST
+                assert now + action.seconds <= LONGEST_VISIBILITY
                 story.extended(now, action.seconds)
-                assert story.delivery.lease_until <= LONGEST
+                assert story.delivery.lease_until <= LONGEST_VISIBILITY
             elif isinstance(action, TellLeaseLimit):
                 assert action.left == story.delivery.lease_until - now > 10  # said in time
-    assert now >= LONGEST - 2
+    assert now >= LONGEST_VISIBILITY - 2
     ending = [action for action in story.asked if not isinstance(action, Extend)]
     stop: list[Action] = [FreezeJob() if handler else TerminateJob()] if kill_on_loss else []
     assert [type(action) for action in ending[:2]] == [TellLeaseLimit, TellLeaseLost]

@@ -16,11 +16,10 @@ from hypothesis import note
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from fleet.core.config import Config
+from fleet.core.config import LONGEST_VISIBILITY, Config
 from fleet.core.delivery import (
     LATE,
     LEASE_KEPT,
-    LONGEST,
     Delivery,
     DeliveryPhase,
     HandlerResult,
@@ -79,7 +78,9 @@ from tests.core.test_reasons import reason_of
 LUCK = st.floats(0, 1, exclude_max=True)
 SHORT = st.floats(0, 5)
 PAUSES = st.one_of(
-    SHORT, st.floats(0, 100), st.sampled_from([0.0, 1000.0, LONGEST - 100.0, LONGEST])
+    SHORT,
+    st.floats(0, 100),
+    st.sampled_from([0.0, 1000.0, LONGEST_VISIBILITY - 100.0, LONGEST_VISIBILITY]),
 )
 GOOD, KILLED = Exit(code=0), Exit(signal=9)
 OUTSIDE = (Exit(signal=15), Exit(signal=2), Exit(code=143))  # as one ends whom a supervisor stops
@@ -90,7 +91,7 @@ OPTIONS = st.builds(
     Rules,
     config=st.builds(
         Config,
-        visibility_timeout=st.sampled_from([2.0, 2.9, 5.0, 20.0, 60.0, 600.0, LONGEST]),
+        visibility_timeout=st.sampled_from([2.0, 2.9, 5.0, 20.0, 60.0, 600.0, LONGEST_VISIBILITY]),
         exit_timeout=st.sampled_from([0.0, 3.0, 30.0]),
         job_timeout=st.sampled_from([inf, inf, 0.1, 10.0]),
         on_failure=st.sampled_from([None, "app:told"]),
@@ -381,8 +382,8 @@ class DeliveryModel(RuleBasedStateMachine):
                 assert not self.lost
                 assert 0 < left == self.lease - self.now
                 assert (
-                    self.lease + 2 > self.received_at + LONGEST
-                    or left + 2 > self.received_at + LONGEST - self.now
+                    self.lease + 2 > self.received_at + LONGEST_VISIBILITY
+                    or left + 2 > self.received_at + LONGEST_VISIBILITY - self.now
                 )
                 self.limit_said = True
             case EndDelivery():
@@ -403,7 +404,7 @@ class DeliveryModel(RuleBasedStateMachine):
             assert self.deletes()
             assert self.failing_since <= self.now < self.failing_since + KEPT_FOR
         assert 0 < seconds <= ceil(self.options.config.visibility_timeout)
-        assert self.lease < self.now + seconds <= self.received_at + LONGEST
+        assert self.lease < self.now + seconds <= self.received_at + LONGEST_VISIBILITY
         asked_at = self.now
         self.now += answer.took
         if not answer.good:
@@ -454,7 +455,7 @@ class DeliveryModel(RuleBasedStateMachine):
         self, limit: int | None, answer: Answer, lost: bool, *, unsure: bool = False
     ) -> None:
         self.failures, self.failing_since = 0, inf
-        room = self.received_at + LONGEST - self.now
+        room = self.received_at + LONGEST_VISIBILITY - self.now
         self.facts = Facts(self.attempt, limit, limit is not None, answer.after, room, lost, unsure)
         self.decided = self.judged(self.facts, answer.jitter)
 
@@ -523,7 +524,7 @@ class DeliveryModel(RuleBasedStateMachine):
     def is_no_letter(self, answer: Answer) -> None:
         """It is settled as a failure, and not deleted."""
         assert self.facts is not None
-        room = self.received_at + LONGEST - self.now
+        room = self.received_at + LONGEST_VISIBILITY - self.now
         self.facts = replace(self.facts, has_dead_letter_queue=False, unsure=True, room=room)
         self.decided, self.failures = self.judged(self.facts, answer.jitter), 0
         assert self.decided.settlement in (Settlement.RELEASE, Settlement.LEAVE)
@@ -547,7 +548,7 @@ class DeliveryModel(RuleBasedStateMachine):
             case Settlement.RELEASE:
                 assert self.freed
                 assert self.now < min(self.lease, self.release_by)
-                room = int(self.received_at + LONGEST - self.now)
+                room = int(self.received_at + LONGEST_VISIBILITY - self.now)
                 assert request == replace(self.decided, delay=min(self.decided.delay, room))
             case Settlement.DEAD_LETTER:
                 assert not self.sent
@@ -805,7 +806,7 @@ class DeliveryModel(RuleBasedStateMachine):
         assert self.delivery.release_by == self.release_by
         assert self.delivery.failing_since == self.failing_since
         assert self.delivery.denied_since == self.denied_since
-        assert self.lease <= self.received_at + LONGEST
+        assert self.lease <= self.received_at + LONGEST_VISIBILITY
 
     def extend_at_leaves_time_before_the_end(self) -> None:
         """While the lease is ours, the next try has a time, or SQS is known to allow no more."""

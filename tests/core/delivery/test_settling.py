@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleet.core.config import Config
-from fleet.core.delivery import LONGEST, DeliveryPhase, Rules
+from fleet.core.config import LONGEST_VISIBILITY, Config
+from fleet.core.delivery import DeliveryPhase, Rules
 from fleet.core.delivery.actions import (
     AskForRelease,
     EndDelivery,
@@ -96,12 +96,12 @@ def test_a_delay_counts_from_the_release() -> None:
 def test_a_delay_is_never_more_than_sqs_allows_when_it_is_asked_for() -> None:
     """It was held, and tried, for a while: 12 hours from the receive are nearer now."""
     story = retrying()
-    story.delivery = replace(story.delivery, lease_until=LONGEST)
-    assert story.happens(ReleaseAllowed(LONGEST - 100.5)) == [
+    story.delivery = replace(story.delivery, lease_until=LONGEST_VISIBILITY)
+    assert story.happens(ReleaseAllowed(LONGEST_VISIBILITY - 100.5)) == [
         Settle(Verdict(Settlement.RELEASE, "its job asked for a retry", 100))
     ]
-    story.happens(SettleFailed(LONGEST - 50.5, 0.0))
-    assert story.at(LONGEST - 50.4) == [
+    story.happens(SettleFailed(LONGEST_VISIBILITY - 50.5, 0.0))
+    assert story.at(LONGEST_VISIBILITY - 50.4) == [
         Settle(Verdict(Settlement.RELEASE, "its job asked for a retry", 50))
     ]
 
