@@ -35,6 +35,14 @@ def first_lease_for(wait_time: float) -> float:
     return max(FIRST_LEASE, wait_time * LEASE_PER_POLL)
 
 
+def extend_interval(lease: float) -> float:
+    """How many seconds after its beginning a lease is extended: a third of it.
+
+    A dispatcher that waits longer is found in the last third, and killed in time (liveness.py).
+    """
+    return lease / 3
+
+
 @dataclass(frozen=True, slots=True)
 class Config:
     """The options that the pool works by; times in seconds, infinite without limit."""

@@ -15,6 +15,7 @@ import zlib
 from dataclasses import dataclass, replace
 from itertools import accumulate
 
+from fleet.core.config import extend_interval
 from fleet.core.outcomes import Exit
 from fleet.core.slot_state import State
 from fleet.system import titles
@@ -148,7 +149,10 @@ class Scoreboard:
             return None
         in_hand = [each for each in records if each.message_id]
         kept = [each for each in in_hand if each.lease]
-        first = min(kept or in_hand or records, key=lambda each: each.lease_until - each.lease / 3)
+        first = min(
+            kept or in_hand or records,
+            key=lambda each: each.lease_until - extend_interval(each.lease),
+        )
         return replace(first, heartbeat=max(each.heartbeat for each in records))
 
     def clear(self, slot: int) -> None:

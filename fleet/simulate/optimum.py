@@ -82,7 +82,7 @@ def _deliveries(scenario: Scenario, load: Load) -> Deliveries:
     for message, (came, seconds) in enumerate(zip(load.arrivals, load.seconds, strict=True)):
         deliveries.append((came, seconds + LATENCY))
         if message in load.failing:
-            pause = seconds + LATENCY + hidden_after(seconds, scenario.config.visibility_timeout)
+            pause = seconds + LATENCY + hidden_after(seconds, scenario.config)
             deliveries += [
                 (came + again * pause, seconds + LATENCY) for again in range(1, scenario.receives)
             ]

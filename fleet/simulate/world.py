@@ -12,7 +12,7 @@ docs/decisions/0021 has the reasons.
 import heapq
 import random
 
-from fleet.core.config import FIRST_LEASE
+from fleet.core.config import Config, extend_interval
 from fleet.core.depth import Depth
 from fleet.core.sizing.rule import SOON, SOONEST
 from fleet.simulate.hosts import Host, Poll
@@ -25,13 +25,14 @@ LATENCY = 0.02  # seconds of a dispatcher's time for a message beside its job: r
 FINISHED, POLL_OVER, SAMPLE, RESUME, BACK, POINT = range(6)
 
 
-def hidden_after(job_seconds: float, visibility: float) -> float:
-    """How long a message whose job failed stays hidden: the rest of its first, short lease, or of
-    an extended lease.
+def hidden_after(job_seconds: float, config: Config) -> float:
+    """How long a message whose job failed stays hidden: the rest of its lease.
+
+    That is the first, short lease, or an extended one.
     """
-    if job_seconds < FIRST_LEASE / 3:
-        return FIRST_LEASE - job_seconds
-    return visibility * 5 / 6  # on average, as it is extended every third
+    if job_seconds < extend_interval(config.first_lease):
+        return config.first_lease - job_seconds
+    return config.visibility_timeout * 5 / 6  # on average, as it is extended every third
 
 
 class World:
@@ -122,10 +123,11 @@ class World:
         self._busy += 1
         host.note_message(now, took)
         seconds = self._load.seconds[message]
-        if seconds > FIRST_LEASE / 3:
-            self.result.extends += 1 + int(
-                (seconds - FIRST_LEASE / 3) / (self._scenario.config.visibility_timeout / 3)
-            )
+        config = self._scenario.config
+        first_extend = extend_interval(config.first_lease)
+        if seconds > first_extend:
+            interval = extend_interval(config.visibility_timeout)
+            self.result.extends += 1 + int((seconds - first_extend) / interval)
         self._schedule(now + LATENCY + seconds, FINISHED, host, message)
 
     def _finish_job(self, now: float, host: Host, message: Message) -> None:
@@ -133,9 +135,7 @@ class World:
         hidden_for = 0.0
         if message in self._load.failing:
             self._attempts[message] = self._attempts.get(message, 0) + 1
-            hidden_for = hidden_after(
-                self._load.seconds[message], self._scenario.config.visibility_timeout
-            )
+            hidden_for = hidden_after(self._load.seconds[message], self._scenario.config)
             self._schedule(now + hidden_for, BACK, None, message)
         else:
             self._queue.in_flight -= 1

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from math import ceil, inf
 
+from fleet.core.config import extend_interval
 from fleet.core.delivery.actions import Action, Extend, TellLeaseLimit, TellLeaseLost
 from fleet.core.delivery.events import Extended, ExtendFailed
 from fleet.core.delivery.state import (
@@ -22,9 +23,9 @@ EXTEND_RETRY = 1 / 12
 def extend_after(lease: float, jitter: float) -> float:
     """How many seconds after its beginning a lease of that length is extended.
 
-    A third of it, up to a tenth earlier, so that hosts spread.
+    At its interval, or up to a tenth earlier, so that hosts spread.
     """
-    return lease / 3 * (1 - jitter / 10)
+    return extend_interval(lease) * (1 - jitter / 10)
 
 
 def needs_lease(delivery: Delivery) -> bool:

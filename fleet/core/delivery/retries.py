@@ -51,6 +51,9 @@ DENIED_FOR = 60.0  # seconds for which a delete that is not allowed is tried
 LETTER_TRIES = 5  # of a letter that is not allowed
 POLICY_FOR = 60.0  # seconds for which the redrive policy is asked for
 CALL = 10.0  # seconds that one request may take, at the most: to connect, and to be answered
+# Shares of a first lease: the longest pause, so that the dispatcher shows in the last third of a
+# lease that it lives, and the longest call, twice `Config.call_timeout`.
+PAUSE_SHARE, CALL_SHARE = 1 / 6, 1 / 3
 FAREWELL = 1.0  # seconds: to tell of the end, and to be gone
 
 
@@ -105,15 +108,14 @@ def retry_settlement(delivery: Delivery, event: SettleFailed, rules: Rules) -> S
     now, tries = event.now, delivery.tries + 1
     release_by = min(delivery.release_by, event.visible_at)
     delivery = replace(delivery, release_by=release_by)
-    # The dispatcher must show that it lives in the last third of a lease.
-    pause = min(pause_before(tries, event.jitter), rules.first_lease / 6)
+    pause = min(pause_before(tries, event.jitter), rules.first_lease * PAUSE_SHARE)
     if is_delete_next(delivery):
         since = min(delivery.failing_since, now)
         denied = min(delivery.denied_since, now) if event.denied else delivery.denied_since
         delivery = replace(delivery, failing_since=since, denied_since=denied)
     until = min(
         _deadline(delivery, event, rules),
-        event.ends_at - min(CALL, rules.first_lease / 3) - FAREWELL,
+        event.ends_at - min(CALL, rules.first_lease * CALL_SHARE) - FAREWELL,
     )
     letter_is_denied = _is_sending(delivery) and event.denied and tries >= LETTER_TRIES
     if event.final or now + pause >= until or letter_is_denied:

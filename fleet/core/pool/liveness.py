@@ -28,6 +28,7 @@ sleep for as long as before, and is killed ANSWER seconds later; its successor i
 from dataclasses import replace
 from math import inf
 
+from fleet.core.config import extend_interval
 from fleet.core.depth import SAMPLE_JITTER
 from fleet.core.pool.effects import (
     AskStack,
@@ -68,7 +69,7 @@ def note_record(pool: Pool, slot: Slot, seen: Seen, now: float) -> Step:
         return pool, ()
     if not seen.in_hand:
         return _judge_silence(pool, slot, seen, now, patience=TOLD, again=AGAIN)
-    third = seen.lease / 3
+    third = extend_interval(seen.lease)
     again = min(AGAIN, third / 3)  # a short lease leaves less time to be sure
     if now >= seen.lease_until and not seen.lease:  # nothing will be extended any more
         return with_slot(pool, replace(slot, look_at=inf, suspected=None)), ()
