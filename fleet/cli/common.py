@@ -1,5 +1,6 @@
-"""What all commands share: the application that they register with, how a command says something,
-and how it fails.
+"""What all commands share.
+
+The application that they register with, how a command says something, and how it fails.
 """
 
 import typer

@@ -1,5 +1,7 @@
-"""The console script: runs the command that the arguments name, and ends the program with its exit
-status. Nothing else ends the program, but for what __main__.py answers before typer is imported.
+"""The console script runs the command that the arguments name.
+
+It ends the program with the command's exit status. Nothing else ends the program, but for what
+__main__.py answers before typer is imported.
 """
 
 import errno

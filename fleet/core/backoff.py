@@ -8,8 +8,9 @@ MOST_DOUBLINGS = 16  # beyond that every pause is at its longest, and the power 
 
 
 def longest_pause(tries: int, first: float, most: float) -> float:
-    """Seconds before the next try after `tries` failures in a row (≥ 1), without jitter: `first`,
-    doubled by each failure after the first one, at most `most`.
+    """Seconds before the next try after `tries` failures in a row (≥ 1), without jitter.
+
+    That is `first`, doubled by each failure after the first one, at most `most`.
     """
     return float(min(most, first * 2 ** min(tries - 1, MOST_DOUBLINGS)))
 

@@ -1,5 +1,6 @@
-"""How the user's code is named: `module:attribute`, or `path/file.py:attribute`; and what is likely
-meant by a text that is neither.
+"""How the user's code is named: `module:attribute`, or `path/file.py:attribute`.
+
+And what is likely meant by a text that is neither.
 """
 
 import re
@@ -22,8 +23,9 @@ def split_name(code: str) -> tuple[str, str]:
 
 
 def is_file(where: str) -> bool:
-    """Whether it is a file's path, not a module's name (a module `py` in a package `app` is
-    unlikely).
+    """Whether it is a file's path, not a module's name.
+
+    A module `py` in a package `app` is unlikely.
     """
     return where.endswith(".py")
 

@@ -29,8 +29,9 @@ def poll_seconds(wait_time: float, visibility_timeout: float) -> float:
 
 
 def first_lease_for(wait_time: float) -> float:
-    """The most that a receive call asks for: short, for it bounds every accident, and longer than
-    its poll.
+    """The longest lease that a receive call asks for.
+
+    Short, for it bounds every accident, and longer than its poll.
     """
     return max(FIRST_LEASE, wait_time * LEASE_PER_POLL)
 
@@ -127,8 +128,9 @@ class Config:
 
     @property
     def sample_interval(self) -> float:
-        """Between two samples of the queue's counts: --until-empty needs them more often than it
-        waits.
+        """Seconds between two samples of the queue's counts.
+
+        --until-empty needs them more often than it waits.
         """
         return (
             min(self.depth_interval, self.empty_for / 2)
@@ -172,8 +174,9 @@ class Config:
 
     @property
     def own_drain(self) -> float:
-        """What running jobs have when the pool ends by itself: their own time, so that no good one
-        is interrupted.
+        """Seconds that running jobs have when the pool ends by itself.
+
+        That is their own time, so that no good job is interrupted.
         """
         return (
             self.drain_timeout

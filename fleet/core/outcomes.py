@@ -40,9 +40,8 @@ CRASH_DELAY = 5.0  # seconds: a crashing message must not spin
 JITTER = 0.1  # of a retry delay, both ways
 
 
-STOPPING = frozenset(
-    {1, 2, 3, 15}
-)  # HUP, INT, QUIT, TERM: what supervisors and terminals end programs with
+# HUP, INT, QUIT, TERM: what supervisors and terminals end programs with.
+STOPPING = frozenset({1, 2, 3, 15})
 
 
 class Outcome(StrEnum):

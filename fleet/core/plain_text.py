@@ -24,9 +24,7 @@ def one_line(text: str) -> str:
 
 
 def block(text: str) -> str:
-    """The lines of the text below another line, indented, so that none of them looks like a line of
-    its own.
-    """
+    """The text's lines indented below another line, so that none looks like a line of its own."""
     return "".join(f"\n    {one_line(line)}" for line in text.rstrip("\n").split("\n"))
 
 

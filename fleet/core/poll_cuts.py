@@ -1,5 +1,4 @@
-"""Polls that something between the host and SQS cuts at the same age, again and again: how long a
-poll may be.
+"""How long a poll may be where something between the host and SQS cuts polls at the same age.
 
     cut, then cut again at that age    no poll is as long as that any more, for now
     no answer when it was due, twice   dropped without a word, at an unknown age: half as long
@@ -24,8 +23,9 @@ AGAIN = 600.0  # seconds until a longer poll is tried
 
 @dataclass(frozen=True, slots=True)
 class Cuts:
-    """The last cut, at which age (seconds) and when; how long a poll may be, and when a longer one
-    is tried.
+    """The last cut, at which age (seconds) and when; and what follows for polls.
+
+    `longest` is how long a poll may be, `again_at` when a longer one is tried.
 
     `proof`: a poll that is answered at an older age says that nothing cuts. `tried`: a longer poll
     is under way.

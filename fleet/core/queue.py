@@ -1,5 +1,6 @@
-"""The seam between fleet and a queue: what a queue must be able to do, what a message is, how a
-call fails.
+"""The seam between fleet and a queue.
+
+What a queue must be able to do, what a message is, and how a call fails.
 
 docs/decisions/0027 has the reasons.
 """
@@ -22,9 +23,7 @@ class Trouble(Enum):
     DENIED = auto()  # heals when somebody gives a permission: the text names it
     GONE = auto()  # the queue does not exist
     MESSAGE = auto()  # this message only: its handle is no good any more
-    FINAL = (
-        auto()
-    )  # cannot heal, and is nothing of the above: there is no dead-letter queue, a body is refused
+    FINAL = auto()  # cannot heal, and is none of these: no dead-letter queue, a body refused
     USAGE = auto()  # cannot heal, and it was the command that asked for it: no such region
 
 
@@ -73,9 +72,7 @@ class MessageQueue(Protocol):
     """What fleet needs of a queue. Every call is tried once and raises QueueError when it fails."""
 
     def receive(self, wait: float, visibility: float) -> Message | None:
-        """One long poll of `wait` seconds for one message, hidden from others for `visibility`
-        seconds.
-        """
+        """One long poll of `wait` seconds for one message, hidden for `visibility` seconds."""
 
     def extend(self, message: Message, seconds: int) -> None:
         """Hide the message for `seconds` from now on."""
@@ -87,27 +84,25 @@ class MessageQueue(Protocol):
         """Let others see the message, in `delay` seconds."""
 
     def dead_letter(self, message: Message, attributes: Mapping[str, str]) -> None:
-        """Send a copy to the dead-letter queue, with these attributes if there is room; does not
-        delete.
-        """
+        """Send a copy to the dead-letter queue, with attributes if they fit; delete nothing."""
 
     def depth(self) -> Depth:
         """The three approximate counts."""
 
     def max_receive_count(self) -> int | None:
-        """After how many deliveries a message is dead-lettered, as it is now; None without a
-        dead-letter queue.
-        """
+        """After how many deliveries a message is dead-lettered; None: there is no such queue."""
 
 
 class RepeatableQueue(MessageQueue, Protocol):
-    """One whose receive call can be repeated by somebody else, as the pool does for a dispatcher
-    that died in it.
+    """A queue whose receive call another process can repeat.
+
+    The pool does so for a dispatcher that died in the call.
     """
 
     def receive(self, wait: float, visibility: float, receive_id: str = "") -> Message | None:
-        """FIFO only: `receive_id` names the call; repeated within five minutes it brings the same
-        message again.
+        """FIFO only: receive once more what the call of this name has brought.
+
+        `receive_id` names the call; repeated within five minutes it brings the same message again.
         """
 
 

@@ -90,8 +90,9 @@ def advise_on_topics(body: str, topics: Sequence[str], *, verified: bool) -> lis
 
 
 def batch_trouble(queue: str, size: int, max_receive_count: int | None) -> str | None:
-    """Why --batch-size cannot be used: where the first attempt is the last, a message that waits
-    may be lost without a try.
+    """Why --batch-size cannot be used, if it cannot.
+
+    Where the first attempt is the last, a message that waits may be lost without a try.
     """
     if size == 1 or max_receive_count != 1:
         return None

@@ -1,5 +1,4 @@
-"""Why a delivery ended as it did, for programs: the phrase for people that goes with it is the
-verdict's `why`.
+"""Why a delivery ended as it did, for programs; for people the verdict has a phrase, `why`.
 
 docs/decisions/0010 has the reasons.
 """

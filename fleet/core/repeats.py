@@ -1,5 +1,4 @@
-"""Lines that say the same again and again: one in ten seconds for each cause, and how many were
-left out.
+"""Of lines that say the same one in ten seconds is logged, with how many were left out.
 
     note_line    the first line of its cause, or the first after EVERY seconds, is logged, with the
                  number left out since; every other one is left out, and counted

@@ -35,9 +35,7 @@ CERTIFICATE = re.compile(rf"https://sns\.({_HOST})/[A-Za-z0-9_.-]+\.pem", re.ASC
 
 
 class Unusable(Exception):
-    """A message whose body cannot be handed to the job; the text says why and holds nothing of the
-    body.
-    """
+    """A message's body cannot be handed to the job. The text says why, without the body."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +130,9 @@ def read_signature(body: str) -> Signature:
 
 
 def check_age(notification: Notification, now: float, most: float) -> None:
-    """Raise Unusable for what SNS was given more than `most` seconds before `now` (since the
-    epoch).
+    """Raise Unusable for what SNS was given more than `most` seconds before `now`.
+
+    `now` is seconds since the epoch.
 
     The age is taken from the signed timestamp: without a good signature it means nothing.
     """

@@ -1,5 +1,6 @@
-"""Which of the environment's `FLEET_…` are options, which are somebody else's, and which were
-likely meant as one.
+"""Which of the environment's variables `FLEET_…` are options.
+
+And which are somebody else's, and which were likely meant as one.
 """
 
 import difflib
@@ -17,8 +18,9 @@ _ADDRESS = re.compile(r"(tcp|udp|sctp)://", re.IGNORECASE)
 
 
 def is_kubernetes(name: str, value: str) -> bool:
-    """Whether it is a service's address and no option: a service `fleet-local` makes
-    `FLEET_LOCAL_PORT=tcp://…`.
+    """Whether it is a service's address and no option.
+
+    For a service `fleet-local` Kubernetes sets `FLEET_LOCAL_PORT=tcp://…`.
     """
     return bool(
         _SERVICE.search(name) and (_ADDRESS.match(value) or not name.endswith("LOCAL_PORT"))

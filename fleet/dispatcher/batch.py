@@ -173,9 +173,7 @@ class BatchRunner:
     # While one runs.
 
     def wait(self, until: float) -> None:
-        """Until something happens, or the moment comes for the one that runs or for one that waits;
-        then serve those that wait.
-        """
+        """Wait until something happens, or a message's moment comes; then serve those that wait."""
         waiting = self._batch.waiting
         self.inbox.wait(min([until, *(self._runners[each.place].wakes_at() for each in waiting)]))
         if self.inbox.drain is not None:  # taken, so that one word makes one last call

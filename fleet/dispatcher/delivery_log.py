@@ -62,8 +62,9 @@ class DeliveryLog:
         self.say(f"job.{delivery.outcome.value}", **fields, reason=str(reason)[:MOST_SAID])
 
     def tell_lingering(self, job: UserProcess) -> None:
-        """Something that the job left is still there; told once, and not of what just takes its
-        time to die.
+        """Something that the job left is still there.
+
+        Told once, and not of what just takes its time to die.
         """
         if not self._is_lingering_noted:
             self._is_lingering_noted, self.speaks_at = True, now() + TO_DIE

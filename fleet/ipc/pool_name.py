@@ -1,11 +1,10 @@
-"""A pool's name, held as an abstract socket for as long as the pool lives: no clean-up of files
-ends that (unix(7)).
+"""A pool's name, held as an abstract socket (unix(7)) for as long as the pool lives.
 
-The socket excludes a second pool of the name when the lock's file is gone, and a client that
-connects to it has the pool make its files again. The address says whose pool it is and where its
-files lie, so that pools of other users, and of containers that share a network but no runtime
-directory, do not get in each other's way. Pools that share a directory but no network exclude each
-other by the lock (`pool_socket.py`).
+No clean-up of files removes the socket. It excludes a second pool of the name when the lock's file
+is gone, and a client that connects to it has the pool make its files again. The address says whose
+pool it is and where its files lie, so that pools of other users, and of containers that share a
+network but no runtime directory, do not get in each other's way. Pools that share a directory but
+no network exclude each other by the lock (`pool_socket.py`).
 """
 
 import contextlib
@@ -60,8 +59,7 @@ def hold(where: str) -> socket.socket | None:
 
 
 def wake_hidden_pools(directory: Path, known: set[str]) -> bool:
-    """Have pools make the files again that are gone from the directory; whether there is such a
-    pool.
+    """Have pools make their files again that are gone; returns whether there is such a pool.
 
     `known`: the file names of the pools whose files are there.
     """

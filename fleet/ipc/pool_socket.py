@@ -36,17 +36,15 @@ class NameTaken(Exception):
 
 
 class NotOurs(Exception):
-    """What lies at the socket's path cannot be removed: it is no socket, or another pool answers
-    there.
-    """
+    """What lies at the socket's path is no socket, or another pool answers there."""
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A name that this process holds: the lock's descriptor and file, and the control socket's
-    path.
+    """A name that this process holds.
 
-    `held`: the abstract socket of the name.
+    The lock's descriptor and file, the control socket's path, and `held`: the abstract socket of
+    the name.
     """
 
     fd: int

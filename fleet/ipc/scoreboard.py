@@ -138,8 +138,9 @@ class Scoreboard:
         return next((each for each in in_hand if each.job_pid), in_hand[0] if in_hand else None)
 
     def most_urgent(self, slot: int) -> Record | None:
-        """The record of the message in hand whose lease is to be extended first, with the
-        dispatcher's last heartbeat.
+        """The record of the message in hand whose lease is to be extended first.
+
+        With the dispatcher's last heartbeat.
 
         A lease that will not be extended any more (0) hides no other one. Without a message in hand
         it is a record that names none; None if the dispatcher has never written.

@@ -1,5 +1,6 @@
-"""A page of memory that a job shares with its dispatcher: what an exit status is too small for, and
-an early stop.
+"""A page of memory that a job shares with its dispatcher.
+
+It holds what an exit status is too small for, and the wish for an early stop.
 
 Made once a dispatcher; the job writes on it before it ends, the dispatcher wipes it before the next
 job. User code gets no descriptor for it.
@@ -16,8 +17,10 @@ _ROOM = _HALF - 2
 
 
 class SharedPage:
-    """Two halves, each a length and a JSON object; a first byte that says which half counts; and a
-    last byte that asks for a stop.
+    """The page: a first byte, two halves, a last byte.
+
+    The first byte says which half counts; each is a length and a JSON object. The last byte asks
+    for a stop.
 
     A writer that is killed in mid-write spoils only the half that does not count.
     """

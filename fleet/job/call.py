@@ -63,8 +63,9 @@ def _read_body(config: Config, message: Message) -> Any:
 def _message_argument(
     handler: Callable[..., object], call: Call, message: Message
 ) -> dict[str, Message]:
-    """`queue_message` or `message`, if the handler takes one and the job's arguments do not fill
-    it.
+    """The message's argument, if the handler takes one and the job's arguments do not fill it.
+
+    Its name is `queue_message` or `message`.
     """
     try:
         signature = inspect.signature(handler)

@@ -1,5 +1,6 @@
-"""What can be seen of a callable before it is called: that a call would run none of its code, or
-that it cannot be called like this.
+"""What can be seen of a callable before it is called.
+
+That a call would run none of its code, or that it cannot be called like this.
 """
 
 import functools
@@ -31,8 +32,7 @@ def describe_lazy(call: Callable[..., Any]) -> str | None:
 
 
 def describe_misfit(call: Callable[..., Any], ways: Sequence[Given]) -> str | None:
-    """Why it can be called in none of these ways; None if it can in one of them, or if that cannot
-    be told.
+    """Why it can be called in none of these ways; None if it can, or if nobody can tell.
 
     What is called is the wrapper, not what it wraps. A `__signature__` says what somebody has
     written there, and counts for nothing.

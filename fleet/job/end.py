@@ -31,8 +31,9 @@ _kept: list[object] = []
 
 
 def forget() -> None:
-    """In a fork child, before user code: forget what others have registered, which is not for this
-    process to do.
+    """Forget what others have registered: that is not for this process to do.
+
+    Called in a forked child, before user code.
     """
     global _loaded_before
     _loaded_before = frozenset(name for name in _WITH_EXIT_FUNCTIONS if name in sys.modules)
@@ -46,8 +47,9 @@ def forget() -> None:
 
 
 def begin() -> None:
-    """In a process of user code: do what multiprocessing does in a child that it forked itself, if
-    the app uses it.
+    """Do what multiprocessing does in a child that it forked itself, if the app uses it.
+
+    Called in a process of user code.
     """
     util = sys.modules.get("multiprocessing.util")
     if util is not None:
@@ -124,8 +126,9 @@ def _list_names(what: str, items: Iterable[Any]) -> str:
 
 
 def _run_exit_functions(note_wait: NoteWait, ignore: Ignore) -> None:
-    """Run the job's own, the last one first; then the standard library's, if it had registered
-    them before the fork.
+    """Run the job's own exit functions, the last one first.
+
+    Then the standard library's, if it had registered them before the fork.
     """
     process = sys.modules.get("multiprocessing.process")
     children = [] if process is None else vars(process)["_children"]

@@ -1,8 +1,8 @@
-"""What user code prints and writes: standard streams line by line, and all of it flushed at the
-end.
+"""What user code prints and writes is not lost.
 
-A process that ends by os._exit flushes nothing, and a process that is killed cannot. What was in a
-buffer when the process was forked is not the job's to write.
+Standard streams are written line by line, and all of it is flushed at the end. A process that ends
+by os._exit flushes nothing, and a process that is killed cannot. What was in a buffer when the
+process was forked is not the job's to write.
 """
 
 # The classes of io without their abstract bases, whose checks walk through all subclasses.
@@ -22,8 +22,9 @@ _known: Collection[int] = ()  # descriptors that were open before user code bega
 
 
 def take_stock() -> None:
-    """Before the fork, after the app's import: flush the files that it has opened, and remember
-    them.
+    """Flush the files that the app has opened, and remember them.
+
+    Called after the app's import, before the fork.
     """
     _inherited[:] = []
     for file in _files(set(_open_descriptors()) - {0, 1, 2}):
@@ -40,8 +41,7 @@ def begin(kept: Collection[int] | None) -> None:
 
 
 def line_buffer() -> None:
-    """Buffer the standard streams by line, so that what was printed is seen however the process
-    ends.
+    """Buffer the standard streams by line: what was printed is seen however the process ends.
 
     A stream that the app has put in their place is left alone.
     """
@@ -111,8 +111,9 @@ def _is_file(fd: int) -> bool:
 
 
 def _files(descriptors: set[int]) -> list[Any]:
-    """Objects that may hold something for these descriptors, in the order in which they are to be
-    flushed: text first, then what packs (gzip), then the buffers below them.
+    """Objects that may hold something for these descriptors, in the order of their flushes.
+
+    Text first, then what packs (gzip), then the buffers below them.
     """
     files: list[tuple[int, Any]] = []
     for each in gc.get_objects():

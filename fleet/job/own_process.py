@@ -1,5 +1,6 @@
-"""What a forked child becomes before user code runs in it: a process of its own, without fleet's
-handlers, descriptors and random numbers.
+"""What a forked child becomes before user code runs in it.
+
+A process of its own, without fleet's handlers, descriptors and random numbers.
 """
 
 import contextlib
@@ -19,8 +20,9 @@ _SEEDS = (("numpy.random", "seed"), ("torch", "seed"))
 
 
 def become(dispatcher: int, keep_fds: Sequence[int] | None) -> None:
-    """Have an own session and group, default handlers, and no descriptor but the sorted `keep_fds`
-    (None: all); die with the dispatcher of that pid.
+    """Have an own session and group, and default handlers; die with the dispatcher of that pid.
+
+    No descriptor stays open but the sorted `keep_fds` (None: all).
     """
     os.setsid()
     signals.forget_wakeup()

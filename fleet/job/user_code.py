@@ -1,5 +1,6 @@
-"""The user's code: the callables behind the names that the options give, and what can be refused
-at the start.
+"""The user's code: the callables behind the names that the options give.
+
+And what of it can be refused at the start.
 """
 
 from collections.abc import Callable, Sequence

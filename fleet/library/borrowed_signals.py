@@ -14,8 +14,7 @@ _SIGACTION = 512  # bytes: more than any struct sigaction has
 
 
 class BorrowedSignals:
-    """Catches signals of a process that is not fleet's, and raises those that came again at the
-    end.
+    """Catches signals of a process that is not fleet's; at the end it raises again what came.
 
     Signals that are ignored stay ignored, and signals whose handler was not set from Python (it
     could not be set again) stay as they are. For the main thread only: Python runs handlers there.
@@ -72,8 +71,9 @@ class BorrowedSignals:
         return came
 
     def give_back(self, notify: Callable[[], None]) -> None:
-        """Restore the handlers of before; then raise each signal that came once, so that it does
-        what it would have done.
+        """Restore the handlers of before; then raise once each signal that came.
+
+        So the signal does what it would have done.
 
         The signals are blocked meanwhile, so that one that comes now is not lost. `notify` is
         called before they are raised, if any has come. What a handler raises leaves this method.

@@ -1,5 +1,6 @@
-"""Refuses what a caller of the library got wrong, before a message is taken: a mistake of the
-caller's must not cost a message one of its attempts.
+"""Refuses what a caller of the library got wrong, before a message is taken.
+
+A mistake of the caller's must not cost a message one of its attempts.
 """
 
 from collections.abc import Callable, Sequence

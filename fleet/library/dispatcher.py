@@ -146,8 +146,9 @@ class Dispatcher:
         worker_process_name: str | None = None,
         **kwargs: Any,
     ) -> bool:
-        """Take a message, if there is one, and run `job` for it, with what the transformer makes of
-        it and then `args` and `kwargs`.
+        """Take a message, if there is one, and run `job` for it.
+
+        The job is called with what the transformer makes of the message, then `args` and `kwargs`.
 
         The transformer (default: the body) returns a list or tuple of arguments, a dict of named
         ones, or the only one. `exit_handler` is called with the same arguments when the job is
@@ -188,8 +189,7 @@ class Dispatcher:
         return self._dispatch(prepare, worker_process_name, takes_whole_lease=True)
 
     def _dispatch(self, prepare: Prepare, title: str | None, *, takes_whole_lease: bool) -> bool:
-        """Work on one message, with the signals borrowed from before the receive until after the
-        settlement.
+        """Work on one message; the signals are borrowed from the receive to the settlement.
 
         `takes_whole_lease`: the receive asks for the whole visibility timeout, because the lease
         is not extended while a transformer runs.

@@ -36,8 +36,9 @@ class Queue(core_queue.MessageQueue):
 
     @staticmethod
     def wrap(resource: Any) -> SqsQueue:
-        """The queue that a boto3 Queue resource stands for, with that resource's credentials,
-        region and endpoint.
+        """The queue that a boto3 Queue resource stands for.
+
+        With that resource's credentials, region and endpoint.
 
         Time-outs, retries and proxies are fleet's own, not those of the resource's client. Raises
         TypeError for a `resource` of any other type.

@@ -1,5 +1,6 @@
-"""Receives one message for a standalone dispatcher, and makes the pauses that keep a caller's loop
-from spinning.
+"""Receives one message for a standalone dispatcher.
+
+It makes the pauses that keep a caller's loop from spinning.
 
 It remembers what went wrong with earlier calls: polls that failed, polls that something on the way
 cuts (core/poll_cuts.py), messages for which this host had no process to give (core/polling.py).
@@ -44,8 +45,7 @@ class Receiver:
     def receive(
         self, inbox: StandaloneInbox, wait_time: float, lease: float
     ) -> tuple[float, Message | None]:
-        """One poll: the moment before it, and the message that it brought, hidden for `lease`
-        seconds.
+        """One poll: the moment before it, and its message, hidden for `lease` seconds.
 
         No message either when a signal that ends the program comes before the poll. Raises
         QueueError; the call after one that failed waits before it polls.
@@ -76,9 +76,7 @@ class Receiver:
             self.polling = polling.end_starvation(self.polling)
 
     def _own_connections(self) -> None:
-        """New connections after a fork: those of the process that we were forked from are not
-        shared with it.
-        """
+        """After a fork open new connections: the parent's are not shared with it."""
         if self._user_pid not in (0, os.getpid()):
             renew(self._queue)
         self._user_pid = os.getpid()

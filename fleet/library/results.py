@@ -84,8 +84,7 @@ def result_of(message: Message, delivery: Delivery, delay: int) -> Ending:
 def return_or_raise(
     result: Ending, delivery: Delivery, *, refusal: QueueError | None, starved: bool
 ) -> bool:
-    """What `dispatch` returns, or the error that it raises, by the table in
-    core/dispatch_result.py.
+    """What `dispatch` returns or raises, by the table in core/dispatch_result.py.
 
     `refusal`: why the queue did not settle the message. `starved`: no process was to be had.
     """

@@ -74,9 +74,7 @@ class Shims:
         return process
 
     def end(self) -> None:
-        """Something unforeseen ends the delivery: kill what there is, and wait for it within a
-        bound.
-        """
+        """Something unforeseen ends the delivery: kill all there is; wait for it within a bound."""
         deadline = now() + PATIENCE
         for process in self._running:
             process.kill()
@@ -134,9 +132,7 @@ class ShimmedProcess:
 
     @property
     def lingering_pid(self) -> int:
-        """Of an ended process: the pid of something that it left and that cannot be killed yet;
-        else 0.
-        """
+        """The pid of something that the process left and that cannot be killed yet; else 0."""
         return 0 if self.is_over else int(self._page.read().get("lingers", 0))
 
     def terminate(self) -> None:

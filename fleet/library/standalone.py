@@ -1,5 +1,6 @@
-"""What a dispatcher without a master works with, in the program of a user of the library: its
-inbox, its board, and the context of one delivery.
+"""What a dispatcher without a master works with, in the program of a user of the library.
+
+Its inbox, its board, and the context of one delivery.
 
 Such a dispatcher takes signals only while it dispatches, keeps no record, and leaves the program's
 title and children alone.
@@ -48,8 +49,7 @@ class Hooks:
 
 
 class StandaloneInbox:
-    """Takes signals instead of messages of a master: the program's, between `listen` and
-    `give_back`.
+    """Takes the program's signals, between `listen` and `give_back`, instead of a master's orders.
 
     A first signal gives a running job `drain_timeout` seconds, another one more than a second later
     none at all. The dispatcher does not know what other programs on this queue poll, and there is
@@ -96,8 +96,9 @@ class StandaloneInbox:
 
     @property
     def blind(self) -> bool:
-        """Whether a release must be delayed: what is released while the program is told to leave
-        may be swallowed by polls of its siblings.
+        """Whether a release must be delayed.
+
+        What is released while the program is told to leave, polls of its siblings may swallow.
         """
         return self.leaving
 
@@ -106,8 +107,10 @@ class StandaloneInbox:
         self._has_held = isinstance(report, Held)
 
     def wait(self, until: float) -> None:
-        """Wait until something happens or the moment comes (seconds on our clock); then note the
-        signals that came. Not at all where a message is held: its release is allowed at once.
+        """Wait until something happens or the moment comes (seconds on our clock).
+
+        Then note the signals that came. Where a message is held it does not wait: its release is
+        allowed at once.
         """
         if self._has_held:
             self._has_held, self.freed = False, True

@@ -213,8 +213,10 @@ class ChildProcesses:
         return self._take_words(source, end.receive()) if end else []
 
     def _kill_jobs(self, slot: int) -> None:
-        """Jobs die with their dispatcher; their groups die at once, unless there is a resource
-        tracker: then the sweep ends them one by one. Trackers are looked for once for all deaths.
+        """Kill the jobs of a dead dispatcher with their groups, at once.
+
+        Where there is a resource tracker the sweep ends them one by one. Trackers are looked for
+        once for all deaths.
         """
         jobs = [
             record.job_pid for record in self._board.read_batch(slot).values() if record.job_pid

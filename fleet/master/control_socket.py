@@ -1,5 +1,4 @@
-"""The control socket: clients of the same user ask the master for something, one JSON line each
-way.
+"""On the control socket clients of the same user ask the master, one JSON line each way.
 
 It belongs to the master's loop and never waits: what a client sends and takes is buffered within
 bounds, and a slow client is hung up on. `core/control.py` says what can be asked; the master
@@ -28,9 +27,7 @@ Answer = Callable[[Request], bytes]
 
 @dataclass(slots=True)
 class ControlClient:
-    """One connection: until when it may last, what came, and what of the answer is still to be
-    sent.
-    """
+    """One connection: until when it may last, what came, and what is still to be sent."""
 
     end: socket.socket
     until: float

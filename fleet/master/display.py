@@ -1,5 +1,6 @@
-"""What people see of the master: its title, its first and last log lines, the table of slots, its
-status.
+"""What people see of the master.
+
+Its title, its first and last log lines, the table of slots, its status.
 """
 
 import os

@@ -82,9 +82,8 @@ class Master:
         self._control = ControlSocket(listener, ours.held, self._poll, self._answer)
         self._presence = Presence(ours, self._control, others)
         self._memory = memory.MemoryGauge()
-        self._at_terminal = os.isatty(
-            0
-        )  # asked now: a terminal that has hung up says that it is none
+        # Asked now: a terminal that has hung up says that it is none.
+        self._at_terminal = os.isatty(0)
         processes.become_subreaper()
         self._children = ChildProcesses(plan, self._poll, self._board, board_fd, passed_fds)
 
@@ -157,8 +156,9 @@ class Master:
         return None if wake == inf else max(0, ceil((wake - now()) * 1000))
 
     def _serve_clients(self) -> None:
-        """Answer clients of the control socket, after all that has happened: what a client asks for
-        is a step of its own.
+        """Answer clients of the control socket, after all that has happened.
+
+        What a client asks for is a step of its own.
         """
         while self._clients:
             fd = self._clients.pop()

@@ -1,10 +1,9 @@
-"""How the master ends when a fault of its own has ended its loop: no process may be left behind for
-that.
+"""How the master ends when a fault of its own has ended its loop.
 
-The state machine is not asked any more: it may be what is wrong. The master hangs up on its
-dispatchers, which do then as after its death (finish, settle, leave), waits for them within the
-longest stop, and leaves the rest to its last sweep. An error in one of these steps is logged and
-skips that step only.
+No process may be left behind for that. The state machine is not asked any more: it may be what is
+wrong. The master hangs up on its dispatchers, which do then as after its death (finish, settle,
+leave), waits for them within the longest stop, and leaves the rest to its last sweep. An error in
+one of these steps is logged and skips that step only.
 """
 
 import select

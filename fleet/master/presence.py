@@ -1,5 +1,6 @@
-"""Keeps the files by which a running pool is found: its lock's file and its control socket, which a
-clean-up may remove.
+"""Keeps the files by which a running pool is found, which a clean-up may remove.
+
+They are its lock's file and its control socket.
 """
 
 import contextlib

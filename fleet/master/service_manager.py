@@ -1,6 +1,6 @@
-"""What the master tells those who started it: a service manager (sd_notify(3)), and a person at a
-terminal who waits for the end of a drain.
+"""What the master tells the service manager or the person that started it.
 
+The service manager is told by sd_notify(3); a person at a terminal, how long a drain still takes.
 Without either of them nothing is told, and the master does not wake for it.
 """
 

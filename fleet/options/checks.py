@@ -107,9 +107,7 @@ def read_path(value: Any) -> str:
 
 
 def read_text(value: Any) -> str:
-    """The same of UTF-8 alone: titles and requests are made of it, and lone surrogates fit into
-    neither.
-    """
+    """The same of UTF-8 alone: into titles and requests no lone surrogates fit."""
     text = read_path(value)
     text.encode()
     return text

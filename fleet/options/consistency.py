@@ -1,5 +1,7 @@
-"""The rules between options: which value counts of several that are about one thing, which ones
-exclude each other, and the defaults that depend on other values.
+"""The rules between options.
+
+Which value counts of several that are about one thing, which ones exclude each other, and the
+defaults that depend on other values.
 
 The values come checked one by one (checks.py), and are changed here in place.
 """
@@ -31,9 +33,7 @@ def make_consistent(
 
 
 def _choose_log_level(values: dict[str, Any], origins: dict[str, str]) -> None:
-    """--verbose, --quiet and --log-level are about one thing: what is said nearest to the command
-    counts.
-    """
+    """Of --verbose, --quiet and --log-level the one counts that is nearest to the command."""
     levels = {"verbose": "debug", "quiet": "warning", "log_level": values["log_level"]}
     given = [name for name in levels if origins[name] != "default" and values[name] is not False]
     for place in PLACES:

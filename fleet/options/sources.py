@@ -1,5 +1,6 @@
-"""Where the value of each option comes from: the command line counts before the environment, that
-before fleet.toml, that before the default.
+"""Where the value of each option comes from.
+
+The command line counts before the environment, that before fleet.toml, that before the default.
 """
 
 from collections.abc import Mapping

@@ -18,9 +18,7 @@ Deliveries = list[tuple[float, float]]
 
 @dataclass(frozen=True, slots=True)
 class Optimum:
-    """Worker-seconds in all, and the smallest number of workers that keeps the target if they are
-    always there.
-    """
+    """Worker-seconds in all, and the fewest workers that keep the target if always there."""
 
     worker_seconds: float
     most: int
@@ -75,8 +73,9 @@ def _can_keep_target(workers: int, target_wait: float, work: Sequence[float]) ->
 
 
 def _deliveries(scenario: Scenario, load: Load) -> Deliveries:
-    """(when it comes, how long it keeps a worker), the deliveries of failing messages too, in
-    order.
+    """Of each delivery when it comes and how long it keeps a worker, in order.
+
+    Those of failing messages too.
     """
     deliveries = []
     for message, (came, seconds) in enumerate(zip(load.arrivals, load.seconds, strict=True)):

@@ -1,6 +1,6 @@
-"""How a pool is sized: by fleet's own rule (core/sizing/rule.py), by the rule it began as, or
-always at the most.
+"""How a pool is sized.
 
+By fleet's own rule (core/sizing/rule.py), by the rule that it began as, or always at the most.
 rivals.py has the rules of other systems.
 """
 
@@ -88,8 +88,7 @@ class Fixed:
 
 
 class BusyPlusBacklog:
-    """The rule that fleet's began as: a worker for each busy one, and for the backlog by the target
-    wait.
+    """The rule that fleet's began as: workers for the busy ones, and for the backlog.
 
     need = busy + min(⌈v⌉, ⌈v × job seconds / target wait⌉), with the same steps, window and
     evidence as fleet's.

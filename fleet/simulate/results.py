@@ -1,5 +1,6 @@
-"""What a simulation measures: waiting times, worker-seconds, resizes, requests and their price, and
-curves to plot.
+"""What a simulation measures.
+
+Waiting times, worker-seconds, resizes, requests and their price, and curves to plot.
 """
 
 from collections.abc import Sequence

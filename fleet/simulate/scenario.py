@@ -1,5 +1,6 @@
-"""What is the same for every policy: the trace, the jobs, the options, and the messages drawn from
-them.
+"""What is the same for every policy.
+
+The trace, the jobs, the options, and the messages drawn from them.
 """
 
 import random

@@ -119,8 +119,9 @@ def _top_package(value: object) -> str:
 
 
 def _silence_loggers() -> Change:
-    """Have no logger log in fleet's own processes: botocore's loggers would run the app's handlers
-    while a lease is to be kept.
+    """Have no logger log in fleet's own processes.
+
+    botocore's loggers would run the app's handlers while a lease is to be kept.
     """
     logger = logging.Logger
     change = Change(

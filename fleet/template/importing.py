@@ -1,5 +1,6 @@
-"""Import the app here, or try the import in a child (--no-preload), and judge whether jobs can be
-made of it.
+"""Import the app here, or try that in a child (--no-preload), and judge it.
+
+The question is whether jobs can be made of it.
 
 If not, the master is told why. Whatever an import does, this process is fleet's own again when the
 import is judged (import_effects.py).

@@ -122,7 +122,5 @@ def last_moment(delivery: Delivery) -> float:
 
 
 def pause_before(tries: int, jitter: float) -> float:
-    """Jitter, so that those who failed together do not come back together; never nothing: that
-    would be a hot loop.
-    """
+    """Seconds before the next try of a request; never nothing, which would be a hot loop."""
     return pause_before_next(tries, SETTLE_RETRY_FIRST, SETTLE_RETRY_MOST, jitter, least=0.25)

@@ -1,5 +1,4 @@
-"""The pool as the master decides it: `step(pool, event, now, jitter)` returns the next pool, and
-what to do.
+"""`step(pool, event, now, jitter)` returns the next state of the pool, and what to do.
 
 Theory of operation
 -------------------

@@ -129,9 +129,7 @@ def _name_dispatcher(
 def _add_dispatcher(
     children: Children, slot: int, pid: int, is_child: Callable[[int], bool]
 ) -> Children:
-    """A pid that we are told must be that of a child that nobody has told us yet: it may be killed
-    one day.
-    """
+    """Its pid must be that of a child that is new to us: it may be killed one day."""
     known = {*children.dispatchers, *children.helpers.values(), *children.others}
     if pid in known or not (pid in children.unnamed or is_child(pid)):
         raise ImpossibleWord(f"pid {pid} is no new dispatcher's")

@@ -1,5 +1,4 @@
-"""The moments at which time alone changes something, and what is done about processes that missed
-theirs.
+"""The moments at which time alone changes something, and what is done when one has passed.
 
 Rules of `reconcile.py`. Whether a dispatcher that works on a message hangs, or the scout, is
 `liveness.py`'s to say.

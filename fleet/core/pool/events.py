@@ -40,8 +40,9 @@ class OrderNotTaken:
 
 @dataclass(frozen=True, slots=True)
 class SpawnFailed:
-    """The template was not asked for the slot's dispatcher: the master had no descriptor for a
-    channel, or no room in the template's.
+    """The template could not be asked for the slot's dispatcher.
+
+    The master had no descriptor for a channel, or no room in the template's.
     """
 
     slot: int
@@ -91,9 +92,7 @@ class HelperDied:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """This host's memory in MiB: what is available of how much, and what each running job has of
-    it.
-    """
+    """This host's memory in MiB: available, in all, and what each running job has."""
 
     available: float
     total: float

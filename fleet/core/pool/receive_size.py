@@ -15,9 +15,8 @@ from fleet.core.slot_state import State
 def receive_size(pool: Pool) -> int:
     """How many messages a grant asks for now, from 1 to --batch-size."""
     most = pool.config.batch_size
-    if (
-        most == 1 or pool.depth is None or pool.polling.starved
-    ):  # a starved host tries one message at a time
+    # A starved host tries one message at a time.
+    if most == 1 or pool.depth is None or pool.polling.starved:
         return 1
     taken = pool.counts.received - pool.sampled_received + messages_asked(pool)
     return max(1, min(most, ceil((pool.depth.visible - taken) / max(1, pool.size))))

@@ -141,9 +141,7 @@ def _send_away(pool: Pool, now: float) -> Step:
 
 
 def _resize(pool: Pool, now: float) -> Step:
-    """Have as many dispatchers as desired: fill vacant slots, retire idle dispatchers, never a busy
-    one.
-    """
+    """Have as many dispatchers as desired: fill vacant slots, or retire idle dispatchers."""
     if pool.phase is not PoolPhase.RUNNING:
         return pool, ()
     staying = [slot for slot in pool.slots if not slot.is_vacant and not slot.leaving]

@@ -59,8 +59,9 @@ def _poll_ends_at(pool: Pool, slot: Slot) -> float:
 
 
 def recover_from_death(pool: Pool, slot: Slot, death: Died, now: float) -> Step:
-    """A dead dispatcher leaves an open poll, messages in hand, or some that it had settled without
-    saying so.
+    """Take over what a dead dispatcher leaves.
+
+    An open poll, messages in hand, or messages that it had settled without saying so.
     """
     if slot.state is State.POLLING and not death.orphans:
         pool = keep_poll_open(pool, slot)
@@ -231,9 +232,7 @@ def lose_scout(pool: Pool) -> Pool:
 
 
 def give_orders(pool: Pool, now: float) -> Step:
-    """Give the scout the orders that it can be given now; a message for which it is too late is
-    left.
-    """
+    """Give the scout the orders that it can take now; leave a message that is too late."""
     effects: list[Effect] = []
     waiting = sum(each.is_waiting for each in pool.recoveries)
     for recovery in pool.recoveries:

@@ -183,8 +183,9 @@ def _note_settled(pool: Pool, slot: Slot, report: Settled, now: float, jitter: f
 
 
 def _note_health(pool: Pool, number: int, report: Settled, now: float, jitter: float) -> Step:
-    """What a settled message says of the host's health: a job ran, or there was no process for it,
-    or it came too late to be worked on.
+    """What a settled message says of the host's health.
+
+    A job ran, or there was no process for it, or it came too late to be worked on.
     """
     if report.outcome is not None:
         pool = with_slot(pool, replace(pool.slots[number], crashes=0))

@@ -16,9 +16,8 @@ def note_stop_signal(pool: Pool, level: Level, why: str, now: float) -> Step:
     """One more signal. The same one within SAME_SIGNAL is not new, unless it asks for more."""
     if pool.phase is PoolPhase.STOPPED:
         return pool, ()
-    if (
-        pool.level is None or pool.signalled_at == -inf
-    ):  # the first signal, though the pool may stop already
+    # The first signal, though the pool may stop already.
+    if pool.level is None or pool.signalled_at == -inf:
         return stop(replace(pool, signalled_at=now), level, PoolEnd(DONE, why), now)
     if level <= pool.level and now - pool.signalled_at <= SAME_SIGNAL:
         return pool, ()
@@ -41,9 +40,8 @@ def stop(pool: Pool, level: Level, end: PoolEnd, now: float, seconds: float | No
         return pool, ()
     end = pool.end or end
     effects: list[Effect] = []
-    if (
-        pool.phase is not PoolPhase.BOOTING or end.code == DONE
-    ):  # else the error is all that there is to say
+    # In a start that fails the error is all that there is to say.
+    if pool.phase is not PoolPhase.BOOTING or end.code == DONE:
         busy = pool.busy
         fields = {
             "why": end.why,

@@ -31,9 +31,7 @@ def note_poll(pool: Pool, took: float | None) -> Pool:
 
 
 def note_settled(pool: Pool, report: Settled) -> Pool:
-    """A message is settled: how long it took, the memory that its job needed, and how long it is
-    hidden.
-    """
+    """Note how long a settled message took, its job's memory, and how long it is hidden."""
     work = workload.note_end(pool.sizing.work, pool.busy, report.hidden_for)
     used = (
         pool.memory
@@ -60,9 +58,8 @@ def note_sample(pool: Pool, now: float, jitter: float) -> Step:
     if pool.config.bounds is None or pool.depth is None:
         return pool, ()
     if pool.held or pool.phase is not PoolPhase.RUNNING:
-        return replace(
-            pool, sizing=Sizing(pool.sizing.work)
-        ), ()  # what is sampled now is no evidence for later
+        # What is sampled now is no evidence for later.
+        return replace(pool, sizing=Sizing(pool.sizing.work)), ()
     sizing, size = rule.decide(
         pool.sizing, pool.depth, scene_of(pool, now), pool.config, now, jitter
     )
@@ -80,8 +77,9 @@ def ask_for_sample(pool: Pool, now: float) -> Step:
 
 
 def moments(pool: Pool) -> Iterator[float]:
-    """When time alone may make a sample worth its price: jobs that run for longer are worth more
-    dispatchers.
+    """When time alone may make a sample worth its price.
+
+    The longer the running jobs take, the more dispatchers are needed.
     """
     if pool.config.bounds is not None and _may_ask(pool):
         yield pool.sizing.sampled_at + SOONEST * pool.config.sample_interval
@@ -89,9 +87,7 @@ def moments(pool: Pool) -> Iterator[float]:
 
 
 def _may_ask(pool: Pool) -> bool:
-    """Whether a sample may be asked for: not twice, and not while a poll may tell that none is
-    needed.
-    """
+    """Whether a sample may be asked for: once, and only if no poll can make it needless."""
     if pool.held or pool.sizing.asked or pool.phase is not PoolPhase.RUNNING:
         return False
     return not any(slot.state in (State.IDLE, State.POLLING) for slot in pool.slots)

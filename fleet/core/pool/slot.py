@@ -29,8 +29,10 @@ class Pending:
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """`since` is when the state began; `crashes` counts deaths in a row, `not_before` delays the
-    next spawn.
+    """The record of one slot.
+
+    `since` is when the state began; `crashes` counts deaths in a row, `not_before` delays the next
+    spawn.
     """
 
     number: int

@@ -52,9 +52,8 @@ class Counts:
     released: int = 0
     dead_lettered: int = 0
     left: int = 0
-    left_last: int = (
-        0  # of the left, and of the released, on their last attempt: the queue dead-letters them
-    )
+    # Of the left, and of the released, on their last attempt: the queue dead-letters them.
+    left_last: int = 0
     released_last: int = 0
     succeeded: int = 0
     retried: int = 0
@@ -132,8 +131,9 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class DeleteProbe:
-    """The denied delete of a message that is left: tried at growing pauses, to see whether it is
-    allowed again.
+    """The denied delete of a message that is left.
+
+    It is tried at growing pauses, to see whether it is allowed again.
     """
 
     order: TryDelete

@@ -1,5 +1,4 @@
-"""For how many more jobs this host has memory: what is available, against what a job has been seen
-to need.
+"""For how many more jobs this host has memory.
 
     job    the largest resident memory of a job: of the last LATEST jobs, the one that is exceeded
            by one in twenty; before any has ended, the largest that a running job has now

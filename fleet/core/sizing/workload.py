@@ -1,5 +1,4 @@
-"""What the work of this host has been like: its load, how long a job takes, how many of its
-messages are hidden in the queue.
+"""What the work of this host has been like.
 
     load         busy dispatchers, averaged exponentially over the target wait: what is shorter
                  than that the queue may absorb, what is longer needs dispatchers

@@ -1,5 +1,6 @@
-"""The pool's state in one phrase: for a service manager's status line, and for a person who waits
-at a terminal.
+"""The pool's state in one phrase.
+
+For a service manager's status line, and for a person who waits at a terminal.
 """
 
 from math import inf

@@ -115,10 +115,8 @@ def snapshot(
     least, most = pool.config.bounds or (pool.desired, pool.desired)
     wanted = 0 if pool.level is not None else pool.desired  # a pool that stops starts none again
     shown = [slot for slot in pool.slots if slot.number < wanted or slot.state is not State.VACANT]
-    resize, seconds = (
-        pool.last_resize,
-        job_seconds(pass_time(pool, now)),
-    )  # the books are of the last event
+    resize = pool.last_resize
+    seconds = job_seconds(pass_time(pool, now))  # the pool is as of its last event
     return {
         "name": identity.name,
         "pid": identity.pid,

@@ -41,9 +41,8 @@ def phrase(counts: Counts) -> str:
     """The totals for people: what never happened is left out, but for successes."""
     counted = totals(counts)
     if not any(counted.values()):
-        return (
-            "no job ended" if counts.received else "no job ran"
-        )  # a job that was killed may have begun
+        # A job that was killed may have begun.
+        return "no job ended" if counts.received else "no job ran"
     said = [
         f"{counted[each.value]} {WORDS[each]}"
         for each in Outcome
