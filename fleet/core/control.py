@@ -15,9 +15,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from fleet.core.pool import Event, Level, Pool, PoolPhase
-from fleet.core.pool.events import Paused, Scaled, StopAsked
-from fleet.core.pool.resizing import refusal
+from fleet.core.pool import Event, Level, Pool, PoolPhase, events, size_refusal
 
 AUTO = "auto"
 COMMANDS = ("status", "scale", "pause", "resume", "stop")
@@ -60,25 +58,25 @@ def decide(pool: Pool, request: Request) -> tuple[Event | None, str]:
     """
     if request.command == "stop":
         level = Level.NOW if request.now else Level.DRAIN
-        return StopAsked(level, "an operator stopped it", by_signal=False), _describe_stop(
+        return events.StopAsked(level, "an operator stopped it", by_signal=False), _describe_stop(
             pool, level
         )
     if pool.phase in (PoolPhase.DRAINING, PoolPhase.STOPPED) and request.command != "status":
         raise BadRequest("the pool is draining")
     match request.command:
         case "scale":
-            if why := refusal(pool, request.to):
+            if why := size_refusal(pool, request.to):
                 raise BadRequest(why)
             change = (
                 "the pool sizes itself"
                 if request.to is None
                 else f"workers {pool.desired} → {request.to}"
             )
-            return Scaled(request.to), change
+            return events.Scaled(request.to), change
         case "pause":
-            return Paused(True), "paused: nothing more is received; running jobs go on"
+            return events.Paused(True), "paused: nothing more is received; running jobs go on"
         case "resume":
-            return Paused(False), "resumed"
+            return events.Paused(False), "resumed"
         case _:
             return None, ""
 

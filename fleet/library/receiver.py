@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from fleet.core import poll_cuts, polling
 from fleet.core.config import poll_seconds
-from fleet.core.delivery.settling import pause_before
+from fleet.core.delivery import pause_before
 from fleet.core.queue import Message, MessageQueue, QueueError, Trouble
 from fleet.library.queue import renew
 from fleet.library.standalone import StandaloneInbox

@@ -2,8 +2,7 @@
 
 import select
 
-from fleet.core.pool import Role
-from fleet.core.pool.children import Source
+from fleet.core.pool import Role, Source
 from fleet.ipc.channel import Channel
 
 

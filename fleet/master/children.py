@@ -13,9 +13,18 @@ from collections.abc import Iterable, Sequence
 from typing import assert_never
 
 from fleet.core.outcomes import Exit
-from fleet.core.pool import Children, Event, Role, births, children, events, reaping
-from fleet.core.pool.children import ChildUpdate, Source
-from fleet.core.pool.effects import Log
+from fleet.core.pool import (
+    Children,
+    ChildUpdate,
+    Event,
+    Role,
+    Source,
+    births,
+    children,
+    effects,
+    events,
+    reaping,
+)
 from fleet.core.protocol import DispatcherOrder, Failed, Fork, Plan, PollFailed, Tell, Word
 from fleet.core.scout_protocol import SampleDepth, ScoutOrder, Usable
 from fleet.ipc import channel
@@ -146,7 +155,7 @@ class ChildProcesses:
     def _take_words(self, source: Source, words: Sequence[Word]) -> list[Event]:
         """What words mean, up to one that cannot be."""
         happened: list[Event] = []
-        effects: list[children.ChildEffect] = []
+        wanted: list[children.ChildEffect] = []
         for word in words:
             if source in self.known.distrusted:
                 break
@@ -158,8 +167,8 @@ class ChildProcesses:
             for event in update.events:
                 self._note(event)
             happened += update.events
-            effects += update.effects
-        return happened + self._perform(effects)
+            wanted += update.effects
+        return happened + self._perform(wanted)
 
     def _tell(self, slot: int, line: Tell) -> None:
         """A line for the log, as a dispatcher says it."""
@@ -187,9 +196,9 @@ class ChildProcesses:
         self.known = update.children
         return [*update.events, *self._perform(update.effects)]
 
-    def _perform(self, effects: Iterable[children.ChildEffect]) -> list[Event]:
+    def _perform(self, wanted: Iterable[children.ChildEffect]) -> list[Event]:
         happened: list[Event] = []
-        for effect in effects:
+        for effect in wanted:
             match effect:
                 case children.KillChild(pid):
                     processes.kill(pid, signal.SIGKILL)
@@ -201,7 +210,7 @@ class ChildProcesses:
                     self.channels.close(source)
                 case children.Mute(source):
                     self.channels.mute(source)
-                case Log(event, fields):
+                case effects.Log(event, fields):
                     log.emit(event, **fields)
                 case _:
                     assert_never(effect)

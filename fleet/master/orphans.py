@@ -3,9 +3,7 @@
 from collections.abc import Iterable, Mapping
 
 from fleet.core.outcomes import Exit, Settlement
-from fleet.core.pool.children import PendingDeath
-from fleet.core.pool.events import Died
-from fleet.core.pool.orphan import Orphan
+from fleet.core.pool import Orphan, PendingDeath, events
 from fleet.core.slot_state import State
 from fleet.ipc.scoreboard import Record, Scoreboard
 from fleet.system import processes
@@ -13,7 +11,7 @@ from fleet.system import processes
 
 def describe_death(
     death: PendingDeath, records: Mapping[int, Record], exits: Mapping[int, Exit]
-) -> Died:
+) -> events.Died:
     """The news of a death.
 
     `records` are the dispatcher's last, by place; `exits` those of jobs, by pid, that only the
@@ -21,7 +19,7 @@ def describe_death(
     """
     last = records.get(0)
     is_polling = last is not None and last.state is State.POLLING and not last.message_id
-    return Died(
+    return events.Died(
         death.slot,
         death.exit,
         processes.describe_exit(death.exit),

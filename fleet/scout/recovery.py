@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from math import inf
 
 from fleet.core.backoff import longest_pause
-from fleet.core.delivery.retries import delete_until
+from fleet.core.delivery import delete_until
 from fleet.core.outcomes import Settlement
 from fleet.core.protocol import RELEASE_MARGIN
 from fleet.core.queue import Message, QueueError, Trouble

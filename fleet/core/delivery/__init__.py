@@ -45,13 +45,18 @@ the lease is no longer extended, which is told, and then it is lost.
 `begin` makes the record of a delivery; only `step` changes it. `step(delivery, event, rules)`
 returns the next state and what to do, in order; the answer to an action is the next event. An event
 that the state does not allow raises `IllegalDeliveryEvent` and changes nothing. `wakes_at` is when
-something is due though nothing happens. batch.py decides between several messages of one receive.
+something is due though nothing happens.
+
+What a caller needs is imported here. For several messages of one receive batch.py, with its events,
+is a state machine and a face of its own.
 """
 
 from fleet.core.delivery import actions, events
 from fleet.core.delivery.arrival import LATE, NO_PROCESS, begin
 from fleet.core.delivery.deadlines import wakes_at
 from fleet.core.delivery.machine import step
+from fleet.core.delivery.retries import delete_until
+from fleet.core.delivery.settling import pause_before
 from fleet.core.delivery.state import (
     LEASE_KEPT,
     Delivery,
@@ -74,7 +79,9 @@ __all__ = [
     "Step",
     "actions",
     "begin",
+    "delete_until",
     "events",
+    "pause_before",
     "step",
     "wakes_at",
 ]

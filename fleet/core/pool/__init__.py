@@ -38,7 +38,8 @@ An event that the state does not allow (a report from a slot that has no dispatc
 The processes behind the slots are known to a second record, `Children` (children.py, with births.py
 and reaping.py), because it must be true even when the pool's state is wrong.
 
-What a caller needs is imported here. The files behind it:
+What a caller needs is imported here, by name or as a module; no other file of this package is
+imported from outside. The files behind it:
 
     what there is      state, slot, orphan                  what can happen   events
     an event applied   machine, reports, helper_reports,    what is asked     effects
@@ -48,26 +49,43 @@ What a caller needs is imported here. The files behind it:
                        receive_size, restarts, scarcity
 """
 
-from fleet.core.pool.children import Children
+from fleet.core.pool import births, children, effects, events, reaping
+from fleet.core.pool.children import Children, ChildUpdate, PendingDeath, Source
 from fleet.core.pool.deadlines import wakes_at
 from fleet.core.pool.effects import Effect
 from fleet.core.pool.events import Event
 from fleet.core.pool.machine import step
+from fleet.core.pool.orphan import Orphan
+from fleet.core.pool.resizing import size_refusal
+from fleet.core.pool.sizing import job_seconds, pass_time
 from fleet.core.pool.slot import Slot
-from fleet.core.pool.state import IllegalEvent, Level, Pool, PoolEnd, PoolPhase, Role, new
+from fleet.core.pool.state import Counts, IllegalEvent, Level, Pool, PoolEnd, PoolPhase, Role, new
 
 __all__ = [
+    "ChildUpdate",
     "Children",
+    "Counts",
     "Effect",
     "Event",
     "IllegalEvent",
     "Level",
+    "Orphan",
+    "PendingDeath",
     "Pool",
     "PoolEnd",
     "PoolPhase",
     "Role",
     "Slot",
+    "Source",
+    "births",
+    "children",
+    "effects",
+    "events",
+    "job_seconds",
     "new",
+    "pass_time",
+    "reaping",
+    "size_refusal",
     "step",
     "wakes_at",
 ]

@@ -12,7 +12,7 @@ from fleet.core.pool.effects import Log, Step
 from fleet.core.pool.state import Pool, Resize
 
 
-def refusal(pool: Pool, to: int | None) -> str | None:
+def size_refusal(pool: Pool, to: int | None) -> str | None:
     """Why the pool cannot have that size (None: the size that it finds right); None if it can."""
     bounds = pool.config.bounds
     if to is None:
@@ -36,7 +36,7 @@ def nudge_size(pool: Pool, by: int) -> Step:
 
 def scale(pool: Pool, to: int | None) -> Step:
     """`fleet scale`. A size that is refused changes nothing."""
-    if refusal(pool, to):
+    if size_refusal(pool, to):
         return pool, ()
     if to is None:
         return replace(pool, held=False), ()

@@ -8,8 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from fleet.core.polling import is_degraded as failing
-from fleet.core.pool import Pool, PoolPhase, Slot
-from fleet.core.pool.sizing import job_seconds, pass_time
+from fleet.core.pool import Pool, PoolPhase, Slot, job_seconds, pass_time
 from fleet.core.slot_state import State
 
 COUNTS = (

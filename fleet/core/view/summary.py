@@ -1,7 +1,7 @@
 """What a pool has done, in one phrase for its last line."""
 
 from fleet.core.outcomes import Outcome
-from fleet.core.pool.state import Counts
+from fleet.core.pool import Counts
 
 WORDS = {
     Outcome.SUCCEEDED: "succeeded",
