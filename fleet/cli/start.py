@@ -47,7 +47,7 @@ def start(
     for event, fields in _warnings(loaded):
         log.emit(event, **fields)
     claim, listener = _claim_name(chosen)
-    served = _served(chosen)
+    served = _start_local_server(chosen)
     titles.show(f"fleet: master {chosen.name}")
     from fleet.master.health_file import HealthFile
     from fleet.master.loop import Master
@@ -119,7 +119,7 @@ def _claim_name(chosen: Settings) -> tuple[Claim, socket.socket]:
         ) from None
 
 
-def _served(chosen: Settings) -> "LocalServer | None":
+def _start_local_server(chosen: Settings) -> "LocalServer | None":
     """The embedded server, if the pool uses it. Raises CommandFailed."""
     if not chosen.local:
         return None

@@ -128,12 +128,12 @@ class UserProcesses:
     def kill_job(self) -> None:
         """SIGKILL to everything of the job."""
         if self.job is not None:
-            self.job.kill(_but(self._handler))
+            self.job.kill(_pids_of(self._handler))
 
     def kill_handler(self) -> None:
         """SIGKILL to everything of the exit handler."""
         if self._handler is not None:
-            self._handler.kill(_but(self.job))
+            self._handler.kill(_pids_of(self.job))
 
     def kill_hook(self) -> None:
         """SIGKILL to everything of the hook."""
@@ -147,7 +147,7 @@ class UserProcesses:
         job = self.job
         if job is None:
             return None
-        if exit_ := self._look_for_end(job, _but(self._handler)):
+        if exit_ := self._look_for_end(job, _pids_of(self._handler)):
             return on.JobExited(now(), exit_)
         if job.lingering_pid:
             self._returned.end()
@@ -160,7 +160,7 @@ class UserProcesses:
         """How the exit handler ended, told once when nothing of it exists any more."""
         if self._handler is None:
             return None
-        exit_ = self._handler.poll_exit(_but(self.job))
+        exit_ = self._handler.poll_exit(_pids_of(self.job))
         if exit_ is None:
             return None
         self._log.tell_handler_end(self._handler, exit_)
@@ -198,7 +198,7 @@ class UserProcesses:
             self._board.title(f"job {self._message.id[:CUT_ID]} returned; waits for {waits}")
         if self._returned.is_cut:
             self._returned.end()
-            job.kill(_but(self._handler))
+            job.kill(_pids_of(self._handler))
 
     def show_age(self, *, is_running: bool) -> None:
         """In the title; and in the log if somebody else has stopped a running job."""
@@ -210,6 +210,6 @@ class UserProcesses:
             self._log.say("job.frozen", job_pid=self.job.pid)
 
 
-def _but(other: UserProcess | None) -> tuple[int, ...]:
+def _pids_of(other: UserProcess | None) -> tuple[int, ...]:
     """What a sweep leaves alone."""
     return (other.pid,) if other else ()

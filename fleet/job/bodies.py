@@ -35,14 +35,14 @@ def notification(config: Config, message: Message) -> Notification:
 
     Raises Unusable.
     """
-    notified = sns.read_notification(message.body, config.sns_topic, verified=config.sns_verify)
+    delivered = sns.read_notification(message.body, config.sns_topic, verified=config.sns_verify)
     if config.sns_verify:
         from fleet.sqs import sns_signature
 
         sns_signature.check(sns.read_signature(message.body))
     if config.sns_max_age is not None:
-        sns.check_age(notified, time.time(), config.sns_max_age)
-    return notified
+        sns.check_age(delivered, time.time(), config.sns_max_age)
+    return delivered
 
 
 def _json(body: str) -> Any:

@@ -92,18 +92,18 @@ def _end_threads(note_wait: NoteWait, ignore: Ignore) -> bool:
     if len(threading._active) == 1 and not threading._threading_atexits:
         return True
     if len(threading._active) > 1:
-        note_wait(_list_names("thread", _awaited_threads(threading)))  # before the first wait
+        note_wait(_list_names("thread", _threads_to_await(threading)))  # before the first wait
     hooks, threading._threading_atexits = threading._threading_atexits, []
     is_whole = True
     for hook in reversed(hooks):
         is_whole = _run(hook, ignore) and is_whole
-    while is_whole and (awaited := _awaited_threads(threading)):
+    while is_whole and (awaited := _threads_to_await(threading)):
         note_wait(_list_names("thread", awaited))
         is_whole = _run(awaited[0].join, ignore)
     return is_whole
 
 
-def _awaited_threads(threading: Any) -> list[Any]:
+def _threads_to_await(threading: Any) -> list[Any]:
     """The threads that are waited for.
 
     A thread that is just being started is not among them yet, but the thread that starts it is.

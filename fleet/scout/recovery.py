@@ -94,12 +94,12 @@ class Orders:
                 each.denied_since = now()
                 if order.settlement is Settlement.DELETE:
                     word = RecoveryDenied(order.number, str(error))
-            if error.trouble not in HEALABLE or now() + pause >= self._tried_until(each, error):
+            if error.trouble not in HEALABLE or now() + pause >= self._last_try_at(each, error):
                 return Recovered(order.number, Settlement.LEAVE)
             each.due = now() + pause
         return word
 
-    def _tried_until(self, each: _OpenOrder, error: QueueError) -> float:
+    def _last_try_at(self, each: _OpenOrder, error: QueueError) -> float:
         """Until when the order is tried again. A release may have been done: it is tried once."""
         order = each.order
         if order.receive_id:

@@ -29,7 +29,7 @@ MIDDLE, ALMOST_ONE = 0.5, 0.999999
 
 EXITS = st.builds(Exit, code=st.integers(0, 255)) | st.builds(Exit, signal=st.integers(1, 64))
 STOPS = st.none() | st.sampled_from(Stop)
-LUCK = st.floats(0, 1, exclude_max=True)
+JITTERS = st.floats(0, 1, exclude_max=True)
 FACTS = st.builds(
     Facts,
     attempt=st.integers(1, 1000),
@@ -326,14 +326,14 @@ def test_a_delay_ends_where_sqs_ends_it(
 # Whatever happens.
 
 
-@given(st.sampled_from(Outcome), FACTS, CONFIGS, LUCK)
+@given(st.sampled_from(Outcome), FACTS, CONFIGS, JITTERS)
 def test_nothing_is_released_or_dead_lettered_without_a_lease(
     what: Outcome, facts: Facts, config: Config, jitter: float
 ) -> None:
     assert verdict_for(what, lost(facts), config, jitter).settlement in (DELETE, LEAVE)
 
 
-@given(EXITS, STOPS, FACTS, CONFIGS, LUCK)
+@given(EXITS, STOPS, FACTS, CONFIGS, JITTERS)
 def test_only_finished_work_is_deleted_unless_people_want_it(
     how: Exit, stop: Stop | None, facts: Facts, config: Config, jitter: float
 ) -> None:
@@ -347,7 +347,7 @@ def test_only_finished_work_is_deleted_unless_people_want_it(
         assert found is not DELETE
 
 
-@given(st.sampled_from(Outcome), FACTS, CONFIGS, LUCK)
+@given(st.sampled_from(Outcome), FACTS, CONFIGS, JITTERS)
 def test_only_a_dead_letter_queue_gets_dead_letters(
     what: Outcome, facts: Facts, config: Config, jitter: float
 ) -> None:
@@ -356,7 +356,7 @@ def test_only_a_dead_letter_queue_gets_dead_letters(
         assert what is Outcome.REJECTED or (config.dead_letters_directly and facts.last)
 
 
-@given(st.sampled_from(Outcome), FACTS, CONFIGS, LUCK)
+@given(st.sampled_from(Outcome), FACTS, CONFIGS, JITTERS)
 def test_a_delay_is_what_sqs_takes(
     what: Outcome, facts: Facts, config: Config, jitter: float
 ) -> None:

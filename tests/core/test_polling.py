@@ -12,7 +12,7 @@ from fleet.core import polling
 from fleet.core.poll_cuts import Cuts
 from fleet.core.polling import BACKOFF_MOST, QUICK, SHORTEST_EMPTY, Polling
 
-LUCK = st.floats(0, 1, exclude_max=True)
+JITTERS = st.floats(0, 1, exclude_max=True)
 SIZES = st.integers(0, 100)
 MOMENTS = st.floats(0, 1e6)
 POLLINGS = st.builds(
@@ -131,7 +131,7 @@ def test_a_failure_during_a_mere_pause_is_one() -> None:
     assert polling.note_failure(Polling(not_before=100.5), 100.0, 0.5) == after
 
 
-@given(POLLINGS, MOMENTS, LUCK)
+@given(POLLINGS, MOMENTS, JITTERS)
 def test_the_backoff_has_full_jitter_and_never_gets_shorter(
     state: Polling, now: float, jitter: float
 ) -> None:
@@ -248,7 +248,7 @@ ANSWERS: st.SearchStrategy[Callable[[Polling], Polling]] = st.one_of(
         st.floats(0, 30),
     ),
     st.builds(
-        lambda now, jitter: lambda state: polling.note_failure(state, now, jitter), MOMENTS, LUCK
+        lambda now, jitter: lambda state: polling.note_failure(state, now, jitter), MOMENTS, JITTERS
     ),
     st.builds(
         lambda seen, size: lambda state: polling.note_sample(state, seen, size),

@@ -22,7 +22,7 @@ from fleet.core.pool.state import (
     PoolPhase,
     Role,
     helper_of,
-    living,
+    living_helper,
     slot_of,
     with_helper,
 )
@@ -44,7 +44,7 @@ def note_helper_word(pool: Pool, role: Role, word: FromHelper, now: float, jitte
     """Raises IllegalEvent when there is no such helper, or its word does not fit the state."""
     if isinstance(word, Failed):
         return _note_failure(pool, role, word, now)
-    living(pool, role)
+    living_helper(pool, role)
     match word:
         case Imported() | Usable():
             step: Step = _note_ready(pool, role), ()
@@ -71,7 +71,7 @@ def note_helper_word(pool: Pool, role: Role, word: FromHelper, now: float, jitte
 
 def _note_ready(pool: Pool, role: Role) -> Pool:
     """The template has imported the app; or the scout has found the queue usable."""
-    helper = replace(living(pool, role), ready=True, proven=True, crashes=0)
+    helper = replace(living_helper(pool, role), ready=True, proven=True, crashes=0)
     return with_helper(replace(pool, spawning=Spawning()), role, helper)
 
 

@@ -16,7 +16,7 @@ from fleet.core.pool.state import (
     PoolEnd,
     PoolPhase,
     Role,
-    living,
+    living_helper,
     with_helper,
     with_slot,
     with_slots,
@@ -41,7 +41,7 @@ def fail_spawn(pool: Pool, slot: Slot, why: str, now: float, jitter: float) -> S
 
 def fail_helper_spawn(pool: Pool, role: Role, why: str, now: float, jitter: float) -> Step:
     """There is no helper, for the same reasons. Raises IllegalEvent when none was asked for."""
-    old = living(pool, role)
+    old = living_helper(pool, role)
     pool = with_helper(pool, role, HelperState(proven=old.proven, crashes=old.crashes))
     return _delay_spawns(pool, role.value, why, now, jitter)
 
@@ -104,7 +104,7 @@ def note_helper_death(pool: Pool, role: Role, cause: str, now: float, jitter: fl
 
     But an app that never loaded ends the pool, and so does a scout that never worked.
     """
-    old = living(pool, role)
+    old = living_helper(pool, role)
     if role is Role.SCOUT and old.killed:
         cause = f"{cause}: it said nothing any more"
     pool = _lose_helper(pool, role, old, now, jitter)

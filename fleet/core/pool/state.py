@@ -270,7 +270,7 @@ def helper_of(pool: Pool, role: Role) -> HelperState:
     return pool.template if role is Role.TEMPLATE else pool.scout
 
 
-def living(pool: Pool, role: Role) -> HelperState:
+def living_helper(pool: Pool, role: Role) -> HelperState:
     """The record of a helper that exists. Raises IllegalEvent."""
     helper = helper_of(pool, role)
     if not helper.alive:

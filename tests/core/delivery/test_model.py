@@ -75,7 +75,7 @@ from fleet.core.outcomes import Exit, Facts, Outcome, Settlement, Stop, Verdict,
 from fleet.core.reasons import Reason
 from tests.core.test_reasons import reason_of
 
-LUCK = st.floats(0, 1, exclude_max=True)
+JITTERS = st.floats(0, 1, exclude_max=True)
 SHORT = st.floats(0, 5)
 PAUSES = st.one_of(
     SHORT,
@@ -182,7 +182,7 @@ ANSWERS = st.builds(
     denied=st.booleans(),
     unanswered=st.booleans(),
     took=st.just(0.0) | PAUSES,
-    jitter=LUCK,
+    jitter=JITTERS,
     limit=st.sampled_from([None, 1, 3]),
     after=st.sampled_from([None, 0.0, 7.4, inf]),
     finished=st.none() | EXITS,
@@ -247,7 +247,7 @@ class DeliveryModel(RuleBasedStateMachine):
     @initialize(
         options=OPTIONS,
         attempt=st.integers(1, 4),
-        jitter=LUCK,
+        jitter=JITTERS,
         took=SHORT,
         come=st.sampled_from([TurnCame, TurnCame, Arrived, SentBack, None]),
         stop_in=st.none() | SHORT,

@@ -73,7 +73,7 @@ from tests.core.pool.dispatchers import LEASE, Choice, Record, Stage
 from tests.core.pool.story import helper_ready, named, scout_says
 from tests.core.pool.world import World
 
-LUCK = st.floats(0, 1, exclude_max=True)
+JITTERS = st.floats(0, 1, exclude_max=True)
 PAUSES = st.one_of(st.sampled_from([0.0, 0.5, 1.0, 1.5, 10.0, 61.0, 1000.0]), st.floats(0, 15))
 CHOICES = st.sampled_from([Choice.MESSAGE, Choice.MESSAGE, Choice.MESSAGE, *Choice])
 EXITS = (Exit(code=1), Exit(signal=9), Exit(signal=11), Exit(code=71))
@@ -153,7 +153,7 @@ class PoolModel(RuleBasedStateMachine):
         warm=st.integers(0, 4),
         fifo=st.booleans(),
         dying=st.none() | RECORDS,
-        jitter=LUCK,
+        jitter=JITTERS,
         crowded=st.booleans(),
         room=st.sampled_from([1, 3, 8]),
     )
@@ -184,7 +184,7 @@ class PoolModel(RuleBasedStateMachine):
         moves=st.lists(st.tuples(st.integers(0, 5), CHOICES), min_size=1, max_size=8),
         took=st.sampled_from([0.0, 0.2, 2.0, 10.0]),
         deaf=SOURCES,
-        jitter=LUCK,
+        jitter=JITTERS,
     )
     def some_move(
         self, moves: list[tuple[int, Choice]], took: float, deaf: frozenset[object], jitter: float
@@ -195,7 +195,7 @@ class PoolModel(RuleBasedStateMachine):
                 self.world.dispatcher_moves(eager[number % len(eager)], choice)
         self.the_master_wakes(deaf, jitter)
 
-    @rule(choice=CHOICES, jitter=LUCK)
+    @rule(choice=CHOICES, jitter=JITTERS)
     def everybody_moves(self, choice: Choice, jitter: float) -> None:
         """A stretch of ordinary life."""
         for role in Role:
@@ -231,7 +231,7 @@ class PoolModel(RuleBasedStateMachine):
         settled=st.sampled_from([None, None, Settlement.DELETE, Settlement.LEAVE]),
         away=st.sampled_from([0.0, 0.0, LEASE + 1, 1000.0]),
         looks=st.booleans(),
-        jitter=LUCK,
+        jitter=JITTERS,
     )
     def one_with_a_message_hangs(
         self, number: int, settled: Settlement | None, away: float, looks: bool, jitter: float
@@ -262,7 +262,7 @@ class PoolModel(RuleBasedStateMachine):
     @rule(
         first=st.booleans(),
         then=st.sampled_from([None, None, Choice.LEFT, Choice.MESSAGE]),
-        jitter=LUCK,
+        jitter=JITTERS,
     )
     def a_delete_is_denied(self, first: bool, then: Choice | None, jitter: float) -> None:
         """For good, or until it is allowed; or it is asked for still."""
@@ -274,7 +274,7 @@ class PoolModel(RuleBasedStateMachine):
                 self.world.dispatcher_moves(process, then)
         self.the_master_wakes(frozenset(), jitter)
 
-    @rule(good=st.booleans(), jitter=LUCK)
+    @rule(good=st.booleans(), jitter=JITTERS)
     def the_scout_settles(self, good: bool, jitter: float) -> None:
         """What it was ordered to, and the master hears of it; or it dies without a word."""
         if good:
@@ -308,7 +308,7 @@ class PoolModel(RuleBasedStateMachine):
 
     # The clock and the operator.
 
-    @rule(seconds=PAUSES | st.none(), deaf=SOURCES | st.none(), jitter=LUCK)
+    @rule(seconds=PAUSES | st.none(), deaf=SOURCES | st.none(), jitter=JITTERS)
     def time_passes(
         self, seconds: float | None, deaf: frozenset[object] | None, jitter: float
     ) -> None:

@@ -16,7 +16,7 @@ from fleet.core.pool.restarts import (
     note_crash,
 )
 
-LUCK = st.floats(0, 1, exclude_max=True)
+JITTERS = st.floats(0, 1, exclude_max=True)
 ALL_BUT_CERTAIN = 0.999999
 
 
@@ -46,7 +46,7 @@ def test_the_delay_doubles_up_to_half_a_minute(crashes: int, least: float, most:
     assert delay(crashes, ALL_BUT_CERTAIN) == pytest.approx(most, rel=1e-4)
 
 
-@given(st.integers(0, 10_000), LUCK)
+@given(st.integers(0, 10_000), JITTERS)
 def test_the_delay_is_bounded_and_grows(crashes: int, jitter: float) -> None:
     assert 0 <= delay(crashes, jitter) <= DELAY_MOST
     assert delay(crashes, jitter) <= delay(crashes + 1, jitter)

@@ -304,7 +304,7 @@ def test_a_pool_that_cannot_grow_wants_no_sample() -> None:
 SECONDS = st.floats(0.001, 10_000)
 COUNTS = st.integers(0, 100_000)
 SIZES = st.integers(1, 500)
-LUCK = st.floats(0, 1, exclude_max=True)
+JITTERS = st.floats(0, 1, exclude_max=True)
 
 
 @st.composite
@@ -333,7 +333,7 @@ def sizings(draw: st.DrawFn) -> Sizing:
     )
 
 
-@given(sizings(), scenes(), COUNTS, COUNTS, st.integers(0, 1000), LUCK)
+@given(sizings(), scenes(), COUNTS, COUNTS, st.integers(0, 1000), JITTERS)
 def test_monotone_in_the_backlog(
     sizing: Sizing, scene: Scene, visible: int, in_flight: int, more: int, jitter: float
 ) -> None:
@@ -349,7 +349,7 @@ def test_monotone_in_the_backlog(
     scenes(),
     COUNTS,
     COUNTS,
-    LUCK,
+    JITTERS,
     st.integers(1, 50),
     st.integers(0, 450),
     st.floats(1, 1000),
