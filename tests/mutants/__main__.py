@@ -34,9 +34,9 @@ DELIVERY = (
     "delivery/test_delivery",
     "delivery/test_lease",
     "delivery/test_settling",
-    "delivery/test_stop",
+    "delivery/test_interrupt",
 )
-POOL = ("pool/test_recovery", "pool/test_orphan", "pool/test_liveness", "pool/test_deaths")
+POOL = ("pool/test_recovery", "pool/test_orphan", "pool/test_liveness", "pool/test_lifecycle")
 
 
 def core(*names: str) -> tuple[str, ...]:
@@ -51,9 +51,11 @@ IN_MEMORY: dict[str, tuple[str, ...]] = {
     "core.outcomes": core(*DELIVERY, "delivery/test_model"),
     "core.delivery.machine": core(*DELIVERY, "delivery/test_model"),
     "core.delivery.state": core(*DELIVERY, "delivery/test_model"),
-    "core.delivery.interrupt": core("delivery/test_stop", *DELIVERY, "delivery/test_model"),
+    "core.delivery.interrupt": core("delivery/test_interrupt", *DELIVERY, "delivery/test_model"),
     "core.delivery.lease": core("delivery/test_lease", *DELIVERY, "delivery/test_model"),
     "core.delivery.settling": core("delivery/test_settling", *DELIVERY, "delivery/test_model"),
+    "core.delivery.retries": core("delivery/test_settling", *DELIVERY, "delivery/test_model"),
+    "core.delivery.failure_hook": core("delivery/test_failure_hook", *DELIVERY),
     "core.delivery.arrival": core("delivery/test_arrival", *DELIVERY, "delivery/test_model"),
     "core.delivery.deadlines": core(*DELIVERY, "delivery/test_model"),
     "core.delivery.batch": core("delivery/test_batch"),
@@ -65,7 +67,9 @@ IN_MEMORY: dict[str, tuple[str, ...]] = {
     "core.pool.liveness": core("pool/test_liveness", "pool/test_scout_liveness", "pool/test_model"),
     "core.arguments": core("test_arguments"),
     "core.dispatch_result": core("test_dispatch_result"),
-    "core.polling": core("test_polling", "pool/test_polls", "pool/test_model"),
+    "core.polling": core("test_polling", "pool/test_grants", "pool/test_model"),
+    "core.poll_cuts": core("test_poll_cuts", "pool/test_grants"),
+    "core.backoff": core("test_backoff", "test_polling", *DELIVERY),
     "core.dead_letter": ("tests/core/test_dead_letter.py",),
     "system.cgroup": ("tests/system/test_cgroup.py",),
     "system.memory": ("tests/system/test_memory.py",),
@@ -101,13 +105,15 @@ IN_PROCESSES: dict[str, tuple[str, ...]] = dict.fromkeys(
 ) | {
     "library.calls": library("test_arguments", "test_call_sites"),
     "library.checks": library("test_arguments"),
-    "library.receiver": library("test_polling", "test_endings"),
-    "library.borrowed_signals": library("test_signals"),
-    "library.dispatcher": library("test_arguments", "test_endings", "test_polling", "test_signals"),
+    "library.receiver": library("test_receiver", "test_endings"),
+    "library.borrowed_signals": library("test_borrowed_signals"),
+    "library.dispatcher": library(
+        "test_arguments", "test_endings", "test_receiver", "test_borrowed_signals"
+    ),
     "library.results": library("test_endings"),
-    "library.standalone": library("test_standalone", "test_signals"),
-    "library.shim": library("test_processes", "test_endings", "test_signals"),
-    "library.shim_process": library("test_processes", "test_signals"),
+    "library.standalone": library("test_standalone", "test_borrowed_signals"),
+    "library.shim": library("test_shim", "test_endings", "test_borrowed_signals"),
+    "library.shim_process": library("test_shim", "test_borrowed_signals"),
 }
 
 
