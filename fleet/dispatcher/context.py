@@ -60,7 +60,7 @@ class DispatcherInbox(Protocol):
 
 
 class DeliveryBoard(Protocol):
-    """Where it is noted how far a delivery has come, for who looks, and who recovers it."""
+    """Where a dispatcher notes how far a delivery has come, for the master and for people."""
 
     @property
     def pid(self) -> int: ...

@@ -21,7 +21,7 @@ def hang_up_on_all(children: ChildProcesses) -> None:
     The helpers are of no use, and are killed.
     """
     children.channels.close_all()
-    for pid in children.known.dispatchers:  # as the kernel would: who is stopped wakes up
+    for pid in children.known.dispatchers:  # as the kernel would, so that a stopped one wakes up
         processes.kill(pid, signal.SIGCONT)
     for pid in children.known.helpers.values():
         processes.kill(pid, signal.SIGKILL)

@@ -54,7 +54,9 @@ IN_MEMORY: dict[str, tuple[str, ...]] = {
     "core.delivery.interrupt": core("delivery/test_interrupt", *DELIVERY, "delivery/test_model"),
     "core.delivery.lease": core("delivery/test_lease", *DELIVERY, "delivery/test_model"),
     "core.delivery.settling": core("delivery/test_settling", *DELIVERY, "delivery/test_model"),
-    "core.delivery.retries": core("delivery/test_settling", *DELIVERY, "delivery/test_model"),
+    "core.delivery.retries": core(
+        "delivery/test_settling", *DELIVERY, "delivery/test_failure_hook", "delivery/test_model"
+    ),
     "core.delivery.failure_hook": core("delivery/test_failure_hook", *DELIVERY),
     "core.delivery.arrival": core("delivery/test_arrival", *DELIVERY, "delivery/test_model"),
     "core.delivery.deadlines": core(*DELIVERY, "delivery/test_model"),

@@ -25,6 +25,7 @@ from fleet.core.delivery.events import (
     PolicyNotRead,
     ReleaseAllowed,
     SettleDone,
+    SettleFailed,
     StopBy,
 )
 from fleet.core.outcomes import Exit, Outcome, Settlement, Verdict
@@ -95,6 +96,20 @@ def test_a_reject_is_told_where_there_is_no_queue_for_it() -> None:
     assert story.known(2.0, limit=None, queue=False) == [RunHook()]
     story = judging(TOLD, REJECT)
     assert RunHook() not in story.known(2.0)
+
+
+def test_a_reject_whose_letter_cannot_be_sent_is_told_then() -> None:
+    story = judging(TOLD, REJECT)
+    assert RunHook() not in story.known(2.0)
+    assert story.happens(SettleFailed(3.0, 0.0, final=True)) == [RunHook()]
+
+
+def test_a_failure_whose_letter_cannot_be_sent_was_told_before() -> None:
+    story = judging(Rules(replace(TOLD.config, dead_letter="direct")))
+    assert story.known(2.0, limit=1) == [RunHook()]
+    asked = story.happens(HookExited(3.0))
+    assert isinstance(asked[0], Settle)
+    assert RunHook() not in story.happens(SettleFailed(4.0, 0.0, final=True))
 
 
 @pytest.mark.parametrize("how", [GOOD, RETRY])
