@@ -17,6 +17,8 @@ FIRST_LEASE = 20.0  # seconds: what a poll that dies with its client can hide a 
 LEASE_PER_POLL = 1.5
 MOST_WORKERS = 1024  # that a pool may be asked for
 LONGEST_VISIBILITY: float = 43_200  # seconds: SQS's limit on how long a message can be hidden
+# Seconds: a signal within them is the same one again, from a terminal and from a supervisor.
+SAME_SIGNAL = 1.0
 SETTLE_ALLOWANCE = 10.0  # seconds: what the settling at the end of a stop may take
 
 

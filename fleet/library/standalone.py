@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from math import ceil, inf
 
 from fleet.core.arguments import Call
+from fleet.core.config import SAME_SIGNAL
 from fleet.core.delivery import Rules
 from fleet.core.failure import Failure
 from fleet.core.protocol import Held, Plan, Report
@@ -32,8 +33,6 @@ from fleet.system.cgroup import OomKills
 from fleet.system.clock import now
 
 EXIT_SIGNALS = (signal.SIGHUP, signal.SIGABRT, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
-# Seconds: a second signal within them is the same Ctrl-C, from the terminal and from a supervisor.
-SAME = 1.0
 NOT_MAIN_THREAD = (
     "fleet: not in the main thread, so signals are not handled: they end the program as ever"
 )
@@ -127,7 +126,7 @@ class StandaloneInbox:
         if not self.leaving:
             self.leaving, self.drain, self._first_signal_at = True, self._drain_timeout, now()
             self.ends_at = self._first_signal_at + self._longest_stop
-        elif now() - self._first_signal_at > SAME:
+        elif now() - self._first_signal_at > SAME_SIGNAL:
             self.drain = 0.0
 
 

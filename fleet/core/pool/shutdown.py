@@ -3,13 +3,12 @@
 from dataclasses import replace
 from math import ceil, inf
 
+from fleet.core.config import SAME_SIGNAL
 from fleet.core.exit_codes import DONE
 from fleet.core.pool.effects import Effect, Log, Send, Step
 from fleet.core.pool.state import Level, Pool, PoolEnd, PoolPhase
 from fleet.core.protocol import Drain
 from fleet.core.slot_state import State
-
-SAME_SIGNAL = 1.0  # seconds within which the same signal says nothing new
 
 
 def note_stop_signal(pool: Pool, level: Level, why: str, now: float) -> Step:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from fleet.core.config import SAME_SIGNAL
 from tests.pool.settling.test_outcomes import APP, LOUD, fates
 from tests.support.eventually import let_pass
 from tests.support.gates import Line
@@ -19,7 +20,6 @@ from tests.support.proxy import FaultProxy
 from tests.support.servers import EMPTY, LiveQueue
 from tests.support.witness import Witness
 
-SAME_SIGNAL = 1.0
 """Seconds within which signals count as one."""
 
 HANDLER = ("--transformer", "endings:split", "--exit-handler", "endings:handler")
