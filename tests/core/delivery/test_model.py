@@ -356,14 +356,14 @@ class DeliveryModel(RuleBasedStateMachine):
             case KillJob():
                 self.is_killed(now)
             case RunHandler():
-                self.run_handler(answer)
+                self.run_handler(now, answer)
             case KillHandler():
                 assert self.handler
                 assert not self.handler_killed
                 assert self.now >= self.handler_until
                 self.handler_killed, self.handler_until = True, inf
             case RunHook():
-                self.run_hook(answer)
+                self.run_hook(now, answer)
             case KillHook():
                 assert self.hook
                 assert not self.hook_killed
@@ -593,9 +593,9 @@ class DeliveryModel(RuleBasedStateMachine):
             assert now >= self.stopped_at + self.options.config.exit_timeout
         self.killed = True
 
-    def run_handler(self, answer: Answer) -> None:
+    def run_handler(self, now: float, answer: Answer) -> None:
         """For a job that is frozen, or has died by a signal; once more when the first was killed
-        and all are gone.
+        and all are gone. Its time counts from the step that asks for it: `now`.
         """
         assert self.options.has_handler
         assert not self.handler
@@ -609,11 +609,11 @@ class DeliveryModel(RuleBasedStateMachine):
         self.handler_tries += 1
         assert self.handler_tries <= 2
         self.handler, self.handler_killed = True, False
-        self.handler_until = self.now + self.options.config.exit_timeout
+        self.handler_until = now + self.options.config.exit_timeout
         if not answer.forks:
             self.handler_dies(Exit(code=1), answer)
 
-    def run_hook(self, answer: Answer) -> None:
+    def run_hook(self, now: float, answer: Answer) -> None:
         """Once, for a failure, with nothing of the job left and before anything is settled."""
         no_letters = self.facts is not None and not self.facts.has_dead_letter_queue
         assert self.options.config.on_failure
@@ -621,7 +621,7 @@ class DeliveryModel(RuleBasedStateMachine):
         assert not self.anything_lives()
         assert self.outcome in FAILURES or (self.outcome is Outcome.REJECTED and no_letters)
         self.hook = self.hook_ran = True
-        self.hook_until = self.now + self.options.config.exit_timeout
+        self.hook_until = now + self.options.config.exit_timeout
         if not answer.forks:
             self.hook_dies(answer)
 
