@@ -15,9 +15,8 @@ def told(number: int, _frame: object) -> None:
 
 def alarm(_argument: str) -> None:
     """Have an alarm of our own, and wait for it."""
-    signal.setitimer(
-        signal.ITIMER_REAL, 0.001, 0.1
-    )  # again, should the first come before the pause
+    # Again, should the first come before the pause.
+    signal.setitimer(signal.ITIMER_REAL, 0.001, 0.1)
     signal.pause()
     signal.setitimer(signal.ITIMER_REAL, 0)
 

@@ -317,8 +317,7 @@ def surroundings(_work: str) -> None:
 
 PR_GET_PDEATHSIG = 2
 AT_IMPORT = {"core": resource.getrlimit(resource.RLIMIT_CORE)}
-signal.setitimer(
-    signal.ITIMER_REAL, 3600
-)  # an app that sets an alarm when it is imported: not for its jobs
+# An app that sets an alarm when it is imported: not for its jobs.
+signal.setitimer(signal.ITIMER_REAL, 3600)
 
 VERBS |= {"several": several, "surroundings": surroundings}

@@ -15,9 +15,8 @@ from fleet.core.scout_protocol import Recover
 from fleet.ipc import channel
 from fleet.ipc.channel import Channel
 
-LONG = Recover(
-    1, "m" * 100, "h" * 1500, Settlement.DELETE, 0, 1e6
-)  # SQS's handles have some hundred characters
+# SQS's handles have some hundred characters.
+LONG = Recover(1, "m" * 100, "h" * 1500, Settlement.DELETE, 0, 1e6)
 
 
 @pytest.fixture

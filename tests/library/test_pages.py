@@ -122,10 +122,11 @@ CASES: list[tuple[str, Case]] = [
     ),
     ("README.md run library", Case((message("a"),), (["download", ["a"], {}],), ends=False)),
 ]
+# Tests of their own, below.
 ELSEWHERE = {
     "docs/library.md run priorities",
     "docs/library.md run own-queue",
-}  # tests of their own, below
+}
 
 
 def test_every_snippet_has_a_test() -> None:

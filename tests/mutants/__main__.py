@@ -260,10 +260,11 @@ def tested(module: str, fault: Fault) -> int:
     sys.meta_path.insert(0, Finder(f"fleet.{module}", Loader(path, fault.tree)))
     import pytest
 
+    # Hypothesis was imported before, once for all.
     quiet = (
         "-W",
         "ignore::pytest.PytestAssertRewriteWarning",
-    )  # hypothesis was imported before, once for all
+    )
     command = [
         "-x",
         "-q",

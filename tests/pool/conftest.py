@@ -57,9 +57,8 @@ def launch(home: Home, request: pytest.FixtureRequest) -> Iterator[Launch]:
         for pool in launched:
             pool.destroy()
     for pool in launched:
-        sys.stdout.write(
-            f"fleet {' '.join(pool.arguments)}\n{pool.log()}\n"
-        )  # shown where a test fails
+        # Shown where a test fails.
+        sys.stdout.write(f"fleet {' '.join(pool.arguments)}\n{pool.log()}\n")
 
 
 @pytest.fixture

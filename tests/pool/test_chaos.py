@@ -9,10 +9,11 @@ import pytest
 from tests.support import chaos
 
 SECONDS = 12.0
+# One that stays, and one that is new every time.
 SEEDS = (
     4,
     random.SystemRandom().randrange(1_000_000),
-)  # one that stays, and one that is new every time
+)
 
 
 @pytest.mark.slow

@@ -180,9 +180,8 @@ def test_nothing_is_lost(scene: Scene, home: Home, victim: str, name: str, momen
     assert scene.queue.dead_depth() == EMPTY
     assert {line.body for line in home.trace.lines("started")} == set(home.trace.bodies("done"))
     assert witness.unfinished == []
-    assert (
-        number == signal.SIGSTOP or witness.broken == []
-    )  # nobody extends the lease of a host that is stopped
+    # Nobody extends the lease of a host that is stopped.
+    assert number == signal.SIGSTOP or witness.broken == []
 
 
 # The embedded server, which a proxy stands before. It ignores TERM, and loses its queues when it is

@@ -96,6 +96,7 @@ def test_none_hurts_the_whole_group(start: StartPool, home: Home, queue: LiveQue
     pool = start()
     pool.wait_ready(2)
     home.trace.wait("started")
+    # A CONT revokes TTINs before it.
     for name in (
         "CONT",
         "USR1",
@@ -105,7 +106,7 @@ def test_none_hurts_the_whole_group(start: StartPool, home: Home, queue: LiveQue
         "PIPE",
         "WINCH",
         "CHLD",
-    ):  # a CONT revokes TTINs before it
+    ):
         pool.send_group(signal.Signals[f"SIG{name}"])
     pool.wait_ready(3)
     pool.send_group(signal.SIGTTOU)
@@ -148,9 +149,8 @@ def test_what_the_app_takes_for_itself_its_jobs_have_and_fleet_has_not(
             os.kill(pool.titled(title)[0].pid, number)
     (template,) = pool.titled("fleet: template")
     os.kill(template.pid, signal.SIGTERM)
-    os.kill(
-        pool.dispatcher(0), signal.SIGTERM
-    )  # it leaves, and the template must still be able to fork
+    # It leaves, and the template must still be able to fork.
+    os.kill(pool.dispatcher(0), signal.SIGTERM)
     pool.wait_event("dispatcher.ready", count=2)
     queue.send("die TERM")
     pool.wait_event("job.signalled", exit="SIGTERM")
@@ -197,9 +197,8 @@ def test_a_second_look_shows_what_is_now(start: StartPool, home: Home, queue: Li
     pool.send(signal.SIGUSR2)
     assert "runner.py" in stacks(pool, 4)["dispatcher 0"]
     gate.open()
-    eventually(
-        lambda: status(home)["polling"] == 1
-    )  # the delivery is over; that the message is deleted it says itself
+    # The delivery is over; that the message is deleted it says itself.
+    eventually(lambda: status(home)["polling"] == 1)
     pool.send(signal.SIGUSR2)
     assert "runner.py" not in stacks(pool, 8)["dispatcher 0"]
 

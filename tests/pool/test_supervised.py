@@ -18,9 +18,8 @@ class Manager:
 
     def __init__(self, home: Home) -> None:
         self.address = str(home.directory / "notify")
-        if (
-            len(os.fsencode(self.address)) > LONGEST
-        ):  # then as those do whose sockets are in no directory
+        # Then as those do whose sockets are in no directory.
+        if len(os.fsencode(self.address)) > LONGEST:
             self.address = f"@fleet-{home.mark}"
         self.end = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.end.bind(self.address.replace("@fleet", "\0fleet"))
@@ -131,9 +130,8 @@ def test_a_terminal_sees_what_a_drain_waits_for(home: Home, queue: LiveQueue) ->
     gate.open()
     while b": SIGINT; jobs: 1 succeeded" not in seen:
         seen += os.read(ours, 4096)
-    assert (
-        seen.rstrip().rpartition(b"\n")[2].startswith(b"\r\x1b[K")
-    )  # the last line stands on a fresh one
+    # The last line stands on a fresh one.
+    assert seen.rstrip().rpartition(b"\n")[2].startswith(b"\r\x1b[K")
     assert process.wait(30) == 0
     os.close(ours)
 
@@ -145,12 +143,13 @@ def test_a_terminal_that_is_closed_is_an_order_to_drain(
     gate = home.gate("g")
     queue.send("hold g")
     ours, theirs = os.openpty()
+    # It leads a session: the terminal is its own.
     wrapper = (
         "sh",
         "-c",
         f'exec "$@" <{os.ttyname(theirs)}',
         "sh",
-    )  # it leads a session: the terminal is its own
+    )
     where = ("--queue", queue.name, "--endpoint-url", queue.server.endpoint, "--wait-time", "1")
     pool = launch(
         "start", *where, "--workers", "1", "--log-format", "json", "jobs:job", wrapper=wrapper

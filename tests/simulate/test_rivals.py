@@ -11,9 +11,8 @@ from fleet.simulate.scenario import Scenario
 from fleet.simulate.service import Service
 from fleet.simulate.traces import Trace
 
-WORLD = Scenario(
-    Trace("none", [0]), Service(2.0), Config(min_workers=1, max_workers=64)
-)  # thirty messages a worker
+# Thirty messages a worker.
+WORLD = Scenario(Trace("none", [0]), Service(2.0), Config(min_workers=1, max_workers=64))
 
 
 def sizes(policy: SizingPolicy, *samples: tuple[int, int], start: int = 1) -> list[int]:

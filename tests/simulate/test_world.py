@@ -99,9 +99,8 @@ def test_no_message_is_lost_and_none_doubled(name: str, policy: str) -> None:
     result = World(world, load, POLICIES[policy](world)).run()
     deliveries = len(load.arrivals) + (world.receives - 1) * len(load.failing)
     late = sum(load.arrivals[message] > world.trace.seconds - 300 for message in load.failing)
-    assert (
-        0 <= deliveries - len(result.waits) - result.unserved <= 2 * late
-    )  # those are still to be seen again
+    # Those are still to be seen again.
+    assert 0 <= deliveries - len(result.waits) - result.unserved <= 2 * late
     assert min(result.waits) >= 0
     assert sum(load.seconds) * 0.95 <= result.worker_seconds <= 64 * world.trace.seconds
 
@@ -148,9 +147,8 @@ def test_the_optimum_is_the_work_itself_when_there_is_always_some() -> None:
     world = scenario(*[10] * 600, most=64)
     limit = optimum.of(world, Load.of(world))
     work = 10 * (2.0 + LATENCY)
-    assert limit.worker_seconds == pytest.approx(
-        work * 600, rel=0.11
-    )  # the last minute's is still to come
+    # The last minute's is still to come.
+    assert limit.worker_seconds == pytest.approx(work * 600, rel=0.11)
     assert limit.most == pytest.approx(work, abs=2)
 
 

@@ -189,9 +189,8 @@ def test_queues_and_messages_survive_an_orderly_end(place: Place) -> None:
         client.delete_message(QueueUrl=jobs, ReceiptHandle=taken[0]["ReceiptHandle"])
         left = client.get_queue_attributes(QueueUrl=jobs, AttributeNames=["All"])["Attributes"]
         assert left["ApproximateNumberOfMessagesNotVisible"] == "1"  # the one received just now
-        client.send_message(
-            QueueUrl=ordered, MessageBody="again", **group
-        )  # within five minutes: no second one
+        # Within five minutes: no second one.
+        client.send_message(QueueUrl=ordered, MessageBody="again", **group)
         answer = client.receive_message(QueueUrl=ordered, MaxNumberOfMessages=10)
         assert [message["Body"] for message in answer["Messages"]] == ["ordered"]
 

@@ -55,9 +55,8 @@ def put_away() -> None:
             del os.environ[name]
     time.tzset()
     os.umask(0o022)
-    resource.setrlimit(
-        resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1])
-    )  # many jobs crash
+    # Many jobs crash.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
     _hear_signals()
 
 

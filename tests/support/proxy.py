@@ -277,9 +277,8 @@ class FaultProxy:
                 self._answer(exchange, None, b"")
                 return None
             case Cut(after=False):
-                self._hold(
-                    exchange
-                )  # if that is wanted too: the server never sees it, and the client waits
+                # If that is wanted too: the server never sees it, and the client waits.
+                self._hold(exchange)
                 self._answer(exchange, None, b"")
                 return None
         if again := self._again(exchange):

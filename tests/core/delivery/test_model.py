@@ -87,6 +87,7 @@ OUTSIDE = (Exit(signal=15), Exit(signal=2), Exit(code=143))  # as one ends whom 
 EXITS = st.sampled_from(
     [GOOD, Exit(code=1), Exit(code=65), Exit(code=75), KILLED, Exit(signal=11), *OUTSIDE]
 )
+# A handler without time to run is refused by the options.
 OPTIONS = st.builds(
     Rules,
     config=st.builds(
@@ -106,7 +107,7 @@ OPTIONS = st.builds(
     lambda rules: (
         rules.config.exit_timeout > 0 or not (rules.has_handler or rules.config.on_failure)
     )
-)  # that is refused
+)
 LATE_DELETE = 300.0  # seconds: for which a standard queue takes a delete without a lease
 KEPT_FOR = 300.0  # seconds: for which a lease is kept while a delete fails
 DENIED_FOR = 60.0  # seconds: for which a denied delete is asked for
@@ -952,9 +953,8 @@ class Aftermath:
         self.master_frees, self.sqs_works = master_frees, sqs_works
         self.extends_work, self.denied, self.ends_at = extends_work, denied, self.now + ends_in
         self.events: list[Event] = []
-        if world.job and (
-            world.killed or self.delivery.phase is DeliveryPhase.FROZEN
-        ):  # it lingers, but not for ever
+        # It lingers, but not for ever.
+        if world.job and (world.killed or self.delivery.phase is DeliveryPhase.FROZEN):
             self.events.append(JobExited(self.now, KILLED))
         if world.handler_killed and world.handler:
             self.events.append(HandlerExited(self.now, KILLED))

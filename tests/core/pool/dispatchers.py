@@ -113,9 +113,8 @@ class Dispatcher:
         None  # it hangs after its last message was settled like that, before it could say so
     )
     most: int = 1  # messages that its poll may bring
-    places: list[int] = field(
-        default_factory=list
-    )  # of those in hand; the first one's job runs, or it goes back
+    # Of those in hand; the first one's job runs, or it goes back.
+    places: list[int] = field(default_factory=list)
     asked: bool = False  # Held was said, and not answered yet
     receive_id: str = ""  # of the call that it makes, on a FIFO queue
     insists: bool = False  # its first message is done, and the delete of it is denied
@@ -286,9 +285,8 @@ class Dispatcher:
         match choice:
             case Choice.DENIED if self.insists:
                 pass
-            case Choice.LEFT | Choice.FAILED | Choice.BAD | Choice.NOTHING if (
-                self.insists
-            ):  # for long enough
+            # A denied delete has been asked for long enough.
+            case Choice.LEFT | Choice.FAILED | Choice.BAD | Choice.NOTHING if self.insists:
                 self.settles(Settlement.LEAVE, Outcome.SUCCEEDED, unconfirmed=True)
             case _ if self.insists:
                 self.settles(Settlement.DELETE, Outcome.SUCCEEDED)

@@ -198,9 +198,8 @@ def test_a_helper_that_dies_later_is_started_again_with_backoff(role: Role) -> N
     assert 0.25 <= again <= 0.5
     assert story.tick(again) == [SpawnHelper(role)]
     story.happens(helper_ready(role))
-    assert story.happens(HelperDied(role, "SIGKILL")) == [
-        SpawnHelper(role)
-    ]  # it had come up in between
+    # It had come up in between.
+    assert story.happens(HelperDied(role, "SIGKILL")) == [SpawnHelper(role)]
     assert story.phase is PoolPhase.RUNNING
 
 

@@ -19,9 +19,8 @@ def host(
 def test_nothing_limits_before_anything_is_known() -> None:
     assert memory.jobs_that_fit(Memory(), 8) is None
     assert memory.jobs_that_fit(host(0.0), 8) is None  # no job has been seen
-    assert (
-        memory.jobs_that_fit(Memory(jobs=(100.0,)), 8) is None
-    )  # the memory has not been measured
+    # The memory has not been measured.
+    assert memory.jobs_that_fit(Memory(jobs=(100.0,)), 8) is None
 
 
 @pytest.mark.parametrize(
@@ -40,9 +39,8 @@ def test_a_twentieth_of_a_large_host_stays_free() -> None:
 def test_what_the_running_jobs_have_not_taken_yet_is_theirs() -> None:
     assert memory.jobs_that_fit(host(464.0, 100.0, taken=(100.0, 100.0)), 2) == 4
     assert memory.jobs_that_fit(host(464.0, 100.0, taken=(10.0, 100.0)), 2) == 3
-    assert (
-        memory.jobs_that_fit(host(464.0, 100.0, taken=(250.0, 100.0)), 2) == 4
-    )  # one that took more owes nothing
+    # One that took more owes nothing.
+    assert memory.jobs_that_fit(host(464.0, 100.0, taken=(250.0, 100.0)), 2) == 4
 
 
 def test_a_job_that_began_after_the_look_has_everything_still_to_take() -> None:

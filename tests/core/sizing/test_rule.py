@@ -125,9 +125,8 @@ def test_hosts_of_one_queue_ask_together_for_what_one_would_ask_for() -> None:
 
 
 def test_a_new_host_has_a_share_from_its_first_second() -> None:
-    assert needed(1600, 40, 3.0, Scene(8, 8, 0, spare=False)).size == ceil(
-        1600 * 8 / 48 * 3 / 30
-    )  # beside forty others
+    # Beside forty others.
+    assert needed(1600, 40, 3.0, Scene(8, 8, 0, spare=False)).size == ceil(1600 * 8 / 48 * 3 / 30)
 
 
 def test_what_others_work_on_is_not_our_need() -> None:
@@ -181,9 +180,8 @@ def test_nothing_grows_when_the_newest_poll_came_home_empty() -> None:
     story = Story()
     story.sizing = rule.note_poll(story.sizing, None)
     assert story.sample(640) == 8
-    assert (
-        story.sample(640) == 16
-    )  # nothing has been heard since: a poll of long ago says nothing of now
+    # Nothing has been heard since: a poll of long ago says nothing of now.
+    assert story.sample(640) == 16
 
 
 @pytest.mark.parametrize("took", [0.1, 9.0])
@@ -196,10 +194,11 @@ def test_a_poll_that_came_home_with_a_message_ends_the_doubt(took: float) -> Non
 
 def test_one_message_of_an_hours_job_grows_nothing_by_sixty() -> None:
     story = Story(learned(3600.0), size=1)
+    # The lag may show it twice; one at a time all the same.
     assert [story.sample(1, 1) for _ in range(2)] == [
         2,
         3,
-    ]  # the lag may show it twice; one at a time all the same
+    ]
 
 
 def test_the_maximum_and_the_memory_limit_growth_and_say_so() -> None:
@@ -384,9 +383,8 @@ def test_within_bounds_and_in_bounded_steps(
 def test_settles_on_a_constant_input(visible: int, seconds: float, start: int) -> None:
     story = Story(learned(seconds), size=start)
     sizes = [story.sample(visible, story.size) for _ in range(60)]
-    assert (
-        len(set(sizes[30:])) == 1 or seconds * visible > 64 * 30
-    )  # single steps are for messages that nobody took
+    # Single steps are for messages that nobody took.
+    assert len(set(sizes[30:])) == 1 or seconds * visible > 64 * 30
 
 
 @given(st.lists(st.integers(-7, 7), min_size=40, max_size=40), st.integers(2, 20))

@@ -145,12 +145,13 @@ def test_faults_of(
     witness = Witness(proxy, home.trace)
     gate = home.gate("g")
     home.gate("never")
+    # The scout's samples would take faults of ours.
     options = (
         "--visibility-timeout",
         "3",
         "--depth-interval",
         "3600",
-    )  # the scout's samples would take faults of ours
+    )
     pool = start(
         "-v", *options, *call.options, app=APP, workers=1, endpoint=proxy.endpoint, expected=LOUD
     )

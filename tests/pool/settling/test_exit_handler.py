@@ -20,8 +20,6 @@ from tests.support.proxy import FaultProxy
 from tests.support.servers import EMPTY, LiveQueue
 from tests.support.witness import Witness
 
-"""Seconds within which signals count as one."""
-
 HANDLER = ("--transformer", "endings:split", "--exit-handler", "endings:handler")
 
 
@@ -168,6 +166,7 @@ def test_errors_of_sqs_meanwhile_leave_no_orphan(
     after it.
     """
     (message_id,) = queue.send("family never :: hang")
+    # Together they take longer than a lease.
     times = (
         "--visibility-timeout",
         "4",
@@ -176,7 +175,7 @@ def test_errors_of_sqs_meanwhile_leave_no_orphan(
         "--exit-timeout",
         "1.5",
         "-v",
-    )  # longer than a lease
+    )
     pool = pool_with_handler(*times, workers=1)
     home.trace.wait("handler")
     for action in ("ChangeMessageVisibility", "GetQueueUrl", "SendMessage", "DeleteMessage"):
