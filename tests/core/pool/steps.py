@@ -176,7 +176,7 @@ def check_stop(before: Pool, event: Event, after: Pool, now: float) -> None:
     else:
         assert after.kill_at <= before.kill_at
         assert after.kill_at < inf
-        assert after.jobs_until < after.kill_at
+        assert after.jobs_until < after.kill_at or before.kill_at <= now
     if is_asked and after.level is not Level.KILL and after.phase is not PoolPhase.STOPPED:
         assert after.kill_at <= now + after.config.longest_stop
         has = after.config.drain_timeout if after.level is Level.DRAIN else 0.0
