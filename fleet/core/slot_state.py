@@ -8,7 +8,7 @@ from enum import Enum, auto
 
 
 class State(Enum):
-    """One word for it."""
+    """What a slot's dispatcher does, in one word."""
 
     VACANT = auto()
     SPAWNING = auto()

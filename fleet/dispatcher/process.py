@@ -27,8 +27,8 @@ REFUSED = (Trouble.DENIED, Trouble.GONE)  # no retry heals these
 class PoolDispatcher:
     """Waits for grants until it is told to leave, or its master is gone.
 
-    The inbox, the board and the queue are the context's own, which deliveries know by less: grants,
-    the lines of a batch, and receiving are the dispatcher's alone.
+    Deliveries see inbox, board and queue through the narrower protocols of context.py. Only the
+    dispatcher takes grants, writes the lines of a batch, and receives.
     """
 
     def __init__(self, context: Context, inbox: Inbox, board: SlotBoard, queue: BatchQueue) -> None:

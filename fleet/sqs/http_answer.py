@@ -23,6 +23,9 @@ _NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
 _DIGITS = re.compile(r"[0-9]{1,100}\Z")
 _CHUNK = re.compile(rb"([0-9A-Fa-f]{1,100})[ \t]*(?:;.*)?\Z", re.DOTALL)
 _WITHOUT_BODY = (204, 304)
+MOST_HEAD = 1 << 16  # bytes of a head; and of a line between chunks
+MOST_HEADS = 10  # with those of the answers before the answer
+MOST_LINES = 100  # of a head, and of trailers
 _SWITCHING_PROTOCOLS = 101
 
 
@@ -36,7 +39,7 @@ class CutShort(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer. Names of headers are in lower case; of several with one name the last one is kept.
+    """An answer. Names of headers are in lower case; of several with one name the first one counts.
 
     `is_last`: the connection cannot be used for another call.
     """
@@ -55,11 +58,13 @@ class AnswerParser:
         "_body",
         "_buffer",
         "_headers",
+        "_heads",
         "_is_last",
         "_left",
         "_length",
         "_state",
         "_status",
+        "_trailers",
     )
 
     def __init__(self, most: int) -> None:
@@ -69,6 +74,7 @@ class AnswerParser:
         self._state: _State = AnswerParser._read_head
         self._after: _State = AnswerParser._end  # when the told length is there
         self._status, self._length, self._is_last = 0, 0, False
+        self._heads = self._trailers = 0
         self._headers: dict[str, str] = {}
         self._body: list[bytes] = []
 
@@ -101,12 +107,17 @@ class AnswerParser:
         end = self._buffer.find(b"\n\r\n")
         bare = self._buffer.find(b"\n\n")
         if end < 0 and bare < 0:
+            if len(self._buffer) > MOST_HEAD:
+                raise TooLong
             return False
         if end < 0 or 0 <= bare < end:
             head, self._buffer = self._buffer[:bare], self._buffer[bare + 2 :]
         else:
             head, self._buffer = self._buffer[:end], self._buffer[end + 3 :]
         first, *lines = head.split(b"\n")
+        self._heads += 1
+        if len(head) > MOST_HEAD or len(lines) > MOST_LINES or self._heads > MOST_HEADS:
+            raise TooLong
         status = _STATUS.match(first.removesuffix(b"\r"))
         if status is None:
             raise NotHttp("no status line")
@@ -119,7 +130,9 @@ class AnswerParser:
                 raise NotHttp("two lengths")
             if name == "transfer-encoding" and name in headers:
                 raise NotHttp("two transfer codings")
-            headers[name] = value
+            if name == "connection" and name in headers:
+                value = f"{headers.pop(name)},{value}"
+            headers.setdefault(name, value)
         if self._status == _SWITCHING_PROTOCOLS:
             raise NotHttp("another protocol")
         if self._status < 200:  # the answer itself is still to come
@@ -190,6 +203,9 @@ class AnswerParser:
         line = self._take_line()
         if line is None:
             return False
+        self._trailers += 1
+        if self._trailers > MOST_LINES:
+            raise TooLong
         if not line:
             self._state = AnswerParser._end
         return True
@@ -199,6 +215,8 @@ class AnswerParser:
 
     def _take_line(self) -> bytes | None:
         line, end, rest = self._buffer.partition(b"\n")
+        if len(line) > MOST_HEAD:
+            raise TooLong
         if not end:
             return None
         self._buffer = rest

@@ -14,7 +14,7 @@ from email.utils import parsedate_to_datetime
 # Seconds: a difference that explains a refusal; AWS allows for five minutes.
 OFF = 120.0
 
-_ABOUT_TIME = re.compile(r"Signature|Expired|InTheFuture|TooSkewed|RequestTime")
+_ABOUT_TIME = re.compile(r"Signature|RequestExpired|InTheFuture|TooSkewed")
 _offset = 0.0  # seconds that the server's clock is ahead
 
 

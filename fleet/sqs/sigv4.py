@@ -45,7 +45,7 @@ class Signer:
         day = at[:8]
         scope = f"{day}/{self._region}/{self._service}/aws4_request"
         names = ";".join([name for name, _ in headers])
-        lines = "".join([f"{name}:{value}\n" for name, value in headers])
+        lines = "".join([f"{name}:{' '.join(value.split())}\n" for name, value in headers])
         request = f"POST\n{path}\n\n{lines}\n{names}\n{sha256(body).hexdigest()}"
         text = f"{ALGORITHM}\n{at}\n{scope}\n{sha256(request.encode()).hexdigest()}"
         signature = digest(self._signing_key(key.secret, day), text.encode(), "sha256").hex()

@@ -16,7 +16,7 @@ import json
 import socket
 from collections.abc import Callable, Mapping
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from fleet.sqs import dns, server_clock
 from fleet.sqs.http_answer import Answer, AnswerParser
@@ -48,6 +48,7 @@ class Wire:
         self._options = options or ConnectOptions()
         self._read_timeout, self._connect_timeout = read_timeout, connect_timeout
         self._host, self._path = parts.netloc, parts.path or "/"
+        self._signed_path = _canonical_path(self._path)
         self._port = parts.port or (HTTPS_PORT if endpoint.tls else HTTP_PORT)
         self._name = parts.hostname or ""
         self._signer = Signer(endpoint.region, SERVICE)
@@ -120,7 +121,7 @@ class Wire:
         return {
             **headers,
             "Accept-Encoding": "identity",
-            "Authorization": self._signer.sign(key, at, self._path, signed, body),
+            "Authorization": self._signer.sign(key, at, self._signed_path, signed, body),
             "Content-Length": str(len(body)),
             "User-Agent": f"fleet/{VERSION}",
         }
@@ -155,6 +156,18 @@ def rehearse(endpoint: Endpoint) -> None:
     wire = Wire(endpoint, lambda: ReadOnlyCredentials("none", "none", None), 1, 1)
     wire.sign("GetQueueUrl", b"{}")
     dns.resolve("127.0.0.1", HTTP_PORT, 0)
+
+
+def _canonical_path(path: str) -> str:
+    """A path as it is signed: without dot segments and double slashes, quoted, as botocore does it.
+
+    SQS's own is `/`; another one is that of a server of somebody's own.
+    """
+    if path == "/":
+        return path
+    from botocore.utils import normalize_url_path
+
+    return quote(normalize_url_path(path), safe="/~")
 
 
 def receive(stream: BoundedStream, most: int) -> Answer:

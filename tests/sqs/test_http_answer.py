@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleet.sqs.http_answer import Answer, AnswerParser, CutShort, NotHttp
+from fleet.sqs.http_answer import (
+    MOST_HEAD,
+    MOST_HEADS,
+    MOST_LINES,
+    Answer,
+    AnswerParser,
+    CutShort,
+    NotHttp,
+)
 from fleet.sqs.transport import TooLong
 
 MOST = 1 << 16
@@ -143,6 +151,30 @@ def test_what_is_cut_short(text: bytes) -> None:
 def test_what_is_too_long_is_not_waited_for(text: bytes) -> None:
     with pytest.raises(TooLong):
         AnswerParser(500).feed(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        OK + b"a: " + b"b" * MOST_HEAD,
+        OK + b"a: " + b"b" * MOST_HEAD + b"\r\n\r\n",
+        OK + b"a: b\r\n" * (MOST_LINES + 1) + b"\r\n",
+        b"HTTP/1.1 100 Continue\r\n\r\n" * (MOST_HEADS + 1),
+        OK + b"Transfer-Encoding: chunked\r\n\r\n1;" + b"x" * MOST_HEAD,
+        OK + b"Transfer-Encoding: chunked\r\n\r\n0\r\n" + b"a: b\r\n" * (MOST_LINES + 1),
+    ],
+)
+def test_what_is_around_a_body_has_bounds_of_its_own(text: bytes) -> None:
+    """However long the body may be: a head that never ends is not searched again and again."""
+    with pytest.raises(TooLong):
+        AnswerParser(1 << 30).feed(text)
+
+
+def test_of_two_headers_of_one_name_the_first_counts_and_every_wish_for_the_connection() -> None:
+    twice = b"a: 1\r\na: 2\r\nConnection: close\r\nConnection: keep-alive\r\n"
+    answer = parse(OK + twice + b"Content-Length: 0\r\n\r\n")
+    assert answer.headers["a"] == "1"
+    assert answer.is_last
 
 
 class Source:

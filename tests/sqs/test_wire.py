@@ -18,6 +18,9 @@ from typing import Any
 
 import pytest
 import trustme
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import ReadOnlyCredentials
 
 from fleet.core.queue import Message, QueueError, Trouble
 from fleet.sqs import answers, server_clock, stream
@@ -26,6 +29,8 @@ from fleet.sqs.dns import Addresses
 from fleet.sqs.queue import SqsQueue
 from fleet.sqs.sessions import Sessions
 from fleet.sqs.stream import ConnectOptions
+from fleet.sqs.transport import Endpoint as Endpoint_
+from fleet.sqs.wire import Wire
 from tests.support.eventually import eventually
 
 RECEIVED = {
@@ -71,7 +76,7 @@ class Endpoint:
                 if endpoint.cut:
                     self.close_connection = True
                     return
-                self.send_response(endpoint.status)
+                self.send_response_only(endpoint.status)
                 for name, value in endpoint.headers.items():
                     self.send_header(name, value)
                 self.send_header("Content-Length", str(len(endpoint.text)))
@@ -212,6 +217,22 @@ def test_requests_are_signed_for_the_region(queue: Open, endpoint: Endpoint) -> 
     assert headers["Authorization"].startswith("AWS4-HMAC-SHA256 Credential=key/")
     assert "/eu-west-1/sqs/aws4_request" in headers["Authorization"]
     assert headers["User-Agent"].startswith("fleet/")
+
+
+@pytest.mark.parametrize("path", ["/a@b", "/a%20b", "//a/../b", "/a/./b", "/a+b=c", "/x"])
+def test_a_servers_own_path_is_signed_as_botocore_signs_it(path: str) -> None:
+    credentials = ReadOnlyCredentials("key", "secret", "a token")
+    url = f"http://host:1{path}"
+    headers = Wire(Endpoint_(url, "eu-west-1", None), lambda: credentials, 1, 1).sign("X", b"{}")
+    signed = ("Content-Type", "Host", "X-Amz-Target")
+    request = AWSRequest("POST", url, {name: headers[name] for name in signed}, b"{}")
+    request.context["timestamp"] = headers["X-Amz-Date"]
+    signer = SigV4Auth(credentials, "sqs", "eu-west-1")
+    signer._modify_request_before_signing(request)
+    request.headers.replace_header("X-Amz-Date", headers["X-Amz-Date"])
+    canonical = signer.canonical_request(request)
+    signature = signer.signature(signer.string_to_sign(request, canonical), request)
+    assert headers["Authorization"].endswith(f"Signature={signature}")
 
 
 def test_binary_attributes_arrive_as_bytes(queue: Open, endpoint: Endpoint) -> None:
