@@ -72,11 +72,11 @@ def decide(pool: Pool, request: Request) -> tuple[Event | None, str]:
                 if request.to is None
                 else f"workers {pool.desired} → {request.to}"
             )
-            return events.Scaled(request.to), change
+            return events.ScaleAsked(request.to), change
         case "pause":
-            return events.Paused(True), "paused: nothing more is received; running jobs go on"
+            return events.PauseAsked(True), "paused: nothing more is received; running jobs go on"
         case "resume":
-            return events.Paused(False), "resumed"
+            return events.PauseAsked(False), "resumed"
         case _:
             return None, ""
 

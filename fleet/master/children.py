@@ -187,7 +187,7 @@ class ChildProcesses:
                     self._queue_url, self.dead_letters = word.url, word.dead_letters
                 elif isinstance(word, Failed):
                     self.trace = word.trace
-            case events.Said(_, PollFailed()) if self._plan.local_port is not None:
+            case events.DispatcherSaid(_, PollFailed()) if self._plan.local_port is not None:
                 self.order_scout(SampleDepth())  # the scout looks after the embedded server
 
     # What the record of the children asks for.

@@ -187,7 +187,7 @@ class Master:
             case signal.SIGHUP:
                 log.emit("reload.missing")
             case signal.SIGTTIN | signal.SIGTTOU:
-                return [events.Resized(1 if number == signal.SIGTTIN else -1)]
+                return [events.ResizeAsked(1 if number == signal.SIGTTIN else -1)]
             case signal.SIGUSR1:
                 table = self._display.table(self._pool, self._children.known.pids)
                 log.emit("pool.slots", table=table)
@@ -241,7 +241,7 @@ class Master:
             records = [self._board.read(slot.number) for slot in self._pool.slots if slot.is_busy]
             jobs = [record.job_pid for record in records if record and record.job_pid]
             taken = tuple(map(procfs.resident_mib, jobs))
-            self._step(events.Measured(measured.available, measured.total, taken))
+            self._step(events.MemoryMeasured(measured.available, measured.total, taken))
 
     def _perform(self, effect: Effect) -> None:
         match effect:
@@ -259,7 +259,7 @@ class Master:
                 if record := self._board.most_urgent(slot):
                     lease = (record.lease_until, record.lease)
                     in_hand = bool(record.message_id)
-                    self._step(events.Seen(slot, record.heartbeat, *lease, in_hand))
+                    self._step(events.RecordRead(slot, record.heartbeat, *lease, in_hand))
             case effects.AskStack(who):
                 stack_requests.ask_stacks(self._children.known, who)
             case effects.TellStack(who):

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from fleet.core.control import BadRequest, Request, decide, encode_answer, read_request
-from fleet.core.pool.events import Paused, Scaled, StopAsked
+from fleet.core.pool.events import PauseAsked, ScaleAsked, StopAsked
 from fleet.core.pool.state import Level
 from tests.core.pool.story import running
 
@@ -55,7 +55,7 @@ def test_status_changes_nothing() -> None:
 
 
 def test_scale() -> None:
-    assert decide(running(2).pool, Request("scale", 5)) == (Scaled(5), "workers 2 → 5")
+    assert decide(running(2).pool, Request("scale", 5)) == (ScaleAsked(5), "workers 2 → 5")
 
 
 @pytest.mark.parametrize("to", [0, -1, 1025])
@@ -72,9 +72,9 @@ def test_beyond_the_bounds_the_refusal_names_them(to: int) -> None:
 
 def test_within_the_bounds() -> None:
     pool = running(3, max_workers=8).pool
-    assert decide(pool, Request("scale", 3))[0] == Scaled(3)
-    assert decide(pool, Request("scale", 8))[0] == Scaled(8)
-    assert decide(pool, Request("scale", None)) == (Scaled(None), "the pool sizes itself")
+    assert decide(pool, Request("scale", 3))[0] == ScaleAsked(3)
+    assert decide(pool, Request("scale", 8))[0] == ScaleAsked(8)
+    assert decide(pool, Request("scale", None)) == (ScaleAsked(None), "the pool sizes itself")
 
 
 def test_auto_needs_bounds() -> None:
@@ -83,8 +83,8 @@ def test_auto_needs_bounds() -> None:
 
 
 def test_pause_and_resume() -> None:
-    assert decide(running().pool, Request("pause"))[0] == Paused(True)
-    assert decide(running().pool, Request("resume"))[0] == Paused(False)
+    assert decide(running().pool, Request("pause"))[0] == PauseAsked(True)
+    assert decide(running().pool, Request("resume"))[0] == PauseAsked(False)
 
 
 def test_stop() -> None:

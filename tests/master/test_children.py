@@ -9,7 +9,7 @@ import pytest
 from fleet.core.config import Config
 from fleet.core.outcomes import Exit
 from fleet.core.pool.children import PendingDeath
-from fleet.core.pool.events import HelperSaid, Said
+from fleet.core.pool.events import DispatcherSaid, HelperSaid
 from fleet.core.pool.state import Role
 from fleet.core.protocol import Drain, Empty, Fork, FromScout, Plan, Tell
 from fleet.core.scout_protocol import Late, SampleFailed, Trying, Usable
@@ -108,7 +108,7 @@ def test_what_is_no_word_ends_the_trust_after_what_was_said_before(master: Maste
     dispatcher = master.asked_for(0)
     dispatcher.send(Empty(1.0))
     os.write(dispatcher.fileno(), b"rubbish")
-    assert master.hear() == [Said(0, Empty(1.0))]
+    assert master.hear() == [DispatcherSaid(0, Empty(1.0))]
     assert master.children.known.distrusted == {0}
 
 

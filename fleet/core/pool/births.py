@@ -14,7 +14,7 @@ from fleet.core.pool.children import (
     distrust,
     without,
 )
-from fleet.core.pool.events import Event, HelperSaid, Said
+from fleet.core.pool.events import DispatcherSaid, Event, HelperSaid
 from fleet.core.pool.reaping import end_dispatcher
 from fleet.core.pool.state import Role
 from fleet.core.protocol import (
@@ -71,7 +71,7 @@ def _hear_dispatcher(
 ) -> ChildUpdate:
     if not isinstance(word, Report):
         raise ImpossibleWord(f"a dispatcher's {type(word).__name__}")
-    said = Said(slot, word)
+    said = DispatcherSaid(slot, word)
     if not isinstance(word, Ready) or any(death.slot == slot for death in children.pending):
         return ChildUpdate(children, (said,))
     pid = word.pid

@@ -29,7 +29,7 @@ from typing import TypeVar
 
 from fleet.core.outcomes import Exit
 from fleet.core.pool.effects import Log
-from fleet.core.pool.events import Event, HelperSaid, Said
+from fleet.core.pool.events import DispatcherSaid, Event, HelperSaid
 from fleet.core.pool.state import Role
 
 MOST_WHY = 300  # characters of a reason for distrust in the log
@@ -151,7 +151,7 @@ def distrust(children: Children, source: Source, why: str) -> ChildUpdate:
 def source_of(event: Event) -> Source | None:
     """Whose word an event is; None when it is nobody's word."""
     match event:
-        case Said(slot):
+        case DispatcherSaid(slot):
             return slot
         case HelperSaid(role):
             return role

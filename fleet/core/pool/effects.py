@@ -46,7 +46,7 @@ class OrderScout:
 
 @dataclass(frozen=True, slots=True)
 class Inspect:
-    """Read the slot's record on the scoreboard; the answer is Seen."""
+    """Read the slot's record on the scoreboard; the answer is RecordRead."""
 
     slot: int
 

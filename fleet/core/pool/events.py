@@ -16,7 +16,7 @@ class Tick:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class DispatcherSaid:
     """The dispatcher of a slot reported."""
 
     slot: int
@@ -91,7 +91,7 @@ class HelperDied:
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class MemoryMeasured:
     """This host's memory in MiB: available, in all, and what each running job has."""
 
     available: float
@@ -100,7 +100,7 @@ class Measured:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class RecordRead:
     """What the scoreboard says: the last heartbeat, the lease's end and its length (seconds).
 
     `in_hand`: there is a message; else the last one was settled, and only the word of it has not
@@ -132,21 +132,21 @@ class StopAsked:
 
 
 @dataclass(frozen=True, slots=True)
-class Resized:
+class ResizeAsked:
     """A signal asks for that many dispatchers more, or fewer."""
 
     by: int
 
 
 @dataclass(frozen=True, slots=True)
-class Scaled:
+class ScaleAsked:
     """An operator wants that many dispatchers; None: as many as the pool finds right."""
 
     to: int | None
 
 
 @dataclass(frozen=True, slots=True)
-class Paused:
+class PauseAsked:
     """An operator wants that nothing more is received, or that it is again."""
 
     paused: bool
@@ -154,7 +154,7 @@ class Paused:
 
 Event = (
     Tick
-    | Said
+    | DispatcherSaid
     | HelperSaid
     | OrderNotTaken
     | SpawnFailed
@@ -162,11 +162,11 @@ Event = (
     | Died
     | HelperSpawnFailed
     | HelperDied
-    | Measured
-    | Seen
+    | MemoryMeasured
+    | RecordRead
     | StacksAsked
     | StopAsked
-    | Resized
-    | Scaled
-    | Paused
+    | ResizeAsked
+    | ScaleAsked
+    | PauseAsked
 )

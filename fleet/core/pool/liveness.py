@@ -40,7 +40,7 @@ from fleet.core.pool.effects import (
     Step,
     TellStack,
 )
-from fleet.core.pool.events import Seen
+from fleet.core.pool.events import RecordRead
 from fleet.core.pool.slot import Slot
 from fleet.core.pool.state import Pool, Role, with_slot
 from fleet.core.scout_protocol import SampleDepth
@@ -63,7 +63,7 @@ def inspect_dispatchers(pool: Pool, now: float) -> Step:
     return pool, tuple(Inspect(slot.number) for slot in due)
 
 
-def note_record(pool: Pool, slot: Slot, seen: Seen, now: float) -> Step:
+def note_record(pool: Pool, slot: Slot, seen: RecordRead, now: float) -> Step:
     """What the scoreboard says of a dispatcher that holds a message."""
     if not slot.is_busy or slot.is_ending:
         return pool, ()
@@ -82,7 +82,7 @@ def note_record(pool: Pool, slot: Slot, seen: Seen, now: float) -> Step:
 
 
 def _judge_silence(
-    pool: Pool, slot: Slot, seen: Seen, now: float, *, patience: float, again: float
+    pool: Pool, slot: Slot, seen: RecordRead, now: float, *, patience: float, again: float
 ) -> Step:
     """Whether the last heartbeat of a dispatcher that has to give one is too long ago."""
     if now - seen.heartbeat <= patience:

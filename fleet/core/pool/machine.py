@@ -8,18 +8,18 @@ from fleet.core.pool import denials, recovery, sizing
 from fleet.core.pool.effects import AskStack, Step
 from fleet.core.pool.events import (
     Died,
+    DispatcherSaid,
     Ended,
     Event,
     HelperDied,
     HelperSaid,
     HelperSpawnFailed,
-    Measured,
+    MemoryMeasured,
     OrderNotTaken,
-    Paused,
-    Resized,
-    Said,
-    Scaled,
-    Seen,
+    PauseAsked,
+    RecordRead,
+    ResizeAsked,
+    ScaleAsked,
     SpawnFailed,
     StacksAsked,
     StopAsked,
@@ -54,13 +54,15 @@ def step(pool: Pool, event: Event, now: float, jitter: float) -> Step:
 
     Raises IllegalEvent for an event that the state does not allow.
     """
-    if isinstance(event, Said | Died) or (
+    if isinstance(event, DispatcherSaid | Died) or (
         isinstance(event, Tick) and pool.phase is PoolPhase.RUNNING
     ):
         pool = sizing.pass_time(pool, now)
     pool, first = _apply(pool, event, now, jitter)
     pool, then = reconcile(pool, now, judge=isinstance(event, Tick))
-    pool, last = sizing.ask_for_sample(pool, now) if isinstance(event, Said | Tick) else (pool, ())
+    pool, last = (
+        sizing.ask_for_sample(pool, now) if isinstance(event, DispatcherSaid | Tick) else (pool, ())
+    )
     return pool, (*first, *then, *last)
 
 
@@ -68,7 +70,7 @@ def _apply(pool: Pool, event: Event, now: float, jitter: float) -> Step:
     match event:
         case Tick():
             return pool, ()
-        case Said(number, report):
+        case DispatcherSaid(number, report):
             return note_report(pool, slot_of(pool, number), report, now, jitter)
         case HelperSaid(role, word):
             return note_helper_word(pool, role, word, now, jitter)
@@ -86,10 +88,10 @@ def _apply(pool: Pool, event: Event, now: float, jitter: float) -> Step:
             return note_helper_death(pool, role, cause, now, jitter)
         case StacksAsked():
             return replace(pool, stacks_at=min(pool.stacks_at, now + STACK_TIME)), (AskStack(None),)
-        case Measured(available, total, taken):
+        case MemoryMeasured(available, total, taken):
             memory = replace(pool.memory, available=available, total=total, taken=taken, at=now)
             return sizing.note_memory(replace(pool, memory=memory))
-        case Seen(number):
+        case RecordRead(number):
             return note_record(pool, slot_of(pool, number), event, now)
         case StopAsked(level, why, by_signal):
             return (
@@ -97,11 +99,11 @@ def _apply(pool: Pool, event: Event, now: float, jitter: float) -> Step:
                 if by_signal
                 else stop(pool, level, PoolEnd(DONE, why), now)
             )
-        case Resized(by):
+        case ResizeAsked(by):
             return nudge_size(pool, by)
-        case Scaled(to):
+        case ScaleAsked(to):
             return scale(pool, to)
-        case Paused(wanted):
+        case PauseAsked(wanted):
             return pause(pool, wanted)
         case _:
             assert_never(event)

@@ -75,8 +75,8 @@ def reconcile(pool: Pool, now: float, *, judge: bool = True) -> Step:
         _stop_when_empty,
         stop_after_jobs,
         _start_helpers,
-        _send_away,
-        _resize,
+        _tell_all_to_leave,
+        _fill_or_retire,
         grant_polls,
         allow_releases,
         _finish,
@@ -117,7 +117,7 @@ def _needs_helper(pool: Pool, role: Role) -> bool:
     return role is Role.SCOUT and bool(pool.recoveries) and pool.level is not Level.KILL
 
 
-def _send_away(pool: Pool, now: float) -> Step:
+def _tell_all_to_leave(pool: Pool, now: float) -> Step:
     """During a drain every dispatcher is told to leave; at the last level it is killed instead."""
     if pool.phase is not PoolPhase.DRAINING:
         return pool, ()
@@ -140,7 +140,7 @@ def _send_away(pool: Pool, now: float) -> Step:
     return with_slots(pool, changed), tuple(effects)
 
 
-def _resize(pool: Pool, now: float) -> Step:
+def _fill_or_retire(pool: Pool, now: float) -> Step:
     """Have as many dispatchers as desired: fill vacant slots, or retire idle dispatchers."""
     if pool.phase is not PoolPhase.RUNNING:
         return pool, ()

@@ -24,14 +24,14 @@ from fleet.core.pool.effects import (
 )
 from fleet.core.pool.events import (
     Died,
+    DispatcherSaid,
     Ended,
     Event,
     HelperDied,
     HelperSaid,
     HelperSpawnFailed,
-    Measured,
-    Paused,
-    Said,
+    MemoryMeasured,
+    PauseAsked,
     SpawnFailed,
 )
 from fleet.core.pool.orphan import Orphan
@@ -153,7 +153,7 @@ class Account:
     ) -> None:
         """One step: what has happened, then what the pool asks for."""
         match event:
-            case Said(slot, report):
+            case DispatcherSaid(slot, report):
                 self._said(self.lives[slot], report, now)
             case HelperSaid(role, word):
                 self._helper_said(before, role, word, now)
@@ -168,9 +168,9 @@ class Account:
             case Died(slot):
                 self._died(self.lives[slot], event)
                 self.lives[slot] = Life(since=now)
-            case Measured(available, total):
+            case MemoryMeasured(available, total):
                 self.measured = (available, total)
-            case Paused(paused):
+            case PauseAsked(paused):
                 self.paused = paused
             case _:
                 pass

@@ -10,16 +10,16 @@ from fleet.core.depth import Depth
 from fleet.core.pool import restarts, scarcity
 from fleet.core.pool.events import (
     Died,
+    DispatcherSaid,
     Event,
     HelperDied,
     HelperSaid,
     HelperSpawnFailed,
-    Measured,
+    MemoryMeasured,
     OrderNotTaken,
-    Paused,
-    Resized,
-    Said,
-    Scaled,
+    PauseAsked,
+    ResizeAsked,
+    ScaleAsked,
     SpawnFailed,
     StacksAsked,
     StopAsked,
@@ -35,7 +35,7 @@ STACKS = 0.5  # seconds
 def check(before: Pool, event: Event, after: Pool, now: float) -> None:
     """The whole of it."""
     assert after.config == before.config
-    report = event.report if isinstance(event, Said) else None
+    report = event.report if isinstance(event, DispatcherSaid) else None
     word = event.word if isinstance(event, HelperSaid) else None
     for old, new in zip(before.slots, after.slots, strict=False):
         check_slot(old, new, event, now)
@@ -49,7 +49,7 @@ def check(before: Pool, event: Event, after: Pool, now: float) -> None:
     for name in ("received", "deleted", "released", "dead_lettered", "left", "pauses", "polls"):
         assert getattr(after.counts, name) >= getattr(before.counts, name), name
     # What is learned of jobs and of the queue's depth.
-    assert after.memory == before.memory or isinstance(event, Measured) or report
+    assert after.memory == before.memory or isinstance(event, MemoryMeasured) or report
     assert after.memory.jobs == before.memory.jobs or isinstance(report, Settled)
     assert after.polling.allowed >= 1
     assert 0 <= after.polling.not_before <= now + 60 or after.polling == before.polling
@@ -67,7 +67,7 @@ def check(before: Pool, event: Event, after: Pool, now: float) -> None:
 def check_slot(old: Slot, new: Slot, event: Event, now: float) -> None:
     """Crashes are counted at deaths, and forgiven when a job ran or a dispatcher left in order."""
     its_death = isinstance(event, Died) and event.slot == old.number
-    its_word = isinstance(event, Said) and event.slot == old.number
+    its_word = isinstance(event, DispatcherSaid) and event.slot == old.number
     assert new.deaths - old.deaths in ((0, 1) if its_death else (0,))
     assert new.crashes == old.crashes or its_death or (its_word and new.crashes == 0)
     assert 0 <= new.crashes <= new.deaths
@@ -99,7 +99,7 @@ def check_helper(old: HelperState, new: HelperState, role: Role, event: Event, n
 def check_size(before: Pool, event: Event, after: Pool) -> None:
     """The size is wanted by an operator or by a sample, within the bounds, and a reason is told."""
     least, most = after.config.bounds or (1, MOST)
-    by_operator = isinstance(event, Resized | Scaled)
+    by_operator = isinstance(event, ResizeAsked | ScaleAsked)
     by_sample = isinstance(event, HelperSaid) and isinstance(event.word, Depth)
     if after.desired != before.desired:
         assert by_operator or (by_sample and not after.held and after.config.bounds)
@@ -111,15 +111,15 @@ def check_size(before: Pool, event: Event, after: Pool) -> None:
     else:
         assert after.last_resize == before.last_resize
     assert after.held == before.held or by_operator
-    if isinstance(event, Scaled) and event.to is not None and least <= event.to <= most:
+    if isinstance(event, ScaleAsked) and event.to is not None and least <= event.to <= most:
         assert (after.desired, after.held) == (event.to, True)
-    if isinstance(event, Resized):
+    if isinstance(event, ResizeAsked):
         assert (after.desired - before.desired) * event.by >= 0
 
 
 def check_queue(before: Pool, event: Event, after: Pool, now: float) -> None:
     """What is wrong with the queue, until it heals."""
-    report = event.report if isinstance(event, Said) else None
+    report = event.report if isinstance(event, DispatcherSaid) else None
     is_answered = isinstance(report, Received | Empty)
     assert not (is_answered and (after.refused or after.gone))
     is_refused = isinstance(report, PollFailed) and report.refused
@@ -127,7 +127,7 @@ def check_queue(before: Pool, event: Event, after: Pool, now: float) -> None:
         assert is_refused
         assert after.refused.since == (before.refused.since if before.refused else now)
     if before.refused and not after.refused:
-        assert is_answered or isinstance(event, Paused)
+        assert is_answered or isinstance(event, PauseAsked)
     assert after.gone in ("", before.gone) or isinstance(report, Settled)
     # While a delete is denied that could be denied again; since the first of them.
     is_pending = any(slot.denied for slot in after.slots)
@@ -217,7 +217,7 @@ def check_end(before: Pool, event: Event, after: Pool) -> None:
 def check_spawning(before: Pool, event: Event, after: Pool, now: float) -> None:
     """A host with too little delays every spawn until one succeeds; crashes are of one minute."""
     is_scarce = isinstance(event, SpawnFailed | HelperSpawnFailed | HelperSaid | Died)
-    assert after.spawning == before.spawning or is_scarce or isinstance(event, Said)
+    assert after.spawning == before.spawning or is_scarce or isinstance(event, DispatcherSaid)
     assert after.spawning.not_before <= now + scarcity.BACKOFF_MOST or (
         after.spawning == before.spawning
     )

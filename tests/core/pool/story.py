@@ -15,11 +15,11 @@ from fleet.core.pool import deadlines, machine, state
 from fleet.core.pool.effects import Effect, Log, LogHung, OrderScout, Send
 from fleet.core.pool.events import (
     Died,
+    DispatcherSaid,
     Ended,
     Event,
     HelperSaid,
-    Resized,
-    Said,
+    ResizeAsked,
     StopAsked,
     Tick,
 )
@@ -102,7 +102,7 @@ class Story:
 
     def says(self, slot: int, report: Report) -> list[Effect]:
         """The dispatcher of the slot reports."""
-        return self.happens(Said(slot, report))
+        return self.happens(DispatcherSaid(slot, report))
 
     def dies(self, slot: int, how: Exit = KILLED) -> list[Effect]:
         """The dispatcher of the slot is gone, with all that it left."""
@@ -117,7 +117,7 @@ class Story:
 
     def resize(self, by: int) -> list[Effect]:
         """TTIN, TTOU."""
-        return self.happens(Resized(by))
+        return self.happens(ResizeAsked(by))
 
     def sample(self, visible: int, in_flight: int = 0, delayed: int = 0) -> list[Effect]:
         """The scout counted."""

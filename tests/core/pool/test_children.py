@@ -22,7 +22,7 @@ from fleet.core.pool.children import (
     source_of,
 )
 from fleet.core.pool.effects import Log
-from fleet.core.pool.events import Ended, Event, HelperDied, HelperSaid, Said, Tick
+from fleet.core.pool.events import DispatcherSaid, Ended, Event, HelperDied, HelperSaid, Tick
 from fleet.core.pool.state import Role
 from fleet.core.protocol import Empty, Failed, Forked, Grant, Imported, NotForked, Ready, Word
 from fleet.core.scout_protocol import Served, Trying
@@ -30,7 +30,7 @@ from fleet.core.scout_protocol import Served, Trying
 TEMPLATE_PID, SCOUT_PID, OLD_PID = 101, 102, 1
 KILLED, DONE = Exit(signal=9), Exit(code=0)
 NAMED, READY = Forked(0, 201), Ready(201)
-TOLD_NAME, TOLD_READY = HelperSaid(Role.TEMPLATE, NAMED), Said(0, READY)
+TOLD_NAME, TOLD_READY = HelperSaid(Role.TEMPLATE, NAMED), DispatcherSaid(0, READY)
 
 
 class Host:
@@ -187,7 +187,7 @@ def test_an_import_that_closes_what_is_not_its_own_is_told_as_the_apps_fault() -
 def test_a_pid_is_a_new_childs_or_no_pid(pid: int) -> None:
     """Whatever is told: it may be sent a SIGKILL one day."""
     host = Host()
-    assert host.hear(1, Ready(202)) == [Said(1, Ready(202))]
+    assert host.hear(1, Ready(202)) == [DispatcherSaid(1, Ready(202))]
     assert host.hear(0, Ready(pid)) == []
     assert host.known.distrusted == {0}
     assert host.known.dispatchers == {202: 1}
@@ -366,7 +366,7 @@ def test_exits_of_strangers_do_not_pile_up() -> None:
 
 def test_what_a_dead_dispatcher_has_still_said_is_news_of_its_own() -> None:
     host = dead()
-    assert host.hear(0, Empty(1.0)) == [Said(0, Empty(1.0))]
+    assert host.hear(0, Empty(1.0)) == [DispatcherSaid(0, Empty(1.0))]
     assert host.hear(0, READY) == [TOLD_READY]
     assert host.known.dispatchers == {202: 1}
 

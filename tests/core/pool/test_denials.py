@@ -10,7 +10,7 @@ from fleet.core.pool.effects import Effect, OrderScout
 from fleet.core.pool.events import (
     Died,
     HelperDied,
-    Paused,
+    PauseAsked,
 )
 from fleet.core.pool.orphan import Orphan
 from fleet.core.pool.state import PoolPhase, Role
@@ -129,9 +129,9 @@ def test_a_pause_starts_the_minute_anew() -> None:
     """Nothing is polled, so nobody knows whether it is refused still."""
     story = running(2, max_jobs=100)
     refused(story, 20.0)
-    story.happens(Paused(True))
+    story.happens(PauseAsked(True))
     story.tick(100.0)
-    story.happens(Paused(False))
+    story.happens(PauseAsked(False))
     assert story.is_in(PoolPhase.RUNNING)
     refused(story, 159.0)
     assert story.is_in(PoolPhase.RUNNING)

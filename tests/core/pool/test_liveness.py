@@ -7,7 +7,7 @@ import pytest
 
 from fleet.core.config import Config
 from fleet.core.pool.effects import AskStack, Inspect, KillDispatcher, LogHung, TellStack
-from fleet.core.pool.events import Seen
+from fleet.core.pool.events import RecordRead
 from fleet.core.pool.liveness import inspect_dispatchers, note_record
 from fleet.core.pool.slot import Slot
 from fleet.core.pool.state import Pool, new, with_slot
@@ -28,7 +28,7 @@ def looked(
 ) -> tuple[Pool, list[object]]:
     """Its last heartbeat was `heartbeat` seconds ago; its lease has `left` seconds left."""
     pool, effects = note_record(
-        pool, pool.slots[0], Seen(0, NOW - heartbeat, NOW + left, lease), NOW
+        pool, pool.slots[0], RecordRead(0, NOW - heartbeat, NOW + left, lease), NOW
     )
     return pool, [effect for effect in effects if not isinstance(effect, LogHung)]
 
@@ -89,14 +89,16 @@ def test_a_short_lease_leaves_less_time_to_be_sure() -> None:
 
 def test_the_log_says_how_long_it_was_silent() -> None:
     pool = working(suspected=NOW - 40.0)
-    _, (log, *_) = note_record(pool, pool.slots[0], Seen(0, NOW - 40.0, NOW + 20.0, 60.0), NOW)
+    _, (log, *_) = note_record(
+        pool, pool.slots[0], RecordRead(0, NOW - 40.0, NOW + 20.0, 60.0), NOW
+    )
     assert log == LogHung(0, "no heartbeat for 40 s")
 
 
 def told_nothing(pool: Pool, heartbeat: float) -> tuple[Pool, list[object]]:
     """Its record names no message any more, since `heartbeat` seconds."""
     pool, effects = note_record(
-        pool, pool.slots[0], Seen(0, NOW - heartbeat, 0.0, 0.0, in_hand=False), NOW
+        pool, pool.slots[0], RecordRead(0, NOW - heartbeat, 0.0, 0.0, in_hand=False), NOW
     )
     return pool, [effect for effect in effects if not isinstance(effect, LogHung)]
 

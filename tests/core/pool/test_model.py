@@ -32,14 +32,14 @@ from fleet.core.pool.effects import (
 )
 from fleet.core.pool.events import (
     Died,
+    DispatcherSaid,
     Ended,
     Event,
     HelperDied,
     HelperSpawnFailed,
-    Measured,
-    Paused,
-    Said,
-    Scaled,
+    MemoryMeasured,
+    PauseAsked,
+    ScaleAsked,
     SpawnFailed,
     StopAsked,
     Tick,
@@ -355,16 +355,16 @@ class PoolModel(RuleBasedStateMachine):
         if level in (Level.DRAIN, Level.NOW):
             self.world.commands(StopAsked(level, "an operator stopped it", by_signal=False))
         elif pause is not None:
-            self.world.commands(Paused(pause))
+            self.world.commands(PauseAsked(pause))
         else:
-            self.world.commands(Scaled(to))
+            self.world.commands(ScaleAsked(to))
 
     @rule(
         available=st.sampled_from([10.0, 164.0, 500.0, 1e6]),
         taken=st.lists(st.sampled_from([10.0, 100.0]), max_size=3),
     )
     def the_memory_is_measured(self, available: float, taken: list[float]) -> None:
-        self.world.commands(Measured(available, 1000.0, tuple(taken)))
+        self.world.commands(MemoryMeasured(available, 1000.0, tuple(taken)))
 
     @rule()
     def the_operator_wants_to_see_stacks(self) -> None:
@@ -539,7 +539,7 @@ class PoolModel(RuleBasedStateMachine):
             reports += (Denied(""), Troubled(""), Healed(), LeaseLost())
             settled = Settled(Settlement.DELETE, Outcome.SUCCEEDED, 1.0, False)
             wrong += [
-                Said(slot.number, report)
+                DispatcherSaid(slot.number, report)
                 for report in (*reports, settled)
                 if slot.state not in HEARD_IN[type(report)]
             ]

@@ -4,7 +4,7 @@ import pytest
 
 from fleet.core.config import Config
 from fleet.core.pool.effects import KillDispatcher, Send, Spawn, TerminateDispatcher
-from fleet.core.pool.events import Died, Ended, HelperDied, HelperSaid, Said, SpawnFailed
+from fleet.core.pool.events import Died, DispatcherSaid, Ended, HelperDied, HelperSaid, SpawnFailed
 from fleet.core.pool.state import IllegalEvent, PoolPhase, Role
 from fleet.core.protocol import Drain, Empty, Held, PollFailed, Ready, Received
 from fleet.core.slot_state import State
@@ -225,16 +225,16 @@ def test_only_as_many_as_are_missing_are_spawned() -> None:
 @pytest.mark.parametrize(
     "event",
     [
-        Said(0, Ready(1)),
-        Said(0, Held()),
-        Said(0, DONE),
-        Said(1, Empty(1.0)),
-        Said(1, Received(1.0)),
-        Said(1, PollFailed("")),
-        Said(1, DONE),
-        Said(2, Ready(1)),
-        Said(9, Ready(1)),
-        Said(-1, Ready(1)),
+        DispatcherSaid(0, Ready(1)),
+        DispatcherSaid(0, Held()),
+        DispatcherSaid(0, DONE),
+        DispatcherSaid(1, Empty(1.0)),
+        DispatcherSaid(1, Received(1.0)),
+        DispatcherSaid(1, PollFailed("")),
+        DispatcherSaid(1, DONE),
+        DispatcherSaid(2, Ready(1)),
+        DispatcherSaid(9, Ready(1)),
+        DispatcherSaid(-1, Ready(1)),
         named(0, 1),
         named(2, 1),
         SpawnFailed(1, ""),
@@ -245,7 +245,7 @@ def test_only_as_many_as_are_missing_are_spawned() -> None:
     ids=str,
 )
 def test_an_event_that_does_not_fit_raises(
-    event: Said | HelperSaid | SpawnFailed | Ended | Died,
+    event: DispatcherSaid | HelperSaid | SpawnFailed | Ended | Died,
 ) -> None:
     story = running(3)
     story.resize(-1)

@@ -15,10 +15,10 @@ from fleet.core.pool.effects import Effect, KillHelper, Log, SpawnHelper
 from fleet.core.pool.emptiness import Emptiness
 from fleet.core.pool.events import (
     Died,
+    DispatcherSaid,
     Event,
     HelperDied,
     OrderNotTaken,
-    Said,
     SpawnFailed,
     StopAsked,
     Tick,
@@ -45,7 +45,7 @@ class Host:
         self.asked: list[Effect] = []
         self.take(Tick(), helper_ready(Role.TEMPLATE), helper_ready(Role.SCOUT))
         for slot in range(workers):
-            self.take(Said(slot, Ready(slot + 10)))
+            self.take(DispatcherSaid(slot, Ready(slot + 10)))
 
     def take(self, *events: Event) -> list[Effect]:
         """What is asked for by all of them."""
@@ -61,7 +61,7 @@ class Host:
         if self.pool.slots[slot].state is State.IDLE:  # it is somebody else's turn to poll
             (other,) = (each.number for each in self.pool.slots if each.state is State.POLLING)
             self.works(other)
-        self.take(Said(slot, Received(0.1)))
+        self.take(DispatcherSaid(slot, Received(0.1)))
 
     def dies(
         self,
@@ -174,7 +174,7 @@ def test_a_message_that_waits_for_its_release_is_inherited() -> None:
     host = Host()
     host.works(0)
     host.pool = replace(host.pool, dead_polls=(200.0,))
-    host.take(Said(0, Held()))
+    host.take(DispatcherSaid(0, Held()))
     assert host.pool.slots[0].state is State.HOLDING
     assert given(host.dies(0)) == []
     assert len(host.pool.recoveries) == 1

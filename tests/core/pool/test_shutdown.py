@@ -11,7 +11,7 @@ from fleet.core.pool.effects import (
     TellStack,
     TerminateDispatcher,
 )
-from fleet.core.pool.events import Died, Ended, Said
+from fleet.core.pool.events import Died, DispatcherSaid, Ended
 from fleet.core.pool.state import Level, PoolPhase
 from fleet.core.protocol import Drain, Empty, Held, Ready, Received
 from fleet.core.slot_state import State
@@ -287,7 +287,7 @@ def test_a_kill_without_work_in_hand_is_exit_0() -> None:
         story.now = at
         story.stop()
     story.happens(Ended(0))
-    story.happens(Said(0, DONE))  # its last words
+    story.happens(DispatcherSaid(0, DONE))  # its last words
     story.happens(Died(0, KILLED, "SIGKILL"))
     assert (story.phase, story.code) == (PoolPhase.STOPPED, 0)
 

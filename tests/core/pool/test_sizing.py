@@ -5,7 +5,7 @@ import pytest
 from fleet.core.outcomes import Exit, Outcome, Settlement
 from fleet.core.pool import sizing
 from fleet.core.pool.effects import Effect, OrderScout, Spawn, TerminateDispatcher
-from fleet.core.pool.events import Measured, Paused, Scaled
+from fleet.core.pool.events import MemoryMeasured, PauseAsked, ScaleAsked
 from fleet.core.pool.state import Resize
 from fleet.core.protocol import Empty, PollFailed, Received, Settled
 from fleet.core.scout_protocol import SampleDepth
@@ -213,7 +213,7 @@ def test_one_that_is_too_many_finishes_its_job_first() -> None:
     story = full(4)
     story.says(0, DONE)
     story.says(0, Empty(10.0))
-    story.happens(Scaled(1))
+    story.happens(ScaleAsked(1))
     assert story.says(2, DONE) == [TerminateDispatcher(2)]
     assert [slot.leaving for slot in story.pool.slots] == [False, False, True, False]
 
@@ -231,17 +231,17 @@ def test_without_samples_the_size_is_held() -> None:
 
 def test_an_operators_size_is_held_until_auto() -> None:
     story = pool(4)
-    story.happens(Scaled(8))
+    story.happens(ScaleAsked(8))
     for slot in range(4, 8):
         story.comes_up(slot)
     assert quiet(story, 40) == [8] * 40
-    story.happens(Scaled(None))
+    story.happens(ScaleAsked(None))
     assert quiet(story, 21) == [8] * 20 + [4]
 
 
 def test_a_paused_pool_does_not_grow() -> None:
     story = full(2)
-    story.happens(Paused(True))
+    story.happens(PauseAsked(True))
     story.now += 2.0
     story.says(0, DONE)
     assert spawns(story.sample(900, 1)) == []
@@ -274,16 +274,16 @@ def test_without_room_for_one_more_job_no_message_is_taken() -> None:
     story.says(0, Received(5.0))
     story.says(0, large(300.0))
     story.says(1, Received(5.0))  # 0 polls
-    story.happens(Measured(200.0, 1000.0, (300.0,)))
+    story.happens(MemoryMeasured(200.0, 1000.0, (300.0,)))
     assert story.log("memory.short").fields == {
         "available_mib": 200.0,
         "job_mib": 300.0,
         "floor_mib": 64.0,
     }
     assert story.says(0, Empty(10.0)) == []
-    assert story.happens(Measured(363.0, 1000.0, (300.0,))) == []
+    assert story.happens(MemoryMeasured(363.0, 1000.0, (300.0,))) == []
     assert story.states() == [IDLE, WORKING, IDLE, IDLE]
-    assert len(sends(story.happens(Measured(364.0, 1000.0, (300.0,))), GRANT)) == 1
+    assert len(sends(story.happens(MemoryMeasured(364.0, 1000.0, (300.0,))), GRANT)) == 1
     assert [event for event in story.events() if event.startswith("memory")] == [
         "memory.short",
         "memory.enough",
@@ -297,7 +297,7 @@ def test_the_first_job_is_always_allowed() -> None:
     for slot in range(2):
         if story.slot(slot).state is POLLING:
             story.says(slot, Empty(10.0))
-    story.happens(Measured(100.0, 1000.0))
+    story.happens(MemoryMeasured(100.0, 1000.0))
     assert story.states().count(POLLING) == 1
 
 
@@ -307,7 +307,7 @@ def test_the_memory_limits_growth_and_the_reason_says_so() -> None:
     for slot in (0, 1):
         story.says(slot, large(100.0))
         story.says(slot, Received(0.1))
-    story.happens(Measured(364.0, 1000.0, (100.0, 100.0)))
+    story.happens(MemoryMeasured(364.0, 1000.0, (100.0, 100.0)))
     story.sample(900, 2)
     assert story.pool.last_resize
     assert story.pool.last_resize.to == 5
@@ -319,7 +319,7 @@ def test_a_host_that_is_short_of_memory_is_looked_at_again() -> None:
     story.now += 2.0
     story.says(0, large(300.0))
     story.says(0, Received(0.1))
-    story.happens(Measured(100.0, 1000.0, (300.0,)))
+    story.happens(MemoryMeasured(100.0, 1000.0, (300.0,)))
     assert story.wakes_at() == story.now + 5.0
 
 
@@ -342,7 +342,7 @@ def test_grants_stay_within_the_room() -> None:
         if story.slot(slot).state is POLLING:
             story.says(slot, Empty(10.0))
     story.says(0, large(100.0))
-    story.happens(Measured(364.0, 1000.0))
+    story.happens(MemoryMeasured(364.0, 1000.0))
     story.sample(1000)
     assert story.states().count(POLLING) == 3
 

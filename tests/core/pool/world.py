@@ -42,13 +42,13 @@ from fleet.core.pool.effects import (
 )
 from fleet.core.pool.events import (
     Died,
+    DispatcherSaid,
     Event,
     HelperSaid,
     HelperSpawnFailed,
     OrderNotTaken,
-    Resized,
-    Said,
-    Seen,
+    RecordRead,
+    ResizeAsked,
     SpawnFailed,
     StacksAsked,
     StopAsked,
@@ -386,7 +386,7 @@ class World:
 
     def note_pid(self, event: Event) -> None:
         match event:
-            case HelperSaid(_, Forked(slot, pid)) | Said(slot, Ready(pid)):
+            case HelperSaid(_, Forked(slot, pid)) | DispatcherSaid(slot, Ready(pid)):
                 self.told[slot] = pid
             case Died(slot):
                 del self.told[slot]
@@ -429,7 +429,7 @@ class World:
                     self.dies(helper.pid, KILLED)
             case Inspect(slot):
                 if (process := self.at(slot)) and process.stage in (Stage.WORKING, Stage.HOLDING):
-                    self.take(Seen(slot, *process.heartbeat(self.now)))
+                    self.take(RecordRead(slot, *process.heartbeat(self.now)))
             case OrderScout(SampleDepth()):
                 pass
             case OrderScout(order) if not self.has_room(Role.SCOUT):
@@ -472,8 +472,8 @@ class World:
             self.signals.append(StacksAsked())
 
     def resize(self, by: int) -> None:
-        if Resized(by) not in self.signals:
-            self.signals.append(Resized(by))
+        if ResizeAsked(by) not in self.signals:
+            self.signals.append(ResizeAsked(by))
 
     def commands(self, what: Event) -> None:
         """Over the control socket: a step of its own, taken at once."""

@@ -6,7 +6,7 @@ import pytest
 
 from fleet.core.config import Config
 from fleet.core.outcomes import Outcome, Settlement
-from fleet.core.pool.events import Ended, Paused, Scaled
+from fleet.core.pool.events import Ended, PauseAsked, ScaleAsked
 from fleet.core.pool.state import Level, Role
 from fleet.core.protocol import Empty, Held, PollFailed, Received, Settled
 from fleet.core.view import progress
@@ -111,7 +111,7 @@ def test_a_depth_sample_has_an_age() -> None:
 
 def test_a_resize_is_explained() -> None:
     story = running(2)
-    story.happens(Scaled(3))
+    story.happens(ScaleAsked(3))
     assert shown(story)["last_resize"] == {"from": 2, "to": 3, "reason": "an operator asked for it"}
     assert (shown(story)["min"], shown(story)["max"]) == (3, 3)
     bounded = running(2, max_workers=9)
@@ -171,7 +171,7 @@ def test_who_comes_and_who_goes() -> None:
         "starting",
     ]
     story = running(3)
-    story.happens(Scaled(2))
+    story.happens(ScaleAsked(2))
     assert [each["state"] for each in shown(story)["dispatchers"]] == [
         "polling",
         "idle",
@@ -183,7 +183,7 @@ def test_who_comes_and_who_goes() -> None:
 
 def test_slots_that_are_not_wanted_any_more_are_not_shown() -> None:
     story = running(2)
-    story.happens(Scaled(1))
+    story.happens(ScaleAsked(1))
     story.dies(1, how=KILLED)
     assert [each["slot"] for each in shown(story)["dispatchers"]] == [0]
 
@@ -263,7 +263,7 @@ def test_a_hit_heals_as_well() -> None:
 
 def test_paused() -> None:
     story = running(1)
-    story.happens(Paused(True))
+    story.happens(PauseAsked(True))
     assert (state(story.pool), reason(story.pool)) == ("paused", "an operator paused it")
 
 
@@ -286,7 +286,7 @@ def test_the_line_for_a_supervisor() -> None:
     assert progress.status_line(story.pool) == "running: 1/3 busy"
     story.sample(120)
     assert progress.status_line(story.pool) == "running: 1/3 busy, about 120 visible"
-    story.happens(Paused(True))
+    story.happens(PauseAsked(True))
     assert progress.status_line(story.pool).endswith("; an operator paused it")
 
 
@@ -350,7 +350,7 @@ def test_the_first_line_of_a_drain_says_what_it_waits_for() -> None:
     )
     assert waits(running(1)) == "waits for open polls (10 s at most)"
     paused = running(1)
-    paused.happens(Paused(True))
+    paused.happens(PauseAsked(True))
     paused.says(0, Empty(10.0))
     assert waits(paused) == "nothing is in hand"
 
