@@ -10,8 +10,10 @@ cuts are enough. The second poll must have begun after the first was cut: polls 
 by side when a network went away were cut by that, and not by their age.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import floor, inf
+
+from fleet.core.records import replace
 
 # Seconds: a poll that is cut earlier is not cut for its age. An answer of SQS may be as late.
 LEAST = 0.5

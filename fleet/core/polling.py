@@ -23,12 +23,13 @@ the pool for the rest of a second, so that an empty queue never costs more than 
 second.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from math import inf
 
 from fleet.core import poll_cuts
 from fleet.core.backoff import pause_before_next
 from fleet.core.poll_cuts import Cuts
+from fleet.core.records import replace
 
 GROWTH = 4
 QUICK = 1.0  # seconds: a hit that is faster says that there is a backlog
@@ -39,7 +40,7 @@ AFTER_SILENCE, AFTER_ANSWER = 1.0, 5.0  # seconds from a failure on, if another 
 STARVED_FIRST = 2.0  # seconds
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Polling:
     """How many polls are allowed, and what has failed.
 

@@ -11,7 +11,6 @@ docs/decisions/0026 has the reasons.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from math import inf
 
 from fleet.core.delivery.batch import Batch, BatchMessage, needs_limit, step_batch
@@ -31,6 +30,7 @@ from fleet.core.delivery.batch_events import (
 )
 from fleet.core.protocol import Denied, Held, LeaseLost, Report, Settled
 from fleet.core.queue import Message
+from fleet.core.records import replace
 from fleet.dispatcher.context import Context, DeliveryBoard
 from fleet.dispatcher.runner import DeliveryRunner
 from fleet.system.clock import now

@@ -10,7 +10,6 @@ between two forks is paid for twice, so the path of a quiet message is kept shor
 """
 
 import random
-from dataclasses import replace
 from math import inf
 
 from fleet.core.delivery import Delivery, DeliveryPhase, Rules, begin, step, wakes_at
@@ -26,6 +25,7 @@ from fleet.core.outcomes import (
 )
 from fleet.core.protocol import Held, LeaseLost, Settled
 from fleet.core.queue import Message, QueueError
+from fleet.core.records import replace
 from fleet.dispatcher.context import Context
 from fleet.dispatcher.delivery_log import DeliveryLog
 from fleet.dispatcher.requests import QueueRequests

@@ -18,10 +18,11 @@ import stat
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
 
+from fleet.core.records import replace
 from fleet.ipc import pool_name
 from fleet.system.host import runtime_directory
 

@@ -12,11 +12,12 @@ import mmap
 import os
 import struct
 import zlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import accumulate
 
 from fleet.core.config import extend_interval
 from fleet.core.outcomes import Exit
+from fleet.core.records import replace
 from fleet.core.slot_state import State
 from fleet.system import titles
 from fleet.system.clock import now

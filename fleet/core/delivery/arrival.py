@@ -1,6 +1,5 @@
 """The beginning of a delivery: whether its message is worked on at all. Part of machine.py."""
 
-from dataclasses import replace
 from math import inf
 
 from fleet.core.delivery.actions import AskForRelease, RunJob
@@ -10,6 +9,7 @@ from fleet.core.delivery.settling import leave, settle
 from fleet.core.delivery.state import Delivery, DeliveryPhase, Rules, Step, prepend
 from fleet.core.outcomes import Settlement, Verdict
 from fleet.core.reasons import Reason
+from fleet.core.records import replace
 
 LATE = Verdict(Settlement.RELEASE, "it came too late to be worked on", reason=Reason.TOO_LATE)
 NO_PROCESS = Verdict(

@@ -22,7 +22,7 @@ docs/decisions/0026 has the reasons.
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import inf
 from typing import assert_never
 
@@ -45,6 +45,7 @@ from fleet.core.delivery.batch_events import (
 from fleet.core.delivery.state import Rules
 from fleet.core.outcomes import Settlement, Verdict
 from fleet.core.reasons import Reason
+from fleet.core.records import replace
 
 DENIED = Verdict(Settlement.RELEASE, "deletes are not allowed", reason=Reason.DELETE_DENIED)
 BEFORE_IT = Verdict(

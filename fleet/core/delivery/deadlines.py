@@ -3,7 +3,6 @@
 Part of machine.py.
 """
 
-from dataclasses import replace
 from math import inf
 
 from fleet.core.delivery.actions import Action, KillHandler, KillHook, KillJob, ReadPolicy
@@ -20,6 +19,7 @@ from fleet.core.delivery.state import (
     prepend,
 )
 from fleet.core.outcomes import LOST
+from fleet.core.records import replace
 
 
 def wakes_at(delivery: Delivery) -> float:

@@ -7,7 +7,6 @@ is no dead-letter queue) and whether this was the last attempt. The verdict wait
 docs/decisions/0010 has the reasons.
 """
 
-from dataclasses import replace
 from math import inf
 
 from fleet.core.delivery.actions import RunHook
@@ -15,6 +14,7 @@ from fleet.core.delivery.lease import check_lease
 from fleet.core.delivery.settling import leave_lost, settle
 from fleet.core.delivery.state import Delivery, DeliveryPhase, Rules, Step, prepend
 from fleet.core.outcomes import Settlement, Verdict, has_failed
+from fleet.core.records import replace
 
 NEED_A_LEASE = (Settlement.RELEASE, Settlement.DEAD_LETTER)
 

@@ -3,7 +3,6 @@
 docs/decisions/0011 has the reasons.
 """
 
-from dataclasses import replace
 from math import inf
 
 from fleet.core.delivery.actions import CheckForStop, FreezeJob, KillJob, RunHandler, TerminateJob
@@ -20,6 +19,7 @@ from fleet.core.delivery.state import (
 )
 from fleet.core.exit_codes import DONE
 from fleet.core.outcomes import Exit, Outcome, Stop, outcome_of, was_stopped_from_outside
+from fleet.core.records import replace
 
 DOUBT = 2.0  # seconds within which a stop of everything has reached the dispatcher too
 

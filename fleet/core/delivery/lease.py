@@ -1,6 +1,5 @@
 """The lease of a message: when it is extended, and when it is lost. Part of machine.py."""
 
-from dataclasses import replace
 from math import ceil, inf
 
 from fleet.core.config import extend_interval
@@ -14,6 +13,7 @@ from fleet.core.delivery.state import (
     is_repeating_delete,
     room_left,
 )
+from fleet.core.records import replace
 
 KEPT_FOR = 300.0  # seconds for which the lease is kept while a delete fails
 # Of what is left, at least of the first lease: the pause after a failed extend.

@@ -3,7 +3,6 @@
 The package's docstring has the theory; the other files hold the rules of one part each.
 """
 
-from dataclasses import replace
 from typing import assert_never
 
 from fleet.core.delivery.arrival import (
@@ -42,6 +41,7 @@ from fleet.core.delivery.lease import confirm_extend, retry_extend
 from fleet.core.delivery.retries import retry_policy, retry_settlement, settle_known
 from fleet.core.delivery.settling import confirm_settlement, release
 from fleet.core.delivery.state import Delivery, DeliveryPhase, Rules, Step, require_phase
+from fleet.core.records import replace
 
 
 def step(delivery: Delivery, event: Event, rules: Rules) -> Step:

@@ -20,7 +20,6 @@ When the pool stops, nothing is repeated that could not be answered before its e
 docs/decisions/0009 has the reasons.
 """
 
-from dataclasses import replace
 from math import inf
 
 from fleet.core.delivery.events import PolicyNotRead, PolicyRead, SettleFailed
@@ -44,6 +43,7 @@ from fleet.core.delivery.state import (
 )
 from fleet.core.outcomes import LOST, Facts, Outcome, Settlement, Verdict
 from fleet.core.reasons import Reason
+from fleet.core.records import replace
 
 GONE = Verdict(Settlement.LEAVE, "its queue does not exist any more", reason=Reason.QUEUE_GONE)
 LATE_DELETE = 300.0  # seconds past the lease for which a standard queue's delete is tried

@@ -1,6 +1,5 @@
 """From the verdict to the confirmed request. Part of machine.py; retries.py is what fails."""
 
-from dataclasses import replace
 from math import inf
 
 from fleet.core.backoff import pause_before_next
@@ -19,6 +18,7 @@ from fleet.core.delivery.state import (
 )
 from fleet.core.outcomes import LOST, Facts, Outcome, Settlement, Verdict, verdict_for
 from fleet.core.reasons import Reason
+from fleet.core.records import replace
 
 SETTLE_RETRY_FIRST, SETTLE_RETRY_MOST = 0.1, 5.0  # seconds
 SUCCESS = verdict_for(Outcome.SUCCEEDED, Facts(), Config(), 0)

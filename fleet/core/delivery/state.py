@@ -63,7 +63,7 @@ class Rules:
         return self.config.first_lease
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Delivery:
     """One receipt of a message.
 

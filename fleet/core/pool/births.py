@@ -4,7 +4,6 @@
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from fleet.core.pool.children import (
     Children,
@@ -27,6 +26,7 @@ from fleet.core.protocol import (
     Report,
     Word,
 )
+from fleet.core.records import replace
 from fleet.core.scout_protocol import Served
 
 

@@ -23,7 +23,7 @@ docs/decisions/0029 has the reasons.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from math import inf
 from typing import TypeVar
 
@@ -31,6 +31,7 @@ from fleet.core.outcomes import Exit
 from fleet.core.pool.effects import Log
 from fleet.core.pool.events import DispatcherSaid, Event, HelperSaid
 from fleet.core.pool.state import Role
+from fleet.core.records import replace
 
 MOST_WHY = 300  # characters of a reason for distrust in the log
 
@@ -46,7 +47,7 @@ class PendingDeath:
     exit: Exit
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Children:
     """What the master knows of its child processes. `app` is only named in a reason for people."""
 

@@ -5,7 +5,6 @@ Rules of `reconcile.py`. Whether a dispatcher that works on a message hangs, or 
 """
 
 from collections.abc import Iterator
-from dataclasses import replace
 from math import inf
 
 from fleet.core.pool import denials, recovery, sizing
@@ -21,6 +20,7 @@ from fleet.core.pool.effects import (
 from fleet.core.pool.liveness import scout_patience
 from fleet.core.pool.slot import Slot
 from fleet.core.pool.state import Level, Pool, PoolPhase, Role, with_slots
+from fleet.core.records import replace
 from fleet.core.sizing import memory
 from fleet.core.slot_state import State
 

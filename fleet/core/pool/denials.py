@@ -18,7 +18,6 @@ seconds of either.
 """
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from fleet.core.backoff import pause_before_next
 from fleet.core.exit_codes import QUEUE_UNUSABLE
@@ -28,6 +27,7 @@ from fleet.core.pool.shutdown import stop
 from fleet.core.pool.slot import Pending, Slot
 from fleet.core.pool.state import DeleteProbe, Level, Pool, PoolEnd, PoolPhase, Refusal, with_slot
 from fleet.core.protocol import Denied, Settled
+from fleet.core.records import replace
 from fleet.core.scout_protocol import DeleteTried, TryDelete
 
 GIVE_UP = 60.0  # seconds

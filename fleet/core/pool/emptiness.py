@@ -5,7 +5,9 @@ counts as empty when every sample for `empty_for` seconds was zero, a full-lengt
 that time came home without a message, and no job runs here.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+from fleet.core.records import replace
 
 
 @dataclass(frozen=True, slots=True)

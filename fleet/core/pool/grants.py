@@ -3,7 +3,6 @@
 A rule of `reconcile.py`.
 """
 
-from dataclasses import replace
 from math import inf
 
 from fleet.core import polling
@@ -13,6 +12,7 @@ from fleet.core.pool.effects import Effect, Send, Step
 from fleet.core.pool.slot import Slot, begin_poll
 from fleet.core.pool.state import Pool, PoolPhase, with_slots
 from fleet.core.protocol import Grant
+from fleet.core.records import replace
 from fleet.core.slot_state import State
 
 

@@ -5,7 +5,6 @@ Part of the machine in `machine.py`; `reports.py` has what dispatchers say.
 Whatever the scout says is a sign of life (`liveness.py`).
 """
 
-from dataclasses import replace
 from typing import assert_never
 
 from fleet.core import polling
@@ -27,6 +26,7 @@ from fleet.core.pool.state import (
     with_helper,
 )
 from fleet.core.protocol import Failed, Forked, FromHelper, Imported, NotForked
+from fleet.core.records import replace
 from fleet.core.scout_protocol import (
     DeleteTried,
     Late,

@@ -1,7 +1,5 @@
 """Births and deaths of dispatchers and helpers. Part of the machine in `machine.py`."""
 
-from dataclasses import replace
-
 from fleet.core.exit_codes import APP_UNUSABLE, DONE, FAULT, HOST_SHORT, UNSTABLE
 from fleet.core.pool import recovery, restarts, scarcity
 from fleet.core.pool.effects import Log, Step
@@ -21,6 +19,7 @@ from fleet.core.pool.state import (
     with_slot,
     with_slots,
 )
+from fleet.core.records import replace
 from fleet.core.slot_state import State
 
 SCOUT_TRIES = 5  # deaths of a scout that never found the queue usable

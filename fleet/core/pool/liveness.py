@@ -25,7 +25,6 @@ for that for ever. A suspect is asked for a sample, because after a suspension o
 sleep for as long as before, and is killed ANSWER seconds later; its successor is given the orders.
 """
 
-from dataclasses import replace
 from math import inf
 
 from fleet.core.config import extend_interval
@@ -43,6 +42,7 @@ from fleet.core.pool.effects import (
 from fleet.core.pool.events import RecordRead
 from fleet.core.pool.slot import Slot
 from fleet.core.pool.state import Pool, Role, with_slot
+from fleet.core.records import replace
 from fleet.core.scout_protocol import SampleDepth
 
 AGAIN = 1.0  # seconds from suspicion to verdict of a dispatcher

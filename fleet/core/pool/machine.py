@@ -1,6 +1,5 @@
 """`step`: the next pool after an event, and what to do. The package has the theory of operation."""
 
-from dataclasses import replace
 from typing import assert_never
 
 from fleet.core.exit_codes import DONE
@@ -40,6 +39,7 @@ from fleet.core.pool.state import (
     slot_of,
     with_slot,
 )
+from fleet.core.records import replace
 from fleet.core.scout_protocol import DeleteTried, Recover, SampleDepth, ScoutOrder, TryDelete
 from fleet.core.slot_state import State
 

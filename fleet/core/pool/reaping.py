@@ -1,7 +1,6 @@
 """Deaths of children, and the sweeps after them. `children.py` has the theory."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import replace
 from math import inf
 
 from fleet.core.exit_codes import APP_UNUSABLE, CUT_OFF
@@ -18,6 +17,7 @@ from fleet.core.pool.children import (
 from fleet.core.pool.events import Ended, Event, HelperDied, HelperSaid
 from fleet.core.pool.state import Role
 from fleet.core.protocol import Failed
+from fleet.core.records import replace
 
 MOST_EXITS = 256  # of strangers, that are kept
 

@@ -8,7 +8,6 @@ moment changes nothing the second time.
 docs/decisions/0001 has the reasons.
 """
 
-from dataclasses import replace
 from math import inf
 
 from fleet.core.exit_codes import DONE, ENDED_BADLY, QUEUE_UNUSABLE, UNCONFIRMED
@@ -40,6 +39,7 @@ from fleet.core.pool.state import (
     with_slots,
 )
 from fleet.core.protocol import Drain
+from fleet.core.records import replace
 from fleet.core.slot_state import State
 
 # Orders to the template that are not answered yet: more may not fit into its channel.

@@ -16,7 +16,6 @@ no order is given until the scout says something, or its successor is there.
 """
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from fleet.core import polling
 from fleet.core.exit_codes import KILLED
@@ -27,7 +26,8 @@ from fleet.core.pool.events import Died
 from fleet.core.pool.orphan import Orphan, settlement_of
 from fleet.core.pool.releases import may_release
 from fleet.core.pool.slot import Slot
-from fleet.core.pool.state import Counts, Level, Pool, PoolEnd, Recovery
+from fleet.core.pool.state import Level, Pool, PoolEnd, Recovery, add_one
+from fleet.core.records import replace
 from fleet.core.scout_protocol import Recover, Recovered, RecoveryDenied
 from fleet.core.slot_state import State
 
@@ -40,12 +40,6 @@ COUNTER_OF = {
     Settlement.DEAD_LETTER: "dead_lettered",
     Settlement.LEAVE: "left",
 }
-
-
-def count_settlement(counts: Counts, settlement: Settlement) -> Counts:
-    """The counts with one more message that ended like that."""
-    name = COUNTER_OF[settlement]
-    return replace(counts, **{name: getattr(counts, name) + 1})
 
 
 def keep_poll_open(pool: Pool, slot: Slot) -> Pool:
@@ -190,7 +184,7 @@ def _count_end(pool: Pool, settlement: Settlement, *, is_done: bool = False) -> 
         pool = replace(pool, unconfirmed=pool.unconfirmed + 1)
     elif settlement is Settlement.LEAVE and pool.level is Level.KILL:
         pool = replace(pool, end=PoolEnd(KILLED, "killed with work in hand"))
-    return replace(pool, counts=count_settlement(pool.counts, settlement))
+    return replace(pool, counts=add_one(pool.counts, COUNTER_OF[settlement]))
 
 
 def take_back_order(pool: Pool, order: Recover) -> Pool:

@@ -5,11 +5,10 @@ was just released would be hidden for a lease again. So nothing is released whil
 still be open; and during a drain while any poll is open, because what it brings is released too.
 """
 
-from dataclasses import replace
-
 from fleet.core.pool.effects import Send, Step
 from fleet.core.pool.state import Pool, PoolPhase, with_slots
 from fleet.core.protocol import Free
+from fleet.core.records import replace
 from fleet.core.slot_state import State
 
 

@@ -3,7 +3,6 @@
 Part of the machine in `machine.py`; `helper_reports.py` has what the template and the scout say.
 """
 
-from dataclasses import replace
 from typing import assert_never
 
 from fleet.core import polling
@@ -12,10 +11,10 @@ from fleet.core.polling import Polling
 from fleet.core.pool import denials, emptiness, restarts, sizing
 from fleet.core.pool import slot as pool_slot
 from fleet.core.pool.effects import Effect, Log, Step
-from fleet.core.pool.recovery import count_settlement, keep_poll_open
+from fleet.core.pool.recovery import COUNTER_OF, keep_poll_open
 from fleet.core.pool.scarcity import Spawning
 from fleet.core.pool.slot import BUSY_STATES, Slot, change_state, end_poll
-from fleet.core.pool.state import Counts, IllegalEvent, Pool, PoolPhase, with_slot
+from fleet.core.pool.state import Counts, IllegalEvent, Pool, PoolPhase, add_one, with_slot
 from fleet.core.protocol import (
     Denied,
     Empty,
@@ -29,6 +28,7 @@ from fleet.core.protocol import (
     Settled,
     Troubled,
 )
+from fleet.core.records import replace
 from fleet.core.slot_state import State
 
 FULL_LENGTH = 0.9  # of the wait time: an empty poll shorter than that proves nothing
@@ -144,6 +144,8 @@ def _note_answer(pool: Pool) -> Pool:
     """
     forgets = pool.phase is PoolPhase.RUNNING and not pool.config.is_counted
     unconfirmed = 0 if forgets else pool.unconfirmed
+    if (pool.trouble, pool.refused, pool.gone, pool.unconfirmed) == ("", None, "", unconfirmed):
+        return pool
     return replace(pool, trouble="", refused=None, gone="", unconfirmed=unconfirmed)
 
 
@@ -188,7 +190,8 @@ def _note_health(pool: Pool, number: int, report: Settled, now: float, jitter: f
     A job ran, or there was no process for it, or it came too late to be worked on.
     """
     if report.outcome is not None:
-        pool = with_slot(pool, replace(pool.slots[number], crashes=0))
+        if pool.slots[number].crashes:
+            pool = with_slot(pool, replace(pool.slots[number], crashes=0))
         fed = polling.end_starvation(pool.polling)
         return replace(pool, restarts=restarts.Restarts(), polling=fed), ()
     if not report.starved:
@@ -200,20 +203,17 @@ def _note_health(pool: Pool, number: int, report: Settled, now: float, jitter: f
 
 
 def _count_settled(counts: Counts, report: Settled) -> Counts:
-    counts = count_settlement(counts, report.settlement)
+    names = [COUNTER_OF[report.settlement]]
     if report.redriven:
         is_left = report.settlement is Settlement.LEAVE
-        counts = _add_one(counts, "left_last" if is_left else "released_last")
+        names.append("left_last" if is_left else "released_last")
     if report.outcome is not None:
-        counts = _add_one(counts, report.outcome.value)
-    ended_badly = counts.ended_badly + report.bad
-    return replace(
-        counts, ended_badly=ended_badly, lease_lost=counts.lease_lost + report.lease_lost
-    )
-
-
-def _add_one(counts: Counts, name: str) -> Counts:
-    return replace(counts, **{name: getattr(counts, name) + 1})
+        names.append(report.outcome.value)
+    if report.bad:
+        names.append("ended_badly")
+    if report.lease_lost:
+        names.append("lease_lost")
+    return add_one(counts, *names)
 
 
 def _expect(slot: Slot, *states: State) -> None:

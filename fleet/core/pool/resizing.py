@@ -5,11 +5,10 @@ within them until `fleet scale auto`. Beyond what is possible a command is refus
 in its text; a signal goes as far as it can, because nobody reads an answer.
 """
 
-from dataclasses import replace
-
 from fleet.core.config import MOST_WORKERS
 from fleet.core.pool.effects import Log, Step
 from fleet.core.pool.state import Pool, Resize
+from fleet.core.records import replace
 
 
 def size_refusal(pool: Pool, to: int | None) -> str | None:

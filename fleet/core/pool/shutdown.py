@@ -1,6 +1,5 @@
 """How a pool comes to its end: the levels of a stop. Part of the machine in `machine.py`."""
 
-from dataclasses import replace
 from math import ceil, inf
 
 from fleet.core.config import SAME_SIGNAL
@@ -8,6 +7,7 @@ from fleet.core.exit_codes import DONE
 from fleet.core.pool.effects import Effect, Log, Send, Step
 from fleet.core.pool.state import Level, Pool, PoolEnd, PoolPhase
 from fleet.core.protocol import Drain
+from fleet.core.records import replace
 from fleet.core.slot_state import State
 
 

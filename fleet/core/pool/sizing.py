@@ -4,13 +4,13 @@ The rule that decides is `core/sizing/rule.py`.
 """
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from fleet.core.polling import QUICK
 from fleet.core.pool.effects import Log, OrderScout, Step
 from fleet.core.pool.resizing import resize
 from fleet.core.pool.state import Pool, PoolPhase
 from fleet.core.protocol import Settled
+from fleet.core.records import replace
 from fleet.core.scout_protocol import SampleDepth
 from fleet.core.sizing import memory, rule, workload
 from fleet.core.sizing.rule import SOON, SOONEST, Scene, Sizing

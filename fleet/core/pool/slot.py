@@ -9,13 +9,15 @@
 stable. The pids of its dispatchers are not: `children.py` knows the present one.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from math import inf
+from typing import Any
 
+from fleet.core.records import replace
 from fleet.core.slot_state import State
 
 # A dispatcher is busy while it has a message in hand.
-BUSY_STATES = frozenset({State.WORKING, State.HOLDING})
+BUSY_STATES = (State.WORKING, State.HOLDING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +29,7 @@ class Pending:
     handle: str = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Slot:
     """The record of one slot.
 
@@ -81,26 +83,27 @@ class Slot:
         return self.state is State.IDLE and not self.leaving and not self.is_ending
 
 
-def change_state(slot: Slot, state: State, now: float) -> Slot:
-    """The slot in another state of the same dispatcher."""
-    return replace(slot, state=state, since=now, silent_since=inf, look_at=inf, suspected=None)
+def change_state(slot: Slot, state: State, now: float, **more: Any) -> Slot:
+    """The slot in another state of the same dispatcher, and with `more` of its fields changed."""
+    return replace(
+        slot, state=state, since=now, silent_since=inf, look_at=inf, suspected=None, **more
+    )
 
 
 def become_idle(slot: Slot, now: float) -> Slot:
     """The slot with nothing in hand."""
-    idle = change_state(slot, State.IDLE, now)
-    return replace(idle, places=(), denied=(), lost=(), trouble="")
+    return change_state(slot, State.IDLE, now, places=(), denied=(), lost=(), trouble="")
 
 
 def begin_poll(slot: Slot, most: int, now: float) -> Slot:
     """The slot whose dispatcher was given leave to receive up to `most` messages."""
-    return replace(change_state(slot, State.POLLING, now), asked=most)
+    return change_state(slot, State.POLLING, now, asked=most)
 
 
 def end_poll(slot: Slot, count: int, now: float) -> Slot:
     """The slot whose poll has brought `count` messages; without one it is idle."""
     state = State.WORKING if count else State.IDLE
-    return replace(change_state(slot, state, now), asked=0, places=tuple(range(count)))
+    return change_state(slot, state, now, asked=0, places=tuple(range(count)))
 
 
 def settle(slot: Slot, place: int, now: float) -> Slot:

@@ -1,7 +1,7 @@
 """The pool's state, as one frozen record. The package tells how it changes."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import Enum, IntEnum, auto
 from math import inf
 
@@ -13,6 +13,7 @@ from fleet.core.pool.restarts import Restarts
 from fleet.core.pool.scarcity import Spawning
 from fleet.core.pool.slot import Slot
 from fleet.core.protocol import RELEASE_MARGIN
+from fleet.core.records import replace
 from fleet.core.scout_protocol import Recover, TryDelete
 from fleet.core.sizing.memory import Memory
 from fleet.core.sizing.rule import Sizing
@@ -43,7 +44,7 @@ class Role(Enum):
     SCOUT = "scout"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Counts:
     """What happened so far, in messages, jobs and deaths."""
 
@@ -74,7 +75,12 @@ class Counts:
         return self.received - self.deleted - self.released - self.dead_lettered - self.left
 
 
-@dataclass(frozen=True, slots=True)
+def add_one(counts: Counts, *names: str) -> Counts:
+    """The counts with one more of each name."""
+    return replace(counts, **{name: getattr(counts, name) + 1 for name in names})
+
+
+@dataclass(frozen=True)
 class HelperState:
     """The template or the scout.
 
@@ -151,7 +157,7 @@ class Resize:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class PoolEnd:
     """Why the pool ends and with which exit status.
 
@@ -164,7 +170,7 @@ class PoolEnd:
     counted: bool = field(default=False, compare=False)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Pool:
     """Everything the pool is decided by. `desired` dispatchers are wanted, `size` are there.
 

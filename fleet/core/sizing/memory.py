@@ -12,8 +12,10 @@ always allowed.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import inf
+
+from fleet.core.records import replace
 
 LATEST = 64  # jobs
 EXCEEDED = 0.05  # of them may have needed more
@@ -24,7 +26,7 @@ SMALLEST = 0.01  # MiB: no process is smaller
 AGAIN = 5.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Memory:
     """The host's memory in MiB, as measured at `at`. `taken`: what each running job had of it then.
 

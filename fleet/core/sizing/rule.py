@@ -40,12 +40,13 @@ to the last dispatcher since the last one, when messages keep coming at once, or
 learned since asks for more.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from math import ceil, floor, inf
 
 from fleet.core.config import Config
 from fleet.core.depth import Depth
 from fleet.core.polling import QUICK
+from fleet.core.records import replace
 from fleet.core.sizing.workload import Workload, count_hidden, job_seconds
 
 GROWTH = 4  # dispatchers: the step that a small pool may take
@@ -77,7 +78,7 @@ class Scene:
         return inf if self.room is None else max(1, self.busy + self.room)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Sizing:
     """What is remembered between two samples.
 

@@ -12,15 +12,17 @@
 Times are seconds.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import exp
+
+from fleet.core.records import replace
 
 # Messages after which an old one counts for little; at least two rounds of all dispatchers.
 FADE = 50
 MOST_HIDDEN = 1000  # what is remembered of a flood of failures
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Workload:
     """The work up to the moment `at`.
 
