@@ -67,6 +67,7 @@ IN_MEMORY: dict[str, tuple[str, ...]] = {
     "core.pool.recovery": core(*POOL, "pool/test_model"),
     "core.pool.orphan": core("pool/test_orphan", *POOL, "pool/test_model"),
     "core.pool.liveness": core("pool/test_liveness", "pool/test_scout_liveness", "pool/test_model"),
+    "core.pool.receive_size": core("pool/test_receive_size", "pool/test_bursts", "pool/test_model"),
     "core.arguments": core("test_arguments"),
     "core.dispatch_result": core("test_dispatch_result"),
     "core.polling": core("test_polling", "pool/test_grants", "pool/test_model"),

@@ -110,6 +110,22 @@ def test_a_shallow_queue_is_spread_over_all(begin: Begin, home: Home, proxy: Fau
     assert len(home.trace.lines("done")) == 12
 
 
+def test_a_burst_between_two_samples_fills_batches(
+    start: StartPool, home: Home, queue: LiveQueue, proxy: FaultProxy
+) -> None:
+    gate = home.gate("first")
+    pool = start(
+        "--batch-size", "10", "--depth-interval", "600", workers=1, endpoint=proxy.endpoint
+    )
+    queue.send("hold first")
+    home.trace.wait("started")
+    queue.send(*(f"task {number}" for number in range(16)))
+    gate.open()
+    pool.wait_event("message.deleted", count=17)
+    assert [size for size in asks(proxy) if size > 1][:3] == [2, 4, 8]
+    assert len(home.trace.lines("done")) == 17
+
+
 def test_those_that_wait_keep_their_leases(begin: Begin, home: Home, queue: LiveQueue) -> None:
     pool, (gate,) = begin("hold second", "task 1", "task 2", options=("--visibility-timeout", "3"))
     second = home.gate("second")

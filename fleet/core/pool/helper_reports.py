@@ -93,6 +93,7 @@ def _note_depth(pool: Pool, depth: Depth, now: float, jitter: float) -> Step:
         depth=depth,
         sampled_at=now,
         sampled_received=pool.counts.received,
+        uncounted=0,
         polling=polling.note_sample(polling.note_answer(pool.polling), depth.visible, pool.size),
         emptiness=emptiness.note_sample(before, now, depth.total),
     )

@@ -8,7 +8,7 @@ from typing import assert_never
 from fleet.core import polling
 from fleet.core.outcomes import Settlement
 from fleet.core.polling import Polling
-from fleet.core.pool import denials, emptiness, restarts, sizing
+from fleet.core.pool import denials, emptiness, receive_size, restarts, sizing
 from fleet.core.pool import slot as pool_slot
 from fleet.core.pool.effects import Effect, Log, Step
 from fleet.core.pool.recovery import COUNTER_OF, keep_poll_open
@@ -93,6 +93,7 @@ def _note_received(pool: Pool, slot: Slot, report: Received, now: float) -> Step
         emptiness=emptiness.note_message(),
         counts=replace(counts, received=received, polls=counts.polls + 1),
     )
+    pool = replace(pool, uncounted=receive_size.note_received(pool, slot.asked, report))
     pool = sizing.note_poll(pool, report.took)
     pool = with_slot(pool, _watch(pool, end_poll(slot, report.count, now), now))
     return pool, _log_length(before, pool)
@@ -106,6 +107,7 @@ def _note_empty(pool: Pool, slot: Slot, report: Empty, now: float) -> Step:
         _note_answer(pool),
         polling=polling.note_empty(before, now, report.took),
         emptiness=emptiness.note_empty_poll(pool.emptiness, slot.since, is_full),
+        uncounted=0,
         counts=replace(counts, polls=counts.polls + 1),
     )
     pool = with_slot(sizing.note_poll(pool, None), end_poll(slot, 0, now))
@@ -130,6 +132,7 @@ def _note_failed_poll(
         pool,
         polling=after,
         trouble=report.error,
+        uncounted=0,
         counts=replace(counts, polls=counts.polls + 1, pauses=pauses),
     )
     pool = with_slot(sizing.note_poll(pool, None), end_poll(slot, 0, now))

@@ -193,6 +193,7 @@ class Pool:
     depth: Depth | None = None
     sampled_received: int = 0  # as `counts.received` was then
     sampled_at: float | None = None
+    uncounted: int = 0  # messages beyond that sample, by full receives; see receive_size.py
     trouble: str = ""  # what the queue's last failed poll said; empty when it answers
     refused: Refusal | None = None  # polls; until one is answered
     denial: Refusal | None = None  # deletes; see denials.py

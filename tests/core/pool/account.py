@@ -290,6 +290,11 @@ class Account:
         assert is_done == (order.settlement is Settlement.DELETE)
         assert is_done or orphan.intent is None
 
+    def known_of_queue(self) -> int:
+        """What the last sample counted, less what came since; negative: so many more came."""
+        visible = self.depth.visible if self.depth else 0
+        return visible - (self.ledger.received - self.sampled_received)
+
     def check(self, pool: Pool) -> None:
         """What is told is in the pool's state."""
         assert [slot.number for slot in pool.slots] == list(range(len(self.lives)))

@@ -45,6 +45,7 @@ def check(before: Pool, event: Event, after: Pool, now: float) -> None:
     check_queue(before, event, after, now)
     check_stop(before, event, after, now)
     check_spawning(before, event, after, now)
+    check_run(before, event, after)
     # Counts never fall.
     for name in ("received", "deleted", "released", "dead_lettered", "left", "pauses", "polls"):
         assert getattr(after.counts, name) >= getattr(before.counts, name), name
@@ -62,6 +63,20 @@ def check(before: Pool, event: Event, after: Pool, now: float) -> None:
         assert after.emptiness.zero_since <= after.emptiness.zero_until <= after.sampled_at
     assert after.stacks_at in (inf, before.stacks_at) or isinstance(event, StacksAsked)
     assert after.stacks_at == inf or now < after.stacks_at <= now + STACKS
+
+
+def check_run(before: Pool, event: Event, after: Pool) -> None:
+    """What receives say beyond the last sample: no more than they have brought since."""
+    report = event.report if isinstance(event, DispatcherSaid) else None
+    visible = after.depth.visible if after.depth else 0
+    beyond = after.counts.received - after.sampled_received - visible
+    assert 0 <= after.uncounted <= max(0, beyond)
+    if isinstance(report, Received):
+        assert after.uncounted <= before.uncounted + report.count
+    elif isinstance(report, Empty | PollFailed):
+        assert after.uncounted == 0
+    elif not (isinstance(event, HelperSaid) and isinstance(event.word, Depth)):
+        assert after.uncounted == before.uncounted
 
 
 def check_slot(old: Slot, new: Slot, event: Event, now: float) -> None:

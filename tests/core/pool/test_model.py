@@ -204,6 +204,14 @@ class PoolModel(RuleBasedStateMachine):
             self.world.dispatcher_moves(process, choice)
         self.the_master_wakes(frozenset(), jitter)
 
+    @rule(jitter=JITTERS)
+    def a_burst_comes(self, jitter: float) -> None:
+        """Every receive brings at once as many as it may, and no sample tells of it."""
+        for _ in range(9):  # three receives, where each job ends at once
+            for process in self.world.running():
+                self.world.dispatcher_moves(process, Choice.MESSAGE)
+            self.the_master_wakes(frozenset(), jitter)
+
     @rule(number=st.integers(0, 20), what=st.sampled_from([*EXITS, None]), record=RECORDS)
     def a_dispatcher_suffers(self, number: int, what: Exit | None, record: Record) -> None:
         """It dies, or somebody tells it alone to leave; or it is spared."""
@@ -452,6 +460,8 @@ class PoolModel(RuleBasedStateMachine):
                 assert longest >= 0
                 assert after.phase is PoolPhase.RUNNING
                 assert 1 <= most <= after.config.batch_size
+                known = abs(self.account.known_of_queue())
+                assert most == 1 or (most - 1) * after.size < known
                 assert not after.paused
                 assert not any((after.denial, after.probe))
                 assert slot.state is State.POLLING

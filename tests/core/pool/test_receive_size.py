@@ -11,7 +11,7 @@ from fleet.core.pool.events import Died, Ended
 from fleet.core.pool.orphan import Orphan
 from fleet.core.pool.receive_size import receive_size
 from fleet.core.pool.state import IllegalEvent, PoolPhase
-from fleet.core.protocol import Empty, Grant, Held, Received, Settled
+from fleet.core.protocol import Empty, Grant, Held, PollFailed, Received, Report, Settled
 from fleet.core.slot_state import State
 from tests.core.pool.story import DONE, FREE, KILLED, RELEASED, STARVED, Story, running
 
@@ -101,6 +101,144 @@ def test_a_host_without_processes_tries_one_at_a_time() -> None:
     assert grants(story) == [10]
 
 
+# What receives say beyond the sample.
+
+
+def receives(story: Story, slot: int, count: int, took: float = 0.1) -> None:
+    """The slot's poll brings so many messages, which are done at once."""
+    story.says(slot, Received(took, count))
+    for place in range(count):
+        story.says(slot, at(place, DONE))
+
+
+def after_a_run(workers: int = 1) -> Story:
+    """A pool whose receives have brought as many as they were asked for, until they ask for ten."""
+    story = running(workers, batch_size=10)
+    while (asked := story.slot(0).asked) < 10:
+        receives(story, 0, asked)
+    return story
+
+
+def test_the_smallest_batch_is_of_two() -> None:
+    story = running(1, batch_size=2)
+    story.sample(1000)
+    assert receive_size(story.pool) == 2
+
+
+def test_full_receives_double_what_the_next_one_asks_for() -> None:
+    story, asked = running(1, batch_size=10), list[int]()
+    for _ in range(7):
+        asked += grants(story)
+        receives(story, 0, asked[-1])
+    assert asked == [1, 1, 2, 4, 8, 10, 10]
+
+
+def test_a_second_message_is_for_those_who_could_all_have_had_one() -> None:
+    """Four messages taken by four dispatchers say nothing of a fifth; the fifth one does."""
+    story = running(4, batch_size=10)
+    for slot in range(4):
+        story.says(slot, Received(0.1))
+    story.says(0, DONE)
+    assert grants(story) == [1, 0, 0, 0]
+    receives(story, 0, 1)
+    assert grants(story) == [2, 0, 0, 0]
+    story.says(1, DONE)
+    assert grants(story) == [2, 2, 0, 0]
+
+
+def test_many_idle_dispatchers_take_one_each_of_few_messages() -> None:
+    story = running(4, batch_size=10)
+    for slot in range(4):
+        assert story.slot(slot).asked == 1
+        story.says(slot, Received(0.1))
+    assert story.states() == [WORKING] * 4
+
+
+@pytest.mark.parametrize(("brought", "then"), [(9, 9), (3, 3), (1, 1)])
+def test_a_short_receive_brings_the_size_down_to_what_it_brought(brought: int, then: int) -> None:
+    story = after_a_run()
+    receives(story, 0, brought)
+    assert grants(story) == [then]
+
+
+def test_a_short_receive_brings_the_size_down_for_all() -> None:
+    story = after_a_run(2)
+    assert grants(story) == [10, 1]
+    receives(story, 0, 4)
+    receives(story, 1, 1)  # full
+    assert grants(story) == [4, 5]
+
+
+def test_a_short_receive_does_not_contradict_the_sample() -> None:
+    """SQS may bring fewer than there are."""
+    story = running(1, batch_size=10)
+    story.sample(20)
+    receives(story, 0, 1)
+    assert grants(story) == [10]
+    receives(story, 0, 3)
+    assert grants(story) == [10]
+
+
+@pytest.mark.parametrize(
+    "report", [Empty(0.1), Empty(10.0), PollFailed("no answer", False, False, True, 0.1)]
+)
+def test_a_receive_without_a_message_ends_the_run(report: Report) -> None:
+    story = after_a_run()
+    story.says(0, report)
+    assert receive_size(story.pool) == 1
+    story.tick(60.0)
+    assert grants(story) == [1]
+    receives(story, 0, 1)
+    assert grants(story) == [1]  # a new run
+
+
+def test_a_message_that_was_waited_for_ends_the_run() -> None:
+    """The queue was empty before it came."""
+    story = after_a_run()
+    receives(story, 0, 10, took=1.0)
+    assert grants(story) == [1]
+    receives(story, 0, 1)
+    assert grants(story) == [1]  # a new run
+
+
+def test_a_sample_ends_the_run_and_says_itself_what_there_is() -> None:
+    story = after_a_run()
+    story.sample(14)
+    assert receive_size(story.pool) == 4  # the open poll may bring ten
+    receives(story, 0, 10)
+    assert grants(story) == [4]
+    receives(story, 0, 4)
+    assert grants(story) == [1]  # used up
+    receives(story, 0, 1)
+    receives(story, 0, 1)
+    assert grants(story) == [2]  # two more than it counted
+
+
+def test_what_the_sample_counted_is_no_run() -> None:
+    story = running(1, batch_size=10)
+    story.sample(3)
+    receives(story, 0, 1)
+    assert grants(story) == [2]
+    receives(story, 0, 2)
+    assert grants(story) == [1]
+
+
+def test_a_receive_is_full_that_brings_what_max_jobs_allowed() -> None:
+    story = running(1, batch_size=10, max_jobs=6)
+    for asked in (1, 1, 2):
+        receives(story, 0, asked)
+    assert grants(story) == [2]
+    receives(story, 0, 2)
+    assert story.is_in(PoolPhase.DRAINING)
+
+
+def test_a_run_does_not_make_single_messages_more() -> None:
+    story = running(1)
+    for _ in range(20):
+        receives(story, 0, 1)
+    assert grants(story) == [1]
+
+
 # In hand.
 
 
@@ -114,7 +252,7 @@ def test_it_is_idle_after_the_last_one() -> None:
     assert story.says(0, at(0, DONE)) == []
     assert story.says(0, at(2, RELEASED)) == []
     assert (story.states(), story.slot(0).places) == ([WORKING], (1,))
-    assert story.says(0, at(1, DONE)) == [Send(0, Grant())]
+    assert story.says(0, at(1, DONE)) == [Send(0, Grant(3))]
     assert story.pool.counts.in_hand == 0
 
 
