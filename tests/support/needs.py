@@ -7,7 +7,9 @@ As a normal user many are; .ci/run has them run as root: `pytest -m needs`.
 docs/decisions/0028 has the reasons.
 """
 
+import ctypes
 import functools
+import mmap
 import os
 import shutil
 import subprocess
@@ -51,6 +53,21 @@ def _controller(name: str) -> Callable[[], str]:
     )
 
 
+def _huge_pages() -> str:
+    """Why MADV_COLLAPSE does not work here, tried on memory of our own."""
+    setting = Path("/sys/kernel/mm/transparent_hugepage/enabled")
+    if not setting.exists() or "[never]" in setting.read_text():
+        return "needs transparent huge pages"
+    size = 4 << 20
+    memory = mmap.mmap(-1, size * 2, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    memory.write(bytes(size * 2))
+    inside = -(-ctypes.addressof(ctypes.c_char.from_buffer(memory)) // size) * size
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.madvise(ctypes.c_void_p(inside), ctypes.c_size_t(size), 25):  # MADV_COLLAPSE
+        return f"needs MADV_COLLAPSE: {os.strerror(ctypes.get_errno())}"
+    return ""
+
+
 def postgres_programs() -> Path | None:
     """Where PostgreSQL's server lies; Debian has no link to it on PATH."""
     link = shutil.which("initdb")
@@ -78,4 +95,5 @@ NEEDS: dict[str, Callable[[], str]] = {
     "freezer": _controller("freezer"),
     "memory": _controller("memory"),
     "postgres": _postgres,
+    "huge pages": _huge_pages,
 }
