@@ -1,8 +1,10 @@
 """The floors: bare loops of the calls that a pool cannot do without, run beside it in the same
 benchmark.
 
-    python -m bench.floors boto3-fork   receive, fork a child that runs the job, wait, delete
-    python -m bench.floors boto3        the same without the fork: what the two boto3 calls cost
+    python -m bench.floors signed-fork  receive, fork a child that runs the job, wait, delete; the
+                                        calls are bench/signed.py's
+    python -m bench.floors boto3-fork   the same with boto3's calls
+    python -m bench.floors boto3        without the fork: what the two boto3 calls cost
     python -m bench.floors fork         fork, exit, wait: what a process costs beside boto3
 
 Each is run by so many processes, forked from one that has loaded everything and frozen the
@@ -11,45 +13,61 @@ its first empty receive. No signals, no leases, no supervision: what fleet's num
 these is the price of its guarantees.
 """
 
-import argparse
 import gc
+import importlib
 import os
 import sys
 from collections.abc import Callable
+from typing import Protocol
 
-import boto3
-from botocore.config import Config
+from bench import signed
 
-from bench import apps
-
-WAIT = 20  # seconds of long poll: an idle loop must not end before the messages come
+WAIT = 300  # seconds of long poll (SQS has at most 20): an idle loop must not end before its turn
+Job = Callable[[str], None]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("kind", choices=["boto3-fork", "boto3", "fork"])
-    parser.add_argument("--endpoint-url", default="")
-    parser.add_argument("--workers", type=int, default=8)
-    parser.add_argument("--app", default="noop", choices=["noop", "stamp", "nap"])
-    parser.add_argument("--count", type=int, default=0, help="`fork` only: how many in all")
-    options = parser.parse_args()
-    job: Callable[[str], None] = getattr(apps, options.app)
-    session = boto3.Session("bench", "bench", region_name="us-east-1")
-    session.client("sqs", endpoint_url="http://127.0.0.1:1")  # loads the data files
+class Calls(Protocol):
+    """What a loop calls SQS by."""
+
+    def receive(self) -> tuple[str, str] | None: ...
+
+    def delete(self, handle: str) -> None: ...
+
+
+def main(kind: str, where: str, workers: int, app: str, count: int = 0) -> int:
+    """Run a floor to its end. WHERE is the endpoint's URL, APP is `module:attribute`, and COUNT, of
+    `fork` only, is how many forks there are in all.
+    """
+    module, _, attribute = app.partition(":")
+    job: Job = getattr(importlib.import_module(module), attribute)
+    connect = _signed if kind == "signed-fork" else _load_boto3()
     gc.collect()
     gc.freeze()
 
     def work() -> None:
-        if options.kind == "fork":
-            for _ in range(options.count // options.workers):
+        if kind == "fork":
+            for _ in range(count // workers):
                 run_forked(job, "")
             return
-        run = run_forked if options.kind == "boto3-fork" else run_here
-        consume(session, options.endpoint_url, lambda body: run(job, body))
+        consume(connect(where), run_here if kind == "boto3" else run_forked, job)
 
-    pids = [start(work) for _ in range(options.workers)]
+    pids = [start(work) for _ in range(workers)]
     statuses = [os.waitpid(pid, 0)[1] for pid in pids]
-    sys.exit(any(statuses))
+    return int(any(statuses))
+
+
+def _signed(where: str) -> Calls:
+    return signed.Calls(where, WAIT)
+
+
+def _load_boto3() -> Callable[[str], Calls]:
+    """How to make a client of a session that has read boto3's data files. Imported here: the floor
+    that signs must not hold boto3.
+    """
+    from bench import boto3_calls
+
+    session = boto3_calls.session()
+    return lambda where: boto3_calls.Calls(session, where, WAIT)
 
 
 def start(work: Callable[[], None]) -> int:
@@ -61,28 +79,15 @@ def start(work: Callable[[], None]) -> int:
     return pid
 
 
-def consume(session: boto3.Session, endpoint_url: str, run: Callable[[str], None]) -> None:
+def consume(calls: Calls, run: Callable[[Job, str], None], job: Job) -> None:
     """Receive, run, delete, until a receive comes back empty."""
-    config = Config(read_timeout=WAIT + 10, retries={"total_max_attempts": 1})
-    sqs = session.client("sqs", endpoint_url=endpoint_url, config=config)
-    url = sqs.get_queue_url(QueueName="bench")["QueueUrl"]
-    while True:
-        answer = sqs.receive_message(
-            QueueUrl=url,
-            MaxNumberOfMessages=1,
-            WaitTimeSeconds=WAIT,
-            VisibilityTimeout=20,
-            MessageAttributeNames=["All"],
-            MessageSystemAttributeNames=["All"],
-        )
-        if not answer.get("Messages"):
-            return
-        message = answer["Messages"][0]
-        run(message["Body"])
-        sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+    while (received := calls.receive()) is not None:
+        body, handle = received
+        run(job, body)
+        calls.delete(handle)
 
 
-def run_forked(job: Callable[[str], None], body: str) -> None:
+def run_forked(job: Job, body: str) -> None:
     """Run a job in a process of its own and wait for it."""
     pid = os.fork()
     if pid == 0:
@@ -91,10 +96,11 @@ def run_forked(job: Callable[[str], None], body: str) -> None:
     os.waitpid(pid, 0)
 
 
-def run_here(job: Callable[[str], None], body: str) -> None:
+def run_here(job: Job, body: str) -> None:
     """Run a job without a process."""
     job(body)
 
 
 if __name__ == "__main__":
-    main()
+    kind, where, workers, app, *count = sys.argv[1:]
+    sys.exit(main(kind, where, int(workers), app, *map(int, count)))

@@ -16,7 +16,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -28,7 +28,6 @@ import psutil
 
 ROOT = Path(__file__).resolve().parent.parent
 PATIENCE = 60.0  # seconds until a benchmark that makes no progress is given up
-WAIT_TIME = 5  # seconds of long poll, of the pool
 
 
 class BenchError(Exception):
@@ -49,11 +48,15 @@ class Endpoint:
     def call(self, method: str, target: str) -> dict[str, Any]:
         """One control request. Raises BenchError when no answer comes."""
         try:
-            self._connection.request(method, target)
-            answer: dict[str, Any] = json.loads(self._connection.getresponse().read())
+            return self._ask(method, target)
         except TimeoutError:
             self._connection.close()  # the next call makes a new one
-            raise BenchError(f"no progress in {PATIENCE:g} s at {target}") from None
+            stats = self._ask("GET", "/stats")
+            raise BenchError(f"no progress in {PATIENCE:g} s at {target}: {stats}") from None
+
+    def _ask(self, method: str, target: str) -> dict[str, Any]:
+        self._connection.request(method, target)
+        answer: dict[str, Any] = json.loads(self._connection.getresponse().read())
         return answer
 
     def fill(self, count: int) -> None:
@@ -74,6 +77,7 @@ class Endpoint:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._connection.close()
         self.process.kill()
         self.process.communicate()
 
@@ -90,28 +94,32 @@ class Cost:
 
 
 class Tree:
-    """A pool or a floor while it runs. Its standard error is kept in a file."""
+    """What is measured, while it runs. Its standard error is kept in a file."""
 
-    def __init__(self, arguments: Sequence[str], directory: Path) -> None:
+    def __init__(
+        self, command: Sequence[str], directory: Path, environment: Mapping[str, str]
+    ) -> None:
         self.log = directory / "log"
         self.stamps = directory / "stamps"
-        environment = {
-            **{
-                name: value
-                for name, value in os.environ.items()
-                if not name.startswith(("FLEET_", "AWS_"))
-            },
+        inherited = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("FLEET_", "AWS_"))
+        }
+        own = {
             "AWS_ACCESS_KEY_ID": "bench",
             "AWS_SECRET_ACCESS_KEY": "bench",
             "AWS_DEFAULT_REGION": "us-east-1",
             "XDG_RUNTIME_DIR": str(directory),
-            "PYTHONPATH": str(ROOT),
             "BENCH_STAMPS": str(self.stamps),
         }
-        command = [sys.executable, "-m", *arguments]
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                command, cwd=directory, env=environment, stdout=log, stderr=log
+                command,
+                cwd=directory,
+                env={**inherited, **own, **environment},
+                stdout=log,
+                stderr=log,
             )
         self.pid = self.process.pid
 
@@ -165,56 +173,24 @@ class Tree:
 
 
 @contextmanager
-def fleet(endpoint: Endpoint, workers: int, app: str = "noop", *options: str) -> Iterator[Tree]:
-    """A pool of fleet's, with its default options, from an empty queue on until its first poll is
-    open.
-    """
-    where = ["--endpoint-url", endpoint.url, "--queue", "bench", "--wait-time", str(WAIT_TIME)]
-    command = [
-        "fleet",
-        "start",
-        "--workers",
-        str(workers),
-        *where,
-        *options,
-        f"bench.{app}" if ":" in app else f"bench.apps:{app}",
-    ]
-    with _tree(endpoint, command, 1) as tree:
-        yield tree
-
-
-@contextmanager
-def floor(
-    endpoint: Endpoint, workers: int, app: str = "noop", kind: str = "boto3-fork"
+def running(
+    endpoint: Endpoint, command: Sequence[str], environment: Mapping[str, str], *, polls: int
 ) -> Iterator[Tree]:
-    """The bare loops, from an empty queue on until each has its poll open."""
-    where = ["--endpoint-url", endpoint.url, "--workers", str(workers)]
-    with _tree(endpoint, ["bench.floors", kind, *where, "--app", app], workers) as tree:
-        yield tree
-
-
-@contextmanager
-def forks(endpoint: Endpoint, workers: int, count: int) -> Iterator[Tree]:
-    """So many bare forks in all, without a queue."""
-    with _tree(
-        endpoint, ["bench.floors", "fork", "--workers", str(workers), "--count", str(count)], 0
-    ) as tree:
-        yield tree
-
-
-@contextmanager
-def _tree(endpoint: Endpoint, command: Sequence[str], polls: int) -> Iterator[Tree]:
+    """A program, from an empty queue on until it has so many polls open; killed if it is not ended
+    inside.
+    """
     endpoint.call("POST", "/reset")
     with TemporaryDirectory(prefix="fleet-bench-") as directory:
-        tree = Tree(command, Path(directory))
+        tree = Tree(command, Path(directory), environment)
         try:
             await_true(
                 lambda: (
-                    endpoint.call("GET", "/stats")["open_polls"] >= polls or tree.process.poll()
+                    endpoint.call("GET", "/stats")["open_polls"] >= polls
+                    or tree.process.poll() is not None
                 ),
                 "a poll",
             )
-            if tree.process.returncode is not None:
+            if polls and tree.process.returncode is not None:
                 raise BenchError(
                     f"`{' '.join(command)}` ended at its start: {tree.log.read_text()[-2000:]}"
                 )

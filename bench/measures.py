@@ -9,161 +9,12 @@ import os
 import signal
 import statistics
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass, field
+from collections.abc import Callable
 
-from bench.harness import WAIT_TIME, Cost, Endpoint, Tree, activity, fleet, floor, forks
-
-ROUNDS = 3
-BLOCK = 200  # messages
-FEW, MANY = 1, 5  # blocks of the two runs whose difference is the cost of the jobs alone
-Start = Callable[..., AbstractContextManager[Tree]]
-Side = tuple[Start, Endpoint, *tuple[str, ...]]
-
-
-@dataclass(frozen=True)
-class Run:
-    """What one tree cost, and how many jobs a second it did."""
-
-    cost: Cost
-    rate: float
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One line of the table. `values` are fleet's, one a round; a bar is an upper bound."""
-
-    measure: str
-    unit: str
-    values: Sequence[float]
-    floor: Sequence[float] = field(default=())
-    bar: float | None = None
-    bar_of_ratio: bool = False
-
-    @property
-    def value(self) -> float | None:
-        return statistics.median(self.values) if self.values else None
-
-    @property
-    def floor_value(self) -> float | None:
-        return statistics.median(self.floor) if self.floor else None
-
-    @property
-    def ratios(self) -> list[float]:
-        """Round by round: what else the host did in a round met both sides."""
-        return (
-            [ours / theirs for ours, theirs in zip(self.values, self.floor, strict=True)]
-            if self.comparable
-            else []
-        )
-
-    @property
-    def comparable(self) -> bool:
-        return bool(self.values and self.floor)
-
-    @property
-    def ratio(self) -> float | None:
-        return statistics.median(self.ratios) if self.comparable else None
-
-    @property
-    def met(self) -> bool | None:
-        """Whether the bar is met; None without one."""
-        measured = self.ratio if self.bar_of_ratio else self.value
-        return None if self.bar is None or measured is None else measured <= self.bar
-
-
-def percentile(values: Iterable[float], share: float) -> float:
-    """The smallest value that so large a share of all does not exceed."""
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
-
-
-def cpu(endpoint: Endpoint) -> list[Figure]:
-    """CPU per no-op job of the whole tree, and jobs per second, at 8 workers.
-
-    Pool and floor live at the same time, each with a stand-in of its own, and get a block of
-    messages in turn while the other idles: on a shared host, runs one after the other differ by
-    more than what is to be told apart. A run of one block and a run of many cost the same start,
-    idle time and stop; their difference, divided by the difference in messages, is what a job
-    costs. Jobs per second are those of a block, from its first receive to its last delete.
-    """
-    pool, loop = [], []
-    with Endpoint() as other:
-        sides: list[Side] = [(fleet, endpoint, "noop"), (floor, other, "noop")]
-        for _ in range(ROUNDS):
-            ours, theirs = jobs_alone(sides)
-            pool.append(ours)
-            loop.append(theirs)
-        calls = jobs_alone([(floor, other, "noop", "boto3")])[0]
-    figures = [
-        Figure(
-            "CPU per no-op job, 8 workers",
-            "ms",
-            _column("cpu", pool),
-            _column("cpu", loop),
-            bar=1.3,
-            bar_of_ratio=True,
-        ),
-        Figure("page faults per no-op job", "", _column("faults", pool), _column("faults", loop)),
-        Figure("jobs per second, 8 workers", "/s", _column("rate", pool), _column("rate", loop)),
-    ]
-    return [
-        *figures,
-        Figure("CPU of the floor's two calls alone", "ms", (), [calls["cpu"]]),
-        Figure("CPU of a bare fork, exit, wait", "ms", (), [_cost_of_forks(endpoint)]),
-    ]
-
-
-def _column(name: str, runs: Sequence[Mapping[str, float]]) -> list[float]:
-    return [run[name] for run in runs]
-
-
-def jobs_alone(sides: Sequence[Side]) -> list[dict[str, float]]:
-    """For each side: CPU milliseconds and page faults per job, jobs per second."""
-    few, many = _in_turn(sides, FEW), _in_turn(sides, MANY)
-    jobs = (MANY - FEW) * BLOCK
-    costs = [(long.cost - short.cost, long.rate) for short, long in zip(few, many, strict=True)]
-    return [
-        {"cpu": cost.cpu * 1000 / jobs, "faults": cost.faults / jobs, "rate": rate}
-        for cost, rate in costs
-    ]
-
-
-def _in_turn(sides: Sequence[Side], blocks: int) -> list[Run]:
-    """Run all sides at once; each works through its blocks of messages while the others idle."""
-    with ExitStack() as stack:
-        trees = [
-            stack.enter_context(start(endpoint, 8, *arguments))
-            for start, endpoint, *arguments in sides
-        ]
-        for block in range(1, blocks + 1):
-            for _, endpoint, *_ in sides:
-                endpoint.fill(BLOCK)
-                endpoint.await_deleted(block * BLOCK)
-        runs = []
-        for tree, (start, endpoint, *_) in zip(trees, sides, strict=True):
-            rate = _rate(endpoint.messages())
-            runs.append(Run(tree.end(endpoint, signal.SIGTERM if start is fleet else None), rate))
-        return runs
-
-
-def _rate(messages: Sequence[Mapping[str, int]]) -> float:
-    """Jobs per second while there were any; the median of the blocks."""
-    blocks = [messages[at : at + BLOCK] for at in range(0, len(messages), BLOCK)]
-    took = [
-        max(m["deleted"] for m in block) - min(m["received"] for m in block) for block in blocks
-    ]
-    return BLOCK * 1e9 / statistics.median(took)
-
-
-def _cost_of_forks(endpoint: Endpoint) -> float:
-    """CPU milliseconds of a fork, exit and wait in a process that has boto3 and a client loaded."""
-    costs = []
-    for blocks in (FEW, MANY):
-        with forks(endpoint, 8, blocks * BLOCK) as tree:
-            costs.append(tree.end(endpoint, None))
-    return (costs[1] - costs[0]).cpu * 1000 / ((MANY - FEW) * BLOCK)
+from bench.cpu import BLOCK, ROUNDS
+from bench.figures import Figure, percentile
+from bench.harness import Cost, Endpoint, Tree, activity
+from bench.subjects import BOTO3, FLEET, SIGNED, WAIT_TIME, Subject, fleet
 
 
 def latency(endpoint: Endpoint) -> list[Figure]:
@@ -171,26 +22,26 @@ def latency(endpoint: Endpoint) -> list[Figure]:
 
     One message at a time: see `one_by_one`.
     """
-    times: dict[Start, list[float]] = {}
-    for start in (fleet, floor):
-        with start(endpoint, 8, "stamp") as tree:
-            one_by_one(endpoint, 60)
-            times[start] = [(m["started"] - m["sent"]) / 1e6 for m in _jobs(endpoint, tree)]
-            tree.end(endpoint, signal.SIGTERM if start is fleet else None)
+    ours, theirs = (delays(subject, endpoint, 60) for subject in (FLEET, SIGNED))
     return [
         Figure(
-            "send to start, idle, median",
+            f"send to start, idle, {which}",
             "ms",
-            [statistics.median(times[fleet])],
-            [statistics.median(times[floor])],
-        ),
-        Figure(
-            "send to start, idle, p95",
-            "ms",
-            [percentile(times[fleet], 0.95)],
-            [percentile(times[floor], 0.95)],
-        ),
+            [percentile(ours, share)],
+            [percentile(theirs, share)],
+            beside=SIGNED.name,
+        )
+        for which, share in (("median", 0.5), ("p95", 0.95))
     ]
+
+
+def delays(subject: Subject, endpoint: Endpoint, count: int) -> list[float]:
+    """Milliseconds from the arrival of each of so many messages to the first line of its job."""
+    with subject.start(endpoint, 8, "stamp") as tree:
+        one_by_one(endpoint, count)
+        jobs = _jobs(endpoint, tree)
+        tree.end(endpoint, subject.stop)
+    return [(job["started"] - job["sent"]) / 1e6 for job in jobs]
 
 
 def _jobs(endpoint: Endpoint, tree: Tree) -> list[dict[str, int]]:
@@ -215,7 +66,15 @@ def start(endpoint: Endpoint) -> list[Figure]:
             bare.append(_median_of(tree, "bare"))
             tree.end(endpoint, signal.SIGTERM)
     return [
-        Figure("fork to the job's first line, median", "ms", job, bare, bar=1.5, bar_of_ratio=True)
+        Figure(
+            "fork to the job's first line, median",
+            "ms",
+            job,
+            bare,
+            beside="bare fork",
+            bar=1.5,
+            bar_of_ratio=True,
+        )
     ]
 
 
@@ -237,18 +96,24 @@ def exit_to_delete(endpoint: Endpoint) -> list[Figure]:
         ("1 busy worker", 1, 200, all_at_once, 5.0),
         ("8 busy workers", 8, 600, all_at_once, None),
     ):
-        times: dict[Start, list[float]] = {}
-        for start in (fleet, floor):
-            with start(endpoint, workers, "stamp") as tree:
+        times: dict[str, list[float]] = {}
+        for subject in (FLEET, BOTO3):
+            with subject.start(endpoint, workers, "stamp") as tree:
                 feed(endpoint, count)
-                times[start] = [(m["deleted"] - m["ended"]) / 1e6 for m in _jobs(endpoint, tree)]
-                tree.end(endpoint, signal.SIGTERM if start is fleet else None)
-        for which, share in (("median", 0.5), ("p99", 0.99)):
-            ours, theirs = ([percentile(times[start], share)] for start in (fleet, floor))
-            limit = bar if which == "median" else None
-            figures.append(
-                Figure(f"job's end to delete, {name}, {which}", "ms", ours, theirs, bar=limit)
+                jobs = _jobs(endpoint, tree)
+                times[subject.name] = [(job["deleted"] - job["ended"]) / 1e6 for job in jobs]
+                tree.end(endpoint, subject.stop)
+        figures += [
+            Figure(
+                f"job's end to delete, {name}, {which}",
+                "ms",
+                [percentile(times[FLEET.name], share)],
+                [percentile(times[BOTO3.name], share)],
+                beside=BOTO3.name,
+                bar=bar if which == "median" else None,
             )
+            for which, share in (("median", 0.5), ("p99", 0.99))
+        ]
     return figures
 
 
@@ -316,6 +181,7 @@ def idle(endpoint: Endpoint) -> list[Figure]:
                 "",
                 [calls["ReceiveMessage"]],
                 [workers * 60 / WAIT_TIME],
+                beside="bare loops",
             )
         )
         figures.append(
@@ -372,12 +238,14 @@ def clients(endpoint: Endpoint) -> list[Figure]:
         for name, app in apps.items():
             few, many = (_cost(endpoint, app, count) for count in (BLOCK // 20, BLOCK // 4))
             jobs[name].append((many - few).cpu * 1000 / (BLOCK // 4 - BLOCK // 20))
+    names = {
+        "made": "a client made in it",
+        "made_again": "the same of the import's session",
+        "unused": "a client made at import, unused",
+    }
     return [
-        Figure("CPU per job, a client made in it", "ms", jobs["made"], jobs["noop"]),
-        Figure(
-            "CPU per job, the same of the import's session", "ms", jobs["made_again"], jobs["noop"]
-        ),
-        Figure("CPU per job, a client made at import, unused", "ms", jobs["unused"], jobs["noop"]),
+        Figure(f"CPU per job, {what}", "ms", jobs[name], jobs["noop"], beside="no client")
+        for name, what in names.items()
     ]
 
 
@@ -389,7 +257,6 @@ def _cost(endpoint: Endpoint, app: str, count: int) -> Cost:
 
 
 MEASURES: dict[str, Callable[[Endpoint], list[Figure]]] = {
-    "cpu": cpu,
     "latency": latency,
     "start": start,
     "exit": exit_to_delete,

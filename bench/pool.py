@@ -12,18 +12,10 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 
-from bench.harness import (
-    ROOT,
-    WAIT_TIME,
-    BenchError,
-    Endpoint,
-    Tree,
-    activity,
-    await_true,
-    fleet,
-    floor,
-)
-from bench.measures import ROUNDS, Figure
+from bench.cpu import ROUNDS
+from bench.figures import Figure
+from bench.harness import ROOT, BenchError, Endpoint, Tree, activity, await_true
+from bench.subjects import WAIT_TIME, fleet, floor
 
 JSON_LOG = ("--log-format", "json")
 BURST, POLLERS = 200, 32
@@ -192,8 +184,10 @@ def burst(endpoint: Endpoint) -> list[Figure]:
             floors.append(_filled(endpoint, tree, 1))
             tree.end(endpoint, None)
     return [
-        Figure("200 messages, idle pool of 32: all 32 busy, first time", "ms", first, floors),
-        Figure("200 messages, idle pool of 32: all 32 busy", "ms", later, floors),
+        Figure(
+            "200 messages, idle pool of 32: all 32 busy, first time", "ms", first, floors, "pollers"
+        ),
+        Figure("200 messages, idle pool of 32: all 32 busy", "ms", later, floors, "pollers"),
         Figure("… later than 32 independent pollers", "ms", _minus(later, floors), bar=30.0),
     ]
 
@@ -225,7 +219,9 @@ def ticks(endpoint: Endpoint) -> list[Figure]:
             costs.append((activity(tree.pid, whole_tree=False).cpu - before) * 1000 / TICKS)
         tree.end(endpoint, signal.SIGTERM)
     name = "master's CPU per job, after 4000 jobs beside the first 1000"
-    return [Figure(name, "ms", costs[4:], costs[:1], bar=1.2, bar_of_ratio=True)]
+    return [
+        Figure(name, "ms", costs[4:], costs[:1], beside="first 1000", bar=1.2, bar_of_ratio=True)
+    ]
 
 
 MEASURES: dict[str, Callable[[Endpoint], list[Figure]]] = {

@@ -9,17 +9,18 @@ import platform
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import boto3
 from rich.console import Console
 from rich.table import Table
 
-from bench import measures, pool
+from bench import cpu, measures, pool
+from bench.figures import Figure
 from bench.harness import BenchError, Endpoint
-from bench.measures import Figure
 
-MEASURES = measures.MEASURES | pool.MEASURES
+MEASURES = cpu.MEASURES | measures.MEASURES | pool.MEASURES
 
 
 def main() -> int:
@@ -29,11 +30,12 @@ def main() -> int:
     figures: list[Figure] = []
     broken = False
     host = _host()
+    chosen = MEASURES | {"cpu": partial(cpu.cpu, baseline=options.baseline)}
     with Endpoint() as endpoint:
-        for name in options.name or MEASURES:
+        for name in options.name or chosen:
             console.print(f"measuring {name} …")
             try:
-                figures += MEASURES[name](endpoint)
+                figures += chosen[name](endpoint)
             except BenchError as error:
                 console.print(f"{name}: {error}", markup=False)
                 broken = True
@@ -51,6 +53,12 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("name", nargs="*", help=f"of {', '.join(MEASURES)}; all without one")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there as well")
+    parser.add_argument(
+        "--baseline",
+        metavar="COMMIT",
+        default=cpu.BASELINE,
+        help="the commit of fleet that `cpu` measures beside this tree [%(default)s]",
+    )
     options = parser.parse_args()
     for name in options.name:
         if name not in MEASURES:
@@ -60,13 +68,14 @@ def _options() -> argparse.Namespace:
 
 def _table(figures: list[Figure], host: str) -> Table:
     table = Table(title=f"fleet beside its floors, against a stand-in for SQS\n{host}")
-    for heading in ("measure", "fleet", "floor", "ratio", "bar", "ok"):
+    for heading in ("measure", "fleet", "beside it", "ratio", "bar", "ok"):
         table.add_column(heading, justify="left" if heading == "measure" else "right")
     for figure in figures:
-        ours, theirs = (_shown(values, figure.unit) for values in (figure.values, figure.floor))
+        ours, theirs = (_shown(values, figure.unit) for values in (figure.values, figure.others))
+        beside = f"{theirs} {figure.beside}" if theirs else ""
         ratio = _shown(figure.ratios, "")
         ok = {None: "", True: "[green]yes[/]", False: "[bold red]NO[/]"}[figure.met]
-        table.add_row(figure.measure, ours, theirs, ratio, _bar(figure), ok)
+        table.add_row(figure.measure, ours, beside, ratio, _bar(figure), ok)
     return table
 
 
@@ -86,13 +95,14 @@ def _number(value: float) -> str:
 def _bar(figure: Figure) -> str:
     if figure.bar is None:
         return ""
-    return f"≤ {figure.bar:g} × floor" if figure.bar_of_ratio else f"≤ {figure.bar:g} {figure.unit}"
+    sign, unit = "≥" if figure.at_least else "≤", "×" if figure.bar_of_ratio else figure.unit
+    return f"{sign} {figure.bar:g} {unit}".rstrip()
 
 
 def _plain(figure: Figure) -> dict[str, object]:
     return asdict(figure) | {
         "value": figure.value,
-        "floor_value": figure.floor_value,
+        "other_value": figure.other_value,
         "ratio": figure.ratio,
         "met": figure.met,
     }
