@@ -9,7 +9,6 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
 NOTIFICATION = "Notification"
@@ -136,6 +135,8 @@ def check_age(notification: Notification, now: float, most: float) -> None:
 
     The age is taken from the signed timestamp: without a good signature it means nothing.
     """
+    from datetime import datetime  # for this alone: a process without --sns-max-age goes without
+
     try:
         sent = datetime.fromisoformat(notification.timestamp or "")
     except ValueError:

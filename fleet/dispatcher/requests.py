@@ -4,7 +4,6 @@ Each is made once; the delivery decides whether it is made again. That the queue
 it should, and that it does so again, is told to the master once each.
 """
 
-import random
 from math import ceil, inf
 
 from fleet.core.delivery import Delivery
@@ -14,6 +13,7 @@ from fleet.core.protocol import Denied, Healed, Troubled
 from fleet.core.queue import Message, QueueError, Trouble
 from fleet.dispatcher.context import Context
 from fleet.dispatcher.delivery_log import DeliveryLog
+from fleet.system import jitter
 from fleet.system.clock import now
 
 FINAL = (Trouble.GONE, Trouble.MESSAGE, Trouble.FINAL)  # to ask once more cannot help
@@ -52,9 +52,9 @@ class QueueRequests:
             self._log.say("policy.unknown", error=str(error))
             gone = error.trouble is Trouble.GONE
             return on.PolicyNotRead(
-                now(), random.random(), self._retry_delay(), gone, self._inbox.ends_at
+                now(), jitter.draw(), self._retry_delay(), gone, self._inbox.ends_at
             )
-        return on.PolicyRead(now(), limit, limit is not None, self._retry_delay(), random.random())
+        return on.PolicyRead(now(), limit, limit is not None, self._retry_delay(), jitter.draw())
 
     def _retry_delay(self) -> float | None:
         """The delay that a Retry asked for, in seconds."""
@@ -73,12 +73,12 @@ class QueueRequests:
             final = error.trouble in FINAL
             if final:
                 self._board.note(lease=0)  # no extend will come, and that is no hang
-            return on.ExtendFailed(now(), random.random(), final)
+            return on.ExtendFailed(now(), jitter.draw(), final)
         self._tell_health()
         if now() < delivery.lease_until:  # else it is not ours any more, whatever SQS says
             self._board.note(lease_until=before + seconds, lease=seconds)
         self._log.say("lease.extended", seconds=seconds)
-        return on.Extended(before, now(), seconds, random.random())
+        return on.Extended(before, now(), seconds, jitter.draw())
 
     def settle(self, verdict: Verdict) -> on.SettleDone | on.SettleFailed:
         """Ask for what was decided. The intent is in the scoreboard first."""
@@ -98,7 +98,7 @@ class QueueRequests:
             may_be_done = error.unanswered and settlement is Settlement.RELEASE
             return on.SettleFailed(
                 now(),
-                random.random(),
+                jitter.draw(),
                 final=error.trouble in FINAL,
                 visible_at=before + self.delay if may_be_done else inf,
                 denied=denied,

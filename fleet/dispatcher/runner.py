@@ -9,7 +9,6 @@ requests in requests.py. This process runs no user code and starts no thread, an
 between two forks is paid for twice, so the path of a quiet message is kept short.
 """
 
-import random
 from math import inf
 
 from fleet.core.delivery import Delivery, DeliveryPhase, Rules, begin, step, wakes_at
@@ -30,6 +29,7 @@ from fleet.dispatcher.context import Context
 from fleet.dispatcher.delivery_log import DeliveryLog
 from fleet.dispatcher.requests import QueueRequests
 from fleet.dispatcher.user_processes import UserProcesses
+from fleet.system import jitter
 from fleet.system.clock import now
 
 
@@ -45,7 +45,7 @@ class DeliveryRunner:
         self._log = DeliveryLog(context, message)
         self._requests = QueueRequests(context, message, self._log)
         self._processes = UserProcesses(context, message, self._log)
-        self._delivery = begin(before, random.random(), context.rules, attempt=message.attempt)
+        self._delivery = begin(before, jitter.draw(), context.rules, attempt=message.attempt)
 
     def run(self) -> Delivery:
         """From the answer to the settlement; returns how it ended."""

@@ -6,7 +6,6 @@ it. Exception texts may hold anything: the caller decides where they may be show
 
 import os
 import traceback
-from pathlib import Path
 from types import TracebackType
 
 from fleet.core.sns import Unusable
@@ -16,8 +15,8 @@ from fleet.job.results import NotDone
 
 MOST_TYPE, MOST_MESSAGE, MOST_WHERE, MOST_TRACEBACK = 100, 500, 200, 2_500  # characters
 NO_FRAME = "its call"  # no code of the app's has run; or the traceback is gone
-_STANDARD_LIBRARY = str(Path(os.__file__).parent)
-_NOT_THE_APPS = (Path(__file__).parent, Path(_STANDARD_LIBRARY, "asyncio"))
+_STANDARD_LIBRARY = os.__file__.rpartition("/")[0]
+_NOT_THE_APPS = (__file__.rpartition("/")[0], f"{_STANDARD_LIBRARY}/asyncio")
 
 RAISED_BY_FLEET = (AppError, Unusable, NotDone)  # none of the app's code has raised
 
@@ -78,7 +77,9 @@ def traceback_of_app(error: BaseException) -> TracebackType | None:
     In front of it are fleet's frames and, where something was awaited, the event loop's.
     """
     trace = error.__traceback__
-    while trace is not None and Path(trace.tb_frame.f_code.co_filename).parent in _NOT_THE_APPS:
+    while (
+        trace is not None and trace.tb_frame.f_code.co_filename.rpartition("/")[0] in _NOT_THE_APPS
+    ):
         trace = trace.tb_next
     return trace
 
@@ -98,7 +99,7 @@ def _locate(error: BaseException) -> str:
     trace = traceback_of_app(error)
     while trace is not None:
         code = trace.tb_frame.f_code
-        innermost = f"{Path(code.co_filename).name}:{trace.tb_lineno} in {code.co_name}"
+        innermost = f"{code.co_filename.rpartition('/')[2]}:{trace.tb_lineno} in {code.co_name}"
         if not _is_of_a_library(code.co_filename):
             place = innermost
         trace = trace.tb_next

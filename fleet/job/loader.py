@@ -1,19 +1,21 @@
-"""From `module:attribute` or `file.py:attribute` to a callable; errors say what would be right."""
+"""From `module:attribute` or `file.py:attribute` to a callable; errors say what would be right.
 
-import difflib
+What only a file or an error needs is imported there: every job would carry it.
+"""
+
 import importlib
-import importlib.util
 import os
-import pkgutil
 import re
 import sys
 import traceback
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Iterable
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fleet.core import code_names
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 Job = Callable[..., Any]
 
@@ -83,6 +85,9 @@ def _import_file(path: str) -> Any:
     The module has the file's name, where that is an identifier and not another module's name; so
     what pickles by name works.
     """
+    from importlib.util import module_from_spec, spec_from_file_location
+    from pathlib import Path
+
     file = Path(path).absolute()
     if not file.is_file():
         raise AppError(f"there is no file {path}{_suggest_file(file)}")
@@ -91,10 +96,10 @@ def _import_file(path: str) -> Any:
         sys.path.insert(0, directory)
     if not name.isidentifier() or name in sys.modules or name in sys.stdlib_module_names:
         name = f"fleet_app_{re.sub(r'[^0-9A-Za-z_]', '_', name)}"
-    spec = importlib.util.spec_from_file_location(name, file)
+    spec = spec_from_file_location(name, file)
     if spec is None or spec.loader is None:
         raise AppError(f"{path} cannot be imported: it is no Python file")
-    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    module = sys.modules[name] = module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
     except BaseException as error:  # noqa: BLE001 - as above
@@ -104,14 +109,22 @@ def _import_file(path: str) -> Any:
     return module
 
 
-def _suggest_file(file: Path) -> str:
-    names = [each.name for each in file.parent.glob("*.py")]
-    close = difflib.get_close_matches(file.name, names, n=1)
-    return f"; did you mean {file.with_name(close[0])}?" if close else ""
+def _suggest_file(file: "Path") -> str:
+    close = _most_like(file.name, [each.name for each in file.parent.glob("*.py")])
+    return f"; did you mean {file.with_name(close)}?" if close else ""
+
+
+def _most_like(word: str, known: Iterable[str]) -> str:
+    """The known word that is nearly the same; empty if there is none."""
+    import difflib
+
+    return "".join(difflib.get_close_matches(word, list(known), n=1))
 
 
 def _explain_no_module(missing: str, wanted: str, directory: str) -> str:
     """Say where the module was looked for, and which one there has nearly the same name."""
+    from pkgutil import iter_modules
+
     text = f"there is no module {missing}" + (f" for {wanted}" if missing != wanted else "")
     text += f" in {directory}" if directory else "; the current directory has been removed"
     text += ", nor among what is installed"
@@ -119,14 +132,13 @@ def _explain_no_module(missing: str, wanted: str, directory: str) -> str:
     paths = [directory] if directory else []
     if parent:
         paths = getattr(sys.modules.get(parent), "__path__", [])
-    names = {each.name for each in pkgutil.iter_modules(paths)}
-    close = difflib.get_close_matches(last, names, n=1)
-    return text + (f"; did you mean {parent + '.' if parent else ''}{close[0]}?" if close else "")
+    close = _most_like(last, {each.name for each in iter_modules(paths)})
+    return text + (f"; did you mean {parent + '.' if parent else ''}{close}?" if close else "")
 
 
 def _trace_of_app(error: BaseException) -> str:
     """The traceback without the frames that are fleet's or the import system's."""
-    ours = str(Path(__file__).parent)
+    ours = __file__.rpartition("/")[0]
     trace: TracebackType | None = error.__traceback__
     while trace is not None:
         file = trace.tb_frame.f_code.co_filename
@@ -148,7 +160,7 @@ def _explain_no_attribute(app: str, owner: Any, name: str) -> str:
         each for each in calls if getattr(getattr(owner, each), "__module__", None) == module
     ]
     shown = defined or calls
-    close = difflib.get_close_matches(name, shown, n=1)
+    close = _most_like(name, shown)
     listed = ", ".join(sorted(shown)[:8]) or "nothing callable"
-    hint = f"did you mean {close[0]}? " if close else ""
+    hint = f"did you mean {close}? " if close else ""
     return f"{app}: {module or type(owner).__name__} has no {name}; {hint}it has {listed}"

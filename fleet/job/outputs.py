@@ -15,6 +15,8 @@ import sys
 from collections.abc import Callable, Collection
 from typing import Any
 
+from fleet.system import pseudo_files
+
 _BUFFERED = (_io.BufferedWriter, _io.BufferedRandom, _io.BufferedRWPair)
 
 _inherited: list[Any] = []  # files that the app has opened at its import
@@ -90,8 +92,7 @@ def _write_out(
 
 def _open_descriptors() -> list[int]:
     try:
-        names = os.listdir("/proc/self/fd")  # noqa: PTH208 - Path's objects cost as much again
-        return [int(name) for name in names]
+        return pseudo_files.list_numbers("/proc/self/fd")
     except OSError:  # no /proc, or no descriptor to be had
         return []
 

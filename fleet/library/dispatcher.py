@@ -6,7 +6,6 @@ job is kept together by a process in between (shim.py), so that the program's ow
 touched. Nothing is held between two dispatches.
 """
 
-import random
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from math import inf
@@ -37,7 +36,7 @@ from fleet.library.results import (
 )
 from fleet.library.standalone import Hooks, StandaloneInbox, open_context, with_call
 from fleet.sqs.queue import SqsQueue
-from fleet.system import log
+from fleet.system import jitter, log
 from fleet.system.clock import now
 
 LATE = "its transformer took longer than the lease, others may have it by now"
@@ -253,7 +252,7 @@ class Dispatcher:
             Reason.TRANSFORMER_FAILED,
             Facts(attempt=message.attempt),
             context.rules.config,
-            random.random(),
+            jitter.draw(),
         )
         delivery = runner.give_back(verdict)
         self.last = result_of(message, delivery, runner.delay)

@@ -7,7 +7,6 @@ cuts (core/poll_cuts.py), messages for which this host had no process to give (c
 """
 
 import os
-import random
 from collections.abc import Callable
 
 from fleet.core import poll_cuts, polling
@@ -16,7 +15,7 @@ from fleet.core.delivery import pause_before
 from fleet.core.queue import Message, MessageQueue, QueueError, Trouble
 from fleet.library.queue import renew
 from fleet.library.standalone import StandaloneInbox
-from fleet.system import log
+from fleet.system import jitter, log
 from fleet.system.clock import now
 
 WAIT_TIME = 10.0  # seconds of a long poll, where neither the caller nor the queue says anything
@@ -71,7 +70,7 @@ class Receiver:
     def note_start(self, *, starved: bool) -> None:
         """Whether the host had a process to give to the job of the message that came last."""
         if starved:
-            self.polling = polling.note_starvation(self.polling, now(), random.random())
+            self.polling = polling.note_starvation(self.polling, now(), jitter.draw())
         else:
             self.polling = polling.end_starvation(self.polling)
 
@@ -87,7 +86,7 @@ class Receiver:
             # This host had no process for a job: each further message would lose an attempt.
             inbox.wait(self.polling.not_before)
         if self._failures:
-            inbox.wait(now() + pause_before(self._failures, random.random()))
+            inbox.wait(now() + pause_before(self._failures, jitter.draw()))
 
     def _note_failure(self, error: QueueError, asked_at: float, wait_time: float) -> None:
         self._failures += 1

@@ -12,12 +12,10 @@ import signal
 from collections.abc import Iterable
 from typing import NoReturn
 
-import setproctitle
-
 from fleet.core.exit_codes import DONE
 from fleet.dispatcher.context import Act
 from fleet.ipc.shared_page import SharedPage
-from fleet.system import processes, procfs, signals, trackers
+from fleet.system import processes, procfs, signals, titles, trackers
 from fleet.system.clock import now
 
 Ended = tuple[int | None, int | None]  # a job's exit status, or the signal that killed it
@@ -42,7 +40,7 @@ def run(
             for fd in descriptors:
                 os.close(fd)
             job = _fork_job(act, write)
-            setproctitle.setproctitle("fleet: shim")
+            titles.show("fleet: shim")
             ended = _await_job(job, page, program)
             _kill_what_is_left(job, ended, page)
     finally:

@@ -5,7 +5,6 @@ sleeps until something happens or the next deadline that `core/pool` knows.
 """
 
 import os
-import random
 import select
 import signal
 import socket
@@ -42,7 +41,7 @@ from fleet.master.health_file import HealthFile
 from fleet.master.own_fault import FaultStop, attempt
 from fleet.master.presence import Presence
 from fleet.master.service_manager import ServiceManager
-from fleet.system import log, memory, processes, procfs, signals, stacks
+from fleet.system import jitter, log, memory, processes, procfs, signals, stacks
 from fleet.system.clock import now
 from fleet.system.signals import Wakeup
 
@@ -210,7 +209,7 @@ class Master:
             self._judged = moment
         before = self._pool
         try:
-            self._pool, wanted = step(before, event, moment, random.random())
+            self._pool, wanted = step(before, event, moment, jitter.draw())
         except Exception as error:
             source = children.source_of(event)
             if source is None:

@@ -8,7 +8,8 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
+
+from fleet.system import pseudo_files
 
 ROOT = "/sys/fs/cgroup"
 _UNLIMITED = 1 << 60  # bytes: version 1 writes a very large number where there is no limit
@@ -79,7 +80,11 @@ class MemoryLimit:
 
     def exists(self) -> bool:
         """Whether the group has such a file; the limit in it may be none."""
-        return Path(self.directory, self.limit_file).exists()
+        try:
+            os.stat(f"{self.directory}/{self.limit_file}")  # noqa: PTH116
+        except OSError:
+            return False
+        return True
 
     def read(self) -> tuple[int, int] | None:
         """The bytes that the limit leaves, and the limit. None: there is no limit.
@@ -87,9 +92,9 @@ class MemoryLimit:
         Pages of files that nobody uses can be had.
         """
         try:
-            limit = int(Path(self.directory, self.limit_file).read_text())
-            used = int(Path(self.directory, self.usage_file).read_text())
-            stat = Path(self.directory, "memory.stat").read_text()
+            limit = int(pseudo_files.read(f"{self.directory}/{self.limit_file}"))
+            used = int(pseudo_files.read(f"{self.directory}/{self.usage_file}"))
+            stat = pseudo_files.read_text(f"{self.directory}/memory.stat")
         except (OSError, ValueError):  # `max` is no number: no limit
             return None
         match = re.search(rf"^{self.reclaimable_field} (\d+)$", stat, re.MULTILINE)
@@ -110,8 +115,8 @@ def memory_limits(own_groups: str, root: str = ROOT) -> Iterator[MemoryLimit]:
 def cpu_quota() -> int | None:
     """The processors that the quota of our group allows, rounded up; None without a quota."""
     try:
-        path = _path_v2(Path("/proc/self/cgroup").read_text()) or ""
-        limit, period = Path(f"{ROOT}{path}/cpu.max").read_text().split()
+        path = _path_v2(pseudo_files.read_text("/proc/self/cgroup")) or ""
+        limit, period = pseudo_files.read_text(f"{ROOT}{path}/cpu.max").split()
     except (OSError, ValueError):
         return None
     return None if limit == "max" else -(-int(limit) // int(period))
@@ -138,7 +143,7 @@ def _upwards(path: str) -> Iterator[str]:
 
 def _open_first(files: Callable[[str], Iterable[str]]) -> int | None:
     with contextlib.suppress(OSError):
-        for path in files(Path("/proc/self/cgroup").read_text()):
+        for path in files(pseudo_files.read_text("/proc/self/cgroup")):
             with contextlib.suppress(OSError):
                 return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     return None

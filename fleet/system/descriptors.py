@@ -8,7 +8,8 @@ import resource
 import socket
 import stat
 from collections.abc import Iterable
-from pathlib import Path
+
+from fleet.system import pseudo_files
 
 Identity = tuple[int, int]
 STANDARD = (0, 1, 2)
@@ -29,9 +30,9 @@ def identities() -> dict[int, Identity]:
     One that was closed and opened again is of another file.
     """
     files = {}
-    for entry in [*Path("/proc/self/fd").iterdir()]:
-        if which := identity(int(entry.name)):  # the listing's own descriptor is closed by now
-            files[int(entry.name)] = which
+    for fd in pseudo_files.list_numbers("/proc/self/fd"):
+        if which := identity(fd):  # the listing's own descriptor is closed by now
+            files[fd] = which
     return files
 
 
@@ -135,8 +136,7 @@ def _close_range(first: int, last: int) -> bool:
 
 def _close_listed(keep: frozenset[int]) -> None:
     try:
-        # In every job: Path would cost as much again.
-        listed = [int(name) for name in os.listdir("/proc/self/fd")]  # noqa: PTH208
+        listed = pseudo_files.list_numbers("/proc/self/fd")
     except OSError:  # no /proc, or no descriptor to read it with
         listed = list(range(resource.getrlimit(resource.RLIMIT_NOFILE)[0]))
     for fd in listed:

@@ -2,10 +2,8 @@
 
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Iterable
-from pathlib import Path
 
 # No garbage is collected before the module's main begins: imports leave none that is worth a
 # search, and the searches take a tenth of a start's time.
@@ -24,6 +22,8 @@ def command_line(module: str, arguments: Iterable[str]) -> list[str]:
 
 def _flags() -> list[str]:
     """The flags of this interpreter. -u is in none of Python's own lists of them."""
+    import subprocess  # the processes that fork jobs start no interpreter
+
     flags: list[str] = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
     return [*flags, *(["-u"] if getattr(sys.stdout, "write_through", False) else [])]
 
@@ -38,7 +38,7 @@ def _module_path() -> list[str]:
     script = os.path.dirname(os.path.realpath(sys.argv[0] or "."))  # noqa: PTH120 - "" stays ""
     if not sys.flags.safe_path and path and path[0] in ("", _current_directory(), script):
         path = path[1:]
-    root = str(Path(__file__).resolve().parents[2])
+    root = os.path.realpath(__file__).rsplit("/", 3)[0]
     return path if root in path else [*path, root]
 
 

@@ -2,8 +2,8 @@
 
 import re
 from dataclasses import dataclass
-from pathlib import Path
 
+from fleet.system import pseudo_files
 from fleet.system.cgroup import ROOT, memory_limits
 
 _MIB = 1 << 20
@@ -23,7 +23,7 @@ class MemoryGauge:
     def __init__(self, root: str = ROOT, proc: str = "/proc") -> None:
         self._meminfo = f"{proc}/meminfo"
         try:
-            groups = Path(f"{proc}/self/cgroup").read_text()
+            groups = pseudo_files.read_text(f"{proc}/self/cgroup")
         except OSError:
             groups = ""
         self._limits = [limit for limit in memory_limits(groups, root) if limit.exists()]
@@ -40,7 +40,7 @@ class MemoryGauge:
 
 def _read_host(meminfo: str) -> FreeMemory | None:
     try:
-        text = Path(meminfo).read_text()
+        text = pseudo_files.read_text(meminfo)
     except OSError:
         return None
     fields = {

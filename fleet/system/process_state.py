@@ -19,8 +19,9 @@ import sys
 import warnings
 from collections.abc import Callable
 from math import inf
-from pathlib import Path
 from typing import Any, NamedTuple
+
+from fleet.system import pseudo_files
 
 _PR_GET_DUMPABLE, _PR_SET_DUMPABLE, _PR_SET_CHILD_SUBREAPER, _PR_GET_CHILD_SUBREAPER = 3, 4, 36, 37
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -183,7 +184,7 @@ def _hard_limit(name: str) -> float:
 
 def _address_space_in_use() -> int:
     """The bytes of address space that are in use."""
-    return int(Path("/proc/self/statm").read_text().split()[0]) * _PAGE
+    return int(pseudo_files.read("/proc/self/statm").split()[0]) * _PAGE
 
 
 def _dumpable() -> int:

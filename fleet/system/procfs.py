@@ -7,7 +7,8 @@ import contextlib
 import os
 import sys
 from collections.abc import Iterable
-from pathlib import Path
+
+from fleet.system import pseudo_files
 
 POOL_MARK = "FLEET_POOL_MARK"
 _PAGE, _MIB = os.sysconf("SC_PAGE_SIZE"), 1 << 20
@@ -78,9 +79,10 @@ def _children_of(pid: int) -> list[int]:
     """
     pids: list[int] = []
     with contextlib.suppress(OSError):
-        for thread in Path(f"/proc/{pid}/task").iterdir():
+        for thread in pseudo_files.list_numbers(f"/proc/{pid}/task"):
             with contextlib.suppress(OSError):
-                pids += [int(child) for child in (thread / "children").read_text().split()]
+                listed = pseudo_files.read(f"/proc/{pid}/task/{thread}/children")
+                pids += [int(child) for child in listed.split()]
     return pids
 
 
@@ -100,17 +102,16 @@ def has_mark(pid: int, mark: str) -> bool:
     False for a zombie, whose environment is gone.
     """
     try:
-        return f"{POOL_MARK}={mark}".encode() in Path(f"/proc/{pid}/environ").read_bytes().split(
-            b"\0"
-        )
+        environment = pseudo_files.read(f"/proc/{pid}/environ")
     except OSError:
         return False
+    return f"{POOL_MARK}={mark}".encode() in environment.split(b"\0")
 
 
 def resident_mib(pid: int) -> float:
     """The MiB that a process has in memory; 0 when it is gone."""
     try:
-        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE / _MIB
+        return int(pseudo_files.read(f"/proc/{pid}/statm").split()[1]) * _PAGE / _MIB
     except (OSError, IndexError, ValueError):
         return 0.0
 
@@ -132,9 +133,9 @@ def _parent_of(pid: int) -> int | None:
 
 def _stat(pid: int) -> list[bytes]:
     """The fields of /proc/PID/stat after the name, which may hold anything. Raises OSError."""
-    stat = Path(f"/proc/{pid}/stat").read_bytes()
+    stat = pseudo_files.read(f"/proc/{pid}/stat")
     return stat[stat.rindex(b")") + 2 :].split()
 
 
 def _all_pids() -> list[int]:
-    return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+    return pseudo_files.list_numbers("/proc")

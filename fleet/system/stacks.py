@@ -13,10 +13,9 @@ import faulthandler
 import fcntl
 import os
 import signal
-from pathlib import Path
 from types import FrameType
 
-from fleet.system import signals
+from fleet.system import pseudo_files, signals
 
 SHOW, INSIST = signal.SIGUSR2, signal.SIGRTMIN + 5
 
@@ -71,15 +70,16 @@ def clear(pid: int) -> None:
 def read(pid: int) -> str:
     """What a process has written since; empty if it did not get to it."""
     try:
-        return _path(pid).read_text(errors="replace").strip()
+        return pseudo_files.read_text(_path(pid)).strip()
     except OSError:
         return ""
 
 
-def _path(pid: int) -> Path:
+def _path(pid: int) -> str:
     """Where the memory of a process can be opened. Raises FileNotFoundError."""
-    for entry in Path(f"/proc/{pid}/fd").iterdir():
+    directory = f"/proc/{pid}/fd"
+    for fd in pseudo_files.list_numbers(directory):
         with contextlib.suppress(OSError):
-            if os.readlink(entry) == _LINK:  # noqa: PTH115 - no path that leads anywhere
-                return entry
+            if os.readlink(f"{directory}/{fd}") == _LINK:  # noqa: PTH115 - it leads nowhere
+                return f"{directory}/{fd}"
     raise FileNotFoundError(pid)

@@ -11,9 +11,8 @@ docs/decisions/0013 has the reasons.
 
 import re
 from collections.abc import Iterable
-from pathlib import Path
 
-from fleet.system import processes, procfs
+from fleet.system import processes, procfs, pseudo_files
 
 GRACE = 2.0  # seconds: its interpreter may just have started
 _COMMAND = re.compile(rb"\0-c\0from [\w.]*resource_tracker import main\b")
@@ -22,7 +21,7 @@ _COMMAND = re.compile(rb"\0-c\0from [\w.]*resource_tracker import main\b")
 def is_tracker(pid: int) -> bool:
     """Whether a process is a tracker, by its command line; a process that has ended has none."""
     try:
-        return _COMMAND.search(Path(f"/proc/{pid}/cmdline").read_bytes()) is not None
+        return _COMMAND.search(pseudo_files.read(f"/proc/{pid}/cmdline")) is not None
     except OSError:
         return False
 

@@ -11,10 +11,9 @@ the reason names it.
 docs/decisions/0023 has the reasons.
 """
 
-import logging
+import _thread
 import os
 import sys
-import threading
 from dataclasses import dataclass
 from types import FunctionType
 from typing import Any
@@ -75,7 +74,7 @@ class ProcessBeforeImport:
             fd for fd, which in descriptors.identities().items() if self._open.get(fd) != which
         }
         self._effects = ImportEffects(
-            self._standard.put_back(), [silence, *names], state, self._callbacks
+            self._standard.put_back(), [*silence, *names], state, self._callbacks
         )
         return self._effects
 
@@ -118,11 +117,14 @@ def _top_package(value: object) -> str:
     return str(value.__module__).partition(".")[0]
 
 
-def _silence_loggers() -> Change:
-    """Have no logger log in fleet's own processes.
+def _silence_loggers() -> list[Change]:
+    """Have no logger log in fleet's own processes, if there is any.
 
     botocore's loggers would run the app's handlers while a lease is to be kept.
     """
+    logging = sys.modules.get("logging")
+    if logging is None:
+        return []
     logger = logging.Logger
     change = Change(
         vars(logger),
@@ -133,7 +135,7 @@ def _silence_loggers() -> Change:
         logger.isEnabledFor,
     )
     change.undo()
-    return change
+    return [change]
 
 
 def _is_never_enabled(_logger: Any, _level: int) -> bool:
@@ -145,8 +147,9 @@ def _threads() -> list[str]:
 
     The idle threads of a numeric library run none, and are made anew where they are needed.
     """
-    known = {each.ident: each.name for each in threading.enumerate()}
-    others = sys._current_frames().keys() - {threading.get_ident()}
+    threading = sys.modules.get("threading")
+    known = {each.ident: each.name for each in threading.enumerate()} if threading else {}
+    others = sys._current_frames().keys() - {_thread.get_ident()}
     if not others:
         return []
     names = ", ".join(sorted(known.get(each, "without a name") for each in others))

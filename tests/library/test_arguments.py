@@ -107,7 +107,7 @@ def test_the_message_of_a_transformer_that_raises_comes_back_later_and_later(
     delay: int,
 ) -> None:
     """Or by the delays that are given: a loop around it must not spin."""
-    monkeypatch.setattr("random.random", lambda: 0.5)  # no jitter
+    monkeypatch.setattr("fleet.system.jitter.draw", lambda: 0.5)
     queue = MemoryQueue("x")
     queue.attempts["m1"] = attempt - 1
     lone = Dispatcher(queue, wait_time=0, visibility_timeout=60, retry_delay=delays)

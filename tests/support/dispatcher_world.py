@@ -7,7 +7,6 @@ is to happen is laid out beforehand with `at`; a wait that nothing would end fai
 """
 
 import errno
-import random
 import select
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -25,7 +24,7 @@ from fleet.core.queue import Message, QueueError, Trouble
 from fleet.dispatcher.context import Act, Context
 from fleet.ipc.shared_page import SharedPage
 from fleet.job import process as job_process
-from fleet.system import log, procfs
+from fleet.system import jitter, log, procfs
 from fleet.system.cgroup import OomKills
 from fleet.system.log_events import EVENTS
 from fleet.system.processes import Usage
@@ -69,7 +68,7 @@ class World:
         """Stand in for time, chance and log in these modules."""
         for module in modules:
             patch.setattr(module, "now", lambda: self.time)
-        patch.setattr(random, "random", lambda: 0.0)
+        patch.setattr(jitter, "draw", lambda: 0.0)
         patch.setattr(procfs, "is_stopped", lambda pid: pid in self.frozen_by_somebody)
         patch.setattr(log, "emit", self._emit)
         patch.setattr(

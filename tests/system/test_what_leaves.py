@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import setproctitle
 
 from fleet.cli import common, main
 from fleet.core.exit_codes import USAGE
@@ -20,7 +19,7 @@ FORGED = "x\n14:03:11 info    all is well\r\x1b[2K\x9b\u2028\u202e\x7f\0"
 
 def test_a_title(monkeypatch: pytest.MonkeyPatch) -> None:
     shown: list[str] = []
-    monkeypatch.setattr(setproctitle, "setproctitle", shown.append)
+    monkeypatch.setattr(titles, "_set", shown.append)
     titles.show(f"fleet: master {FORGED}")
     assert shown[0].isprintable()
 
@@ -55,10 +54,8 @@ def test_a_dead_letters_attribute() -> None:
 def test_whoever_writes_to_a_terminal_goes_through_one_of_them() -> None:
     """Titles by titles.py; standard output by `say`, or as JSON, or a text that is fleet's own."""
     by_hand = {  # of these the text is a constant, or a number
-        "library/shim_process.py",
         "scout/process.py",
         "sqs/local_server_program.py",
-        "system/titles.py",
     }
     package = Path(REPOSITORY, "fleet")
     found = {
