@@ -9,7 +9,6 @@ when the master's end of its channel is closed.
 """
 
 import errno
-import gc
 import os
 import select
 import sys
@@ -36,14 +35,14 @@ from fleet.sqs.address import address_of
 from fleet.sqs.queue import SqsQueue
 from fleet.sqs.sessions import SHORT_CALL, Sessions
 from fleet.sqs.stream import ConnectOptions
-from fleet.system import descriptors, huge_pages, log, processes, signals, stacks, titles
+from fleet.system import descriptors, log, processes, signals, stacks, titles
 from fleet.system.cgroup import OomKills
 from fleet.system.descriptors import StandardDescriptors
+from fleet.template import memory_image
 from fleet.template.importing import ImportedApp, Importer
 
 # What the kernel says when it has nothing more to give.
 SCARCE = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOBUFS)
-COLLAPSE_SECONDS = 2.0  # what huge pages may take of the start
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -86,9 +85,7 @@ def prepare(
     app = Importer(plan, master, inherited, standard).load()
     if app is not None:
         stacks.enable()  # the app may have taken its signal
-        gc.collect()
-        gc.freeze()
-        huge_pages.collapse(COLLAPSE_SECONDS)
+        memory_image.freeze()
         master.send(Imported(round(time.monotonic() - began, 3), app.warnings))
     return app
 
