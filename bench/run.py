@@ -16,11 +16,11 @@ import boto3
 from rich.console import Console
 from rich.table import Table
 
-from bench import cpu, measures, pool
+from bench import cpu, measures, memory, pool
 from bench.figures import Figure
 from bench.harness import BenchError, Endpoint
 
-MEASURES = cpu.MEASURES | measures.MEASURES | pool.MEASURES
+MEASURES = cpu.MEASURES | measures.MEASURES | pool.MEASURES | memory.MEASURES
 
 
 def main() -> int:
