@@ -83,6 +83,7 @@ class Config:
     preload: bool = True
     boot_timeout: float = 60.0
     start_timeout: float = 30.0
+    transport: str = "auto"
     name: str = ""
     log_level: str = "info"
     log_format: str = "text"

@@ -1,13 +1,13 @@
 """What the processes of a pool say to each other. `ipc/channel.py` carries it.
 
     master → everyone     Plan, once, first of all
-    master → dispatcher   Grant · Drain · Free
+    master → dispatcher   Grant · Drain · Free · Keys
     dispatcher → master   Ready · Received | Empty | PollFailed · Held · Settled
                           Denied · Troubled · Healed · LeaseLost
     master → template     Fork (with the dispatcher's end of its channel)
     template → master     Imported | Failed · Forked | NotForked
     master ↔ scout        scout_protocol.py · Failed
-    dispatcher → master   Tell: a line for the log
+    dispatcher → master   Tell: a line for the log · KeysRefused, for the scout
 
 A conversation about one message is Grant, Received, (Held, Free,) Settled. A dispatcher that has
 said nothing since its Grant has an open poll. Denied, Troubled, Healed and LeaseLost may come
@@ -21,7 +21,8 @@ from typing import Any
 from fleet.core.config import Config
 from fleet.core.outcomes import Outcome, Settlement
 from fleet.core.queue_names import is_fifo
-from fleet.core.scout_protocol import ScoutOrder, ScoutWord
+from fleet.core.queue_place import Keys, KeysRefused, QueuePlace
+from fleet.core.scout_protocol import Resolved, ScoutOrder, ScoutWord, Unresolved
 
 # Seconds of lease, by our clock, that a release by the scout needs.
 RELEASE_MARGIN = 5.0
@@ -201,7 +202,8 @@ class Fork:
     """Fork a dispatcher for the slot; its channel's end comes with this."""
 
     slot: int
-    queue_url: str
+    place: QueuePlace
+    keys: Keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,4 +246,15 @@ Report = (
 FromTemplate = Imported | Failed | Forked | NotForked
 FromScout = ScoutWord | Failed
 FromHelper = FromTemplate | FromScout
-Word = Plan | DispatcherOrder | Report | Tell | Fork | FromHelper | ScoutOrder
+FromResolver = Resolved | Unresolved
+Word = (
+    Plan
+    | DispatcherOrder
+    | Report
+    | Tell
+    | KeysRefused
+    | Fork
+    | FromHelper
+    | ScoutOrder
+    | FromResolver
+)

@@ -1,8 +1,11 @@
 """What the master and the scout say to each other, but for Plan and Failed (`protocol.py`).
 
-    master → scout    SampleDepth · Recover · TryDelete
-    scout → master    Late | Usable, once, first of all · Depth | SampleFailed
+    master → scout    SampleDepth · Recover · TryDelete · KeysRefused
+    scout → master    Keys, then Late | Usable, once, first of all · Depth | SampleFailed
                       Recovered · RecoveryDenied · DeleteTried · Trying · Served
+                      Keys, whenever there are new ones
+    scout → resolver  Plan
+    resolver → scout  Resolved | Unresolved
 
 Every Recover is answered by one Recovered, every TryDelete by one DeleteTried. Until then Trying
 and RecoveryDenied tell that the scout still works at it.
@@ -12,6 +15,7 @@ from dataclasses import dataclass, field
 
 from fleet.core.depth import Depth
 from fleet.core.outcomes import Settlement
+from fleet.core.queue_place import Keys, QueuePlace
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +30,11 @@ class Late:
 class Usable:
     """The queue answers; `advice` is what its settings will make people suffer from.
 
-    `dead_letters`: the name of its dead-letter queue, empty without one.
+    `place` has the queue's URL. `dead_letters`: the name of its dead-letter queue, empty without
+    one.
     """
 
-    url: str
+    place: QueuePlace
     advice: list[str]
     dead_letters: str = ""
 
@@ -117,6 +122,22 @@ class Served:
     pid: int
 
 
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """Where the queue is, and the keys that the chain of credentials has given."""
+
+    place: QueuePlace
+    keys: Keys
+
+
+@dataclass(frozen=True, slots=True)
+class Unresolved:
+    """Why place and keys are not to be had: `trouble` is the name of a Trouble (queue.py)."""
+
+    trouble: str
+    why: str
+
+
 ScoutOrder = SampleDepth | Recover | TryDelete
 ScoutWord = (
     Late
@@ -128,4 +149,5 @@ ScoutWord = (
     | DeleteTried
     | Trying
     | Served
+    | Keys
 )

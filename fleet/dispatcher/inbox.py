@@ -5,9 +5,11 @@ It waits for all of that at once, and for nothing else.
 
 import select
 import signal
+from collections.abc import Callable
 from math import ceil, inf
 
 from fleet.core.protocol import Drain, Free, Grant, Plan, Report, Tell
+from fleet.core.queue_place import Keys, KeysRefused
 from fleet.ipc.channel import Channel
 from fleet.system import log, processes, signals, stacks
 from fleet.system.clock import now
@@ -19,11 +21,12 @@ class Inbox:
     """Flags that the outside world sets, and the wait for it to do so.
 
     Beside those of `DispatcherInbox` (context.py) `granted`: the master's leave to receive that
-    many messages, in a poll of `longest` seconds at the most.
+    many messages, in a poll of `longest` seconds at the most. Keys that the master hands out are
+    given to `take_keys`.
     """
 
-    def __init__(self, plan: Plan, channel: Channel) -> None:
-        self._plan, self._channel = plan, channel
+    def __init__(self, plan: Plan, channel: Channel, take_keys: Callable[[Keys], None]) -> None:
+        self._plan, self._channel, self._take_keys = plan, channel, take_keys
         self.leaving = self.stopping = self.orphan = self.freed = False
         self.granted, self.longest = 0, inf
         self.drain: float | None = None
@@ -57,6 +60,13 @@ class Inbox:
         """A line of the log, to be told by the master; whether it will be."""
         return not self.orphan and self._channel.send(Tell(event, dict(fields)))
 
+    def tell_refused(self, keys: Keys) -> bool:
+        """SQS does not take the keys; whether there is a master to hand out others."""
+        if self.orphan:
+            return False
+        self._channel.send(KeysRefused(keys.access_key))
+        return True
+
     def wait(self, until: float) -> None:
         """Wait until something happens or the moment comes (seconds on our clock); then note it."""
         timeout = None if until == inf else max(0, ceil((until - now()) * 1000))
@@ -78,6 +88,8 @@ class Inbox:
                     self.ends_at = now() + left
                 case Free():
                     self.freed = True
+                case Keys():
+                    self._take_keys(message)
                 case _:
                     raise ValueError(f"the master said {type(message).__name__}")
         if self._channel.closed:

@@ -11,12 +11,14 @@ import socket
 import struct
 from dataclasses import fields
 from types import UnionType
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from fleet.core import protocol, scout_protocol
 from fleet.core.config import Config
 from fleet.core.outcomes import Outcome, Settlement
-from fleet.core.protocol import Plan, Word
+from fleet.core.protocol import Fork, Plan, Word
+from fleet.core.queue_place import Keys, QueuePlace
+from fleet.core.scout_protocol import Resolved, Usable
 
 
 class Garbled(Exception):
@@ -31,11 +33,22 @@ def _types_of(hint: Any) -> tuple[type, ...]:
     return (int, float) if kind is float else (kind,)
 
 
+Record = Config | QueuePlace | Keys
+"""What may be inside a word."""
+
 _KINDS = {
     kind.__name__: (kind, tuple(field.name for field in fields(kind)))
-    for kind in (*get_args(Word), Config)
+    for kind in (*get_args(Word), *get_args(Record))
 }
+# What is in these is not quoted where it is no word: it may be secret.
+_HIDDEN = {field.name for kind, _ in _KINDS.values() for field in fields(kind) if not field.repr}
+_SECRET = tuple(
+    f'["{name}"'.encode()
+    for name, (_, names) in _KINDS.items()
+    if "keys" in names or not _HIDDEN.isdisjoint(names)
+)
 _TYPES = {kind: tuple(map(_types_of, get_type_hints(kind).values())) for kind, _ in _KINDS.values()}
+_Record = TypeVar("_Record", Config, QueuePlace, Keys)
 _LARGEST = 65_536
 _ONE_FD = socket.CMSG_LEN(struct.calcsize("i"))
 
@@ -145,9 +158,9 @@ class Channel:
         return _decode(packet)
 
 
-def _values(record: Config) -> list[Any]:
+def _values(record: Record) -> list[Any]:
     """The record inside a word, as JSON has it."""
-    return [getattr(record, field) for field in _KINDS["Config"][1]]
+    return [getattr(record, field) for field in _KINDS[type(record).__name__][1]]
 
 
 def _decode(packet: bytes) -> Word:
@@ -155,19 +168,30 @@ def _decode(packet: bytes) -> Word:
     try:
         word = _build(packet)
         _check(word)
-        if isinstance(word, Plan):
-            _check(word.config)
     except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise Garbled(f"{packet[:80]!r} ({type(error).__name__}: {str(error)[:80]})") from None
+        quoted = packet.partition(b",")[0] if packet.startswith(_SECRET) else packet
+        what = f"{type(error).__name__}: {str(error)[:80]}"
+        raise Garbled(f"{quoted[:80]!r} ({what})") from None
     return word
 
 
-def _check(record: Word | Config) -> None:
+def _check(record: Word | Record) -> None:
     """Raises TypeError for a field that is not of its type."""
     kind = type(record)
     for field, types in zip(_KINDS[kind.__name__][1], _TYPES[kind], strict=True):
         if not isinstance(getattr(record, field), types):
-            raise TypeError(f"{field} is {getattr(record, field)!r}")
+            raise TypeError(
+                f"{field} is {getattr(record, field)!r}"
+                if field not in _HIDDEN
+                else f"{field} is of another type"
+            )
+
+
+def _read_record(kind: type[_Record], values: Any) -> _Record:
+    """A record inside a word. Raises TypeError."""
+    record = kind(*values)
+    _check(record)
+    return record
 
 
 def _build(packet: bytes) -> Word:
@@ -175,7 +199,16 @@ def _build(packet: bytes) -> Word:
     match name:
         case "Plan":
             config, *rest = values
-            return Plan(Config(*config), *rest)
+            return Plan(_read_record(Config, config), *rest)
+        case "Fork":
+            slot, place, keys = values
+            return Fork(slot, _read_record(QueuePlace, place), _read_record(Keys, keys))
+        case "Usable":
+            place, *rest = values
+            return Usable(_read_record(QueuePlace, place), *rest)
+        case "Resolved":
+            place, keys = values
+            return Resolved(_read_record(QueuePlace, place), _read_record(Keys, keys))
         case "Settled":
             settlement, outcome, *rest = values
             return protocol.Settled(Settlement(settlement), outcome and Outcome(outcome), *rest)

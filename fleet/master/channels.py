@@ -20,6 +20,11 @@ class Channels:
         self._sources[end.fileno()] = source
         self._poll.register(end.fileno(), select.POLLIN)
 
+    @property
+    def slots(self) -> list[int]:
+        """The slots that there is a channel for."""
+        return [source for source in self._ends if not isinstance(source, Role)]
+
     def get(self, source: Source) -> Channel | None:
         """Our end; None when there is none."""
         return self._ends.get(source)

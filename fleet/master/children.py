@@ -25,13 +25,15 @@ from fleet.core.pool import (
     events,
     reaping,
 )
-from fleet.core.protocol import DispatcherOrder, Failed, Fork, Plan, PollFailed, Tell, Word
-from fleet.core.scout_protocol import SampleDepth, ScoutOrder, Usable
+from fleet.core.protocol import DispatcherOrder, Failed, Plan, PollFailed, Tell, Word
+from fleet.core.queue_place import Keys, KeysRefused
+from fleet.core.scout_protocol import SampleDepth, ScoutOrder
 from fleet.ipc import channel
 from fleet.ipc.channel import Channel
 from fleet.ipc.scoreboard import Scoreboard
 from fleet.master.channels import Channels
-from fleet.master.helper_log import tell_helper_word
+from fleet.master.handouts import Handouts
+from fleet.master.helper_log import tell_helper_word, tell_line
 from fleet.master.orphans import describe_death, jobs_in_hand
 from fleet.system import log, processes, procfs, trackers
 from fleet.system.clock import now
@@ -59,8 +61,7 @@ class ChildProcesses:
         self.known = Children(plan.app, others=frozenset(procfs.children()))
         self._mark = uuid.uuid4().hex  # on all that descends from our helpers
         self._has_trackers: bool | None = None  # among what we have adopted; None: not looked yet
-        self._queue_url = plan.queue
-        self.dead_letters = ""  # the name of the dead-letter queue, if there is one
+        self.handouts = Handouts()
         self.trace = ""  # the app's own traceback, if its import raised
 
     # What the pool asks for.
@@ -71,13 +72,14 @@ class ChildProcesses:
         Raises OSError when there is no channel to be had, or no room in the template's.
         """
         self.forget(slot)
+        order = self.handouts.fork_order(slot)
         ours, theirs = channel.make_pair()
         with theirs:
             self._board.clear(slot)
             self.channels.add(slot, ours)
             self.known = births.ask_for_dispatcher(self.known, slot)
             template = self.channels.get(Role.TEMPLATE)
-            if template and not template.send(Fork(slot, self._queue_url), theirs.fileno()):
+            if template and not template.send(order, theirs.fileno()):
                 raise OSError(errno.ENOBUFS, os.strerror(errno.ENOBUFS))
 
     def spawn_helper(self, role: Role) -> None:
@@ -104,7 +106,7 @@ class ChildProcesses:
         self.known = births.forget_slot(self.known, slot)
         self.channels.close(slot)
 
-    def send(self, slot: int, order: DispatcherOrder) -> None:
+    def send(self, slot: int, order: DispatcherOrder | Keys) -> None:
         """Say something to the slot's dispatcher, if it lives.
 
         A dispatcher whose channel has no room has not listened for long.
@@ -113,7 +115,7 @@ class ChildProcesses:
         if end and not end.send(order):
             self.distrust(slot, "it takes no orders")
 
-    def order_scout(self, order: ScoutOrder) -> bool:
+    def order_scout(self, order: ScoutOrder | KeysRefused) -> bool:
         """Give the scout an order. False when its channel has no room for the order.
 
         A scout that is dead takes every order: its death will be news.
@@ -159,8 +161,8 @@ class ChildProcesses:
         for word in words:
             if source in self.known.distrusted:
                 break
-            if isinstance(word, Tell) and not isinstance(source, Role):
-                self._tell(source, word)
+            if isinstance(word, Tell | KeysRefused) and not isinstance(source, Role):
+                self._pass_on(source, word)
                 continue
             update = births.hear(self.known, source, word, processes.is_child)
             self.known = update.children
@@ -170,21 +172,21 @@ class ChildProcesses:
             wanted += update.effects
         return happened + self._perform(wanted)
 
-    def _tell(self, slot: int, line: Tell) -> None:
-        """A line for the log, as a dispatcher says it."""
-        try:
-            log.emit(line.event, **line.fields)
-        except Exception as error:  # noqa: BLE001 - an event or a field that there is not
-            what = f"{line.event}: {type(error).__name__}: {error}"
-            self.distrust(slot, f"it said what cannot be: {what}")
+    def _pass_on(self, slot: int, word: Tell | KeysRefused) -> None:
+        """What a dispatcher says is for the log, or for the scout."""
+        if isinstance(word, KeysRefused):
+            self.order_scout(word)  # should it have no room, the next refusal says it again
+        elif trouble := tell_line(word):
+            self.distrust(slot, f"it said what cannot be: {trouble}")
 
     def _note(self, event: Event) -> None:
         """What the master itself makes of a word."""
         match event:
             case events.HelperSaid(_, word):
                 tell_helper_word(word, self._plan.queue)
-                if isinstance(word, Usable):
-                    self._queue_url, self.dead_letters = word.url, word.dead_letters
+                if keys := self.handouts.note(word):
+                    for slot in self.channels.slots:
+                        self.send(slot, keys)
                 elif isinstance(word, Failed):
                     self.trace = word.trace
             case events.DispatcherSaid(_, PollFailed()) if self._plan.local_port is not None:

@@ -1,7 +1,7 @@
-"""What the words of template and scout are in the log."""
+"""What the words of template and scout are in the log, and lines that dispatchers tell."""
 
 from fleet.core.depth import Depth
-from fleet.core.protocol import FromHelper, Imported
+from fleet.core.protocol import FromHelper, Imported, Tell
 from fleet.core.scout_protocol import Late, SampleFailed, Served, Usable
 from fleet.system import log
 
@@ -28,3 +28,12 @@ def tell_helper_word(word: FromHelper, queue: str) -> None:
             log.emit("sample.failed", why=why)
         case _:
             pass
+
+
+def tell_line(line: Tell) -> str:
+    """Log a line as a dispatcher says it; what is wrong with it where it cannot be logged."""
+    try:
+        log.emit(line.event, **line.fields)
+    except Exception as error:  # noqa: BLE001 - an event or a field that there is not
+        return f"{line.event}: {type(error).__name__}: {error}"
+    return ""

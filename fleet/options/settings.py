@@ -189,6 +189,11 @@ class Settings:
     start_timeout: float = option(
         30.0, checks.seconds(0), "How long a failing queue is retried at start."
     )
+    transport: str = option(
+        "auto",
+        checks.choice("auto", "lean", "boto3"),
+        "How SQS is called; auto: by fleet's own client, but by boto3's through a proxy.",
+    )
     name: str = option(None, checks.NAME, "Names the pool: title, lock, logs.", shown="app@queue")
     control: str | None = option(
         None,

@@ -7,6 +7,7 @@ headers 100 lines at the most.
 docs/decisions/0015 has the reasons.
 """
 
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -53,7 +54,11 @@ class BotocoreTransport:
 
         ends = now() + self._read_timeout
         request.stream_output = True  # not to be read before we do
+        known = set(weakref.finalize._registry)  # type: ignore[attr-defined]
         answer = self._client._endpoint.http_session.send(request)
+        # urllib3 has a connection closed at the program's end, which a forked job's is not.
+        for new in set(weakref.finalize._registry) - known:  # type: ignore[attr-defined]
+            new.atexit = False
         body = _Body(answer.raw, ends, self._left)
         bounded = AWSResponse(answer.url, answer.status_code, answer.headers, body)
         # Read here, where what goes wrong is still botocore's to raise.

@@ -13,6 +13,7 @@ from typing import Any
 
 from fleet.core.queue import QueueError, Trouble
 from fleet.sqs.error_text import clean, clock_difference
+from fleet.sqs.transport import CodeNeeded
 
 CACHED = Path("~/.aws/cli/cache")  # where the AWS CLI keeps the sessions of roles
 SERVICES = {
@@ -21,10 +22,6 @@ SERVICES = {
     "GetRoleCredentials": "sso",
     "CreateToken": "sso-oidc",
 }
-
-
-class CodeNeeded(Exception):
-    """A profile asks for a code of an MFA device."""
 
 
 class CliSessionCache(dict[str, Any]):

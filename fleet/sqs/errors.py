@@ -16,9 +16,8 @@
 import re
 
 from fleet.core.queue import QueueError, Trouble
-from fleet.sqs import credentials
 from fleet.sqs.error_text import clean, clock_difference
-from fleet.sqs.transport import NoAnswer, Refused, Unreachable
+from fleet.sqs.transport import CodeNeeded, NoAnswer, Refused, Unreachable
 
 # Of a gateway: it has passed the call on, and whether that is done nobody knows.
 GAVE_UP = (408, 502, 504)
@@ -50,13 +49,17 @@ def classify(error: Exception, queue: str, endpoint_url: str | None, call: str =
 
     The text of the error names the queue and what to do, and no body.
     """
-    from botocore import exceptions as e
-    from botocore.parsers import ResponseParserError
-
     name = f"queue {queue!r}"
     where, kind = endpoint_url or "SQS", type(error).__name__
     unreachable = f"{name}: {where} cannot be reached"
     unusable = f"{name}: no usable answer from {where}"
+    if _is_botocores(error):
+        from fleet.sqs.botocore_errors import classify_botocore
+
+        meant = classify_botocore(error, name, unreachable, unusable, call)
+        if isinstance(meant, QueueError):
+            return meant
+        error = meant
     match error:
         case QueueError():
             return error
@@ -68,55 +71,20 @@ def classify(error: Exception, queue: str, endpoint_url: str | None, call: str =
             return QueueError(
                 Trouble.PASSING, f"{unusable} ({error})", unanswered=True, answered=False
             )
-        case e.ClientError() if error.operation_name == call:
-            said, about = (
-                error.response.get("Error", {}),
-                error.response.get("ResponseMetadata", {}),
-            )
-            code, words = str(said.get("Code", "")), str(said.get("Message", ""))
-            status = int(about.get("HTTPStatusCode", 0))
-            date = str(about.get("HTTPHeaders", {}).get("date", ""))
-            return _classify_refusal(code, status, words, date, name, call)
-        case (
-            e.ClientError()  # of a call that is not ours: the credential chain's
-            | credentials.CodeNeeded()
-            | e.NoCredentialsError()
-            | e.PartialCredentialsError()
-            | e.CredentialRetrievalError()
-            | e.TokenRetrievalError()
-            | e.SSOError()
-            | e.RefreshWithMFAUnsupportedError()
-        ):
+        case CodeNeeded():
+            from fleet.sqs import credentials
+
             return credentials.trouble(error, name)
-        case e.NoRegionError():
-            return QueueError(
-                Trouble.USAGE,
-                f"{name}: no region given: AWS_DEFAULT_REGION, --region, or region= of Queue.open",
-            )
-        case (
-            e.ProfileNotFound()
-            | e.ConfigParseError()
-            | e.ConfigNotFound()
-            | e.InvalidConfigError()
-            | e.InvalidRegionError()
-            | e.EndpointProviderError()
-            | e.EndpointVariantError()
-        ):
-            return QueueError(Trouble.USAGE, f"{name}: {error}")
-        case e.ProxyConnectionError():
-            # botocore also says so of a proxy that has passed the request on, and hangs up.
-            text = f"{unreachable} ({kind})"
-            return QueueError(Trouble.PASSING, text, unanswered=True, answered=False)
-        case e.EndpointConnectionError() | e.ConnectTimeoutError() | e.SSLError():
-            return QueueError(Trouble.PASSING, f"{unreachable} ({kind})", answered=False)
-        case e.HTTPClientError():
-            text = f"{unusable} ({kind})"
-            return QueueError(Trouble.PASSING, text, unanswered=True, answered=False)
-        case ResponseParserError() | KeyError() | TypeError() | ValueError() | AttributeError():
+        case KeyError() | TypeError() | ValueError() | AttributeError():
             # An answer that is not what SQS answers.
             return QueueError(Trouble.PASSING, f"{unusable} ({kind})")
         case _:
             return QueueError(Trouble.PASSING, f"{name}: {kind}")
+
+
+def _is_botocores(error: Exception) -> bool:
+    """Whether botocore has raised it, which nobody has loaded then if it has not."""
+    return any(kind.__module__.partition(".")[0] == "botocore" for kind in type(error).__mro__)
 
 
 def _classify_refusal(

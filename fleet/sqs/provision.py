@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from fleet.core.queue_names import is_fifo
 from fleet.sqs.address import Address
+from fleet.sqs.pool_access import open_local
 from fleet.sqs.queue import SqsQueue
-from fleet.sqs.sessions import Sessions
 
 
 def make_with_dead_letter_queue(address: Address) -> None:
@@ -20,8 +20,8 @@ def make_with_dead_letter_queue(address: Address) -> None:
     kind = {"FifoQueue": "true", "ContentBasedDeduplication": "true"} if fifo else {}
     its_dead_letter_queue = replace(address, queue=f"{base}-dlq{'.fifo' if fifo else ''}")
     with (
-        closing(SqsQueue(Sessions(its_dead_letter_queue))) as dead_letter_queue,
-        closing(SqsQueue(Sessions(address))) as queue,
+        closing(SqsQueue(open_local(its_dead_letter_queue))) as dead_letter_queue,
+        closing(SqsQueue(open_local(address))) as queue,
     ):
         dead_letter_queue.create(kind)
         arn = dead_letter_queue.arn()

@@ -1,7 +1,7 @@
 """Amazon SQS behind the `Queue` protocol of core/queue.py: one method a call."""
 
 import math
-import uuid
+import os
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
@@ -10,9 +10,10 @@ from fleet.core.depth import Depth
 from fleet.core.queue import Message, QueueError, Trouble
 from fleet.core.queue_names import is_fifo
 from fleet.sqs import answers
+from fleet.sqs.access import Access
 from fleet.sqs.answers import Redrive
-from fleet.sqs.sessions import SHORT_CALL, Sessions
 from fleet.sqs.stream import ConnectOptions
+from fleet.sqs.transport import SHORT_CALL
 from fleet.sqs.transports import Transports
 from fleet.system.clock import now
 
@@ -23,14 +24,14 @@ Result = TypeVar("Result")
 
 
 class SqsQueue:
-    """One queue. Its URL is looked up at the first call if neither `url` nor its address says it.
+    """One queue. Its URL is looked up at the first call if neither `url` nor its access says it.
 
     Every method that makes a call raises QueueError.
     """
 
     def __init__(
         self,
-        sessions: Sessions,
+        access: Access,
         url: str | None = None,
         wait_time: float = 20.0,
         short_call: float = SHORT_CALL,
@@ -40,10 +41,10 @@ class SqsQueue:
 
         The heartbeat of `options` is called between the calls of what takes more than one, too.
         """
-        self.sessions = sessions
+        self.access = access
         self._url = url
         self._wait_time, self._options = wait_time, options or ConnectOptions()
-        self._transports = Transports(sessions, wait_time, short_call, self._options)
+        self._transports = Transports(access, wait_time, short_call, self._options)
         self._redrive: Redrive | None = None
         self._redrive_until = 0.0
         self._dead_letter_urls: dict[str, str] = {}
@@ -55,32 +56,24 @@ class SqsQueue:
     def url(self) -> str:
         """The queue's URL."""
         if self._url is None:
-            self._url = self.sessions.location.url or self._look_up_url()
+            self._url = self.access.url or self._look_up_url()
         return self._url
 
     def _look_up_url(self) -> str:
         """By its name, in the account that its ARN says, else in our own."""
-        location = self.sessions.location
-        owner = {"QueueOwnerAWSAccountId": location.account} if location.account else {}
-        return self._transports.call(
-            "GetQueueUrl", answers.queue_url, QueueName=location.name, **owner
-        )
+        account = self.access.account
+        owner = {"QueueOwnerAWSAccountId": account} if account else {}
+        return self._transports.call("GetQueueUrl", answers.queue_url, QueueName=self.name, **owner)
 
     @property
     def name(self) -> str:
         """The queue's name."""
-        return self.sessions.address.name
+        return self.access.name
 
     @property
     def region(self) -> str | None:
         """The region that requests are signed for."""
-        return self.sessions.region
-
-    def region_trouble(self) -> str | None:
-        """What is wrong with the region's name, if it is one of AWS's that is needed."""
-        from fleet.sqs.regions import region_trouble  # which no dispatcher asks for
-
-        return None if self.sessions.endpoint_url else region_trouble(self.sessions.region)
+        return self.access.region
 
     # Its connections.
 
@@ -89,11 +82,14 @@ class SqsQueue:
         self._transports.short_call = min(self._transports.short_call, seconds)
 
     def renew(self) -> None:
-        """Make a new session: the old one remembers a failed look-up of credentials for ever."""
+        """After a refusal of the keys: have others, now or soon."""
+        access = self.access.renew()
+        if access is self.access:
+            return
         self.close()
-        self.sessions = self.sessions.renew()
+        self.access = access
         self._transports = Transports(
-            self.sessions, self._wait_time, self._transports.short_call, self._options
+            access, self._wait_time, self._transports.short_call, self._options
         )
 
     def close(self) -> None:
@@ -177,7 +173,9 @@ class SqsQueue:
         entries = [{"Id": str(number), "MessageBody": body} for number, body in enumerate(bodies)]
         if is_fifo(self.name):
             group = group or GROUP
-            entries = [entry | {"MessageDeduplicationId": uuid.uuid4().hex} for entry in entries]
+            entries = [
+                entry | {"MessageDeduplicationId": os.urandom(16).hex()} for entry in entries
+            ]
         if group:
             entries = [entry | {"MessageGroupId": group} for entry in entries]
         return self._transports.call(
@@ -260,13 +258,13 @@ class SqsQueue:
         return redrive.dead_letter_arn
 
     def _in_region(self, region: str) -> "SqsQueue":
-        """Where calls to that region are made: here, or by a queue with a session for it."""
+        """Where calls to that region are made: here, or by a queue with an access to it."""
         if region in ("", self.region):
             return self
         other = self._in_other_region
         if other is None or other.region != region:
-            sessions, short_call = self.sessions.for_region(region), self._transports.short_call
-            other = SqsQueue(sessions, short_call=short_call, options=self._options)
+            access, short_call = self.access.for_region(region), self._transports.short_call
+            other = SqsQueue(access, short_call=short_call, options=self._options)
             self._in_other_region = other
         return other
 

@@ -1,16 +1,21 @@
 """From the address of a queue to transports: region, credentials, endpoint, time-outs, proxies.
 
+The sole place that asks botocore for them. In a pool that is done by a process that ends then
+(fleet/scout/resolver.py).
+
 docs/decisions/0016 has the reasons.
 """
 
+import contextlib
 import functools
 import os
-import ssl
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
 from fleet.core.queue import QueueError, Trouble
+from fleet.core.queue_place import Keys
 from fleet.sqs import credentials
 from fleet.sqs.address import Address
 from fleet.sqs.borrowed_session import BorrowedSession
@@ -18,10 +23,11 @@ from fleet.sqs.botocore_transport import BotocoreTransport
 from fleet.sqs.errors import classify
 from fleet.sqs.queue_location import QueueLocation, locate
 from fleet.sqs.stream import ConnectOptions
-from fleet.sqs.transport import Endpoint, Transport
-from fleet.sqs.wire import Wire, rehearse
+from fleet.sqs.transport import SHORT_CALL, Endpoint, Transport
+from fleet.sqs.trust import trust
+from fleet.sqs.wire import Wire
 
-SHORT_CALL = 5.0  # seconds, at most
+V4 = "X-Amz-Algorithm=AWS4-HMAC-SHA256&"  # in a URL that is signed as wire.py signs
 # Seconds: a call for credentials; a dispatcher may have to renew them with a job in hand.
 CREDENTIALS_CALL = 3.0
 FIRST_REGION = "us-east-1"
@@ -30,7 +36,7 @@ FIPS_BEFORE, FIPS_BEHIND = "fips-", "-fips"
 
 
 class Sessions:
-    """Makes transports to the queue of one address, by one session of botocore's.
+    """Access (access.py) to the queue of one address, by one session of botocore's.
 
     Holds data files and what follows from them; no connection, and no credentials.
     """
@@ -65,8 +71,7 @@ class Sessions:
         """Before a fork: load what all children need. What is wrong is said when it is needed.
 
         It neither connects nor looks for credentials, which may ask the network: the chain of
-        providers is made, and asked by each child. Without this a dispatcher's first call costs
-        about 5 ms of CPU more.
+        providers is made, and asked by each child.
         """
         from botocore.exceptions import BotoCoreError
 
@@ -75,8 +80,6 @@ class Sessions:
             self._prepare_chain()
         except (QueueError, BotoCoreError):
             return
-        if self._endpoint:
-            rehearse(self._endpoint)
 
     def renew(self) -> "Sessions":
         """A new session: the old one remembers a failed credential look-up for ever."""
@@ -87,8 +90,7 @@ class Sessions:
 
         At an SQS server of one's own the endpoint is the same, at AWS it is that region's.
         """
-        own = self.location.endpoint_url if self.location.region is None else None
-        endpoint_url = self.address.endpoint_url or own
+        endpoint_url = self.endpoint_url if self.is_own_server else None
         address = replace(
             self.address, queue=self.location.name, region=region, endpoint_url=endpoint_url
         )
@@ -121,6 +123,27 @@ class Sessions:
                 f"and --region {given}; leave --region away, or name the queue that is meant",
             )
         return location
+
+    @property
+    def name(self) -> str:
+        """See access.py."""
+        return self.address.name
+
+    @property
+    def url(self) -> str | None:
+        """See access.py. Raises QueueError, as `location`."""
+        return self.location.url
+
+    @property
+    def account(self) -> str | None:
+        """See access.py. Raises QueueError, as `location`."""
+        return self.location.account
+
+    @property
+    def is_own_server(self) -> bool:
+        """Whether the endpoint is one SQS server's, whatever the region. Raises QueueError."""
+        is_named = self.location.endpoint_url is not None and self.location.region is None
+        return self.address.endpoint_url is not None or is_named
 
     @property
     def endpoint_url(self) -> str | None:
@@ -158,14 +181,25 @@ class Sessions:
         options: ConnectOptions | None = None,
     ) -> Transport:
         """A transport with a connection of its own, made at the first call. Raises QueueError."""
-        try:
-            if self._endpoint is None:
-                self._endpoint = self.find_endpoint()
-            endpoint, provide = self._endpoint, self.read_credentials
-            if endpoint.has_proxy:
+        endpoint, read_keys = self.endpoint, self.read_credentials
+        with self._classify_errors():
+            if endpoint.by_botocore:
                 client = self._make_client(read_timeout, connect_timeout)
-                return BotocoreTransport(client, provide, read_timeout)
-            return Wire(endpoint, provide, read_timeout, connect_timeout, options)
+                return BotocoreTransport(client, read_keys, read_timeout)
+            return Wire(endpoint, read_keys, read_timeout, connect_timeout, options)
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """Where requests go, found once. Raises QueueError."""
+        if self._endpoint is None:
+            with self._classify_errors():
+                self._endpoint = self.find_endpoint()
+        return self._endpoint
+
+    @contextlib.contextmanager
+    def _classify_errors(self) -> Iterator[None]:
+        try:
+            yield
         except ValueError as error:  # not a URL
             raise QueueError(Trouble.USAGE, f"queue {self.address.name!r}: {error}") from None
         except Exception as error:  # noqa: BLE001 - botocore's errors have no common base
@@ -184,30 +218,26 @@ class Sessions:
         parts = urlsplit(client.generate_presigned_url("list_queues"))
         url = f"{parts.scheme}://{parts.netloc}{parts.path}"
         has_proxy = not self.address.direct and bool(get_environ_proxies(url).get(parts.scheme))
-        tls = self._make_tls() if parts.scheme == "https" else None
-        return Endpoint(url, client.meta.region_name, tls, has_proxy)
+        by_botocore = has_proxy or V4 not in parts.query
+        if parts.scheme != "https":
+            return Endpoint(url, client.meta.region_name, None, None, by_botocore)
+        bundle = self._find_ca_bundle()
+        tls = trust(bundle, self.name)
+        return Endpoint(url, client.meta.region_name, tls, bundle, by_botocore)
 
-    def _make_tls(self) -> ssl.SSLContext:
-        """Trust in the authorities that boto3 trusts. Raises QueueError.
+    def _find_ca_bundle(self) -> str:
+        """The file of the authorities that boto3 trusts.
 
-        They are those of AWS_CA_BUNDLE or the profile's ca_bundle, REQUESTS_CA_BUNDLE, else
-        botocore's own. But a variable that is empty is none, and not leave to trust everybody, as
-        it was to older versions.
+        It is AWS_CA_BUNDLE or the profile's ca_bundle, REQUESTS_CA_BUNDLE, else botocore's own. But
+        a variable that is empty is none, and not leave to trust everybody, as it was to older
+        versions.
         """
         from botocore.httpsession import get_cert_path
 
         bundle = self._session.get_config_variable("ca_bundle")
-        bundle = bundle or os.environ.get("REQUESTS_CA_BUNDLE") or get_cert_path(True)
-        try:
-            return ssl.create_default_context(cafile=bundle)
-        except OSError as error:  # ssl's own errors are such, too
-            why = error.strerror or error
-            raise QueueError(
-                Trouble.USAGE,
-                f"queue {self.address.name!r}: the CA bundle {bundle} cannot be used ({why})",
-            ) from None
+        return str(bundle or os.environ.get("REQUESTS_CA_BUNDLE") or get_cert_path(True))
 
-    def read_credentials(self) -> Any:
+    def read_credentials(self) -> Keys:
         """The credentials as they are now; botocore renews in time those that expire.
 
         Raises QueueError.
@@ -219,7 +249,10 @@ class Sessions:
             held = self._session.get_credentials()
             if held is None:
                 raise NoCredentialsError
-            return held.get_frozen_credentials()
+            now = held.get_frozen_credentials()
+            expiry = getattr(held, "_expiry_time", None)  # botocore tells it to nobody
+            until = expiry and expiry.timestamp()
+            return Keys(now.access_key, now.secret_key, now.token or "", until)
         except Exception as error:  # noqa: BLE001 - any file, process or service may be behind it
             name = f"queue {self.address.name!r}"
             program = credentials.credential_process(self._session)

@@ -9,20 +9,12 @@ docs/decisions/0015 has the reasons.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from hashlib import sha256
 from hmac import digest
 
+from fleet.core.queue_place import Keys
+
 ALGORITHM = "AWS4-HMAC-SHA256"
-
-
-@dataclass(frozen=True, slots=True)
-class AccessKey:
-    """Credentials as they are now. `token` is empty for those that do not expire."""
-
-    id: str
-    secret: str = field(repr=False)
-    token: str = field(default="", repr=False)
 
 
 class Signer:
@@ -34,7 +26,7 @@ class Signer:
         self._key = b""
 
     def sign(
-        self, key: AccessKey, at: str, path: str, headers: Sequence[tuple[str, str]], body: bytes
+        self, keys: Keys, at: str, path: str, headers: Sequence[tuple[str, str]], body: bytes
     ) -> str:
         """The value of the `Authorization` header.
 
@@ -48,10 +40,9 @@ class Signer:
         lines = "".join([f"{name}:{' '.join(value.split())}\n" for name, value in headers])
         request = f"POST\n{path}\n\n{lines}\n{names}\n{sha256(body).hexdigest()}"
         text = f"{ALGORITHM}\n{at}\n{scope}\n{sha256(request.encode()).hexdigest()}"
-        signature = digest(self._signing_key(key.secret, day), text.encode(), "sha256").hex()
-        return (
-            f"{ALGORITHM} Credential={key.id}/{scope}, SignedHeaders={names}, Signature={signature}"
-        )
+        signature = digest(self._signing_key(keys.secret_key, day), text.encode(), "sha256").hex()
+        credential = f"{keys.access_key}/{scope}"
+        return f"{ALGORITHM} Credential={credential}, SignedHeaders={names}, Signature={signature}"
 
     def _signing_key(self, secret: str, day: str) -> bytes:
         if self._made_for != (secret, day):

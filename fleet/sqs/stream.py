@@ -8,12 +8,15 @@ docs/decisions/0015 has the reasons.
 
 import select
 import socket
-import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from fleet.sqs.dns import Addresses, resolve
 from fleet.system.clock import now
+
+if TYPE_CHECKING:
+    from ssl import SSLContext
 
 LEAST = 0.1  # seconds for one of many addresses
 PIECE = 1 << 14  # bytes: most answers are one piece, and no more memory is touched for them
@@ -81,7 +84,7 @@ class BoundedStream:
 
 
 def connect(
-    host: str, port: int, tls: ssl.SSLContext | None, seconds: float, options: ConnectOptions
+    host: str, port: int, tls: "SSLContext | None", seconds: float, options: ConnectOptions
 ) -> BoundedStream:
     """Connect to one of the host's addresses; all that it takes has one time-out together.
 

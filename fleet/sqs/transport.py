@@ -4,11 +4,14 @@ There are two: wire.py, and botocore_transport.py for those behind a proxy. erro
 errors mean.
 """
 
-import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
+if TYPE_CHECKING:
+    from ssl import SSLContext
+
+SHORT_CALL = 5.0  # seconds for a call that does not wait, at most
 LONGEST_MESSAGE = 6 << 20  # bytes: SQS takes 1 MiB at most, and JSON may need six for each of them
 MARGIN = 1 << 20  # bytes: headers, and the longest answer about anything else
 
@@ -23,6 +26,10 @@ class NoAnswer(Exception):
 
 class TooLong(Exception):
     """No answer of SQS is so long."""
+
+
+class CodeNeeded(Exception):
+    """A profile asks for a code of an MFA device."""
 
 
 class Refused(Exception):
@@ -41,13 +48,15 @@ class Refused(Exception):
 class Endpoint:
     """Where requests go and how they are signed.
 
-    `tls` is None for plain HTTP. `has_proxy`: a proxy is between us, which wire.py cannot use.
+    `tls` is None for plain HTTP, else it trusts the authorities of the file `ca_bundle`.
+    `by_botocore`: a proxy is between us, or another signature is wished for: wire.py knows neither.
     """
 
     url: str
     region: str
-    tls: ssl.SSLContext | None
-    has_proxy: bool = False
+    tls: "SSLContext | None"
+    ca_bundle: str | None = None
+    by_botocore: bool = False
 
 
 class Transport(Protocol):

@@ -2,17 +2,17 @@
 
 One is for the long poll: its read time-out is longer than any wait, since every abandoned try can
 swallow a message. One is for the short calls, which the callers repeat themselves. Both try once.
-They connect after the fork, with what `Sessions.prepare` loaded before it.
+They connect after the fork, with what the access has prepared before it.
 """
 
 import os
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from fleet.sqs.access import Access
 from fleet.sqs.errors import classify
-from fleet.sqs.sessions import SHORT_CALL, Sessions
 from fleet.sqs.stream import ConnectOptions
-from fleet.sqs.transport import Transport
+from fleet.sqs.transport import SHORT_CALL, Transport
 
 READ_MARGIN = 10.0  # seconds on top of the wait time
 
@@ -23,10 +23,10 @@ class Transports:
     """Makes the transports when they are needed, anew in each process that uses them."""
 
     def __init__(
-        self, sessions: Sessions, wait_time: float, short_call: float, options: ConnectOptions
+        self, access: Access, wait_time: float, short_call: float, options: ConnectOptions
     ) -> None:
         """Seconds: `wait_time`: the longest poll; `short_call`: the time-out of other calls."""
-        self._sessions, self._options = sessions, options
+        self._access, self._options = access, options
         self._wait_time, self.short_call = wait_time, short_call
         self._long: Transport | None = None
         self._short: Transport | None = None
@@ -36,7 +36,7 @@ class Transports:
         """Make a call that may wait, and read its answer. Raises QueueError."""
         self._forget_parents()
         if self._long is None:
-            self._long = self._sessions.make_transport(
+            self._long = self._access.make_transport(
                 self._wait_time + READ_MARGIN, SHORT_CALL, self._options
             )
             self._get_short()  # now, while there is time: the first delete must not wait for it
@@ -47,7 +47,7 @@ class Transports:
     ) -> Result:
         """Make a short call, and read its answer. Raises QueueError.
 
-        `of`: the queue that an error names, if it is not the sessions' own.
+        `of`: the queue that an error names, if it is not the access's own.
         """
         self._forget_parents()
         return self._ask(self._get_short(), operation, read, of, arguments)
@@ -68,7 +68,7 @@ class Transports:
 
     def _get_short(self) -> Transport:
         if self._short is None:
-            self._short = self._sessions.make_transport(
+            self._short = self._access.make_transport(
                 self.short_call, self.short_call, self._options
             )
         return self._short
@@ -98,5 +98,5 @@ class Transports:
         try:
             return read(transport.call(operation, arguments))
         except Exception as error:  # noqa: BLE001 - classify() knows them all
-            name = of or self._sessions.address.name
-            raise classify(error, name, self._sessions.endpoint_url, operation) from None
+            name = of or self._access.name
+            raise classify(error, name, self._access.endpoint_url, operation) from None

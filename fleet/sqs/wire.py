@@ -18,9 +18,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from fleet.core.queue_place import Keys
 from fleet.sqs import dns, server_clock
 from fleet.sqs.http_answer import Answer, AnswerParser
-from fleet.sqs.sigv4 import AccessKey, Signer
+from fleet.sqs.sigv4 import Signer
 from fleet.sqs.stream import LEAST, BoundedStream, ConnectOptions, connect
 from fleet.sqs.transport import Endpoint, NoAnswer, Refused, Unreachable, longest_answer
 from fleet.version import VERSION
@@ -37,14 +38,14 @@ class Wire:
     def __init__(
         self,
         endpoint: Endpoint,
-        credentials: Callable[[], Any],
+        read_keys: Callable[[], Keys],
         read_timeout: float,
         connect_timeout: float,
         options: ConnectOptions | None = None,
     ) -> None:
-        """`credentials` returns botocore's as they are now, or raises QueueError."""
+        """`read_keys` returns the keys as they are now, or raises QueueError."""
         parts = urlsplit(endpoint.url)
-        self._endpoint, self._credentials = endpoint, credentials
+        self._endpoint, self._read_keys = endpoint, read_keys
         self._options = options or ConnectOptions()
         self._read_timeout, self._connect_timeout = read_timeout, connect_timeout
         self._host, self._path = parts.netloc, parts.path or "/"
@@ -76,13 +77,13 @@ class Wire:
     def call(self, operation: str, arguments: Mapping[str, Any]) -> Any:
         """The answer's members.
 
-        Raises Unreachable, NoAnswer, Refused, and what `credentials` and the JSON reader raise.
+        Raises Unreachable, NoAnswer, Refused, and what `read_keys` and the JSON reader raise.
         """
         clock = self._options.clock
         body = json.dumps(arguments, default=_encode).encode()
         before = clock()
         headers = self.sign(operation, body)
-        if clock() - before >= LEAST:  # credentials have taken their time
+        if clock() - before >= LEAST:  # the keys have taken their time
             self._options.heartbeat()
         stream = self._connect()
         stream.begin(clock() + self._read_timeout)
@@ -106,22 +107,21 @@ class Wire:
             raise
 
     def sign(self, operation: str, body: bytes) -> dict[str, str]:
-        """The headers of a request, signed with the credentials as they are now."""
-        current = self._credentials()
-        key = AccessKey(current.access_key, current.secret_key, current.token or "")
+        """The headers of a request, signed with the keys as they are now."""
+        keys = self._read_keys()
         at = server_clock.timestamp()
         headers = {
             "Content-Type": "application/x-amz-json-1.0",
             "Host": self._host,
             "X-Amz-Date": at,
-            **({"X-Amz-Security-Token": key.token} if key.token else {}),
+            **({"X-Amz-Security-Token": keys.token} if keys.token else {}),
             "X-Amz-Target": TARGET + operation,
         }
         signed = [(name.lower(), value) for name, value in headers.items()]
         return {
             **headers,
             "Accept-Encoding": "identity",
-            "Authorization": self._signer.sign(key, at, self._signed_path, signed, body),
+            "Authorization": self._signer.sign(keys, at, self._signed_path, signed, body),
             "Content-Length": str(len(body)),
             "User-Agent": f"fleet/{VERSION}",
         }
@@ -146,14 +146,13 @@ class Wire:
         return self._stream
 
 
-def rehearse(endpoint: Endpoint) -> None:
-    """Load what a first call loads.
+def rehearse() -> None:
+    """Before a fork: load what a first call loads.
 
     A request is signed that nobody sends, with keys that are nobody's, and a number is looked up.
     """
-    from botocore.credentials import ReadOnlyCredentials
-
-    wire = Wire(endpoint, lambda: ReadOnlyCredentials("none", "none", None), 1, 1)
+    endpoint = Endpoint("http://127.0.0.1/", "none", None)
+    wire = Wire(endpoint, lambda: Keys("none", "none"), 1, 1)
     wire.sign("GetQueueUrl", b"{}")
     dns.resolve("127.0.0.1", HTTP_PORT, 0)
 
@@ -163,11 +162,14 @@ def _canonical_path(path: str) -> str:
 
     SQS's own is `/`; another one is that of a server of somebody's own.
     """
-    if path == "/":
-        return path
-    from botocore.utils import normalize_url_path
-
-    return quote(normalize_url_path(path), safe="/~")
+    kept: list[str] = []
+    for segment in path.split("/"):
+        if segment == "..":
+            del kept[-1:]
+        elif segment not in ("", "."):
+            kept.append(segment)
+    ends = "/" if kept and path.endswith("/") else ""
+    return quote(f"/{'/'.join(kept)}{ends}", safe="/~")
 
 
 def receive(stream: BoundedStream, most: int) -> Answer:

@@ -83,6 +83,10 @@ EVENTS: dict[str, EventFormat] = {
     ),
     "queue.polled": _at(DEBUG, "poll brought {messages} messages after {took:.2f} s · slot {slot}"),
     "queue.late": _at(WARNING, "{why}; trying again for {left:.0f} s"),
+    "credentials.renewed": _quiet("the queue's credentials are renewed: access key {access_key}"),
+    "credentials.failed": _at(
+        WARNING, "the queue's credentials cannot be renewed: {error}", "error"
+    ),
     "sample.failed": _at(WARNING, "the queue's counts cannot be read: {why}", "why"),
     "will.failed": _at(
         WARNING, "message {message_id} of a dead dispatcher not {settlement}: {error}", "error"

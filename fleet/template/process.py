@@ -19,7 +19,7 @@ from typing import NoReturn
 from fleet.core.delivery import Rules
 from fleet.core.exit_codes import DONE, FAULT, HOST_SHORT
 from fleet.core.protocol import Fork, Forked, Imported, NotForked, Plan
-from fleet.core.queue import Message
+from fleet.core.queue import Message, QueueError
 from fleet.dispatcher import job_process
 from fleet.dispatcher.context import Context
 from fleet.dispatcher.inbox import Inbox
@@ -30,11 +30,12 @@ from fleet.ipc.scoreboard import Scoreboard, SlotBoard
 from fleet.ipc.shared_page import SharedPage
 from fleet.job import bodies, outputs, process
 from fleet.job import end as job_end
-from fleet.sqs import dns
+from fleet.sqs import dns, foresight, wire
 from fleet.sqs.address import address_of
+from fleet.sqs.pool_access import Keyring, PoolAccess
 from fleet.sqs.queue import SqsQueue
-from fleet.sqs.sessions import SHORT_CALL, Sessions
 from fleet.sqs.stream import ConnectOptions
+from fleet.sqs.transport import SHORT_CALL
 from fleet.system import descriptors, log, processes, signals, stacks, titles
 from fleet.system.cgroup import OomKills
 from fleet.system.descriptors import StandardDescriptors
@@ -66,11 +67,11 @@ def main(arguments: Sequence[str]) -> None:
     sys.argv[:] = [plan.app.rpartition(":")[0]]  # what an app finds that parses arguments: none
     outputs.line_buffer()  # what an import prints before it ends the process, or hangs, is not lost
     stacks.enable()
-    sessions = Sessions(address_of(plan))
-    sessions.prepare()
+    wire.rehearse()
+    foresight.preload(address_of(plan), plan.config.transport, os.environ)
     app = prepare(plan, master, inherited, standard)
     if app is not None:
-        Template(plan, app, master, Scoreboard(board), sessions).serve()
+        Template(plan, app, master, Scoreboard(board)).serve()
 
 
 def prepare(
@@ -94,15 +95,11 @@ class Template:
     """The app in memory, and the loop that forks from it."""
 
     def __init__(
-        self,
-        plan: Plan,
-        app: ImportedApp,
-        master: Channel,
-        scoreboard: Scoreboard,
-        sessions: Sessions,
+        self, plan: Plan, app: ImportedApp, master: Channel, scoreboard: Scoreboard
     ) -> None:
         self._plan, self._app = plan, app
-        self._master, self._scoreboard, self._sessions = master, scoreboard, sessions
+        self._master, self._scoreboard = master, scoreboard
+        self._access: PoolAccess | None = None
 
     def serve(self) -> None:
         """Fork one dispatcher a request, until the master hangs up."""
@@ -113,13 +110,29 @@ class Template:
                 self._refuse(request, errno.EMFILE)
                 continue
             end = self._master.fds.pop(0)
-            self._fork(request, end)
+            try:
+                access = self._prepare_access(request)
+            except QueueError as error:
+                self._master.send(NotForked(request.slot, str(error)))
+            else:
+                self._fork(request, end, access)
             os.close(end)
 
     def _refuse(self, request: Fork, error: int | None) -> None:
         self._master.send(NotForked(request.slot, os.strerror(error or 0)))
 
-    def _fork(self, request: Fork, end: int) -> None:
+    def _prepare_access(self, request: Fork) -> PoolAccess:
+        """Load what calls to the queue need, once for all dispatchers. Raises QueueError."""
+        access = self._access
+        if access is None or access.place != request.place:
+            access = PoolAccess(address_of(self._plan), request.place, Keyring(request.keys))
+            access.prepare()
+            gc.freeze()
+            self._access = access
+        access.keyring.take(request.keys)
+        return access
+
+    def _fork(self, request: Fork, end: int, access: PoolAccess) -> None:
         """Fork twice, so that the dispatcher is the master's child; then name its pid."""
         try:
             read, write = os.pipe()
@@ -135,7 +148,7 @@ class Template:
             return
         if middle == 0:
             os.close(read)
-            self._run_middle(request, end, write)
+            self._run_middle(request, end, access, write)
         os.close(write)
         answer = os.read(read, 32)
         os.close(read)
@@ -145,7 +158,7 @@ class Template:
         else:
             self._master.send(NotForked(request.slot, "the second fork failed"))
 
-    def _run_middle(self, request: Fork, end: int, write: int) -> NoReturn:
+    def _run_middle(self, request: Fork, end: int, access: PoolAccess, write: int) -> NoReturn:
         """Between template and dispatcher, for a moment.
 
         Signals stay blocked until the dispatcher is one.
@@ -155,12 +168,12 @@ class Template:
             pid = os.fork()
             if pid == 0:
                 os.close(write)
-                self._run_dispatcher(request, end, middle)
+                self._run_dispatcher(request, end, access, middle)
             os.write(write, str(pid).encode())
         finally:
             processes.exit_at_once(DONE)
 
-    def _run_dispatcher(self, request: Fork, end: int, middle: int) -> NoReturn:
+    def _run_dispatcher(self, request: Fork, end: int, access: PoolAccess, middle: int) -> NoReturn:
         code = FAULT
         try:
             _await_death(middle)
@@ -172,7 +185,7 @@ class Template:
                 log.start_in_child()
                 processes.become_subreaper()
                 job_end.forget()
-                self._make_dispatcher(request, end).run()
+                self._make_dispatcher(request, end, access).run()
             code = DONE
         except OSError as error:
             event = "dispatcher.failed"
@@ -185,14 +198,12 @@ class Template:
         finally:
             processes.exit_at_once(code)
 
-    def _make_dispatcher(self, request: Fork, end: int) -> PoolDispatcher:
+    def _make_dispatcher(self, request: Fork, end: int, access: PoolAccess) -> PoolDispatcher:
         plan, slot, app = self._plan, request.slot, self._app
         short_call = min(SHORT_CALL, plan.config.call_timeout)
         board = SlotBoard(self._scoreboard, slot)
         options = ConnectOptions(dns.resolve_in_time, board.note)
-        queue = SqsQueue(
-            self._sessions, request.queue_url, plan.config.wait_time, short_call, options
-        )
+        queue = SqsQueue(access, None, plan.config.wait_time, short_call, options)
         as_imported = None if app.effects is None else app.effects.redo
 
         def work(message: Message, page: SharedPage) -> process.Work:
@@ -208,7 +219,8 @@ class Template:
                 as_imported=as_imported,
             )
 
-        inbox = Inbox(plan, channel.adopt(end))
+        inbox = Inbox(plan, channel.adopt(end), access.keyring.take)
+        access.keyring.tell_refused = inbox.tell_refused
         context = Context(
             plan,
             rules_of(plan),

@@ -113,6 +113,11 @@ def describe(_argument: str) -> None:
     write("found", "describe", found)
 
 
+def modules(_argument: str) -> None:
+    """Report which modules are loaded, as in the dispatcher, and in the template before."""
+    write("modules", "modules", sorted(sys.modules))
+
+
 def signal_masks() -> dict[str, int]:
     """Return what the kernel knows of blocked, ignored and caught signals, as bit masks."""
     status = Path("/proc/self/status").read_text().splitlines()
@@ -171,6 +176,7 @@ VERBS: dict[str, Callable[[str], object]] = {
     "give": give,
     "say": say,
     "describe": describe,
+    "modules": modules,
     "orphan": orphan,
     "orphan-then": orphan_then,
 }

@@ -13,7 +13,7 @@ from tests.support.dispatcher_world import PLAN
 gone = subprocess.Popen([sys.executable, "-c", ""])
 gone.wait()
 ours, theirs = channel.make_pair()
-inbox = Inbox(replace(PLAN, master=gone.pid), ours)
+inbox = Inbox(replace(PLAN, master=gone.pid), ours, lambda _: None)
 inbox.wait(0)
 print(inbox.orphan, inbox.leaving, inbox.drain)
 """

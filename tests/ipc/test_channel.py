@@ -11,6 +11,7 @@ from fleet.core.config import Config
 from fleet.core.outcomes import Outcome, Settlement
 from fleet.core.pool.recovery import AT_ONCE
 from fleet.core.protocol import Plan, Ready, Word
+from fleet.core.queue_place import Keys, QueuePlace
 from fleet.core.scout_protocol import Recover
 from fleet.ipc import channel
 from fleet.ipc.channel import Channel
@@ -88,6 +89,25 @@ def test_options_of_the_wrong_type_are_no_plan(ends: tuple[Channel, Channel]) ->
     assert "wait_time is 'soon'" in ends[1].garbled
 
 
+@pytest.mark.parametrize(
+    "packet",
+    [
+        b'["Keys", "AKIA", "hush", 7, null]',
+        b'["Keys", "AKIA", ["hush"], "", null]',
+        b'["Keys", "AKIA", "hush"',
+        b'["Fork", 1, ["jobs", "url", "x"], ["AKIA", "hush", 7]]',
+        b'["Fork", 1, ["jobs", "url", 7, "hush"], ["AKIA", "hush"]]',
+        b'["Resolved", ["jobs", "url", "x"], ["AKIA", {"hush": 1}]]',
+        b'["Recover", 1, "m", ["hush"], "deleted", 0, 1.0]',
+    ],
+)
+def test_what_may_be_secret_is_not_quoted(ends: tuple[Channel, Channel], packet: bytes) -> None:
+    ends[0]._socket.send(packet)
+    assert ends[1].receive() == []
+    assert ends[1].garbled
+    assert "hush" not in ends[1].garbled
+
+
 def test_one_that_is_muted_says_and_hears_nothing(ends: tuple[Channel, Channel]) -> None:
     ours, theirs = ends
     ours.send(Ready(1))
@@ -120,6 +140,8 @@ EXAMPLES: dict[Any, object] = {
     bool: True,
     list[str]: ["a", "b"],
     Settlement: Settlement.LEAVE,
+    QueuePlace: QueuePlace("jobs", "http://127.0.0.1:1/", "x", None, "/bundle", True),
+    Keys: Keys("key", "secret", "token", 1e9),
     Config: Config(3, max_seconds=5.0, retry_delay=(1.0, 2.0), router="app:router"),
 }
 EXAMPLES |= {dict[str, Any]: {"a": 1}, Outcome | None: Outcome.FAILED, float | None: 1.5}

@@ -10,6 +10,7 @@ import pytest
 
 from fleet import Dispatcher, Queue
 from fleet.sqs.queue import SqsQueue
+from fleet.sqs.sessions import Sessions
 from tests.library.conftest import Words
 from tests.support.servers import REGION, Depth, LiveQueue
 
@@ -40,8 +41,14 @@ def session(**more: Any) -> Any:
     return boto3.Session(**{**KEYS, "region_name": "eu-north-1", **more})
 
 
+def sessions_of(queue: SqsQueue) -> Sessions:
+    assert isinstance(queue.access, Sessions)
+    return queue.access
+
+
 def keys(queue: SqsQueue) -> tuple[str, str, str]:
-    return tuple(queue.sessions.read_credentials())[:3]
+    lent = sessions_of(queue).read_credentials()
+    return lent.access_key, lent.secret_key, lent.token
 
 
 def dispatched(queue: SqsQueue, words: Words) -> None:
@@ -84,7 +91,7 @@ def test_a_profile_is_lent_too(tmp_path: Path) -> None:
     (tmp_path / "config").write_text(profile + "ca_bundle = /no/such/bundle.pem\n")
     opened = Queue.open("jobs", session=boto3.Session(profile_name="work"))
     assert (keys(opened)[0], opened.region) == ("profiled", "ap-south-1")
-    assert opened.sessions._session.get_config_variable("ca_bundle") == "/no/such/bundle.pem"
+    assert sessions_of(opened)._session.get_config_variable("ca_bundle") == "/no/such/bundle.pem"
 
 
 def test_a_resource_is_its_queue(queue: LiveQueue, words: Words) -> None:
@@ -113,7 +120,7 @@ def test_a_resource_is_its_queue(queue: LiveQueue, words: Words) -> None:
 def test_a_resources_endpoint_is_its_own(endpoint: str | None, found: str) -> None:
     made = session().resource("sqs", endpoint_url=endpoint)
     wrapped = Queue.wrap(made.Queue("https://sqs.eu-north-1.amazonaws.com/123456789012/jobs"))
-    assert wrapped.sessions.find_endpoint().url.rstrip("/") == found.rstrip("/")
+    assert sessions_of(wrapped).find_endpoint().url.rstrip("/") == found.rstrip("/")
 
 
 def test_what_is_neither_is_refused() -> None:

@@ -11,7 +11,8 @@ from fleet.core.outcomes import Exit
 from fleet.core.pool.children import PendingDeath
 from fleet.core.pool.events import DispatcherSaid, HelperSaid
 from fleet.core.pool.state import Role
-from fleet.core.protocol import Drain, Empty, Fork, FromScout, Plan, Tell
+from fleet.core.protocol import Drain, Empty, Fork, FromScout, Plan, Tell, Word
+from fleet.core.queue_place import Keys, KeysRefused, QueuePlace
 from fleet.core.scout_protocol import Late, SampleFailed, Trying, Usable
 from fleet.core.slot_state import State
 from fleet.ipc import channel, scoreboard
@@ -24,6 +25,8 @@ from fleet.system import processes
 KILLED, DONE = Exit(signal=9), Exit(code=0)
 OTHERS_JOB, NOBODYS = 55, 56
 PLAN = Plan(Config(), "work:job", "jobs", os.getpid())
+PLACE = QueuePlace("jobs", "http://127.0.0.1:1/", "x", url="http://127.0.0.1:1/0/jobs")
+KEYS, OTHERS = Keys("key", "secret"), Keys("another", "one", "token", 1e9)
 
 
 class Master:
@@ -49,11 +52,18 @@ class Master:
         self.ends.append(channel.adopt(fd))
         return self.ends[-1]
 
+    def find_queue(self, keys: Keys = KEYS) -> None:
+        """The scout has found it."""
+        self.helpers[Role.SCOUT].send(keys)
+        self.helpers[Role.SCOUT].send(Usable(PLACE, [], "jobs-dlq"))
+        self.hear()
+
     def asked_for(self, slot: int) -> Channel:
         """The dispatcher's end of the channel that comes with the template's order."""
+        self.find_queue()
         self.children.spawn(slot)
         template = self.helpers[Role.TEMPLATE]
-        assert template.receive() == [Fork(slot, "jobs")]
+        assert template.receive() == [Fork(slot, PLACE, KEYS)]
         return self._adopt(template.fds.pop())
 
     def hear(self) -> list[object]:
@@ -83,11 +93,43 @@ def test_whatever_the_scout_says_is_a_sign_of_life(master: Master, word: FromSco
 
 
 def test_what_the_scout_finds_out_of_the_queue_is_kept(master: Master) -> None:
-    master.helpers[Role.SCOUT].send(Usable("http://queue", [], "jobs-dlq"))
-    master.hear()
-    assert master.children.dead_letters == "jobs-dlq"
+    master.find_queue()
+    assert master.children.handouts.dead_letters == "jobs-dlq"
     master.children.spawn(0)
-    assert master.helpers[Role.TEMPLATE].receive() == [Fork(0, "http://queue")]
+    assert master.helpers[Role.TEMPLATE].receive() == [Fork(0, PLACE, KEYS)]
+
+
+def test_nobody_is_asked_for_before_the_queue_is_found(master: Master) -> None:
+    with pytest.raises(OSError, match="temporarily unavailable"):
+        master.children.spawn(0)
+    assert master.helpers[Role.TEMPLATE].receive() == []
+
+
+def test_new_keys_are_handed_to_those_that_live_and_to_those_that_come(master: Master) -> None:
+    dispatcher = master.asked_for(0)
+    master.find_queue(OTHERS)
+    assert dispatcher.receive() == [OTHERS]
+    master.children.spawn(1)
+    assert master.helpers[Role.TEMPLATE].receive() == [Fork(1, PLACE, OTHERS)]
+
+
+def test_keys_that_are_refused_are_the_scouts_affair(master: Master) -> None:
+    """The pool is told nothing."""
+    dispatcher = master.asked_for(0)
+    dispatcher.send(KeysRefused("key"))
+    assert master.hear() == []
+    assert master.helpers[Role.SCOUT].receive() == [KeysRefused("key")]
+
+
+@pytest.mark.parametrize("word", [KeysRefused("key"), KEYS])
+def test_keys_are_the_scouts_to_tell_and_the_dispatchers_to_refuse(
+    master: Master, word: Word
+) -> None:
+    speaker = master.helpers[Role.TEMPLATE if isinstance(word, Keys) else Role.SCOUT]
+    speaker.send(word)
+    assert master.hear() == []
+    assert master.children.known.distrusted
+    assert "secret" not in repr(word)
 
 
 @pytest.mark.parametrize(

@@ -326,8 +326,10 @@ def test_the_embedded_servers_queue_is_the_one_of_that_name(
         "jobs",
         None,
     )
-    assert not endpoint_of(local).has_proxy
-    assert endpoint_of(at("jobs", region="eu-west-1", endpoint_url="http://127.0.0.1:1")).has_proxy
+    assert not endpoint_of(local).by_botocore
+    assert endpoint_of(
+        at("jobs", region="eu-west-1", endpoint_url="http://127.0.0.1:1")
+    ).by_botocore
 
 
 # The endpoint.

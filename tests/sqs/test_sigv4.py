@@ -11,9 +11,10 @@ from botocore.credentials import Credentials
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleet.sqs.sigv4 import AccessKey, Signer
+from fleet.core.queue_place import Keys
+from fleet.sqs.sigv4 import Signer
 
-KEY = AccessKey("AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY")
+KEY = Keys("AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY")
 FIRST, LAST = dt.datetime.fromisoformat("2000-01-01"), dt.datetime.fromisoformat("2099-12-31")
 WORDS = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=40)
 PATHS = st.lists(st.from_regex(r"[A-Za-z0-9_.-]+", fullmatch=True), max_size=3).map(
@@ -23,7 +24,7 @@ HOSTS = st.from_regex(r"[a-z0-9]([a-z0-9.-]{0,20}[a-z0-9])?(:[1-9][0-9]{0,4})?",
 
 
 def botocores(
-    key: AccessKey,
+    key: Keys,
     region: str,
     url: str,
     headers: dict[str, str],
@@ -37,7 +38,7 @@ def botocores(
             if hasattr(botocore.auth, name):
                 patch.setattr(botocore.auth, name, lambda *_, **__: at)
         botocore.auth.SigV4Auth(
-            Credentials(key.id, key.secret, key.token or None), "sqs", region
+            Credentials(key.access_key, key.secret_key, key.token or None), "sqs", region
         ).add_auth(request)
     return request.headers
 
@@ -62,7 +63,7 @@ def test_they_are_botocores(
     body: bytes,
     at: dt.datetime,
 ) -> None:
-    key = AccessKey("AKID", secret, token)
+    key = Keys("AKID", secret, token)
     told = {"Content-Type": "application/x-amz-json-1.0", "X-Amz-Target": target, "Host": host}
     theirs = botocores(key, region, f"http://{host}{path}", told, body, at)
     headers = {**told, "X-Amz-Date": theirs["X-Amz-Date"]}
@@ -82,11 +83,11 @@ def test_a_signer_follows_the_day_and_the_keys() -> None:
     """What is remembered of one key or day is not used for another one."""
     signer = Signer("eu-central-1", "sqs")
 
-    def signature(key: AccessKey, at: str) -> str:
+    def signature(key: Keys, at: str) -> str:
         told = signer.sign(key, at, "/", [("host", "h"), ("x-amz-date", at)], b"{}")
         return re.sub(r".*Signature=", "", told)
 
-    other = AccessKey("AKIDEXAMPLE", "another secret")
+    other = Keys("AKIDEXAMPLE", "another secret")
     first = signature(KEY, "20261130T000000Z")
     assert signature(KEY, "20261201T000000Z") != first
     assert signature(other, "20261130T000000Z") != first
@@ -94,5 +95,5 @@ def test_a_signer_follows_the_day_and_the_keys() -> None:
 
 
 def test_secrets_are_not_shown() -> None:
-    assert KEY.secret not in repr(AccessKey("AKID", KEY.secret, "token of a session"))
-    assert "session" not in repr(AccessKey("AKID", KEY.secret, "token of a session"))
+    assert KEY.secret_key not in repr(Keys("AKID", KEY.secret_key, "token of a session"))
+    assert "session" not in repr(Keys("AKID", KEY.secret_key, "token of a session"))

@@ -23,6 +23,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import ReadOnlyCredentials
 
 from fleet.core.queue import Message, QueueError, Trouble
+from fleet.core.queue_place import Keys
 from fleet.sqs import answers, server_clock, stream
 from fleet.sqs.address import Address
 from fleet.sqs.dns import Addresses
@@ -221,9 +222,10 @@ def test_requests_are_signed_for_the_region(queue: Open, endpoint: Endpoint) -> 
 
 @pytest.mark.parametrize("path", ["/a@b", "/a%20b", "//a/../b", "/a/./b", "/a+b=c", "/x"])
 def test_a_servers_own_path_is_signed_as_botocore_signs_it(path: str) -> None:
-    credentials = ReadOnlyCredentials("key", "secret", "a token")
+    keys = Keys("key", "secret", "a token")
+    credentials = ReadOnlyCredentials(keys.access_key, keys.secret_key, keys.token)
     url = f"http://host:1{path}"
-    headers = Wire(Endpoint_(url, "eu-west-1", None), lambda: credentials, 1, 1).sign("X", b"{}")
+    headers = Wire(Endpoint_(url, "eu-west-1", None), lambda: keys, 1, 1).sign("X", b"{}")
     signed = ("Content-Type", "Host", "X-Amz-Target")
     request = AWSRequest("POST", url, {name: headers[name] for name in signed}, b"{}")
     request.context["timestamp"] = headers["X-Amz-Date"]
@@ -415,7 +417,7 @@ def test_a_name_that_nobody_knows(endpoint: Endpoint, queue: Open) -> None:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
     target = SqsQueue(
-        queue(endpoint.url).sessions, endpoint.url + "/1/jobs", options=ConnectOptions(resolve)
+        queue(endpoint.url).access, endpoint.url + "/1/jobs", options=ConnectOptions(resolve)
     )
     with pytest.raises(QueueError, match=r"cannot be reached \(its name cannot be looked up\)"):
         target.delete(Message("m", "h", ""))

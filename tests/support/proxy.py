@@ -34,6 +34,8 @@ class Exchange:
     asked: int
     region: str = ""
     """What the request was signed for."""
+    access_key: str = ""
+    """What it was signed with."""
     answered: int | None = None
     status: int | None = None
     answer: dict[str, Any] | None = None
@@ -90,6 +92,7 @@ class FaultProxy:
         self._exchanges: deque[Exchange] = deque(maxlen=remember)
         self._faults: dict[str, list[Fault]] = {}
         self._stalled: set[str] = set()
+        self._refused_keys: dict[str, str] = {}
         self._closing = False
         self.watches: list[Watch] = []
         self._passes: Counter[str] = Counter()
@@ -166,6 +169,11 @@ class FaultProxy:
         """Never answer the next `times` requests of `action`."""
         self._add(action, times, Swallow())
 
+    def refuse_key(self, access_key: str, code: str = "ExpiredTokenException") -> None:
+        """From now on answer every request that is signed with that key with an error."""
+        with self._changed:
+            self._refused_keys[access_key] = code
+
     def heal(self, action: str) -> None:
         """Pass requests of `action` again; faults that have not been met yet are forgotten."""
         with self._changed:
@@ -218,12 +226,14 @@ class FaultProxy:
     # What the connections call, each in its thread
 
     def _ask(
-        self, action: str, request: dict[str, Any], region: str
+        self, action: str, request: dict[str, Any], region: str, access_key: str
     ) -> tuple[Exchange, Fault | None]:
         with self._changed:
             self._marks += 1
-            exchange = Exchange(action, request, self._marks, region)
+            exchange = Exchange(action, request, self._marks, region, access_key)
             self._exchanges.append(exchange)
+            if access_key in self._refused_keys:
+                return exchange, Refuse(403, self._refused_keys[access_key])
             faults = self._faults.get(action)
             return exchange, faults.pop(0) if faults else None
 
@@ -258,7 +268,10 @@ class FaultProxy:
         """
         scope = headers.get("Authorization", "").partition("Credential=")[2].split("/")
         exchange, fault = self._ask(
-            action, json.loads(body) if body else {}, scope[2] if len(scope) > 2 else ""
+            action,
+            json.loads(body) if body else {},
+            scope[2] if len(scope) > 2 else "",
+            scope[0],
         )
         self._show(exchange)
         match fault:

@@ -27,6 +27,7 @@ from fleet.core.pool.state import (
 )
 from fleet.core.protocol import Failed, Forked, FromHelper, Imported, NotForked
 from fleet.core.records import replace
+from fleet.core.queue_place import Keys
 from fleet.core.scout_protocol import (
     DeleteTried,
     Late,
@@ -61,7 +62,7 @@ def note_helper_word(pool: Pool, role: Role, word: FromHelper, now: float, jitte
             step = recovery.note_recovery_denied(pool, word, now)
         case DeleteTried():
             step = denials.note_probe_answer(pool, word, now, jitter), ()
-        case Late() | SampleFailed() | Served() | Trying():
+        case Late() | SampleFailed() | Served() | Trying() | Keys():
             step = pool, ()
         case _:
             assert_never(word)

@@ -37,6 +37,7 @@ from fleet.core.protocol import (
     Report,
     Settled,
 )
+from fleet.core.queue_place import QueuePlace
 from fleet.core.scout_protocol import Recover, Usable
 from fleet.core.slot_state import State
 
@@ -53,7 +54,12 @@ LEFT_AS_TOLD, KILLED, CRASHED = Exit(code=0), Exit(signal=9), Exit(code=1)
 
 def helper_ready(role: Role) -> HelperSaid:
     """The template has imported the app; or the scout has found the queue usable."""
-    return HelperSaid(role, Imported(0.1, []) if role is Role.TEMPLATE else Usable("url", []))
+    return HelperSaid(
+        role,
+        Imported(0.1, [])
+        if role is Role.TEMPLATE
+        else Usable(QueuePlace("jobs", "http://127.0.0.1:1/", "x"), []),
+    )
 
 
 def helper_failed(role: Role, code: int, why: str) -> HelperSaid:

@@ -56,6 +56,7 @@ from fleet.core.pool.events import (
 )
 from fleet.core.pool.state import Level, Pool, PoolPhase, Role
 from fleet.core.protocol import Failed, Forked, FromHelper, Grant, Imported, NotForked, Ready, Word
+from fleet.core.queue_place import QueuePlace
 from fleet.core.scout_protocol import (
     DeleteTried,
     Recover,
@@ -205,7 +206,11 @@ class World:
             return
         if not helper.ready:
             helper.ready = True
-            helper.words.append(Imported(0.1, []) if role is Role.TEMPLATE else Usable("url", []))
+            helper.words.append(
+                Imported(0.1, [])
+                if role is Role.TEMPLATE
+                else Usable(QueuePlace("jobs", "http://127.0.0.1:1/", "x"), [])
+            )
         elif role is Role.TEMPLATE:
             self.template_forks(helper, good)
 

@@ -1,0 +1,36 @@
+"""What the scout has found out, and the master hands to those who call the queue."""
+
+import errno
+import os
+
+from fleet.core.protocol import Fork, FromHelper
+from fleet.core.queue_place import Keys, QueuePlace
+from fleet.core.scout_protocol import Usable
+
+
+class Handouts:
+    """The newest place and keys, for dispatchers that are still to come.
+
+    `dead_letters`: the name of the dead-letter queue, empty without one.
+    """
+
+    def __init__(self) -> None:
+        self.place: QueuePlace | None = None
+        self.keys: Keys | None = None
+        self.dead_letters = ""
+
+    def note(self, word: FromHelper) -> Keys | None:
+        """Keep what a word says of that; new keys, which the living are to be given."""
+        match word:
+            case Usable(place, _, dead_letters):
+                self.place, self.dead_letters = place, dead_letters
+            case Keys():
+                self.keys = word
+                return word
+        return None
+
+    def fork_order(self, slot: int) -> Fork:
+        """The order for a dispatcher of the slot. Raises OSError while there is nothing to hand."""
+        if self.place is None or self.keys is None:
+            raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        return Fork(slot, self.place, self.keys)
