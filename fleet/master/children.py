@@ -261,11 +261,9 @@ class ChildProcesses:
         return self.known.spared_at
 
     def sweep(self) -> list[Event]:
-        """Kill what the dead have left to us.
+        """Kill what the dead have left to us; what is not gone at once wakes us with SIGCHLD later.
 
         Returns the deaths of dispatchers, once nothing that they left is alive any more.
-
-        What is not gone at once wakes us with SIGCHLD when it is.
         """
         if not self.known.may_sweep:
             return []

@@ -16,7 +16,6 @@ import json
 import socket
 from collections.abc import Callable, Mapping
 from typing import Any
-from urllib.parse import quote, urlsplit
 
 from fleet.core.queue_place import Keys
 from fleet.sqs import dns, server_clock
@@ -44,14 +43,13 @@ class Wire:
         options: ConnectOptions | None = None,
     ) -> None:
         """`read_keys` returns the keys as they are now, or raises QueueError."""
-        parts = urlsplit(endpoint.url)
         self._endpoint, self._read_keys = endpoint, read_keys
         self._options = options or ConnectOptions()
         self._read_timeout, self._connect_timeout = read_timeout, connect_timeout
-        self._host, self._path = parts.netloc, parts.path or "/"
+        self._host, self._path = _split_url(endpoint.url)
         self._signed_path = _canonical_path(self._path)
-        self._port = parts.port or (HTTPS_PORT if endpoint.tls else HTTP_PORT)
-        self._name = parts.hostname or ""
+        self._name, port = _split_host(self._host)
+        self._port = port or (HTTPS_PORT if endpoint.tls else HTTP_PORT)
         self._signer = Signer(endpoint.region, SERVICE)
         self._stream: BoundedStream | None = None
 
@@ -157,11 +155,33 @@ def rehearse() -> None:
     dns.resolve("127.0.0.1", HTTP_PORT, 0)
 
 
+def _split_url(url: str) -> tuple[str, str]:
+    """Host, with its port if it has one, and path; urllib's way loads more than a dispatcher has.
+
+    The URL is one that botocore has read, without query and fragment.
+    """
+    host, _, path = url.partition("://")[2].partition("/")
+    return host, f"/{path}"
+
+
+def _split_host(host: str) -> tuple[str, int | None]:
+    """Name or address, and port. Raises ValueError for a port that is no number."""
+    name, _, port = host.partition(":")
+    if host.startswith("["):
+        name, _, port = host[1:].partition("]")
+    port = port.removeprefix(":")
+    return name, int(port) if port else None
+
+
 def _canonical_path(path: str) -> str:
     """A path as it is signed: without dot segments and double slashes, quoted, as botocore does it.
 
     SQS's own is `/`; another one is that of a server of somebody's own.
     """
+    if path == "/":
+        return path
+    from urllib.parse import quote
+
     kept: list[str] = []
     for segment in path.split("/"):
         if segment == "..":

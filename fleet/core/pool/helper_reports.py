@@ -26,8 +26,8 @@ from fleet.core.pool.state import (
     with_helper,
 )
 from fleet.core.protocol import Failed, Forked, FromHelper, Imported, NotForked
-from fleet.core.records import replace
 from fleet.core.queue_place import Keys
+from fleet.core.records import replace
 from fleet.core.scout_protocol import (
     DeleteTried,
     Late,
