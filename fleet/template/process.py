@@ -127,7 +127,7 @@ class Template:
         if access is None or access.place != request.place:
             access = PoolAccess(address_of(self._plan), request.place, Keyring(request.keys))
             access.prepare()
-            gc.freeze()
+            memory_image.freeze()
             self._access = access
         access.keyring.take(request.keys)
         return access
