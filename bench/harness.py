@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import psutil
 
@@ -34,16 +34,57 @@ class BenchError(Exception):
     """What is measured did not behave; the text says how."""
 
 
-class Endpoint:
-    """The stand-in, in a process of its own."""
+class Feed(Protocol):
+    """What feeds a program with messages and sees what becomes of them. Messages are numbered: in
+    `fill` from 0 on, in `put` by the caller, and what runs stamps with that number.
+    """
 
-    def __init__(self) -> None:
+    def reset(self) -> None:
+        """Forget everything."""
+
+    def fill(self, count: int) -> None:
+        """Put so many messages."""
+
+    def put(self, number: int) -> None:
+        """Put one message."""
+
+    def await_deleted(self, count: int) -> None:
+        """Return once so many were deleted since the reset. Raises BenchError."""
+
+    def await_polls(self, count: int) -> None:
+        """Return once so many wait for a message. Raises BenchError."""
+
+    def flush(self) -> None:
+        """Have everybody who waits for a message come home without one."""
+
+    def go_down(self, seconds: float) -> None:
+        """Refuse connections for so long; nothing can be asked of the feed meanwhile."""
+
+    def open_polls(self) -> int: ...
+
+    def requests(self) -> dict[str, int]:
+        """How many there were since the reset, by name."""
+
+    def messages(self) -> list[dict[str, Any]]:
+        """In the order in which they were put: when each was sent, received and deleted, in ns of
+        CLOCK_MONOTONIC.
+        """
+
+
+class Endpoint:
+    """The stand-in, in a process of its own. BODIES are what messages carry in turn, instead of
+    their numbers.
+    """
+
+    def __init__(self, bodies: Sequence[str] = ()) -> None:
         command = [sys.executable, "-m", "bench.standin", "0"]
         self.process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
         assert self.process.stdout is not None
         self.port = int(self.process.stdout.readline().split()[1])
         self.url = f"http://127.0.0.1:{self.port}"
         self._connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
+        if bodies:
+            self._ask("POST", "/bodies", json.dumps(bodies))
 
     def call(self, method: str, target: str) -> dict[str, Any]:
         """One control request. Raises BenchError when no answer comes."""
@@ -54,20 +95,38 @@ class Endpoint:
             stats = self._ask("GET", "/stats")
             raise BenchError(f"no progress in {PATIENCE:g} s at {target}: {stats}") from None
 
-    def _ask(self, method: str, target: str) -> dict[str, Any]:
-        self._connection.request(method, target)
+    def _ask(self, method: str, target: str, body: str | None = None) -> dict[str, Any]:
+        self._connection.request(method, target, body)
         answer: dict[str, Any] = json.loads(self._connection.getresponse().read())
         return answer
 
+    def reset(self) -> None:
+        self.call("POST", "/reset")
+
     def fill(self, count: int) -> None:
-        """Put so many messages; each carries its index in this call."""
         self.call("POST", f"/fill?n={count}")
+
+    def put(self, number: int) -> None:
+        self.call("POST", f"/fill?n=1&from={number}")
 
     def await_deleted(self, count: int) -> None:
         self.call("GET", f"/wait?deleted={count}")
 
     def await_polls(self, count: int) -> None:
         self.call("GET", f"/wait?polls={count}")
+
+    def flush(self) -> None:
+        self.call("POST", "/flush")
+
+    def go_down(self, seconds: float) -> None:
+        self.call("POST", f"/down?seconds={seconds}")
+        self._connection.close()
+
+    def open_polls(self) -> int:
+        return int(self.call("GET", "/stats")["open_polls"])
+
+    def requests(self) -> dict[str, int]:
+        return dict(self.call("GET", "/stats")["requests"])
 
     def messages(self) -> list[dict[str, Any]]:
         messages: list[dict[str, Any]] = self.call("GET", "/messages")["messages"]
@@ -147,7 +206,7 @@ class Tree:
         lines = [line.split() for line in self.stamps.read_text().splitlines()]
         return {key: (int(a), int(b)) for kind, key, a, b in lines if kind == word}
 
-    def end(self, endpoint: Endpoint, number: int | None) -> Cost:
+    def end(self, feed: Feed, number: int | None) -> Cost:
         """Send the signal, bring open polls home, wait; raises BenchError unless all ends with
         status 0.
         """
@@ -157,11 +216,11 @@ class Tree:
         poller = select.poll()
         poller.register(pidfd, select.POLLIN)
         deadline = time.monotonic() + PATIENCE
-        endpoint.call("POST", "/flush")
+        feed.flush()
         while not poller.poll(100):
             if time.monotonic() > deadline:
                 raise BenchError("it does not end")
-            endpoint.call("POST", "/flush")
+            feed.flush()
         os.close(pidfd)
         _, status, usage = os.wait4(self.pid, 0)
         self.process.returncode = os.waitstatus_to_exitcode(status)
@@ -174,20 +233,17 @@ class Tree:
 
 @contextmanager
 def running(
-    endpoint: Endpoint, command: Sequence[str], environment: Mapping[str, str], *, polls: int
+    feed: Feed, command: Sequence[str], environment: Mapping[str, str], *, polls: int
 ) -> Iterator[Tree]:
     """A program, from an empty queue on until it has so many polls open; killed if it is not ended
     inside.
     """
-    endpoint.call("POST", "/reset")
+    feed.reset()
     with TemporaryDirectory(prefix="fleet-bench-") as directory:
         tree = Tree(command, Path(directory), environment)
         try:
             await_true(
-                lambda: (
-                    endpoint.call("GET", "/stats")["open_polls"] >= polls
-                    or tree.process.poll() is not None
-                ),
+                lambda: feed.open_polls() >= polls or tree.process.poll() is not None,
                 "a poll",
             )
             if polls and tree.process.returncode is not None:

@@ -122,7 +122,7 @@ def one_by_one(endpoint: Endpoint, count: int) -> None:
     for index in range(count):
         endpoint.await_polls(1)
         time.sleep(0.05)
-        endpoint.call("POST", f"/fill?n=1&body={index}")
+        endpoint.put(index)
         endpoint.await_deleted(index + 1)
 
 
@@ -148,13 +148,13 @@ def idle(endpoint: Endpoint) -> list[Figure]:
             tree.await_events("dispatcher.ready", workers)
             time.sleep(2.0)  # what follows the start
             before = [activity(tree.pid, whole_tree=whole) for whole in (False, True)]
-            before_calls, began = _requests(endpoint), time.monotonic()
+            before_calls, began = endpoint.requests(), time.monotonic()
             time.sleep(20.0)
             master, whole = (activity(tree.pid, whole_tree=w) - before[w] for w in (False, True))
             took = time.monotonic() - began
             calls = {
                 name: (n - before_calls.get(name, 0)) * 60 / took
-                for name, n in _requests(endpoint).items()
+                for name, n in endpoint.requests().items()
             }
             tree.end(endpoint, signal.SIGTERM)
         name = _workers(workers)
@@ -190,11 +190,6 @@ def idle(endpoint: Endpoint) -> list[Figure]:
             )
         )
     return figures
-
-
-def _requests(endpoint: Endpoint) -> dict[str, int]:
-    """The calls so far, by name."""
-    return dict(endpoint.call("GET", "/stats")["requests"])
 
 
 def ready(endpoint: Endpoint) -> list[Figure]:

@@ -98,14 +98,14 @@ def drain(endpoint: Endpoint) -> list[Figure]:
     for _ in range(ROUNDS):
         with fleet(endpoint, 64, "noop", *JSON_LOG) as tree:
             tree.await_events("dispatcher.ready", 64)
-            endpoint.call("POST", "/flush")
+            endpoint.flush()
             endpoint.await_polls(1)
             polling.append(_end(tree))
         with fleet(endpoint, 64, "noop", *JSON_LOG) as tree:
             tree.await_events("dispatcher.ready", 64)
             _fleet(tree, "pause")
-            endpoint.call("POST", "/flush")
-            await_true(lambda: endpoint.call("GET", "/stats")["open_polls"] == 0, "no poll")
+            endpoint.flush()
+            await_true(lambda: endpoint.open_polls() == 0, "no poll")
             quiet.append(_end(tree))
     return [
         Figure(

@@ -10,14 +10,17 @@ whose client goes away is forgotten; SQS would let it swallow a message.
 
 Control requests, answered with JSON on the same port:
 
-    POST /fill?n=1000[&body=TEXT]       put messages; without a body they carry their index
+    POST /bodies                        a JSON array of texts, which messages carry from now on
+    POST /fill?n=1000[&from=NUMBER]     put messages with the numbers from 0 or NUMBER on; each
+                                        carries its number, or the text of that index, in rotation
     GET  /stats                         requests by kind, empty receives, counts, open polls
     GET  /messages                      of every message body, receives, and when it was sent,
                                         received and deleted (ns, or null)
     GET  /wait?deleted=N                answers /stats once N messages were deleted
     GET  /wait?polls=N                  answers /stats once N long polls are open
     POST /flush                         every open poll comes home empty, now
-    POST /reset                         forget everything
+    POST /reset                         forget everything but the texts
+    POST /down?seconds=30               hang up, and refuse connections for so long
 """
 
 import asyncio
@@ -48,6 +51,7 @@ class Message:
     received: int = 0
     deleted: int = 0
     receives: int = 0
+    deliveries: list[int] = field(default_factory=list)  # when each receive was
     released: int = 0  # when it was last told to show itself
     visible_at: int = 0  # while hidden
 
@@ -98,6 +102,7 @@ class Queue:
                 continue
             message.receives += 1
             message.received = message.received or now
+            message.deliveries.append(now)
             taken.append(message)
             self.hide(message, seconds, now)
         return taken
@@ -157,6 +162,8 @@ class StandIn:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
         self.port = 0
+        self.server: asyncio.Server
+        self.connections: set[Connection] = set()
         self.return_timer: asyncio.TimerHandle | None = None
         self.returns_at = 0
         self.polls: deque[Poll] = deque()
@@ -169,7 +176,10 @@ class StandIn:
             "ChangeMessageVisibility": self.change_message_visibility,
             "SendMessage": self.send_message,
             "SendMessageBatch": self.send_message_batch,
+            "DeleteMessageBatch": self.delete_message_batch,
+            "ChangeMessageVisibilityBatch": self.change_message_visibility_batch,
         }
+        self.bodies: list[str] = []
         self.reset()
 
     def reset(self) -> None:
@@ -236,11 +246,21 @@ class StandIn:
         return {"MessageId": message.id, "MD5OfMessageBody": message.md5}
 
     def send_message_batch(self, connection: "Connection", request: JSON, now: int) -> JSON:
-        sent = [
-            {"Id": entry["Id"], **self.send_message(connection, entry, now)}
-            for entry in request["Entries"]
-        ]
-        return {"Successful": sent, "Failed": []}
+        return self.each_of(request, lambda entry: self.send_message(connection, entry, now))
+
+    def delete_message_batch(self, connection: "Connection", request: JSON, now: int) -> JSON:
+        return self.each_of(request, lambda entry: self.delete_message(connection, entry, now))
+
+    def change_message_visibility_batch(
+        self, connection: "Connection", request: JSON, now: int
+    ) -> JSON:
+        return self.each_of(
+            request, lambda entry: self.change_message_visibility(connection, entry, now)
+        )
+
+    def each_of(self, request: JSON, act: Callable[[JSON], JSON]) -> JSON:
+        done = [{"Id": entry["Id"], **act(entry)} for entry in request["Entries"]]
+        return {"Successful": done, "Failed": []}
 
     def message_of(self, request: JSON) -> Message:
         return self.queue.messages[request["ReceiptHandle"].partition("/")[0]]
@@ -293,26 +313,41 @@ class StandIn:
 
     # Control requests.
 
-    def control(self, connection: "Connection", method: str, target: str, now: int) -> JSON | None:
+    def control(
+        self, connection: "Connection", method: str, target: str, body: bytes, now: int
+    ) -> JSON | None:
         """The answer to a control request, or None when it comes later."""
         url = urlsplit(target)
         arguments = dict(parse_qsl(url.query))
         match method, url.path:
             case "POST", "/fill":
-                for index in range(int(arguments["n"])):
-                    self.queue.put(arguments.get("body", str(index)), now)
+                first = int(arguments.get("from", 0))
+                for number in range(first, first + int(arguments["n"])):
+                    self.queue.put(self.body_of(number), now)
                 self.serve_polls(now)
+            case "POST", "/bodies":
+                self.bodies = json.loads(body)
             case "POST", "/flush":
                 for poll in list(self.polls):
                     self.come_home_empty(poll)
             case "POST", "/reset":
                 self.reset()
+            case "POST", "/down":
+                self.loop.call_soon(self.go_down, float(arguments["seconds"]))
             case "GET", "/wait":
                 self.waiting.append((connection, arguments))
                 self.answer_waiting()
                 return None
             case "GET", "/messages":
-                fields = ("body", "sent", "received", "released", "deleted", "receives")
+                fields = (
+                    "body",
+                    "sent",
+                    "received",
+                    "deliveries",
+                    "released",
+                    "deleted",
+                    "receives",
+                )
                 everything = self.queue.messages.values()
                 return {
                     "messages": [
@@ -320,6 +355,23 @@ class StandIn:
                     ]
                 }
         return self.stats()
+
+    def body_of(self, number: int) -> str:
+        return self.bodies[number % len(self.bodies)] if self.bodies else str(number)
+
+    def go_down(self, seconds: float) -> None:
+        """Hang up and refuse connections; messages that are hidden come back all the same."""
+        self.server.close()
+        for connection in list(self.connections):
+            connection.transport.abort()
+        self.loop.call_later(seconds, lambda: self.loop.create_task(self.listen(self.port)))
+
+    async def listen(self, port: int) -> None:
+        """Take connections on a loopback port; 0 takes a free one."""
+        self.server = await self.loop.create_server(
+            lambda: Connection(self), "127.0.0.1", port, backlog=512
+        )
+        self.port = self.server.sockets[0].getsockname()[1]
 
     def stats(self) -> JSON:
         polls = {"open_polls": len(self.polls), "empty_receives": self.empty_receives}
@@ -351,9 +403,11 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
+        self.standin.connections.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         del exc  # however it ended
+        self.standin.connections.discard(self)
         self.standin.forget(self)
 
     def data_received(self, data: bytes) -> None:
@@ -377,7 +431,7 @@ class Connection(asyncio.Protocol):
         method, target, _ = request_line.split(" ")
         action = headers.get("x-amz-target", "").removeprefix("AmazonSQS.")
         if not action:
-            answer = self.standin.control(self, method, target, now)
+            answer = self.standin.control(self, method, target, body, now)
         elif action in self.standin.actions:
             self.standin.requests[action] += 1
             answer = self.standin.actions[action](self, json.loads(body), now)
@@ -401,12 +455,10 @@ class Connection(asyncio.Protocol):
 
 async def serve(port: int) -> None:
     """Serve on a loopback port until killed."""
-    loop = asyncio.get_running_loop()
-    standin = StandIn(loop)
-    server = await loop.create_server(lambda: Connection(standin), "127.0.0.1", port, backlog=512)
-    standin.port = server.sockets[0].getsockname()[1]
+    standin = StandIn(asyncio.get_running_loop())
+    await standin.listen(port)
     print(f"ready {standin.port}", flush=True)
-    await server.serve_forever()
+    await asyncio.Event().wait()
 
 
 if __name__ == "__main__":
