@@ -31,6 +31,27 @@ def stamp(body: str) -> None:
     append(f"job {body} {started} {time.monotonic_ns()}")
 
 
+def pause(body: str) -> None:
+    """Take 50 ms."""
+    del body
+    time.sleep(0.05)
+
+
+def sign(body: str) -> None:
+    """Write down that this job has begun, in which process, and whose child that is; the key is the
+    message's body.
+    """
+    append(f"begin {body} {time.monotonic_ns()} {os.getpid()}")
+    append(f"parent {body} {time.monotonic_ns()} {os.getppid()}")
+
+
+def work(body: str) -> None:
+    """The same, then take two seconds, and write down the end."""
+    sign(body)
+    time.sleep(2.0)
+    append(f"end {body} {time.monotonic_ns()} {os.getpid()}")
+
+
 def nap(body: str) -> None:
     """Write down when this job began, and take two seconds; the key is this process."""
     del body

@@ -48,7 +48,7 @@ def cpu(_endpoint: Endpoint, baseline: str = BASELINE) -> list[Figure]:
         ours, signed, boto3, old = rounds(
             [Side(subject) for subject in (FLEET, SIGNED, BOTO3, before)]
         )
-    cost, faults, rate = (
+    cost, faults, speed = (
         "CPU per no-op job, 8 workers",
         "page faults per no-op job",
         "jobs per second, 8 workers",
@@ -58,8 +58,8 @@ def cpu(_endpoint: Endpoint, baseline: str = BASELINE) -> list[Figure]:
         Figure(cost, "ms", ours["cpu"], old["cpu"], before.name, bar=0.5, bar_of_ratio=True),
         Figure(cost, "ms", ours["cpu"], boto3["cpu"], BOTO3.name),
         Figure(faults, "", ours["faults"], signed["faults"], SIGNED.name),
-        Figure(rate, "/s", ours["rate"], signed["rate"], SIGNED.name),
-        Figure(rate, "/s", ours["rate"], old["rate"], before.name),
+        Figure(speed, "/s", ours["rate"], signed["rate"], SIGNED.name),
+        Figure(speed, "/s", ours["rate"], old["rate"], before.name),
     ]
     calls = rounds([Side(CALLS)], 1)[0]["cpu"]
     return [
@@ -79,10 +79,10 @@ def apps(_endpoint: Endpoint) -> list[Figure]:
         ("an app that has boto3", "clients:unused", None),
     ):
         ours, theirs = rounds([Side(each, 4, app, BLOCK // 2) for each in (FLEET, SIGNED)])
-        cost, rate = f"CPU per no-op job, {what}, 4 workers", f"jobs per second, {what}"
+        cost, speed = f"CPU per no-op job, {what}, 4 workers", f"jobs per second, {what}"
         figures += [
             Figure(cost, "ms", ours["cpu"], theirs["cpu"], SIGNED.name, bar, bar_of_ratio=True),
-            Figure(rate, "/s", ours["rate"], theirs["rate"], SIGNED.name),
+            Figure(speed, "/s", ours["rate"], theirs["rate"], SIGNED.name),
         ]
     return figures
 
@@ -134,12 +134,12 @@ def _in_turn(sides: Sequence[Side], blocks: int) -> list[Run]:
                 endpoint.await_deleted(block * side.block)
         runs = []
         for side, endpoint, tree in zip(sides, endpoints, trees, strict=True):
-            rate = _rate(endpoint.messages(), side.block)
-            runs.append(Run(tree.end(endpoint, side.subject.stop), rate))
+            done = rate(endpoint.messages(), side.block)
+            runs.append(Run(tree.end(endpoint, side.subject.stop), done))
         return runs
 
 
-def _rate(messages: Sequence[Mapping[str, int]], size: int) -> float:
+def rate(messages: Sequence[Mapping[str, int]], size: int) -> float:
     """Jobs per second while there were any; the median of the blocks."""
     blocks = [messages[at : at + size] for at in range(0, len(messages), size)]
     took = [

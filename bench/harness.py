@@ -13,6 +13,7 @@ import json
 import os
 import select
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -26,6 +27,8 @@ from typing import Any, Protocol, Self
 
 import psutil
 
+from bench import proc
+
 ROOT = Path(__file__).resolve().parent.parent
 PATIENCE = 60.0  # seconds until a benchmark that makes no progress is given up
 
@@ -38,6 +41,8 @@ class Feed(Protocol):
     """What feeds a program with messages and sees what becomes of them. Messages are numbered: in
     `fill` from 0 on, in `put` by the caller, and what runs stamps with that number.
     """
+
+    url: str
 
     def reset(self) -> None:
         """Forget everything."""
@@ -58,7 +63,7 @@ class Feed(Protocol):
         """Have everybody who waits for a message come home without one."""
 
     def go_down(self, seconds: float) -> None:
-        """Refuse connections for so long; nothing can be asked of the feed meanwhile."""
+        """Refuse connections for so long; return when they are taken again."""
 
     def open_polls(self) -> int: ...
 
@@ -121,6 +126,8 @@ class Endpoint:
     def go_down(self, seconds: float) -> None:
         self.call("POST", f"/down?seconds={seconds}")
         self._connection.close()
+        time.sleep(seconds)
+        await_true(lambda: accepts(self.port), "the stand-in")
 
     def open_polls(self) -> int:
         return int(self.call("GET", "/stats")["open_polls"])
@@ -141,6 +148,15 @@ class Endpoint:
         self.process.communicate()
 
 
+def accepts(port: int) -> bool:
+    """Whether somebody listens there."""
+    try:
+        socket.create_connection(("127.0.0.1", port)).close()
+    except ConnectionRefusedError:
+        return False
+    return True
+
+
 @dataclass(frozen=True)
 class Cost:
     """What a whole tree has used from its start to its end."""
@@ -152,12 +168,20 @@ class Cost:
         return Cost(self.cpu - other.cpu, self.faults - other.faults)
 
 
+@dataclass(frozen=True)
+class Program:
+    """How something that is measured is started; when it is ready it has so many polls open."""
+
+    command: Sequence[str]
+    environment: Mapping[str, str]
+    polls: int
+
+
 class Tree:
     """What is measured, while it runs. Its standard error is kept in a file."""
 
-    def __init__(
-        self, command: Sequence[str], directory: Path, environment: Mapping[str, str]
-    ) -> None:
+    def __init__(self, program: Program, directory: Path) -> None:
+        self.directory = directory
         self.log = directory / "log"
         self.stamps = directory / "stamps"
         inherited = {
@@ -174,9 +198,9 @@ class Tree:
         }
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                command,
+                program.command,
                 cwd=directory,
-                env={**inherited, **own, **environment},
+                env={**inherited, **own, **program.environment},
                 stdout=log,
                 stderr=log,
             )
@@ -203,8 +227,13 @@ class Tree:
 
     def stamped(self, word: str) -> dict[str, tuple[int, int]]:
         """The stamps of one kind by their key; the last of each."""
-        lines = [line.split() for line in self.stamps.read_text().splitlines()]
-        return {key: (int(a), int(b)) for kind, key, a, b in lines if kind == word}
+        return {key: (first, second) for key, first, second in self.lines(word)}
+
+    def lines(self, word: str) -> list[tuple[str, int, int]]:
+        """All stamps of one kind, in the order in which they were written."""
+        text = self.stamps.read_text() if self.stamps.exists() else ""
+        lines = [line.split() for line in text.splitlines()]
+        return [(key, int(a), int(b)) for kind, key, a, b in lines if kind == word]
 
     def end(self, feed: Feed, number: int | None) -> Cost:
         """Send the signal, bring open polls home, wait; raises BenchError unless all ends with
@@ -232,29 +261,33 @@ class Tree:
 
 
 @contextmanager
-def running(
-    feed: Feed, command: Sequence[str], environment: Mapping[str, str], *, polls: int
-) -> Iterator[Tree]:
-    """A program, from an empty queue on until it has so many polls open; killed if it is not ended
-    inside.
-    """
+def running(feed: Feed, program: Program) -> Iterator[Tree]:
+    """A program, from an empty queue on until its polls are open."""
     feed.reset()
-    with TemporaryDirectory(prefix="fleet-bench-") as directory:
-        tree = Tree(command, Path(directory), environment)
-        try:
-            await_true(
-                lambda: feed.open_polls() >= polls or tree.process.poll() is not None,
-                "a poll",
+    with started(program) as tree:
+        await_true(
+            lambda: feed.open_polls() >= program.polls or tree.process.poll() is not None,
+            "a poll",
+        )
+        if program.polls and tree.process.returncode is not None:
+            raise BenchError(
+                f"`{' '.join(program.command)}` ended at its start: {tree.log.read_text()[-2000:]}"
             )
-            if polls and tree.process.returncode is not None:
-                raise BenchError(
-                    f"`{' '.join(command)}` ended at its start: {tree.log.read_text()[-2000:]}"
-                )
+        yield tree
+
+
+@contextmanager
+def started(program: Program) -> Iterator[Tree]:
+    """A program from its start on; what is left of it is killed at the end."""
+    with TemporaryDirectory(prefix="fleet-bench-") as directory:
+        tree = Tree(program, Path(directory))
+        try:
             yield tree
         finally:
             if tree.process.returncode is None:
                 tree.process.send_signal(signal.SIGKILL)
                 tree.process.wait()
+            proc.end(tree.directory)
 
 
 def await_true(condition: Callable[[], object], what: str) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from bench.cpu import BLOCK, ROUNDS
 from bench.figures import Figure, percentile
-from bench.harness import Cost, Endpoint, Tree, activity
+from bench.harness import Cost, Endpoint, Feed, Tree, activity
 from bench.subjects import BOTO3, FLEET, SIGNED, WAIT_TIME, Subject, fleet
 
 
@@ -117,13 +117,13 @@ def exit_to_delete(endpoint: Endpoint) -> list[Figure]:
     return figures
 
 
-def one_by_one(endpoint: Endpoint, count: int) -> None:
+def one_by_one(feed: Feed, count: int) -> None:
     """Each message 50 ms after the one before it was deleted, while a poll is open."""
     for index in range(count):
-        endpoint.await_polls(1)
+        feed.await_polls(1)
         time.sleep(0.05)
-        endpoint.put(index)
-        endpoint.await_deleted(index + 1)
+        feed.put(index)
+        feed.await_deleted(index + 1)
 
 
 def all_at_once(endpoint: Endpoint, count: int) -> None:

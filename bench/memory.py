@@ -6,7 +6,6 @@ figure.
 """
 
 import contextlib
-import os
 import re
 import signal
 import time
@@ -17,15 +16,17 @@ from pathlib import Path
 
 import psutil
 
+from bench import proc
 from bench.figures import Figure
 from bench.harness import Endpoint, Tree
 from bench.subjects import fleet
 
 WORKERS = 8
 JOBS_EACH = 200
-MANY_JOBS = int(os.environ.get("BENCH_JOBS", "10000"))
+MANY_JOBS = 10_000
 FIRST_JOBS = 1000  # after these a pool has met all that it meets with quiet jobs
 BLOCK = 500  # messages at once
+NO_DEARER = 1.1  # times what it was: /proc counts hundredths of a second
 NO_MORE = 1.03  # times what it was: what two looks at the same pool may differ by
 
 
@@ -59,23 +60,44 @@ def memory(endpoint: Endpoint) -> list[Figure]:
     ]
 
 
-def endurance(endpoint: Endpoint) -> list[Figure]:
-    """8 workers do BENCH_JOBS no-op jobs, 10,000 unless it is set: their memory at the end, beside
-    that after the first 1,000.
+def endurance(endpoint: Endpoint, jobs: int = MANY_JOBS) -> list[Figure]:
+    """8 workers do so many no-op jobs: their memory at the end, beside that after the first 1,000;
+    what each of the last 1,000 cost, beside each of the second 1,000.
     """
     with fleet(endpoint, WORKERS) as tree:
         work(endpoint, 0, FIRST_JOBS)
         early = list(shares(tree))
-        work(endpoint, FIRST_JOBS, MANY_JOBS)
+        first = _cost(endpoint, tree, FIRST_JOBS)
+        work(endpoint, 2 * FIRST_JOBS, jobs - FIRST_JOBS)
+        last = _cost(endpoint, tree, jobs - FIRST_JOBS)
         late = list(shares(tree))
         tree.end(endpoint, signal.SIGTERM)
-    name = f"memory after {MANY_JOBS} jobs, {WORKERS} workers"
+    name = f"memory after {jobs} jobs, {WORKERS} workers"
     beside = f"after {FIRST_JOBS}"
-    figures = [_growth(name, [_sum(late)], [_sum(early)], beside)]
+    figures = [
+        Figure(
+            f"CPU per no-op job, the last of {jobs}",
+            "ms",
+            [last],
+            [first],
+            "early",
+            bar=NO_DEARER,
+            bar_of_ratio=True,
+        ),
+        _growth(name, [_sum(late)], [_sum(early)], beside),
+    ]
     for role in _roles(late):
         ends, began = ([_private(each, role)] for each in (late, early))
         figures.append(_growth(f"… private memory, {role}", ends, began, beside))
     return figures
+
+
+def _cost(endpoint: Endpoint, tree: Tree, done: int) -> float:
+    """CPU milliseconds of a job, of the next 1,000."""
+    pids = proc.processes(tree.directory)
+    before = proc.cpu_seconds(pids)
+    work(endpoint, done, done + FIRST_JOBS)
+    return (proc.cpu_seconds(pids) - before) * 1000 / FIRST_JOBS
 
 
 def work(endpoint: Endpoint, done: int, count: int) -> None:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from bench.cpu import ROUNDS
 from bench.figures import Figure
 from bench.harness import ROOT, BenchError, Endpoint, Tree, activity, await_true
-from bench.subjects import WAIT_TIME, fleet, floor
+from bench.subjects import SIGNED, WAIT_TIME, fleet
 
 JSON_LOG = ("--log-format", "json")
 BURST, POLLERS = 200, 32
@@ -180,7 +180,7 @@ def burst(endpoint: Endpoint) -> list[Figure]:
             first.append(_filled(endpoint, tree, 1))
             later.append(_filled(endpoint, tree, 2))
             tree.end(endpoint, signal.SIGTERM)
-        with floor(endpoint, POLLERS, "nap") as tree:
+        with SIGNED.start(endpoint, POLLERS, "nap") as tree:
             floors.append(_filled(endpoint, tree, 1))
             tree.end(endpoint, None)
     return [

@@ -5,72 +5,76 @@ import signal
 import subprocess
 import sys
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from bench.harness import ROOT, BenchError, Endpoint, Tree, running
+from bench.harness import ROOT, BenchError, Endpoint, Feed, Program, Tree, running
 
 WAIT_TIME = 5  # seconds of long poll, of the pool
 
 
-@contextmanager
-def fleet(
-    endpoint: Endpoint, workers: int, app: str = "noop", *options: str, root: Path = ROOT
-) -> Iterator[Tree]:
-    """A pool of fleet's, with its default options, from an empty queue on until its first poll is
-    open. ROOT is the folder that fleet is imported from.
-    """
-    where = ["--endpoint-url", endpoint.url, "--queue", "bench", "--wait-time", str(WAIT_TIME)]
-    command = ["-m", "fleet", "start", "--workers", str(workers), *where, *options, _name(app)]
-    path = f"{root}:{ROOT}"
-    with running(endpoint, [sys.executable, *command], {"PYTHONPATH": path}, polls=1) as tree:
-        yield tree
+def fleet_program(
+    url: str,
+    workers: int,
+    app: str,
+    *,
+    options: Sequence[str] = (),
+    root: Path = ROOT,
+    wait: int = WAIT_TIME,
+) -> Program:
+    """A pool of fleet's with its default options. ROOT is where fleet is imported from."""
+    where = ["--endpoint-url", url, "--queue", "bench", "--wait-time", str(wait)]
+    command = ["-m", "fleet", "start", "--workers", str(workers), *where, *options, full_name(app)]
+    return Program([sys.executable, *command], {"PYTHONPATH": f"{root}:{ROOT}"}, polls=1)
 
 
-@contextmanager
-def floor(
-    endpoint: Endpoint, workers: int, app: str = "noop", kind: str = "signed-fork"
-) -> Iterator[Tree]:
-    """The bare loops, from an empty queue on until each has its poll open."""
-    command = ["-m", "bench.floors", kind, endpoint.url, str(workers), _name(app)]
-    environment = {"PYTHONPATH": str(ROOT)}
-    with running(endpoint, [sys.executable, *command], environment, polls=workers) as tree:
-        yield tree
+def floor_program(url: str, workers: int, app: str, *, kind: str = "signed-fork") -> Program:
+    """The bare loops."""
+    command = ["-m", "bench.floors", kind, url, str(workers), full_name(app)]
+    return Program([sys.executable, *command], {"PYTHONPATH": str(ROOT)}, polls=workers)
 
 
-@contextmanager
-def forks(endpoint: Endpoint, workers: int, count: int) -> Iterator[Tree]:
-    """So many bare forks in all, without a queue."""
-    command = ["-m", "bench.floors", "fork", endpoint.url, str(workers), _name("noop"), str(count)]
-    environment = {"PYTHONPATH": str(ROOT)}
-    with running(endpoint, [sys.executable, *command], environment, polls=0) as tree:
-        yield tree
-
-
-def _name(app: str) -> str:
+def full_name(app: str) -> str:
     """A job of bench/apps.py has no module in its name."""
     return f"bench.{app}" if ":" in app else f"bench.apps:{app}"
 
 
 @dataclass(frozen=True)
 class Subject:
-    """One side of a comparison: `start(endpoint, workers, app)`, and the signal that ends it; a
-    floor ends by itself.
+    """One side of a comparison: how it is started on a feed's URL, with so many workers and an app;
+    the signal that ends it (a floor ends by itself); and what feeds it.
     """
 
     name: str
-    start: Callable[[Endpoint, int, str], AbstractContextManager[Tree]]
+    program: Callable[[str, int, str], Program]
     stop: int | None = None
+    feed: Callable[[], AbstractContextManager[Feed]] = Endpoint
+
+    def start(self, feed: Feed, workers: int, app: str) -> AbstractContextManager[Tree]:
+        return running(feed, self.program(feed.url, workers, app))
 
 
-FLEET = Subject("fleet", fleet, signal.SIGTERM)
-SIGNED = Subject("signed loop", floor)
-BOTO3 = Subject("boto3 loop", partial(floor, kind="boto3-fork"))
-CALLS = Subject("boto3 calls", partial(floor, kind="boto3"))
+FLEET = Subject("fleet", fleet_program, signal.SIGTERM)
+SIGNED = Subject("signed loop", floor_program)
+BOTO3 = Subject("boto3 loop", partial(floor_program, kind="boto3-fork"))
+CALLS = Subject("boto3 calls", partial(floor_program, kind="boto3"))
+
+
+def fleet(
+    feed: Feed, workers: int, app: str = "noop", *options: str
+) -> AbstractContextManager[Tree]:
+    """A running pool with more options."""
+    return running(feed, fleet_program(feed.url, workers, app, options=options))
+
+
+def forks(feed: Feed, workers: int, count: int) -> AbstractContextManager[Tree]:
+    """So many bare forks in all, without a queue."""
+    program = floor_program(feed.url, workers, "noop", kind="fork")
+    return running(feed, replace(program, command=[*program.command, str(count)], polls=0))
 
 
 @contextmanager
@@ -86,4 +90,4 @@ def fleet_at(commit: str) -> Iterator[Subject]:
     with TemporaryDirectory(prefix="fleet-bench-") as directory:
         with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as tar:
             tar.extractall(directory, filter="data")
-        yield Subject(commit[:7], partial(fleet, root=Path(directory)), signal.SIGTERM)
+        yield Subject(commit[:7], partial(fleet_program, root=Path(directory)), signal.SIGTERM)

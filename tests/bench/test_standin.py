@@ -63,19 +63,19 @@ def test_a_batch_is_deleted_and_another_shown_again(endpoint: Endpoint, sqs: Any
 
 def test_what_is_down_refuses(endpoint: Endpoint, sqs: Any) -> None:
     url = sqs.get_queue_url(QueueName="bench")["QueueUrl"]
-    endpoint.go_down(1000.0)
-    await_true(lambda: not accepts(sqs, url), "the refusal")
+    endpoint.call("POST", "/down?seconds=1000")
+    await_true(lambda: not answers(sqs, url), "the refusal")
 
 
 def test_what_was_down_has_its_messages(endpoint: Endpoint, sqs: Any) -> None:
     url = sqs.get_queue_url(QueueName="bench")["QueueUrl"]
     endpoint.fill(2)
     endpoint.go_down(0.0)
-    await_true(lambda: accepts(sqs, url), "the endpoint")
+    assert answers(sqs, url)
     assert len(endpoint.messages()) == 2
 
 
-def accepts(sqs: Any, url: str) -> bool:
+def answers(sqs: Any, url: str) -> bool:
     try:
         sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
     except (EndpointConnectionError, ConnectionClosedError):
