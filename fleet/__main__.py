@@ -1,7 +1,8 @@
 """The program: the console script `fleet`, and `python -m fleet`.
 
-What must be quick (`--version`, a liveness probe) is answered before typer is imported. The imports
-take a moment: a Ctrl-C that comes meanwhile ends the program by that signal, without a traceback.
+What must be quick (`--version`, a liveness probe) is answered before a command is imported. The
+imports take a moment: a Ctrl-C that comes meanwhile ends the program by that signal, without a
+traceback.
 """
 
 import gc
@@ -11,19 +12,20 @@ from typing import NoReturn
 
 
 def main() -> NoReturn:
-    """Answer what must be quick, else import the commands and run one."""
+    """Answer what must be quick, else import the command that is asked for and run it."""
     # A shell has SIGINT ignored for what it runs in the background: then it stays so.
     is_caught = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     if is_caught:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     _answer_quickly(sys.argv[1:])
     gc.disable()  # imports leave no garbage that is worth the searches, a tenth of their time
-    from fleet.cli.main import main as run
+    from fleet.cli.main import choose, run
 
+    command = choose(sys.argv[1:])
     gc.enable()
     if is_caught:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    run()
+    run(command)
 
 
 def _answer_quickly(arguments: list[str]) -> None:

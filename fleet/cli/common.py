@@ -1,26 +1,8 @@
-"""What all commands share.
-
-The application that they register with, how a command says something, and how it fails.
-"""
+"""What the commands share: the application that they register with, and how they say something."""
 
 import typer
 
 from fleet.core.plain_text import one_line
-from fleet.system import stderr
-
-LOCAL_REGION, LOCAL_KEY = "us-east-1", "fleet"  # what the embedded server is spoken to with
-
-
-class CommandFailed(Exception):
-    """The command ends with the exit status `code` after one line on standard error.
-
-    `trace`: a traceback of the app's, which stands before that line.
-    """
-
-    def __init__(self, code: int, text: str, trace: str = "") -> None:
-        super().__init__(text)
-        self.code, self.trace = code, trace
-
 
 cli = typer.Typer(
     name="fleet",
@@ -36,8 +18,3 @@ cli = typer.Typer(
 def say(text: str) -> None:
     """One line on standard output."""
     typer.echo(one_line(text))
-
-
-def complain(text: str) -> None:
-    """One line on standard error."""
-    stderr.complain(f"fleet: {one_line(text)}\n")

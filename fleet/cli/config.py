@@ -6,8 +6,10 @@ from typing import Annotated, Any
 
 import typer
 
-from fleet.cli.common import cli, complain, say
-from fleet.cli.options import load_aloud, with_options
+from fleet.cli.chosen import load_aloud
+from fleet.cli.common import cli, say
+from fleet.cli.failure import complain
+from fleet.cli.options import with_options
 from fleet.core.exit_codes import DONE
 from fleet.core.plain_text import dump_json
 from fleet.options.settings import Settings

@@ -6,8 +6,10 @@ from typing import Any
 
 import typer
 
-from fleet.cli.common import CommandFailed, cli
-from fleet.cli.options import load_aloud, with_options
+from fleet.cli.chosen import load_aloud
+from fleet.cli.common import cli
+from fleet.cli.failure import CommandFailed
+from fleet.cli.options import with_options
 from fleet.core.exit_codes import DONE, QUEUE_UNUSABLE, USAGE
 from fleet.options.settings import Settings
 from fleet.sqs.local_server import LocalError, LocalServer, LocalServerFailed, use

@@ -1,97 +1,56 @@
 """The console script runs the command that the arguments name.
 
 It ends the program with the command's exit status. Nothing else ends the program, but for what
-__main__.py answers before typer is imported.
+__main__.py answers before. typer is imported by what needs it (commands.py), which `fleet start`
+does not: the master would carry it.
 """
 
 import errno
-import importlib
 import os
 import signal
 import sys
-from typing import Annotated, NoReturn
+from collections.abc import Callable, Sequence
+from typing import NoReturn
 
-import typer
-
-from fleet.cli import health
-from fleet.cli.common import CommandFailed, cli
-from fleet.core.exit_codes import BY_SIGNAL, DONE, FAULT, USAGE
+from fleet.cli.failure import CommandFailed
+from fleet.core.exit_codes import BY_SIGNAL, DONE, FAULT
 from fleet.core.plain_text import one_line
 from fleet.system import host, log, stderr
-from fleet.version import VERSION
-
-COMMANDS = (
-    "start",
-    "status",
-    "scale",
-    "pause",
-    "resume",
-    "stop",
-    "send",
-    "local",
-    "health",
-    "config",
-    "simulate",
-)
-"""In the order of the help. The module of the name registers the command when it is imported."""
-
-
-@cli.command(
-    name="health", add_help_option=False, context_settings={"ignore_unknown_options": True}
-)
-def _health(arguments: Annotated[list[str] | None, typer.Argument()] = None) -> int:
-    """Tell whether a pool lives: a container's liveness probe."""
-    # __main__.py runs it before typer is imported: it is registered for the help alone.
-    return health.run(arguments or [])
-
-
-def _register(arguments: list[str]) -> None:
-    """Import the command that is asked for: the others cost a start a quarter of its imports.
-
-    Import all of them for the help, and for the complaint about what is no command.
-    """
-    if arguments and arguments[0] in COMMANDS:
-        importlib.import_module(f"fleet.cli.{arguments[0]}")
-        return
-    for name in COMMANDS:
-        importlib.import_module(f"fleet.cli.{name}")
-    cli.registered_commands.sort(
-        key=lambda each: COMMANDS.index(each.name or getattr(each.callback, "__name__", ""))
-    )
-
-
-@cli.callback(invoke_without_command=True)
-def _fleet(
-    version: Annotated[bool, typer.Option("--version", help="Say which version this is.")] = False,
-) -> int:
-    if version:
-        typer.echo(f"fleet {VERSION}")
-        raise typer.Exit(DONE)
-    return DONE
 
 
 def main() -> NoReturn:
     """Run a command, and end the program."""
+    run(choose(sys.argv[1:]))
+
+
+def choose(arguments: Sequence[str]) -> Callable[[], int]:
+    """Import the command that is asked for; returns what runs it."""
     os.environ.setdefault("SPT_NOENV", "1")  # setproctitle: leave /proc/PID/environ alone
     host.open_standard_streams()
-    _register(sys.argv[1:])
-    sys.exit(_run())
+    if arguments[:1] == ["start"]:
+        from fleet.cli import new_pool, start_line
+
+        if asked := start_line.read(arguments[1:]):
+            return lambda: new_pool.run(*asked)
+    from fleet.cli import commands
+
+    commands.register(arguments)
+    return commands.run
 
 
-def _run() -> int:
+def run(command: Callable[[], int]) -> NoReturn:
+    """Run what `choose` has returned, and end the program."""
+    sys.exit(_run(command))
+
+
+def _run(command: Callable[[], int]) -> int:
     """The exit status of the command; what it cannot do is said."""
     try:
-        return int(cli(prog_name="fleet", standalone_mode=False) or DONE)
+        return command()
     except CommandFailed as failure:
-        _complain(str(failure), failure.code, failure.trace)
+        _complain(failure)
         return failure.code
-    except typer.TyperException as error:
-        if _wants_objects():
-            _complain(error.format_message(), USAGE)
-        else:
-            stderr.complain(_misuse(error))
-        return USAGE
-    except (typer.Abort, KeyboardInterrupt):
+    except KeyboardInterrupt:
         return BY_SIGNAL + signal.SIGINT
     except BrokenPipeError:  # the reader of our output has gone
         _drop_output()
@@ -109,14 +68,14 @@ def _drop_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
-def _complain(why: str, code: int, trace: str = "") -> None:
+def _complain(failure: CommandFailed) -> None:
     """Why the command ends: one line; an object where the log is one of objects."""
     if _wants_objects():
         if not log.is_json():
             log.configure("info", "json")
-        log.emit("start.failed", error=why, code=code, traceback=trace)
+        log.emit("start.failed", error=str(failure), code=failure.code, traceback=failure.trace)
     else:
-        stderr.complain(f"{trace}fleet: {one_line(why)}\n")
+        stderr.complain(failure.page or f"{failure.trace}fleet: {one_line(str(failure))}\n")
 
 
 def _wants_objects() -> bool:
@@ -133,12 +92,3 @@ def _wants_objects() -> bool:
         [word.removeprefix("--log-format=")] for word in words if word.startswith("--log-format=")
     ]
     return ["json"] in given or (not given and os.environ.get("FLEET_LOG_FORMAT") == "json")
-
-
-def _misuse(error: typer.TyperException) -> str:
-    """What is wrong, and which page has more; of a command line without a word, that page."""
-    if len(sys.argv) == 1:
-        return f"{error.format_message()}\n"
-    context = getattr(error, "ctx", None)
-    command = context.command_path if context else "fleet"
-    return f"fleet: {one_line(error.format_message())} ({command} --help)\n"

@@ -1,20 +1,13 @@
-"""The options of a command, made of the one list (options/settings.py), and their values."""
+"""The options of a command as typer knows them, made of the one list (options/settings.py)."""
 
 import inspect
-import os
 from collections.abc import Callable
 from dataclasses import Field, fields
 from typing import Annotated, Any
 
 import typer
 
-from fleet.cli.common import CommandFailed, complain
-from fleet.core.exit_codes import USAGE
-from fleet.options import sources
-from fleet.options.checks import SettingsError
-from fleet.options.file import FILE
 from fleet.options.settings import Settings
-from fleet.options.sources import LoadedSettings
 
 Command = Callable[..., int]
 
@@ -84,31 +77,3 @@ def _keyword(name: str, annotation: Any) -> inspect.Parameter:
     return inspect.Parameter(
         name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation
     )
-
-
-def load(given: dict[str, Any], app: str = "") -> LoadedSettings:
-    """The settings: a command's options, the environment, the file. Raises CommandFailed."""
-    config = given.pop("config", None)
-    try:
-        return sources.load(given, os.environ, config, app)
-    except SettingsError as error:
-        raise CommandFailed(USAGE, str(error)) from None
-
-
-def load_aloud(given: dict[str, Any], app: str = "") -> LoadedSettings:
-    """The same; what is to be known of the file goes to standard error, for there is no log."""
-    loaded = load(given, app)
-    if loaded.ignored:
-        complain(loaded.ignored)
-    if loaded.endpoint:
-        complain(f"{FILE} in this directory says where requests go: {loaded.endpoint}")
-    return loaded
-
-
-def queue_of(chosen: Settings) -> str:
-    """The queue, which every command that has the option needs. Raises CommandFailed."""
-    if chosen.queue is None:
-        raise CommandFailed(
-            USAGE, "no queue given; use --queue NAME, FLEET_QUEUE or queue in fleet.toml"
-        )
-    return chosen.queue

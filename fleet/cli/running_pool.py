@@ -7,7 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from fleet.cli.common import CommandFailed, say
+from fleet.cli.common import say
+from fleet.cli.failure import CommandFailed
 from fleet.core.control import encode_answer
 from fleet.core.exit_codes import DONE, NO, USAGE
 from fleet.ipc import pool_socket

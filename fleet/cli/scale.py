@@ -4,7 +4,8 @@ from typing import Annotated
 
 import typer
 
-from fleet.cli.common import CommandFailed, cli
+from fleet.cli.common import cli
+from fleet.cli.failure import CommandFailed
 from fleet.cli.running_pool import Name, ask_and_say
 from fleet.core.config import MOST_WORKERS
 from fleet.core.control import AUTO

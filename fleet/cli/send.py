@@ -6,9 +6,11 @@ from typing import Annotated, Any
 
 import typer
 
-from fleet.cli.common import LOCAL_KEY, LOCAL_REGION, CommandFailed, cli, say
+from fleet.cli.chosen import LOCAL_KEY, LOCAL_REGION, load_aloud, queue_of
+from fleet.cli.common import cli, say
+from fleet.cli.failure import CommandFailed
 from fleet.cli.messages import LARGEST, Unsendable, read_messages
-from fleet.cli.options import load_aloud, queue_of, with_options
+from fleet.cli.options import with_options
 from fleet.core.exit_codes import DONE, QUEUE_UNUSABLE, USAGE
 from fleet.core.queue import QueueError, Trouble
 from fleet.core.queue_names import is_fifo, queue_name

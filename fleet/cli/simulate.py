@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from fleet.cli.common import CommandFailed, cli
+from fleet.cli.common import cli
+from fleet.cli.failure import CommandFailed
 from fleet.core.config import Config
 from fleet.core.exit_codes import DONE, USAGE
 from fleet.simulate import optimum, picture, tables, traces

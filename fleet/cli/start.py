@@ -1,31 +1,12 @@
-"""`fleet start`."""
+"""`fleet start` as typer knows it: for the help, and for what start_line.py does not understand."""
 
-import importlib.util
-import os
-import socket
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from fleet.cli.common import LOCAL_KEY, LOCAL_REGION, CommandFailed, cli
-from fleet.cli.options import load, queue_of, with_options
-from fleet.core.code_names import explain_malformed
-from fleet.core.exit_codes import DONE, ENDED_BADLY, KILLED, UNCONFIRMED, USAGE
-from fleet.core.protocol import Plan
-from fleet.ipc import pool_socket
-from fleet.ipc.pool_socket import Claim
-from fleet.options.consistency import find_body_conflict
-from fleet.options.file import FILE
-from fleet.options.pool_config import config_of
-from fleet.options.settings import Settings
-from fleet.options.sources import LoadedSettings, list_unknown_variables
-from fleet.system import log, processes, titles
-
-if TYPE_CHECKING:
-    from fleet.sqs.local_server import LocalServer
-
-ORDERLY = (DONE, ENDED_BADLY, KILLED, UNCONFIRMED)  # the log has said by then what there is to say
+from fleet.cli import new_pool
+from fleet.cli.common import cli
+from fleet.cli.options import with_options
 
 
 @cli.command()
@@ -38,109 +19,4 @@ def start(
     **given: Any,
 ) -> int:
     """Run a pool until it is told to stop. Exit status: README, "Exit status"."""
-    loaded = load(given, app)
-    chosen = loaded.settings
-    log.configure(chosen.log_level, chosen.log_format)
-    if loaded.ignored:
-        log.emit("settings.warned", why=loaded.ignored)
-    queue = _check_start(app, chosen)
-    for event, fields in _warnings(loaded):
-        log.emit(event, **fields)
-    claim, listener = _claim_name(chosen)
-    served = _start_local_server(chosen)
-    titles.show(f"fleet: master {chosen.name}")
-    from fleet.master.health_file import HealthFile
-    from fleet.master.loop import Master
-
-    passed_fds, others = ((served.lock_fd,), (served.lock,)) if served else ((), ())
-    plan, health_file = _plan(chosen, app, queue, served), HealthFile(chosen.health_file)
-    end, trace = Master(plan, listener, claim, health_file, passed_fds, others).run()
-    if end.code in ORDERLY:
-        return end.code
-    raise CommandFailed(end.code, end.why, trace)
-
-
-def _check_start(app: str, chosen: Settings) -> str:
-    """The queue of a pool that can be started like this on this machine. Raises CommandFailed."""
-    if trouble := explain_malformed(app):
-        raise CommandFailed(USAGE, trouble)
-    queue = queue_of(chosen)
-    if conflict := find_body_conflict(chosen):
-        raise CommandFailed(USAGE, conflict)
-    verifies = chosen.body == "sns" and chosen.sns_verify
-    if verifies and importlib.util.find_spec("cryptography") is None:
-        raise CommandFailed(
-            USAGE,
-            "--body sns verifies signatures: pip install 'fleet-sqs[sns]', "
-            "or trust the queue with --no-sns-verify",
-        )
-    if not processes.LINUX:
-        raise CommandFailed(
-            USAGE,
-            "fleet start needs Linux: "
-            "it supervises with pidfds, subreapers and parent-death signals",
-        )
-    return queue
-
-
-def _warnings(loaded: LoadedSettings) -> Iterator[tuple[str, dict[str, str]]]:
-    """What may not be meant, as events of the log."""
-    if loaded.endpoint:
-        yield "settings.endpoint", {"file": FILE, "endpoint": loaded.endpoint}
-    for why in list_unknown_variables(os.environ):
-        yield "settings.warned", {"why": why}
-
-
-def _claim_name(chosen: Settings) -> tuple[Claim, socket.socket]:
-    """Make the pool's name ours until this process ends, and listen on its control socket.
-
-    Raises CommandFailed.
-    """
-    name = chosen.name
-    try:
-        claim = pool_socket.claim(name, chosen.control)
-    except pool_socket.NameTaken as taken:
-        raise CommandFailed(
-            USAGE,
-            f"a pool named {name!r} already runs here (pid {taken}); give this one another --name",
-        ) from None
-    except OSError as error:
-        raise CommandFailed(
-            USAGE,
-            f"the lock of pool {name!r} cannot be taken: {error}; XDG_RUNTIME_DIR names its place",
-        ) from None
-    try:
-        return pool_socket.listen(claim)
-    except pool_socket.NotOurs as error:
-        raise CommandFailed(USAGE, f"{error}; give this pool another --control") from None
-    except OSError as error:
-        raise CommandFailed(
-            USAGE, f"the control socket {claim.control} cannot be had: {error.strerror or error}"
-        ) from None
-
-
-def _start_local_server(chosen: Settings) -> "LocalServer | None":
-    """The embedded server, if the pool uses it. Raises CommandFailed."""
-    if not chosen.local:
-        return None
-    from fleet.cli.local import use_embedded_server  # it imports what few pools need
-
-    return use_embedded_server(chosen)
-
-
-def _plan(chosen: Settings, app: str, queue: str, served: "LocalServer | None") -> Plan:
-    """What every process of the pool is told."""
-    config = config_of(chosen)
-    if served is None:
-        return Plan(config, app, queue, os.getpid(), chosen.region, chosen.endpoint_url)
-    return Plan(
-        config,
-        app,
-        queue,
-        os.getpid(),
-        LOCAL_REGION,
-        served.endpoint_url,
-        LOCAL_KEY,
-        LOCAL_KEY,
-        chosen.local_port,
-    )
+    return new_pool.run(app, given)

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from fleet.cli.common import CommandFailed, cli, say
+from fleet.cli.common import cli, say
+from fleet.cli.failure import CommandFailed
 from fleet.cli.running_pool import Name, PoolEnded, ask, await_end, find_pool
 from fleet.core.exit_codes import DONE
 from fleet.core.view.progress import describe_wait

@@ -3,7 +3,6 @@
 And which are somebody else's, and which were likely meant as one.
 """
 
-import difflib
 import re
 from collections.abc import Iterable, Mapping
 
@@ -40,6 +39,8 @@ def describe_unknown(environment: Mapping[str, str], options: Iterable[str]) -> 
             or is_kubernetes(name, value)
         ):
             continue
+        import difflib  # here, for the master carries what it has imported
+
         close = difflib.get_close_matches(name.removeprefix(PREFIX), endings, n=1)
         hint = f"did you mean {PREFIX}{close[0]}?" if close else "fleet config lists them"
         lines.append(f"{name} in the environment is no option; {hint}")

@@ -9,7 +9,6 @@ no network exclude each other by the lock (`pool_socket.py`).
 
 import contextlib
 import errno
-import hashlib
 import os
 import socket
 import struct
@@ -27,9 +26,24 @@ class NameHeld(Exception):
 
 def address(directory: Path, name: str) -> str:
     """The socket's address for a pool whose files lie in that directory. Raises OSError."""
-    return (
-        _prefix(directory) + hashlib.sha256(name.encode(errors="surrogateescape")).hexdigest()[:16]
-    )
+    return _prefix(directory) + digest(name)[:16]
+
+
+def digest(name: str) -> str:
+    """The SHA-256 of a name, in hexadecimal.
+
+    By the interpreter's own module, where there is one: hashlib loads OpenSSL, half a MiB that the
+    master would carry.
+    """
+    try:
+        try:
+            from _sha2 import sha256  # from Python 3.12 on
+        except ImportError:
+            from _sha256 import sha256
+    except ImportError:
+        from hashlib import sha256
+    hexadecimal: str = sha256(name.encode(errors="surrogateescape")).hexdigest()
+    return hexadecimal
 
 
 def _prefix(directory: Path) -> str:

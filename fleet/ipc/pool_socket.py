@@ -10,7 +10,6 @@ A clean-up may remove both files while the pool runs: the name is also held as a
 
 import contextlib
 import fcntl
-import hashlib
 import os
 import re
 import socket
@@ -68,7 +67,7 @@ class RunningPool:
 def file_name(name: str) -> str:
     """A pool's name as part of a file's name; two names never share one."""
     plain = re.sub(r"[^A-Za-z0-9._@:-]", "_", name)[:LONGEST]
-    return plain if plain == name else f"{plain}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    return plain if plain == name else f"{plain}-{pool_name.digest(name)[:8]}"
 
 
 def claim(name: str, control: str | None = None) -> Claim:

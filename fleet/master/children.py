@@ -8,7 +8,6 @@ import errno
 import os
 import select
 import signal
-import uuid
 from collections.abc import Iterable, Sequence
 from typing import assert_never
 
@@ -59,7 +58,7 @@ class ChildProcesses:
         self._template_fds = (board_fd, *passed)
         self.channels = Channels(poll)
         self.known = Children(plan.app, others=frozenset(procfs.children()))
-        self._mark = uuid.uuid4().hex  # on all that descends from our helpers
+        self._mark = os.urandom(16).hex()  # on all that descends from our helpers
         self._has_trackers: bool | None = None  # among what we have adopted; None: not looked yet
         self.handouts = Handouts()
         self.trace = ""  # the app's own traceback, if its import raised

@@ -5,7 +5,6 @@ Its title, its first and last log lines, the table of slots, its status.
 
 import os
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 from fleet.core.exit_codes import APP_UNUSABLE, QUEUE_LATE, QUEUE_UNUSABLE, USAGE
@@ -16,7 +15,7 @@ from fleet.core.view import status, summary
 from fleet.core.view.status import Identity, InHand
 from fleet.ipc.scoreboard import Scoreboard
 from fleet.system import log, titles
-from fleet.system.clock import now
+from fleet.system.clock import now, timestamp
 
 # Exit codes of a pool that has never run: its last line would add nothing to the error.
 NEVER_RAN = (USAGE, APP_UNUSABLE, QUEUE_UNUSABLE, QUEUE_LATE)
@@ -27,9 +26,8 @@ class Display:
 
     def __init__(self, plan: Plan, board: Scoreboard) -> None:
         self._plan, self._board = plan, board
-        started_at = datetime.now(UTC).isoformat(timespec="milliseconds")
         self._identity = Identity(
-            plan.config.name, os.getpid(), plan.app, plan.queue, started_at, now()
+            plan.config.name, os.getpid(), plan.app, plan.queue, timestamp(3), now()
         )
         self._title, self._has_run = "", False
 

@@ -4,14 +4,13 @@ It wakes the master only with --health-file.
 """
 
 import json
-from datetime import UTC, datetime
 from math import inf
 from pathlib import Path
 
 from fleet.core.pool import Pool
 from fleet.core.view import health
 from fleet.system import files, log
-from fleet.system.clock import now
+from fleet.system.clock import now, timestamp
 from fleet.version import VERSION
 
 EVERY = 4.0  # seconds between two writes; promised are 5
@@ -37,11 +36,9 @@ class HealthFile:
         if self._path is None or not (last or now() >= self._due):
             return
         self._due = now() + EVERY
-        timestamp = datetime.now(UTC).isoformat(timespec="milliseconds")
+        told = health.snapshot(pool, timestamp(3), VERSION)
         try:
-            files.write(
-                self._path, json.dumps(health.snapshot(pool, timestamp, VERSION)).encode() + b"\n"
-            )
+            files.write(self._path, json.dumps(told).encode() + b"\n")
             self._trouble = ""
         except (OSError, ValueError) as error:  # ValueError: a path that cannot be one
             why = getattr(error, "strerror", None) or str(error)

@@ -1,7 +1,5 @@
 """fleet.toml: options as the keys of a TOML file."""
 
-import difflib
-import tomllib
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -31,7 +29,7 @@ def read_file(given: str | None) -> OptionsFile:
     path = Path(given or FILE)
     try:
         content = path.read_bytes() if given else files.read_trusted(path, LARGEST_FILE)
-        keys = tomllib.loads(content.decode())
+        keys = _parse(content.decode())
     except files.UntrustedFile as error:
         return OptionsFile(
             ignored=f"{FILE} in this directory is ignored: {error.strerror}; "
@@ -48,6 +46,13 @@ def read_file(given: str | None) -> OptionsFile:
     return OptionsFile(keys, str(path))
 
 
+def _parse(text: str) -> dict[str, Any]:
+    """Raises ValueError, RecursionError."""
+    import tomllib  # here, for the master carries what it has imported
+
+    return tomllib.loads(text)
+
+
 def _check_keys(keys: dict[str, Any], path: Path) -> None:
     """Raises SettingsError for a key that is no option, with the nearest that is one."""
     known = [each.name for each in fields(Settings)]
@@ -56,6 +61,8 @@ def _check_keys(keys: dict[str, Any], path: Path) -> None:
             continue
         if isinstance(value, dict):
             raise SettingsError(f"{path}: options stand at the top of the file, without [{key}]")
+        import difflib  # as above
+
         close = difflib.get_close_matches(key, known, n=1)
         hint = f"; did you mean {close[0]}?" if close else f"; known are {', '.join(known)}"
         raise SettingsError(f"{path}: unknown key {key}{hint}")

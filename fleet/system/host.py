@@ -3,7 +3,6 @@
 import os
 import stat
 import sys
-import tempfile
 from pathlib import Path
 
 from fleet.system import cgroup
@@ -44,9 +43,11 @@ def runtime_directory() -> Path:
     belongs to somebody else.
     """
     base = os.environ.get("XDG_RUNTIME_DIR")
-    return private_directory(
-        Path(base) / "fleet" if base else Path(tempfile.gettempdir()) / f"fleet-{os.getuid()}"
-    )
+    if base:
+        return private_directory(Path(base) / "fleet")
+    import tempfile  # the master would carry it, and all that it imports, for this alone
+
+    return private_directory(Path(tempfile.gettempdir()) / f"fleet-{os.getuid()}")
 
 
 def state_directory() -> Path:

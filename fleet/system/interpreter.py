@@ -13,6 +13,18 @@ import importlib; main = importlib.import_module(sys.argv[2]).main; gc.enable()
 main(sys.argv[3:])
 """
 
+_LETTERS = {
+    "optimize": "O",
+    "debug": "d",
+    "dont_write_bytecode": "B",
+    "no_site": "S",
+    "verbose": "v",
+    "bytes_warning": "b",
+    "quiet": "q",
+}
+_ISOLATED = {"ignore_environment": "E", "no_user_site": "s", "safe_path": "P"}  # -I: all three
+_BYTES_WARNING = ("", "default", "error")  # by how often -b was given; more is as twice
+
 
 def command_line(module: str, arguments: Iterable[str]) -> list[str]:
     """The command that calls `module.main(arguments)`, with our flags and our module path."""
@@ -21,11 +33,28 @@ def command_line(module: str, arguments: Iterable[str]) -> list[str]:
 
 
 def _flags() -> list[str]:
-    """The flags of this interpreter. -u is in none of Python's own lists of them."""
-    import subprocess  # the processes that fork jobs start no interpreter
+    """The flags of this interpreter.
 
-    flags: list[str] = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
-    return [*flags, *(["-u"] if getattr(sys.stdout, "write_through", False) else [])]
+    The standard library has the like (subprocess._args_from_interpreter_flags), in a module that
+    the master would carry for it alone; it leaves out -u and most of -X.
+    """
+    flags = ["-" + letter * getattr(sys.flags, name) for name, letter in _LETTERS.items()]
+    if sys.flags.isolated:
+        flags.append("-I")
+    else:
+        flags += [f"-{letter}" for name, letter in _ISOLATED.items() if getattr(sys.flags, name)]
+    if getattr(sys.stdout, "write_through", False):
+        flags.append("-u")
+    implied = [f"{_BYTES_WARNING[min(sys.flags.bytes_warning, 2)]}::BytesWarning"]
+    implied += ["default"] if sys.flags.dev_mode else []
+    for each in sys.warnoptions:
+        if each in implied:
+            implied.remove(each)
+        else:
+            flags.append(f"-W{each}")
+    for name, value in sys._xoptions.items():
+        flags += ["-X", name if value is True else f"{name}={value}"]
+    return [each for each in flags if each != "-"]
 
 
 def _module_path() -> list[str]:

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fleet.core.plain_text import dump_json
-from fleet.system.clock import now
+from fleet.system.clock import now, timestamp
 from fleet.system.log_events import DEBUG, EVENTS, INFO, LEVEL_NAMES, LEVELS, EventFormat, Fields
 from fleet.system.log_repeats import Repeats
 from fleet.system.stderr import StderrWriter
@@ -104,7 +104,7 @@ class ProcessLog:
         if not self._as_json:
             return f"{time.strftime('%H:%M:%S')} {LEVEL_NAMES[level]:<7} {sentence}\n"
         head = {
-            "time": _timestamp(),
+            "time": timestamp(6),
             "level": LEVEL_NAMES[level],
             "event": event,
             "message": sentence,
@@ -125,12 +125,6 @@ class ProcessLog:
                 self._lost += 1
         except OSError:
             return
-
-
-def _timestamp() -> str:
-    """Now, in UTC, as `datetime` writes it. A forked process pays for a module that it reads."""
-    seconds, rest = divmod(time.time_ns(), 1_000_000_000)
-    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{rest // 1000:06}+00:00"
 
 
 def _tell_program(form: EventFormat, event: str, fields: Fields) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fleet.cli import running_pool, stop
-from fleet.cli.common import CommandFailed
+from fleet.cli.failure import CommandFailed
 from fleet.cli.running_pool import PoolEnded, ask
 from fleet.ipc.pool_socket import RunningPool
 

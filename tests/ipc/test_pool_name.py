@@ -1,5 +1,6 @@
 """A pool's name as an abstract socket: what no clean-up of files ends."""
 
+import hashlib
 import os
 import socket
 import subprocess
@@ -75,3 +76,14 @@ def test_one_that_is_bound_and_does_not_listen_keeps_nobody_out(directory: Path)
     with socket.socket(socket.AF_UNIX) as end:
         end.bind(where)
         assert pool_name.hold(where) is None
+
+
+@pytest.mark.parametrize("missing", [(), ("_sha2", "_sha256")])
+def test_a_digest_is_sha_256_whoever_computes_it(
+    missing: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pools of all versions, and of all interpreters, agree on it."""
+    for name in missing:
+        monkeypatch.setitem(sys.modules, name, None)
+    expected = hashlib.sha256("jöbs".encode()).hexdigest()
+    assert pool_name.digest("jöbs") == expected

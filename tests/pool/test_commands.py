@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from fleet.cli.main import COMMANDS
+from fleet.cli.commands import COMMANDS
 from tests.support.control import status
 from tests.support.eventually import eventually
 from tests.support.pool import APPS, Home, StartPool, run_fleet

@@ -2,11 +2,10 @@
 
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from fleet.cli import common, main
+from fleet.cli import common, failure, main
 from fleet.core.exit_codes import USAGE
 from fleet.core.queue import Message
 from fleet.dispatcher.delivery_log import DeliveryLog
@@ -26,7 +25,7 @@ def test_a_title(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_commands_line(capfd: pytest.CaptureFixture[str]) -> None:
     common.say(FORGED)
-    common.complain(FORGED)
+    failure.complain(FORGED)
     for text in capfd.readouterr():
         assert text.removesuffix("\n").isprintable()
 
@@ -34,13 +33,12 @@ def test_a_commands_line(capfd: pytest.CaptureFixture[str]) -> None:
 def test_a_commands_failure(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    def fail(**_: Any) -> None:
-        raise common.CommandFailed(USAGE, FORGED)
+    def fail() -> int:
+        raise failure.CommandFailed(USAGE, FORGED)
 
-    monkeypatch.setattr(main, "cli", fail)
     monkeypatch.setattr(sys, "argv", ["fleet", "status"])
     with pytest.raises(SystemExit):
-        main.main()
+        main.run(fail)
     assert capfd.readouterr().err.removesuffix("\n").isprintable()
 
 
