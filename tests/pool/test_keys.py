@@ -58,6 +58,23 @@ def test_one_fetch_serves_the_whole_pool_and_so_does_one_renewal(
     assert set(used(proxy, "DeleteMessage")) == {"KEY1", "KEY2"}
 
 
+def test_a_pool_behind_a_proxy_is_handed_its_keys_too(
+    start: StartPool, queue: LiveQueue, proxy: FaultProxy, service: MetadataService
+) -> None:
+    """botocore's client, which could ask for keys itself, does not, and signs with new ones."""
+    there = {"http_proxy": proxy.endpoint, "no_proxy": "127.0.0.1"}
+    pool = start(workers=2, endpoint="http://sqs.example", **service.environment, **there)
+    pool.wait_ready(2)
+    assert len(service.asked) <= A_FETCH
+    proxy.refuse_key("KEY1")
+    service.number = 2
+    pool.wait_event("credentials.renewed", access_key="KEY2")
+    queue.send("task")
+    pool.wait_event("message.deleted")
+    assert used(proxy, "DeleteMessage") == ["KEY2"]
+    assert len(service.asked) <= 2 * A_FETCH
+
+
 def give_keys(directory: Path, seconds: int) -> str:
     """A credential process: other keys at each call, good for so long; its place."""
     script = directory / "give-keys"
