@@ -3,6 +3,7 @@
 docs/decisions/0031 has the reasons.
 """
 
+import json
 from dataclasses import replace
 
 from fleet.core.queue import QueueError, Trouble
@@ -10,6 +11,8 @@ from fleet.core.queue_place import Keys, QueuePlace
 from fleet.sqs.address import Address
 from fleet.sqs.regions import region_trouble
 from fleet.sqs.sessions import Sessions
+
+LONGEST = 20_000  # bytes of a packet for one of the keys; servers take no longer headers
 
 
 def resolve(address: Address, transport: str) -> tuple[QueuePlace, Keys]:
@@ -19,7 +22,23 @@ def resolve(address: Address, transport: str) -> tuple[QueuePlace, Keys]:
     """
     sessions = Sessions(address)
     place = _apply(transport, _find_place(sessions))
-    return place, sessions.read_credentials()
+    return place, _check(sessions.read_credentials(), address.name)
+
+
+def _check(keys: Keys, name: str) -> Keys:
+    """The keys, if they can be handed out.
+
+    A process or a service that is the source may have said anything.
+    """
+    why = ""
+    texts = (keys.access_key, keys.secret_key, keys.token)
+    if not all(isinstance(each, str) for each in texts):
+        why = "what their source has said is no text"
+    elif max(len(json.dumps(each)) for each in texts) > LONGEST:
+        why = f"what their source has said is longer than {LONGEST} bytes"
+    if why:
+        raise QueueError(Trouble.SESSION, f"queue {name!r}: no AWS credentials: {why}")
+    return keys
 
 
 def _find_place(sessions: Sessions) -> QueuePlace:

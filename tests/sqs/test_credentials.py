@@ -17,6 +17,7 @@ from fleet.core.queue import Message, QueueError, Trouble
 from fleet.sqs import credentials as sqs_credentials
 from fleet.sqs.address import Address
 from fleet.sqs.queue import SqsQueue
+from fleet.sqs.resolve import resolve
 from fleet.sqs.sessions import Sessions
 
 URL = "http://127.0.0.1:1"  # nobody listens there, and nobody is asked
@@ -238,3 +239,26 @@ def test_a_session_that_was_given_keys_has_no_chain(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(sqs_credentials, "prepare", no_chain)
     given.prepare()
     assert given.read_credentials().access_key == "key"
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        ('"AccessKeyId": 1, "SecretAccessKey": "secret"', "is no text"),
+        ('"AccessKeyId": "a", "SecretAccessKey": null', "is no text"),
+        ('"AccessKeyId": "a", "SecretAccessKey": "s", "SessionToken": ["secret"]', "is no text"),
+        (f'"AccessKeyId": "a", "SecretAccessKey": "{"secret" * 10_000}"', "is longer than"),
+    ],
+)
+def test_what_cannot_be_handed_out_is_no_key_of_a_pool(
+    config: Configure, tmp_path: Path, said: str, why: str
+) -> None:
+    (tmp_path / "said").write_text(f'{{"Version": 1, {said}}}')
+    config(f"[default]\ncredential_process = cat {tmp_path}/said\n")
+    with pytest.raises(QueueError) as caught:
+        resolve(Address("jobs", "eu-west-1", URL), "auto")
+    assert caught.value.trouble is Trouble.SESSION
+    assert f"queue 'jobs': no AWS credentials: what their source has said {why}" in str(
+        caught.value
+    )
+    assert "secretsecret" not in str(caught.value)
