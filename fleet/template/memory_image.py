@@ -1,6 +1,8 @@
 """What the template has in memory, made ready to be shared with all that is forked from it.
 
 A page is shared until somebody writes to it, and to count a reference is to write.
+
+docs/decisions/0030 has the reasons.
 """
 
 import gc

@@ -39,7 +39,7 @@ from fleet.sqs.transport import SHORT_CALL
 from fleet.system import descriptors, log, processes, signals, stacks, titles
 from fleet.system.cgroup import OomKills
 from fleet.system.descriptors import StandardDescriptors
-from fleet.template import memory_image
+from fleet.template import memory_image, small_blocks
 from fleet.template.importing import ImportedApp, Importer
 
 # What the kernel says when it has nothing more to give.
@@ -100,6 +100,7 @@ class Template:
         self._plan, self._app = plan, app
         self._master, self._scoreboard = master, scoreboard
         self._access: PoolAccess | None = None
+        self._filling: list[object] = []  # kept, or what it fills would be free again
 
     def serve(self) -> None:
         """Fork one dispatcher a request, until the master hangs up."""
@@ -127,6 +128,7 @@ class Template:
         if access is None or access.place != request.place:
             access = PoolAccess(address_of(self._plan), request.place, Keyring(request.keys))
             access.prepare()
+            self._filling = self._filling or small_blocks.fill()
             memory_image.freeze()
             self._access = access
         access.keyring.take(request.keys)
