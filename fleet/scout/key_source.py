@@ -62,17 +62,25 @@ class KeySource:
     def start(self) -> None:
         """Start a resolver. Raises QueueError when the host has no process for it."""
         try:
-            ours, theirs = channel.make_pair()
-            with theirs:
-                fd = theirs.fileno()
-                mark = os.environ.get(procfs.POOL_MARK, "")
-                self._pid = processes.spawn_program(PROGRAM, [str(fd)], [fd], mark)
+            self._pid, self._end = self._spawn()
         except OSError as error:
             self._renewal = note_failure(self._renewal, now())
             why = os.strerror(error.errno or 0)
             raise self._trouble(f"no process to be had to look them up: {why}") from None
-        self._end, self._late_at = ours, now() + PATIENCE
-        ours.send(self._plan)
+        self._late_at = now() + PATIENCE
+        self._end.send(self._plan)
+
+    def _spawn(self) -> tuple[int, Channel]:
+        """A resolver's pid, and our end of its channel. Raises OSError."""
+        mark = os.environ.get(procfs.POOL_MARK, "")
+        ours, theirs = channel.make_pair()
+        with theirs:
+            fd = theirs.fileno()
+            try:
+                return processes.spawn_program(PROGRAM, [str(fd)], [fd], mark), ours
+            except OSError:
+                ours.close()
+                raise
 
     def take(self) -> Resolved | None:
         """What the resolver has found out; None when it is still at it, or there is none.

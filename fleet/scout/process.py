@@ -9,13 +9,10 @@ docs/decisions/0031 has the reasons.
 """
 
 import os
-import random
 import select
 from collections.abc import Sequence
 from dataclasses import replace
 from math import ceil
-
-import setproctitle
 
 from fleet.core import queue_advice
 from fleet.core.depth import SAMPLE_JITTER
@@ -44,7 +41,7 @@ from fleet.sqs.pool_access import Keyring, PoolAccess, find_local
 from fleet.sqs.provision import make_with_dead_letter_queue
 from fleet.sqs.queue import SqsQueue
 from fleet.sqs.stream import ConnectOptions
-from fleet.system import host, log, signals, stacks
+from fleet.system import jitter, log, signals, stacks, titles
 from fleet.system.clock import now
 
 SERVED_WITHIN = 15.0  # seconds for the embedded server to answer
@@ -63,7 +60,7 @@ def main(arguments: Sequence[str]) -> None:
     if not isinstance(plan, Plan):
         return
     log.configure(plan.config.log_level, plan.config.log_format)
-    setproctitle.setproctitle("fleet: scout")
+    titles.show("fleet: scout")
     scout = Scout(plan, master)
     try:
         scout.run()
@@ -194,8 +191,8 @@ class Scout:
                     queue.renew()
                 self._master.send(SampleFailed(str(error)))
                 self._restart_server(error)
-            interval = self._plan.config.sample_interval
-            self._work(interval * random.uniform(1 - SAMPLE_JITTER, 1 + SAMPLE_JITTER), orders)
+            share = 1 + SAMPLE_JITTER * (2 * jitter.draw() - 1)
+            self._work(self._plan.config.sample_interval * share, orders)
 
     def _work(self, seconds: float, orders: Orders) -> None:
         """Do for so long what is ordered or due, or until a sample is asked for.
@@ -241,7 +238,9 @@ class Scout:
         port = self._plan.local_port
         if port is None or error.trouble not in (Trouble.PASSING, Trouble.GONE):
             return
-        from fleet.sqs import local_server  # its imports are of no use to other scouts
+        # Their imports are of no use to other scouts.
+        from fleet.sqs import local_server
+        from fleet.system import host
 
         try:
             served = local_server.use(

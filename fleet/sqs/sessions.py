@@ -27,7 +27,7 @@ from fleet.sqs.transport import SHORT_CALL, Endpoint, Transport
 from fleet.sqs.trust import trust
 from fleet.sqs.wire import Wire
 
-V4 = "X-Amz-Algorithm=AWS4-HMAC-SHA256&"  # in a URL that is signed as wire.py signs
+SIGNATURE = "v4"  # what wire.py knows, as botocore calls it
 # Seconds: a call for credentials; a dispatcher may have to renew them with a job in hand.
 CREDENTIALS_CALL = 3.0
 FIRST_REGION = "us-east-1"
@@ -215,10 +215,13 @@ class Sessions:
 
         keys = {"aws_access_key_id": "none", "aws_secret_access_key": "none"}  # nobody is asked
         client = self._make_client(1, 1, **keys)
+        is_ours = client.meta.config.signature_version == SIGNATURE
+        if not is_ours:  # not every signature can be in a URL
+            client = self._make_client(1, 1, SIGNATURE, **keys)
         parts = urlsplit(client.generate_presigned_url("list_queues"))
         url = f"{parts.scheme}://{parts.netloc}{parts.path}"
         has_proxy = not self.address.direct and bool(get_environ_proxies(url).get(parts.scheme))
-        by_botocore = has_proxy or V4 not in parts.query
+        by_botocore = has_proxy or not is_ours
         if parts.scheme != "https":
             return Endpoint(url, client.meta.region_name, None, None, by_botocore)
         bundle = self._find_ca_bundle()
@@ -267,8 +270,17 @@ class Sessions:
             credentials.prepare(self._session)
         self._is_chain_ready = True
 
-    def _make_client(self, read_timeout: float, connect_timeout: float, **keys: str) -> Any:
-        """botocore's client, which tries once; without `keys` it looks for credentials."""
+    def _make_client(
+        self,
+        read_timeout: float,
+        connect_timeout: float,
+        signature_version: str | None = None,
+        **keys: str,
+    ) -> Any:
+        """botocore's client, which tries once; without `keys` it looks for credentials.
+
+        Without `signature_version` it signs as it is configured.
+        """
         if not keys:
             self._prepare_chain()
         config = self._config(
@@ -279,6 +291,7 @@ class Sessions:
             tcp_keepalive=True,
             parameter_validation=False,
             user_agent_extra="fleet",
+            signature_version=signature_version,
         )
         return self._session.create_client(
             "sqs", region_name=self.region, endpoint_url=self.endpoint_url, config=config, **keys
