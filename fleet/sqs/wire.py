@@ -236,9 +236,10 @@ def _parse_refusal(answer: Answer) -> tuple[str, str]:
         members = {}
     if not isinstance(members, dict):
         members = {}
-    named = answer.headers.get("x-amzn-query-error", "").partition(";")[0]
-    code = named or str(members.get("__type") or "").rpartition("#")[2]
-    return code, str(members.get("message") or members.get("Message") or "")
+    named, *blamed = answer.headers.get("x-amzn-query-error", "").split(";")
+    if not named or len(blamed) != 1:  # as in AWS.SimpleQueueService.NonExistentQueue;Sender
+        named = str(members.get("__type") or "").partition(":")[0].rpartition("#")[2]
+    return named, str(members.get("message") or members.get("Message") or "")
 
 
 def _encode(value: object) -> str:

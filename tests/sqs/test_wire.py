@@ -21,6 +21,8 @@ import trustme
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import ReadOnlyCredentials
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fleet.core.queue import Message, QueueError, Trouble
 from fleet.core.queue_place import Keys
@@ -31,6 +33,7 @@ from fleet.sqs.queue import SqsQueue
 from fleet.sqs.sessions import Sessions
 from fleet.sqs.stream import ConnectOptions
 from fleet.sqs.transport import Endpoint as Endpoint_
+from fleet.sqs.transport import Unreachable
 from fleet.sqs.wire import Wire
 from tests.support.eventually import eventually
 
@@ -220,21 +223,67 @@ def test_requests_are_signed_for_the_region(queue: Open, endpoint: Endpoint) -> 
     assert headers["User-Agent"].startswith("fleet/")
 
 
-@pytest.mark.parametrize("path", ["/a@b", "/a%20b", "//a/../b", "/a/./b", "/a+b=c", "/x"])
-def test_a_servers_own_path_is_signed_as_botocore_signs_it(path: str) -> None:
-    keys = Keys("key", "secret", "a token")
-    credentials = ReadOnlyCredentials(keys.access_key, keys.secret_key, keys.token)
-    url = f"http://host:1{path}"
-    headers = Wire(Endpoint_(url, "eu-west-1", None), lambda: keys, 1, 1).sign("X", b"{}")
-    signed = ("Content-Type", "Host", "X-Amz-Target")
-    request = AWSRequest("POST", url, {name: headers[name] for name in signed}, b"{}")
+SEGMENTS = st.sampled_from(["", ".", "..", "a", "a@b", "a%20b", "a+b=c", "ü", "~x", "a:b", "q&"])
+PRINTABLE = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=20)
+
+
+@given(
+    host=st.sampled_from(["sqs.eu-west-1.amazonaws.com", "127.0.0.1", "[::1]", "a-b.example"]),
+    port=st.none() | st.integers(1024, 65_535),
+    segments=st.lists(SEGMENTS, max_size=5),
+    secret=PRINTABLE,
+    token=st.just("") | PRINTABLE,
+    operation=st.sampled_from(["ReceiveMessage", "DeleteMessage"]),
+    body=st.binary(max_size=100),
+)
+def test_a_request_is_signed_as_botocore_signs_it(
+    host: str,
+    port: int | None,
+    segments: list[str],
+    secret: str,
+    token: str,
+    operation: str,
+    body: bytes,
+) -> None:
+    """Host with its port, the token of a session, the path of somebody's own server."""
+    keys = Keys("key", secret, token)
+    url = f"http://{host}{'' if port is None else f':{port}'}/{'/'.join(segments)}"
+    headers = Wire(Endpoint_(url, "eu-west-1", None), lambda: keys, 1, 1).sign(operation, body)
+    signed = ("Content-Type", "X-Amz-Target")
+    request = AWSRequest("POST", url, {name: headers[name] for name in signed}, body)
     request.context["timestamp"] = headers["X-Amz-Date"]
-    signer = SigV4Auth(credentials, "sqs", "eu-west-1")
+    signer = SigV4Auth(ReadOnlyCredentials("key", secret, token or None), "sqs", "eu-west-1")
     signer._modify_request_before_signing(request)
     request.headers.replace_header("X-Amz-Date", headers["X-Amz-Date"])
     canonical = signer.canonical_request(request)
     signature = signer.signature(signer.string_to_sign(request, canonical), request)
     assert headers["Authorization"].endswith(f"Signature={signature}")
+    assert headers.get("X-Amz-Security-Token", "") == token
+    assert headers["Host"] == url.split("/")[2]
+
+
+@pytest.mark.parametrize(
+    ("url", "where"),
+    [
+        ("http://127.0.0.1:9324/", ("127.0.0.1", 9324)),
+        ("http://127.0.0.1", ("127.0.0.1", 80)),
+        ("http://[::1]:9324/x", ("::1", 9324)),
+        ("http://[::1]/", ("::1", 80)),
+    ],
+)
+def test_where_an_endpoint_is(
+    url: str, where: tuple[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, int]] = []
+
+    def connect(name: str, port: int, *_: object) -> None:
+        asked.append((name, port))
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr("fleet.sqs.wire.connect", connect)
+    with pytest.raises(Unreachable):
+        Wire(Endpoint_(url, "x", None), lambda: Keys("k", "s"), 1, 1).call("X", {})
+    assert asked == [where]
 
 
 def test_binary_attributes_arrive_as_bytes(queue: Open, endpoint: Endpoint) -> None:
