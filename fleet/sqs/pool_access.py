@@ -111,7 +111,8 @@ class PoolAccess:
         """See access.py."""
         if self.place.is_own_server:
             place = replace(self.place, region=region, url=None, account=None)
-            return PoolAccess(self._address, place, self.keyring)
+            address = replace(self._address, queue=self.name, region=region)
+            return PoolAccess(address, place, self.keyring)
         return self._open_session(with_our_keys=True).for_region(region)
 
     def _open_session(self, *, with_our_keys: bool) -> "Sessions":
