@@ -62,7 +62,13 @@ def launch(home: Home, request: pytest.FixtureRequest) -> Iterator[Launch]:
 
 
 @pytest.fixture
-def start(launch: Launch, queue: LiveQueue) -> StartPool:
+def transport() -> str:
+    """How the pools of a test call SQS; `both_transports` runs it with each."""
+    return "auto"
+
+
+@pytest.fixture
+def start(launch: Launch, queue: LiveQueue, transport: str) -> StartPool:
     """A function that starts a pool on the test's queue, or on another one, directly or through a
     proxy.
     """
@@ -79,6 +85,7 @@ def start(launch: Launch, queue: LiveQueue) -> StartPool:
         arguments = (
             *("start", "--queue", queue.name, "--endpoint-url", endpoint or queue.server.endpoint),
             *("--workers", str(workers), "--wait-time", "1", "--log-format", "json"),
+            *(("--transport", transport) if transport != "auto" else ()),
             *(*options, app),
         )
         return launch(*arguments, expected=expected, **env)

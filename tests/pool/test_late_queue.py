@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.pool import Expected, StartPool
+from tests.support.pool import Expected, StartPool, both_transports
 from tests.support.proxy import FaultProxy
 from tests.support.servers import LiveQueue, Server, free_port
 
@@ -21,6 +21,7 @@ def late_proxy(ministack_server: Server) -> Iterator[FaultProxy]:
     proxy.close()
 
 
+@both_transports
 def test_errors_that_heal(start: StartPool, queue: LiveQueue, late_proxy: FaultProxy) -> None:
     queue.send("task")
     pool = start(endpoint=late_proxy.endpoint)
@@ -43,6 +44,7 @@ def test_an_endpoint_that_comes_up_later(
         proxy.close()
 
 
+@both_transports
 @pytest.mark.parametrize("code", ["AccessDenied", "QueueDoesNotExist"])
 def test_what_cannot_heal_ends_at_once(
     start: StartPool, queue: LiveQueue, proxy: FaultProxy, code: str

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.pool import Home, StartPool
+from tests.support.pool import Home, StartPool, both_transports
 from tests.support.proxy import FaultProxy
 from tests.support.servers import EMPTY, LiveQueue
 
@@ -37,6 +37,7 @@ def test_a_poll_as_long_as_the_lease_is_not_made(start: StartPool, proxy: FaultP
     assert any("--visibility-timeout 4" in event["why"] for event in pool.events("queue.warned"))
 
 
+@both_transports
 def test_an_extend_that_fails_is_tried_again(
     start: StartPool, home: Home, queue: LiveQueue, proxy: FaultProxy
 ) -> None:
@@ -67,6 +68,7 @@ def test_a_lost_lease_is_told_and_the_job_goes_on(
     assert queue.depth() == EMPTY
 
 
+@both_transports
 def test_a_delete_is_repeated_until_it_is_confirmed(
     start: StartPool, home: Home, queue: LiveQueue, proxy: FaultProxy
 ) -> None:
@@ -80,6 +82,7 @@ def test_a_delete_is_repeated_until_it_is_confirmed(
     assert queue.depth() == EMPTY
 
 
+@both_transports
 def test_polls_that_fail_do_not_end_a_pool(
     start: StartPool, home: Home, queue: LiveQueue, proxy: FaultProxy
 ) -> None:

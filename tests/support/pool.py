@@ -13,6 +13,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.support.eventually import PATIENCE, eventually
 from tests.support.gates import DIRECTORY_VARIABLE, Gate, Trace
 from tests.support.processes import MARK_VARIABLE, Process, kill_marked, marked
@@ -327,6 +329,9 @@ class Pool:
         self._reader.join(PATIENCE)
         assert not self._reader.is_alive(), f"somebody holds the log open: {self.processes()}"
 
+
+both_transports = pytest.mark.parametrize("transport", ["auto", "boto3"])
+"""A test that it marks runs with pools of fleet's own client, and with pools of boto3's."""
 
 Launch = Callable[..., Pool]
 StartPool = Callable[..., Pool]

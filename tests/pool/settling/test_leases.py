@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.pool.settling.test_outcomes import APP, LOUD, fates
-from tests.support.pool import Home, StartPool
+from tests.support.pool import Home, StartPool, both_transports
 from tests.support.processes import is_alive
 from tests.support.proxy import FaultProxy
 from tests.support.servers import EMPTY, LiveQueue, Server
@@ -38,6 +38,7 @@ def trouble(proxy: FaultProxy, action: str) -> None:
     proxy.fail(action, status=403, code="ExpiredToken")
 
 
+@both_transports
 @pytest.mark.slow
 def test_failed_extends_are_tried_again(
     start: StartPool, home: Home, queue: LiveQueue, proxy: FaultProxy
@@ -275,6 +276,7 @@ def test_even_what_cannot_heal_ends_no_running_pool(
     assert not pool.events("dispatcher.died")
 
 
+@both_transports
 def test_every_error_of_a_receive_backs_off(
     start: StartPool, queue: LiveQueue, proxy: FaultProxy
 ) -> None:
@@ -289,6 +291,7 @@ def test_every_error_of_a_receive_backs_off(
     assert not pool.events("dispatcher.died")
 
 
+@both_transports
 def test_malformed_answers_to_a_poll_end_nothing(
     start: StartPool, queue: LiveQueue, proxy: FaultProxy
 ) -> None:
@@ -303,6 +306,7 @@ def test_malformed_answers_to_a_poll_end_nothing(
     assert not pool.events("dispatcher.died")
 
 
+@both_transports
 def test_messages_that_are_not_what_was_sent_are_left_and_said(
     start: StartPool, proxy: FaultProxy
 ) -> None:
@@ -337,6 +341,7 @@ def test_messages_that_are_not_what_was_sent_are_left_and_said(
     assert (ledger["received"], ledger["deleted"], ledger["left"]) == (4, 1, 3)
 
 
+@both_transports
 def test_malformed_answers_to_the_rest_end_nothing(
     start: StartPool, queue: LiveQueue, proxy: FaultProxy
 ) -> None:

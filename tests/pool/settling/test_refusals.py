@@ -5,7 +5,7 @@ otherwise.
 import pytest
 
 from tests.pool.settling.test_outcomes import APP, LOUD, fates
-from tests.support.pool import Expected, Home, StartPool
+from tests.support.pool import Expected, Home, StartPool, both_transports
 from tests.support.proxy import FaultProxy
 from tests.support.servers import EMPTY, LiveQueue
 
@@ -37,6 +37,7 @@ def test_a_delete_that_is_refused_for_a_while_is_done_and_its_job_not_run_again(
     assert queue.depth() == EMPTY
 
 
+@both_transports
 def test_a_rejected_message_is_sent_once_while_its_delete_is_refused(
     start: StartPool, queue: LiveQueue, proxy: FaultProxy
 ) -> None:
@@ -68,6 +69,7 @@ def test_without_its_dead_letter_queue_a_rejection_has_the_delay_of_a_failure(
     assert "nobody could send it" in pool.events("message.released")[0]["why"]
 
 
+@both_transports
 def test_an_extend_that_is_refused_for_good_is_asked_for_once(
     start: StartPool, home: Home, queue: LiveQueue, proxy: FaultProxy
 ) -> None:
