@@ -19,7 +19,7 @@ from typing import NoReturn
 from fleet.core.delivery import Rules
 from fleet.core.exit_codes import DONE, FAULT, HOST_SHORT
 from fleet.core.protocol import Fork, Forked, Imported, NotForked, Plan
-from fleet.core.queue import Message, QueueError
+from fleet.core.queue import Message
 from fleet.dispatcher import job_process
 from fleet.dispatcher.context import Context
 from fleet.dispatcher.inbox import Inbox
@@ -44,6 +44,7 @@ from fleet.template.importing import ImportedApp, Importer
 
 # What the kernel says when it has nothing more to give.
 SCARCE = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOBUFS)
+MOST_WHY = 1_000  # bytes of a packet
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -113,8 +114,9 @@ class Template:
             end = self._master.fds.pop(0)
             try:
                 access = self._prepare_access(request)
-            except QueueError as error:
-                self._master.send(NotForked(request.slot, str(error)))
+            except Exception as error:  # noqa: BLE001 - a bundle, or what the app has patched
+                why = str(error) or type(error).__name__
+                self._master.send(NotForked(request.slot, channel.shorten(why, MOST_WHY)))
             else:
                 self._fork(request, end, access)
             os.close(end)
@@ -123,7 +125,10 @@ class Template:
         self._master.send(NotForked(request.slot, os.strerror(error or 0)))
 
     def _prepare_access(self, request: Fork) -> PoolAccess:
-        """Load what calls to the queue need, once for all dispatchers. Raises QueueError."""
+        """Load what calls to the queue need, once for all dispatchers.
+
+        Raises QueueError for a CA bundle that has gone, and whatever an app has patched raises.
+        """
         access = self._access
         if access is None or access.place != request.place:
             access = PoolAccess(address_of(self._plan), request.place, Keyring(request.keys))

@@ -12,10 +12,10 @@ import pytest
 
 from tests.support.eventually import eventually
 from tests.support.metadata import MetadataService, metadata_service
-from tests.support.pool import Expected, Home, Pool, StartPool
+from tests.support.pool import Expected, Home, Launch, Pool, StartPool
 from tests.support.processes import is_alive
 from tests.support.proxy import FaultProxy
-from tests.support.servers import LiveQueue
+from tests.support.servers import LiveQueue, free_port
 
 A_FETCH = 3  # requests: a token, the role's name, the role's keys
 KILLED = Expected(kills=frozenset({"helper.died"}))
@@ -247,6 +247,18 @@ def test_botocore_is_the_resolvers_alone(
     assert not loaded & {"botocore", "boto3", "urllib3", "ssl", "http", "email", "uuid"}
     assert who_imports_botocore(home) == ["fleet: resolver"]
     assert resolvers(pool) == []
+
+
+def test_the_embedded_server_needs_no_resolver(
+    launch: Launch, home: Home, watched: dict[str, str]
+) -> None:
+    """The server itself is another program."""
+    options = ("--local", "--local-port", str(free_port()), "--queue", "jobs")
+    pool = launch(
+        "start", *options, "--workers", "1", "--log-format", "json", "jobs:job", **watched
+    )
+    pool.wait_ready(1)
+    assert [who for who in who_imports_botocore(home) if "local_server_program" not in who] == []
 
 
 def test_a_pool_that_is_to_use_boto3_loads_it_before_the_fork(

@@ -15,6 +15,7 @@ from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ssl import SSLContext
 from typing import Any
 
 from tests.support.eventually import eventually
@@ -127,6 +128,10 @@ class FaultProxy:
         self._thread.join()
 
     # What a test orders
+
+    def speak_tls(self, context: SSLContext) -> None:
+        """Speak TLS with whoever connects from now on."""
+        self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
 
     def hang_up(self) -> None:
         """Close every connection; what the server does for them it goes on doing."""
