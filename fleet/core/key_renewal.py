@@ -33,7 +33,8 @@ class KeyRenewal:
 def note_keys(renewal: KeyRenewal, keys: Keys, now: float, wall: float) -> KeyRenewal:
     """The keys were fetched. `wall`: seconds since the epoch, as the keys' expiry.
 
-    The next fetch is AHEAD of the expiry, or when half of what is left is over if that is later.
+    The next fetch is AHEAD of the expiry, or when half of what is left is over if that is later;
+    but at the expiry at the latest, since a source may have new ones only then.
     Of the same keys the first expiry counts: botocore puts it off when an instance's role is given
     no new ones.
     """
@@ -44,7 +45,9 @@ def note_keys(renewal: KeyRenewal, keys: Keys, now: float, wall: float) -> KeyRe
     if keys.expires_at is None:
         return replace(renewal, due=inf)
     left = keys.expires_at - wall
-    return replace(renewal, due=max(renewal.not_before, now + max(left - AHEAD, left / 2)))
+    due = max(renewal.not_before, now + max(left - AHEAD, left / 2))
+    at_expiry = now + max(left, PAUSE_FIRST)
+    return replace(renewal, due=min(due, at_expiry) if left > 0 else due)
 
 
 def note_failure(renewal: KeyRenewal, now: float) -> KeyRenewal:

@@ -58,6 +58,18 @@ def test_a_source_that_gives_the_same_keys_is_asked_again_and_again_until_they_e
     assert len(moments) < 15
 
 
+@pytest.mark.parametrize("life", [300, 900, 3600])
+def test_they_are_fetched_when_they_expire_whatever_the_pause(life: float) -> None:
+    """As a program has it that keeps its keys until they are over."""
+    renewal, now, number = KeyRenewal(), 0.0, 1
+    while number < 4:
+        keys = session(life * number, number)
+        renewal = note_keys(renewal, keys, now, WALL + now)
+        now = renewal.due
+        assert now <= life * number
+        number += now == life * number
+
+
 def test_an_expiry_that_is_put_off_for_the_same_keys_is_not_believed() -> None:
     renewal = note_keys(KeyRenewal(), session(1000), 0.0, WALL)
     renewal = note_keys(renewal, session(2500), 500.0, WALL + 500.0)
@@ -137,7 +149,7 @@ def test_whatever_happens_it_is_bounded_and_never_forgotten(
                 if what == "keys"
                 else note_failure(renewal, now)
             )
-            assert renewal.due >= renewal.not_before
+            assert renewal.due >= min(renewal.not_before, max(now + seconds, now + 1.0))
             left = 0.0 if what == "failure" else max(0.0, seconds)
             assert renewal.due <= max(now + left, now + PAUSE_MOST)
         assert renewal.due < inf
