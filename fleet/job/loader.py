@@ -37,7 +37,9 @@ def load(app: str) -> Job:
     directory = _current_directory()
     if directory and directory not in sys.path:
         sys.path.insert(0, directory)
-    importlib.invalidate_caches()
+    # What directories hold may be new. importlib.invalidate_caches() says so as well; from Python
+    # 3.13 on it imports importlib.metadata for that, and with it email, random and threading.
+    sys.path_importer_cache.clear()
     is_file = code_names.is_file(where)
     value: Any = _import_file(where) if is_file else _import_module(where, directory)
     for name in path.split("."):

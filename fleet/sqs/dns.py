@@ -21,7 +21,7 @@ Addresses = list[tuple[socket.AddressFamily, Any]]
 
 def resolve(host: str, port: int, _seconds: float) -> Addresses:
     """The addresses of a host, however long that takes. Raises OSError."""
-    infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    infos = socket.getaddrinfo(_plain(host), port, type=socket.SOCK_STREAM)
     return [(family, address) for family, _, _, _, address in infos]
 
 
@@ -31,13 +31,22 @@ def resolve_in_time(host: str, port: int, seconds: float) -> Addresses:
     Raises OSError, TimeoutError when no name server has answered in time.
     """
     try:  # a number needs no resolver
-        infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+        numeric = socket.AI_NUMERICHOST
+        infos = socket.getaddrinfo(_plain(host), port, type=socket.SOCK_STREAM, flags=numeric)
         return [(family, address) for family, _, _, _, address in infos]
     except socket.gaierror:
         answer = _ask_child(host, port, seconds)
     if "failed" in answer:
         raise socket.gaierror(*answer["failed"])
     return [(socket.AddressFamily(family), tuple(address)) for family, address in answer["found"]]
+
+
+def _plain(host: str) -> str | bytes:
+    """The host as getaddrinfo shall take it.
+
+    For a `str` Python imports its tables of international names, each dispatcher for itself.
+    """
+    return host.encode() if host.isascii() else host
 
 
 def _ask_child(host: str, port: int, seconds: float) -> dict[str, list[Any]]:

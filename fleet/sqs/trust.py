@@ -1,5 +1,6 @@
 """Whom TLS connections trust. The sole importer of ssl, which a pool on plain HTTP never loads."""
 
+import encodings.idna  # noqa: F401 - a handshake asks for it: before the fork rather than after
 import ssl
 
 from fleet.core.queue import QueueError, Trouble

@@ -16,8 +16,8 @@ import os
 import re
 from array import array
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
+from fleet.system import pseudo_files
 from fleet.system.clock import now
 from fleet.system.memory import MemoryGauge
 
@@ -48,11 +48,11 @@ def collapse(seconds: float, settings: str = SETTINGS, gauge: MemoryGauge | None
     """
     stop_at, done = now() + seconds, 0
     try:
-        size = int(Path(settings, "hpage_pmd_size").read_text())
+        size = int(pseudo_files.read(f"{settings}/hpage_pmd_size"))
         if is_forbidden(settings, size):
             return 0
         with open("/proc/self/pagemap", "rb", buffering=0) as pagemap:  # noqa: PTH123 - unbuffered
-            ranges = candidates(Path("/proc/self/maps").read_text(), size)
+            ranges = candidates(pseudo_files.read_text("/proc/self/maps"), size)
             filled = list(runs(ranges, size, lambda at: _is_filled(pagemap.fileno(), at, size)))
     except (OSError, ValueError):  # no huge pages, or no such files: a container's /proc or /sys
         return 0
@@ -74,11 +74,11 @@ def is_forbidden(settings: str, size: int) -> bool:
     What is said of a size counts more than what is said of all (Linux ≥ 6.8).
     """
     try:
-        text = Path(settings, f"hugepages-{size >> 10}kB", "enabled").read_text()
+        text = pseudo_files.read_text(f"{settings}/hugepages-{size >> 10}kB/enabled")
     except FileNotFoundError:
         text = "[inherit]"
     if "[inherit]" in text:
-        text = Path(settings, "enabled").read_text()
+        text = pseudo_files.read_text(f"{settings}/enabled")
     return "[never]" in text
 
 

@@ -2,7 +2,9 @@
 be right.
 """
 
+import os
 import pickle
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from fleet.job.loader import AppError, load
+from tests.support.pool import REPOSITORY
 
 
 @pytest.fixture(autouse=True)
@@ -35,6 +38,31 @@ def test_a_current_directory_that_has_been_removed_is_said(
     ):
         load("not_there:job")
     assert load("json:dumps")(1) == "1"
+
+
+def test_a_module_that_is_newer_than_the_listing_of_its_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A directory's time says no more than that it has changed since the last tick."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(AppError):
+        load("newborn_module:job")
+    listed_at = tmp_path.stat().st_mtime_ns
+    (tmp_path / "newborn_module.py").write_text("def job(body): return 1\n")
+    os.utime(tmp_path, ns=(listed_at, listed_at))
+    assert load("newborn_module:job")("") == 1
+
+
+def test_no_more_is_imported_than_the_module() -> None:
+    """From Python 3.13 on importlib.invalidate_caches() imports importlib.metadata."""
+    program = (
+        "import sys; from fleet.job.loader import load; before = set(sys.modules); "
+        "load('os:getcwd'); print(*set(sys.modules) - before)"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", program], cwd=REPOSITORY, capture_output=True, text=True, check=True
+    )
+    assert run.stdout == "\n"
 
 
 @pytest.mark.parametrize("missing", ["wrok", "pack.wrok"])
