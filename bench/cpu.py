@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from bench.figures import Figure
 from bench.harness import Cost, Endpoint
-from bench.subjects import BOTO3, CALLS, FLEET, SIGNED, Subject, fleet_at, forks
+from bench.subjects import BOTO3, CALLS, FLEET, SIGNED, SOCKET, Subject, fleet_at, forks
 
 ROUNDS = 3
 BLOCK = 200  # messages
@@ -45,8 +45,8 @@ class Run:
 def cpu(_endpoint: Endpoint, baseline: str = BASELINE) -> list[Figure]:
     """A no-op job at 8 workers, beside the bare loops and beside fleet at another commit."""
     with fleet_at(baseline) as before:
-        ours, signed, boto3, old = rounds(
-            [Side(subject) for subject in (FLEET, SIGNED, BOTO3, before)]
+        ours, signed, socket, boto3, old = rounds(
+            [Side(subject) for subject in (FLEET, SIGNED, SOCKET, BOTO3, before)]
         )
     cost, faults, speed = (
         "CPU per no-op job, 8 workers",
@@ -56,6 +56,7 @@ def cpu(_endpoint: Endpoint, baseline: str = BASELINE) -> list[Figure]:
     figures = [
         Figure(cost, "ms", ours["cpu"], signed["cpu"], SIGNED.name, bar=2.0, bar_of_ratio=True),
         Figure(cost, "ms", ours["cpu"], old["cpu"], before.name, bar=0.5, bar_of_ratio=True),
+        Figure(cost, "ms", ours["cpu"], socket["cpu"], SOCKET.name),
         Figure(cost, "ms", ours["cpu"], boto3["cpu"], BOTO3.name),
         Figure(faults, "", ours["faults"], signed["faults"], SIGNED.name),
         Figure(speed, "/s", ours["rate"], signed["rate"], SIGNED.name),

@@ -2,7 +2,8 @@
 benchmark.
 
     python -m bench.floors signed-fork  receive, fork a child that runs the job, wait, delete; the
-                                        calls are bench/signed.py's
+                                        calls are signed by hand and go through http.client
+    python -m bench.floors socket-fork  the same over a bare socket
     python -m bench.floors boto3-fork   the same with boto3's calls
     python -m bench.floors boto3        without the fork: what the two boto3 calls cost
     python -m bench.floors fork         fork, exit, wait: what a process costs beside boto3
@@ -40,7 +41,7 @@ def main(kind: str, where: str, workers: int, app: str, count: int = 0) -> int:
     """
     module, _, attribute = app.partition(":")
     job: Job = getattr(importlib.import_module(module), attribute)
-    connect = _signed if kind == "signed-fork" else _load_boto3()
+    connect = _load(kind)
     gc.collect()
     gc.freeze()
 
@@ -56,18 +57,25 @@ def main(kind: str, where: str, workers: int, app: str, count: int = 0) -> int:
     return int(any(statuses))
 
 
-def _signed(where: str) -> Calls:
-    return signed.Calls(where, WAIT)
+def _load(kind: str) -> Callable[[str], Calls]:
+    """What makes a client. A floor holds no more than it needs, so each loads its own."""
+    if kind == "signed-fork":
+        from bench import library_http
 
+        return lambda where: _signed(where, library_http.connect)
+    if kind == "socket-fork":
+        from bench import socket_http
 
-def _load_boto3() -> Callable[[str], Calls]:
-    """How to make a client of a session that has read boto3's data files. Imported here: the floor
-    that signs must not hold boto3.
-    """
+        return lambda where: _signed(where, socket_http.connect)
     from bench import boto3_calls
 
     session = boto3_calls.session()
     return lambda where: boto3_calls.Calls(session, where, WAIT)
+
+
+def _signed(where: str, connect: Callable[[str, float], signed.Exchange]) -> Calls:
+    host = where.removeprefix("http://")
+    return signed.Calls(host, WAIT, connect(host, WAIT + 10))
 
 
 def start(work: Callable[[], None]) -> int:

@@ -33,6 +33,11 @@ ROOT = Path(__file__).resolve().parent.parent
 PATIENCE = 60.0  # seconds until a benchmark that makes no progress is given up
 
 
+def end_on_term() -> None:
+    """End by SIGTERM as by Ctrl-C, so that what was started is ended."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+
+
 class BenchError(Exception):
     """What is measured did not behave; the text says how."""
 
@@ -115,7 +120,16 @@ class Endpoint:
         self.call("POST", f"/fill?n=1&from={number}")
 
     def await_deleted(self, count: int) -> None:
-        self.call("GET", f"/wait?deleted={count}")
+        deleted = -1
+        while True:
+            try:
+                self.call("GET", f"/wait?deleted={count}")
+            except BenchError:
+                before, deleted = deleted, int(self.call("GET", "/stats")["deleted"])
+                if deleted == before:
+                    raise
+            else:
+                return
 
     def await_polls(self, count: int) -> None:
         self.call("GET", f"/wait?polls={count}")

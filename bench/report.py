@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -28,12 +29,15 @@ class Report:
     outcomes: list[Any] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
     versions: list[str] = field(default_factory=list)
+    quick: bool = False  # its figures mean nothing
+    began: float = field(default_factory=time.monotonic)
     host: str = field(default_factory=host)
     commit: str = field(default_factory=lambda: _commit())
 
     def step(self, name: str, measure: Callable[[], None]) -> None:
         """One step of the run; a failure is noted, and the run goes on."""
-        CONSOLE.print(f"measuring {name} …", markup=False)
+        minutes = (time.monotonic() - self.began) / 60
+        CONSOLE.print(f"{minutes:5.1f} min: measuring {name} …", markup=False)
         try:
             measure()
         except BenchError as error:
@@ -43,7 +47,7 @@ class Report:
 
     def save(self) -> None:
         if self.path:
-            self.path.write_text(json.dumps(self.plain(), indent=1) + "\n")
+            self.path.write_text(_lines(self.plain()))
 
     def plain(self) -> dict[str, Any]:
         """As JSON has it."""
@@ -51,6 +55,8 @@ class Report:
             "commit": self.commit,
             "host": self.host,
             "versions": self.versions,
+            "quick": self.quick,
+            "minutes": round((time.monotonic() - self.began) / 60, 1),
             "broken": self.broken,
             "figures": [{**asdict(f), "ratio": f.ratio, "met": f.met} for f in self.figures],
             "records": [asdict(record) for record in self.records],
@@ -61,6 +67,18 @@ class Report:
     def is_good(self) -> bool:
         """Whether all could be measured and every bar is met."""
         return not self.broken and all(figure.met is not False for figure in self.figures)
+
+
+def _lines(plain: dict[str, Any]) -> str:
+    """JSON with one figure a line, so that a diff shows which ones have changed."""
+    parts = [f"{json.dumps(name)}: {_value(value)}" for name, value in plain.items()]
+    return "{\n" + ",\n".join(parts) + "\n}\n"
+
+
+def _value(value: object) -> str:
+    if not isinstance(value, list) or not value:
+        return json.dumps(value, ensure_ascii=False)
+    return "[\n" + ",\n".join(json.dumps(each, ensure_ascii=False) for each in value) + "\n]"
 
 
 def _commit() -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bench import cpu, measures, memory, pool
 from bench.figures import Figure
-from bench.harness import Endpoint
+from bench.harness import Endpoint, end_on_term
 from bench.report import Report
 from bench.tables import show
 
@@ -21,6 +21,7 @@ MEASURES = cpu.MEASURES | measures.MEASURES | pool.MEASURES | memory.MEASURES
 def main() -> int:
     """Returns 0 if every bar is met, 1 if one is missed or something cannot be measured."""
     options = _options()
+    end_on_term()
     report = Report(options.json)
     run(report, options.name, baseline=options.baseline, jobs=options.jobs)
     show(report.figures, f"fleet beside its floors, against a stand-in for SQS\n{report.host}")

@@ -1,31 +1,33 @@
-"""SQS over one keep-alive socket, each request signed here by SigV4: the least that a receive and a
-delete can cost in Python.
+"""SQS by requests that are signed here, by SigV4.
 
-It shares nothing with fleet, so that it stays a floor whatever fleet does. Plain HTTP, answers with
-a known length, no retries: an answer that is not 200 ends the loop.
+It shares nothing with fleet, so that it stays a floor whatever fleet does. No retries: an answer
+that is not 200 ends the loop. What carries a request is given: bench/library_http.py or
+bench/socket_http.py. They differ by more than their own work, because each module that a process
+has loaded makes its forks dearer.
 """
 
 import hashlib
 import hmac
 import json
-import socket
 import time
+from collections.abc import Callable
 from typing import Any
-from urllib.parse import urlsplit
 
 KEY, SECRET, REGION = "bench", "bench", "us-east-1"
 SIGNED = "content-type;host;x-amz-date;x-amz-target"
 TYPE = "application/x-amz-json-1.0"
 
 
-class Calls:
-    """One queue over one connection. WAIT is in seconds."""
+Exchange = Callable[[dict[str, str], bytes], tuple[int, bytes]]
+"""From the headers and the body of a request to status and body of its answer."""
 
-    def __init__(self, endpoint_url: str, wait: int) -> None:
-        address = urlsplit(endpoint_url)
-        self.host = address.netloc
-        self.socket = socket.create_connection((address.hostname, address.port), wait + 10)
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+class Calls:
+    """One queue at a HOST with its port. WAIT is in seconds."""
+
+    def __init__(self, host: str, wait: int, exchange: Exchange) -> None:
+        self.host = host
+        self.exchange = exchange
         self.day, self.key = "", b""
         url = self.call("GetQueueUrl", {"QueueName": "bench"})["QueueUrl"]
         self.queue = {"QueueUrl": url}
@@ -56,10 +58,11 @@ class Calls:
             "x-amz-target": f"AmazonSQS.{action}",
         }
         headers["authorization"] = self.sign(headers, body)
-        lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-        head = f"POST / HTTP/1.1\r\n{lines}content-length: {len(body)}\r\n\r\n"
-        self.socket.sendall(head.encode() + body)
-        return self.answer()
+        status, content = self.exchange(headers, body)
+        if status != 200:
+            raise RuntimeError(f"{status}: {content.decode()}")
+        answer: dict[str, Any] = json.loads(content)
+        return answer
 
     def sign(self, headers: dict[str, str], body: bytes) -> str:
         """The Authorization header, as Amazon's "Create a signed AWS API request" has it."""
@@ -78,23 +81,3 @@ class Calls:
         signature = hmac.digest(self.key, text.encode(), "sha256").hex()
         credential = f"Credential={KEY}/{scope}, SignedHeaders={SIGNED}"
         return f"AWS4-HMAC-SHA256 {credential}, Signature={signature}"
-
-    def answer(self) -> dict[str, Any]:
-        received = b""
-        while b"\r\n\r\n" not in received:
-            received += self.more()
-        head, _, content = received.partition(b"\r\n\r\n")
-        status, *lines = head.decode("latin-1").split("\r\n")
-        headers = dict(line.lower().split(": ", 1) for line in lines)
-        while len(content) < int(headers["content-length"]):
-            content += self.more()
-        if status.split()[1] != "200":
-            raise RuntimeError(f"{status}: {content.decode()}")
-        answer: dict[str, Any] = json.loads(content)
-        return answer
-
-    def more(self) -> bytes:
-        received = self.socket.recv(65536)
-        if not received:
-            raise ConnectionError("the server has hung up")
-        return received

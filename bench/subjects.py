@@ -60,6 +60,7 @@ class Subject:
 
 FLEET = Subject("fleet", fleet_program, signal.SIGTERM)
 SIGNED = Subject("signed loop", floor_program)
+SOCKET = Subject("socket loop", partial(floor_program, kind="socket-fork"))
 BOTO3 = Subject("boto3 loop", partial(floor_program, kind="boto3-fork"))
 CALLS = Subject("boto3 calls", partial(floor_program, kind="boto3"))
 

@@ -97,7 +97,7 @@ def growth(subject: Subject, effort: Effort) -> list[Record]:
     """No-op jobs and memory over the number of workers."""
     records = []
     for workers in effort.sizes:
-        run = busy(subject, workers, "noop", effort.jobs // 2)
+        run = busy(subject, workers, "noop", min(effort.jobs // 2, 200 * workers))
         records += [
             Record("growth cpu", subject.name, "ms", [run.cpu], workers),
             Record("growth rate", subject.name, "/s", [run.rate], workers),

@@ -16,7 +16,7 @@ class Effort:
     down: float  # seconds without the endpoint
 
 
-FULL = Effort(3, 1600, 640, 100, 60.0, (1, 2, 4, 8, 16, 32, 64), 30.0)
+FULL = Effort(3, 1600, 640, 80, 40.0, (1, 4, 16, 64), 30.0)
 QUICK = Effort(1, 80, 48, 5, 2.0, (1, 8), 2.0)
 
 

@@ -4,6 +4,7 @@ import json
 import socket
 import subprocess
 import time
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Self
@@ -70,7 +71,11 @@ class RedisFeed:
         self._ask("fill", number, number + 1)
 
     def await_deleted(self, count: int) -> None:
-        await_true(lambda: self._ask("done") >= count, f"{count} jobs")
+        while (done := self._ask("done")) < count:
+            await_true(partial(self._has_more, done), f"one job more than {done}")
+
+    def _has_more(self, done: int) -> bool:
+        return bool(self._ask("done") > done)
 
     def await_polls(self, count: int) -> None:
         await_true(lambda: self.open_polls() >= count, f"{count} idle workers")

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from bench.figures import Figure
+from bench.harness import end_on_term
 from bench.peers import environments, faults, measures
 from bench.peers.records import FULL, QUICK, Effort, Record
 from bench.peers.subjects import CELERY, FLEET, RQ, SUBJECTS, SYSTEMS
@@ -17,7 +18,7 @@ from bench.tables import show
 
 NAMES = (*measures.MEASURES, "faults")
 ONCE = ("growth", "idle")  # one round of these is long
-ONLY_SYSTEMS = ("start", "stop", "replacement", "idle")  # the bare loops do not do that
+LOOPS = ("noop", "slow", "latency", "large", "growth")  # what the bare loops are measured by
 
 
 def main() -> int:
@@ -31,6 +32,7 @@ def main() -> int:
     for name in options.name:
         if name not in NAMES:
             parser.error(f"there is no {name}; there are {', '.join(NAMES)}")
+    end_on_term()
     report = Report(options.json)
     run(report, options.name, options.only, QUICK if options.quick else FULL)
     show(report.figures, f"fleet beside its peers, against a stand-in for SQS\n{report.host}")
@@ -52,7 +54,7 @@ def run(
         if name == "faults":
             _play(report, [each for each in chosen if each in SYSTEMS], effort)
             continue
-        subjects = [each for each in chosen if name not in ONLY_SYSTEMS or each in SYSTEMS]
+        subjects = [each for each in chosen if name in LOOPS or each in SYSTEMS]
         for turn in range(1 if name in ONCE else effort.rounds):
             for subject in subjects:
                 step = partial(_measure, report, name, subject, effort)

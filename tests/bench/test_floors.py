@@ -3,12 +3,14 @@
 import pytest
 
 from bench.harness import Endpoint
-from bench.subjects import BOTO3, CALLS, FLEET, SIGNED, Subject
+from bench.subjects import BOTO3, CALLS, FLEET, SIGNED, SOCKET, Subject
 
 pytestmark = pytest.mark.process
 
 
-@pytest.mark.parametrize("subject", [SIGNED, BOTO3, CALLS, FLEET], ids=lambda each: each.name)
+@pytest.mark.parametrize(
+    "subject", [SIGNED, SOCKET, BOTO3, CALLS, FLEET], ids=lambda each: each.name
+)
 def test_each_message_is_worked_on_once_and_deleted(subject: Subject) -> None:
     with Endpoint() as endpoint, subject.start(endpoint, 2, "stamp") as tree:
         endpoint.fill(6)

@@ -22,7 +22,7 @@ def test_a_request_is_signed_as_botocore_signs_it(parameters: dict[str, str]) ->
     request = AWSRequest("POST", "http://127.0.0.1:4566/", headers=headers, data=body)
     SigV4Auth(Credentials(signed.KEY, signed.SECRET), "sqs", signed.REGION).add_auth(request)
 
-    calls = signed.Calls.__new__(signed.Calls)
+    calls = object.__new__(signed.Calls)
     calls.day, calls.key = "", b""
     signature = calls.sign(headers | {"x-amz-date": request.headers["X-Amz-Date"]}, body)
     assert signature == request.headers["Authorization"]

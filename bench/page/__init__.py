@@ -1,0 +1,1 @@
+"""docs/benchmarks.md, its plots and its figures, made from one run."""

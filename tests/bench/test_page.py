@@ -1,0 +1,101 @@
+"""The page says what its run has measured."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.page import plots, text
+
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+def record(measure: str, subject: str, *values: float | None, workers: int = 8) -> dict[str, Any]:
+    return {"measure": measure, "subject": subject, "values": [*values], "workers": workers}
+
+
+def run(**parts: list[Any]) -> dict[str, Any]:
+    """A run with the parts named; all else is empty."""
+    empty: dict[str, list[Any]] = {"records": [], "outcomes": [], "figures": [], "broken": []}
+    versions = ["celery 5", "Redis 7"]
+    return {
+        "commit": "abc",
+        "host": "2 processors, load 0.1",
+        "versions": versions,
+        "quick": False,
+        "minutes": 61.4,
+        **empty,
+        **parts,
+    }
+
+
+def row(page: str, start: str) -> list[str]:
+    """The cells of the first row that begins so."""
+    line = next(line for line in page.splitlines() if line.startswith(f"| {start}"))
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def test_a_row_has_the_median_and_the_spread_of_each() -> None:
+    records = [
+        record("replacement", "fleet", 0.1, 0.3, 0.2),
+        record("replacement", "rq", 1.0, None, 1.0),
+    ]
+    cells = row(text.page(run(records=records)), "replacement")
+    assert cells[1:] == ["0.2 (0.1–0.3)", "–", "–", "never", "–", "–"]
+
+
+@pytest.mark.parametrize(
+    ("measure", "ours", "theirs", "said"),
+    [
+        ("rate", 400.0, 500.0, True),
+        ("rate", 500.0, 400.0, False),
+        ("latency", 6.0, 5.0, True),
+        ("latency", 5.0, 6.0, False),
+        ("latency", 5.0, 4.9, False),
+    ],
+)
+def test_a_peer_that_is_ahead_is_said_to_be(
+    measure: str, ours: float, theirs: float, said: bool
+) -> None:
+    records = [record(measure, "fleet", ours), record(measure, "Celery", theirs)]
+    ahead = text.page(run(records=records)).partition("## Where others are ahead")[2]
+    assert (f"Celery {theirs:g}" in ahead.replace("\n", " ")) == said
+
+
+def test_a_missed_bar_is_said() -> None:
+    figure = {
+        "measure": "CPU",
+        "unit": "ms",
+        "values": [5.0],
+        "others": [2.0],
+        "beside": "loop",
+        "bar": 2.0,
+        "bar_of_ratio": True,
+        "at_least": False,
+        "ratio": 2.5,
+        "met": False,
+    }
+    page = text.page(run(figures=[figure]))
+    assert row(page, "CPU |") == ["CPU", "5 ms", "2 loop", "2.5", "≤ 2 ×", "**no**"]
+
+
+def test_what_could_not_be_measured_is_said() -> None:
+    page = text.page(run(broken=["cpu: no progress\nand more"]))
+    assert "\n- cpu: no progress\n" in page
+    assert "could not be measured" not in text.page(run())
+
+
+def test_nothing_of_the_template_is_left() -> None:
+    assert "@" not in text.page(run())
+
+
+def test_the_plots_are_drawn(tmp_path: Path) -> None:
+    sizes = [
+        record(measure, "fleet", 5.0, workers=workers)
+        for measure in ("growth cpu", "growth memory")
+        for workers in (1, 8)
+    ]
+    found = run(records=[record("cpu", "fleet", 5.0), record("large cpu", "rq", 9.0), *sizes])
+    plots.cost(found, tmp_path / "cost.png")
+    plots.growth(found, tmp_path / "growth.png")
+    assert all(path.read_bytes().startswith(PNG) for path in tmp_path.iterdir())
