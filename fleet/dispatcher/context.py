@@ -116,8 +116,8 @@ class Context:
     """The same for all messages of a dispatcher.
 
     `renew` makes new connections to the queue. `work`: what is to be done with a message, in a
-    process that `start` forks; it raises OSError when there is none. `page` is shared with that
-    process.
+    process that `start_job` or, if it is no job, `start` forks; they raise OSError when there is
+    none. `page` is shared with that process.
     """
 
     plan: Plan
@@ -126,6 +126,7 @@ class Context:
     queue: MessageQueue
     renew: Callable[[], None]
     work: Callable[[Message, SharedPage], process.Work]
+    start_job: Callable[[process.Work], UserProcess]
     start: Callable[[Act], UserProcess]
     inbox: DispatcherInbox
     board: DeliveryBoard

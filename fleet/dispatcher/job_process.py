@@ -15,23 +15,34 @@ from fleet.system import processes, procfs, signals, trackers
 from fleet.system.clock import now
 
 
-def start(act: Callable[[int], NoReturn], dispatcher: int, poll: select.poll) -> "Running":
+def start(
+    act: Callable[[int], NoReturn],
+    dispatcher: int,
+    poll: select.poll,
+    kept: tuple[int, ...] = (),
+) -> "Running":
     """Fork a process that does `act` and dies with the dispatcher.
 
-    Raises OSError when the host has no process for it.
+    `kept` are other children of the dispatcher, which no sweep must touch. Raises OSError when the
+    host has no process for it.
     """
     started = now()
     pid = processes.fork_with_signals_blocked((signal.SIGTERM,))
     if pid == 0:
         act(dispatcher)
-    return Running(pid, started, poll)
+    return Running(pid, started, poll, kept)
 
 
 class Running:
-    """One process that leads its own session; `others` are what a sweep must leave alone."""
+    """One process that leads its own session; `others` and `kept` are not of it.
 
-    def __init__(self, pid: int, started: float, poll: select.poll) -> None:
-        self.pid, self.started = pid, started
+    `others` are processes of user code for the same message. `kept` are the dispatcher's own.
+    """
+
+    def __init__(
+        self, pid: int, started: float, poll: select.poll, kept: tuple[int, ...] = ()
+    ) -> None:
+        self.pid, self.started, self._kept = pid, started, kept
         self.seconds = 0.0
         self.usage = processes.Usage(0, 0)
         self._exit: Exit | None = None
@@ -98,14 +109,14 @@ class Running:
             processes.kill(self.pid, number)
         if not trackers_of:
             processes.kill_group(self.pid, number)
-        met: set[int] = {self.pid, *others, *trackers_of}
+        met: set[int] = {self.pid, *others, *self._kept, *trackers_of}
         while new := {*procfs.descendants(self.pid), *self._find_adopted(others)} - met:
             for pid in new:
                 processes.kill(pid, number)
             met |= new
 
     def _find_adopted(self, others: Iterable[int]) -> set[int]:
-        roots = set(procfs.children()) - {self.pid, *others}
+        roots = set(procfs.children()) - {self.pid, *others, *self._kept}
         return roots.union(*(procfs.descendants(root) for root in roots))
 
     def poll_exit(
@@ -124,16 +135,14 @@ class Running:
                 return None
             self.seconds = now() - self.started
             self._exit = death.exit
-            if rest := procfs.strangers({self.pid, *others}):
+            if rest := procfs.strangers({self.pid, *others, *self._kept}):
                 self._spares_until = now() + trackers.GRACE
             trackers.kill_group(self.pid, rest)
             seen(death.exit)
             self.usage = processes.reap(self.pid)
         # The descriptor of a process that is gone is ready for ever: no wait would last any more.
         self._unwatch()
-        left = (
-            processes.sweep(others, is_spared=self._is_spared) if processes.has_children() else []
-        )
+        left = self._sweep({*others, *self._kept})
         # Not dead yet, in uninterruptible sleep, or another user's by now: woken up again when it
         # is gone.
         if left:
@@ -144,6 +153,12 @@ class Running:
             return None
         self._over, self._left, self.due = True, 0, inf
         return self._exit
+
+    def _sweep(self, keep: set[int]) -> list[int]:
+        """What is left of the process. Where it was the only child, the kernel says so at once."""
+        if not self._kept and not processes.has_children():
+            return []
+        return processes.sweep(keep, is_spared=self._is_spared)
 
     def _is_spared(self, pid: int) -> bool:
         return now() < self._spares_until and trackers.is_tracker(pid)

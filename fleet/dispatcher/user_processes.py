@@ -43,11 +43,11 @@ class UserProcesses:
     # Starting.
 
     def start_job(self) -> on.JobNotStarted | None:
-        """Fork the job."""
+        """Start the job."""
         work = self._context.work(self._message, self._page)
         self._log.note_job_begins()
         try:
-            job = self._context.start(lambda parent: process.run_job(work, parent))
+            job = self._context.start_job(work)
         except OSError as error:
             self.starved = True
             self._log.say("job.not_started", error=os.strerror(error.errno or 0))

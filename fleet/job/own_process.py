@@ -25,16 +25,36 @@ def become(dispatcher: int, keep_fds: Sequence[int] | None) -> None:
     No descriptor stays open but the sorted `keep_fds` (None: all).
     """
     os.setsid()
+    forget_dispatcher(keep_fds)
+    _die_with(dispatcher)
+
+
+def become_from_forker(dispatcher: int) -> None:
+    """As `become`, in a child of a job forker, which has forgotten the dispatcher already."""
+    os.setsid()
+    signals.discard_pending()
+    _die_with(dispatcher)
+
+
+def forget_dispatcher(keep_fds: Sequence[int] | None) -> None:
+    """Have default handlers, and no descriptor but the sorted `keep_fds` (None: all).
+
+    It is inherited: a job forker does it once for all its jobs.
+    """
     signals.forget_wakeup()
     signals.reset_group_signals()
     stacks.disable()
     signals.set_handlers_for_jobs()
-    if not processes.die_with_parent(dispatcher, signal.SIGKILL):
-        # The dispatcher is dead already: as if it had died a moment later.
-        processes.kill(os.getpid(), signal.SIGKILL)
     if keep_fds is not None:
         descriptors.close_all_but(keep_fds)
     _offer_to_oom_killer()
+
+
+def _die_with(dispatcher: int) -> None:
+    if not processes.die_with_parent(dispatcher, signal.SIGKILL):
+        # The dispatcher is dead already, as if it had died a moment later. Or it is not our parent,
+        # since the kernel knows no siblings: then nobody would look after us.
+        processes.kill(os.getpid(), signal.SIGKILL)
 
 
 def introduce(message: Message, queue: str, slot: int, title: str) -> None:

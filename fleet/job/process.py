@@ -3,7 +3,8 @@
     own process ──▶ --job-init ──▶ transformer, router ──▶ job ──▶ status ─┐
                      --job-exit ◀── threads, exit functions, files ◀───────┘
 
-It is the fork child of a dispatcher, from one of the `run_` functions on, and these never return.
+It is a child of a dispatcher, forked by it or by its job forker (forker_process.py), from one of
+the `run_` functions on, and these never return.
 All user code but the app's import runs here (call.py calls it). Nothing here talks to the queue
 or the master.
 """
@@ -63,13 +64,16 @@ class _Purpose:
     is_job: bool = False
 
 
-def run_job(work: Work, dispatcher: int) -> NoReturn:
-    """Be the job of the dispatcher with that pid. Signals are blocked when this begins."""
+def run_job(work: Work, dispatcher: int, *, by_forker: bool = False) -> NoReturn:
+    """Be the job of the dispatcher with that pid. Signals are blocked when this begins.
+
+    `by_forker`: this process was forked by a job forker.
+    """
 
     def act(code: UserCode) -> None:
         call.call_job(code, work.message, work.config, work.call, work.page)
 
-    _run(work, dispatcher, _Purpose(f"job {work.app}", act, "error", is_job=True))
+    _run(work, dispatcher, _Purpose(f"job {work.app}", act, "error", is_job=True), by_forker)
 
 
 def run_exit_handler(work: Work, dispatcher: int) -> NoReturn:
@@ -91,10 +95,13 @@ def run_failure_hook(work: Work, failure: Failure, dispatcher: int) -> NoReturn:
     _run(work, dispatcher, _Purpose(f"on-failure hook of {work.app}", act, "hook_error"))
 
 
-def _run(work: Work, dispatcher: int, purpose: _Purpose) -> NoReturn:
+def _run(work: Work, dispatcher: int, purpose: _Purpose, by_forker: bool = False) -> NoReturn:
     exit_status = FAILED
     try:
-        own_process.become(dispatcher, work.keep_fds)
+        if by_forker:
+            own_process.become_from_forker(dispatcher)
+        else:
+            own_process.become(dispatcher, work.keep_fds)
         work.page.own()
         if work.as_imported is not None:
             work.as_imported()

@@ -24,6 +24,7 @@ from fleet.core.protocol import Held, Plan, Report
 from fleet.core.queue import Message, MessageQueue
 from fleet.dispatcher.context import Context
 from fleet.ipc.shared_page import SharedPage
+from fleet.job import process
 from fleet.job.process import Work
 from fleet.job.user_code import UserCode
 from fleet.library.borrowed_signals import BorrowedSignals
@@ -173,6 +174,7 @@ def open_context(
             queue=queue,
             renew=lambda: renew(queue),
             work=no_work,
+            start_job=lambda work: shims.start(lambda shim: process.run_job(work, shim)),
             start=shims.start,
             inbox=inbox,
             board=StandaloneBoard(),

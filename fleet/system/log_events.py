@@ -119,6 +119,10 @@ EVENTS: dict[str, EventFormat] = {
     "dispatcher.hung": _at(WARNING, "dispatcher {pid} is killed: {why} · slot {slot}"),
     "dispatcher.starved": _at(WARNING, "a dispatcher cannot go on: {error} · slot {slot}"),
     "dispatcher.failed": _at(ERROR, "a fault of fleet itself: {error} · slot {slot}"),
+    "forker.lost": _at(
+        WARNING, "a dispatcher has lost its job forker: {why}; no job is lost · slot {slot}", "why"
+    ),
+    "forker.unused": _at(DEBUG, "jobs are forked by the dispatcher itself: {why} · slot {slot}"),
     "message.received": _quiet("message received" + _MESSAGE),
     "job.started": _quiet("job started" + _JOB),
     "job.succeeded": _at(INFO, "job succeeded in {duration:.2f} s" + _COST),

@@ -36,6 +36,11 @@ def close_children() -> None:
         _children_fd = -1
 
 
+def has_list() -> bool:
+    """Whether there is that list; without it children are looked for among all processes."""
+    return _children_fd >= 0
+
+
 def children() -> list[int]:
     """The pids of our children, alive or dead."""
     if _children_fd < 0:

@@ -23,6 +23,7 @@ from fleet.core.queue import Message
 from fleet.dispatcher import job_process
 from fleet.dispatcher.context import Context
 from fleet.dispatcher.inbox import Inbox
+from fleet.dispatcher.job_forker import JobForker
 from fleet.dispatcher.process import PoolDispatcher
 from fleet.ipc import channel
 from fleet.ipc.channel import Channel
@@ -192,7 +193,9 @@ class Template:
                 log.start_in_child()
                 processes.become_subreaper()
                 job_end.forget()
-                self._make_dispatcher(request, end, access).run()
+                dispatcher, forker = self._make_dispatcher(request, end, access)
+                dispatcher.run()
+                forker.close()
             code = DONE
         except OSError as error:
             event = "dispatcher.failed"
@@ -205,7 +208,9 @@ class Template:
         finally:
             processes.exit_at_once(code)
 
-    def _make_dispatcher(self, request: Fork, end: int, access: PoolAccess) -> PoolDispatcher:
+    def _make_dispatcher(
+        self, request: Fork, end: int, access: PoolAccess
+    ) -> tuple[PoolDispatcher, JobForker]:
         plan, slot, app = self._plan, request.slot, self._app
         short_call = min(SHORT_CALL, plan.config.call_timeout)
         board = SlotBoard(self._scoreboard, slot)
@@ -226,6 +231,8 @@ class Template:
                 as_imported=as_imported,
             )
 
+        page = SharedPage()
+        forker = JobForker(work, page, app.keep_fds, slot)
         inbox = Inbox(plan, channel.adopt(end), access.keyring.take)
         access.keyring.tell_refused = inbox.tell_refused
         context = Context(
@@ -235,13 +242,14 @@ class Template:
             queue,
             queue.renew,
             work,
-            lambda act: job_process.start(act, board.pid, inbox.poll),
+            lambda work: forker.start(work, inbox.poll),
+            lambda act: job_process.start(act, board.pid, inbox.poll, forker.pids),
             inbox,
             board,
-            SharedPage(),
+            page,
             OomKills(),
         )
-        return PoolDispatcher(context, inbox, board, queue)
+        return PoolDispatcher(context, inbox, board, queue), forker
 
 
 def rules_of(plan: Plan) -> Rules:

@@ -21,6 +21,7 @@ from fleet.core.slot_state import State
 from fleet.dispatcher import job_process
 from fleet.dispatcher.delivery_log import DeliveryLog
 from fleet.dispatcher.inbox import Inbox
+from fleet.dispatcher.job_forker import JobForker
 from fleet.dispatcher.requests import QueueRequests
 from fleet.dispatcher.user_processes import UserProcesses
 from fleet.ipc.scoreboard import SlotBoard
@@ -112,10 +113,16 @@ def start_handler(original: Callable[..., Any], of_one: UserProcesses, tries: in
     return answer
 
 
+def ask(original: Callable[..., int], *args: Any) -> int:
+    pid = original(*args)
+    halt("after the fork")
+    return pid
+
+
 def fork_with_signals_blocked(original: Callable[..., int], *args: Any) -> int:
     pid = original(*args)
-    if pid and current[0] is not None:
-        halt("after the fork" if forking[0] == "job" else "after the handler's fork")
+    if pid and forking[0] == "handler":
+        halt("after the handler's fork")
     return pid
 
 
@@ -164,6 +171,7 @@ wrap(QueueRequests, "read_policy", around("look at the policy"))
 wrap(job_process.Running, "terminate", around_stop("termination"))
 wrap(job_process.Running, "freeze", around_stop("freeze"))
 wrap(job_process.Running, "kill", around_stop("kill"))
+wrap(JobForker, "_ask", ask)
 wrap(processes, "fork_with_signals_blocked", fork_with_signals_blocked)
 wrap(job_process.Running, "poll_exit", poll_exit)
 wrap(processes, "reap", reap)

@@ -1,17 +1,17 @@
-"""An app whose import leaves a hook that hangs the first dispatcher that forks a job: a hang that
+"""An app whose import leaves a trap that hangs the first dispatcher that starts a job: a hang that
 no job can heal.
 """
 
 import os
-import posix
-from pathlib import Path
+from typing import Any
 
 from jobs import SHARED, job, pass_gate, write
 
+from fleet.dispatcher.job_forker import JobForker
+
 
 def hang_once() -> None:
-    """In the parent, after a fork: the template's own forks are not meant."""
-    if not os.environ.get("HANG") or not _is_dispatcher():
+    if not os.environ.get("HANG"):
         return
     try:
         os.close(os.open(SHARED / "hung", os.O_CREAT | os.O_EXCL))
@@ -21,12 +21,13 @@ def hang_once() -> None:
     pass_gate("never")
 
 
-def _is_dispatcher() -> bool:
-    return Path("/proc/self/cmdline").read_text().startswith("fleet: dispatcher")
+def start(self: JobForker, *args: Any) -> Any:
+    running = real_start(self, *args)
+    hang_once()
+    return running
 
 
-posix.register_at_fork(  # not os: what that is given at an import acts in jobs only
-    after_in_parent=hang_once
-)
+real_start = JobForker.start
+JobForker.start = start  # type: ignore[assignment, method-assign]
 
 __all__ = ["job"]

@@ -1,4 +1,7 @@
-"""An app whose jobs wait at a chosen step of their start: a stop that comes then is not lost."""
+"""An app whose jobs wait at a chosen step of their start: a stop that comes then is not lost.
+
+With NO_FORKER it is the dispatcher that forks them.
+"""
 
 import os
 import posix
@@ -7,15 +10,19 @@ from typing import Any
 
 from jobs import job, pass_gate, write
 
-from fleet.system import signals
+from fleet.system import fork_handlers, signals
 
 __all__ = ["job"]
 
 
+# Forks away from the template: between, dispatcher, forker, job; or between, dispatcher, job.
+OF_A_JOB = 3 if os.environ.get("NO_FORKER") else 4
+forks = 0
+
+
 def _waits_before(step: str, original: Callable[..., Any]) -> Callable[..., Any]:
     def waiting(*arguments: Any) -> Any:
-        is_a_job = step == "session" or os.getsid(0) == os.getpid()
-        if is_a_job and os.environ.get("BIRTH_STEP") == step:
+        if forks == OF_A_JOB and os.environ.get("BIRTH_STEP") == step:
             write("newborn", step)
             pass_gate("birth")
         return original(*arguments)
@@ -25,6 +32,8 @@ def _waits_before(step: str, original: Callable[..., Any]) -> Callable[..., Any]
 
 def _in_each_fork() -> None:
     """Not at the import: what that replaces of the standard library is put back."""
+    global forks
+    forks += 1
     os.setsid = _waits_before("session", setsid)
 
 
@@ -32,5 +41,8 @@ setsid = os.setsid
 posix.register_at_fork(  # not os: what that is given at an import acts in jobs only
     after_in_child=_in_each_fork
 )
+if OF_A_JOB == 3:
+    fork_handlers.find = lambda: ["a library that has some"]
+signals.discard_pending = _waits_before("handlers", signals.discard_pending)
 signals.reset_group_signals = _waits_before("handlers", signals.reset_group_signals)
 signals.unblock_all = _waits_before("signals", signals.unblock_all)

@@ -28,6 +28,9 @@ CELLS = [
     *[
         ("job", name, moment) for name in SIGNALS for moment in ("running", "draining")
     ],  # at others there is none
+    *[
+        ("forker", name, moment) for name in SIGNALS for moment in MOMENTS if moment != "booting"
+    ],  # of the moments of a fork tells test_job_forker.py
     *[(victim, name, moment) for victim in VICTIMS for name in SIGNALS for moment in MOMENTS],
 ]
 
@@ -113,6 +116,11 @@ class Scene:
                 return self.home.trace.lines("started")[-1].pid
             case "template" if importing := self.home.trace.lines("import"):
                 return importing[-1].pid
+            case "forker":
+                dispatcher = self._victim("dispatcher")
+                # A job that was just born has its title, and a later pid.
+                found = [p for p in self.pool.titled("fleet: forker") if p.parent == dispatcher]
+                return found[0].pid
             case "dispatcher" if born := self.home.trace.lines("birth"):
                 return born[0].pid
             case "dispatcher" if working := self.pool.events("message.received"):

@@ -22,6 +22,8 @@ def test_the_tree(start: StartPool, home: Home, queue: LiveQueue) -> None:
         r"fleet: dispatcher \d (idle|polling)",
         rf"fleet: dispatcher \d job {short}.*",
         rf"fleet: job jobs:job {short}.* attempt 1",
+        r"fleet: forker 0",
+        r"fleet: forker 1",
     ]
 
     def matched() -> bool:

@@ -96,6 +96,7 @@ class World:
             self.queue,
             self.renew,
             cast(Any, lambda message, _page: message),
+            lambda work: self.start(lambda parent: job_process.run_job(work, parent)),
             self.start,
             self.inbox,
             self.board,

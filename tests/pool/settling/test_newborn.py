@@ -9,11 +9,13 @@ from tests.support.servers import LiveQueue
 
 KILLED = Expected(kills=frozenset({"job.stopped"}))
 STEPS = pytest.mark.parametrize("step", ["session", "handlers", "signals"])
+FORKERS = pytest.mark.parametrize("no_forker", ["", "1"], ids=["forker", "dispatcher"])
 
 
+@FORKERS
 @STEPS
 def test_a_term_at_birth_is_not_lost(
-    start: StartPool, home: Home, queue: LiveQueue, step: str
+    start: StartPool, home: Home, queue: LiveQueue, step: str, no_forker: str
 ) -> None:
     """Else the job would run until --exit-timeout kills it."""
     gate = home.gate("birth")
@@ -27,6 +29,7 @@ def test_a_term_at_birth_is_not_lost(
         app="newborn:job",
         workers=1,
         BIRTH_STEP=step,
+        NO_FORKER=no_forker,
     )
     home.trace.wait("newborn")
     pool.terminate()
@@ -38,14 +41,16 @@ def test_a_term_at_birth_is_not_lost(
     queue.wait_depth(visible=1)
 
 
+@FORKERS
 @STEPS
 def test_a_kill_at_birth_is_not_lost(
-    start: StartPool, home: Home, queue: LiveQueue, step: str
+    start: StartPool, home: Home, queue: LiveQueue, step: str, no_forker: str
 ) -> None:
     home.gate("birth")
     queue.send("task")
     options = ("--drain-timeout", "0", "--exit-timeout", "0")
-    pool = start(*options, app="newborn:job", workers=1, BIRTH_STEP=step, expected=KILLED)
+    env = {"BIRTH_STEP": step, "NO_FORKER": no_forker}
+    pool = start(*options, app="newborn:job", workers=1, expected=KILLED, **env)
     (line,) = home.trace.wait("newborn")
     pool.terminate()
     assert pool.wait() == 0

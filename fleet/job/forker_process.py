@@ -1,0 +1,119 @@
+"""The job forker: a child of a dispatcher that does nothing but fork its jobs.
+
+    dispatcher ──message──▶ forker ──clone(CLONE_PARENT)──▶ job, a child of the dispatcher
+               ◀──the pid──
+
+A job is forked from a process that is in a job's state already, and that touches next to nothing
+between two forks; a dispatcher that forks nothing has no page to copy that a job shares. The forker
+runs no user code. All its signals are blocked, it leads a session of its own, and it ends with its
+dispatcher. The dispatcher's part, and what is done when the forker is lost, is in
+dispatcher/job_forker.py.
+
+docs/decisions/0033 has the reasons.
+"""
+
+import marshal
+import os
+import signal
+import socket
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NoReturn
+
+from fleet.core.exit_codes import DONE, FAULT
+from fleet.core.queue import Message
+from fleet.ipc.shared_page import SharedPage
+from fleet.job import own_process, process, status
+from fleet.system import processes, sibling_fork, signals, titles
+from fleet.system.sibling_fork import SiblingFork
+
+LONGEST = 360 << 10  # bytes of a request: a message of 256 KiB, and what belongs to it
+NOT_ALONE = 0
+"""The answer of a forker that has threads: it cannot fork."""
+
+MakeWork = Callable[[Message, SharedPage], process.Work]
+
+
+@dataclass(frozen=True, slots=True)
+class ForkerPlan:
+    """What a forker works with: all of it is the same for all jobs of a dispatcher.
+
+    `told`: the address to which the kernel writes a job's pid.
+    """
+
+    work: MakeWork
+    page: SharedPage
+    keep_fds: Sequence[int]
+    dispatcher: int
+    slot: int
+    told: int
+
+
+def title(slot: int) -> str:
+    """What `ps` shows of the forker of the slot's dispatcher."""
+    return f"fleet: forker {slot}"
+
+
+def encode(message: Message) -> bytes | None:
+    """A request for the message's job. None for a message that cannot be sent so."""
+    try:
+        packet = marshal.dumps(
+            (
+                message.id,
+                message.handle,
+                message.body,
+                message.attempt,
+                dict(message.attributes),
+                dict(message.system_attributes),
+            )
+        )
+    except ValueError:  # attributes of another queue's own kind
+        return None
+    return packet if len(packet) <= LONGEST else None
+
+
+def run(plan: ForkerPlan, end: socket.socket) -> NoReturn:
+    """Be the forker. Signals of the group are blocked when this begins."""
+    exit_status = FAULT
+    try:
+        titles.show(title(plan.slot))
+        signals.block_all()
+        os.setsid()
+        own_process.forget_dispatcher(sorted({*plan.keep_fds, end.fileno()}))
+        if processes.die_with_parent(plan.dispatcher, signal.SIGKILL):
+            _serve(plan, end)
+        exit_status = DONE
+    except BaseException:  # noqa: BLE001 - a fault of ours; it must not end in silence
+        status.complain(f"fleet: a fault of its own in a job forker\n{traceback.format_exc()}")
+    finally:
+        processes.exit_at_once(exit_status)
+
+
+def _serve(plan: ForkerPlan, end: socket.socket) -> None:
+    """Fork one job a request, until the dispatcher hangs up."""
+    siblings = SiblingFork(plan.told)
+    room = memoryview(bytearray(LONGEST))
+    while length := end.recv_into(room):
+        end.send(b"%d" % _fork_job(plan, siblings, room[:length], end))
+
+
+def _fork_job(
+    plan: ForkerPlan, siblings: SiblingFork, request: memoryview, end: socket.socket
+) -> int:
+    """The job's pid; NOT_ALONE; or the number of an error, negative.
+
+    The request is read by the job: what is touched here is paid for at each fork.
+    """
+    if not sibling_fork.is_only_thread():
+        return NOT_ALONE
+    try:
+        pid = siblings.fork()
+    except OSError as error:
+        return -(error.errno or 0)
+    if pid == 0:
+        end.close()
+        fields = marshal.loads(request)  # noqa: S302 - it is our dispatcher that wrote it
+        work = plan.work(Message(*fields), plan.page)
+        process.run_job(work, plan.dispatcher, by_forker=True)
+    return pid

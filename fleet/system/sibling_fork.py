@@ -1,0 +1,113 @@
+"""Fork a sibling: a child of our own parent, by clone(2) with CLONE_PARENT.
+
+It does what CPython's os.fork and glibc's fork do around the system call, so that the child cannot
+tell the difference:
+
+    PyOS_BeforeFork ──▶ clone ──▶ parent: PyOS_AfterFork_Parent
+                                  child:  its thread's id, its robust list, PyOS_AfterFork_Child
+
+glibc keeps the id of a thread beside its stack, for mutexes that know their owner and for
+debuggers. The kernel writes it there (CLONE_CHILD_SETTID), as for glibc's own fork; where it is,
+glibc tells debuggers by the symbol `_thread_db_pthread_tid`. Two things of fork are left out, and
+are the caller's part. Locks (malloc's, stdio's) are not taken: the caller must be the only thread
+of its process. Handlers of pthread_atfork are not run: fork_handlers.py says whether there are any.
+
+The kernel also writes the child's pid into memory of the caller's choice before the child runs
+(CLONE_PARENT_SETTID): if that is shared, the parent of both knows of the child even if the caller
+dies at that very moment.
+
+docs/decisions/0033 has the reasons.
+"""
+
+import ctypes
+import os
+import sys
+
+# clone, set_robust_list, get_robust_list
+_SYSTEM_CALLS = {"x86_64": (56, 273, 274), "aarch64": (220, 99, 100)}
+_CLONE_PARENT, _PARENT_SETTID, _CHILD_CLEARTID, _CHILD_SETTID = (
+    0x0000_8000,
+    0x0010_0000,
+    0x0020_0000,
+    0x0100_0000,
+)
+_SIGCHLD = 17
+_FLAGS = _CLONE_PARENT | _PARENT_SETTID | _CHILD_CLEARTID | _CHILD_SETTID | _SIGCHLD
+_OLDEST_GLIBC = (2, 25)  # older ones keep the pid, too
+_LINKS_OF_ONE_THREAD = 3  # of /proc/self/task: ".", the entry in the parent, the thread
+
+
+class CannotFork(Exception):
+    """There is no way to fork a sibling here; the text says why."""
+
+
+def is_only_thread() -> bool:
+    """Whether this process has one thread; False where nobody says how many it has."""
+    try:
+        return os.stat("/proc/self/task").st_nlink == _LINKS_OF_ONE_THREAD  # noqa: PTH116 - each job
+    except OSError:
+        return False
+
+
+class SiblingFork:
+    """Forks siblings, from now on and from the main thread of this process only.
+
+    `told`: the address of an int, where the kernel is to write the pids. Raises CannotFork.
+    """
+
+    def __init__(self, told: int) -> None:
+        numbers = _SYSTEM_CALLS.get(os.uname().machine) if sys.platform == "linux" else None
+        if numbers is None or ctypes.sizeof(ctypes.c_void_p) != 8:
+            raise CannotFork("its system calls are known for Linux on x86_64 and aarch64 only")
+        _refuse_old_libc()
+        clone, set_robust_list, get_robust_list = numbers
+        # One that keeps the interpreter's lock: nothing must run in Python meanwhile.
+        self._python = ctypes.PyDLL(None, use_errno=True)
+        self._call = self._python.syscall
+        self._call.restype = ctypes.c_long
+        self._call.argtypes = [ctypes.c_long] * 6
+        thread_id = self._find_thread_id()
+        head, length = ctypes.c_long(), ctypes.c_long()
+        if self._call(get_robust_list, 0, ctypes.addressof(head), ctypes.addressof(length), 0, 0):
+            raise CannotFork("the kernel knows no list of robust mutexes")
+        # The two architectures have the last two arguments in different orders; without
+        # CLONE_SETTLS the one that is not the thread's id is not looked at.
+        self._clone = (clone, _FLAGS, 0, told, thread_id, thread_id)
+        self._set_robust_list = (set_robust_list, head.value, length.value, 0, 0, 0)
+
+    def _find_thread_id(self) -> int:
+        """The address at which glibc keeps our thread's id."""
+        self._python.pthread_self.restype = ctypes.c_void_p
+        try:
+            field = (ctypes.c_uint32 * 3).in_dll(self._python, "_thread_db_pthread_tid")
+        except ValueError:
+            raise CannotFork("the C library does not say where it keeps a thread's id") from None
+        bits, _, offset = field
+        address: int = self._python.pthread_self() + offset
+        if bits != 32 or ctypes.c_int.from_address(address).value != os.getpid():
+            raise CannotFork("the C library keeps a thread's id elsewhere, or has none")
+        return address
+
+    def fork(self) -> int:
+        """As os.fork. Raises OSError."""
+        self._python.PyOS_BeforeFork()
+        pid: int = self._call(*self._clone)
+        if pid == 0:
+            self._call(*self._set_robust_list)
+            self._python.PyOS_AfterFork_Child()
+            return 0
+        error = ctypes.get_errno() if pid < 0 else 0
+        self._python.PyOS_AfterFork_Parent()
+        if error:
+            raise OSError(error, os.strerror(error))
+        return pid
+
+
+def _refuse_old_libc() -> None:
+    try:
+        name, _, version = (os.confstr("CS_GNU_LIBC_VERSION") or "").partition(" ")
+        known = tuple(int(part) for part in version.split(".")[:2])
+    except (OSError, ValueError):
+        name, known = "", ()
+    if name != "glibc" or known < _OLDEST_GLIBC:
+        raise CannotFork("the C library is not glibc, or one that keeps the pid")

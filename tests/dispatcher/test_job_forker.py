@@ -1,0 +1,215 @@
+"""Jobs are started by the forker where it can do it, and by the dispatcher where it cannot."""
+
+import ctypes
+import errno
+import os
+import resource
+import select
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from fleet.core.config import Config
+from fleet.core.queue import Message
+from fleet.dispatcher.job_forker import JobForker
+from fleet.ipc.shared_page import SharedPage
+from fleet.job import forker_process
+from fleet.job.process import Work
+from fleet.job.user_code import UserCode
+from fleet.system import fork_handlers, log, processes, procfs, sibling_fork
+from fleet.system.log_events import EVENTS
+from tests.support.forks import in_a_fork
+
+SHORT = Message("1", "handle", "body")
+
+
+class Dispatcher:
+    """In a process of its own: what a dispatcher has, and a job that says which message it has."""
+
+    def __init__(self) -> None:
+        self.read, self.write = os.pipe()
+        self.logged: list[str] = []
+        log.emit = self._emit
+        self.page = SharedPage()
+        self.forker = JobForker(self.work, self.page, sorted({0, 1, 2, self.write}), 7)
+
+    def _emit(self, event: str, /, **fields: Any) -> None:
+        EVENTS[event].phrase(fields)
+        self.logged.append(event)
+
+    def work(self, message: Message, page: SharedPage) -> Work:
+        def say(_: str) -> None:
+            os.write(self.write, b"%d;" % hash_of(message))
+
+        keep = sorted({0, 1, 2, self.write})
+        return Work("app", Config(), UserCode(say), "jobs", 7, message, keep, page)
+
+    def run(self, message: Message) -> int:
+        """Its job, to its end: the exit status."""
+        job = self.forker.start(self.work(message, self.page), select.poll())
+        exit_ = None
+        while exit_ is None:
+            processes.await_end(job.pid, 10)
+            exit_ = job.poll_exit()
+        assert exit_.code is not None
+        return exit_.code
+
+    def said(self) -> list[int]:
+        """By the jobs so far, of their messages."""
+        os.set_blocking(self.read, False)
+        return [int(part) for part in os.read(self.read, 10_000).split(b";") if part]
+
+
+def hash_of(message: Message) -> int:
+    return hash(
+        (
+            message.id,
+            message.body,
+            message.attempt,
+            repr(sorted(message.attributes.items())),
+            repr(sorted(message.system_attributes.items())),
+        )
+    )
+
+
+def with_dispatcher(act: Callable[[Dispatcher], Any]) -> Any:
+    def act_there() -> Any:
+        dispatcher = Dispatcher()
+        result = act(dispatcher)
+        dispatcher.forker.close()
+        assert procfs.children() == [], "the forker is gone"
+        return result
+
+    return in_a_fork(act_there)
+
+
+@pytest.mark.parametrize(
+    ("message", "is_sent"),
+    [
+        (SHORT, True),
+        (Message("1", "h", "ä\udcff\0\U0001f600", 7, {"a": {"b": b"\xff"}}, {"c": "d"}), True),
+        (Message("1", "h", "x" * (300 << 10)), True),
+        (Message("1", "h", "x" * (1 << 20)), False),
+        (Message("1", "h", "x", attributes={"a": object}), False),
+    ],
+)
+def test_a_job_has_its_message_whoever_forks_it(message: Message, is_sent: bool) -> None:
+    assert (forker_process.encode(message) is not None) is is_sent
+
+    def act(dispatcher: Dispatcher) -> list[Any]:
+        forker = dispatcher.forker.pids
+        statuses = [dispatcher.run(message), dispatcher.run(SHORT)]
+        is_unharmed = dispatcher.forker.pids == forker and not dispatcher.logged
+        return [statuses, is_unharmed, dispatcher.said() == [hash_of(message), hash_of(SHORT)]]
+
+    assert with_dispatcher(act) == [[0, 0], True, True]
+
+
+def test_a_packet_that_the_kernel_does_not_carry_costs_no_forker(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A host may allow less room for packets than is asked for."""
+    monkeypatch.setattr(forker_process, "LONGEST", 1 << 30)
+    monkeypatch.setattr(forker_process, "bytearray", lambda _: bytearray(1 << 10), raising=False)
+
+    def act(dispatcher: Dispatcher) -> list[Any]:
+        forker = dispatcher.forker.pids
+        statuses = [dispatcher.run(Message("1", "h", "x" * (8 << 20))), dispatcher.run(SHORT)]
+        return [statuses, dispatcher.forker.pids == forker, dispatcher.logged]
+
+    assert with_dispatcher(act) == [[0, 0], True, []]
+
+
+@pytest.mark.parametrize("number", [errno.EAGAIN, errno.ENOMEM])
+def test_a_host_without_a_process_for_the_job_is_told_of(
+    monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    monkeypatch.setattr(forker_process, "_fork_job", lambda *_: -number)
+
+    def act(dispatcher: Dispatcher) -> list[Any]:
+        with pytest.raises(OSError, match=os.strerror(number)):
+            dispatcher.run(SHORT)
+        return [len(dispatcher.forker.pids), dispatcher.logged]
+
+    assert with_dispatcher(act) == [1, []]
+
+
+@pytest.mark.parametrize("answer", [-errno.EPERM, -errno.EINVAL, -errno.ENOSYS, 1])
+def test_a_kernel_that_forks_no_siblings_is_not_asked_again(
+    monkeypatch: pytest.MonkeyPatch, answer: int
+) -> None:
+    """A sandbox may refuse; or take no notice, and a pid is told that is no child of ours."""
+    monkeypatch.setattr(forker_process, "_fork_job", lambda *_: answer)
+
+    def act(dispatcher: Dispatcher) -> list[Any]:
+        statuses = [dispatcher.run(SHORT), dispatcher.run(SHORT)]
+        return [statuses, len(dispatcher.said()), dispatcher.forker.pids, dispatcher.logged]
+
+    assert with_dispatcher(act) == [[0, 0], 2, [], ["forker.unused"]]
+
+
+def test_a_job_that_is_not_its_dispatchers_child_never_begins(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clone_parent = 0x8000
+    monkeypatch.setattr(sibling_fork, "_FLAGS", sibling_fork._FLAGS & ~clone_parent)
+
+    def act(dispatcher: Dispatcher) -> list[Any]:
+        status = dispatcher.run(SHORT)
+        return [status, len(dispatcher.said()), dispatcher.logged]
+
+    assert with_dispatcher(act) == [0, 1, ["forker.unused"]]
+
+
+@pytest.mark.parametrize("what", ["list", "sibling", "handlers"])
+def test_where_a_forker_could_do_harm_there_is_none(
+    monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    match what:
+        case "list":
+            monkeypatch.setattr(procfs, "has_list", lambda: False)
+        case "sibling":
+            monkeypatch.setattr(sibling_fork, "_SYSTEM_CALLS", {})
+        case "handlers":
+            monkeypatch.setattr(fork_handlers, "find", lambda: ["/lib/libtroubled.so"])
+
+    def act(dispatcher: Dispatcher) -> list[Any]:
+        return [dispatcher.run(SHORT), dispatcher.forker.pids, dispatcher.logged]
+
+    assert with_dispatcher(act) == [0, [], ["forker.unused"]]
+
+
+def test_a_want_of_descriptors_passes() -> None:
+    def act() -> list[Any]:
+        dispatcher = Dispatcher()
+        dispatcher.forker.close()
+        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))
+        without = [dispatcher.forker._open() is None, dispatcher.forker.pids]
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        return [*without, dispatcher.run(SHORT), len(dispatcher.forker.pids), dispatcher.logged]
+
+    assert in_a_fork(act) == [True, [], 0, 1, []]
+
+
+def test_a_child_that_nobody_can_name_is_no_job_and_no_reason_for_a_second(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The kernel could not write its pid, say: it is killed, and the message is given back."""
+
+    def fork_and_die(*_: Any) -> int:
+        elsewhere = ctypes.c_int()
+        siblings = sibling_fork.SiblingFork(ctypes.addressof(elsewhere))
+        if siblings.fork() == 0:
+            os.read(os.pipe()[0], 1)
+        os._exit(1)
+
+    monkeypatch.setattr(forker_process, "_fork_job", fork_and_die)
+
+    def act(dispatcher: Dispatcher) -> list[Any]:
+        with pytest.raises(BlockingIOError):
+            dispatcher.run(SHORT)
+        return [procfs.children(), dispatcher.logged]
+
+    assert with_dispatcher(act) == [[], ["forker.lost"]]
