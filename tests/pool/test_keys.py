@@ -190,6 +190,27 @@ def test_a_scout_that_is_killed_while_it_renews_takes_its_resolver_with_it(
     assert used(proxy, "DeleteMessage") == ["KEY2"]
 
 
+def test_a_drain_whose_scout_dies_has_keys_for_a_long_job(
+    start: StartPool, queue: LiveQueue, proxy: FaultProxy, service: MetadataService, home: Home
+) -> None:
+    gate = home.gate("g")
+    queue.send("hold g")
+    options = ("--drain-timeout", "100")
+    pool = start(
+        *options, workers=1, endpoint=proxy.endpoint, expected=KILLED, **service.environment
+    )
+    home.trace.wait("started")
+    (scout,) = pool.titled("fleet: scout")
+    pool.drain()
+    os.kill(scout.pid, signal.SIGKILL)
+    pool.wait_event("queue.usable", count=2)
+    proxy.refuse_key("KEY1")
+    service.number = 2
+    gate.open()
+    assert pool.wait() == 0
+    assert used(proxy, "DeleteMessage") == ["KEY2"]
+
+
 def test_a_dispatcher_without_a_master_fetches_keys_itself(
     start: StartPool, queue: LiveQueue, proxy: FaultProxy, service: MetadataService, home: Home
 ) -> None:

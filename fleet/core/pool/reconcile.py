@@ -111,10 +111,13 @@ def _start_helpers(pool: Pool, now: float) -> Step:
 
 
 def _needs_helper(pool: Pool, role: Role) -> bool:
-    """A pool that stops needs the scout only, while there is something to settle for the dead."""
+    """A pool that stops needs the scout only, while there is something to settle.
+
+    It settles for the dead, and hands out the keys that the living settle with.
+    """
     if pool.phase in (PoolPhase.BOOTING, PoolPhase.RUNNING):
         return True
-    return role is Role.SCOUT and bool(pool.recoveries) and pool.level is not Level.KILL
+    return role is Role.SCOUT and has_messages(pool) and pool.level is not Level.KILL
 
 
 def _tell_all_to_leave(pool: Pool, now: float) -> Step:

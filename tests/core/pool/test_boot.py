@@ -12,8 +12,8 @@ from fleet.core.pool.effects import (
     SpawnHelper,
     TellStack,
 )
-from fleet.core.pool.events import HelperDied
-from fleet.core.pool.state import PoolPhase, Role
+from fleet.core.pool.events import HelperDied, StopAsked
+from fleet.core.pool.state import Level, PoolPhase, Role
 from fleet.core.protocol import Ready
 from fleet.core.slot_state import State
 from tests.core.pool.story import GRANT, Story, helper_failed, helper_ready, named, running, working
@@ -273,11 +273,22 @@ def test_one_that_says_that_it_cannot_any_more_is_tried_less_and_less_often(role
     assert respawn_delays(running(1), role, refuses=True)[-1] > 25.0
 
 
-def test_no_helper_is_started_during_a_drain() -> None:
+@pytest.mark.parametrize("level", [Level.DRAIN, Level.NOW, Level.KILL])
+def test_a_drain_has_a_scout_only_while_a_message_is_in_hand_and_no_template(level: Level) -> None:
+    """Its keys are what the message is settled with."""
     story = working(1, 1)
+    story.happens(StopAsked(level, "a test"))
+    assert story.happens(HelperDied(Role.TEMPLATE, "SIGKILL")) == []
+    asked = story.happens(HelperDied(Role.SCOUT, "SIGKILL"))
+    assert asked == ([] if level is Level.KILL else [SpawnHelper(Role.SCOUT)])
+
+
+def test_a_drain_that_waits_for_a_poll_has_no_new_helper() -> None:
+    story = running(1)
     story.stop()
-    assert story.happens(HelperDied(Role.SCOUT, "SIGKILL")) == []
-    assert story.tick(100.0 - 1) == []
+    for role in Role:
+        assert story.happens(HelperDied(role, "SIGKILL")) == []
+    assert story.tick(story.now + 1) == []
 
 
 def test_the_templates_death_during_a_drain_ends_those_it_was_to_fork() -> None:

@@ -493,7 +493,14 @@ def test_a_drain_has_a_new_scout_for_its_orders(host: Host) -> None:
     assert given(host.take(helper_ready(Role.SCOUT))) == [(0, DELETE)]
 
 
-def test_a_drain_without_orders_needs_no_scout(host: Host) -> None:
+def test_a_drain_has_a_new_scout_for_the_keys_that_a_job_is_settled_with(host: Host) -> None:
+    """They may expire before the job's end."""
+    host.take(StopAsked(Level.DRAIN, "SIGTERM"))
+    assert SpawnHelper(Role.SCOUT) in host.take(HelperDied(Role.SCOUT, "SIGKILL"))
+
+
+def test_a_drain_without_a_message_needs_no_scout() -> None:
+    host = Host()
     host.take(StopAsked(Level.DRAIN, "SIGTERM"))
     assert SpawnHelper(Role.SCOUT) not in host.take(HelperDied(Role.SCOUT, "SIGKILL"))
 
