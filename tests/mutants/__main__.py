@@ -72,6 +72,7 @@ IN_MEMORY: dict[str, tuple[str, ...]] = {
     "core.dispatch_result": core("test_dispatch_result"),
     "core.polling": core("test_polling", "pool/test_grants", "pool/test_model"),
     "core.poll_cuts": core("test_poll_cuts", "pool/test_grants"),
+    "core.key_renewal": core("test_key_renewal"),
     "core.backoff": core("test_backoff", "test_polling", *DELIVERY),
     "core.dead_letter": ("tests/core/test_dead_letter.py",),
     "system.cgroup": ("tests/system/test_cgroup.py",),
