@@ -141,7 +141,7 @@ IMMUNE = {
     "no streams": "import sys; sys.stdout = sys.stderr = None",
     "modules": """
         import sys
-        [sys.modules.pop(n) for n in ('json', 'select', 'fleet.job.process', 'botocore.auth')]
+        [sys.modules.pop(n) for n in ('json', 'select', 'fleet.job.process', 'fleet.sqs.wire')]
         """,
     "broken modules": """
         import sys
