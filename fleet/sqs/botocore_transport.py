@@ -7,6 +7,7 @@ headers 100 lines at the most.
 docs/decisions/0015 has the reasons.
 """
 
+import json
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -15,6 +16,7 @@ from fleet.sqs.transport import NoAnswer, TooLong, longest_answer
 from fleet.system.clock import now
 
 PIECE = 1 << 16  # bytes
+OK = 200
 
 
 class BotocoreTransport:
@@ -62,8 +64,19 @@ class BotocoreTransport:
         body = _Body(answer.raw, ends, self._left)
         bounded = AWSResponse(answer.url, answer.status_code, answer.headers, body)
         # Read here, where what goes wrong is still botocore's to raise.
-        bounded.content  # noqa: B018
+        if not _is_object(bounded.content):
+            if bounded.status_code == OK:  # botocore would take it for an answer without members
+                raise ValueError("not an object")
+            bounded._content = b"{}"  # it is not SQS's: the status is all that it says
         return bounded
+
+
+def _is_object(content: bytes) -> bool:
+    """Whether the body of an answer is one of SQS's: a JSON object, or nothing."""
+    try:
+        return not content or isinstance(json.loads(content), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 class _Body:

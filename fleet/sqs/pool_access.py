@@ -58,10 +58,10 @@ class PoolAccess:
 
             tls = trust(place.ca_bundle, place.name)
         endpoint = Endpoint(place.endpoint, place.region, tls, place.ca_bundle, place.by_botocore)
-        self._endpoint = endpoint
         if place.by_botocore:
-            self._by_botocore = self._open_session(with_our_keys=True)
+            self._by_botocore = self._open_session(endpoint, with_our_keys=True)
             self._by_botocore.prepare()
+        self._endpoint = endpoint
         return endpoint
 
     @property
@@ -105,7 +105,7 @@ class PoolAccess:
         """See access.py. Without a master it is our own session of botocore's from now on."""
         if self.keyring.tell_refused(self.keyring.keys):
             return self
-        return self._open_session(with_our_keys=False)
+        return self._open_session(self._endpoint, with_our_keys=False)
 
     def for_region(self, region: str) -> Access:
         """See access.py."""
@@ -113,14 +113,14 @@ class PoolAccess:
             place = replace(self.place, region=region, url=None, account=None)
             address = replace(self._address, queue=self.name, region=region)
             return PoolAccess(address, place, self.keyring)
-        return self._open_session(with_our_keys=True).for_region(region)
+        return self._open_session(self._endpoint, with_our_keys=True).for_region(region)
 
-    def _open_session(self, *, with_our_keys: bool) -> "Sessions":
+    def _open_session(self, endpoint: Endpoint | None, *, with_our_keys: bool) -> "Sessions":
         from fleet.sqs.handed_keys import borrow_keys
         from fleet.sqs.sessions import Sessions
 
         borrowed = borrow_keys(self.keyring.read, self.region) if with_our_keys else None
-        return Sessions(self._address, self._endpoint, borrowed)
+        return Sessions(self._address, endpoint, borrowed)
 
 
 def find_local(address: Address, *, by_botocore: bool = False) -> tuple[QueuePlace, Keys]:

@@ -310,6 +310,7 @@ def test_a_connection_that_the_server_closed_is_made_anew(queue: Open, endpoint:
     assert endpoint.connections == 3
 
 
+@pytest.mark.parametrize("through", ["our own wire", "botocore's client"])
 @pytest.mark.parametrize(
     ("status", "headers", "text", "trouble", "said"),
     [
@@ -373,12 +374,16 @@ def test_a_connection_that_the_server_closed_is_made_anew(queue: Open, endpoint:
 def test_an_answer_that_is_an_error(
     queue: Open,
     endpoint: Endpoint,
+    monkeypatch: pytest.MonkeyPatch,
+    through: str,
     status: int,
     headers: dict[str, str],
     text: bytes,
     trouble: Trouble,
     said: str,
 ) -> None:
+    if through == "botocore's client":
+        monkeypatch.setenv("HTTP_PROXY", endpoint.url)
     endpoint.status, endpoint.headers, endpoint.text = status, headers, text
     with pytest.raises(QueueError, match=said) as caught:
         queue(endpoint.url).delete(Message("m", "h", "secret"))
