@@ -1,0 +1,232 @@
+"""The queues of a pool: how they are given, what a table says, and what each queue is worked by."""
+
+import tomllib
+from dataclasses import fields
+from math import inf
+from typing import Any
+
+import pytest
+
+from fleet.core.config import Config
+from fleet.core.queue_config import OF_A_QUEUE, QueueConfig
+from fleet.options import queues
+from fleet.options.checks import SettingsError, check_value
+from fleet.options.pool_config import config_of
+from fleet.options.queues import QueueTable, choose_queues, read_queues
+from fleet.options.settings import Settings
+from fleet.options.sources import load
+
+
+def read(value: Any) -> list[tuple[str, float | None]]:
+    return [(each.queue, each.weight) for each in read_queues(value, "command line")]
+
+
+def tables(toml: str) -> tuple[QueueTable, ...]:
+    return read_queues(tomllib.loads(toml)["queue"], "fleet.toml")
+
+
+def made_of(*given: str, toml: str = "", app: str = "app:job", **options: Any) -> list[QueueConfig]:
+    """The queues of a pool that is started like this."""
+    values: dict[str, Any] = {}
+    for each in fields(Settings):
+        raw = options.get(each.name, each.default)
+        check = each.metadata["check"]
+        values[each.name] = None if raw is None else check_value(check, raw, each.name, "test")
+    origins = {
+        each.name: "command line" if each.name in options else "default"
+        for each in fields(Settings)
+    }
+    named = read_queues(list(given), "command line") if given else ()
+    chosen = choose_queues(named, tables(toml) if toml else ())
+    return queues.queues_of(values, origins, chosen, app, may_resize=True)
+
+
+# How they are given.
+
+
+@pytest.mark.parametrize(
+    ("value", "then"),
+    [
+        ("jobs", [("jobs", None)]),
+        ("high,low", [("high", None), ("low", None)]),
+        ("high, low", [("high", None), ("low", None)]),
+        (["high", "low"], [("high", None), ("low", None)]),
+        (["a=3", "b=1.5"], [("a", 3.0), ("b", 1.5)]),
+        ("a=3,b=1", [("a", 3.0), ("b", 1.0)]),
+        ("arn:aws:sqs:eu-west-1:1:a.fifo=2", [("arn:aws:sqs:eu-west-1:1:a.fifo", 2.0)]),
+        ("http://127.0.0.1:9324/000/a=2", [("http://127.0.0.1:9324/000/a", 2.0)]),
+        ("http://127.0.0.1:9324/000/a/", [("http://127.0.0.1:9324/000/a", None)]),
+        ("http://127.0.0.1/a?b=2", [("http://127.0.0.1/a?b=2", None)]),
+    ],
+)
+def test_texts(value: Any, then: list[tuple[str, float | None]]) -> None:
+    assert read(value) == then
+
+
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        ("a=0", "--queue: the weight of a is '0' (command line); it must be a number above 0"),
+        ("a=-1", "a number above 0"),
+        ("a=x", "a number above 0"),
+        ("a=", "a number above 0"),
+        ("a=inf", "a number above 0"),
+        ("=3", "a queue's name, URL or ARN"),
+        ("a,,b", "a queue's name, URL or ARN"),
+        ("", "a queue's name, URL or ARN"),
+        ([], "a queue's name, URL or ARN"),
+        (7, "a queue's name, URL or ARN"),
+        ([7], "a queue's name, URL or ARN"),
+        ("a\x1bb", "without control characters"),
+    ],
+)
+def test_what_is_no_queue_is_refused(value: Any, why: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        read(value)
+    assert why in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        (["a=3", "b"], "some queues have a weight and some have none"),
+        (["a", "b", "a"], "two queues have the same name: a"),
+        (["a", "arn:aws:sqs:eu-west-1:1:a"], "a, arn:aws:sqs:eu-west-1:1:a"),
+        ([], "no queue given"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(given: list[str], why: str) -> None:
+    with pytest.raises(SettingsError, match=why):
+        made_of(*given)
+
+
+# Tables.
+
+TWO = """
+[[queue]]
+name = "high"
+app = "web:job"
+job_timeout = 5
+
+[[queue]]
+name = "http://127.0.0.1/000/low"
+limit = 2
+visibility_timeout = 3600
+body = "json"
+retry_delay = [1, 2]
+"""
+
+
+def test_a_table_says_what_is_its_queues_own() -> None:
+    high, low = made_of(toml=TWO, job_timeout=60, wait_time=20)
+    assert (high.queue, high.app, high.limit, high.weight) == ("high", "web:job", inf, None)
+    assert (low.name, low.app, low.limit) == ("low", "app:job", 2)
+    assert (high.config.job_timeout, low.config.job_timeout) == (5, 60)
+    assert (low.config.body, low.config.retry_delay) == ("json", (1, 2))
+    assert high.config.body == "text"
+    assert {each.config.name for each in (high, low)} == {"web:job@high+1"}
+
+
+def test_a_queue_that_is_given_by_name_is_what_its_table_says() -> None:
+    low, other = made_of("low", "other", toml=TWO)
+    assert (low.queue, low.limit, low.config.body) == ("http://127.0.0.1/000/low", 2, "json")
+    assert (other.queue, other.limit, other.config.body) == ("other", inf, "text")
+    assert low.config.name == "app:job@low+1"
+
+
+def test_weights_may_come_from_both() -> None:
+    weighted = '[[queue]]\nname = "a"\nweight = 3\n[[queue]]\nname = "b"\nweight = 1'
+    assert [each.weight for each in made_of(toml=weighted)] == [3, 1]
+    assert [each.weight for each in made_of("b=5", "a", toml=weighted)] == [5, 3]
+    with pytest.raises(SettingsError, match="some have none"):
+        made_of("a", "c", toml=weighted)
+
+
+@pytest.mark.parametrize(
+    ("table", "why"),
+    [
+        ("limit = 2", r"a \[\[queue\]\] table needs a name"),
+        ('name = "a"\nworkers = 2', "a: workers is no option of a queue; known are name, weight"),
+        ('name = "a"\nlimit = 0', r"\[\[queue\]\] a: limit is 0 \(fleet.toml\)"),
+        ('name = "a"\nweight = true', "weight is True"),
+        ('name = "a"\napp = "nothing"', "app is 'nothing'"),
+        ('name = "a"\njob_timeout = 0', "job_timeout is 0"),
+        ("name = 7", "name is 7"),
+    ],
+)
+def test_a_table_that_cannot_be_is_refused(table: str, why: str) -> None:
+    with pytest.raises(SettingsError, match=why):
+        tables(f"[[queue]]\n{table}")
+
+
+def test_the_rules_between_options_hold_for_each_queue() -> None:
+    with pytest.raises(SettingsError, match="queue a: --router excludes --transformer"):
+        made_of(toml='[[queue]]\nname = "a"\nrouter = "a:b"', transformer="a:c")
+    with pytest.raises(SettingsError, match="queue a: --body json and --router"):
+        made_of(toml='[[queue]]\nname = "a"\nrouter = "a:b"\nbody = "json"')
+    short, long = made_of(
+        "short", "long", toml='[[queue]]\nname = "short"\nvisibility_timeout = 6', wait_time=20
+    )
+    assert (short.config.wait_time, long.config.wait_time) == (4, 20)
+
+
+def test_what_follows_from_the_kind_of_queue_follows_for_each() -> None:
+    first, second, third = made_of(
+        "a.fifo", "b", "c.fifo", toml='[[queue]]\nname = "c.fifo"\non_lease_lost = "continue"'
+    )
+    assert (first.is_fifo, second.is_fifo) == (True, False)
+    assert [each.config.on_lease_lost for each in (first, second, third)] == [
+        "kill",
+        "continue",
+        "continue",
+    ]
+
+
+# APP and name.
+
+
+def test_app_may_be_left_out_where_every_table_has_one() -> None:
+    assert [each.app for each in made_of("high", toml=TWO, app="")] == ["web:job"]
+    with pytest.raises(SettingsError, match="no APP given; queue low has none"):
+        made_of(toml=TWO, app="")
+    with pytest.raises(SettingsError, match="APP is 'nothing'"):
+        made_of("a", app="nothing")
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        (["jobs"], "app:job@jobs"),
+        (["high", "low"], "app:job@high+1"),
+        (["http://127.0.0.1/000/a.fifo", "b", "c"], "app:job@a.fifo+2"),
+    ],
+)
+def test_the_first_app_at_the_first_queue_names_the_pool(given: list[str], name: str) -> None:
+    assert [each.config.name for each in made_of(*given)] == [name] * len(given)
+    assert {each.config.name for each in made_of(*given, name="own")} == {"own"}
+
+
+def test_starve_after_is_about_an_order() -> None:
+    queues.refuse_starve_after(5.0, made_of("a", "b"))
+    queues.refuse_starve_after(None, made_of("a=1", "b=1"))
+    with pytest.raises(SettingsError, match="--starve-after and weights"):
+        queues.refuse_starve_after(5.0, made_of("a=1", "b=1"))
+
+
+# One queue.
+
+
+@pytest.mark.parametrize("queue", ["jobs", "jobs.fifo", "http://127.0.0.1/000/jobs"])
+@pytest.mark.parametrize(
+    "options", [{}, {"job_timeout": "5", "visibility_timeout": "6"}, {"local": True, "name": "x"}]
+)
+def test_one_queue_is_worked_by_the_config_that_a_pool_of_one_has(
+    queue: str, options: dict[str, Any]
+) -> None:
+    whole = config_of(load({"queue": queue, **options}, {}, None, "app:job").settings)
+    assert made_of(queue, **options) == [QueueConfig(queue, "app:job", whole)]
+
+
+def test_every_option_of_a_queue_is_an_option() -> None:
+    names = {each.name for each in fields(Settings)} & {each.name for each in fields(Config)}
+    assert set(OF_A_QUEUE) <= names
