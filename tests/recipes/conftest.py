@@ -4,13 +4,13 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.pool.conftest import home, launch, pytest_runtest_makereport, start
+from tests.pool.conftest import home, launch, pytest_runtest_makereport, start, transport
 from tests.recipes.page import recipes
 from tests.recipes.postgres import Postgres, postgres
 from tests.recipes.sink import Sink
 from tests.support.pool import QUIET, REPOSITORY, Expected, Home, Pool, StartPool
 
-__all__ = ["home", "launch", "pytest_runtest_makereport", "start"]
+__all__ = ["home", "launch", "pytest_runtest_makereport", "start", "transport"]
 
 PIPELINE = '''
 """What the app of a recipe works on."""
