@@ -141,11 +141,12 @@ class JobForker:
         self._told.value = 0
         try:
             end.send(request)
-            answer = end.recv(32)
-        except TimeoutError:
-            return self._lose("it does not answer")
         except OSError as error:
-            return 0 if error.errno in _NOT_SENT else self._lose("it is dead")
+            return 0 if error.errno in _NOT_SENT else self._lose("it takes no request")
+        try:
+            answer = end.recv(32)
+        except OSError as error:
+            return self._lose("it does not answer" if error.errno is None else "it is dead")
         return self._take(int(answer)) if answer else self._lose("it is dead")
 
     def _take(self, answer: int) -> int:
@@ -161,7 +162,8 @@ class JobForker:
             self._give_up(f"clone(2): {os.strerror(-answer)}")
         else:
             # It is the forker's own child, and would become ours, and begin, at the forker's death.
-            processes.kill(answer, signal.SIGKILL)
+            for pid in procfs.descendants(self._pid):
+                processes.kill(pid, signal.SIGKILL)
             self._give_up("the kernel forks no siblings")
             self._end_strangers()
         return 0

@@ -5,6 +5,7 @@ import errno
 import os
 import resource
 import select
+import socket
 from collections.abc import Callable
 from typing import Any
 
@@ -135,7 +136,7 @@ def test_a_host_without_a_process_for_the_job_is_told_of(
     assert with_dispatcher(act) == [1, []]
 
 
-@pytest.mark.parametrize("answer", [-errno.EPERM, -errno.EINVAL, -errno.ENOSYS, 1])
+@pytest.mark.parametrize("answer", [-errno.EPERM, -errno.EINVAL, -errno.ENOSYS, 1 << 30])
 def test_a_kernel_that_forks_no_siblings_is_not_asked_again(
     monkeypatch: pytest.MonkeyPatch, answer: int
 ) -> None:
@@ -191,6 +192,25 @@ def test_a_want_of_descriptors_passes() -> None:
         return [*without, dispatcher.run(SHORT), len(dispatcher.forker.pids), dispatcher.logged]
 
     assert in_a_fork(act) == [True, [], 0, 1, []]
+
+
+def test_a_request_that_was_taken_is_never_taken_for_one_that_was_not() -> None:
+    """The kernel may have no room for the answer: there is a job all the same."""
+
+    class NoRoom:
+        def __init__(self, end: socket.socket) -> None:
+            self.send, self.close, self._end = end.send, end.close, end
+
+        def recv(self, size: int) -> bytes:
+            self._end.recv(size)
+            raise OSError(errno.ENOBUFS, "no room")
+
+    def act(dispatcher: Dispatcher) -> list[Any]:
+        forker: Any = dispatcher.forker
+        forker._end = NoRoom(forker._end)
+        return [dispatcher.run(SHORT), len(dispatcher.said()), dispatcher.logged]
+
+    assert with_dispatcher(act) == [0, 1, ["forker.lost"]]
 
 
 def test_a_child_that_nobody_can_name_is_no_job_and_no_reason_for_a_second(
