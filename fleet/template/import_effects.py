@@ -37,6 +37,10 @@ class ImportEffects:
     state: process_state.Changes
     callbacks: Callbacks
 
+    def begin_dispatcher(self) -> None:
+        """In a dispatcher, which has one thread: its forks need not think of others."""
+        self.callbacks.leave_out_threads()
+
     def redo(self) -> None:
         """Do it again in a job, after all that is fleet's own there.
 

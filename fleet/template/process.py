@@ -193,6 +193,8 @@ class Template:
                 log.start_in_child()
                 processes.become_subreaper()
                 job_end.forget()
+                if self._app.effects is not None:
+                    self._app.effects.begin_dispatcher()
                 dispatcher, forker = self._make_dispatcher(request, end, access)
                 dispatcher.run()
                 forker.close()

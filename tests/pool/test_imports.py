@@ -360,6 +360,58 @@ def test_jobs_see_what_the_import_has_left(start: StartPool, home: Home, queue: 
     ]
 
 
+FORKED = """
+    import json
+    calls = []
+    program = "import os; os.register_at_fork(after_in_child=lambda: calls.append('x'))"
+    exec(program, {'__name__': 'logging.somewhere', 'calls': calls})
+    def job(body):
+        open(_path, 'w').write(json.dumps(calls))
+    """
+
+
+def test_what_is_for_threads_is_not_done_at_the_fork_of_a_job(
+    start: StartPool, home: Home, queue: LiveQueue
+) -> None:
+    """It is at the two forks by which a dispatcher is made: the template may have threads."""
+    queue.send("one", "two")
+    running = pool(start, home, FORKED)
+    assert running.wait() == 0
+    assert json.loads((home.directory / "done").read_text()) == ["x", "x"]
+
+
+FORKING = """
+    import json, logging, os, threading
+    def job(body):
+        names = [thread.name for thread in threading.enumerate()]
+        held, done = threading.Event(), threading.Event()
+        def hold():
+            with logging._lock:
+                held.set()
+                done.wait()
+        threading.Thread(target=hold).start()
+        held.wait()
+        threading.Timer(0.05, done.set).start()
+        pid = os.fork()
+        if pid == 0:
+            logging.getLogger('x').addHandler(logging.NullHandler())
+            logging.getLogger('y')
+            os._exit(threading.active_count())
+        left = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        open(_path, 'w').write(json.dumps([names, left]))
+    """
+
+
+def test_a_jobs_own_forks_think_of_its_threads(
+    start: StartPool, home: Home, queue: LiveQueue
+) -> None:
+    """Though the fork of the job, which a dispatcher without threads makes, leaves that out."""
+    queue.send("one", "two")
+    running = pool(start, home, FORKING)
+    assert running.wait() == 0
+    assert json.loads((home.directory / "done").read_text()) == [["MainThread"], 1]
+
+
 DANGERS = {
     "a connection": (
         """
