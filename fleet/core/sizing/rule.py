@@ -88,7 +88,7 @@ class Sizing:
     work: Workload = field(default_factory=Workload)
     needs: tuple[tuple[float, int], ...] = ()
     sampled_at: float = -inf
-    tight: bool = False  # at the last sample no dispatcher was spare
+    tight: bool = False  # at the last sample dispatchers were busy, and none was spare
     # The newest poll since then: True brought a message at once, False none, None late or no poll.
     quick: bool | None = None
     asked: bool = False  # the next sample has been asked for
@@ -130,7 +130,7 @@ def decide(
         size, why = _grow(seen, scene, config)
     else:
         size, why = _shrink(seen, needs[0][1], scene, config)
-    return Sizing(sizing.work, needs, now, tight, why=why), size
+    return Sizing(sizing.work, needs, now, tight and scene.busy > 0, why=why), size
 
 
 def estimate_need(

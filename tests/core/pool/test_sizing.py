@@ -156,6 +156,14 @@ def test_a_burst_that_takes_every_dispatcher_wants_a_sample_at_once() -> None:
     assert OrderScout(SampleDepth()) in story.says(1, Received(0.1))
 
 
+def test_a_sample_of_a_pool_that_has_just_begun_is_not_of_a_busy_one() -> None:
+    """Its polls are as young as those of a pool whose messages come at once; or it still boots."""
+    story = pool(1)
+    story.sample(0)
+    story.now += SOONEST * INTERVAL
+    assert OrderScout(SampleDepth()) in story.says(0, Received(1.5))
+
+
 def test_it_is_asked_for_once() -> None:
     story = waiting(1)
     assert OrderScout(SampleDepth()) in story.says(0, Received(0.1))
