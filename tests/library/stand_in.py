@@ -96,8 +96,11 @@ class SQSWorkDispatcher:
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
     ) -> bool:
+        # From the first moment of the worker a stop has somebody to hear it.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
         worker = os.fork()
         if worker == 0:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
             try:
                 job(*args, **kwargs)
             except Exception:  # noqa: BLE001 - a worker that fails
@@ -115,6 +118,7 @@ class SQSWorkDispatcher:
             os.kill(os.getpid(), number)
 
         before = signal.signal(signal.SIGTERM, leave)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
         status = os.waitpid(worker, 0)[1]
         signal.signal(signal.SIGTERM, before)
         if status:
