@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from bench.page import plots, text
+from bench.page import text
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -89,13 +89,19 @@ def test_nothing_of_the_template_is_left() -> None:
     assert "@" not in text.page(run())
 
 
-def test_the_plots_are_drawn(tmp_path: Path) -> None:
+def test_the_plots_are_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Read at the import. A user without a home gets a directory that each process removes which
+    # ends by way of Python, forks of this one too.
+    monkeypatch.setenv("MPLCONFIGDIR", str(tmp_path / "configuration"))
+    from bench.page import plots
+
     sizes = [
         record(measure, "fleet", 5.0, workers=workers)
         for measure in ("growth cpu", "growth memory")
         for workers in (1, 8)
     ]
     found = run(records=[record("cpu", "fleet", 5.0), record("large cpu", "rq", 9.0), *sizes])
-    plots.cost(found, tmp_path / "cost.png")
-    plots.growth(found, tmp_path / "growth.png")
-    assert all(path.read_bytes().startswith(PNG) for path in tmp_path.iterdir())
+    drawn = [tmp_path / "cost.png", tmp_path / "growth.png"]
+    plots.cost(found, drawn[0])
+    plots.growth(found, drawn[1])
+    assert all(path.read_bytes().startswith(PNG) for path in drawn)
