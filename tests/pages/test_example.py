@@ -15,7 +15,7 @@ import pytest
 from rich.console import Console
 
 from examples import census
-from tests.support.eventually import PATIENCE, eventually
+from tests.support.eventually import eventually
 from tests.support.pool import REPOSITORY, Home
 
 # The demonstration in a directory of its own, on a free port and with short leases.
@@ -28,6 +28,8 @@ demo.HOME = demo.ROOT = pathlib.Path(sys.argv.pop())
 demo.LOG, demo.PORT, demo.LEASE, demo.WAIT = demo.HOME / "pool.log", 0, 2, 1
 sys.exit(demo.main())
 """
+WHOLE = 100.0
+"""Seconds for a demonstration, a dozen programs one after another: only a failure waits for it."""
 SOURCE = """class Shape:
     def area(self): ...
 
@@ -171,7 +173,7 @@ def start_demo(home: Home, limit: int) -> "subprocess.Popen[str]":
 @pytest.mark.slow
 def test_the_demonstration_accounts_for_every_message(home: Home) -> None:
     demo = start_demo(home, 30)
-    output, _ = demo.communicate(timeout=PATIENCE)
+    output, _ = demo.communicate(timeout=WHOLE)
     assert demo.returncode == 0, output
     assert "Exit status 6, as it should be" in output
     assert "left 0" not in output
@@ -186,7 +188,7 @@ def test_an_interrupted_demonstration_drains_and_leaves_nothing(home: Home) -> N
     log = home.directory / "demo" / "pool.log"
     eventually(lambda: log.exists() and "succeeded" in log.read_text())
     demo.send_signal(signal.SIGINT)
-    output, _ = demo.communicate(timeout=PATIENCE)
+    output, _ = demo.communicate(timeout=WHOLE)
     assert demo.returncode == 130, output
     assert "Ledger of the pool: received" in output
     assert "the pool ended with exit status 0" in output
