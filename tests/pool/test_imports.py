@@ -7,6 +7,7 @@ seen that a dispatcher goes on; jobs are as the import has left them.
 
 import json
 import re
+from itertools import chain
 from pathlib import Path
 from textwrap import dedent
 
@@ -188,6 +189,27 @@ IMMUNE = {
     "children": "import subprocess; child = subprocess.Popen(['sleep', '1000'])",
 }
 
+# What does not hide each other: one app does it all, one after the other.
+TOGETHER = {
+    "the process": (
+        *("umask", "directory", "arguments", "environment", "proxy", "locale", "decimal"),
+        *("no core", "seed", "switching", "collector"),
+    ),
+    "modules' functions": (
+        *("socket time-out", "select", "struct", "json in place", "json's own objects", "json"),
+        *("sockets", "clocks"),
+    ),
+    "what only jobs can use": ("os", "threading", "builtins", "fork"),
+    "hooks of Python's": ("logging", "sinks", "at exit", "hooks"),
+    "forks and audits": ("a fork's state", "at a fork", "audits"),
+    "the family": ("session", "adoption", "not dumpable", "no parent", "children"),
+}
+CASES = {
+    name: text
+    for name, text in IMMUNE.items()
+    if name not in chain.from_iterable(TOGETHER.values())
+} | {title: "\n".join(dedent(IMMUNE[name]) for name in names) for title, names in TOGETHER.items()}
+
 REFUSED = {  # and what the line says
     "raising tracer": ("import sys; sys.settrace(lambda *_: 1 / 0)", "ZeroDivisionError"),
     "few files for good": (
@@ -265,10 +287,10 @@ def pool(
     return start("--max-jobs", "2", *options, app=f"{file}:job", workers=1, expected=expected)
 
 
-@pytest.mark.parametrize("name", IMMUNE)
+@pytest.mark.parametrize("name", CASES)
 def test_a_dispatcher_is_immune(start: StartPool, home: Home, queue: LiveQueue, name: str) -> None:
     queue.send("one", "two")
-    running = pool(start, home, IMMUNE[name])
+    running = pool(start, home, CASES[name])
     assert running.wait() == 0
     assert running.ledger()["deleted"] == 2, running.log()
     assert not running.events("dispatcher.died")
