@@ -106,8 +106,8 @@ class Channel:
         """
         flags = 0 if wait else socket.MSG_DONTWAIT
         name = type(word).__name__
-        values = (getattr(word, field) for field in _KINDS[name][1])
-        packet = json.dumps([name, *values], default=_values).encode()
+        values = [getattr(word, field) for field in _KINDS[name][1]]
+        packet = _to_json([name, *values]).encode()
         try:  # called three times a job, and contextlib.suppress has page faults of its own
             if fd is None:
                 self._socket.send(packet, flags)
@@ -163,6 +163,9 @@ def _values(record: Record) -> list[Any]:
     return [getattr(record, field) for field in _KINDS[type(record).__name__][1]]
 
 
+_to_json = json.JSONEncoder(default=_values).encode  # `json.dumps` makes an encoder for each call
+
+
 def _decode(packet: bytes) -> Word:
     """The word of a packet. Raises Garbled."""
     try:
@@ -195,7 +198,7 @@ def _read_record(kind: type[_Record], values: Any) -> _Record:
 
 
 def _build(packet: bytes) -> Word:
-    name, *values = json.loads(packet)
+    name, *values = json.loads(packet.decode())
     match name:
         case "Plan":
             config, *rest = values

@@ -29,7 +29,6 @@ _HEAD = struct.Struct("<IIH")  # checksum, sequence, length
 _BODY = struct.Struct("<BiiiIIddddHHHH")
 _NO_EXIT, _BY_SIGNAL = -1, 1000  # how an exit is written: a status, or this and the signal
 _STATES = tuple(State)
-_NUMBERS = {state: number for number, state in enumerate(_STATES)}
 
 
 @dataclass(slots=True)
@@ -73,44 +72,12 @@ class Scoreboard:
         self._memory = mmap.mmap(fd, 0)
         self._places = len(self._memory) // (MOST_SLOTS * 2 * _BUFFER)
 
-    def write(self, slot: int, record: Record, place: int = 0) -> None:
-        """Replace the slot's record. Raises ValueError for one that is too long."""
-        message_id, handle = record.message_id.encode(), record.receipt_handle.encode()
-        receive_id, waits = (
-            record.receive_id.encode(),
-            record.waits.encode(errors="replace")[:_MOST_WAITS],
-        )
-        body = (
-            _BODY.pack(
-                _NUMBERS[record.state],
-                record.pid,
-                record.job_pid,
-                _exit_number(record.exit),
-                record.attempt,
-                record.intent_delay,
-                record.heartbeat,
-                record.job_started_at,
-                record.lease_until,
-                record.lease,
-                len(message_id),
-                len(handle),
-                len(receive_id),
-                len(waits),
-            )
-            + message_id
-            + handle
-            + receive_id
-            + waits
-            + record.intent.encode()
-        )
-        if len(body) > _BUFFER - _HEAD.size:
-            raise ValueError(f"a record of {len(body)} bytes does not fit")
-        first, second = self._buffers(slot, place)
-        newest = max(self._sequence(first), self._sequence(second))
-        where = first if self._sequence(first) != newest else second
-        end = where + _HEAD.size
-        self._memory[end : end + len(body)] = body
-        self._memory[where:end] = _HEAD.pack(zlib.crc32(body), newest + 1, len(body))
+    def writer(self, slot: int, place: int = 0) -> "RecordWriter":
+        """For the process that writes the slot from now on."""
+        older, newer = self._buffers(slot, place)
+        if self._sequence(older) > self._sequence(newer):
+            older, newer = newer, older
+        return RecordWriter(self._memory, older, newer, self._sequence(newer) + 1)
 
     def _buffers(self, slot: int, place: int) -> tuple[int, int]:
         number = 2 * (slot * self._places + place)
@@ -205,6 +172,61 @@ class Scoreboard:
         )
 
 
+class RecordWriter:
+    """Replaces one record, which nobody else writes meanwhile: so it knows where and as which one.
+
+    What a record says in words changes less often than the rest, and is encoded when it does.
+    """
+
+    def __init__(self, memory: mmap.mmap, older: int, newer: int, sequence: int) -> None:
+        """Where the two buffers are, and the next sequence number."""
+        self._memory = memory
+        self._older, self._newer, self._sequence = older, newer, sequence
+        self._words: tuple[str, ...] = ()
+        self._encoded, self._lengths = b"", (0, 0, 0, 0)
+
+    def write(self, record: Record) -> None:
+        """Replace the record. Raises ValueError for one that is too long."""
+        words = (record.message_id, record.receipt_handle, record.receive_id, record.waits)
+        if words != self._words:
+            self._encode(words)
+        body = (
+            _BODY.pack(
+                _STATES.index(record.state),
+                record.pid,
+                record.job_pid,
+                _exit_number(record.exit),
+                record.attempt,
+                record.intent_delay,
+                record.heartbeat,
+                record.job_started_at,
+                record.lease_until,
+                record.lease,
+                *self._lengths,
+            )
+            + self._encoded
+            + record.intent.encode()
+        )
+        if len(body) > _BUFFER - _HEAD.size:
+            raise ValueError(f"a record of {len(body)} bytes does not fit")
+        where = self._older
+        end = where + _HEAD.size
+        self._memory[end : end + len(body)] = body
+        self._memory[where:end] = _HEAD.pack(zlib.crc32(body), self._sequence, len(body))
+        self._older, self._newer = self._newer, where
+        self._sequence += 1
+
+    def _encode(self, words: tuple[str, str, str, str]) -> None:
+        *names, waits = words
+        encoded = [
+            *(name.encode() for name in names),
+            waits.encode(errors="replace")[:_MOST_WAITS],
+        ]
+        message_id, handle, receive_id, waits_for = map(len, encoded)
+        self._lengths = message_id, handle, receive_id, waits_for
+        self._words, self._encoded = words, b"".join(encoded)
+
+
 def _exit_number(how: Exit | None) -> int:
     if how is None:
         return _NO_EXIT
@@ -223,6 +245,7 @@ class SlotBoard:
     def __init__(self, scoreboard: Scoreboard, slot: int, place: int = 0) -> None:
         self.pid = os.getpid()
         self._scoreboard, self._slot, self._place = scoreboard, slot, place
+        self._writer = scoreboard.writer(slot, place)
         self._record = Record(State.IDLE, self.pid)
 
     def of(self, place: int) -> "SlotBoard":
@@ -235,7 +258,7 @@ class SlotBoard:
         record.heartbeat = now()
         for name, value in changes.items():
             setattr(record, name, value)
-        self._scoreboard.write(self._slot, record, self._place)
+        self._writer.write(record)
 
     def clear(self, settled: str = "") -> None:
         """Note that nothing is in hand, and how the last message was settled."""

@@ -63,6 +63,9 @@ class ProcessLog:
 
     def emit(self, event: str, fields: Fields) -> None:
         """See `emit` below."""
+        is_quiet = self._level(EVENTS[event]) < self._threshold and self._writer is not None
+        if is_quiet and not self._repeats:  # as most events of a job
+            return
         admitted = self._admit(event, fields)
         for old_event, old_fields in self._repeats.collect_ended():
             self._tell(old_event, old_fields)
@@ -87,12 +90,15 @@ class ProcessLog:
         if self._writer is None:
             _tell_program(form, event, fields)
             return
-        level = form.json_level if self._as_json else form.text_level
+        level = self._level(form)
         if level < self._threshold or self._is_relayed(form, event, fields):
             return
         if self._lost and self._writer.has_room():
             self._tell_losses()
         self._write(self._writer, self._line(event, level, form.phrase(fields), fields))
+
+    def _level(self, form: EventFormat) -> int:
+        return form.json_level if self._as_json else form.text_level
 
     def _is_relayed(self, form: EventFormat, event: str, fields: Fields) -> bool:
         """Whether another process has taken it upon itself to tell the event."""

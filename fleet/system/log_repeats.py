@@ -18,6 +18,10 @@ class Repeats:
         self._causes: Causes = {}
         self._last: dict[str, tuple[str, Fields]] = {}
 
+    def __bool__(self) -> bool:
+        """Whether anything was admitted that may come again."""
+        return bool(self._causes)
+
     def admit(self, event: str, cause: str, fields: Fields) -> Fields | None:
         """The fields of the line that is to be told now; None if it is left out."""
         key = f"{event}: {cause}"

@@ -59,7 +59,7 @@ def memory(fd: int) -> Iterator[mmap.mmap]:
 
 
 def test_what_was_written_is_read_by_another(fd: int, board: Scoreboard) -> None:
-    board.write(3, FULL)
+    board.writer(3).write(FULL)
     assert Scoreboard(fd).read(3) == FULL
 
 
@@ -74,7 +74,7 @@ def test_every_field_of_the_test_record_is_not_the_default() -> None:
     "how", [None, Exit(code=0), Exit(code=1), Exit(code=255), Exit(signal=1), Exit(signal=64)]
 )
 def test_an_exit_is_read_as_it_was(board: Scoreboard, how: Exit | None) -> None:
-    board.write(0, replace(FULL, exit=how))
+    board.writer(0).write(replace(FULL, exit=how))
     found = board.read(0)
     assert found is not None
     assert found.exit == how
@@ -86,7 +86,7 @@ def test_a_state_and_an_intent_are_read_as_they_were(
     board: Scoreboard, state: State, intent: str
 ) -> None:
     record = replace(FULL, state=state, intent=intent, intent_delay=43_200)
-    board.write(0, record)
+    board.writer(0).write(record)
     assert board.read(0) == record
 
 
@@ -108,23 +108,44 @@ def test_any_message_can_be_in_hand(
         receive_id=receive_id,
         lease_until=moment,
     )
-    board.write(0, record)
+    board.writer(0).write(record)
     assert board.read(0) == record
     board._memory.close()
     os.close(fd)
 
 
 def test_the_last_record_counts(board: Scoreboard) -> None:
+    writer = board.writer(0)
     for attempt in range(1, 8):
-        board.write(0, replace(FULL, attempt=attempt))
+        writer.write(replace(FULL, attempt=attempt))
         found = board.read(0)
         assert found is not None
         assert found.attempt == attempt
 
 
+@pytest.mark.parametrize("writes", [1, 2, 3])
+def test_another_writer_goes_on_after_the_last_record(board: Scoreboard, writes: int) -> None:
+    former = board.writer(0)
+    for attempt in range(1, writes + 1):
+        former.write(replace(FULL, attempt=attempt))
+    board.writer(0).write(replace(FULL, attempt=9))
+    assert board.read(0) == replace(FULL, attempt=9)
+
+
+@pytest.mark.parametrize("name", ["message_id", "receipt_handle", "receive_id", "waits", "intent"])
+def test_a_writer_writes_a_word_that_has_changed(board: Scoreboard, name: str) -> None:
+    writer = board.writer(0)
+    for word in ("first", "", "the second"):
+        record = replace(FULL)
+        setattr(record, name, word)
+        writer.write(record)
+        assert board.read(0) == record
+
+
 def test_a_shorter_record_hides_a_longer_one(board: Scoreboard) -> None:
+    writer = board.writer(0)
     for handle in ("x" * 1000, "y", "z"):
-        board.write(0, replace(FULL, receipt_handle=handle))
+        writer.write(replace(FULL, receipt_handle=handle))
     found = board.read(0)
     assert found is not None
     assert (found.receipt_handle, found.intent) == ("z", FULL.intent)
@@ -132,8 +153,8 @@ def test_a_shorter_record_hides_a_longer_one(board: Scoreboard) -> None:
 
 def test_slots_do_not_touch_each_other(board: Scoreboard) -> None:
     for slot in (0, 1, MOST_SLOTS - 1):
-        board.write(slot, replace(FULL, pid=slot))
-        board.write(slot, replace(FULL, pid=slot))
+        board.writer(slot).write(replace(FULL, pid=slot))
+        board.writer(slot).write(replace(FULL, pid=slot))
     found = [board.read(slot) for slot in (0, 1, MOST_SLOTS - 1)]
     assert [record and record.pid for record in found] == [0, 1, MOST_SLOTS - 1]
     assert board.read(2) is None
@@ -141,25 +162,25 @@ def test_slots_do_not_touch_each_other(board: Scoreboard) -> None:
 
 def test_where_nothing_was_written_there_is_nothing(board: Scoreboard) -> None:
     assert board.read(0) is None
-    board.write(0, FULL)
-    board.write(0, FULL)
+    board.writer(0).write(FULL)
+    board.writer(0).write(FULL)
     board.clear(0)
     assert board.read(0) is None
-    board.write(0, FULL)
+    board.writer(0).write(FULL)
     assert board.read(0) == FULL
 
 
 def test_clearing_a_slot_leaves_its_neighbours(board: Scoreboard) -> None:
     for slot in (0, 1, 2):
-        board.write(slot, FULL)
+        board.writer(slot).write(FULL)
     board.clear(1)
     assert [board.read(slot) for slot in (0, 1, 2)] == [FULL, None, FULL]
 
 
 def test_a_record_that_does_not_fit_is_refused_and_changes_nothing(board: Scoreboard) -> None:
-    board.write(0, FULL)
+    board.writer(0).write(FULL)
     with pytest.raises(ValueError, match="does not fit"):
-        board.write(0, replace(FULL, receipt_handle="x" * BUFFER))
+        board.writer(0).write(replace(FULL, receipt_handle="x" * BUFFER))
     assert board.read(0) == FULL
 
 
@@ -172,7 +193,7 @@ def test_the_most_urgent_message_is_the_one_to_extend_first_with_the_last_beat_o
         for name, until in (("later", 9.0), ("soon", 7.0))
     )
     for place, record in enumerate((later, soon, Record(State.IDLE, 1, heartbeat=5.0))):
-        board.write(1, record, place)
+        board.writer(1, place).write(record)
     assert board.most_urgent(1) == replace(soon, heartbeat=5.0)
     os.close(fd)
 
@@ -182,16 +203,16 @@ def test_a_message_whose_lease_is_lost_does_not_hide_those_that_are_to_be_kept()
     fd = scoreboard.create(2)
     board = Scoreboard(fd)
     lost, kept = replace(FULL, lease=0.0, lease_until=3.0), replace(FULL, lease_until=7.0)
-    board.write(1, lost, 0)
+    board.writer(1, 0).write(lost)
     assert board.most_urgent(1) == lost
-    board.write(1, kept, 1)
+    board.writer(1, 1).write(kept)
     assert board.most_urgent(1) == kept
     os.close(fd)
 
 
 def test_one_who_has_settled_everything_has_no_message_and_still_a_beat(board: Scoreboard) -> None:
     idle = Record(State.IDLE, 1, heartbeat=5.0, intent="deleted")
-    board.write(1, idle)
+    board.writer(1).write(idle)
     assert board.most_urgent(1) == idle
 
 
@@ -203,10 +224,11 @@ def test_a_spoiled_newest_record_leaves_the_one_before(
     board: Scoreboard, memory: mmap.mmap, writes: int
 ) -> None:
     """Whatever bytes of it have come: the records take turns."""
+    writer = board.writer(0)
     for attempt in range(1, writes + 1):
-        board.write(0, replace(FULL, attempt=attempt))
+        writer.write(replace(FULL, attempt=attempt))
     whole = bytes(memory[: 2 * BUFFER])
-    board.write(0, replace(FULL, attempt=writes + 1, message_id="another"))
+    writer.write(replace(FULL, attempt=writes + 1, message_id="another"))
     after = bytes(memory[: 2 * BUFFER])
     changed = [at for at in range(2 * BUFFER) if whole[at] != after[at]]
     assert changed[0] // BUFFER == changed[-1] // BUFFER
@@ -224,12 +246,12 @@ def test_a_spoiled_newest_record_leaves_the_one_before(
 def test_after_a_spoiled_record_the_next_one_is_written_and_read(
     board: Scoreboard, memory: mmap.mmap
 ) -> None:
-    board.write(0, replace(FULL, attempt=1))
-    board.write(0, replace(FULL, attempt=2))
+    board.writer(0).write(replace(FULL, attempt=1))
+    board.writer(0).write(replace(FULL, attempt=2))
     body = BUFFER + 10 + 5 if memory[4] == 1 else 10 + 5
     memory[body] ^= 0xFF
     assert board.read(0) == replace(FULL, attempt=1)
-    board.write(0, replace(FULL, attempt=3))
+    board.writer(0).write(replace(FULL, attempt=3))
     assert board.read(0) == replace(FULL, attempt=3)
 
 

@@ -172,7 +172,7 @@ def test_a_job_that_was_swept_before_its_dispatchers_death_was_noticed() -> None
     """Its exit counts: the work is done, and must not be given back. Nobody else's is kept."""
     board = Scoreboard(scoreboard.create())
     job = Record(State.WORKING, 201, job_pid=OTHERS_JOB, message_id="m", receipt_handle="h")
-    board.write(1, job)
+    board.writer(1).write(job)
     assert jobs_in_hand(board, [0, 1]) == {OTHERS_JOB}
     assert jobs_in_hand(board, [0]) == set()
     exits = {OTHERS_JOB: DONE, NOBODYS: DONE}

@@ -123,7 +123,7 @@ def fits(found: object) -> None:
     record = Record(
         State.WORKING, 1, message_id=found.id, receipt_handle=found.handle, attempt=found.attempt
     )
-    board.write(0, record)
+    board.writer(0).write(record)
     assert board.read(0) == record
     board._memory.close()
     os.close(fd)

@@ -104,3 +104,15 @@ def test_other_events_are_told_however_often(caplog: pytest.LogCaptureFixture) -
     for _ in range(3):
         log.emit("pool.resumed")
     assert told(caplog) == ["resumed"] * 3
+
+
+def test_an_event_that_is_not_told_has_those_told_that_are_due(
+    clock: list[float], capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Most of what happens is not told at level info."""
+    log.configure("info", "text")
+    for _ in range(3):
+        unsettled("no answer")
+    clock[0] += 10.0
+    log.emit("message.deleted", **ABOUT)
+    assert capfd.readouterr().err.count("not deleted yet") == 2
