@@ -135,11 +135,13 @@ class Running:
                 return None
             self.seconds = now() - self.started
             self._exit = death.exit
-            if rest := procfs.strangers({self.pid, *others, *self._kept}):
-                self._spares_until = now() + trackers.GRACE
-            trackers.kill_group(self.pid, rest)
+            has_left = self._kill_what_is_left(others)
             seen(death.exit)
             self.usage = processes.reap(self.pid)
+            if not has_left:
+                self._unwatch()
+                self._over = True
+                return self._exit
         # The descriptor of a process that is gone is ready for ever: no wait would last any more.
         self._unwatch()
         left = self._sweep({*others, *self._kept})
@@ -153,6 +155,20 @@ class Running:
             return None
         self._over, self._left, self.due = True, 0, inf
         return self._exit
+
+    def _kill_what_is_left(self, others: Iterable[int]) -> bool:
+        """The group of the process, which has ended. False if nothing of it can be left.
+
+        The kernel has given us the children that it had, and their children follow them: where none
+        is on the list of ours, nobody is there who could be the parent of anything else.
+        """
+        rest = procfs.strangers({self.pid, *others, *self._kept})
+        if not rest and procfs.has_list():
+            return False
+        if rest:
+            self._spares_until = now() + trackers.GRACE
+        trackers.kill_group(self.pid, rest)
+        return True
 
     def _sweep(self, keep: set[int]) -> list[int]:
         """What is left of the process. Where it was the only child, the kernel says so at once."""

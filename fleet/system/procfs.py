@@ -12,6 +12,9 @@ from fleet.system import pseudo_files
 
 POOL_MARK = "FLEET_POOL_MARK"
 _PAGE, _MIB = os.sysconf("SC_PAGE_SIZE"), 1 << 20
+# Bytes. The kernel fills a piece up with whole pids (seq_read_iter in fs/seq_file.c): the list ends
+# with a piece that has room for one more.
+_PIECE, _LONGEST = 4096, 16
 _children_fd = -1
 
 
@@ -47,8 +50,10 @@ def children() -> list[int]:
         us = os.getpid()
         return [pid for pid in _all_pids() if _parent_of(pid) == us]
     listed = b""
-    while more := os.pread(_children_fd, 4096, len(listed)):
+    while more := os.pread(_children_fd, _PIECE, len(listed)):
         listed += more
+        if len(more) <= _PIECE - _LONGEST:
+            break
     return [int(pid) for pid in listed.split()]
 
 

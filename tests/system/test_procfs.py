@@ -55,3 +55,41 @@ def test_a_process_that_is_gone_tells_nothing() -> None:
     assert procfs.is_dead(GONE)
     assert not procfs.is_stopped(GONE)
     assert not procfs.has_mark(GONE, "4711")
+
+
+@pytest.mark.parametrize("size", [0, 1, 511, 512, 513, 2000])
+@pytest.mark.parametrize("first", [100_000, 1_000_000])
+def test_a_list_of_any_length_is_read_to_its_end(
+    monkeypatch: pytest.MonkeyPatch, size: int, first: int
+) -> None:
+    """The kernel gives as many whole pids as find room."""
+    pids = list(range(first, first + size))
+    reads: list[int] = []
+
+    def pread(_fd: int, most: int, offset: int) -> bytes:
+        reads.append(offset)
+        fits, piece = b"", b""
+        for pid in pids[offset // len(f"{first} ") :]:
+            fits += f"{pid} ".encode()
+            if len(fits) > most:
+                break
+            piece = fits
+        return piece
+
+    monkeypatch.setattr(procfs, "_children_fd", 99)
+    monkeypatch.setattr(os, "pread", pread)
+    assert procfs.children() == pids
+    assert len(reads) <= 1 + size // 512 + 1
+
+
+def test_a_short_list_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    reads: list[int] = []
+
+    def pread(_fd: int, _most: int, offset: int) -> bytes:
+        reads.append(offset)
+        return b"12 13 "[offset:]
+
+    monkeypatch.setattr(procfs, "_children_fd", 99)
+    monkeypatch.setattr(os, "pread", pread)
+    assert procfs.children() == [12, 13]
+    assert reads == [0]
