@@ -18,8 +18,8 @@ from dataclasses import dataclass
 
 from fleet.sqs.transport import TooLong
 
-_STATUS = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9][0-9])(?: [^\0]*)?\Z")
-_NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
+_STATUS = re.compile(r"HTTP/1\.([01]) ([1-9][0-9][0-9])(?: [^\0]*)?\Z")
+_HEADER = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([^\0\r]*)\r?\Z")
 _DIGITS = re.compile(r"[0-9]{1,100}\Z")
 _CHUNK = re.compile(rb"([0-9A-Fa-f]{1,100})[ \t]*(?:;.*)?\Z", re.DOTALL)
 _WITHOUT_BODY = (204, 304)
@@ -114,11 +114,11 @@ class AnswerParser:
             head, self._buffer = self._buffer[:bare], self._buffer[bare + 2 :]
         else:
             head, self._buffer = self._buffer[:end], self._buffer[end + 3 :]
-        first, *lines = head.split(b"\n")
+        first, *lines = head.decode("latin-1").split("\n")
         self._heads += 1
         if len(head) > MOST_HEAD or len(lines) > MOST_LINES or self._heads > MOST_HEADS:
             raise TooLong
-        status = _STATUS.match(first.removesuffix(b"\r"))
+        status = _STATUS.match(first.removesuffix("\r"))
         if status is None:
             raise NotHttp("no status line")
         self._status = int(status[2])
@@ -138,7 +138,7 @@ class AnswerParser:
         if self._status < 200:  # the answer itself is still to come
             return True
         wishes = [each.strip() for each in headers.get("connection", "").lower().split(",")]
-        is_old = status[1] == b"0"
+        is_old = status[1] == "0"
         self._is_last = "close" in wishes or (is_old and "keep-alive" not in wishes)
         self._state = self._body_state(is_old)
         return True
@@ -227,12 +227,10 @@ class AnswerParser:
 _State = Callable[[AnswerParser], bool]
 
 
-def _header(line: bytes) -> tuple[str, str]:
+def _header(line: str) -> tuple[str, str]:
     """Name and value of a line. Raises NotHttp."""
-    name, colon, value = line.removesuffix(b"\r").partition(b":")
-    if not colon or not _NAME.match(name):
+    header = _HEADER.match(line)
+    if header is None:
         raise NotHttp("a line that is no header")
-    value = value.strip(b" \t")
-    if b"\0" in value or b"\r" in value:
-        raise NotHttp("a header with a control character")
-    return name.decode("ascii").lower(), value.decode("latin-1")
+    name, value = header.groups()
+    return name.lower(), value.strip(" \t")

@@ -78,7 +78,7 @@ class Wire:
         Raises Unreachable, NoAnswer, Refused, and what `read_keys` and the JSON reader raise.
         """
         clock = self._options.clock
-        body = json.dumps(arguments, default=_encode).encode()
+        body = _to_json(arguments).encode()
         before = clock()
         headers = self.sign(operation, body)
         if clock() - before >= LEAST:  # the keys have taken their time
@@ -206,7 +206,7 @@ def receive(stream: BoundedStream, most: int) -> Answer:
 def _write_request(path: str, headers: Mapping[str, str], body: bytes) -> bytes:
     """Raises ValueError for what would not stay in its line, or is not ASCII."""
     lines = [f"POST {path} HTTP/1.1", *[f"{name}: {value}" for name, value in headers.items()]]
-    if " " in path or not all(map(str.isprintable, lines)):
+    if " " in path or not "".join(lines).isprintable():
         raise ValueError("a header with a control character")
     return "\r\n".join([*lines, "", ""]).encode("ascii") + body
 
@@ -217,7 +217,7 @@ def _parse(answer: Answer) -> dict[str, Any]:
         code, said = _parse_refusal(answer)
         raise Refused(code, answer.status, said, answer.headers.get("date", ""))
     try:
-        members = json.loads(answer.body) if answer.body else {}
+        members = _read_json(answer.body) if answer.body else {}
     except RecursionError:
         raise ValueError("brackets too deep") from None
     if not isinstance(members, dict):
@@ -231,7 +231,7 @@ def _parse_refusal(answer: Answer) -> tuple[str, str]:
     The code is the query protocol's if the answer has it, as botocore does it.
     """
     try:
-        members = json.loads(answer.body)
+        members = _read_json(answer.body)
     except (ValueError, RecursionError):
         members = {}
     if not isinstance(members, dict):
@@ -242,8 +242,16 @@ def _parse_refusal(answer: Answer) -> tuple[str, str]:
     return named, str(members.get("message") or members.get("Message") or "")
 
 
+def _read_json(text: bytes) -> Any:
+    """Raises ValueError, RecursionError. Half a character in a body spoils no other message."""
+    return json.loads(text.decode(errors="surrogatepass"))
+
+
 def _encode(value: object) -> str:
     """JSON has no bytes: the protocol sends them as base64."""
     if isinstance(value, bytes | bytearray):
         return base64.b64encode(value).decode()
     raise TypeError(f"{type(value).__name__} cannot be sent")
+
+
+_to_json = json.JSONEncoder(default=_encode).encode  # `json.dumps` makes an encoder for each call
