@@ -22,8 +22,8 @@ else:
         fields = getattr(record, "__dict__", None)
         if fields is None:
             return dataclasses.replace(record, **changes)
-        new = object.__new__(type(record))
-        new.__dict__.update(fields, **changes)
-        if len(new.__dict__) > len(fields):
+        new, changed = object.__new__(type(record)), fields | changes
+        if len(changed) > len(fields):
             raise TypeError(f"{type(record).__name__} has no {changes.keys() - fields.keys()}")
+        object.__setattr__(new, "__dict__", changed)
         return new

@@ -93,6 +93,7 @@ class Master:
         """
         try:
             self._step(events.Tick())
+            self._display.retitle(self._pool)
             self._health.write(self._pool)
             while self._pool.phase is not PoolPhase.STOPPED:
                 for event in self._wait():
@@ -101,6 +102,7 @@ class Master:
                 for event in self._children.sweep():
                     self._step(event)
                 self._serve_clients()
+                self._display.retitle(self._pool)
                 self._presence.check_if_due()
                 self._service_manager.tell(self._pool)
                 self._health.write(self._pool)
@@ -219,13 +221,12 @@ class Master:
             return
         if before.phase is PoolPhase.BOOTING and self._pool.phase is PoolPhase.RUNNING:
             self._display.log_start(self._pool)
-        if before.slots is not self._pool.slots:
+        if before.slots is not self._pool.slots and self._pool.size < len(self._pool.slots):
             for slot in self._pool.slots:
                 if slot.is_vacant:
                     self._children.forget(slot.number)
         for effect in wanted:
             self._perform(effect)
-        self._display.retitle(self._pool)
 
     def _measure_memory(self) -> None:
         """Tell the machine what memory there is, before it decides on an event.

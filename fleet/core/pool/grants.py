@@ -26,9 +26,8 @@ def grant_polls(pool: Pool, now: float) -> Step:
     idle = [slot for slot in pool.slots if slot.is_available]
     if not idle:
         return pool, ()
-    open_polls = sum(
-        slot.state is State.POLLING and slot.silent_since == inf for slot in pool.slots
-    )
+    polling_now = [slot for slot in pool.slots if slot.state is State.POLLING]
+    open_polls = len([slot for slot in polling_now if slot.silent_since == inf])
     allowed = polling.count_grants(pool.polling, now, len(idle), open_polls)
     candidates = idle[:allowed][: sizing.jobs_that_fit(pool)]
     left, share = messages_left(pool), receive_size.receive_size(pool)

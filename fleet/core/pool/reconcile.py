@@ -52,37 +52,10 @@ def reconcile(pool: Pool, now: float, *, judge: bool = True) -> Step:
     `judge`: also the rules that blame a process for its silence.
     """
     effects: list[Effect] = []
-    for rule in (
-        deadlines.tell_stacks,
-        *(
-            (
-                deadlines.kill_overdue,
-                deadlines.kill_late_template,
-                judge_scout,
-                deadlines.kill_late_stop,
-                inspect_dispatchers,
-            )
-            if judge
-            else ()
-        ),
-        deadlines.forget_dead_polls,
-        _begin_to_run,
-        stop_after_time,
-        recovery.give_orders,
-        denials.end_denial,
-        denials.give_up_pool,
-        denials.send_probe,
-        _stop_when_empty,
-        stop_after_jobs,
-        _start_helpers,
-        _tell_all_to_leave,
-        _fill_or_retire,
-        grant_polls,
-        allow_releases,
-        _finish,
-    ):
+    for rule in _ALL_RULES if judge else _OTHER_RULES:
         pool, more = rule(pool, now)
-        effects.extend(more)
+        if more:
+            effects.extend(more)
     return pool, tuple(effects)
 
 
@@ -147,7 +120,7 @@ def _fill_or_retire(pool: Pool, now: float) -> Step:
     """Have as many dispatchers as desired: fill vacant slots, or retire idle dispatchers."""
     if pool.phase is not PoolPhase.RUNNING:
         return pool, ()
-    staying = [slot for slot in pool.slots if not slot.is_vacant and not slot.leaving]
+    staying = [slot for slot in pool.slots if slot.state is not State.VACANT and not slot.leaving]
     surplus = len(staying) - pool.desired
     if surplus > 0:
         idle = [slot for slot in reversed(staying) if slot.is_available][:surplus]
@@ -199,3 +172,32 @@ def _finish(pool: Pool, _: float) -> Step:
         why = f"{end.why}; {pool.unconfirmed} finished, their deletes not confirmed"
         end = PoolEnd(UNCONFIRMED, why)
     return replace(pool, phase=PoolPhase.STOPPED, kill_at=inf, end=end), ()
+
+
+_RULES_BEFORE = (deadlines.tell_stacks,)
+_JUDGING_RULES = (
+    deadlines.kill_overdue,
+    deadlines.kill_late_template,
+    judge_scout,
+    deadlines.kill_late_stop,
+    inspect_dispatchers,
+)
+_RULES_AFTER = (
+    deadlines.forget_dead_polls,
+    _begin_to_run,
+    stop_after_time,
+    recovery.give_orders,
+    denials.end_denial,
+    denials.give_up_pool,
+    denials.send_probe,
+    _stop_when_empty,
+    stop_after_jobs,
+    _start_helpers,
+    _tell_all_to_leave,
+    _fill_or_retire,
+    grant_polls,
+    allow_releases,
+    _finish,
+)
+_OTHER_RULES = (*_RULES_BEFORE, *_RULES_AFTER)
+_ALL_RULES = (*_RULES_BEFORE, *_JUDGING_RULES, *_RULES_AFTER)

@@ -11,7 +11,7 @@ from fleet.core.polling import Polling
 from fleet.core.pool.emptiness import Emptiness
 from fleet.core.pool.restarts import Restarts
 from fleet.core.pool.scarcity import Spawning
-from fleet.core.pool.slot import Slot
+from fleet.core.pool.slot import BUSY_STATES, Slot
 from fleet.core.protocol import RELEASE_MARGIN
 from fleet.core.records import replace
 from fleet.core.scout_protocol import Recover, TryDelete
@@ -218,12 +218,12 @@ class Pool:
     @property
     def size(self) -> int:
         """Dispatchers that exist or are on their way, the leaving ones too."""
-        return sum(not slot.is_vacant for slot in self.slots)
+        return len(self.slots) - self.count(State.VACANT)
 
     @property
     def busy(self) -> int:
         """Dispatchers with a message in hand."""
-        return sum(slot.is_busy for slot in self.slots)
+        return self.count(*BUSY_STATES)
 
     @property
     def polls_until(self) -> float:
@@ -233,9 +233,9 @@ class Pool:
         )
         return since + self.config.wait_time
 
-    def count(self, state: State) -> int:
-        """How many slots are in that state."""
-        return sum(slot.state is state for slot in self.slots)
+    def count(self, *states: State) -> int:
+        """How many slots are in one of these states."""
+        return len([slot for slot in self.slots if slot.state in states])
 
 
 def new(config: Config) -> Pool:
@@ -269,7 +269,7 @@ def with_slots(pool: Pool, changed: Iterable[Slot]) -> Pool:
     by_number = {slot.number: slot for slot in changed}
     if not by_number:
         return pool
-    return replace(pool, slots=tuple(by_number.get(slot.number, slot) for slot in pool.slots))
+    return replace(pool, slots=tuple([by_number.get(slot.number, slot) for slot in pool.slots]))
 
 
 def helper_of(pool: Pool, role: Role) -> HelperState:
