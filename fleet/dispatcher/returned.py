@@ -6,7 +6,9 @@ nothing. `failed`: its code has not ended well, and no exit function that leaves
 that.
 """
 
+from collections.abc import Mapping
 from math import inf
+from typing import Any
 
 from fleet.core.exit_codes import DONE
 from fleet.core.outcomes import Exit
@@ -63,16 +65,21 @@ class ReturnedJob:
 
 def is_done(page: SharedPage) -> bool:
     """Whether the job has done everything but --job-exit."""
-    return _read_exit(page) is not None
+    return _find_exit(page.read(), "done") is not None
 
 
 def exit_of_job(how: Exit, page: SharedPage) -> Exit:
     """How the job ended; `how` is how its process did."""
-    return _read_exit(page) or (_read_exit(page, "failed") if how.code == DONE else None) or how
+    told = page.read()
+    return (
+        _find_exit(told, "done")
+        or (_find_exit(told, "failed") if how.code == DONE else None)
+        or how
+    )
 
 
-def _read_exit(page: SharedPage, name: str = "done") -> Exit | None:
-    code = page.read().get(name)
+def _find_exit(told: Mapping[str, Any], name: str) -> Exit | None:
+    code = told.get(name)
     if not isinstance(code, int) or isinstance(code, bool):
         return None
     return Exit(code=code) if code >= 0 else Exit(signal=-code)

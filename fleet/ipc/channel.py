@@ -50,6 +50,8 @@ _SECRET = tuple(
 _TYPES = {kind: tuple(map(_types_of, get_type_hints(kind).values())) for kind, _ in _KINDS.values()}
 _Record = TypeVar("_Record", Config, QueuePlace, Keys)
 _LARGEST = 65_536
+# Plain numbers: Python's flags are combined in Python.
+_AT_ONCE, _CLOSED_ON_EXEC = int(socket.MSG_DONTWAIT), int(socket.MSG_CMSG_CLOEXEC)
 _ONE_FD = socket.CMSG_LEN(struct.calcsize("i"))
 
 
@@ -104,7 +106,7 @@ class Channel:
         `wait`: wait for room instead. Nothing happens when the other side is gone: its death is
         noticed elsewhere.
         """
-        flags = 0 if wait else socket.MSG_DONTWAIT
+        flags = 0 if wait else _AT_ONCE
         name = type(word).__name__
         values = [getattr(word, field) for field in _KINDS[name][1]]
         packet = _to_json([name, *values]).encode()
@@ -128,7 +130,7 @@ class Channel:
         received: list[Word] = []
         while not self.closed:
             try:
-                word = self._receive_one(socket.MSG_DONTWAIT)
+                word = self._receive_one(_AT_ONCE)
             except Garbled as error:
                 self.garbled = str(error)
                 break
@@ -143,9 +145,7 @@ class Channel:
 
     def _receive_one(self, flags: int) -> Word | None:
         try:
-            packet, rights, _, _ = self._socket.recvmsg(
-                _LARGEST, _ONE_FD, flags | socket.MSG_CMSG_CLOEXEC
-            )
+            packet, rights, _, _ = self._socket.recvmsg(_LARGEST, _ONE_FD, flags | _CLOSED_ON_EXEC)
         except BlockingIOError:
             return None
         except ConnectionResetError:
