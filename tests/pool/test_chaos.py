@@ -8,7 +8,7 @@ import pytest
 
 from tests.support import chaos
 
-SECONDS = 12.0
+SECONDS = 8.0
 # One that stays, and one that is new every time.
 SEEDS = (
     4,

@@ -109,7 +109,7 @@ class Audit:
 
 
 def run(directory: Path, seed: int, seconds: float) -> Audit:
-    """Chaos for so many seconds, and the audit."""
+    """Chaos for so many seconds, from when the first job has ended, and the audit."""
     audit = Audit(seed)
     (directory / "server").mkdir()
     home = Home(directory)
@@ -119,7 +119,8 @@ def run(directory: Path, seed: int, seconds: float) -> Audit:
             proxy = FaultProxy(server.port, remember=1000)
             try:
                 chaos = Chaos(home, LiveQueue.fresh(server, limit=8), proxy, audit)
-                chaos.rage(began + seconds)
+                chaos.wait_for_work()
+                chaos.rage(time.monotonic() + seconds)
                 chaos.settle()
             finally:
                 proxy.close()
@@ -191,6 +192,11 @@ class Chaos:
         return Pool(self._home, arguments, Expected(noise=True), self._home.environment())
 
     # The loop.
+
+    def wait_for_work(self) -> None:
+        """Wait until the pool does something: a slow machine may take long to start it."""
+        self._feed()
+        eventually(self._finished, what=self._pool.log)
 
     def rage(self, until: float) -> None:
         """Feed, hurt, and start again what has ended."""
