@@ -1,6 +1,6 @@
 """How much hypothesis tries. FLEET_HYPOTHESIS names the profile:
 
-    quick      the default: 200 examples a property, 60 steps a model; with CI set, the same ones in
+    quick      the default: 100 examples a property, 60 steps a model; with CI set, the same ones in
                every run
     thorough   1000 examples and 100 steps, to find what the quick runs have not:
                FLEET_HYPOTHESIS=thorough scripts/run dev pytest tests/core
@@ -25,7 +25,7 @@ COMMON = settings(
 settings.register_profile(
     "quick",
     COMMON,
-    max_examples=200,
+    max_examples=100,
     stateful_step_count=60,
     derandomize=bool(os.environ.get("CI")),
 )

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fleet.core.outcomes import Exit, Settlement
@@ -90,6 +90,7 @@ def test_a_state_and_an_intent_are_read_as_they_were(
     assert board.read(0) == record
 
 
+@settings(max_examples=30, deadline=None)
 @given(
     st.text(max_size=100, alphabet=st.characters(codec="utf-8")),
     st.text(max_size=400, alphabet=st.characters(codec="utf-8")),

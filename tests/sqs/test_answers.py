@@ -144,14 +144,14 @@ def spoiled(data: st.DataObject, good: Any) -> Any:
 
 
 @pytest.mark.parametrize("operation", CALLS)
-@settings(deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(answer=JSON)
 def test_any_answer(operation: str, answer: object) -> None:
     check(operation, answer)
 
 
 @pytest.mark.parametrize("operation", CALLS)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(data=st.data())
 def test_an_answer_with_one_thing_wrong(operation: str, data: st.DataObject) -> None:
     check(operation, spoiled(data, GOOD))
