@@ -1,11 +1,10 @@
 """A simulated host: dispatchers are idle, in a poll or busy; core/polling.py grants the polls."""
 
-from dataclasses import replace
-
 from fleet.core import polling
 from fleet.core.config import Config
 from fleet.core.depth import Depth
 from fleet.core.polling import QUICK, Polling
+from fleet.core.records import replace
 from fleet.core.sizing import rule, workload
 from fleet.core.sizing.rule import SOONEST, Scene, Sizing
 

@@ -4,12 +4,13 @@ By fleet's own rule (core/sizing/rule.py), by the rule that it began as, or alwa
 rivals.py has the rules of other systems.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import ceil
 from typing import Protocol
 
 from fleet.core import polling
 from fleet.core.depth import Depth
+from fleet.core.records import replace
 from fleet.core.sizing import rule, workload
 from fleet.core.sizing.rule import GROWTH
 from fleet.simulate.hosts import Host

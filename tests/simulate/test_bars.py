@@ -32,8 +32,8 @@ def test_the_wait_is_within_the_target_and_the_price_near_the_optimum(name: str)
 
 
 def test_a_day() -> None:
-    """With a fifth of the messages, each five times as long: the same load in less time."""
-    result, price = run(Scenario(traces.built_in("diurnal", 1, scale=0.2), Service(10.0)))
+    """With a tenth of the messages, each ten times as long: the same load in less time."""
+    result, price = run(Scenario(traces.built_in("diurnal", 1, scale=0.1), Service(20.0)))
     assert result.wait(0.95) <= TARGET
     assert price <= 1.25
 
