@@ -27,7 +27,7 @@ from fleet.ipc.shared_page import SharedPage
 from fleet.job import forker_process, process
 from fleet.job.forker_process import NOT_ALONE, ForkerPlan, MakeWork
 from fleet.job.process import Work
-from fleet.system import fork_handlers, log, processes, procfs, titles
+from fleet.system import fork_handlers, log, processes, procfs, signals, titles
 from fleet.system.clock import now
 from fleet.system.sibling_fork import CannotFork, SiblingFork
 
@@ -39,23 +39,52 @@ _SCARCE = (errno.EAGAIN, errno.ENOMEM)
 _NOT_SENT = (errno.EMSGSIZE, errno.ENOBUFS, errno.ENOMEM)
 
 
+Means = SiblingFork | str
+
+
+def find_means() -> Means:
+    """With what a forker below this process forks; or why there can be none.
+
+    What it finds out is true until the process loads another C library. Raises OSError when there
+    is no descriptor to find it out with.
+    """
+    try:
+        siblings = SiblingFork()
+    except CannotFork as error:
+        return str(error)
+    if objects := fork_handlers.find():
+        return f"C libraries may have fork handlers: {', '.join(objects)}"
+    return siblings
+
+
 class JobForker:
     """Starts the jobs of one dispatcher, which is the process that makes this.
 
-    `work` and `page` are the context's; `keep_fds` stay open in jobs.
+    `work` and `page` are the context's; `keep_fds` stay open in jobs; `means` are those of the
+    process that the dispatcher was forked from.
     """
 
-    def __init__(self, work: MakeWork, page: SharedPage, keep_fds: list[int], slot: int) -> None:
-        self._slot = slot
+    def __init__(
+        self,
+        work: MakeWork,
+        page: SharedPage,
+        keep_fds: list[int],
+        slot: int,
+        means: Means,
+    ) -> None:
+        self._work, self._page, self._keep_fds, self._slot = work, page, keep_fds, slot
+        self._us = os.getpid()
         self._told = ctypes.c_int.from_buffer(mmap.mmap(-1, mmap.PAGESIZE))
-        told = ctypes.addressof(self._told)
-        self._plan = ForkerPlan(work, page, keep_fds, os.getpid(), slot, told)
         self._end: socket.socket | None = None
         self._pid = 0  # of a forker that is not reaped yet
         self._lost = 0  # forkers, since one has answered
         self._is_given_up = False
-        titles.show(forker_process.title(slot))  # the dispatcher has no title of its own yet
-        self._open()
+        titles.show(self._title)  # it is inherited, and we have no title of our own yet
+        self._make(means)
+
+    @property
+    def _title(self) -> str:
+        return f"fleet: forker {self._slot}"
 
     @property
     def pids(self) -> tuple[int, ...]:
@@ -69,7 +98,7 @@ class JobForker:
         if not pid:
             pid = processes.fork_with_signals_blocked((signal.SIGTERM,))
             if pid == 0:
-                process.run_job(work, self._plan.dispatcher)
+                process.run_job(work, self._us)
         return Running(pid, started, poll, self.pids)
 
     def close(self) -> None:
@@ -81,24 +110,33 @@ class JobForker:
     def _open(self) -> socket.socket | None:
         """The end of a forker's channel; None if there is no forker to be had."""
         if self._end is None and not self._is_given_up and self._is_reaped():
-            # The host may have no descriptor or no process for it now: the next job asks again.
-            with contextlib.suppress(OSError):
-                if why := _find_obstacle(self._plan.told):
-                    self._give_up(why)
-                else:
-                    self._end = self._fork()
+            with contextlib.suppress(OSError):  # no descriptor now: the next job asks again
+                self._make(find_means())
         return self._end
 
-    def _fork(self) -> socket.socket:
+    def _make(self, means: Means) -> None:
+        if not procfs.has_list():
+            means = "the kernel has no list of a process's children"
+        if isinstance(means, str):
+            self._give_up(means)
+            return
+        with contextlib.suppress(OSError):  # no process for it now: the next job asks again
+            self._end = self._fork(means)
+
+    def _fork(self, siblings: SiblingFork) -> socket.socket:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             try:
-                pid = processes.fork_with_signals_blocked()
+                pid = processes.fork_with_signals_blocked(signals.ALL)
             except OSError:
                 ours.close()
                 raise
             if pid == 0:
-                forker_process.run(self._plan, theirs)
+                if self._lost:  # we have a title of our own by now
+                    titles.show(self._title)
+                told = ctypes.addressof(self._told)
+                plan = ForkerPlan(self._work, self._page, self._keep_fds, self._us, siblings, told)
+                forker_process.run(plan, theirs)
         self._pid = pid
         ours.settimeout(PATIENCE)
         # A limit, not room that is taken. The kernel cuts it to what the host allows.
@@ -188,17 +226,3 @@ class JobForker:
         for pid in processes.sweep(self.pids):
             processes.await_end(pid, PATIENCE)
         processes.sweep(self.pids)
-
-
-def _find_obstacle(told: int) -> str:
-    """Why no forker can do its part in this process; empty if one can. Raises OSError."""
-    if not procfs.has_list():
-        return "the kernel has no list of a process's children"
-    try:
-        SiblingFork(told)
-        objects = fork_handlers.find()
-    except CannotFork as error:
-        return str(error)
-    if objects:
-        return f"C libraries may have fork handlers: {', '.join(objects)}"
-    return ""

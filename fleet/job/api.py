@@ -41,6 +41,11 @@ def set_message(current: Message) -> None:
     _notified.clear()
 
 
+def forget_message() -> None:
+    """There is no message any more."""
+    _current.clear()
+
+
 def notification() -> Notification:
     """With `--body sns`: what SNS delivered (message, subject, topic, id, timestamp).
 

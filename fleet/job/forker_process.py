@@ -13,6 +13,7 @@ docs/decisions/0033 has the reasons.
 """
 
 import marshal
+import mmap
 import os
 import signal
 import socket
@@ -25,7 +26,7 @@ from fleet.core.exit_codes import DONE, FAULT
 from fleet.core.queue import Message
 from fleet.ipc.shared_page import SharedPage
 from fleet.job import own_process, process, status
-from fleet.system import processes, sibling_fork, signals, titles
+from fleet.system import processes, sibling_fork
 from fleet.system.sibling_fork import SiblingFork
 
 LONGEST = 360 << 10  # bytes of a request: a message of 256 KiB, and what belongs to it
@@ -39,6 +40,7 @@ MakeWork = Callable[[Message, SharedPage], process.Work]
 class ForkerPlan:
     """What a forker works with: all of it is the same for all jobs of a dispatcher.
 
+    `siblings` was made by a process that the dispatcher was forked from, or by the dispatcher.
     `told`: the address to which the kernel writes a job's pid.
     """
 
@@ -46,13 +48,8 @@ class ForkerPlan:
     page: SharedPage
     keep_fds: Sequence[int]
     dispatcher: int
-    slot: int
+    siblings: SiblingFork
     told: int
-
-
-def title(slot: int) -> str:
-    """What `ps` shows of the forker of the slot's dispatcher."""
-    return f"fleet: forker {slot}"
 
 
 def encode(message: Message) -> bytes | None:
@@ -74,11 +71,13 @@ def encode(message: Message) -> bytes | None:
 
 
 def run(plan: ForkerPlan, end: socket.socket) -> NoReturn:
-    """Be the forker. Signals of the group are blocked when this begins."""
+    """Be the forker. All signals are blocked when this begins.
+
+    What is done here, and in what it calls, is memory of each forker's own: little, and nothing
+    that the dispatcher or the template can do before.
+    """
     exit_status = FAULT
     try:
-        titles.show(title(plan.slot))
-        signals.block_all()
         os.setsid()
         own_process.forget_dispatcher(sorted({*plan.keep_fds, end.fileno()}))
         if processes.die_with_parent(plan.dispatcher, signal.SIGKILL):
@@ -92,15 +91,12 @@ def run(plan: ForkerPlan, end: socket.socket) -> NoReturn:
 
 def _serve(plan: ForkerPlan, end: socket.socket) -> None:
     """Fork one job a request, until the dispatcher hangs up."""
-    siblings = SiblingFork(plan.told)
-    room = memoryview(bytearray(LONGEST))
+    room = memoryview(mmap.mmap(-1, LONGEST, mmap.MAP_PRIVATE))  # only what is used takes memory
     while length := end.recv_into(room):
-        end.send(b"%d" % _fork_job(plan, siblings, room[:length], end))
+        end.send(b"%d" % _fork_job(plan, room[:length], end))
 
 
-def _fork_job(
-    plan: ForkerPlan, siblings: SiblingFork, request: memoryview, end: socket.socket
-) -> int:
+def _fork_job(plan: ForkerPlan, request: memoryview, end: socket.socket) -> int:
     """The job's pid; NOT_ALONE; or the number of an error, negative.
 
     The request is read by the job: what is touched here is paid for at each fork.
@@ -108,7 +104,7 @@ def _fork_job(
     if not sibling_fork.is_only_thread():
         return NOT_ALONE
     try:
-        pid = siblings.fork()
+        pid = plan.siblings.fork(plan.told)
     except OSError as error:
         return -(error.errno or 0)
     if pid == 0:

@@ -14,6 +14,7 @@ from fleet.ipc.shared_page import SharedPage
 from fleet.job import api, end, outputs
 from fleet.system import descriptors, processes, signals, stacks, titles
 
+VARIABLES = ("FLEET_JOB_QUEUE", "FLEET_JOB_ID", "FLEET_JOB_ATTEMPT", "FLEET_JOB_SLOT")
 OOM_SCORE = b"500"  # under memory pressure the kernel ends jobs before dispatchers
 # Global random generators; without an argument these functions seed them from the system.
 _SEEDS = (("numpy.random", "seed"), ("torch", "seed"))
@@ -61,10 +62,9 @@ def introduce(message: Message, queue: str, slot: int, title: str) -> None:
     """Tell user code about its message: by the environment, `fleet.message()` and the title."""
     # One by one: update() walks through all subclasses of Mapping, 0.5 ms of page faults in every
     # job.
-    os.environ["FLEET_JOB_QUEUE"] = queue
-    os.environ["FLEET_JOB_ID"] = message.id
-    os.environ["FLEET_JOB_ATTEMPT"] = str(message.attempt)
-    os.environ["FLEET_JOB_SLOT"] = str(slot)
+    values = (queue, message.id, str(message.attempt), str(slot))
+    for name, value in zip(VARIABLES, values, strict=True):
+        os.environ[name] = value
     api.set_message(message)
     titles.show(f"fleet: {title} {message.id} attempt {message.attempt}")
 

@@ -69,11 +69,19 @@ def run_job(work: Work, dispatcher: int, *, by_forker: bool = False) -> NoReturn
 
     `by_forker`: this process was forked by a job forker.
     """
+    _run(work, dispatcher, _purpose_of_job(work), by_forker)
 
+
+def rehearse_job(work: Work) -> None:
+    """Do what a job does, in a process that goes on (rehearsal.py)."""
+    _run_as_itself(work, _purpose_of_job(work))
+
+
+def _purpose_of_job(work: Work) -> _Purpose:
     def act(code: UserCode) -> None:
         call.call_job(code, work.message, work.config, work.call, work.page)
 
-    _run(work, dispatcher, _Purpose(f"job {work.app}", act, "error", is_job=True), by_forker)
+    return _Purpose(f"job {work.app}", act, "error", is_job=True)
 
 
 def run_exit_handler(work: Work, dispatcher: int) -> NoReturn:
@@ -105,16 +113,21 @@ def _run(work: Work, dispatcher: int, purpose: _Purpose, by_forker: bool = False
         work.page.own()
         if work.as_imported is not None:
             work.as_imported()
-        own_process.introduce(work.message, work.queue, work.slot, purpose.title)
-        own_process.forget_the_parents(work.keep_fds)
-        own_process.heed_signals(work.page)
-        exit_status = _run_user_code(work, purpose)
+        exit_status = _run_as_itself(work, purpose)
     except BaseException as error:  # noqa: BLE001 - a fault of ours; it must not end in silence
         errors.write(work.page, purpose.error_key, error)
         status.complain(f"fleet: a fault of its own in a job's process\n{traceback.format_exc()}")
         outputs.flush(lambda _: None)
     finally:
         processes.exit_as(exit_status)
+
+
+def _run_as_itself(work: Work, purpose: _Purpose) -> int:
+    """Run user code in this process, which is its own; the exit status as `_run_user_code`."""
+    own_process.introduce(work.message, work.queue, work.slot, purpose.title)
+    own_process.forget_the_parents(work.keep_fds)
+    own_process.heed_signals(work.page)
+    return _run_user_code(work, purpose)
 
 
 def _run_user_code(work: Work, purpose: _Purpose) -> int:

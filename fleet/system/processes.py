@@ -70,7 +70,7 @@ def die_with_parent(parent: int, number: int) -> bool:
     return os.getppid() == parent
 
 
-def fork_with_signals_blocked(blocked: Iterable[signal.Signals] = BLOCKED_AT_FORK) -> int:
+def fork_with_signals_blocked(blocked: Iterable[int] = BLOCKED_AT_FORK) -> int:
     """Call os.fork with signals blocked in the child; the parent's mask is as before.
 
     What the parent ignores need not be blocked: it is discarded when it is sent.

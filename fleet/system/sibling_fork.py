@@ -50,12 +50,12 @@ def is_only_thread() -> bool:
 
 
 class SiblingFork:
-    """Forks siblings, from now on and from the main thread of this process only.
+    """Forks siblings, from the main thread of this process or of one that was forked from there.
 
-    `told`: the address of an int, where the kernel is to write the pids. Raises CannotFork.
+    Raises CannotFork.
     """
 
-    def __init__(self, told: int) -> None:
+    def __init__(self) -> None:
         numbers = _SYSTEM_CALLS.get(os.uname().machine) if sys.platform == "linux" else None
         if numbers is None or ctypes.sizeof(ctypes.c_void_p) != 8:
             raise CannotFork("its system calls are known for Linux on x86_64 and aarch64 only")
@@ -66,32 +66,36 @@ class SiblingFork:
         self._call = self._python.syscall
         self._call.restype = ctypes.c_long
         self._call.argtypes = [ctypes.c_long] * 6
-        thread_id = self._find_thread_id()
+        self._thread_id = self._find_thread_id()
         head, length = ctypes.c_long(), ctypes.c_long()
         if self._call(get_robust_list, 0, ctypes.addressof(head), ctypes.addressof(length), 0, 0):
             raise CannotFork("the kernel knows no list of robust mutexes")
         # The two architectures have the last two arguments in different orders; without
         # CLONE_SETTLS the one that is not the thread's id is not looked at.
-        self._clone = (clone, _FLAGS, 0, told, thread_id, thread_id)
+        self._clone = (clone, _FLAGS, 0)
+        self._child_id = (ctypes.addressof(self._thread_id),) * 2
         self._set_robust_list = (set_robust_list, head.value, length.value, 0, 0, 0)
 
-    def _find_thread_id(self) -> int:
-        """The address at which glibc keeps our thread's id."""
+    def _find_thread_id(self) -> ctypes.c_int:
+        """Where glibc keeps our thread's id."""
         self._python.pthread_self.restype = ctypes.c_void_p
         try:
             field = (ctypes.c_uint32 * 3).in_dll(self._python, "_thread_db_pthread_tid")
         except ValueError:
             raise CannotFork("the C library does not say where it keeps a thread's id") from None
         bits, _, offset = field
-        address: int = self._python.pthread_self() + offset
-        if bits != 32 or ctypes.c_int.from_address(address).value != os.getpid():
+        thread_id = ctypes.c_int.from_address(self._python.pthread_self() + offset)
+        if bits != 32 or thread_id.value != os.getpid():
             raise CannotFork("the C library keeps a thread's id elsewhere, or has none")
-        return address
+        return thread_id
 
-    def fork(self) -> int:
-        """As os.fork. Raises OSError."""
+    def fork(self, told: int) -> int:
+        """As os.fork. Raises OSError.
+
+        `told`: the address of an int, where the kernel is to write the pid.
+        """
         self._python.PyOS_BeforeFork()
-        pid: int = self._call(*self._clone)
+        pid: int = self._call(*self._clone, told, *self._child_id)
         if pid == 0:
             self._call(*self._set_robust_list)
             self._python.PyOS_AfterFork_Child()

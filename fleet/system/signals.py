@@ -20,6 +20,7 @@ HARMLESS = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM, signal.SIGTTIN, sign
 # What anybody may send us. Not every signal there is: Python builds a set of enums out of a mask,
 # and all 62 of them cost a job 0.6 ms of CPU.
 BLOCKED_AT_FORK = (*GROUP, *HARMLESS, signal.SIGCHLD)
+ALL = tuple(_signal.valid_signals())  # numbers
 _MEANT_FOR_OTHERS = frozenset((*GROUP, *HARMLESS))
 
 _SS_DISABLE = 2
@@ -74,11 +75,6 @@ def block(numbers: Iterable[signal.Signals]) -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def block_all() -> None:
-    """Block every signal that can be blocked."""
-    _signal.pthread_sigmask(signal.SIG_BLOCK, _signal.valid_signals())
 
 
 def unblock_all() -> None:

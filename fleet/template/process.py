@@ -20,7 +20,7 @@ from fleet.core.delivery import Rules
 from fleet.core.exit_codes import DONE, FAULT, HOST_SHORT
 from fleet.core.protocol import Fork, Forked, Imported, NotForked, Plan
 from fleet.core.queue import Message
-from fleet.dispatcher import job_process
+from fleet.dispatcher import job_forker, job_process
 from fleet.dispatcher.context import Context
 from fleet.dispatcher.inbox import Inbox
 from fleet.dispatcher.job_forker import JobForker
@@ -29,7 +29,7 @@ from fleet.ipc import channel
 from fleet.ipc.channel import Channel
 from fleet.ipc.scoreboard import Scoreboard, SlotBoard
 from fleet.ipc.shared_page import SharedPage
-from fleet.job import bodies, outputs, process
+from fleet.job import bodies, outputs, process, rehearsal
 from fleet.job import end as job_end
 from fleet.sqs import dns, foresight, wire
 from fleet.sqs.address import address_of
@@ -65,6 +65,7 @@ def main(arguments: Sequence[str]) -> None:
         return
     standard = StandardDescriptors()
     log.configure(plan.config.log_level, plan.config.log_format, standard.error)
+    rehearsal.rehearse(descriptors.open_descriptors())
     titles.show(f"fleet: template {plan.app}")
     sys.argv[:] = [plan.app.rpartition(":")[0]]  # what an app finds that parses arguments: none
     outputs.line_buffer()  # what an import prints before it ends the process, or hangs, is not lost
@@ -102,6 +103,7 @@ class Template:
         self._plan, self._app = plan, app
         self._master, self._scoreboard = master, scoreboard
         self._access: PoolAccess | None = None
+        self._means: job_forker.Means = "it has not been looked for"
         self._filling: list[object] = []  # kept, or what it fills would be free again
 
     def serve(self) -> None:
@@ -134,6 +136,7 @@ class Template:
         if access is None or access.place != request.place:
             access = PoolAccess(address_of(self._plan), request.place, Keyring(request.keys))
             access.prepare()
+            self._means = job_forker.find_means()
             self._filling = self._filling or small_blocks.fill()
             memory_image.freeze()
             self._access = access
@@ -234,7 +237,7 @@ class Template:
             )
 
         page = SharedPage()
-        forker = JobForker(work, page, app.keep_fds, slot)
+        forker = JobForker(work, page, app.keep_fds, slot, self._means)
         inbox = Inbox(plan, channel.adopt(end), access.keyring.take)
         access.keyring.tell_refused = inbox.tell_refused
         context = Context(

@@ -4,7 +4,6 @@ full.
 
 import errno
 import os
-import signal
 from collections.abc import Iterable
 
 from jobs import SHARED, job
@@ -14,7 +13,7 @@ from fleet.system import processes, signals
 real_fork = processes.fork_with_signals_blocked
 
 
-def scarce_fork(blocked: Iterable[signal.Signals] = signals.BLOCKED_AT_FORK) -> int:
+def scarce_fork(blocked: Iterable[int] = signals.BLOCKED_AT_FORK) -> int:
     if (SHARED / "scarce").exists():
         raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
     return real_fork(blocked)

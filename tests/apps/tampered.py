@@ -64,7 +64,7 @@ def start_handler(self: UserProcesses, tries: int) -> Any:
         _starting_handler = False
 
 
-def fork_with_signals_blocked(blocked: Iterable[signal.Signals] = signals.BLOCKED_AT_FORK) -> int:
+def fork_with_signals_blocked(blocked: Iterable[int] = signals.BLOCKED_AT_FORK) -> int:
     """Fail as fork(2) does, once and for a handler only."""
     try:
         if _starting_handler and os.environ.get("NO_HANDLER"):

@@ -13,7 +13,7 @@ import pytest
 
 from fleet.core.config import Config
 from fleet.core.queue import Message
-from fleet.dispatcher.job_forker import JobForker
+from fleet.dispatcher.job_forker import JobForker, find_means
 from fleet.ipc.shared_page import SharedPage
 from fleet.job import forker_process
 from fleet.job.process import Work
@@ -33,7 +33,8 @@ class Dispatcher:
         self.logged: list[str] = []
         log.emit = self._emit
         self.page = SharedPage()
-        self.forker = JobForker(self.work, self.page, sorted({0, 1, 2, self.write}), 7)
+        keep_fds = sorted({0, 1, 2, self.write})
+        self.forker = JobForker(self.work, self.page, keep_fds, 7, find_means())
 
     def _emit(self, event: str, /, **fields: Any) -> None:
         EVENTS[event].phrase(fields)
@@ -111,8 +112,7 @@ def test_a_packet_that_the_kernel_does_not_carry_costs_no_forker(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A host may allow less room for packets than is asked for."""
-    monkeypatch.setattr(forker_process, "LONGEST", 1 << 30)
-    monkeypatch.setattr(forker_process, "bytearray", lambda _: bytearray(1 << 10), raising=False)
+    monkeypatch.setattr(forker_process, "LONGEST", 16 << 20)
 
     def act(dispatcher: Dispatcher) -> list[Any]:
         forker = dispatcher.forker.pids
@@ -220,8 +220,8 @@ def test_a_child_that_nobody_can_name_is_no_job_and_no_reason_for_a_second(
 
     def fork_and_die(*_: Any) -> int:
         elsewhere = ctypes.c_int()
-        siblings = sibling_fork.SiblingFork(ctypes.addressof(elsewhere))
-        if siblings.fork() == 0:
+        siblings = sibling_fork.SiblingFork()
+        if siblings.fork(ctypes.addressof(elsewhere)) == 0:
             os.read(os.pipe()[0], 1)
         os._exit(1)
 

@@ -519,3 +519,9 @@ def test_what_a_job_registers_is_its_own_also_after_an_import_that_registered_so
     made = (home.directory / "done").read_text().splitlines()
     assert len(made) == 2
     assert not any(Path(each).exists() for each in made)
+
+
+def test_a_job_is_rehearsed_before_the_import(start: StartPool, home: Home) -> None:
+    start(app="rehearsed:job", workers=1)
+    (line,) = home.trace.wait("imported")
+    assert line.detail == {"settled": True, "variables": []}

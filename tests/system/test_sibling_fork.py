@@ -38,9 +38,9 @@ class Siblings:
         read, write = os.pipe()
         forker = os.fork()
         if forker == 0:
-            siblings = SiblingFork(ctypes.addressof(self.told))
+            siblings = SiblingFork()
             for act in acts:
-                pid = siblings.fork()
+                pid = siblings.fork(ctypes.addressof(self.told))
                 if pid == 0:
                     os.close(write)
                     _end_with(act)
@@ -94,7 +94,7 @@ def test_the_kernel_names_it_though_its_forker_never_does() -> None:
         os.register_at_fork(after_in_parent=die)
         forker = os.fork()
         if forker == 0:
-            if SiblingFork(ctypes.addressof(siblings.told)).fork() == 0:
+            if SiblingFork().fork(ctypes.addressof(siblings.told)) == 0:
                 os._exit(7)
             os._exit(0)
         assert processes.await_child(forker) == -signal.SIGKILL
@@ -241,7 +241,7 @@ def test_what_the_kernel_refuses_is_raised(monkeypatch: pytest.MonkeyPatch) -> N
     def act() -> int | None:
         siblings = Siblings()
         try:
-            SiblingFork(ctypes.addressof(siblings.told)).fork()
+            SiblingFork().fork(ctypes.addressof(siblings.told))
         except OSError as error:
             return error.errno
         return None
@@ -274,7 +274,7 @@ def test_where_it_is_not_known_to_work_it_is_refused(
 ) -> None:
     monkeypatch.setattr(sibling_fork, name, value)
     with pytest.raises(CannotFork):
-        SiblingFork(ctypes.addressof(Siblings().told))
+        SiblingFork()
 
 
 def test_a_c_library_that_keeps_the_id_elsewhere_is_refused(
@@ -283,4 +283,4 @@ def test_a_c_library_that_keeps_the_id_elsewhere_is_refused(
     """What stands there must be our id."""
     monkeypatch.setattr(os, "getpid", lambda: 1)
     with pytest.raises(CannotFork):
-        SiblingFork(ctypes.addressof(Siblings().told))
+        SiblingFork()
