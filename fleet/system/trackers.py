@@ -19,11 +19,15 @@ _COMMAND = re.compile(rb"\0-c\0from [\w.]*resource_tracker import main\b")
 
 
 def is_tracker(pid: int) -> bool:
-    """Whether a process is a tracker, by its command line; a process that has ended has none."""
+    """Whether a process is a tracker, or may be one in a moment, by its command line.
+
+    In the middle of its exec(2) a process has none, and its parent may go on already.
+    """
     try:
-        return _COMMAND.search(pseudo_files.read(f"/proc/{pid}/cmdline")) is not None
+        command = pseudo_files.read(f"/proc/{pid}/cmdline")
     except OSError:
         return False
+    return _COMMAND.search(command) is not None if command else not procfs.is_dead(pid)
 
 
 def find(pids: Iterable[int]) -> set[int]:
