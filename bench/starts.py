@@ -10,7 +10,6 @@ are lines `fork kind from until`.
 import os
 import time
 from collections.abc import Iterable
-from signal import Signals
 
 from bench.apps import append
 from fleet.system import processes, signals
@@ -20,7 +19,7 @@ _forks = [0]
 _began = [0]
 
 
-def fork_with_signals_blocked(blocked: Iterable[Signals] = signals.BLOCKED_AT_FORK) -> int:
+def fork_with_signals_blocked(blocked: Iterable[int] = signals.BLOCKED_AT_FORK) -> int:
     """Measure every fork's bare sibling, or note when the fork began."""
     _forks[0] += 1
     _began[0] = 0

@@ -12,20 +12,19 @@ give is an error.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 Given = tuple[tuple[Any, ...], dict[str, Any]]  # positional and named arguments
 JOB, EXIT_HANDLER, JOB_ARGS = "_job", "_exit_handler", "_job_args"
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """A call that has not been made yet."""
 
     job: Callable[..., object]
     args: tuple[Any, ...] = ()
-    kwargs: Mapping[str, Any] = field(default_factory=dict)
+    kwargs: Mapping[str, Any] = MappingProxyType({})
     exit_handler: Callable[..., object] | None = None
     routed: bool = False
 

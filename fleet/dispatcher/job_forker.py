@@ -21,11 +21,11 @@ import os
 import select
 import signal
 import socket
+from collections.abc import Callable
 
 from fleet.dispatcher.job_process import Running
-from fleet.ipc.shared_page import SharedPage
 from fleet.job import forker_process, process
-from fleet.job.forker_process import NOT_ALONE, ForkerPlan, MakeWork
+from fleet.job.forker_process import NOT_ALONE, ForkerPlan
 from fleet.job.process import Work
 from fleet.system import fork_handlers, log, processes, procfs, signals, titles
 from fleet.system.clock import now
@@ -60,19 +60,13 @@ def find_means() -> Means:
 class JobForker:
     """Starts the jobs of one dispatcher, which is the process that makes this.
 
-    `work` and `page` are the context's; `keep_fds` stay open in jobs; `means` are those of the
-    process that the dispatcher was forked from.
+    `work` is what all jobs of a forker have in common, with any message; `begin` is called in the
+    forker, for what they inherit. `means` are those of the process that the dispatcher was forked
+    from.
     """
 
-    def __init__(
-        self,
-        work: MakeWork,
-        page: SharedPage,
-        keep_fds: list[int],
-        slot: int,
-        means: Means,
-    ) -> None:
-        self._work, self._page, self._keep_fds, self._slot = work, page, keep_fds, slot
+    def __init__(self, work: Work, means: Means, begin: Callable[[], None] = lambda: None) -> None:
+        self._work, self._begin, self._slot = work, begin, work.slot
         self._us = os.getpid()
         self._told = ctypes.c_int.from_buffer(mmap.mmap(-1, mmap.PAGESIZE))
         self._end: socket.socket | None = None
@@ -135,7 +129,7 @@ class JobForker:
                 if self._lost:  # we have a title of our own by now
                     titles.show(self._title)
                 told = ctypes.addressof(self._told)
-                plan = ForkerPlan(self._work, self._page, self._keep_fds, self._us, siblings, told)
+                plan = ForkerPlan(self._work, self._begin, self._us, siblings, told)
                 forker_process.run(plan, theirs)
         self._pid = pid
         ours.settimeout(PATIENCE)

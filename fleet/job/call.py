@@ -20,10 +20,13 @@ def call_job(
     code: UserCode, message: Message, config: Config, known: Call | None, page: SharedPage
 ) -> None:
     """Call --job-init and the job. `known`: the call, if it is known already."""
-    with status.refuse_early_success():
+    try:
         if code.job_init is not None:
             results.resolve_unused(code.job_init())
         call = known or _make_call(code, message, config)
+    except SystemExit as left:
+        status.refuse_early_success(left)
+        raise
     if call.routed:
         page.write(handler=call.exit_handler is not None)
     results.resolve_unused(call.job(*call.args, **call.kwargs))
@@ -32,10 +35,12 @@ def call_job(
 def call_exit_handler(code: UserCode, message: Message, config: Config, known: Call | None) -> None:
     """Call the exit handler with the job's arguments, and the message if it takes one."""
     try:
-        with status.refuse_early_success():
-            call = known or _make_call(code, message, config)
+        call = known or _make_call(code, message, config)
     except Unusable:  # the job was never called: there is nothing to clean up after it
         return
+    except SystemExit as left:
+        status.refuse_early_success(left)
+        raise
     handler = call.exit_handler or code.exit_handler
     if handler is not None:
         further = _message_argument(handler, call, message)

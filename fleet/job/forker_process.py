@@ -18,13 +18,12 @@ import os
 import signal
 import socket
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NoReturn
 
 from fleet.core.exit_codes import DONE, FAULT
 from fleet.core.queue import Message
-from fleet.ipc.shared_page import SharedPage
 from fleet.job import own_process, process, status
 from fleet.system import processes, sibling_fork
 from fleet.system.sibling_fork import SiblingFork
@@ -33,20 +32,18 @@ LONGEST = 360 << 10  # bytes of a request: a message of 256 KiB, and what belong
 NOT_ALONE = 0
 """The answer of a forker that has threads: it cannot fork."""
 
-MakeWork = Callable[[Message, SharedPage], process.Work]
-
 
 @dataclass(frozen=True, slots=True)
 class ForkerPlan:
     """What a forker works with: all of it is the same for all jobs of a dispatcher.
 
-    `siblings` was made by a process that the dispatcher was forked from, or by the dispatcher.
-    `told`: the address to which the kernel writes a job's pid.
+    `work` has no message yet. `begin` does in the forker what its jobs inherit. `siblings` was made
+    by a process that the dispatcher was forked from, or by the dispatcher. `told`: the address to
+    which the kernel writes a job's pid.
     """
 
-    work: MakeWork
-    page: SharedPage
-    keep_fds: Sequence[int]
+    work: process.Work
+    begin: Callable[[], None]
     dispatcher: int
     siblings: SiblingFork
     told: int
@@ -79,9 +76,11 @@ def run(plan: ForkerPlan, end: socket.socket) -> NoReturn:
     exit_status = FAULT
     try:
         os.setsid()
-        own_process.forget_dispatcher(sorted({*plan.keep_fds, end.fileno()}))
+        own_process.forget_dispatcher(sorted({*(plan.work.keep_fds or ()), end.fileno()}))
+        plan.begin()
+        own_process.introduce_slot(plan.work.queue, plan.work.slot)
         if processes.die_with_parent(plan.dispatcher, signal.SIGKILL):
-            _serve(plan, end)
+            _serve(plan, end.detach())
         exit_status = DONE
     except BaseException:  # noqa: BLE001 - a fault of ours; it must not end in silence
         status.complain(f"fleet: a fault of its own in a job forker\n{traceback.format_exc()}")
@@ -89,18 +88,17 @@ def run(plan: ForkerPlan, end: socket.socket) -> NoReturn:
         processes.exit_at_once(exit_status)
 
 
-def _serve(plan: ForkerPlan, end: socket.socket) -> None:
-    """Fork one job a request, until the dispatcher hangs up."""
+def _serve(plan: ForkerPlan, end: int) -> None:
+    """Fork one job a request, until the dispatcher hangs up. `end`: the channel's descriptor."""
     room = memoryview(mmap.mmap(-1, LONGEST, mmap.MAP_PRIVATE))  # only what is used takes memory
-    while length := end.recv_into(room):
-        end.send(b"%d" % _fork_job(plan, room[:length], end))
+    while length := os.readv(end, (room,)):
+        # It is our dispatcher that wrote it.
+        plan.work.message = Message(*marshal.loads(room[:length]))  # noqa: S302
+        os.write(end, b"%d" % _fork_job(plan, end))
 
 
-def _fork_job(plan: ForkerPlan, request: memoryview, end: socket.socket) -> int:
-    """The job's pid; NOT_ALONE; or the number of an error, negative.
-
-    The request is read by the job: what is touched here is paid for at each fork.
-    """
+def _fork_job(plan: ForkerPlan, end: int) -> int:
+    """The job's pid; NOT_ALONE; or the number of an error, negative."""
     if not sibling_fork.is_only_thread():
         return NOT_ALONE
     try:
@@ -108,8 +106,6 @@ def _fork_job(plan: ForkerPlan, request: memoryview, end: socket.socket) -> int:
     except OSError as error:
         return -(error.errno or 0)
     if pid == 0:
-        end.close()
-        fields = marshal.loads(request)  # noqa: S302 - it is our dispatcher that wrote it
-        work = plan.work(Message(*fields), plan.page)
-        process.run_job(work, plan.dispatcher, by_forker=True)
+        os.close(end)
+        process.run_job(plan.work, plan.dispatcher, by_forker=True)
     return pid

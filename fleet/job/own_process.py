@@ -14,7 +14,7 @@ from fleet.ipc.shared_page import SharedPage
 from fleet.job import api, end, outputs
 from fleet.system import descriptors, processes, signals, stacks, titles
 
-VARIABLES = ("FLEET_JOB_QUEUE", "FLEET_JOB_ID", "FLEET_JOB_ATTEMPT", "FLEET_JOB_SLOT")
+OF_MESSAGE = ("FLEET_JOB_ID", "FLEET_JOB_ATTEMPT")  # variables of the environment
 OOM_SCORE = b"500"  # under memory pressure the kernel ends jobs before dispatchers
 # Global random generators; without an argument these functions seed them from the system.
 _SEEDS = (("numpy.random", "seed"), ("torch", "seed"))
@@ -31,9 +31,11 @@ def become(dispatcher: int, keep_fds: Sequence[int] | None) -> None:
 
 
 def become_from_forker(dispatcher: int) -> None:
-    """As `become`, in a child of a job forker, which has forgotten the dispatcher already."""
+    """As `become`, in a child of a job forker.
+
+    That has forgotten the dispatcher already, and has a session to which nobody sends signals.
+    """
     os.setsid()
-    signals.discard_pending()
     _die_with(dispatcher)
 
 
@@ -58,13 +60,18 @@ def _die_with(dispatcher: int) -> None:
         processes.kill(os.getpid(), signal.SIGKILL)
 
 
-def introduce(message: Message, queue: str, slot: int, title: str) -> None:
+def introduce_slot(queue: str, slot: int) -> None:
+    """Tell user code by the environment where it runs: it is inherited."""
+    os.environ["FLEET_JOB_QUEUE"] = queue
+    os.environ["FLEET_JOB_SLOT"] = str(slot)
+
+
+def introduce(message: Message, title: str) -> None:
     """Tell user code about its message: by the environment, `fleet.message()` and the title."""
     # One by one: update() walks through all subclasses of Mapping, 0.5 ms of page faults in every
     # job.
-    values = (queue, message.id, str(message.attempt), str(slot))
-    for name, value in zip(VARIABLES, values, strict=True):
-        os.environ[name] = value
+    os.environ["FLEET_JOB_ID"] = message.id
+    os.environ["FLEET_JOB_ATTEMPT"] = str(message.attempt)
     api.set_message(message)
     titles.show(f"fleet: {title} {message.id} attempt {message.attempt}")
 

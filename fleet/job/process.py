@@ -30,13 +30,14 @@ from fleet.system.clock import now
 MOST_QUOTED = 1000  # characters of a body that cannot be used
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Work:
     """What a job's process needs to know.
 
-    `loaded`: the user's code; None to import what the options name. `call`: what to call, if that
-    is known already; else the user's code says. `keep_fds`: the sorted descriptors that stay open,
-    None for all. `as_imported`: puts the process into the state in which the import has left it.
+    A job forker has one for all its jobs, and sets the message of each. `loaded`: the user's code;
+    None to import what the options name. `call`: what to call, if that is known already; else the
+    user's code says. `keep_fds`: the sorted descriptors that stay open, None for all.
+    `as_imported`: puts the process into the state in which the import has left it.
     """
 
     app: str
@@ -59,9 +60,21 @@ class _Purpose:
     """
 
     title: str
-    act: Callable[[UserCode], None]
+    act: Callable[[Work, UserCode], None]
     error_key: str
     is_job: bool = False
+
+
+def _call_job(work: Work, code: UserCode) -> None:
+    call.call_job(code, work.message, work.config, work.call, work.page)
+
+
+def _call_exit_handler(work: Work, code: UserCode) -> None:
+    call.call_exit_handler(code, work.message, work.config, work.call)
+
+
+_JOB = _Purpose("job", _call_job, "error", is_job=True)
+_EXIT_HANDLER = _Purpose("exit handler of", _call_exit_handler, "handler_error")
 
 
 def run_job(work: Work, dispatcher: int, *, by_forker: bool = False) -> NoReturn:
@@ -69,38 +82,27 @@ def run_job(work: Work, dispatcher: int, *, by_forker: bool = False) -> NoReturn
 
     `by_forker`: this process was forked by a job forker.
     """
-    _run(work, dispatcher, _purpose_of_job(work), by_forker)
+    _run(work, dispatcher, _JOB, by_forker)
 
 
 def rehearse_job(work: Work) -> None:
     """Do what a job does, in a process that goes on (rehearsal.py)."""
-    _run_as_itself(work, _purpose_of_job(work))
-
-
-def _purpose_of_job(work: Work) -> _Purpose:
-    def act(code: UserCode) -> None:
-        call.call_job(code, work.message, work.config, work.call, work.page)
-
-    return _Purpose(f"job {work.app}", act, "error", is_job=True)
+    _run_as_itself(work, _JOB)
 
 
 def run_exit_handler(work: Work, dispatcher: int) -> NoReturn:
     """Be the exit handler of a job that was stopped, or died. Signals are blocked at first."""
-
-    def act(code: UserCode) -> None:
-        call.call_exit_handler(code, work.message, work.config, work.call)
-
-    _run(work, dispatcher, _Purpose(f"exit handler of {work.app}", act, "handler_error"))
+    _run(work, dispatcher, _EXIT_HANDLER)
 
 
 def run_failure_hook(work: Work, failure: Failure, dispatcher: int) -> NoReturn:
     """Be the --on-failure hook of a job that has failed. Signals are blocked when this begins."""
 
-    def act(code: UserCode) -> None:
+    def act(_work: Work, code: UserCode) -> None:
         if code.on_failure is not None:
             results.resolve_unused(code.on_failure(failure))
 
-    _run(work, dispatcher, _Purpose(f"on-failure hook of {work.app}", act, "hook_error"))
+    _run(work, dispatcher, _Purpose("on-failure hook of", act, "hook_error"))
 
 
 def _run(work: Work, dispatcher: int, purpose: _Purpose, by_forker: bool = False) -> NoReturn:
@@ -110,6 +112,7 @@ def _run(work: Work, dispatcher: int, purpose: _Purpose, by_forker: bool = False
             own_process.become_from_forker(dispatcher)
         else:
             own_process.become(dispatcher, work.keep_fds)
+            own_process.introduce_slot(work.queue, work.slot)
         work.page.own()
         if work.as_imported is not None:
             work.as_imported()
@@ -124,7 +127,7 @@ def _run(work: Work, dispatcher: int, purpose: _Purpose, by_forker: bool = False
 
 def _run_as_itself(work: Work, purpose: _Purpose) -> int:
     """Run user code in this process, which is its own; the exit status as `_run_user_code`."""
-    own_process.introduce(work.message, work.queue, work.slot, purpose.title)
+    own_process.introduce(work.message, f"{purpose.title} {work.app}")
     own_process.forget_the_parents(work.keep_fds)
     own_process.heed_signals(work.page)
     return _run_user_code(work, purpose)
@@ -139,12 +142,12 @@ def _run_user_code(work: Work, purpose: _Purpose) -> int:
     try:
         try:
             code = code or load_code(work.app, work.config)
-            purpose.act(code)
+            purpose.act(work, code)
         finally:
             results.close()
     except BaseException as raised:  # noqa: BLE001 - nothing of user code's may pass this line
         error = raised
-    exit_status = _judge(work, purpose, error)
+    exit_status = DONE if error is None else _judge(work, purpose, error)
     if not _end_as_a_program(work, purpose, exit_status):
         exit_status = exit_status or FAILED
     is_forked_by_user_code = os.getpid() != process
@@ -154,8 +157,8 @@ def _run_user_code(work: Work, purpose: _Purpose) -> int:
     return exit_status
 
 
-def _judge(work: Work, purpose: _Purpose, error: BaseException | None) -> int:
-    """The exit status that user code came to; the shared page has what ended it badly then."""
+def _judge(work: Work, purpose: _Purpose, error: BaseException) -> int:
+    """The exit status that an exception of user code comes to; the shared page has it then."""
     if isinstance(error, Unusable):
         _log_refusal(work, str(error))
     exit_status = status.of(error, work.page)
@@ -163,7 +166,7 @@ def _judge(work: Work, purpose: _Purpose, error: BaseException | None) -> int:
         # An exit function that calls os._exit(0) does not make a success of it.
         work.page.write(failed=exit_status)
     is_asked_for = exit_status in (DONE, RETRY) or isinstance(error, results.Stopped)
-    if error is not None and not is_asked_for:
+    if not is_asked_for:
         errors.write(work.page, purpose.error_key, error)
     return exit_status
 

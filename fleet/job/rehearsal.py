@@ -44,7 +44,7 @@ def rehearse(open_fds: Iterable[int]) -> None:
     )
     for _ in range(TIMES):
         process.rehearse_job(work)
-    for name in own_process.VARIABLES:
+    for name in own_process.OF_MESSAGE:
         if name in before:
             os.environ[name] = before[name]
         else:

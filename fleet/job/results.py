@@ -49,6 +49,8 @@ def resolve(value: Any) -> Any:
 def resolve_unused(value: Any) -> None:
     """As `resolve`, for a result that is not used: its members may not wait to be used either."""
     value = resolve(value)
+    if value is None:
+        return
     if isinstance(value, undone.OVER_LAZY):
         raise NotDone(undone.explain_lazy(value))
     if isinstance(value, dict):

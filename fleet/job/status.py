@@ -16,7 +16,6 @@ import contextlib
 import signal
 import sys
 import traceback
-from collections.abc import Iterator
 
 from fleet.core.exit_codes import DONE, FAILED, REJECT, RETRY, TRUNCATED
 from fleet.ipc.shared_page import SharedPage
@@ -27,14 +26,12 @@ MOST_REASON = 500  # characters
 _LONG = 1 << 63
 
 
-def of(error: BaseException | None, page: SharedPage) -> int:
-    """The exit status; a negative one is a signal.
+def of(error: BaseException, page: SharedPage) -> int:
+    """The exit status that it comes to; a negative one is a signal.
 
     What the job asked for is on the page then, and any other exception has been shown.
     """
     match error:
-        case None:
-            return DONE
         case results.Stopped():
             return -signal.SIGTERM
         case SystemExit():
@@ -52,18 +49,14 @@ def of(error: BaseException | None, page: SharedPage) -> int:
     return FAILED
 
 
-@contextlib.contextmanager
-def refuse_early_success() -> Iterator[None]:
+def refuse_early_success(left: SystemExit) -> None:
     """Refuse an exit with status 0 before the job was called.
 
-    Taken for a success, such an exit would delete the message of a job that was not done.
+    Taken for a success, such an exit would delete the message of a job that was not done. Raises
+    NotDone.
     """
-    try:
-        yield
-    except SystemExit as left:
-        if _of_system_exit(left) == DONE:
-            raise results.NotDone("it left with exit status 0 before it was called") from left
-        raise
+    if _of_system_exit(left) == DONE:
+        raise results.NotDone("it left with exit status 0 before it was called") from left
 
 
 def complain(text: str) -> None:

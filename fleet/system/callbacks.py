@@ -53,6 +53,11 @@ class Callbacks:
         """In a dispatcher: do at its forks nothing that is for other threads, while it has none."""
         self._is_alone = True
 
+    @property
+    def has_any(self) -> bool:
+        """Whether there is anything to redo."""
+        return bool(self._at_fork or self._for_threads or self._audits)
+
     def redo(self) -> None:
         """In a job: register what is remembered, and call what the fork of the job would have."""
         self._is_alone = False

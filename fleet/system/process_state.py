@@ -43,16 +43,24 @@ class Setting(NamedTuple):
     """How one thing is read and set.
 
     `for_jobs`: jobs get what the import has set. Not so what a fork's child does not inherit, nor
-    what jobs are promised.
+    what jobs are promised. `for_forkers`: it may be set in a job forker already, which its jobs
+    inherit it from: it acts on nothing but imports and user code.
     """
 
     read: Callable[[], Any]
     put: Callable[[Any], object]
     for_jobs: bool = True
+    for_forkers: bool = False
 
 
-Changes = list[tuple[Callable[[Any], object], Any]]
-"""What a job has to set, and to what."""
+class Change(NamedTuple):
+    """What a job has to set, and to what."""
+
+    setting: Setting
+    theirs: Any
+
+
+Changes = list[Change]
 
 
 class ProcessState:
@@ -76,7 +84,7 @@ class ProcessState:
                 with contextlib.suppress(OSError):
                     setting.put(ours)
                 if setting.for_jobs:
-                    changes.append((setting.put, theirs))
+                    changes.append(Change(setting, theirs))
         return changes
 
     def trouble(self) -> str:
@@ -97,9 +105,9 @@ class ProcessState:
 
 
 def redo(changes: Changes) -> None:
-    """In a job: have everything as the import has left it."""
-    for put, theirs in changes:
-        put(theirs)
+    """In a job, or in a job forker what is for forkers: have it as the import has left it."""
+    for setting, theirs in changes:
+        setting.put(theirs)
 
 
 def _settings() -> list[Setting]:
@@ -109,7 +117,6 @@ def _settings() -> list[Setting]:
         sys.meta_path,
         sys.path_hooks,
         warnings.filters,  # type: ignore[list-item]
-        gc.callbacks,
     ]
     return [
         *(_limit_setting(getattr(resource, name)) for name in LIMITS),
@@ -130,7 +137,8 @@ def _settings() -> list[Setting]:
         ),
         Setting(_current_directory, _change_directory),
         Setting(_umask, os.umask),
-        *(_contents_setting(each) for each in lists),
+        *(_contents_setting(each, for_forkers=True) for each in lists),
+        _contents_setting(gc.callbacks),
         Setting(socket.getdefaulttimeout, socket.setdefaulttimeout),
         Setting(
             lambda: _locale.setlocale(_locale.LC_ALL),
@@ -151,11 +159,11 @@ def _hook_setter(put: Callable[[Any], object]) -> Callable[[Any], object]:
     return lambda wanted: put(wanted if callable(wanted) else None)
 
 
-def _contents_setting(items: list[Any]) -> Setting:
+def _contents_setting(items: list[Any], *, for_forkers: bool = False) -> Setting:
     def put(wanted: list[Any]) -> None:
         items[:] = wanted
 
-    return Setting(lambda: [*items], put)
+    return Setting(lambda: [*items], put, for_forkers=for_forkers)
 
 
 def _limit_setting(what: int) -> Setting:

@@ -75,6 +75,10 @@ class SiblingFork:
         self._clone = (clone, _FLAGS, 0)
         self._child_id = (ctypes.addressof(self._thread_id),) * 2
         self._set_robust_list = (set_robust_list, head.value, length.value, 0, 0, 0)
+        # Looked up now: a child would do it anew.
+        self._before = self._python.PyOS_BeforeFork
+        self._after_in_child = self._python.PyOS_AfterFork_Child
+        self._after_in_parent = self._python.PyOS_AfterFork_Parent
 
     def _find_thread_id(self) -> ctypes.c_int:
         """Where glibc keeps our thread's id."""
@@ -94,14 +98,14 @@ class SiblingFork:
 
         `told`: the address of an int, where the kernel is to write the pid.
         """
-        self._python.PyOS_BeforeFork()
+        self._before()
         pid: int = self._call(*self._clone, told, *self._child_id)
         if pid == 0:
             self._call(*self._set_robust_list)
-            self._python.PyOS_AfterFork_Child()
+            self._after_in_child()
             return 0
         error = ctypes.get_errno() if pid < 0 else 0
-        self._python.PyOS_AfterFork_Parent()
+        self._after_in_parent()
         if error:
             raise OSError(error, os.strerror(error))
         return pid

@@ -21,7 +21,6 @@ HARMLESS = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM, signal.SIGTTIN, sign
 # and all 62 of them cost a job 0.6 ms of CPU.
 BLOCKED_AT_FORK = (*GROUP, *HARMLESS, signal.SIGCHLD)
 ALL = tuple(_signal.valid_signals())  # numbers
-_MEANT_FOR_OTHERS = frozenset((*GROUP, *HARMLESS))
 
 _SS_DISABLE = 2
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -101,18 +100,6 @@ def reset_group_signals() -> None:
     _signal.signal(signal.SIGTERM, _signal.SIG_IGN)
     for number in (*GROUP, signal.SIGCHLD):
         _signal.signal(number, _signal.SIG_DFL)
-
-
-def discard_pending() -> None:
-    """In a job whose signals are blocked: forget what was meant for the group, or for nobody.
-
-    Handlers stay as they are.
-    """
-    for number in _signal.sigpending():
-        if number in _MEANT_FOR_OTHERS:
-            handler = _signal.getsignal(number)
-            _signal.signal(number, _signal.SIG_IGN)
-            _signal.signal(number, handler)
 
 
 def let_pass() -> None:

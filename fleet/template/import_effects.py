@@ -14,7 +14,7 @@ docs/decisions/0023 has the reasons.
 import _thread
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import FunctionType
 from typing import Any
 
@@ -40,6 +40,17 @@ class ImportEffects:
     def begin_dispatcher(self) -> None:
         """In a dispatcher, which has one thread: its forks need not think of others."""
         self.callbacks.leave_out_threads()
+
+    def begin_forker(self) -> None:
+        """In a job forker: do again what its jobs can inherit from it without harm to it."""
+        process_state.redo([each for each in self.state if each.setting.for_forkers])
+
+    def without_those_of_forker(self) -> "ImportEffects | None":
+        """What is left to do in a job of such a forker; None if it is nothing."""
+        state = [each for each in self.state if not each.setting.for_forkers]
+        if not (self.standard or self.names or state or self.callbacks.has_any):
+            return None
+        return replace(self, state=state)
 
     def redo(self) -> None:
         """Do it again in a job, after all that is fleet's own there.

@@ -46,6 +46,7 @@ from fleet.template.importing import ImportedApp, Importer
 # What the kernel says when it has nothing more to give.
 SCARCE = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOBUFS)
 MOST_WHY = 1_000  # bytes of a packet
+NO_MESSAGE = Message("", "", "")
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -221,7 +222,9 @@ class Template:
         board = SlotBoard(self._scoreboard, slot)
         options = ConnectOptions(dns.resolve_in_time, board.note)
         queue = SqsQueue(access, None, plan.config.wait_time, short_call, options)
-        as_imported = None if app.effects is None else app.effects.redo
+        page = SharedPage()
+        effects = app.effects
+        left = None if effects is None else effects.without_those_of_forker()
 
         def work(message: Message, page: SharedPage) -> process.Work:
             return process.Work(
@@ -233,11 +236,13 @@ class Template:
                 message,
                 app.keep_fds,
                 page,
-                as_imported=as_imported,
+                as_imported=None if effects is None else effects.redo,
             )
 
-        page = SharedPage()
-        forker = JobForker(work, page, app.keep_fds, slot, self._means)
+        of_forker = work(NO_MESSAGE, page)
+        of_forker.as_imported = None if left is None else left.redo
+        begin = effects.begin_forker if effects else lambda: None
+        forker = JobForker(of_forker, self._means, begin)
         inbox = Inbox(plan, channel.adopt(end), access.keyring.take)
         access.keyring.tell_refused = inbox.tell_refused
         context = Context(

@@ -10,7 +10,7 @@ from typing import Any
 
 from jobs import job, pass_gate, write
 
-from fleet.system import fork_handlers, signals
+from fleet.system import fork_handlers, processes, signals
 
 __all__ = ["job"]
 
@@ -43,6 +43,6 @@ posix.register_at_fork(  # not os: what that is given at an import acts in jobs 
 )
 if OF_A_JOB == 3:
     fork_handlers.find = lambda: ["a library that has some"]
-signals.discard_pending = _waits_before("handlers", signals.discard_pending)
+processes.die_with_parent = _waits_before("handlers", processes.die_with_parent)
 signals.reset_group_signals = _waits_before("handlers", signals.reset_group_signals)
 signals.unblock_all = _waits_before("signals", signals.unblock_all)

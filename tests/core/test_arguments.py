@@ -1,6 +1,5 @@
 """What a transformer or a router returns → how the job is called."""
 
-from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
@@ -61,7 +60,7 @@ def test_named_arguments_are_a_copy() -> None:
 )
 def test_a_routers_value_is_a_call(value: dict[str, Any], call: Call) -> None:
     assert not call.routed
-    assert call_of(value) == replace(call, routed=True)
+    assert call_of(value) == call._replace(routed=True)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from fleet.core.config import Config
 from fleet.core.queue import Message
 from fleet.dispatcher.job_forker import JobForker, find_means
 from fleet.ipc.shared_page import SharedPage
-from fleet.job import forker_process
+from fleet.job import api, forker_process
 from fleet.job.process import Work
 from fleet.job.user_code import UserCode
 from fleet.system import fork_handlers, log, processes, procfs, sibling_fork
@@ -33,8 +33,7 @@ class Dispatcher:
         self.logged: list[str] = []
         log.emit = self._emit
         self.page = SharedPage()
-        keep_fds = sorted({0, 1, 2, self.write})
-        self.forker = JobForker(self.work, self.page, keep_fds, 7, find_means())
+        self.forker = JobForker(self.work(SHORT, self.page), find_means())
 
     def _emit(self, event: str, /, **fields: Any) -> None:
         EVENTS[event].phrase(fields)
@@ -42,7 +41,7 @@ class Dispatcher:
 
     def work(self, message: Message, page: SharedPage) -> Work:
         def say(_: str) -> None:
-            os.write(self.write, b"%d;" % hash_of(message))
+            os.write(self.write, b"%d;" % hash_of(api.message()))
 
         keep = sorted({0, 1, 2, self.write})
         return Work("app", Config(), UserCode(say), "jobs", 7, message, keep, page)
