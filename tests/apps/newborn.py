@@ -43,6 +43,7 @@ posix.register_at_fork(  # not os: what that is given at an import acts in jobs 
 )
 if OF_A_JOB == 3:
     fork_handlers.find = lambda: ["a library that has some"]
-processes.die_with_parent = _waits_before("handlers", processes.die_with_parent)
-signals.reset_group_signals = _waits_before("handlers", signals.reset_group_signals)
+    signals.reset_group_signals = _waits_before("handlers", signals.reset_group_signals)
+else:  # a forker's job inherits its handlers
+    processes.die_with_parent = _waits_before("handlers", processes.die_with_parent)
 signals.unblock_all = _waits_before("signals", signals.unblock_all)
