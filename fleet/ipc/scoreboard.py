@@ -35,7 +35,7 @@ _STATES = tuple(State)
 class Record:
     """What a dispatcher does at the moment. Times are seconds on `system/clock.py`'s clock.
 
-    Mutable, because it is written five times a job. `heartbeat`: when it was written last. `exit`
+    Mutable, because it is written six times a job. `heartbeat`: when it was written last. `exit`
     is the job's. `intent` is the settlement that is about to be asked for, empty before that; of an
     idle dispatcher it is what became of its last message. `receive_id` names the last receive call
     on a FIFO queue. `waits`: what a job that has returned waits for.

@@ -9,6 +9,7 @@ docs/decisions/0015 has the reasons.
 
 import re
 import time
+from functools import lru_cache
 
 # Seconds: a difference that explains a refusal; AWS allows for five minutes.
 OFF = 120.0
@@ -27,7 +28,12 @@ _offset = 0.0  # seconds that the server's clock is ahead
 
 def timestamp() -> str:
     """The server's time as far as it is known, as in 20261130T081500Z."""
-    return time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(time.time() + _offset))
+    return _write(int(time.time() + _offset))
+
+
+@lru_cache(maxsize=1)
+def _write(seconds: int) -> str:
+    return time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(seconds))
 
 
 def learn(code: str, date: str) -> None:

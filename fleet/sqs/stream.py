@@ -40,6 +40,8 @@ class BoundedStream:
 
     def __init__(self, connected: socket.socket, clock: Callable[[], float] = now) -> None:
         self._socket, self._clock, self._ends = connected, clock, 0.0
+        self._poll = select.poll()
+        self._poll.register(connected.fileno(), select.POLLIN)
 
     def begin(self, ends: float) -> None:
         """Begin a call that must be over at `ends` (seconds on the clock)."""
@@ -62,9 +64,7 @@ class BoundedStream:
 
     def is_readable(self) -> bool:
         """Whether something has come. Between two calls that can only be the connection's end."""
-        poll = select.poll()
-        poll.register(self._socket.fileno(), select.POLLIN)
-        return bool(poll.poll(0))
+        return bool(self._poll.poll(0))
 
     def close(self) -> None:
         self._socket.close()

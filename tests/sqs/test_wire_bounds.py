@@ -308,6 +308,9 @@ class SlowSocket:
     def __init__(self, spent: list[float]) -> None:
         self._spent, self.taken, self.reads, self.timeouts = spent, 0, 0, list[float]()
 
+    def fileno(self) -> int:
+        return 0
+
     def settimeout(self, seconds: float) -> None:
         self.timeouts.append(seconds)
 
