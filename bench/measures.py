@@ -52,11 +52,11 @@ def _jobs(endpoint: Endpoint, tree: Tree) -> list[dict[str, int]]:
 
 
 def start(endpoint: Endpoint) -> list[Figure]:
-    """From the fork to the first line of user code, in a job and in a bare child of the same
-    dispatcher.
+    """From a job's start to the first line of user code, and from the fork of a bare child of the
+    same dispatcher to its first line.
 
-    One busy worker. A dispatcher forks both kinds in turn, so memory, caches and what else the host
-    does are the same.
+    One busy worker. A dispatcher starts both kinds in turn, so memory, caches and what else the
+    host does are the same.
     """
     job, bare = [], []
     for _ in range(ROUNDS):
@@ -67,7 +67,7 @@ def start(endpoint: Endpoint) -> list[Figure]:
             tree.end(endpoint, signal.SIGTERM)
     return [
         Figure(
-            "fork to the job's first line, median",
+            "start of a job to its first line, median",
             "ms",
             job,
             bare,

@@ -47,7 +47,7 @@ class Report:
 
     def save(self) -> None:
         if self.path:
-            self.path.write_text(_lines(self.plain()))
+            self.path.write_text(lines(self.plain()))
 
     def plain(self) -> dict[str, Any]:
         """As JSON has it."""
@@ -69,7 +69,7 @@ class Report:
         return not self.broken and all(figure.met is not False for figure in self.figures)
 
 
-def _lines(plain: dict[str, Any]) -> str:
+def lines(plain: dict[str, Any]) -> str:
     """JSON with one figure a line, so that a diff shows which ones have changed."""
     parts = [f"{json.dumps(name)}: {_value(value)}" for name, value in plain.items()]
     return "{\n" + ",\n".join(parts) + "\n}\n"

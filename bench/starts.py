@@ -1,29 +1,30 @@
-"""The job of the measure `start`: how long from the fork until user code runs, beside a bare fork
-of the same parent.
+"""The job of the measure `start`: how long from a job's start until user code runs, beside a bare
+fork of the same dispatcher.
 
-It is imported in the template, so what is wrapped here is the fork of every dispatcher. For every
-second message a bare child is forked first, in the same place and the same memory, and its first
-line takes the time; for the others the job does. So both are the first fork after a receive. Stamps
-are lines `fork kind from until`.
+It is imported in the template, so what is wrapped here is what starts the jobs of every dispatcher.
+For every second message a bare child is forked first, in the same place and the same memory, and
+its first line takes the time; for the others the job does. So both are the first after a receive.
+Stamps are lines `start kind from until`.
 """
 
+import mmap
 import os
 import time
-from collections.abc import Iterable
+from typing import Any
 
 from bench.apps import append
-from fleet.system import processes, signals
+from fleet.dispatcher.job_forker import JobForker
 
-_real_fork = processes.fork_with_signals_blocked
-_forks = [0]
-_began = [0]
+_real_start = JobForker.start
+_starts = [0]
+_began = memoryview(mmap.mmap(-1, mmap.PAGESIZE)).cast("Q")  # shared with the jobs
 
 
-def fork_with_signals_blocked(blocked: Iterable[int] = signals.BLOCKED_AT_FORK) -> int:
-    """Measure every fork's bare sibling, or note when the fork began."""
-    _forks[0] += 1
+def start_job(forker: JobForker, *arguments: Any) -> Any:
+    """Measure a bare child of the dispatcher, or note when the job's start began."""
+    _starts[0] += 1
     _began[0] = 0
-    if _forks[0] % 2:
+    if _starts[0] % 2:
         began = time.monotonic_ns()
         pid = os.fork()
         if pid == 0:
@@ -32,10 +33,10 @@ def fork_with_signals_blocked(blocked: Iterable[int] = signals.BLOCKED_AT_FORK) 
         os.waitpid(pid, 0)
     else:
         _began[0] = time.monotonic_ns()
-    return _real_fork(blocked)
+    return _real_start(forker, *arguments)
 
 
-processes.fork_with_signals_blocked = fork_with_signals_blocked
+JobForker.start = start_job  # type: ignore[assignment, method-assign]
 
 
 def start(_body: str) -> None:

@@ -61,6 +61,7 @@ def _run(run: Run) -> str:
         *run["host"].split(", "),
         ", ".join(run["versions"]),
     ]
+    lines += [f"measured again afterwards: {what}" for what in run.get("again", [])]
     if run["quick"]:
         lines.append("**a quick run, which shows that all works: its figures mean nothing yet**")
     return "\n".join(

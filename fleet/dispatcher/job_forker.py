@@ -39,7 +39,7 @@ _SCARCE = (errno.EAGAIN, errno.ENOMEM)
 _NOT_SENT = (errno.EMSGSIZE, errno.ENOBUFS, errno.ENOMEM)
 
 
-Means = SiblingFork | str
+Means = SiblingFork | str  # a text: why there can be none
 
 
 def find_means() -> Means:
@@ -62,10 +62,12 @@ class JobForker:
 
     `work` is what all jobs of a forker have in common, with any message; `begin` is called in the
     forker, for what they inherit. `means` are those of the process that the dispatcher was forked
-    from.
+    from, None if it could not find out.
     """
 
-    def __init__(self, work: Work, means: Means, begin: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self, work: Work, means: Means | None, begin: Callable[[], None] = lambda: None
+    ) -> None:
         self._work, self._begin, self._slot = work, begin, work.slot
         self._us = os.getpid()
         self._told = ctypes.c_int.from_buffer(mmap.mmap(-1, mmap.PAGESIZE))
@@ -73,8 +75,13 @@ class JobForker:
         self._pid = 0  # of a forker that is not reaped yet
         self._lost = 0  # forkers, since one has answered
         self._is_given_up = False
-        titles.show(self._title)  # it is inherited, and we have no title of our own yet
-        self._make(means)
+        self._has_own_title = False
+        titles.show(self._title)  # it is inherited
+        if means is None:
+            self._open()
+        else:
+            self._make(means)
+        self._has_own_title = True  # from now on
 
     @property
     def _title(self) -> str:
@@ -126,7 +133,7 @@ class JobForker:
                 ours.close()
                 raise
             if pid == 0:
-                if self._lost:  # we have a title of our own by now
+                if self._has_own_title:
                     titles.show(self._title)
                 told = ctypes.addressof(self._told)
                 plan = ForkerPlan(self._work, self._begin, self._us, siblings, told)

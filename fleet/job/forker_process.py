@@ -94,6 +94,7 @@ def _serve(plan: ForkerPlan, end: int) -> None:
     while length := os.readv(end, (room,)):
         # It is our dispatcher that wrote it.
         plan.work.message = Message(*marshal.loads(room[:length]))  # noqa: S302
+        room[:length] = bytes(length)  # a later job finds nothing of it
         os.write(end, b"%d" % _fork_job(plan, end))
 
 

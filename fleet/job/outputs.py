@@ -39,7 +39,7 @@ def take_stock() -> None:
 def begin(kept: Collection[int] | None) -> None:
     """In a fork child, before user code: remember what is open. `kept`: that; None: look."""
     global _known
-    _known = list(filter(_is_open, _open_descriptors())) if kept is None else kept
+    _known = _open_descriptors() if kept is None else kept
 
 
 def line_buffer() -> None:
@@ -91,23 +91,24 @@ def _write_out(
 
 
 def _open_descriptors() -> list[int]:
+    """All but the one by which they are listed, which is the next that is opened.
+
+    To find it out by an error would cost each job page faults.
+    """
     try:
-        return pseudo_files.list_numbers("/proc/self/fd")
+        own = os.open("/proc/self/fd", os.O_RDONLY | os.O_CLOEXEC)
+        os.close(own)
+        return [fd for fd in pseudo_files.list_numbers("/proc/self/fd") if fd != own]
     except OSError:  # no /proc, or no descriptor to be had
         return []
 
 
-def _is_open(fd: int) -> bool:
-    """Whether it is open: the descriptor by which the directory was listed is closed by now.
-
-    Not by an error, which each job would pay for in page faults.
-    """
-    return os.access(f"/proc/self/fd/{fd}", os.F_OK)
-
-
 def _is_file(fd: int) -> bool:
     """Whether it is a file, a pipe or a device. A socket's connection is ended by its own rules."""
-    return _is_open(fd) and not stat.S_ISSOCK(os.fstat(fd).st_mode)
+    try:
+        return not stat.S_ISSOCK(os.fstat(fd).st_mode)
+    except OSError:  # a thread has closed it
+        return False
 
 
 def _files(descriptors: set[int]) -> list[Any]:

@@ -112,10 +112,11 @@ def _run(work: Work, dispatcher: int, purpose: _Purpose, by_forker: bool = False
             own_process.become_from_forker(dispatcher)
         else:
             own_process.become(dispatcher, work.keep_fds)
-            own_process.introduce_slot(work.queue, work.slot)
         work.page.own()
         if work.as_imported is not None:
             work.as_imported()
+        if work.as_imported is not None or not by_forker:  # it may be another environment now
+            own_process.introduce_slot(work.queue, work.slot)
         exit_status = _run_as_itself(work, purpose)
     except BaseException as error:  # noqa: BLE001 - a fault of ours; it must not end in silence
         errors.write(work.page, purpose.error_key, error)

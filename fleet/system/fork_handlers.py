@@ -8,6 +8,7 @@ known that its handlers are of no use to a process that a sibling has forked (si
 docs/decisions/0033 has the reasons.
 """
 
+import errno
 import os
 import struct
 
@@ -17,6 +18,7 @@ _REGISTER = (b"__register_atfork\0", b"\0pthread_atfork\0")
 _ITS_OWN = ("libc.so.6", "libpthread.so.0")  # who defines the name
 # OpenBLAS, that of numpy: before a fork it ends its threads, in whoever forks. After it, nothing.
 _HARMLESS = b"\0openblas_fork_handler\0"
+_NO_DESCRIPTOR = (errno.EMFILE, errno.ENFILE)
 _PT_LOAD, _PT_DYNAMIC = 1, 2
 _DT_STRTAB, _DT_STRSZ = 5, 10
 _ELF = b"\x7fELF\x02\x01"  # of 64 bits, the lowest byte first
@@ -28,7 +30,7 @@ _judged: dict[tuple[str, int], bool] = {}  # by path and inode, also for the for
 def find() -> list[str]:
     """The paths of those objects; none of them is good news.
 
-    An object that is no longer where it was, or may not be read, counts. Raises OSError where
+    An object that is no longer where it was, or cannot be read, counts. Raises OSError where
     nobody says what is in memory, or there is no descriptor to read it with.
     """
     found = []
@@ -55,14 +57,16 @@ def _may_have_handlers(path: str) -> bool:
         return False
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except (FileNotFoundError, PermissionError):
+        try:
+            names = _read_names(fd)
+        finally:
+            os.close(fd)
+    except OSError as error:
+        if error.errno in _NO_DESCRIPTOR:
+            raise
         return True
-    try:
-        names = _read_names(fd)
     except (struct.error, ValueError):
         return True
-    finally:
-        os.close(fd)
     return any(name in names for name in _REGISTER) and _HARMLESS not in names
 
 

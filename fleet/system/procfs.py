@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from fleet.system import pseudo_files
 
 POOL_MARK = "FLEET_POOL_MARK"
+_ARG_END = 46  # of what comes after the name in /proc/PID/stat
 _PAGE, _MIB = os.sysconf("SC_PAGE_SIZE"), 1 << 20
 # Bytes. The kernel fills a piece up with whole pids (seq_read_iter in fs/seq_file.c): the list ends
 # with a piece that has room for one more.
@@ -104,6 +105,17 @@ def is_stopped(pid: int) -> bool:
 def is_dead(pid: int) -> bool:
     """Whether the process has ended, reaped or not."""
     return _state(pid) in (b"", b"Z", b"X")
+
+
+def is_in_exec(pid: int) -> bool:
+    """Whether the process is in the middle of its exec(2): it has left the old program's memory,
+    and the new one's arguments are not in place yet.
+    """
+    try:
+        fields = _stat(pid)
+    except OSError:
+        return False
+    return fields[0] not in (b"Z", b"X") and fields[_ARG_END : _ARG_END + 1] == [b"0"]
 
 
 def has_mark(pid: int, mark: str) -> bool:

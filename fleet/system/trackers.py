@@ -10,24 +10,34 @@ docs/decisions/0013 has the reasons.
 """
 
 import re
+import time
 from collections.abc import Iterable
 
 from fleet.system import processes, procfs, pseudo_files
+from fleet.system.clock import now
 
 GRACE = 2.0  # seconds: its interpreter may just have started
+EXEC = 0.1  # seconds; it takes less than one millisecond where the program is in memory
 _COMMAND = re.compile(rb"\0-c\0from [\w.]*resource_tracker import main\b")
 
 
 def is_tracker(pid: int) -> bool:
-    """Whether a process is a tracker, or may be one in a moment, by its command line.
+    """Whether a process is a tracker, by its command line.
 
-    In the middle of its exec(2) a process has none, and its parent may go on already.
+    In the middle of its exec(2) a process has none, and its parent may go on already. So the end of
+    the exec is waited for, EXEC seconds at most: who asks twice must not be told two things.
     """
-    try:
-        command = pseudo_files.read(f"/proc/{pid}/cmdline")
-    except OSError:
-        return False
-    return _COMMAND.search(command) is not None if command else not procfs.is_dead(pid)
+    waits_until, is_last = now() + EXEC, False
+    while True:
+        try:
+            command = pseudo_files.read(f"/proc/{pid}/cmdline")
+        except OSError:
+            return False
+        if command or is_last:
+            return _COMMAND.search(command) is not None
+        is_last = not procfs.is_in_exec(pid) or now() > waits_until  # it may be over just now
+        if not is_last:
+            time.sleep(EXEC / 100)
 
 
 def find(pids: Iterable[int]) -> set[int]:

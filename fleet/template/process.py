@@ -14,6 +14,7 @@ import select
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import NoReturn
 
 from fleet.core.delivery import Rules
@@ -104,7 +105,7 @@ class Template:
         self._plan, self._app = plan, app
         self._master, self._scoreboard = master, scoreboard
         self._access: PoolAccess | None = None
-        self._means: job_forker.Means = "it has not been looked for"
+        self._means: job_forker.Means | None = None
         self._filling: list[object] = []  # kept, or what it fills would be free again
 
     def serve(self) -> None:
@@ -137,11 +138,14 @@ class Template:
         if access is None or access.place != request.place:
             access = PoolAccess(address_of(self._plan), request.place, Keyring(request.keys))
             access.prepare()
-            self._means = job_forker.find_means()
             self._filling = self._filling or small_blocks.fill()
             memory_image.freeze()
             self._access = access
         access.keyring.take(request.keys)
+        with suppress(OSError):  # no descriptor now
+            self._means = (
+                job_forker.find_means()
+            )  # anew: threads of the import may have loaded more
         return access
 
     def _fork(self, request: Fork, end: int, access: PoolAccess) -> None:

@@ -1,11 +1,17 @@
 """The page says what its run has measured."""
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bench import run as measures
+from bench.figures import Figure
+from bench.page import __main__ as main
 from bench.page import text
+from bench.report import Report, lines
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -105,3 +111,22 @@ def test_the_plots_are_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     plots.cost(found, drawn[0])
     plots.growth(found, drawn[1])
     assert all(path.read_bytes().startswith(PNG) for path in drawn)
+
+
+def test_what_was_measured_again_takes_the_place_of_what_was_there(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def measure(report: Report, _names: Any, **_: Any) -> None:
+        report.figures.append(Figure("CPU", "ms", [7.0], [4.0], "loop"))
+
+    monkeypatch.setattr(measures, "run", measure)
+    file = tmp_path / "figures.json"
+    old = [Figure("CPU", "ms", [5.0], [2.0], "loop"), Figure("other", "ms", [1.0])]
+    file.write_text(lines(run(figures=[{**asdict(f), "ratio": 2.5, "met": None} for f in old])))
+    assert main.measure_again(file, ["cpu"])
+    found = json.loads(file.read_text())
+    assert [(f["measure"], f["values"]) for f in found["figures"]] == [
+        ("other", [1.0]),
+        ("CPU", [7.0]),
+    ]
+    assert "- measured again afterwards: cpu at commit" in text.page(found)

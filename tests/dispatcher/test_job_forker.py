@@ -6,6 +6,7 @@ import os
 import resource
 import select
 import socket
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 
 from fleet.core.config import Config
 from fleet.core.queue import Message
-from fleet.dispatcher.job_forker import JobForker, find_means
+from fleet.dispatcher.job_forker import JobForker, Means, find_means
 from fleet.ipc.shared_page import SharedPage
 from fleet.job import api, forker_process
 from fleet.job.process import Work
@@ -28,12 +29,12 @@ SHORT = Message("1", "handle", "body")
 class Dispatcher:
     """In a process of its own: what a dispatcher has, and a job that says which message it has."""
 
-    def __init__(self) -> None:
+    def __init__(self, means: Means | None) -> None:
         self.read, self.write = os.pipe()
         self.logged: list[str] = []
         log.emit = self._emit
         self.page = SharedPage()
-        self.forker = JobForker(self.work(SHORT, self.page), find_means())
+        self.forker = JobForker(self.work(SHORT, self.page), means)
 
     def _emit(self, event: str, /, **fields: Any) -> None:
         EVENTS[event].phrase(fields)
@@ -41,7 +42,8 @@ class Dispatcher:
 
     def work(self, message: Message, page: SharedPage) -> Work:
         def say(_: str) -> None:
-            os.write(self.write, b"%d;" % hash_of(api.message()))
+            is_alone = all(b"secret" not in each for each in rooms())
+            os.write(self.write, b"%d;" % (hash_of(api.message()) if is_alone else 0))
 
         keep = sorted({0, 1, 2, self.write})
         return Work("app", Config(), UserCode(say), "jobs", 7, message, keep, page)
@@ -62,6 +64,14 @@ class Dispatcher:
         return [int(part) for part in os.read(self.read, 10_000).split(b";") if part]
 
 
+def rooms() -> list[bytes]:
+    """What requests are read into, as user code can find it."""
+    frame, found = sys._getframe(), []
+    while frame := frame.f_back:  # type: ignore[assignment]
+        found += [bytes(v) for v in frame.f_locals.values() if isinstance(v, memoryview)]
+    return found
+
+
 def hash_of(message: Message) -> int:
     return hash(
         (
@@ -74,9 +84,9 @@ def hash_of(message: Message) -> int:
     )
 
 
-def with_dispatcher(act: Callable[[Dispatcher], Any]) -> Any:
+def with_dispatcher(act: Callable[[Dispatcher], Any], *, knows_means: bool = True) -> Any:
     def act_there() -> Any:
-        dispatcher = Dispatcher()
+        dispatcher = Dispatcher(find_means() if knows_means else None)
         result = act(dispatcher)
         dispatcher.forker.close()
         assert procfs.children() == [], "the forker is gone"
@@ -105,6 +115,23 @@ def test_a_job_has_its_message_whoever_forks_it(message: Message, is_sent: bool)
         return [statuses, is_unharmed, dispatcher.said() == [hash_of(message), hash_of(SHORT)]]
 
     assert with_dispatcher(act) == [[0, 0], True, True]
+
+
+def test_a_job_finds_nothing_of_the_message_before() -> None:
+    def act(dispatcher: Dispatcher) -> list[Any]:
+        secret = Message("1", "h", "x" * 1000 + "secret")
+        statuses = [dispatcher.run(secret), dispatcher.run(SHORT)]
+        return [statuses, dispatcher.said() == [hash_of(secret), hash_of(SHORT)]]
+
+    assert with_dispatcher(act) == [[0, 0], True]
+
+
+def test_means_that_the_template_could_not_find_are_looked_for_again() -> None:
+    def act(dispatcher: Dispatcher) -> list[Any]:
+        forker = dispatcher.forker.pids
+        return [len(forker), dispatcher.run(SHORT), dispatcher.forker.pids == forker]
+
+    assert with_dispatcher(act, knows_means=False) == [1, 0, True]
 
 
 def test_a_packet_that_the_kernel_does_not_carry_costs_no_forker(
@@ -182,7 +209,7 @@ def test_where_a_forker_could_do_harm_there_is_none(
 
 def test_a_want_of_descriptors_passes() -> None:
     def act() -> list[Any]:
-        dispatcher = Dispatcher()
+        dispatcher = Dispatcher(find_means())
         dispatcher.forker.close()
         limits = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))

@@ -278,13 +278,19 @@ def job(body):
 
 
 def pool(
-    start: StartPool, home: Home, before: str, *options: str, expected: Expected = LOUD
+    start: StartPool,
+    home: Home,
+    before: str,
+    *options: str,
+    expected: Expected = LOUD,
+    **environment: str,
 ) -> Pool:
     """A pool of the app that begins with these lines; it ends by itself after two messages."""
     file = home.directory / "hostile.py"
     file.write_text(JOB + "\n" + dedent(before) + "\n")
     (home.directory / "done").touch()
-    return start("--max-jobs", "2", *options, app=f"{file}:job", workers=1, expected=expected)
+    options = ("--max-jobs", "2", *options)
+    return start(*options, app=f"{file}:job", workers=1, expected=expected, **environment)
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -380,6 +386,26 @@ def test_jobs_see_what_the_import_has_left(start: StartPool, home: Home, queue: 
         *("Bbc", True, 0o031, "/proc", "yes", "JST", 7, 432, "error", False, "/played", None),
         *(False, 99, "/dev/null", "/dev/null", [], "0"),
     ]
+
+
+PLACED = """
+    import json, os
+    os.environ.pop('FLEET_JOB_SLOT', None)
+    os.environ = dict(os.environ)
+    def job(body):
+        names = ('FLEET_JOB_QUEUE', 'FLEET_JOB_SLOT', 'FLEET_JOB_ATTEMPT')
+        open(_path, 'w').write(json.dumps([os.environ.get(name) for name in names]))
+    """
+
+
+def test_a_job_is_told_its_place_in_an_environment_that_the_import_has_replaced(
+    start: StartPool, home: Home, queue: LiveQueue
+) -> None:
+    """Also in a pool that a job has started."""
+    queue.send("one", "two")
+    running = pool(start, home, PLACED, FLEET_JOB_SLOT="0")
+    assert running.wait() == 0
+    assert json.loads((home.directory / "done").read_text()) == [queue.name, "0", "1"]
 
 
 FORKED = """

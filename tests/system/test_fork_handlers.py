@@ -1,5 +1,7 @@
 """Whether a C library in memory may have handlers for a fork is read from what it calls."""
 
+import errno
+import os
 import struct
 from pathlib import Path
 
@@ -48,6 +50,18 @@ def test_one_that_is_gone_or_damaged_may_have_some(tmp_path: Path) -> None:
     assert fork_handlers._may_have_handlers(str(tmp_path / "gone.so"))
     (tmp_path / "cut.so").write_bytes(whole.read_bytes()[:100])
     assert fork_handlers._may_have_handlers(str(tmp_path / "cut.so"))
+    assert fork_handlers._may_have_handlers(str(whole / "in a directory that is a file"))
+
+
+def test_without_a_descriptor_nobody_can_say(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def refuse(*_: object) -> int:
+        raise OSError(errno.EMFILE, "no descriptor")
+
+    monkeypatch.setattr(os, "open", refuse)
+    with pytest.raises(OSError, match="no descriptor"):
+        fork_handlers._may_have_handlers(str(tmp_path / "lib.so"))
 
 
 def test_a_file_that_is_no_shared_object_has_none(tmp_path: Path) -> None:

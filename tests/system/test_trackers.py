@@ -1,4 +1,4 @@
-"""Which processes are resource trackers, or may be one in a moment."""
+"""Which processes are resource trackers, also in the first moment of their program."""
 
 import os
 import subprocess
@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from fleet.system import pseudo_files, trackers
+from fleet.system import procfs, pseudo_files, trackers
 
 COMMAND = [sys.executable, "-c", "from x.resource_tracker import main; main(0)"]
 
@@ -20,21 +20,37 @@ def test_a_tracker_is_one_from_the_moment_it_is_there() -> None:
         assert is_one
 
 
-def test_what_has_no_command_line_is_one_unless_it_has_ended(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize(
+    ("in_exec", "reads"),
+    [([True, True, False], 4), ([True, False], 3), ([False], 2)],
+    ids=["long", "short", "over in between"],
+)
+def test_what_has_no_command_line_is_asked_again_after_its_exec(
+    monkeypatch: pytest.MonkeyPatch, in_exec: list[bool], reads: int
 ) -> None:
-    real = pseudo_files.read
-    monkeypatch.setattr(
-        pseudo_files, "read", lambda path: b"" if path.endswith("/cmdline") else real(path)
-    )
-    assert trackers.is_tracker(os.getpid())
-    monkeypatch.undo()
+    answers = [*(b"" for _ in range(reads - 1)), b"\0".join(map(os.fsencode, COMMAND))]
+    monkeypatch.setattr(procfs, "is_in_exec", lambda _: in_exec.pop(0))
+    monkeypatch.setattr(pseudo_files, "read", lambda _: answers.pop(0))
+    assert trackers.is_tracker(1)
+    assert not answers
+
+
+def test_an_exec_that_hangs_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(procfs, "is_in_exec", lambda _: True)
+    monkeypatch.setattr(pseudo_files, "read", lambda _: b"")
+    assert not trackers.is_tracker(1)
+
+
+def test_what_has_ended_is_none() -> None:
     with subprocess.Popen(COMMAND, stderr=subprocess.DEVNULL) as tracker:
         tracker.kill()
         os.waitid(os.P_PID, tracker.pid, os.WEXITED | os.WNOWAIT)
+        assert not procfs.is_in_exec(tracker.pid)
         assert not trackers.is_tracker(tracker.pid)
+    assert not procfs.is_in_exec(tracker.pid)
     assert not trackers.is_tracker(tracker.pid)
 
 
 def test_other_processes_are_none() -> None:
+    assert not procfs.is_in_exec(os.getpid())
     assert not trackers.is_tracker(os.getpid())
