@@ -59,6 +59,16 @@ def begin() -> None:
         util._run_after_forkers()
 
 
+def is_there_any() -> bool:
+    """Whether `finish` has anything to do: most jobs have no threads and no exit functions."""
+    return bool(
+        _loaded_before
+        or atexit._ncallbacks()
+        or "threading" in sys.modules
+        or "multiprocessing.process" in sys.modules
+    )
+
+
 def finish(note_wait: NoteWait, ignore: Ignore) -> bool:
     """Do all of it but the files.
 

@@ -79,6 +79,7 @@ def run(plan: ForkerPlan, end: socket.socket) -> NoReturn:
         own_process.forget_dispatcher(sorted({*(plan.work.keep_fds or ()), end.fileno()}))
         plan.begin()
         own_process.introduce_slot(plan.work.queue, plan.work.slot)
+        plan.work.forgets = not own_process.has_nothing_to_forget(plan.work.keep_fds)
         if processes.die_with_parent(plan.dispatcher, signal.SIGKILL):
             _serve(plan, end.detach())
         exit_status = DONE
@@ -95,6 +96,7 @@ def _serve(plan: ForkerPlan, end: int) -> None:
         # It is our dispatcher that wrote it.
         plan.work.message = Message(*marshal.loads(room[:length]))  # noqa: S302
         room[:length] = bytes(length)  # a later job finds nothing of it
+        own_process.introduce_message(plan.work.message)
         os.write(end, b"%d" % _fork_job(plan, end))
 
 

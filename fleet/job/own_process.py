@@ -60,20 +60,36 @@ def _die_with(dispatcher: int) -> None:
         processes.kill(os.getpid(), signal.SIGKILL)
 
 
+# What user code is told is inherited: a job forker says it before the fork.
+
+
 def introduce_slot(queue: str, slot: int) -> None:
-    """Tell user code by the environment where it runs: it is inherited."""
+    """Tell user code by the environment where it runs."""
     os.environ["FLEET_JOB_QUEUE"] = queue
     os.environ["FLEET_JOB_SLOT"] = str(slot)
 
 
-def introduce(message: Message, title: str) -> None:
-    """Tell user code about its message: by the environment, `fleet.message()` and the title."""
-    # One by one: update() walks through all subclasses of Mapping, 0.5 ms of page faults in every
-    # job.
+def introduce_message(message: Message) -> None:
+    """Tell user code about its message, by the environment and `fleet.message()`."""
+    # One by one: update() walks through all subclasses of Mapping, 0.5 ms of page faults.
     os.environ["FLEET_JOB_ID"] = message.id
     os.environ["FLEET_JOB_ATTEMPT"] = str(message.attempt)
     api.set_message(message)
+
+
+def show_title(title: str, message: Message) -> None:
+    """Have `ps` show what this process does, and for which message."""
     titles.show(f"fleet: {title} {message.id} attempt {message.attempt}")
+
+
+def has_nothing_to_forget(keep_fds: Sequence[int] | None) -> bool:
+    """In a job forker: whether none of its jobs needs `forget_the_parents`.
+
+    It is so when the import has loaded nothing that has to be told of a fork. What is open then is
+    noted, for all of them.
+    """
+    outputs.begin(keep_fds)
+    return not any(name in sys.modules for name in ("multiprocessing.util", *dict(_SEEDS)))
 
 
 def forget_the_parents(keep_fds: Sequence[int] | None) -> None:

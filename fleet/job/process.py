@@ -37,7 +37,8 @@ class Work:
     A job forker has one for all its jobs, and sets the message of each. `loaded`: the user's code;
     None to import what the options name. `call`: what to call, if that is known already; else the
     user's code says. `keep_fds`: the sorted descriptors that stay open, None for all.
-    `as_imported`: puts the process into the state in which the import has left it.
+    `as_imported`: puts the process into the state in which the import has left it. `forgets`:
+    whether there may be something of the parents' to forget.
     """
 
     app: str
@@ -50,6 +51,7 @@ class Work:
     page: SharedPage
     call: Call | None = None
     as_imported: Callable[[], None] | None = None
+    forgets: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,8 @@ def run_job(work: Work, dispatcher: int, *, by_forker: bool = False) -> NoReturn
 
 
 def rehearse_job(work: Work) -> None:
-    """Do what a job does, in a process that goes on (rehearsal.py)."""
+    """Do what a forker and its job do, in a process that goes on (rehearsal.py)."""
+    own_process.introduce_message(work.message)
     _run_as_itself(work, _JOB)
 
 
@@ -117,6 +120,7 @@ def _run(work: Work, dispatcher: int, purpose: _Purpose, by_forker: bool = False
             work.as_imported()
         if work.as_imported is not None or not by_forker:  # it may be another environment now
             own_process.introduce_slot(work.queue, work.slot)
+            own_process.introduce_message(work.message)
         exit_status = _run_as_itself(work, purpose)
     except BaseException as error:  # noqa: BLE001 - a fault of ours; it must not end in silence
         errors.write(work.page, purpose.error_key, error)
@@ -128,8 +132,9 @@ def _run(work: Work, dispatcher: int, purpose: _Purpose, by_forker: bool = False
 
 def _run_as_itself(work: Work, purpose: _Purpose) -> int:
     """Run user code in this process, which is its own; the exit status as `_run_user_code`."""
-    own_process.introduce(work.message, f"{purpose.title} {work.app}")
-    own_process.forget_the_parents(work.keep_fds)
+    own_process.show_title(f"{purpose.title} {work.app}", work.message)
+    if work.forgets:
+        own_process.forget_the_parents(work.keep_fds)
     own_process.heed_signals(work.page)
     return _run_user_code(work, purpose)
 
@@ -177,12 +182,6 @@ def _end_as_a_program(work: Work, purpose: _Purpose, exit_status: int) -> bool:
 
     False if something that user code counts on could not be done.
     """
-    since = 0.0
-
-    def note_wait(what: str) -> None:
-        nonlocal since
-        since = since or now()
-        work.page.write(result=exit_status, waits=what, since=since)
 
     def note_unwritten(error: BaseException) -> None:
         status.complain(
@@ -191,8 +190,20 @@ def _end_as_a_program(work: Work, purpose: _Purpose, exit_status: int) -> bool:
         if exit_status == DONE:
             errors.write(work.page, purpose.error_key, error)
 
-    is_whole = end.finish(note_wait, lambda error: _log_ignored(work, error))
+    is_whole = not end.is_there_any() or _finish(work, exit_status)
     return outputs.flush(note_unwritten) and is_whole
+
+
+def _finish(work: Work, exit_status: int) -> bool:
+    """All of the end but the files; as `end.finish`."""
+    since = 0.0
+
+    def note_wait(what: str) -> None:
+        nonlocal since
+        since = since or now()
+        work.page.write(result=exit_status, waits=what, since=since)
+
+    return end.finish(note_wait, lambda error: _log_ignored(work, error))
 
 
 def _run_job_exit(

@@ -408,6 +408,29 @@ def test_a_job_is_told_its_place_in_an_environment_that_the_import_has_replaced(
     assert json.loads((home.directory / "done").read_text()) == [queue.name, "0", "1"]
 
 
+CHANCE = """
+    import multiprocessing.util, os
+    import numpy.random
+    gone_through = []
+    class Any: pass
+    multiprocessing.util.register_after_fork(owner := Any(), lambda _: gone_through.append('x'))
+    def job(body):
+        with open(_path, 'a') as file:
+            file.write(f"{numpy.random.random()} {len(gone_through)}\\n")
+    """
+
+
+def test_a_job_draws_numbers_of_its_own_and_is_told_of_its_fork(
+    start: StartPool, home: Home, queue: LiveQueue
+) -> None:
+    queue.send("one", "two")
+    assert pool(start, home, CHANCE).wait() == 0
+    lines = (home.directory / "done").read_text().splitlines()
+    drawn, told = zip(*map(str.split, lines), strict=True)
+    assert len({*drawn}) == 2
+    assert told == ("1", "1")
+
+
 FORKED = """
     import json
     calls = []
