@@ -123,10 +123,10 @@ def test_what_was_measured_again_takes_the_place_of_what_was_there(
     file = tmp_path / "figures.json"
     old = [Figure("CPU", "ms", [5.0], [2.0], "loop"), Figure("other", "ms", [1.0])]
     file.write_text(lines(run(figures=[{**asdict(f), "ratio": 2.5, "met": None} for f in old])))
-    assert main.measure_again(file, ["cpu"])
+    assert main.measure_again(file, ["cpu"], [])
     found = json.loads(file.read_text())
     assert [(f["measure"], f["values"]) for f in found["figures"]] == [
         ("other", [1.0]),
         ("CPU", [7.0]),
     ]
-    assert "- measured again afterwards: cpu at commit" in text.page(found)
+    assert "- measured again afterwards: cpu, at commit" in text.page(found)
