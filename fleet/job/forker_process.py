@@ -96,7 +96,6 @@ def _serve(plan: ForkerPlan, end: int) -> None:
         # It is our dispatcher that wrote it.
         plan.work.message = Message(*marshal.loads(room[:length]))  # noqa: S302
         room[:length] = bytes(length)  # a later job finds nothing of it
-        own_process.introduce_message(plan.work.message)
         os.write(end, b"%d" % _fork_job(plan, end))
 
 

@@ -60,17 +60,17 @@ def _die_with(dispatcher: int) -> None:
         processes.kill(os.getpid(), signal.SIGKILL)
 
 
-# What user code is told is inherited: a job forker says it before the fork.
-
-
 def introduce_slot(queue: str, slot: int) -> None:
-    """Tell user code by the environment where it runs."""
+    """Tell user code by the environment where it runs: it is inherited."""
     os.environ["FLEET_JOB_QUEUE"] = queue
     os.environ["FLEET_JOB_SLOT"] = str(slot)
 
 
 def introduce_message(message: Message) -> None:
-    """Tell user code about its message, by the environment and `fleet.message()`."""
+    """Tell user code about its message, by the environment and `fleet.message()`.
+
+    Not in a job forker: glibc's setenv(3) frees no value that it replaces.
+    """
     # One by one: update() walks through all subclasses of Mapping, 0.5 ms of page faults.
     os.environ["FLEET_JOB_ID"] = message.id
     os.environ["FLEET_JOB_ATTEMPT"] = str(message.attempt)

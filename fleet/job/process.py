@@ -88,8 +88,7 @@ def run_job(work: Work, dispatcher: int, *, by_forker: bool = False) -> NoReturn
 
 
 def rehearse_job(work: Work) -> None:
-    """Do what a forker and its job do, in a process that goes on (rehearsal.py)."""
-    own_process.introduce_message(work.message)
+    """Do what a job does, in a process that goes on (rehearsal.py)."""
     _run_as_itself(work, _JOB)
 
 
@@ -120,7 +119,6 @@ def _run(work: Work, dispatcher: int, purpose: _Purpose, by_forker: bool = False
             work.as_imported()
         if work.as_imported is not None or not by_forker:  # it may be another environment now
             own_process.introduce_slot(work.queue, work.slot)
-            own_process.introduce_message(work.message)
         exit_status = _run_as_itself(work, purpose)
     except BaseException as error:  # noqa: BLE001 - a fault of ours; it must not end in silence
         errors.write(work.page, purpose.error_key, error)
@@ -132,6 +130,7 @@ def _run(work: Work, dispatcher: int, purpose: _Purpose, by_forker: bool = False
 
 def _run_as_itself(work: Work, purpose: _Purpose) -> int:
     """Run user code in this process, which is its own; the exit status as `_run_user_code`."""
+    own_process.introduce_message(work.message)
     own_process.show_title(f"{purpose.title} {work.app}", work.message)
     if work.forgets:
         own_process.forget_the_parents(work.keep_fds)
