@@ -24,7 +24,7 @@ from typing import NoReturn
 
 from fleet.core.exit_codes import DONE, FAULT
 from fleet.core.queue import Message
-from fleet.job import own_process, process, status
+from fleet.job import outputs, own_process, process, status
 from fleet.system import processes, sibling_fork
 from fleet.system.sibling_fork import SiblingFork
 
@@ -79,7 +79,8 @@ def run(plan: ForkerPlan, end: socket.socket) -> NoReturn:
         own_process.forget_dispatcher(sorted({*(plan.work.keep_fds or ()), end.fileno()}))
         plan.begin()
         own_process.introduce_slot(plan.work.queue, plan.work.slot)
-        plan.work.forgets = not own_process.has_nothing_to_forget(plan.work.keep_fds)
+        outputs.begin(plan.work.keep_fds)
+        plan.work.forgets = own_process.is_there_any_to_tell()
         if processes.die_with_parent(plan.dispatcher, signal.SIGKILL):
             _serve(plan, end.detach())
         exit_status = DONE

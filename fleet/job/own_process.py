@@ -82,14 +82,12 @@ def show_title(title: str, message: Message) -> None:
     titles.show(f"fleet: {title} {message.id} attempt {message.attempt}")
 
 
-def has_nothing_to_forget(keep_fds: Sequence[int] | None) -> bool:
-    """In a job forker: whether none of its jobs needs `forget_the_parents`.
+def is_there_any_to_tell() -> bool:
+    """In a job forker: whether the import has loaded anything that has to be told of a fork.
 
-    It is so when the import has loaded nothing that has to be told of a fork. What is open then is
-    noted, for all of them.
+    If not, and if what is open is noted (outputs.begin), no job needs `forget_the_parents`.
     """
-    outputs.begin(keep_fds)
-    return not any(name in sys.modules for name in ("multiprocessing.util", *dict(_SEEDS)))
+    return any(name in sys.modules for name in ("multiprocessing.util", *dict(_SEEDS)))
 
 
 def forget_the_parents(keep_fds: Sequence[int] | None) -> None:

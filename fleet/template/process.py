@@ -142,10 +142,10 @@ class Template:
             memory_image.freeze()
             self._access = access
         access.keyring.take(request.keys)
-        with suppress(OSError):  # no descriptor now
-            self._means = (
-                job_forker.find_means()
-            )  # anew: threads of the import may have loaded more
+        # Anew for each: threads of the import may have loaded more.
+        self._means = None
+        with suppress(OSError):  # no descriptor now: the dispatcher looks itself
+            self._means = job_forker.find_means()
         return access
 
     def _fork(self, request: Fork, end: int, access: PoolAccess) -> None:
