@@ -11,6 +11,8 @@ from math import inf
 from fleet.core.config import Config
 from fleet.core.queue_names import is_fifo, queue_name
 
+# Of a pool: so many fit into the packet that tells them to each process.
+MOST_QUEUES = 32
 # What a [[queue]] table may say, beside `name`, `weight`, `limit` and `app`: the options that are
 # about a message. All others are about the pool.
 OF_A_QUEUE = (

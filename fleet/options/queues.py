@@ -16,7 +16,7 @@ from typing import Any
 
 from fleet.core.code_names import explain_malformed, short_name
 from fleet.core.config import Config
-from fleet.core.queue_config import OF_A_QUEUE, QueueConfig
+from fleet.core.queue_config import MOST_QUEUES, OF_A_QUEUE, QueueConfig
 from fleet.core.queue_names import is_url, queue_name
 from fleet.options import checks
 from fleet.options.checks import Check, SettingsError, check_value
@@ -26,6 +26,7 @@ from fleet.options.settings import Settings
 
 NO_QUEUE = "no queue given; use --queue NAME, FLEET_QUEUE or queue in fleet.toml"
 NO_APP = "no APP given; queue {} has none in its table either"
+TOO_MANY = f"{{}} queues are given; a pool has {MOST_QUEUES} at the most"
 MIXED = "some queues have a weight and some have none; give all of them one, or none"
 
 
@@ -128,6 +129,8 @@ def choose_queues(
     if not queues:
         raise SettingsError(NO_QUEUE)
     _refuse_twice(queues)
+    if len(queues) > MOST_QUEUES:
+        raise SettingsError(TOO_MANY.format(len(queues)))
     if len({each.weight is None for each in queues}) > 1:
         raise SettingsError(MIXED)
     return queues

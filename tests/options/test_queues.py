@@ -93,11 +93,16 @@ def test_what_is_no_queue_is_refused(value: Any, why: str) -> None:
         (["a", "b", "a"], "two queues have the same name: a"),
         (["a", "arn:aws:sqs:eu-west-1:1:a"], "a, arn:aws:sqs:eu-west-1:1:a"),
         ([], "no queue given"),
+        ([f"q{number}" for number in range(33)], "33 queues are given; a pool has 32 at the most"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(given: list[str], why: str) -> None:
     with pytest.raises(SettingsError, match=why):
         made_of(*given)
+
+
+def test_so_many_are_possible() -> None:
+    assert len(made_of(*(f"q{number}" for number in range(32)))) == 32
 
 
 # Tables.
