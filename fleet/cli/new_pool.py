@@ -13,6 +13,7 @@ from fleet.cli.failure import CommandFailed
 from fleet.core.code_names import explain_malformed
 from fleet.core.exit_codes import DONE, ENDED_BADLY, KILLED, UNCONFIRMED, USAGE
 from fleet.core.protocol import Plan
+from fleet.core.queue_config import QueueConfig
 from fleet.ipc import pool_socket
 from fleet.ipc.pool_socket import Claim
 from fleet.options.consistency import find_body_conflict
@@ -132,12 +133,12 @@ def _start_local_server(chosen: Settings) -> "LocalServer | None":
 def _plan(chosen: Settings, app: str, queue: str, served: "LocalServer | None") -> Plan:
     """What every process of the pool is told."""
     config = config_of(chosen)
+    queues = [QueueConfig(queue, app, config)]
     if served is None:
-        return Plan(config, app, queue, os.getpid(), chosen.region, chosen.endpoint_url)
+        return Plan(config, queues, os.getpid(), chosen.region, chosen.endpoint_url)
     return Plan(
         config,
-        app,
-        queue,
+        queues,
         os.getpid(),
         LOCAL_REGION,
         served.endpoint_url,

@@ -20,7 +20,7 @@ from typing import Any
 
 from fleet.core.config import Config
 from fleet.core.outcomes import Outcome, Settlement
-from fleet.core.queue_names import is_fifo
+from fleet.core.queue_config import QueueConfig
 from fleet.core.queue_place import Keys, KeysRefused, QueuePlace
 from fleet.core.scout_protocol import Resolved, ScoutOrder, ScoutWord, Unresolved
 
@@ -32,13 +32,12 @@ RELEASE_MARGIN = 5.0
 class Plan:
     """What the helpers and the dispatchers are told first: the options, and what this run is.
 
-    `queue`: its name, URL or ARN, as given. `master`: its pid. The rest says how the queue's server
-    is spoken to; None is boto3's own choice.
+    `queues`: at least one; a queue is its place in this list, in every word. `master`: its pid. The
+    rest says how the server of the queues is spoken to; None is boto3's own choice.
     """
 
     config: Config
-    app: str
-    queue: str
+    queues: list[QueueConfig]
     master: int
     region: str | None = None
     endpoint_url: str | None = None
@@ -46,18 +45,17 @@ class Plan:
     secret_key: str | None = field(default=None, repr=False)
     local_port: int | None = None  # of the embedded server, if that is used
 
-    @property
-    def is_fifo(self) -> bool:
-        """Whether the queue keeps the order of a group's messages."""
-        return is_fifo(self.queue)
-
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """Leave to make one receive call, for up to `most` messages, of at most `longest` seconds."""
+    """Leave to make one receive call, for up to `most` messages, of at most `longest` seconds.
+
+    What a dispatcher says until its next Grant is about that queue.
+    """
 
     most: int = 1
     longest: float = inf
+    queue: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,10 +197,13 @@ class Settled:
 
 @dataclass(frozen=True, slots=True)
 class Fork:
-    """Fork a dispatcher for the slot; its channel's end comes with this."""
+    """Fork a dispatcher for the slot; its channel's end comes with this.
+
+    `places`: of the queues; None for one that is not known yet.
+    """
 
     slot: int
-    place: QueuePlace
+    places: list[QueuePlace | None]
     keys: Keys
 
 

@@ -1,11 +1,13 @@
 """What the master and the scout say to each other, but for Plan and Failed (`protocol.py`).
 
     master → scout    SampleDepth · Recover · TryDelete · KeysRefused
-    scout → master    Keys, then Late | Usable, once, first of all · Depth | SampleFailed
+    scout → master    Keys, then Late | Usable, once, first of all · Sampled | SampleFailed
                       Recovered · RecoveryDenied · DeleteTried · Trying · Served
                       Keys, whenever there are new ones
     scout → resolver  Plan
     resolver → scout  Resolved | Unresolved
+
+`queue` is which of the plan's queues a word is about, by its place.
 
 Every Recover is answered by one Recovered, every TryDelete by one DeleteTried. Until then Trying
 and RecoveryDenied tell that the scout still works at it.
@@ -24,6 +26,7 @@ class Late:
 
     why: str
     left: float
+    queue: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +40,37 @@ class Usable:
     place: QueuePlace
     advice: list[str]
     dead_letters: str = ""
+    queue: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Unusable:
+    """The queue cannot be used, and others can: a word that Usable takes back.
+
+    `code`: the exit status that it would mean for a pool without another queue.
+    """
+
+    queue: int
+    code: int
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
 class SampleDepth:
-    """Count the queue's messages now. The answer is a Depth or SampleFailed."""
+    """Count the messages of a queue now, or of all (None).
+
+    The answer for each is a Sampled or SampleFailed.
+    """
+
+    queue: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sampled:
+    """The counts of a queue."""
+
+    queue: int
+    depth: Depth
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +78,7 @@ class SampleFailed:
     """The counts could not be read."""
 
     why: str
+    queue: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +97,7 @@ class Recover:
     delay: int
     lease_until: float
     receive_id: str = ""
+    queue: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +131,7 @@ class TryDelete:
 
     message_id: str
     handle: str = field(repr=False)
+    queue: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +140,7 @@ class DeleteTried:
 
     denied: bool
     deleted: bool = False
+    queue: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +175,8 @@ ScoutOrder = SampleDepth | Recover | TryDelete
 ScoutWord = (
     Late
     | Usable
-    | Depth
+    | Unusable
+    | Sampled
     | SampleFailed
     | Recovered
     | RecoveryDenied

@@ -12,7 +12,7 @@ from typing import NoReturn, Protocol
 
 from fleet.core.delivery import Rules
 from fleet.core.outcomes import Exit
-from fleet.core.protocol import Plan, Report
+from fleet.core.protocol import Report
 from fleet.core.queue import Message, MessageQueue
 from fleet.ipc.shared_page import SharedPage
 from fleet.job import process
@@ -113,14 +113,14 @@ class UserProcess(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The same for all messages of a dispatcher.
+    """The same for all messages of a queue that a dispatcher works on.
 
-    `renew` makes new connections to the queue. `work`: what is to be done with a message, in a
-    process that `start_job` or, if it is no job, `start` forks; they raise OSError when there is
-    none. `page` is shared with that process.
+    `queue_name`: as the options say it, for jobs. `renew` makes new connections to the queue.
+    `work`: what is to be done with a message, in a process that `start_job` or, if it is no job,
+    `start` forks; they raise OSError when there is none. `page` is shared with that process.
     """
 
-    plan: Plan
+    queue_name: str
     rules: Rules
     slot: int
     queue: MessageQueue

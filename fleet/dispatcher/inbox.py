@@ -21,14 +21,14 @@ class Inbox:
     """Flags that the outside world sets, and the wait for it to do so.
 
     Beside those of `DispatcherInbox` (context.py) `granted`: the master's leave to receive that
-    many messages, in a poll of `longest` seconds at the most. Keys that the master hands out are
-    given to `take_keys`.
+    many messages of `queue`, in a poll of `longest` seconds at the most. Keys that the master hands
+    out are given to `take_keys`.
     """
 
     def __init__(self, plan: Plan, channel: Channel, take_keys: Callable[[Keys], None]) -> None:
         self._plan, self._channel, self._take_keys = plan, channel, take_keys
         self.leaving = self.stopping = self.orphan = self.freed = False
-        self.granted, self.longest = 0, inf
+        self.granted, self.longest, self.queue = 0, inf, 0
         self.drain: float | None = None
         self.ends_at = inf
         self._wakeup = Wakeup([signal.SIGTERM])
@@ -81,8 +81,8 @@ class Inbox:
     def _receive(self) -> None:
         for message in self._channel.receive():
             match message:
-                case Grant(most, longest):
-                    self.granted, self.longest = most, longest
+                case Grant(most, longest, queue):
+                    self.granted, self.longest, self.queue = most, longest, queue
                 case Drain(seconds, left):
                     self.leaving, self.stopping, self.drain = True, True, seconds
                     self.ends_at = now() + left
@@ -100,7 +100,8 @@ class Inbox:
         if not self.orphan:
             self.orphan = self.leaving = self.stopping = True
             self.drain = self._plan.config.drain_timeout
-            self.ends_at = min(self.ends_at, now() + self._plan.config.longest_stop)
+            longest_stop = max(queue.config.longest_stop for queue in self._plan.queues)
+            self.ends_at = min(self.ends_at, now() + longest_stop)
             self.poll.unregister(self._channel.fileno())
             if self._master >= 0:
                 self.poll.unregister(self._master)

@@ -44,16 +44,17 @@ class PoolDispatcher:
                 self._inbox.wait(inf)
             if self._inbox.granted and not self._inbox.leaving:
                 most, self._inbox.granted = self._inbox.granted, 0
-                self._receive(most)
+                self._receive(most, self._inbox.queue)
         log.tell_left_out()
 
-    def _receive(self, most: int) -> None:
+    def _receive(self, most: int, queue: int) -> None:
         """One long poll, and what it brings."""
         is_repeatable = self._context.rules.is_fifo and most == 1
         receive_id = os.urandom(16).hex() if is_repeatable else ""
         # The last message's end must not be taken for this one's, should we die with it in hand.
         self._board.note(
             state=State.POLLING,
+            queue=queue,
             receive_id=receive_id,
             intent="",
             intent_delay=0,
@@ -68,7 +69,7 @@ class PoolDispatcher:
             return
         took = round(now() - before, 4)
         if messages:
-            boards = self._record(messages, before)
+            boards = self._record(messages, queue, before)
             self._inbox.say(Received(took, len(messages)))
             self._tell_received(messages, took)
             self._deliver(messages, boards, before)
@@ -93,7 +94,7 @@ class PoolDispatcher:
         refused = error.trouble in REFUSED
         self._inbox.say(PollFailed(str(error), error.unanswered, refused, error.answered, took))
 
-    def _record(self, messages: Sequence[Message], before: float) -> list[SlotBoard]:
+    def _record(self, messages: Sequence[Message], queue: int, before: float) -> list[SlotBoard]:
         """Note each message on a line of the scoreboard, for whoever recovers it should we die."""
         boards = [self._board, *(self._board.of(place) for place in range(1, len(messages)))]
         first_lease = self._context.rules.first_lease
@@ -102,6 +103,7 @@ class PoolDispatcher:
                 continue
             board.note(
                 state=State.WORKING,
+                queue=queue,
                 message_id=message.id,
                 receipt_handle=message.handle,
                 attempt=message.attempt,

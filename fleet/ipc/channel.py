@@ -15,10 +15,12 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from fleet.core import protocol, scout_protocol
 from fleet.core.config import Config
+from fleet.core.depth import Depth
 from fleet.core.outcomes import Outcome, Settlement
 from fleet.core.protocol import Fork, Plan, Word
+from fleet.core.queue_config import QueueConfig
 from fleet.core.queue_place import Keys, QueuePlace
-from fleet.core.scout_protocol import Resolved, Usable
+from fleet.core.scout_protocol import Resolved, Sampled, Usable
 
 
 class Garbled(Exception):
@@ -33,9 +35,10 @@ def _types_of(hint: Any) -> tuple[type, ...]:
     return (int, float) if kind is float else (kind,)
 
 
-Record = Config | QueuePlace | Keys
+Record = Config | QueueConfig | QueuePlace | Keys | Depth
 """What may be inside a word."""
 
+_WORDS: dict[str, type[Word]] = {kind.__name__: kind for kind in get_args(Word)}
 _KINDS = {
     kind.__name__: (kind, tuple(field.name for field in fields(kind)))
     for kind in (*get_args(Word), *get_args(Record))
@@ -48,7 +51,7 @@ _SECRET = tuple(
     if "keys" in names or not _HIDDEN.isdisjoint(names)
 )
 _TYPES = {kind: tuple(map(_types_of, get_type_hints(kind).values())) for kind, _ in _KINDS.values()}
-_Record = TypeVar("_Record", Config, QueuePlace, Keys)
+_Record = TypeVar("_Record", Config, QueueConfig, QueuePlace, Keys, Depth)
 _LARGEST = 65_536
 # Plain numbers: Python's flags are combined in Python.
 _AT_ONCE, _CLOSED_ON_EXEC = int(socket.MSG_DONTWAIT), int(socket.MSG_CMSG_CLOEXEC)
@@ -192,6 +195,9 @@ def _check(record: Word | Record) -> None:
 
 def _read_record(kind: type[_Record], values: Any) -> _Record:
     """A record inside a word. Raises TypeError."""
+    if kind is QueueConfig:  # a record inside a record
+        queue, app, config, *rest = values
+        values = [queue, app, _read_record(Config, config), *rest]
     record = kind(*values)
     _check(record)
     return record
@@ -201,11 +207,16 @@ def _build(packet: bytes) -> Word:
     name, *values = json.loads(packet.decode())
     match name:
         case "Plan":
-            config, *rest = values
-            return Plan(_read_record(Config, config), *rest)
+            config, queues, *rest = values
+            read = [_read_record(QueueConfig, each) for each in queues]
+            return Plan(_read_record(Config, config), read, *rest)
         case "Fork":
-            slot, place, keys = values
-            return Fork(slot, _read_record(QueuePlace, place), _read_record(Keys, keys))
+            slot, places, keys = values
+            known = [None if each is None else _read_record(QueuePlace, each) for each in places]
+            return Fork(slot, known, _read_record(Keys, keys))
+        case "Sampled":
+            queue, depth = values
+            return Sampled(queue, _read_record(Depth, depth))
         case "Usable":
             place, *rest = values
             return Usable(_read_record(QueuePlace, place), *rest)
@@ -221,5 +232,4 @@ def _build(packet: bytes) -> Word:
         case "Recovered":
             number, settlement, *rest = values
             return scout_protocol.Recovered(number, Settlement(settlement), *rest)
-    word: Word = _KINDS[name][0](*values)
-    return word
+    return _WORDS[name](*values)

@@ -26,7 +26,7 @@ MOST_SLOTS = 4096
 _BUFFER = 2048  # bytes; SQS's receipt handles are about 400 long
 _MOST_WAITS = 120  # bytes
 _HEAD = struct.Struct("<IIH")  # checksum, sequence, length
-_BODY = struct.Struct("<BiiiIIddddHHHH")
+_BODY = struct.Struct("<BBiiiIIddddHHHH")
 _NO_EXIT, _BY_SIGNAL = -1, 1000  # how an exit is written: a status, or this and the signal
 _STATES = tuple(State)
 
@@ -37,12 +37,14 @@ class Record:
 
     Mutable, because it is written six times a job. `heartbeat`: when it was written last. `exit`
     is the job's. `intent` is the settlement that is about to be asked for, empty before that; of an
-    idle dispatcher it is what became of its last message. `receive_id` names the last receive call
+    idle dispatcher it is what became of its last message. `queue`: of the poll, or of the message,
+    by its place in the plan. `receive_id` names the last receive call
     on a FIFO queue. `waits`: what a job that has returned waits for.
     """
 
     state: State
     pid: int
+    queue: int = 0
     heartbeat: float = 0.0
     job_pid: int = 0
     attempt: int = 0
@@ -140,6 +142,7 @@ class Scoreboard:
             return None
         (
             number,
+            queue,
             pid,
             job_pid,
             ended,
@@ -155,6 +158,7 @@ class Scoreboard:
         handle_at, receive_id_at, waits_at, intent_at = accumulate(lengths)
         return sequence, Record(
             state=_STATES[number],
+            queue=queue,
             pid=pid,
             heartbeat=heartbeat,
             job_pid=job_pid,
@@ -193,6 +197,7 @@ class RecordWriter:
         body = (
             _BODY.pack(
                 _STATES.index(record.state),
+                record.queue,
                 record.pid,
                 record.job_pid,
                 _exit_number(record.exit),

@@ -20,7 +20,7 @@ from fleet.core.arguments import Call
 from fleet.core.config import SAME_SIGNAL
 from fleet.core.delivery import Rules
 from fleet.core.failure import Failure
-from fleet.core.protocol import Held, Plan, Report
+from fleet.core.protocol import Held, Report
 from fleet.core.queue import Message, MessageQueue
 from fleet.dispatcher.context import Context
 from fleet.ipc.shared_page import SharedPage
@@ -161,14 +161,13 @@ def open_context(
         return (*inbox.descriptors, *oom.descriptors, *getattr(queue, "descriptors", ()))
 
     shims = Shims(descriptors, inbox.poll)
-    plan = Plan(rules.config, app="", queue=queue_name, master=0)
 
     def no_work(message: Message, _page: SharedPage) -> Work:
         raise LookupError(f"nobody has said what to do with message {message.id}")
 
     try:
         yield Context(
-            plan=plan,
+            queue_name=queue_name,
             rules=rules,
             slot=0,
             queue=queue,
@@ -197,7 +196,7 @@ def with_call(context: Context, call: Call, hooks: Hooks, title: str) -> Context
             app=title,
             config=context.rules.config,
             loaded=loaded,
-            queue=context.plan.queue,
+            queue=context.queue_name,
             slot=0,
             message=message,
             keep_fds=None,

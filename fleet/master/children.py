@@ -57,10 +57,11 @@ class ChildProcesses:
         self._plan, self._board = plan, board
         self._template_fds = (board_fd, *passed)
         self.channels = Channels(poll)
-        self.known = Children(plan.app, others=frozenset(procfs.children()))
+        app, queues = plan.queues[0].app, len(plan.queues)
+        self.known = Children(app, others=frozenset(procfs.children()), queues=queues)
         self._mark = os.urandom(16).hex()  # on all that descends from our helpers
         self._has_trackers: bool | None = None  # among what we have adopted; None: not looked yet
-        self.handouts = Handouts()
+        self.handouts = Handouts(queues)
         self.trace = ""  # the app's own traceback, if its import raised
 
     # What the pool asks for.
@@ -182,7 +183,7 @@ class ChildProcesses:
         """What the master itself makes of a word."""
         match event:
             case events.HelperSaid(_, word):
-                tell_helper_word(word, self._plan.queue)
+                tell_helper_word(word, self._plan.queues)
                 if keys := self.handouts.note(word):
                     for slot in self.channels.slots:
                         self.send(slot, keys)

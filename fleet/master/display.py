@@ -26,8 +26,9 @@ class Display:
 
     def __init__(self, plan: Plan, board: Scoreboard) -> None:
         self._plan, self._board = plan, board
+        first = plan.queues[0]
         self._identity = Identity(
-            plan.config.name, os.getpid(), plan.app, plan.queue, timestamp(3), now()
+            plan.config.name, os.getpid(), first.app, first.queue, timestamp(3), now()
         )
         self._title, self._has_run = "", False
 
@@ -48,10 +49,10 @@ class Display:
         log.emit(
             "master.started",
             name=self._plan.config.name,
-            app=self._plan.app,
-            queue=self._plan.queue,
+            app=self._identity.app,
+            queue=self._identity.queue,
             workers=pool.desired,
-            longest_stop=pool.config.longest_stop,
+            longest_stop=pool.longest_stop,
         )
 
     def log_end(self, pool: Pool, end: PoolEnd, dead_letters: str) -> None:
@@ -74,7 +75,7 @@ class Display:
             jobs=summary.phrase(counts),
             **ledger,
             **summary.totals(counts),
-            dispatcher_deaths=counts.dispatcher_deaths,
+            dispatcher_deaths=pool.dispatcher_deaths,
         )
 
     def status(self, pool: Pool, pids: Mapping[int, int]) -> dict[str, Any]:

@@ -9,21 +9,21 @@ from fleet.core.scout_protocol import Usable
 
 
 class Handouts:
-    """The newest place and keys, for dispatchers that are still to come.
+    """The newest places and keys, for dispatchers that are still to come.
 
-    `dead_letters`: the name of the dead-letter queue, empty without one.
+    By queue: `places`, and in `dead_letters` the name of the dead-letter queue, empty without one.
     """
 
-    def __init__(self) -> None:
-        self.place: QueuePlace | None = None
+    def __init__(self, queues: int) -> None:
+        self.places: list[QueuePlace | None] = [None] * queues
         self.keys: Keys | None = None
-        self.dead_letters = ""
+        self.dead_letters = [""] * queues
 
     def note(self, word: FromHelper) -> Keys | None:
         """Keep what a word says of that; new keys, which the living are to be given."""
         match word:
-            case Usable(place, _, dead_letters):
-                self.place, self.dead_letters = place, dead_letters
+            case Usable(place, _, dead_letters, queue):
+                self.places[queue], self.dead_letters[queue] = place, dead_letters
             case Keys():
                 self.keys = word
                 return word
@@ -31,6 +31,6 @@ class Handouts:
 
     def fork_order(self, slot: int) -> Fork:
         """The order for a dispatcher of the slot. Raises OSError while there is nothing to hand."""
-        if self.place is None or self.keys is None:
+        if self.keys is None or not any(self.places):
             raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
-        return Fork(slot, self.place, self.keys)
+        return Fork(slot, [*self.places], self.keys)

@@ -1,27 +1,29 @@
 """What the words of template and scout are in the log, and lines that dispatchers tell."""
 
-from fleet.core.depth import Depth
+from collections.abc import Sequence
+from dataclasses import asdict
+
 from fleet.core.protocol import FromHelper, Imported, Tell
-from fleet.core.scout_protocol import Late, SampleFailed, Served, Usable
+from fleet.core.queue_config import QueueConfig
+from fleet.core.scout_protocol import Late, Sampled, SampleFailed, Served, Usable
 from fleet.system import log
 
 
-def tell_helper_word(word: FromHelper, queue: str) -> None:
-    """Log a word, if it is worth a line. `queue` is its name as the options say it."""
+def tell_helper_word(word: FromHelper, queues: Sequence[QueueConfig]) -> None:
+    """Log a word, if it is worth a line. The name of a queue is as the options say it."""
     match word:
         case Imported(seconds, warnings):
             log.emit("template.ready", seconds=seconds)
             for why in warnings:
                 log.emit("template.warned", why=why)
-        case Usable(_, advice):
-            log.emit("queue.usable", queue=queue)
+        case Usable(_, advice, _, queue):
+            log.emit("queue.usable", queue=queues[queue].queue)
             for why in advice:
-                log.emit("queue.warned", queue=queue, why=why)
+                log.emit("queue.warned", queue=queues[queue].queue, why=why)
         case Late(why, left):
             log.emit("queue.late", why=why, left=left)
-        case Depth(visible, in_flight, delayed):
-            seen = {"visible": visible, "in_flight": in_flight, "delayed": delayed}
-            log.emit("queue.sampled", queue=queue, **seen)
+        case Sampled(queue, depth):
+            log.emit("queue.sampled", queue=queues[queue].queue, **asdict(depth))
         case Served(pid):
             log.emit("local.restarted", pid=pid)
         case SampleFailed(why):

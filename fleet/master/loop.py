@@ -62,7 +62,7 @@ class Master:
         others: tuple[Path, ...] = (),
     ) -> None:
         self._judged = now()
-        self._pool = new(plan.config)
+        self._pool = new(plan.config, plan.queues)
         hears_hup = signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN  # nohup(1) ignores it
         self._wakeup = Wakeup(
             number for number in CAUGHT if hears_hup or number is not signal.SIGHUP
@@ -70,7 +70,7 @@ class Master:
         stacks.enable()
         self._poll = select.poll()
         self._poll.register(self._wakeup.fileno(), select.POLLIN)
-        board_fd = scoreboard.create(plan.config.batch_size)
+        board_fd = scoreboard.create(max(queue.config.batch_size for queue in plan.queues))
         self._board = Scoreboard(board_fd)
         self._display = Display(plan, self._board)
         self._service_manager = ServiceManager(
@@ -108,14 +108,14 @@ class Master:
                 self._health.write(self._pool)
         except Exception as error:  # noqa: BLE001 - whatever it is: nobody may be left behind
             stop = FaultStop(self._wakeup, self._control, self._children, self._service_manager)
-            return stop.run(error, now() + self._pool.config.longest_stop), ""
+            return stop.run(error, now() + self._pool.longest_stop), ""
         finally:
             signals.ignore_for_good()
             attempt(self._control.close)
             attempt(lambda: farewell.dismiss(self._children))
         self._health.write(self._pool, last=True)
         end = self._pool.end or PoolEnd(FAULT, "the pool ended without a reason")
-        self._display.log_end(self._pool, end, self._children.handouts.dead_letters)
+        self._display.log_end(self._pool, end, self._children.handouts.dead_letters[0])
         return end, self._children.trace
 
     # Wait.

@@ -54,4 +54,5 @@ def _orphan(place: int, record: Record, exits: Mapping[int, Exit]) -> Orphan:
         Settlement(record.intent) if record.intent else None,
         record.exit or exits.get(record.job_pid),
         place,
+        record.queue,
     )

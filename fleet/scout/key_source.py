@@ -127,7 +127,7 @@ class KeySource:
         return processes.describe_exit(death.exit) if death else "it was killed"
 
     def _trouble(self, why: str) -> QueueError:
-        name = self._plan.queue
+        name = self._plan.queues[0].queue
         return QueueError(
             Trouble.SESSION, f"queue {name!r}: no AWS credentials: {why}", answered=False
         )

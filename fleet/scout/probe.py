@@ -19,6 +19,6 @@ def try_delete(probe: TryDelete, queue: SqsQueue) -> DeleteTried:
     except QueueError as error:
         if error.trouble is Trouble.SESSION:
             queue.renew()
-        return DeleteTried(error.trouble in STILL_DENIED)
+        return DeleteTried(error.trouble in STILL_DENIED, queue=probe.queue)
     log.emit("message.deleted_late", message_id=probe.message_id)
-    return DeleteTried(denied=False, deleted=True)
+    return DeleteTried(denied=False, deleted=True, queue=probe.queue)

@@ -23,6 +23,7 @@ from fleet.core.scout_protocol import (
     DeleteTried,
     Recover,
     Recovered,
+    Sampled,
     SampleDepth,
     SampleFailed,
     Served,
@@ -47,6 +48,7 @@ from fleet.system.clock import now
 SERVED_WITHIN = 15.0  # seconds for the embedded server to answer
 RETRY = 1.0  # seconds between two tries of a queue that is late
 ALIVE = 5.0  # seconds between two signs of life while a resolver is waited for
+FIRST = 0  # the place of the only queue
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -76,7 +78,7 @@ class Scout:
     """Works for one master until that is gone, or the queue is given up."""
 
     def __init__(self, plan: Plan, master: Channel) -> None:
-        self._plan, self._master = plan, master
+        self._plan, self._first, self._master = plan, plan.queues[0], master
         self._source = KeySource(plan)
         self._keyring: Keyring | None = None
 
@@ -123,7 +125,7 @@ class Scout:
         place, keys = self._find_place()
         self._keyring = Keyring(keys, self._note_refusal)
         self._master.send(keys, wait=True)
-        access = PoolAccess(address_of(self._plan), place, self._keyring)
+        access = PoolAccess(address_of(self._plan, self._first), place, self._keyring)
         options = ConnectOptions(dns.resolve_in_time)
         return SqsQueue(access, wait_time=0, options=options), place
 
@@ -131,7 +133,7 @@ class Scout:
         """Where the queue is, and the keys. Raises QueueError, MasterGone."""
         if self._plan.local_port is not None:
             by_botocore = self._plan.config.transport == "boto3"
-            return find_local(address_of(self._plan), by_botocore=by_botocore)
+            return find_local(address_of(self._plan, self._first), by_botocore=by_botocore)
         self._source.start()
         while (found := self._source.take()) is None:
             self._hear(min(now() + ALIVE, self._source.wakes_at))
@@ -141,20 +143,20 @@ class Scout:
 
     def _check_queue(self, queue: SqsQueue, place: QueuePlace) -> Usable:
         """One look at the queue. Raises QueueError when it cannot be used, or not yet."""
-        plan = self._plan
-        if plan.local_port is not None:
-            make_with_dead_letter_queue(address_of(plan))
+        name, config = self._first.queue, self._first.config
+        if self._plan.local_port is not None:
+            make_with_dead_letter_queue(address_of(self._plan, self._first))
         limit = queue.max_receive_count()
-        if trouble := queue_advice.batch_trouble(plan.queue, plan.config.batch_size, limit):
+        if trouble := queue_advice.batch_trouble(name, config.batch_size, limit):
             raise QueueError(Trouble.USAGE, trouble)
         advice = queue_advice.advise_on_redrive(limit) + self._advise_on_dead_letters(queue, limit)
-        advice += queue_advice.advise_on_visibility(plan.config.visibility_timeout)
-        advice += queue_advice.advise_on_retry_delay(plan.queue, plan.config.retry_delay)
+        advice += queue_advice.advise_on_visibility(config.visibility_timeout)
+        advice += queue_advice.advise_on_retry_delay(name, config.retry_delay)
         advice += queue_advice.advise_on_topics(
-            plan.config.body, plan.config.sns_topic, verified=plan.config.sns_verify
+            config.body, config.sns_topic, verified=config.sns_verify
         )
         dead_letters = "" if limit is None else queue.dead_letter_queue_name()
-        return Usable(replace(place, url=queue.url), advice, dead_letters)
+        return Usable(replace(place, url=queue.url), advice, dead_letters, FIRST)
 
     def _advise_on_dead_letters(self, queue: SqsQueue, limit: int | None) -> list[str]:
         """Whether the dead-letter queue exists. A pool starts although that is not known now."""
@@ -166,7 +168,7 @@ class Scout:
             return queue_advice.advise_on_dead_letters(
                 queue.dead_letter_queue_name(),
                 error.trouble,
-                direct=self._plan.config.dead_letters_directly,
+                direct=self._first.config.dead_letters_directly,
             )
         return []
 
@@ -180,16 +182,16 @@ class Scout:
         # An answer waits for room in the channel: a lost one would leave its order open for ever.
         orders = Orders(
             queue,
-            self._plan.config.first_lease,
+            self._first.config.first_lease,
             lambda word: self._master.send(word, wait=isinstance(word, Recovered | DeleteTried)),
         )
         while True:
             try:
-                self._master.send(queue.depth())
+                self._master.send(Sampled(FIRST, queue.depth()))
             except QueueError as error:
                 if error.trouble is Trouble.SESSION:
                     queue.renew()
-                self._master.send(SampleFailed(str(error)))
+                self._master.send(SampleFailed(str(error), FIRST))
                 self._restart_server(error)
             share = 1 + SAMPLE_JITTER * (2 * jitter.draw() - 1)
             self._work(self._plan.config.sample_interval * share, orders)
@@ -251,7 +253,7 @@ class Scout:
                 # The master must know it before it could take it for something that a scout has
                 # left.
                 self._master.send(Served(served.pid), wait=True)
-            make_with_dead_letter_queue(address_of(self._plan))
+            make_with_dead_letter_queue(address_of(self._plan, self._first))
         except (local_server.LocalError, QueueError, OSError):
             return  # the failed sample has said it; the next one tries again
 

@@ -39,7 +39,7 @@ def main(arguments: Sequence[str]) -> None:
 
 def answer(plan: Plan) -> Resolved | Unresolved:
     """What is found out."""
-    address = address_of(plan)
+    address = address_of(plan, plan.queues[0])
     try:
         return Resolved(*resolve(address, plan.config.transport))
     except QueueError as error:

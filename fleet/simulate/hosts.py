@@ -4,9 +4,9 @@ from fleet.core import polling
 from fleet.core.config import Config
 from fleet.core.depth import Depth
 from fleet.core.polling import QUICK, Polling
-from fleet.core.records import replace
 from fleet.core.sizing import rule, workload
 from fleet.core.sizing.rule import SOONEST, Scene, Sizing
+from fleet.core.sizing.workload import Workload
 
 
 class Poll:
@@ -34,6 +34,7 @@ class Host:
         "round",
         "size",
         "sizing",
+        "work",
     )
 
     def __init__(self, size: int, config: Config, *, lone_polls: bool) -> None:
@@ -42,7 +43,7 @@ class Host:
         self.busy = 0
         self.polls: set[Poll] = set()
         self.polling = Polling()
-        self.sizing = Sizing()
+        self.sizing, self.work = Sizing(), Workload()
         self.resumes_at = -1.0
         self.depth = Depth(0, 0)
         self.round = 0  # which of the samples that were planned is still to come
@@ -72,16 +73,13 @@ class Host:
         """A job has ended; its message is deleted, or hidden for that many seconds."""
         if not self.lone_polls:
             self.pass_time(now)
-            self.sizing = replace(
-                self.sizing, work=workload.note_end(self.sizing.work, self.busy, hidden_for)
-            )
+            self.work = workload.note_end(self.work, self.busy, hidden_for)
         self.busy -= 1
         self.idle += 1
 
     def pass_time(self, now: float) -> None:
         """Bring what is measured over time up to this moment."""
-        work = workload.pass_time(self.sizing.work, self.busy, now, self.config.target_wait)
-        self.sizing = replace(self.sizing, work=work)
+        self.work = workload.pass_time(self.work, self.busy, now, self.config.target_wait)
 
     def resize(self, desired: int) -> None:
         """Have so many dispatchers; a surplus leaves when it is idle."""
@@ -112,4 +110,5 @@ class Host:
         ):
             return False
         self.pass_time(now)
-        return rule.wants_sample(self.sizing, self.depth, self.scene(now), self.config, now)
+        scene = self.scene(now)
+        return rule.wants_sample(self.sizing, self.work, self.depth, scene, self.config, now)

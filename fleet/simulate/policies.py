@@ -63,6 +63,7 @@ class Fleet:
         host.depth = observed.depth
         host.sizing, size = rule.decide(
             host.sizing,
+            host.work,
             observed.depth,
             host.scene(observed.now),
             host.config,
@@ -128,6 +129,6 @@ class BusyPlusBacklog:
 
     @staticmethod
     def _backlog(host: Host, depth: Depth) -> int:
-        seconds = workload.job_seconds(host.sizing.work, host.busy) or 0.0
+        seconds = workload.job_seconds(host.work, host.busy) or 0.0
         part = depth.visible * host.size / (host.size + max(0, depth.in_flight - host.busy))
         return min(ceil(part), ceil(part * seconds / host.config.target_wait))

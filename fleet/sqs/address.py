@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from fleet.core.protocol import Plan
+from fleet.core.queue_config import QueueConfig
 from fleet.core.queue_names import queue_name
 
 
@@ -27,13 +28,17 @@ class Address:
         return queue_name(self.queue)
 
 
-def address_of(plan: Plan) -> Address:
-    """The address of the plan's queue.
+def address_of(plan: Plan, queue: QueueConfig) -> Address:
+    """The address of one of the plan's queues.
 
     On the embedded server it is the queue of that name, wherever else that is.
     """
     local = plan.local_port is not None
-    queue = queue_name(plan.queue) if local else plan.queue
     return Address(
-        queue, plan.region, plan.endpoint_url, plan.access_key, plan.secret_key, direct=local
+        queue.name if local else queue.queue,
+        plan.region,
+        plan.endpoint_url,
+        plan.access_key,
+        plan.secret_key,
+        direct=local,
     )

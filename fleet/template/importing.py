@@ -51,7 +51,7 @@ class Importer:
         inherited: set[int],
         standard: StandardDescriptors,
     ) -> None:
-        self._plan, self._master = plan, master
+        self._plan, self._first, self._master = plan, plan.queues[0], master
         self._inherited, self._standard = inherited, standard
 
     def load(self) -> ImportedApp | None:
@@ -67,12 +67,12 @@ class Importer:
         loaded: UserCode | None = None
         failure: AppError | None = None
         try:
-            loaded = load_code(self._plan.app, self._plan.config)
+            loaded = load_code(self._first.app, self._first.config)
         except AppError as error:
             failure = error
         except BaseException as error:  # noqa: BLE001 - a tracer of the app's that raises
             failure = AppError(
-                f"{self._plan.app}: loading it failed: {type(error).__name__}: {error}"
+                f"{self._first.app}: loading it failed: {type(error).__name__}: {error}"
             )
         _flush_standard_streams()
         try:
@@ -131,7 +131,7 @@ class Importer:
         status = processes.await_child(child)
         if status < 0:
             died_by = signals.signal_name(-status)
-            self._send(f"importing {self._plan.app} died: {died_by}")
+            self._send(f"importing {self._first.app} died: {died_by}")
         elif status not in (IMPORTED, APP_UNUSABLE):  # it has not sent itself what is wrong
             self._tell_why_not(
                 f"its import ends the process (exit {status}), "
@@ -153,7 +153,7 @@ class Importer:
 
     def _loads(self) -> bool:
         try:
-            load_code(self._plan.app, self._plan.config)
+            load_code(self._first.app, self._first.config)
         except AppError as error:
             self._tell_failure(error)
             return False
@@ -165,7 +165,7 @@ class Importer:
         self._send(str(failure), failure.trace)
 
     def _tell_why_not(self, why: str) -> None:
-        self._send(f"{self._plan.app}: {why}")
+        self._send(f"{self._first.app}: {why}")
 
     def _send(self, why: str, trace: str = "") -> None:
         text = channel.shorten(why, MOST_WHY)

@@ -21,6 +21,7 @@ from fleet.core.delivery import Rules
 from fleet.core.exit_codes import DONE, FAULT, HOST_SHORT
 from fleet.core.protocol import Fork, Forked, Imported, NotForked, Plan
 from fleet.core.queue import Message
+from fleet.core.queue_config import QueueConfig
 from fleet.dispatcher import job_forker, job_process
 from fleet.dispatcher.context import Context
 from fleet.dispatcher.inbox import Inbox
@@ -68,12 +69,13 @@ def main(arguments: Sequence[str]) -> None:
     standard = StandardDescriptors()
     log.configure(plan.config.log_level, plan.config.log_format, standard.error)
     rehearsal.rehearse(descriptors.open_descriptors())
-    titles.show(f"fleet: template {plan.app}")
-    sys.argv[:] = [plan.app.rpartition(":")[0]]  # what an app finds that parses arguments: none
+    first = plan.queues[0]
+    titles.show(f"fleet: template {first.app}")
+    sys.argv[:] = [first.app.rpartition(":")[0]]  # what an app finds that parses arguments: none
     outputs.line_buffer()  # what an import prints before it ends the process, or hangs, is not lost
     stacks.enable()
     wire.rehearse()
-    foresight.preload(address_of(plan), plan.config.transport, os.environ)
+    foresight.preload(address_of(plan, first), plan.config.transport, os.environ)
     app = prepare(plan, master, inherited, standard)
     if app is not None:
         Template(plan, app, master, Scoreboard(board)).serve()
@@ -87,7 +89,7 @@ def prepare(
     None when there is nothing to serve.
     """
     began = time.monotonic()
-    bodies.prepare(plan.config)
+    bodies.prepare(plan.queues[0].config)
     app = Importer(plan, master, inherited, standard).load()
     if app is not None:
         stacks.enable()  # the app may have taken its signal
@@ -132,11 +134,15 @@ class Template:
     def _prepare_access(self, request: Fork) -> PoolAccess:
         """Load what calls to the queue need, once for all dispatchers.
 
-        Raises QueueError for a CA bundle that has gone, and whatever an app has patched raises.
+        Raises LookupError where the queue is not known yet, QueueError for a CA bundle that has
+        gone, and whatever an app has patched raises.
         """
-        access = self._access
-        if access is None or access.place != request.place:
-            access = PoolAccess(address_of(self._plan), request.place, Keyring(request.keys))
+        access, place = self._access, request.places[0]
+        if place is None:
+            raise LookupError("nobody knows yet where the queue is")
+        if access is None or access.place != place:
+            address = address_of(self._plan, self._plan.queues[0])
+            access = PoolAccess(address, place, Keyring(request.keys))
             access.prepare()
             self._filling = self._filling or small_blocks.fill()
             memory_image.freeze()
@@ -222,20 +228,22 @@ class Template:
         self, request: Fork, end: int, access: PoolAccess
     ) -> tuple[PoolDispatcher, JobForker]:
         plan, slot, app = self._plan, request.slot, self._app
-        short_call = min(SHORT_CALL, plan.config.call_timeout)
+        queue_config = plan.queues[0]
+        config = queue_config.config
+        short_call = min(SHORT_CALL, config.call_timeout)
         board = SlotBoard(self._scoreboard, slot)
         options = ConnectOptions(dns.resolve_in_time, board.note)
-        queue = SqsQueue(access, None, plan.config.wait_time, short_call, options)
+        queue = SqsQueue(access, None, config.wait_time, short_call, options)
         page = SharedPage()
         effects = app.effects
         left = None if effects is None else effects.without_those_of_forker()
 
         def work(message: Message, page: SharedPage) -> process.Work:
             return process.Work(
-                plan.app,
-                plan.config,
+                queue_config.app,
+                config,
                 app.loaded,
-                plan.queue,
+                queue_config.queue,
                 slot,
                 message,
                 app.keep_fds,
@@ -250,8 +258,8 @@ class Template:
         inbox = Inbox(plan, channel.adopt(end), access.keyring.take)
         access.keyring.tell_refused = inbox.tell_refused
         context = Context(
-            plan,
-            rules_of(plan),
+            queue_config.queue,
+            rules_of(queue_config),
             slot,
             queue,
             queue.renew,
@@ -266,10 +274,11 @@ class Template:
         return PoolDispatcher(context, inbox, board, queue), forker
 
 
-def rules_of(plan: Plan) -> Rules:
-    """What decides about every delivery."""
-    config = plan.config
-    return Rules(config, config.exit_handler is not None or config.router is not None, plan.is_fifo)
+def rules_of(queue: QueueConfig) -> Rules:
+    """What decides about every delivery of the queue."""
+    config = queue.config
+    has_handler = config.exit_handler is not None or config.router is not None
+    return Rules(config, has_handler, queue.is_fifo)
 
 
 def _await_death(pid: int) -> None:

@@ -3,11 +3,10 @@
 import pytest
 
 from fleet.core.delivery import Delivery, Rules
-from fleet.core.protocol import Plan
 from fleet.core.queue import Message
 from fleet.dispatcher import batch, delivery_log, process, requests, runner, user_processes
 from fleet.dispatcher.runner import DeliveryRunner
-from tests.support.dispatcher_world import MESSAGE, PLAN, World
+from tests.support.dispatcher_world import MESSAGE, World
 
 
 @pytest.fixture
@@ -18,16 +17,12 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     return world
 
 
-def deliver(
-    world: World, rules: Rules | None = None, message: Message = MESSAGE, plan: Plan = PLAN
-) -> DeliveryRunner:
+def deliver(world: World, rules: Rules | None = None, message: Message = MESSAGE) -> DeliveryRunner:
     """Not begun."""
     world.time = 1.0
-    return DeliveryRunner(world.context(plan, rules), message, 0.0)
+    return DeliveryRunner(world.context(rules), message, 0.0)
 
 
-def run(
-    world: World, rules: Rules | None = None, message: Message = MESSAGE, plan: Plan = PLAN
-) -> Delivery:
+def run(world: World, rules: Rules | None = None, message: Message = MESSAGE) -> Delivery:
     """To its end."""
-    return deliver(world, rules, message, plan).run()
+    return deliver(world, rules, message).run()

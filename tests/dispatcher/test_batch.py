@@ -9,7 +9,7 @@ from fleet.core.outcomes import Exit, Settlement
 from fleet.core.protocol import Denied, Held, Settled
 from fleet.core.queue import Message, Trouble
 from fleet.dispatcher.batch import BatchRunner
-from tests.support.dispatcher_world import BAD, GOOD, MESSAGE, PLAN, RETRY, World
+from tests.support.dispatcher_world import BAD, GOOD, MESSAGE, RETRY, World
 
 FIFO = Rules(is_fifo=True)
 
@@ -29,7 +29,7 @@ def run(world: World, brought: Sequence[Message], rules: Rules | None = None) ->
     """Until all are settled. They came at second 0."""
     boards = [world.board, *(world.board.of(place) for place in range(1, len(brought)))]
     world.time = 1.0
-    BatchRunner(world.context(PLAN, rules), list(zip(brought, boards, strict=True)), 0.0).run()
+    BatchRunner(world.context(rules), list(zip(brought, boards, strict=True)), 0.0).run()
 
 
 def settlements(world: World) -> dict[int, Settlement]:

@@ -9,12 +9,12 @@ import pytest
 from fleet.core.config import Config
 from fleet.core.delivery import Rules
 from fleet.core.outcomes import Settlement
-from fleet.core.protocol import Empty, Plan, PollFailed, Ready, Received
+from fleet.core.protocol import Empty, PollFailed, Ready, Received
 from fleet.core.queue import Message, QueueError, Trouble
 from fleet.dispatcher.inbox import Inbox
 from fleet.dispatcher.process import PoolDispatcher
 from fleet.ipc.scoreboard import SlotBoard
-from tests.support.dispatcher_world import GOOD, MESSAGE, PLAN, World
+from tests.support.dispatcher_world import GOOD, MESSAGE, World
 
 FIFO = Rules(is_fifo=True)
 Run = Callable[..., None]
@@ -24,17 +24,21 @@ Run = Callable[..., None]
 def run(world: World) -> Run:
     """Make a dispatcher, and let it run until it leaves."""
 
-    def run(rules: Rules | None = None, plan: Plan = PLAN) -> None:
-        context = world.context(plan, rules)
+    def run(rules: Rules | None = None) -> None:
+        context = world.context(rules)
         inbox, board = cast(Inbox, world.inbox), cast(SlotBoard, world.board)
         PoolDispatcher(context, inbox, board, world.queue).run()
 
     return run
 
 
-def grants(world: World, moment: float, most: int = 1) -> None:
+def grants(world: World, moment: float, most: int = 1, queue: int = 0) -> None:
     """The master gives leave to receive."""
-    world.at(moment, lambda: setattr(world.inbox, "granted", most))
+
+    def grant() -> None:
+        world.inbox.granted, world.inbox.queue = most, queue
+
+    world.at(moment, grant)
 
 
 def leaves(world: World, moment: float) -> None:
@@ -58,7 +62,7 @@ def test_a_grant_is_one_poll(world: World, run: Run) -> None:
     world.queue.takes = 3.0
     run()
     assert world.record[2:] == [
-        "board state=POLLING receive_id= intent= intent_delay=0 exit=None job_pid=0",
+        "board state=POLLING queue=0 receive_id= intent= intent_delay=0 exit=None job_pid=0",
         "receive 10 20",
         "board state=IDLE",
         "say Empty",
@@ -86,8 +90,8 @@ def test_one_message(world: World, run: Run) -> None:
     assert world.record[4:9] == [
         " ".join(
             [
-                "board state=WORKING message_id=message-1 receipt_handle=handle-1 attempt=3",
-                "lease_until=22.0 lease=20.0",
+                "board state=WORKING queue=0 message_id=message-1 receipt_handle=handle-1",
+                "attempt=3 lease_until=22.0 lease=20.0",
             ]
         ),
         "say Received",
@@ -166,7 +170,9 @@ def test_on_a_fifo_queue_the_poll_has_a_name_that_others_can_repeat(world: World
     first, second = world.queue.receive_ids
     assert first != second
     assert len(first) == 32
-    assert f"board state=POLLING receive_id={first}" in world.only("board")[1], "before the call"
+    assert f"board state=POLLING queue=0 receive_id={first}" in world.only("board")[1], (
+        "before the call"
+    )
 
 
 def test_a_standard_queue_knows_no_such_names(world: World, run: Run) -> None:
@@ -185,7 +191,7 @@ def batch(count: int) -> list[Message]:
 
 def test_several_messages(world: World, run: Run) -> None:
     world.queue.brings = batch(3)
-    grants(world, 2.0, most=3)
+    grants(world, 2.0, most=3, queue=5)
     for number in range(3):
         world.ends(4.0 + number, GOOD, process=number)
     leaves(world, 10.0)
@@ -193,11 +199,11 @@ def test_several_messages(world: World, run: Run) -> None:
     assert world.only("receive", "receive_many") == ["receive_many 10 20 3"]
     lease = "lease_until=22.0 lease=20.0"
     assert world.record[2:12] == [
-        "board state=POLLING receive_id= intent= intent_delay=0 exit=None job_pid=0",
+        "board state=POLLING queue=5 receive_id= intent= intent_delay=0 exit=None job_pid=0",
         "receive_many 10 20 3",
-        f"board state=WORKING message_id=m0 receipt_handle=h0 attempt=1 {lease}",
-        f"board1 state=WORKING message_id=m1 receipt_handle=h1 attempt=2 {lease}",
-        f"board2 state=WORKING message_id=m2 receipt_handle=h2 attempt=3 {lease}",
+        f"board state=WORKING queue=5 message_id=m0 receipt_handle=h0 attempt=1 {lease}",
+        f"board1 state=WORKING queue=5 message_id=m1 receipt_handle=h1 attempt=2 {lease}",
+        f"board2 state=WORKING queue=5 message_id=m2 receipt_handle=h2 attempt=3 {lease}",
         "say Received",
         "log queue.polled",
         *["log message.received"] * 3,

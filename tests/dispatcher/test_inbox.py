@@ -18,6 +18,21 @@ inbox.wait(0)
 print(inbox.orphan, inbox.leaving, inbox.drain)
 """
 
+GRANTED = """
+import os
+from dataclasses import replace
+from fleet.core.protocol import Grant
+from fleet.dispatcher.inbox import Inbox
+from fleet.ipc import channel
+from tests.support.dispatcher_world import PLAN
+
+master, end = channel.make_pair()
+inbox = Inbox(replace(PLAN, master=os.getppid()), channel.Channel(end), lambda _: None)
+master.send(Grant(10, 1.0, 7))
+inbox.wait(0)
+print(inbox.granted, inbox.longest, inbox.queue)
+"""
+
 
 def test_a_master_that_has_died_before_it_could_be_watched() -> None:
     """The dispatcher has just been told apart from its template; nobody else will tell it."""
@@ -29,3 +44,14 @@ def test_a_master_that_has_died_before_it_could_be_watched() -> None:
         env=dict(os.environ),
     )
     assert told.stdout == "True True 40.0\n", told.stderr
+
+
+def test_a_grant_says_how_much_of_which_queue_and_for_how_long() -> None:
+    told = subprocess.run(
+        [sys.executable, "-c", GRANTED],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=dict(os.environ),
+    )
+    assert told.stdout == "10 1.0 7\n", told.stderr

@@ -8,13 +8,24 @@ from typing import Any, cast, get_args
 import pytest
 
 from fleet.core.config import Config
+from fleet.core.depth import Depth
 from fleet.core.outcomes import Outcome, Settlement
 from fleet.core.pool.recovery import AT_ONCE
-from fleet.core.protocol import Plan, Ready, Word
+from fleet.core.protocol import Fork, Grant, Plan, Ready, Word
+from fleet.core.queue_config import MOST_QUEUES, QueueConfig
 from fleet.core.queue_place import Keys, QueuePlace
-from fleet.core.scout_protocol import Recover
+from fleet.core.scout_protocol import (
+    DeleteTried,
+    Late,
+    Recover,
+    SampleDepth,
+    SampleFailed,
+    TryDelete,
+    Usable,
+)
 from fleet.ipc import channel
 from fleet.ipc.channel import Channel
+from tests.support.queues import one_queue
 
 # SQS's handles have some hundred characters.
 LONG = Recover(1, "m" * 100, "h" * 1500, Settlement.DELETE, 0, 1e6)
@@ -61,7 +72,16 @@ ODD = (
     b'["Settled", "eaten", null, null, false]',
     b'["Settled", "deleted", "", null, false]',
     b'["Settled", "deleted", null, null, false, false, false, 0.0, null, "0"]',
-    b'["Depth", 1.5, 0, 0]',
+    b'["Depth", 1, 0, 0]',
+    b'["Config"]',
+    b'["Sampled", 0, [1.5, 0, 0]]',
+    b'["Sampled", 0, 7]',
+    b'["Plan", [], 7, 1]',
+    b'["Plan", [], [["jobs", "app:job"]], 1]',
+    b'["Plan", [], [["jobs", "app:job", [], "1"]], 1]',
+    b'["Plan", [], [["jobs", "app:job", ["8"]]], 1]',
+    b'["Fork", 1, [7], ["key", "secret"]]',
+    b'["Fork", 1, [["jobs", "url", 7]], ["key", "secret"]]',
     b'["Ready", 1',
     b"[" * 50_000,
     b'["PollFailed", "' + b"x" * 100_000 + b'"]',
@@ -84,7 +104,7 @@ def test_what_is_no_word_raises_nothing_and_is_told(
 
 
 def test_options_of_the_wrong_type_are_no_plan(ends: tuple[Channel, Channel]) -> None:
-    ends[0].send(Plan(Config(wait_time=cast(Any, "soon")), "app:job", "jobs", 1))
+    ends[0].send(Plan(Config(wait_time=cast(Any, "soon")), one_queue(), 1))
     assert ends[1].receive() == []
     assert "wait_time is 'soon'" in ends[1].garbled
 
@@ -95,8 +115,8 @@ def test_options_of_the_wrong_type_are_no_plan(ends: tuple[Channel, Channel]) ->
         b'["Keys", "AKIA", "hush", 7, null]',
         b'["Keys", "AKIA", ["hush"], "", null]',
         b'["Keys", "AKIA", "hush"',
-        b'["Fork", 1, ["jobs", "url", "x"], ["AKIA", "hush", 7]]',
-        b'["Fork", 1, ["jobs", "url", 7, "hush"], ["AKIA", "hush"]]',
+        b'["Fork", 1, [["jobs", "url", "x"]], ["AKIA", "hush", 7]]',
+        b'["Fork", 1, [["jobs", "url", 7, "hush"]], ["AKIA", "hush"]]',
         b'["Resolved", ["jobs", "url", "x"], ["AKIA", {"hush": 1}]]',
         b'["Recover", 1, "m", ["hush"], "deleted", 0, 1.0]',
     ],
@@ -133,6 +153,48 @@ def test_every_word_comes_as_it_was_said(ends: tuple[Channel, Channel]) -> None:
         assert type(heard) is kind
 
 
+@pytest.mark.parametrize(
+    "word",
+    [
+        Grant(10, 1.0, 7),
+        Usable(QueuePlace("jobs", "http://127.0.0.1:1/", "x"), [], "dead", 7),
+        Late("no answer", 1.5, 7),
+        SampleDepth(7),
+        SampleDepth(None),
+        SampleFailed("no answer", 7),
+        Recover(1, "m", "h", Settlement.DELETE, 0, 1e6, queue=7),
+        TryDelete("m", "h", 7),
+        DeleteTried(denied=True, queue=7),
+        Fork(1, [None, QueuePlace("jobs", "http://127.0.0.1:1/", "x")], Keys("key", "secret")),
+    ],
+    ids=lambda word: type(word).__name__,
+)
+def test_a_word_about_a_queue_says_which(ends: tuple[Channel, Channel], word: Word) -> None:
+    assert ends[0].send(word)
+    assert ends[1].receive() == [word]
+
+
+def test_the_longest_plan_is_one_word(ends: tuple[Channel, Channel]) -> None:
+    """SQS's names have 80 characters at the most."""
+    config = Config(
+        sns_topic=["arn:aws:sns:eu-central-1:123456789012:" + 40 * "t"] * 4,
+        retry_delay=[float(each) for each in range(10)],
+        transformer="package.module:transformer",
+        router="package.module:router",
+        on_failure="package.module:on_failure",
+        job_init="package.module:job_init",
+        job_exit="package.module:job_exit",
+    )
+    url = "https://sqs.eu-central-1.amazonaws.com/123456789012/" + 77 * "q"
+    queues = [
+        QueueConfig(f"{url}{number:03}", "package.module:job", config, 1.5, 2.0)
+        for number in range(MOST_QUEUES)
+    ]
+    plan = Plan(config, queues, 1, "eu-central-1", "https://sqs.eu-central-1.amazonaws.com")
+    assert ends[0].send(plan)
+    assert ends[1].receive() == [plan]
+
+
 EXAMPLES: dict[Any, object] = {
     int: 1,
     float: 2,
@@ -142,6 +204,12 @@ EXAMPLES: dict[Any, object] = {
     Settlement: Settlement.LEAVE,
     QueuePlace: QueuePlace("jobs", "http://127.0.0.1:1/", "x", None, "/bundle", True),
     Keys: Keys("key", "secret", "token", 1e9),
+    Depth: Depth(3, 2, 1),
+    list[QueuePlace | None]: [None, QueuePlace("jobs", "http://127.0.0.1:1/", "x")],
+    list[QueueConfig]: [
+        QueueConfig("high", "app:job", Config(3, wait_time=2.0), 3.0, 2.0),
+        QueueConfig("low", "app:other", Config()),
+    ],
     Config: Config(3, max_seconds=5.0, retry_delay=(1.0, 2.0), router="app:router"),
 }
 EXAMPLES |= {dict[str, Any]: {"a": 1}, Outcome | None: Outcome.FAILED, float | None: 1.5}

@@ -21,6 +21,7 @@ BUFFER = scoreboard._BUFFER
 FULL = Record(
     state=State.WORKING,
     pid=1,
+    queue=255,
     heartbeat=2.5,
     job_pid=3,
     attempt=4,

@@ -7,25 +7,30 @@ from collections.abc import Iterator
 import pytest
 
 from fleet.core.config import Config
+from fleet.core.depth import Depth
 from fleet.core.outcomes import Exit
 from fleet.core.pool.children import PendingDeath
 from fleet.core.pool.events import DispatcherSaid, HelperSaid
 from fleet.core.pool.state import Role
 from fleet.core.protocol import Drain, Empty, Fork, FromScout, Plan, Tell, Word
 from fleet.core.queue_place import Keys, KeysRefused, QueuePlace
-from fleet.core.scout_protocol import Late, SampleFailed, Trying, Usable
+from fleet.core.scout_protocol import Late, Sampled, SampleFailed, Trying, Usable
 from fleet.core.slot_state import State
 from fleet.ipc import channel, scoreboard
 from fleet.ipc.channel import Channel
 from fleet.ipc.scoreboard import Record, Scoreboard
 from fleet.master.children import ChildProcesses
+from fleet.master.handouts import Handouts
+from fleet.master.helper_log import tell_helper_word
 from fleet.master.orphans import describe_death, jobs_in_hand
-from fleet.system import processes
+from fleet.system import log, processes
+from tests.support.queues import one_queue
 
 KILLED, DONE = Exit(signal=9), Exit(code=0)
 OTHERS_JOB, NOBODYS = 55, 56
-PLAN = Plan(Config(), "work:job", "jobs", os.getpid())
+PLAN = Plan(Config(), one_queue(app="work:job"), os.getpid())
 PLACE = QueuePlace("jobs", "http://127.0.0.1:1/", "x", url="http://127.0.0.1:1/0/jobs")
+OTHER_PLACE = QueuePlace("high", "http://127.0.0.1:1/", "x")
 KEYS, OTHERS = Keys("key", "secret"), Keys("another", "one", "token", 1e9)
 
 
@@ -63,7 +68,7 @@ class Master:
         self.find_queue()
         self.children.spawn(slot)
         template = self.helpers[Role.TEMPLATE]
-        assert template.receive() == [Fork(slot, PLACE, KEYS)]
+        assert template.receive() == [Fork(slot, [PLACE], KEYS)]
         return self._adopt(template.fds.pop())
 
     def hear(self) -> list[object]:
@@ -94,9 +99,9 @@ def test_whatever_the_scout_says_is_a_sign_of_life(master: Master, word: FromSco
 
 def test_what_the_scout_finds_out_of_the_queue_is_kept(master: Master) -> None:
     master.find_queue()
-    assert master.children.handouts.dead_letters == "jobs-dlq"
+    assert master.children.handouts.dead_letters == ["jobs-dlq"]
     master.children.spawn(0)
-    assert master.helpers[Role.TEMPLATE].receive() == [Fork(0, PLACE, KEYS)]
+    assert master.helpers[Role.TEMPLATE].receive() == [Fork(0, [PLACE], KEYS)]
 
 
 def test_nobody_is_asked_for_before_the_queue_is_found(master: Master) -> None:
@@ -110,7 +115,7 @@ def test_new_keys_are_handed_to_those_that_live_and_to_those_that_come(master: M
     master.find_queue(OTHERS)
     assert dispatcher.receive() == [OTHERS]
     master.children.spawn(1)
-    assert master.helpers[Role.TEMPLATE].receive() == [Fork(1, PLACE, OTHERS)]
+    assert master.helpers[Role.TEMPLATE].receive() == [Fork(1, [PLACE], OTHERS)]
 
 
 def test_keys_that_are_refused_are_the_scouts_affair(master: Master) -> None:
@@ -161,6 +166,29 @@ def test_a_slot_that_is_forgotten_is_hung_up_on(master: Master) -> None:
     assert master.children.known.asked == set()
 
 
+def test_what_is_known_of_each_queue_is_handed_out() -> None:
+    handouts = Handouts(2)
+    handouts.note(KEYS)
+    with pytest.raises(OSError, match="temporarily"):
+        handouts.fork_order(0)
+    handouts.note(Usable(PLACE, [], "low-dlq", 1))
+    assert handouts.fork_order(4) == Fork(4, [None, PLACE], KEYS)
+    assert handouts.dead_letters == ["", "low-dlq"]
+    handouts.note(Usable(OTHER_PLACE, [], "", 0))
+    assert handouts.fork_order(4) == Fork(4, [OTHER_PLACE, PLACE], KEYS)
+
+
+def test_what_is_told_of_a_queue_has_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    logged: list[tuple[str, object]] = []
+    monkeypatch.setattr(
+        log, "emit", lambda event, **fields: logged.append((event, fields["queue"]))
+    )
+    queues = one_queue(queue="http://127.0.0.1/0/high") + one_queue(queue="low")
+    tell_helper_word(Usable(PLACE, [], "", 1), queues)
+    tell_helper_word(Sampled(0, Depth(1, 2, 3)), queues)
+    assert logged == [("queue.usable", "low"), ("queue.sampled", "http://127.0.0.1/0/high")]
+
+
 def test_one_that_listens_to_nothing_is_distrusted(master: Master) -> None:
     dispatcher = master.asked_for(0)
     while 0 not in master.children.known.distrusted:
@@ -171,7 +199,7 @@ def test_one_that_listens_to_nothing_is_distrusted(master: Master) -> None:
 def test_a_job_that_was_swept_before_its_dispatchers_death_was_noticed() -> None:
     """Its exit counts: the work is done, and must not be given back. Nobody else's is kept."""
     board = Scoreboard(scoreboard.create())
-    job = Record(State.WORKING, 201, job_pid=OTHERS_JOB, message_id="m", receipt_handle="h")
+    job = Record(State.WORKING, 201, 3, job_pid=OTHERS_JOB, message_id="m", receipt_handle="h")
     board.writer(1).write(job)
     assert jobs_in_hand(board, [0, 1]) == {OTHERS_JOB}
     assert jobs_in_hand(board, [0]) == set()
@@ -179,7 +207,7 @@ def test_a_job_that_was_swept_before_its_dispatchers_death_was_noticed() -> None
     news = describe_death(PendingDeath(1, 201, KILLED), board.read_batch(1), exits)
     (orphan,) = news.orphans
     assert (news.slot, news.exit, news.cause) == (1, KILLED, "SIGKILL")
-    assert orphan.exit == DONE
+    assert (orphan.exit, orphan.queue) == (DONE, 3)
 
 
 @pytest.mark.parametrize("pid", [0, -1, 2**70, os.getppid()])

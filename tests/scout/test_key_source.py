@@ -19,9 +19,10 @@ from fleet.scout.key_source import KeySource
 from fleet.system import processes
 from tests.support.eventually import eventually
 from tests.support.processes import is_alive
+from tests.support.queues import one_queue
 
 URL = "http://127.0.0.1:1"
-PLAN = Plan(Config(), "app:job", "jobs", 1, "eu-west-1", URL)
+PLAN = Plan(Config(), one_queue(), 1, "eu-west-1", URL)
 PLACE = QueuePlace("jobs", f"{URL}/", "eu-west-1", URL, is_own_server=True)
 FOUND = b'["Resolved", ["jobs", "http://127.0.0.1:1/", "x"], ["key", "secret"]]'
 

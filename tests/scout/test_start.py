@@ -15,10 +15,11 @@ from fleet.ipc import channel
 from fleet.ipc.channel import Channel
 from fleet.scout import process
 from fleet.scout.process import MasterGone, Scout
+from tests.support.queues import one_queue
 
 KEYS = Keys("key", "secret")
 PLACE = QueuePlace("jobs", "http://127.0.0.1:1/", "eu-west-1")
-LOCAL = Plan(Config(), "a:b", "jobs", 1, "us-east-1", "http://127.0.0.1:1", "fleet", "fleet", 1)
+LOCAL = Plan(Config(), one_queue(), 1, "us-east-1", "http://127.0.0.1:1", "fleet", "fleet", 1)
 
 
 class SlowSource:
@@ -58,7 +59,7 @@ def _hurry(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def scout_with(end: Channel, source: SlowSource, plan: Plan | None = None) -> Scout:
-    scout = Scout(plan or Plan(Config(), "a:b", "jobs", 1), end)
+    scout = Scout(plan or Plan(Config(), one_queue(), 1), end)
     scout._source = cast(Any, source)
     return scout
 

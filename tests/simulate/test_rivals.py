@@ -2,7 +2,6 @@
 
 from fleet.core.config import Config
 from fleet.core.depth import Depth
-from fleet.core.sizing.rule import Sizing
 from fleet.core.sizing.workload import Workload
 from fleet.simulate.hosts import Host
 from fleet.simulate.policies import BusyPlusBacklog, Fixed, Observation, SizingPolicy
@@ -62,7 +61,7 @@ def test_fixed_stays() -> None:
 def test_the_first_rule_adds_the_backlog_to_what_is_busy() -> None:
     host = Host(4, WORLD.config, lone_polls=False)
     host.idle, host.busy = 0, 4
-    host.sizing = Sizing(Workload(worked=200.0, finished=100))
+    host.work = Workload(worked=200.0, finished=100)
 
     def size(visible: int, in_flight: int) -> int:
         depth = Depth(visible, in_flight)

@@ -24,6 +24,7 @@ from fleet.sqs.address import Address, address_of
 from fleet.sqs.queue import SqsQueue
 from fleet.sqs.sessions import Sessions
 from fleet.sqs.transport import Endpoint
+from tests.support.queues import one_queue
 
 LOADER = botocore.session.Session().get_component("data_loader")
 PARTITIONS = LOADER.load_data("partitions")["partitions"]
@@ -315,13 +316,12 @@ def test_the_embedded_servers_queue_is_the_one_of_that_name(
     monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:2")
     plan = Plan(
         Config(),
-        "app:job",
-        f"arn:aws:sqs:eu-west-1:{ACCOUNT}:jobs",
+        one_queue(queue=f"arn:aws:sqs:eu-west-1:{ACCOUNT}:jobs"),
         1,
         region="us-east-1",
         local_port=9324,
     )
-    local = Sessions(address_of(replace(plan, endpoint_url="http://127.0.0.1:1")))
+    local = Sessions(address_of(replace(plan, endpoint_url="http://127.0.0.1:1"), plan.queues[0]))
     assert (local.region, local.location.name, local.location.account) == (
         "us-east-1",
         "jobs",

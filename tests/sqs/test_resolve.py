@@ -13,6 +13,7 @@ from fleet.core.scout_protocol import Unresolved
 from fleet.scout import resolver
 from fleet.sqs.address import Address
 from fleet.sqs.resolve import resolve
+from tests.support.queues import one_queue
 
 URL = "http://127.0.0.1:1"
 OWN = Address("jobs", "eu-west-1", URL)
@@ -146,7 +147,7 @@ def test_what_is_wrong_is_said_in_one_line(
 
 def test_the_word_for_it_fits_into_a_packet(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_PROFILE", "x" * 100_000)
-    answer = resolver.answer(Plan(Config(), "a:b", "jobs", 1, "eu-west-1", URL))
+    answer = resolver.answer(Plan(Config(), one_queue(), 1, "eu-west-1", URL))
     assert isinstance(answer, Unresolved)
     assert answer.trouble == "USAGE"
     assert len(answer.why) < 9000

@@ -28,19 +28,16 @@ from fleet.system import jitter, log, procfs
 from fleet.system.cgroup import OomKills
 from fleet.system.log_events import EVENTS
 from fleet.system.processes import Usage
+from tests.support.queues import one_queue
 
-PLAN = Plan(
-    Config(
-        visibility_timeout=60.0,
-        wait_time=10.0,
-        exit_timeout=30.0,
-        drain_timeout=40.0,
-        name="name",
-    ),
-    "app:job",
-    "jobs",
-    1,
+CONFIG = Config(
+    visibility_timeout=60.0,
+    wait_time=10.0,
+    exit_timeout=30.0,
+    drain_timeout=40.0,
+    name="name",
 )
+PLAN = Plan(CONFIG, one_queue(CONFIG), 1)
 WITH_HANDLER = Rules(has_handler=True)
 GOOD, BAD, SEGV, KILLED = Exit(code=0), Exit(code=1), Exit(signal=11), Exit(signal=9)
 RETRY, REJECT = Exit(code=75), Exit(code=65)
@@ -87,10 +84,10 @@ class World:
         self.logged.append((event, fields))
         self.did(f"log {event}")
 
-    def context(self, plan: Plan = PLAN, rules: Rules | None = None) -> Context:
+    def context(self, rules: Rules | None = None) -> Context:
         """What a delivery is worked on with."""
         return Context(
-            plan,
+            "jobs",
             rules or Rules(),
             7,
             self.queue,
@@ -171,7 +168,7 @@ class Inbox:
         self.freed = self.leaving = self.stopping = self.orphan = self.blind = False
         self.drain: float | None = None
         self.ends_at = inf
-        self.granted, self.longest = 0, inf
+        self.granted, self.longest, self.queue = 0, inf, 0
         self.deaf = False
         self.said: list[Report] = []
         self._held = False

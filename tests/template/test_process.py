@@ -13,6 +13,7 @@ from fleet.sqs.pool_access import Keyring
 from fleet.template import memory_image, process, small_blocks
 from fleet.template.importing import ImportedApp
 from fleet.template.process import Template
+from tests.support.queues import one_queue
 
 PLACE = QueuePlace("jobs", "http://127.0.0.1:1", "us-east-1")
 
@@ -52,9 +53,9 @@ def test_all_is_prepared_then_holes_are_filled_then_all_is_frozen_before_a_fork(
     monkeypatch.setattr(small_blocks, "fill", fill)
     monkeypatch.setattr(memory_image, "freeze", lambda: done.append("freeze"))
     monkeypatch.setattr(Template, "_fork", lambda *_: done.append("fork"))
-    first = Fork(0, PLACE, cast(Any, None))
-    master = Master(first, first, replace(first, place=replace(PLACE, region="eu-west-1")))
-    plan = Plan(Config(), "work:job", "jobs", os.getpid())
+    first = Fork(0, [PLACE], cast(Any, None))
+    master = Master(first, first, replace(first, places=[replace(PLACE, region="eu-west-1")]))
+    plan = Plan(Config(), one_queue(app="work:job"), os.getpid())
     Template(plan, ImportedApp([]), cast(Any, master), cast(Any, None)).serve()
     once, again = ["prepare", "fill", "freeze", "fork"], ["prepare", "freeze", "fork"]
     assert done == [*once, "fork", *again]

@@ -41,7 +41,7 @@ and reaping.py), because it must be true even when the pool's state is wrong.
 What a caller needs is imported here, by name or as a module; no other file of this package is
 imported from outside. The files behind it:
 
-    what there is      state, slot, orphan                  what can happen   events
+    what there is      state, queue_state, slot, orphan                  what can happen   events
     an event applied   machine, reports, helper_reports,    what is asked     effects
                        lifecycle, recovery, resizing,
                        shutdown, denials, liveness
@@ -56,10 +56,11 @@ from fleet.core.pool.effects import Effect
 from fleet.core.pool.events import Event
 from fleet.core.pool.machine import step
 from fleet.core.pool.orphan import Orphan
+from fleet.core.pool.queue_state import Counts, QueueState
 from fleet.core.pool.resizing import size_refusal
 from fleet.core.pool.sizing import job_seconds, pass_time
 from fleet.core.pool.slot import Slot
-from fleet.core.pool.state import Counts, IllegalEvent, Level, Pool, PoolEnd, PoolPhase, Role, new
+from fleet.core.pool.state import IllegalEvent, Level, Pool, PoolEnd, PoolPhase, Role, new
 
 __all__ = [
     "ChildUpdate",
@@ -74,6 +75,7 @@ __all__ = [
     "Pool",
     "PoolEnd",
     "PoolPhase",
+    "QueueState",
     "Role",
     "Slot",
     "Source",

@@ -49,7 +49,10 @@ class PendingDeath:
 
 @dataclass(frozen=True)
 class Children:
-    """What the master knows of its child processes. `app` is only named in a reason for people."""
+    """What the master knows of its child processes. `app` is only named in a reason for people.
+
+    `queues`: how many the pool has.
+    """
 
     app: str = ""
     dispatchers: Mapping[int, int] = field(default_factory=dict)  # pid → slot, of the living
@@ -65,6 +68,7 @@ class Children:
     # Resource trackers that are not waited for any more; they end with their last user.
     spared: frozenset[int] = frozenset()
     spared_at: float = inf  # when those that are still there will be
+    queues: int = 1
 
     @property
     def kept(self) -> set[int]:

@@ -8,6 +8,7 @@ They do not end a pool that is still coming up: it has time-outs of its own, whi
 from math import inf
 
 from fleet.core.exit_codes import DONE
+from fleet.core.pool import denials
 from fleet.core.pool.effects import Step
 from fleet.core.pool.receive_size import messages_asked
 from fleet.core.pool.shutdown import stop
@@ -27,7 +28,7 @@ def stop_after_time(pool: Pool, now: float) -> Step:
         Level.DRAIN,
         _end_because(f"--max-seconds {config.max_seconds:g} is over"),
         now,
-        config.own_drain,
+        pool.own_drain,
     )
 
 
@@ -41,7 +42,7 @@ def stop_after_jobs(pool: Pool, now: float) -> Step:
         or has_messages(pool)
     ):
         return pool, ()
-    if pool.denial:  # the denial ends, or it ends the pool
+    if denials.find_denial(pool):  # it ends, or it ends the pool
         return pool, ()
     return stop(pool, Level.DRAIN, _end_because(f"--max-jobs {most} is reached"), now)
 

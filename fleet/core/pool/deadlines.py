@@ -19,7 +19,7 @@ from fleet.core.pool.effects import (
 )
 from fleet.core.pool.liveness import scout_patience
 from fleet.core.pool.slot import Slot
-from fleet.core.pool.state import Level, Pool, PoolPhase, Role, with_slots
+from fleet.core.pool.state import Level, Pool, PoolPhase, Role, with_queue, with_slots
 from fleet.core.records import replace
 from fleet.core.sizing import memory
 from fleet.core.slot_state import State
@@ -50,8 +50,9 @@ def _moments(pool: Pool) -> Iterator[float]:
     yield from sizing.moments(pool)
     if pool.memory.short:
         yield pool.memory.at + memory.AGAIN
-    yield pool.polling.not_before
-    yield from pool.dead_polls
+    for queue in pool.queues:
+        yield queue.polling.not_before
+        yield from queue.dead_polls
     yield from recovery.moments(pool)
     is_importing = pool.template.alive and not pool.template.ready
     yield _import_deadline(pool) if is_importing else pool.template.not_before
@@ -68,8 +69,10 @@ def _deadline(pool: Pool, slot: Slot) -> float:
         case State.SPAWNING | State.BOOTING:
             return slot.since + pool.config.boot_timeout
         case State.POLLING:
-            expires = slot.since + pool.config.wait_time + POLL_MARGIN
-            return expires if slot.silent_since == inf else slot.silent_since + POLL_GRACE
+            if slot.silent_since < inf:
+                return slot.silent_since + POLL_GRACE
+            # The client's patience is that of a full wait, however short this poll is.
+            return slot.since + pool.queues[slot.queue].config.wait_time + POLL_MARGIN
         case State.WORKING | State.HOLDING:
             return inf if slot.killed else slot.look_at
         case State.IDLE if slot.leaving:
@@ -141,6 +144,8 @@ def tell_stacks(pool: Pool, now: float) -> Step:
 
 def forget_dead_polls(pool: Pool, now: float) -> Step:
     """Polls of dead dispatchers that the server has ended by now."""
-    if not pool.dead_polls or min(pool.dead_polls) > now:
-        return pool, ()
-    return replace(pool, dead_polls=tuple(until for until in pool.dead_polls if until > now)), ()
+    for place, queue in enumerate(pool.queues):
+        if queue.dead_polls and min(queue.dead_polls) <= now:
+            left = tuple(until for until in queue.dead_polls if until > now)
+            pool = with_queue(pool, place, replace(queue, dead_polls=left))
+    return pool, ()

@@ -1,4 +1,4 @@
-"""Trouble with the queue that no retry heals: polls that are refused, deletes that are not allowed.
+"""Trouble with a queue that no retry heals: polls that are refused, deletes that are not allowed.
 
 Part of the machine in `machine.py`.
 
@@ -10,8 +10,8 @@ Part of the machine in `machine.py`.
 A denied delete is asked for again by the process that has the message in hand: its dispatcher, or
 the scout for a dead one. When that process gives it up, the message is left, in the ledger too, and
 goes on as a probe: the master has the scout try the delete, at growing pauses, while the pool runs.
-That is no settlement: what comes of it is only logged. One probe is enough; an answer that does not
-deny ends it, whatever else it says (on a FIFO queue the handle is no good any more).
+That is no settlement: what comes of it is only logged. One probe a queue is enough; an answer that
+does not deny ends it, whatever else it says (on a FIFO queue the handle is no good any more).
 
 A pool that serves goes on like this for ever. A pool that ends by itself gives up after GIVE_UP
 seconds of either.
@@ -22,10 +22,20 @@ from collections.abc import Iterator
 from fleet.core.backoff import pause_before_next
 from fleet.core.exit_codes import QUEUE_UNUSABLE
 from fleet.core.outcomes import Settlement
-from fleet.core.pool.effects import Log, OrderScout, Step
+from fleet.core.pool.effects import Effect, Log, OrderScout, Step
+from fleet.core.pool.queue_state import DeleteProbe, QueueState, Refusal
 from fleet.core.pool.shutdown import stop
 from fleet.core.pool.slot import Pending, Slot
-from fleet.core.pool.state import DeleteProbe, Level, Pool, PoolEnd, PoolPhase, Refusal, with_slot
+from fleet.core.pool.state import (
+    Level,
+    Pool,
+    PoolEnd,
+    PoolPhase,
+    change_queue,
+    queue_of,
+    with_queue,
+    with_slot,
+)
 from fleet.core.protocol import Denied, Settled
 from fleet.core.records import replace
 from fleet.core.scout_protocol import DeleteTried, TryDelete
@@ -34,88 +44,117 @@ GIVE_UP = 60.0  # seconds
 PROBE_FIRST, PROBE_MOST = 1.0, 30.0  # seconds between two tries
 
 
-def note_refused_poll(pool: Pool, why: str, now: float) -> Pool:
+def note_refused_poll(queue: QueueState, why: str, now: float) -> QueueState:
     """A poll met what does not heal by itself."""
-    return replace(pool, refused=Refusal(pool.refused.since if pool.refused else now, why))
+    return replace(queue, refused=Refusal(queue.refused.since if queue.refused else now, why))
 
 
 def note_denied_delete(pool: Pool, slot: Slot, report: Denied, now: float) -> Step:
     """A message in hand is done, and its delete is not allowed."""
     pending = Pending(report.place, report.message_id, report.handle)
     slot = replace(slot, denied=(*slot.denied, pending))
-    return note_denial(with_slot(pool, slot), report.error, now)
+    return note_denial(with_slot(pool, slot), slot.queue, report.error, now)
 
 
-def note_denial(pool: Pool, why: str, now: float) -> Step:
-    """The first refusal is logged; all others are the same."""
-    if pool.denial is not None:
+def note_denial(pool: Pool, place: int, why: str, now: float) -> Step:
+    """A queue's first refusal is logged; all others are the same."""
+    if pool.queues[place].denial is not None:
         return pool, ()
-    return replace(pool, denial=Refusal(now, why)), (Log("deletes.denied", {"error": why}),)
+    log = Log("deletes.denied", {"error": why})
+    return change_queue(pool, place, denial=Refusal(now, why)), (log,)
 
 
 def note_settled(pool: Pool, slot: Slot, report: Settled) -> Step:
     """What a settlement says of the deletes. `slot` is as it was before."""
-    if pool.denial is None:
+    if queue_of(pool, slot).denial is None:
         return pool, ()
     if report.settlement in (Settlement.DELETE, Settlement.DEAD_LETTER):
-        return _hasten_probe(pool), ()
+        return _hasten_probe(pool, slot.queue), ()
     pending = next((each for each in slot.denied if each.place == report.place), None)
     if pending is None:
         return pool, ()
-    return give_up_delete(pool, slot.number, pending.message_id, pending.handle)
+    return give_up_delete(pool, slot.queue, slot.number, pending.message_id, pending.handle)
 
 
-def _hasten_probe(pool: Pool) -> Pool:
+def _hasten_probe(pool: Pool, place: int) -> Pool:
     """Another delete was confirmed: the probe's may be, too."""
-    return replace(pool, probe=pool.probe and replace(pool.probe, tries=0, at=0.0))
+    probe = pool.queues[place].probe
+    return change_queue(pool, place, probe=probe and replace(probe, tries=0, at=0.0))
 
 
-def give_up_delete(pool: Pool, slot: int, message_id: str, handle: str) -> Step:
+def give_up_delete(pool: Pool, place: int, slot: int, message_id: str, handle: str) -> Step:
     """A denied delete whose message is not in hand any more becomes the probe, if there is none."""
-    why = pool.denial.why if pool.denial else ""
+    queue = pool.queues[place]
+    why = queue.denial.why if queue.denial else ""
     log = Log("message.undeleted", {"slot": slot, "message_id": message_id, "error": why})
-    probe = pool.probe or DeleteProbe(TryDelete(message_id, handle))
-    return replace(pool, probe=probe), (log,)
+    probe = queue.probe or DeleteProbe(TryDelete(message_id, handle, place))
+    return with_queue(pool, place, replace(queue, probe=probe)), (log,)
 
 
 def note_probe_answer(pool: Pool, answer: DeleteTried, now: float, jitter: float) -> Pool:
     """The scout has tried the probe."""
-    probe = pool.probe
+    queue = pool.queues[answer.queue]
+    probe = queue.probe
     if probe is None:
         return pool
     if not answer.denied:
-        return replace(pool, probe=None, unconfirmed=max(0, pool.unconfirmed - answer.deleted))
+        unconfirmed = max(0, queue.unconfirmed - answer.deleted)
+        after = replace(queue, probe=None, unconfirmed=unconfirmed)
+        return with_queue(pool, answer.queue, after)
     tries = probe.tries + 1
     pause = pause_before_next(tries, PROBE_FIRST, PROBE_MOST, jitter)
-    return replace(pool, probe=replace(probe, tries=tries, at=now + pause, is_waiting=False))
+    probe = replace(probe, tries=tries, at=now + pause, is_waiting=False)
+    return with_queue(pool, answer.queue, replace(queue, probe=probe))
 
 
 def lose_scout(pool: Pool) -> Pool:
     """The scout is dead: its successor is asked."""
-    return replace(pool, probe=pool.probe and replace(pool.probe, is_waiting=False))
+    for place, queue in enumerate(pool.queues):
+        if queue.probe is not None:
+            probe = replace(queue.probe, is_waiting=False)
+            pool = with_queue(pool, place, replace(queue, probe=probe))
+    return pool
+
+
+def find_denial(pool: Pool) -> Refusal | None:
+    """The first queue's whose deletes are denied."""
+    return next((queue.denial for queue in pool.queues if queue.denial), None)
+
+
+def why_unusable(pool: Pool) -> str:
+    """Why it does not help to start the pool anew; empty if it does."""
+    denial = find_denial(pool)
+    return denial.why if denial else next((each.gone for each in pool.queues if each.gone), "")
 
 
 # Rules of reconcile.
 
 
 def end_denial(pool: Pool, _: float) -> Step:
-    """No denied delete is left that could be denied again."""
-    if pool.denial is None or pool.probe or _is_pending(pool):
-        return pool, ()
-    return replace(pool, denial=None), (Log("deletes.allowed", {}),)
+    """No denied delete of a queue is left that could be denied again."""
+    effects: tuple[Effect, ...] = ()
+    for place, queue in enumerate(pool.queues):
+        if queue.denial is not None and not queue.probe and not _is_pending(pool, place):
+            pool = with_queue(pool, place, replace(queue, denial=None))
+            effects = (*effects, Log("deletes.allowed", {}))
+    return pool, effects
 
 
-def _is_pending(pool: Pool) -> bool:
-    in_hand = any(slot.denied for slot in pool.slots)
-    return in_hand or any(recovery.denied for recovery in pool.recoveries)
+def _is_pending(pool: Pool, place: int) -> bool:
+    in_hand = any(slot.denied and slot.queue == place for slot in pool.slots)
+    return in_hand or any(each.denied and each.order.queue == place for each in pool.recoveries)
 
 
 def send_probe(pool: Pool, now: float) -> Step:
-    """Have the probe tried, when it is time."""
-    probe = pool.probe
-    if probe is None or not _may_be_sent(pool, probe) or now < probe.at:
-        return pool, ()
-    return replace(pool, probe=replace(probe, is_waiting=True)), (OrderScout(probe.order),)
+    """Have a queue's probe tried, when it is time."""
+    effects: tuple[Effect, ...] = ()
+    for place, queue in enumerate(pool.queues):
+        probe = queue.probe
+        if probe is not None and _may_be_sent(pool, probe) and now >= probe.at:
+            waiting = replace(queue, probe=replace(probe, is_waiting=True))
+            pool = with_queue(pool, place, waiting)
+            effects = (*effects, OrderScout(probe.order))
+    return pool, effects
 
 
 def _may_be_sent(pool: Pool, probe: DeleteProbe) -> bool:
@@ -126,18 +165,22 @@ def give_up_pool(pool: Pool, now: float) -> Step:
     """A pool that ends by itself would never do so while a refusal lasts."""
     if pool.phase is not PoolPhase.RUNNING or not pool.config.ends_by_itself:
         return pool, ()
-    for refusal in (pool.denial, pool.refused):
-        if refusal is not None and now >= refusal.since + GIVE_UP:
+    for refusal in _refusals(pool):
+        if now >= refusal.since + GIVE_UP:
             why = f"{refusal.why} (for {GIVE_UP:g} s)"
-            return stop(pool, Level.DRAIN, PoolEnd(QUEUE_UNUSABLE, why), now, pool.config.own_drain)
+            return stop(pool, Level.DRAIN, PoolEnd(QUEUE_UNUSABLE, why), now, pool.own_drain)
     return pool, ()
+
+
+def _refusals(pool: Pool) -> Iterator[Refusal]:
+    for queue in pool.queues:
+        yield from (each for each in (queue.denial, queue.refused) if each is not None)
 
 
 def moments(pool: Pool) -> Iterator[float]:
     """When time alone changes something."""
     if pool.phase is PoolPhase.RUNNING and pool.config.ends_by_itself:
-        yield from (
-            each.since + GIVE_UP for each in (pool.denial, pool.refused) if each is not None
-        )
-    if pool.probe is not None and _may_be_sent(pool, pool.probe):
-        yield pool.probe.at
+        yield from (each.since + GIVE_UP for each in _refusals(pool))
+    for queue in pool.queues:
+        if queue.probe is not None and _may_be_sent(pool, queue.probe):
+            yield queue.probe.at

@@ -10,7 +10,7 @@ from fleet.core.pool import receive_size, sizing
 from fleet.core.pool.completion import messages_left
 from fleet.core.pool.effects import Effect, Send, Step
 from fleet.core.pool.slot import Slot, begin_poll
-from fleet.core.pool.state import Pool, PoolPhase, with_slots
+from fleet.core.pool.state import Pool, PoolPhase, with_queue, with_slots
 from fleet.core.protocol import Grant
 from fleet.core.records import replace
 from fleet.core.slot_state import State
@@ -21,24 +21,36 @@ def grant_polls(pool: Pool, now: float) -> Step:
 
     A poll that is silent for too long counts no longer as an open one.
     """
-    if pool.phase is not PoolPhase.RUNNING or pool.paused or pool.denial:
+    return _grant_polls_on(pool, 0, now)
+
+
+def _grant_polls_on(pool: Pool, place: int, now: float) -> Step:
+    """The same for one queue."""
+    queue = pool.queues[place]
+    if pool.phase is not PoolPhase.RUNNING or pool.paused or not queue.may_be_polled:
         return pool, ()
     idle = [slot for slot in pool.slots if slot.is_available]
     if not idle:
         return pool, ()
     polling_now = [slot for slot in pool.slots if slot.state is State.POLLING]
     open_polls = len([slot for slot in polling_now if slot.silent_since == inf])
-    allowed = polling.count_grants(pool.polling, now, len(idle), open_polls)
+    allowed = polling.count_grants(queue.polling, now, len(idle), open_polls)
+    if not allowed:
+        return pool, ()
     candidates = idle[:allowed][: sizing.jobs_that_fit(pool)]
-    left, share = messages_left(pool), receive_size.receive_size(pool)
+    left, share = messages_left(pool), receive_size.receive_size(pool, place)
+    after = queue.polling
     polls: list[Slot] = []
     grants: list[Effect] = []
     for slot in candidates:
         if left <= 0:
             break
         most = int(min(share, left))
-        polls.append(begin_poll(slot, most, now))
-        grants.append(Send(slot.number, Grant(most, polling.longest_poll(pool.polling, now))))
-        pool = replace(pool, polling=polling.note_grant(pool.polling, now))
+        longest = polling.longest_poll(after, now)
+        polls.append(begin_poll(slot, place, most, min(queue.config.wait_time, longest), now))
+        grants.append(Send(slot.number, Grant(most, longest, place)))
+        after = polling.note_grant(after, now)
         left -= share
+    if after is not queue.polling:
+        pool = with_queue(pool, place, replace(queue, polling=after))
     return with_slots(pool, polls), tuple(grants)

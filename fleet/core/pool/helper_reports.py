@@ -8,10 +8,10 @@ Whatever the scout says is a sign of life (`liveness.py`).
 from typing import assert_never
 
 from fleet.core import polling
-from fleet.core.depth import Depth
 from fleet.core.pool import denials, emptiness, liveness, recovery, sizing
 from fleet.core.pool.effects import Effect, Log, Step
 from fleet.core.pool.lifecycle import fail_spawn, note_spawn
+from fleet.core.pool.queue_state import QueueState
 from fleet.core.pool.scarcity import Spawning
 from fleet.core.pool.shutdown import stop
 from fleet.core.pool.state import (
@@ -20,10 +20,12 @@ from fleet.core.pool.state import (
     PoolEnd,
     PoolPhase,
     Role,
+    change_queue,
     helper_of,
     living_helper,
     slot_of,
     with_helper,
+    with_queue,
 )
 from fleet.core.protocol import Failed, Forked, FromHelper, Imported, NotForked
 from fleet.core.queue_place import Keys
@@ -33,9 +35,11 @@ from fleet.core.scout_protocol import (
     Late,
     Recovered,
     RecoveryDenied,
+    Sampled,
     SampleFailed,
     Served,
     Trying,
+    Unusable,
     Usable,
 )
 from fleet.core.slot_state import State
@@ -47,15 +51,19 @@ def note_helper_word(pool: Pool, role: Role, word: FromHelper, now: float, jitte
         return _note_failure(pool, role, word, now)
     living_helper(pool, role)
     match word:
-        case Imported() | Usable():
+        case Imported():
             step: Step = _note_ready(pool, role), ()
+        case Usable():
+            step = change_queue(_note_ready(pool, role), word.queue, usable=True), ()
+        case Unusable():
+            step = change_queue(pool, word.queue, usable=False), ()
         case Forked(number, pid):
             step = note_spawn(pool, slot_of(pool, number, State.SPAWNING), pid, now)
         case NotForked(number, why):
             slot = slot_of(pool, number, State.SPAWNING)
             step = fail_spawn(pool, slot, why, now, jitter)
-        case Depth():
-            step = _note_depth(pool, word, now, jitter)
+        case Sampled():
+            step = _note_sample(pool, word, now, jitter)
         case Recovered():
             step = recovery.note_recovered(pool, word)
         case RecoveryDenied():
@@ -71,7 +79,7 @@ def note_helper_word(pool: Pool, role: Role, word: FromHelper, now: float, jitte
 
 
 def _note_ready(pool: Pool, role: Role) -> Pool:
-    """The template has imported the app; or the scout has found the queue usable."""
+    """The template has imported the app; or the scout has found a queue usable."""
     helper = replace(living_helper(pool, role), ready=True, proven=True, crashes=0)
     return with_helper(replace(pool, spawning=Spawning()), role, helper)
 
@@ -85,26 +93,28 @@ def _note_failure(pool: Pool, role: Role, word: Failed, now: float) -> Step:
     return stop(pool, Level.DRAIN, PoolEnd(word.code, word.why), now)
 
 
-def _note_depth(pool: Pool, depth: Depth, now: float, jitter: float) -> Step:
-    """The scout has read the queue's counts."""
-    before = pool.emptiness
+def _note_sample(pool: Pool, sample: Sampled, now: float, jitter: float) -> Step:
+    """The scout has read a queue's counts."""
     pool = sizing.pass_time(pool, now)
-    pool = replace(
-        pool,
+    before, depth = pool.queues[sample.queue], sample.depth
+    answered = polling.note_answer(before.polling)
+    after = replace(
+        before,
         depth=depth,
         sampled_at=now,
-        sampled_received=pool.counts.received,
+        sampled_received=before.counts.received,
         uncounted=0,
-        polling=polling.note_sample(polling.note_answer(pool.polling), depth.visible, pool.size),
-        emptiness=emptiness.note_sample(before, now, depth.total),
+        polling=polling.note_sample(answered, depth.visible, pool.size),
+        emptiness=emptiness.note_sample(before.emptiness, now, depth.total),
     )
+    pool = with_queue(pool, sample.queue, after)
     pool, effects = sizing.note_sample(pool, now, jitter)
-    return pool, (*_log_emptiness(before, pool), *effects)
+    return pool, (*_log_emptiness(before, after, pool), *effects)
 
 
-def _log_emptiness(before: emptiness.Emptiness, pool: Pool) -> tuple[Effect, ...]:
+def _log_emptiness(before: QueueState, after: QueueState, pool: Pool) -> tuple[Effect, ...]:
     """--until-empty: what it waits for from now on, though nothing happens any more."""
-    begins = before.zero_since is None and pool.emptiness.zero_since is not None
+    begins = before.emptiness.zero_since is None and after.emptiness.zero_since is not None
     if not begins or not pool.config.until_empty or pool.phase is not PoolPhase.RUNNING:
         return ()
     return (Log("queue.empty", {"seconds": pool.config.empty_for}),)

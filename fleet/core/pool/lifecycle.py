@@ -65,8 +65,7 @@ def note_death(pool: Pool, slot: Slot, death: Died, now: float, jitter: float) -
     if death.exit.code == HOST_SHORT:
         pool, more = fail_spawn(pool, slot, "it could not go on", now, jitter)
         return pool, (*effects, *more)
-    deaths = pool.counts.dispatcher_deaths + 1
-    pool = replace(pool, counts=replace(pool.counts, dispatcher_deaths=deaths))
+    pool = replace(pool, dispatcher_deaths=pool.dispatcher_deaths + 1)
     if pool.level is Level.KILL and slot.killed:
         return with_slot(pool, vacate(slot, now)), effects
     pool, more = _note_crash(pool, slot, death, now, jitter)

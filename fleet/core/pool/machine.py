@@ -115,7 +115,8 @@ def _take_back(pool: Pool, order: ScoutOrder, now: float, jitter: float) -> Pool
         case Recover():
             return recovery.take_back_order(pool, order)
         case TryDelete():  # as good as denied
-            return denials.note_probe_answer(pool, DeleteTried(denied=True), now, jitter)
+            tried = DeleteTried(denied=True, queue=order.queue)
+            return denials.note_probe_answer(pool, tried, now, jitter)
         case SampleDepth():
             return pool
         case _:

@@ -31,7 +31,7 @@ class Orphan:
 
     `intent` is the settlement that the dispatcher was about to ask for, `delay` the seconds that a
     release was to wait, `exit` how the job has ended, if it has. `place`: which of the messages
-    that one poll brought.
+    that one poll brought. `queue`: where it came from.
     """
 
     message_id: str
@@ -42,6 +42,7 @@ class Orphan:
     intent: Settlement | None = None
     exit: Exit | None = None
     place: int = 0
+    queue: int = 0
 
 
 def settlement_of(orphan: Orphan, now: float) -> Settlement:

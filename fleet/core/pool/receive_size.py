@@ -25,37 +25,49 @@ long as the run has lasted, and no longer than the depth interval, since each sa
 from math import ceil
 
 from fleet.core.polling import QUICK
+from fleet.core.pool.queue_state import QueueState
 from fleet.core.pool.state import Pool
 from fleet.core.protocol import Received
 from fleet.core.slot_state import State
 
 
-def receive_size(pool: Pool) -> int:
-    """How many messages a grant asks for now, from 1 to --batch-size."""
-    most = pool.config.batch_size
+def receive_size(pool: Pool, place: int) -> int:
+    """How many messages of the queue a grant asks for now, from 1 to --batch-size."""
+    queue = pool.queues[place]
+    most = queue.config.batch_size
     # A starved host tries one message at a time.
-    if most == 1 or pool.polling.starved:
+    if most == 1 or queue.polling.starved:
         return 1
-    there_is = max(_left_of_sample(pool) - messages_asked(pool), pool.uncounted)
+    there_is = max(_left_of_sample(queue) - messages_asked(pool, place), queue.uncounted)
     return max(1, min(most, ceil(there_is / max(1, pool.size))))
 
 
-def note_received(pool: Pool, asked: int, report: Received) -> int:
-    """The length of the run after a receive that was to bring `asked`, and is in the counts."""
+def note_received(queue: QueueState, size: int, asked: int, report: Received) -> int:
+    """The length of the run after a receive that was to bring `asked`, and is in the counts.
+
+    `size`: of the pool.
+    """
     if report.took >= QUICK:
         return 0
     if report.count < asked:
-        return min(pool.uncounted, report.count * pool.size)
-    beyond = max(0, -_left_of_sample(pool))
-    return min(pool.uncounted + report.count, beyond)
+        return min(queue.uncounted, report.count * size)
+    beyond = max(0, -_left_of_sample(queue))
+    return min(queue.uncounted + report.count, beyond)
 
 
-def _left_of_sample(pool: Pool) -> int:
+def _left_of_sample(queue: QueueState) -> int:
     """What the last sample counted, less what was received since; negative beyond that."""
-    visible = pool.depth.visible if pool.depth else 0
-    return visible - (pool.counts.received - pool.sampled_received)
+    visible = queue.depth.visible if queue.depth else 0
+    return visible - (queue.counts.received - queue.sampled_received)
 
 
-def messages_asked(pool: Pool) -> int:
-    """How many messages open polls may bring. A poll that has fallen silent still may."""
-    return sum(slot.asked for slot in pool.slots if slot.state is State.POLLING)
+def messages_asked(pool: Pool, place: int | None = None) -> int:
+    """How many messages open polls may bring: those on one queue, or all (None).
+
+    A poll that has fallen silent still may.
+    """
+    return sum(
+        slot.asked
+        for slot in pool.slots
+        if slot.state is State.POLLING and (place is None or slot.queue == place)
+    )

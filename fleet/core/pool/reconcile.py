@@ -142,8 +142,9 @@ def _stop_when_empty(pool: Pool, now: float) -> Step:
     """--until-empty."""
     if pool.phase is not PoolPhase.RUNNING or not pool.config.until_empty:
         return pool, ()
-    is_empty = emptiness.is_reached(pool.emptiness, pool.config.empty_for)
-    if not is_empty or has_messages(pool) or pool.denial:
+    empty_for = pool.config.empty_for
+    is_empty = all(emptiness.is_reached(queue.emptiness, empty_for) for queue in pool.queues)
+    if not is_empty or has_messages(pool) or denials.find_denial(pool):
         return pool, ()
     return stop(pool, Level.DRAIN, _empty_end(pool), now)
 
@@ -153,8 +154,8 @@ def _empty_end(pool: Pool) -> PoolEnd:
 
     Said again at the very end: a poll that was open may have brought one more message.
     """
-    if pool.denial:  # what the last poll brought cannot be deleted
-        return PoolEnd(QUEUE_UNUSABLE, pool.denial.why, emptied=True)
+    if denial := denials.find_denial(pool):  # what the last poll brought cannot be deleted
+        return PoolEnd(QUEUE_UNUSABLE, denial.why, emptied=True)
     if bad := pool.counts.ended_badly:
         return PoolEnd(ENDED_BADLY, f"the queue is empty; {bad} ended badly", emptied=True)
     return PoolEnd(DONE, "the queue is empty", emptied=True)
@@ -165,11 +166,12 @@ def _finish(pool: Pool, _: float) -> Step:
     if pool.phase is not PoolPhase.DRAINING or pool.size or pool.recoveries:
         return pool, ()
     end = _empty_end(pool) if pool.end and pool.end.emptied else pool.end
-    if end and end.counted and (why := pool.denial.why if pool.denial else pool.gone):
+    if end and end.counted and (why := denials.why_unusable(pool)):
         # It ends by itself in the midst of it, and to start it anew does not help.
         end = PoolEnd(QUEUE_UNUSABLE, why)
-    if end and end.code == DONE and pool.unconfirmed:
-        why = f"{end.why}; {pool.unconfirmed} finished, their deletes not confirmed"
+    unconfirmed = sum(queue.unconfirmed for queue in pool.queues)
+    if end and end.code == DONE and unconfirmed:
+        why = f"{end.why}; {unconfirmed} finished, their deletes not confirmed"
         end = PoolEnd(UNCONFIRMED, why)
     return replace(pool, phase=PoolPhase.STOPPED, kill_at=inf, end=end), ()
 

@@ -24,9 +24,18 @@ from fleet.core.pool import denials, emptiness
 from fleet.core.pool.effects import Effect, Log, OrderScout, Step
 from fleet.core.pool.events import Died
 from fleet.core.pool.orphan import Orphan, settlement_of
+from fleet.core.pool.queue_state import add_one
 from fleet.core.pool.releases import may_release
 from fleet.core.pool.slot import Slot
-from fleet.core.pool.state import Level, Pool, PoolEnd, Recovery, add_one
+from fleet.core.pool.state import (
+    Level,
+    Pool,
+    PoolEnd,
+    Recovery,
+    change_queue,
+    queue_of,
+    with_queue,
+)
 from fleet.core.records import replace
 from fleet.core.scout_protocol import Recover, Recovered, RecoveryDenied
 from fleet.core.slot_state import State
@@ -44,12 +53,14 @@ COUNTER_OF = {
 
 def keep_poll_open(pool: Pool, slot: Slot) -> Pool:
     """Nobody listens to the slot's poll any more, and the server does not know that."""
-    return replace(pool, dead_polls=(*pool.dead_polls, _poll_ends_at(pool, slot)))
+    queue = queue_of(pool, slot)
+    dead_polls = (*queue.dead_polls, _poll_ends_at(slot))
+    return with_queue(pool, slot.queue, replace(queue, dead_polls=dead_polls))
 
 
-def _poll_ends_at(pool: Pool, slot: Slot) -> float:
+def _poll_ends_at(slot: Slot) -> float:
     """When the server has ended the slot's poll, at the latest."""
-    return slot.since + pool.config.wait_time + DEAD_POLL_MARGIN
+    return slot.since + slot.longest + DEAD_POLL_MARGIN
 
 
 def recover_from_death(pool: Pool, slot: Slot, death: Died, now: float) -> Step:
@@ -69,10 +80,10 @@ def recover_from_death(pool: Pool, slot: Slot, death: Died, now: float) -> Step:
 
 def _recover_received(pool: Pool, slot: Slot, death: Died, now: float) -> Step:
     """The poll had come home, and the dispatcher died before it could say so."""
-    pool = replace(pool, counts=replace(pool.counts, polls=pool.counts.polls + 1))
+    pool = _count(pool, slot.queue, "polls")
     effects: list[Effect] = []
     for orphan in death.orphans:
-        pool, more = _recover(_count_received(pool), slot, orphan, now)
+        pool, more = _recover(_count_received(pool, slot.queue), slot, orphan, now)
         effects += more
     return pool, tuple(effects)
 
@@ -90,22 +101,27 @@ def _recover_in_hand(pool: Pool, slot: Slot, death: Died, now: float) -> Step:
         settlement = death.settled.get(place, Settlement.LEAVE)
         if place in denied and settlement is Settlement.LEAVE:
             pool, more = denials.give_up_delete(
-                pool, slot.number, denied[place].message_id, denied[place].handle
+                pool, slot.queue, slot.number, denied[place].message_id, denied[place].handle
             )
             effects += more
-        pool = _count_end(pool, settlement, is_done=place in denied)
+        pool = _count_end(pool, slot.queue, settlement, is_done=place in denied)
     return pool, tuple(effects)
 
 
 def _recover(pool: Pool, slot: Slot, orphan: Orphan, now: float, *, denied: bool = False) -> Step:
-    """Order what is to be done with an orphan, if anything is."""
+    """Order what is to be done with an orphan, if anything is.
+
+    A record that names another queue than the dispatcher was sent to is a fault's: of its message
+    it is not known where it belongs.
+    """
     order = Recover(
         pool.next_recovery,
         orphan.message_id,
         orphan.handle,
-        settlement_of(orphan, now),
+        settlement_of(orphan, now) if orphan.queue == slot.queue else Settlement.LEAVE,
         orphan.delay,
         orphan.lease_until,
+        queue=slot.queue,
     )
     recovery = Recovery(slot.number, orphan.attempt, order, denied=denied)
     pool = replace(pool, next_recovery=pool.next_recovery + 1)
@@ -114,10 +130,13 @@ def _recover(pool: Pool, slot: Slot, orphan: Orphan, now: float, *, denied: bool
     return replace(pool, recoveries=(*pool.recoveries, recovery)), ()
 
 
-def _count_received(pool: Pool) -> Pool:
+def _count_received(pool: Pool, place: int) -> Pool:
     """A message came whose dispatcher did not live to say so."""
-    counts = replace(pool.counts, received=pool.counts.received + 1)
-    return replace(pool, counts=counts, emptiness=emptiness.note_message())
+    return change_queue(_count(pool, place, "received"), place, emptiness=emptiness.note_message())
+
+
+def _count(pool: Pool, place: int, name: str) -> Pool:
+    return change_queue(pool, place, counts=add_one(pool.queues[place].counts, name))
 
 
 def _repeat_poll(pool: Pool, slot: Slot, receive_id: str) -> Pool:
@@ -125,9 +144,9 @@ def _repeat_poll(pool: Pool, slot: Slot, receive_id: str) -> Pool:
 
     What it brings at its very end is hidden for a first lease from then on.
     """
-    hidden_until = _poll_ends_at(pool, slot) + pool.config.first_lease
+    hidden_until = _poll_ends_at(slot) + queue_of(pool, slot).config.first_lease
     order = Recover(
-        pool.next_recovery, "", "", Settlement.RELEASE, 0, hidden_until, receive_id=receive_id
+        pool.next_recovery, "", "", Settlement.RELEASE, 0, hidden_until, receive_id, slot.queue
     )
     recoveries = (*pool.recoveries, Recovery(slot.number, 0, order))
     return replace(pool, next_recovery=pool.next_recovery + 1, recoveries=recoveries)
@@ -140,12 +159,14 @@ def note_recovered(pool: Pool, answer: Recovered) -> Step:
         return pool, ()
     rest = tuple(each for each in pool.recoveries if each is not recovery)
     pool = replace(pool, recoveries=rest)
+    place = recovery.order.queue
     if answer.settlement is not Settlement.LEAVE:
-        pool = replace(pool, polling=polling.note_answer(pool.polling))
+        answered = polling.note_answer(pool.queues[place].polling)
+        pool = change_queue(pool, place, polling=answered)
     if recovery.order.receive_id:
         if not answer.message_id:  # the poll had brought nothing
             return pool, ()
-        pool = _count_received(pool)
+        pool = _count_received(pool, place)
         order = replace(recovery.order, message_id=answer.message_id)
         recovery = replace(recovery, order=order, attempt=answer.attempt)
     return _end_recovery(pool, recovery, answer.settlement)
@@ -169,22 +190,25 @@ def _end_recovery(pool: Pool, recovery: Recovery, settlement: Settlement) -> Ste
     }
     effects: tuple[Effect, ...] = (Log(f"message.{settlement.value}", fields),)
     if recovery.denied and settlement is Settlement.LEAVE:
-        pool, more = denials.give_up_delete(pool, recovery.slot, order.message_id, order.handle)
+        pool, more = denials.give_up_delete(
+            pool, order.queue, recovery.slot, order.message_id, order.handle
+        )
         effects = (*effects, *more)
-    return _count_end(pool, settlement, is_done=order.settlement is Settlement.DELETE), effects
+    is_done = order.settlement is Settlement.DELETE
+    return _count_end(pool, order.queue, settlement, is_done=is_done), effects
 
 
-def _count_end(pool: Pool, settlement: Settlement, *, is_done: bool = False) -> Pool:
+def _count_end(pool: Pool, place: int, settlement: Settlement, *, is_done: bool = False) -> Pool:
     """Count a message that ended like that. `is_done`: its job has succeeded.
 
     What is left because everything was killed costs exit status 7; what was done costs less: only
     its delete is unconfirmed.
     """
     if settlement is Settlement.LEAVE and is_done:
-        pool = replace(pool, unconfirmed=pool.unconfirmed + 1)
+        pool = change_queue(pool, place, unconfirmed=pool.queues[place].unconfirmed + 1)
     elif settlement is Settlement.LEAVE and pool.level is Level.KILL:
         pool = replace(pool, end=PoolEnd(KILLED, "killed with work in hand"))
-    return replace(pool, counts=add_one(pool.counts, COUNTER_OF[settlement]))
+    return _count(pool, place, COUNTER_OF[settlement])
 
 
 def take_back_order(pool: Pool, order: Recover) -> Pool:
@@ -207,7 +231,7 @@ def note_recovery_denied(pool: Pool, answer: RecoveryDenied, now: float) -> Step
     if recovery is None:
         return pool, ()
     pool = _with_recovery(pool, recovery, replace(recovery, denied=True))
-    return denials.note_denial(pool, answer.why, now)
+    return denials.note_denial(pool, recovery.order.queue, answer.why, now)
 
 
 def _with_recovery(pool: Pool, before: Recovery, after: Recovery) -> Pool:
@@ -248,7 +272,9 @@ def give_orders(pool: Pool, now: float) -> Step:
 def _may_be_given(pool: Pool, recovery: Recovery) -> bool:
     if not pool.scout.ready or pool.scout.full:
         return False
-    return recovery.order.settlement is not Settlement.RELEASE or may_release(pool)
+    return recovery.order.settlement is not Settlement.RELEASE or may_release(
+        pool, recovery.order.queue
+    )
 
 
 def _is_too_late(pool: Pool, recovery: Recovery, now: float) -> bool:

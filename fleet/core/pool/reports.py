@@ -7,14 +7,22 @@ from typing import assert_never
 
 from fleet.core import polling
 from fleet.core.outcomes import Settlement
-from fleet.core.polling import Polling
 from fleet.core.pool import denials, emptiness, receive_size, restarts, sizing
 from fleet.core.pool import slot as pool_slot
 from fleet.core.pool.effects import Effect, Log, Step
+from fleet.core.pool.queue_state import Counts, QueueState, add_one
 from fleet.core.pool.recovery import COUNTER_OF, keep_poll_open
 from fleet.core.pool.scarcity import Spawning
 from fleet.core.pool.slot import BUSY_STATES, Slot, change_state, end_poll
-from fleet.core.pool.state import Counts, IllegalEvent, Pool, PoolPhase, add_one, with_slot
+from fleet.core.pool.state import (
+    IllegalEvent,
+    Pool,
+    PoolPhase,
+    change_queue,
+    queue_of,
+    with_queue,
+    with_slot,
+)
 from fleet.core.protocol import (
     Denied,
     Empty,
@@ -29,6 +37,7 @@ from fleet.core.protocol import (
     Troubled,
 )
 from fleet.core.records import replace
+from fleet.core.sizing import workload
 from fleet.core.slot_state import State
 
 FULL_LENGTH = 0.9  # of the wait time: an empty poll shorter than that proves nothing
@@ -56,7 +65,7 @@ def note_report(pool: Pool, slot: Slot, report: Report, now: float, jitter: floa
             return with_slot(pool, replace(slot, trouble=error)), ()
         case Healed():
             _expect(slot, *BUSY_STATES)
-            pool = replace(pool, polling=polling.note_answer(pool.polling))
+            pool = _note_other_answer(pool, slot)
             return with_slot(pool, replace(slot, trouble="")), ()
         case LeaseLost(place):
             _expect_message(slot, place)
@@ -83,82 +92,94 @@ def _note_ready(pool: Pool, slot: Slot, report: Ready, now: float) -> Step:
 
 def _note_received(pool: Pool, slot: Slot, report: Received, now: float) -> Step:
     _expect(slot, State.POLLING)
-    if not 0 < report.count <= pool.config.batch_size:
+    before = queue_of(pool, slot)
+    if not 0 < report.count <= before.config.batch_size:
         raise IllegalEvent(f"slot {slot.number} has received {report.count} messages")
-    before, counts = pool.polling, pool.counts
+    counts, size = before.counts, pool.size
     received = counts.received + report.count
-    pool = replace(
-        _note_answer(pool),
-        polling=polling.note_hit(before, report.took, pool.size),
+    after = replace(
+        _note_answer(pool, before),
+        polling=polling.note_hit(before.polling, report.took, size),
         emptiness=emptiness.note_message(),
         counts=replace(counts, received=received, polls=counts.polls + 1),
     )
-    pool = replace(pool, uncounted=receive_size.note_received(pool, slot.asked, report))
-    pool = sizing.note_poll(pool, report.took)
+    uncounted = receive_size.note_received(after, size, slot.asked, report)
+    if uncounted != after.uncounted:
+        after = replace(after, uncounted=uncounted)
+    pool = sizing.note_poll(with_queue(pool, slot.queue, after), report.took)
     pool = with_slot(pool, _watch(pool, end_poll(slot, report.count, now), now))
-    return pool, _log_length(before, pool)
+    return pool, _log_length(before, after)
 
 
 def _note_empty(pool: Pool, slot: Slot, report: Empty, now: float) -> Step:
     _expect(slot, State.POLLING)
-    before, counts = pool.polling, pool.counts
-    is_full = report.took >= min(pool.config.wait_time, before.cuts.longest) * FULL_LENGTH
-    pool = replace(
-        _note_answer(pool),
-        polling=polling.note_empty(before, now, report.took),
-        emptiness=emptiness.note_empty_poll(pool.emptiness, slot.since, is_full),
+    before = queue_of(pool, slot)
+    cut = before.polling.cuts.longest
+    is_full = report.took >= min(before.config.wait_time, cut) * FULL_LENGTH
+    after = replace(
+        _note_answer(pool, before),
+        polling=polling.note_empty(before.polling, now, report.took),
+        emptiness=emptiness.note_empty_poll(before.emptiness, slot.since, is_full),
         uncounted=0,
-        counts=replace(counts, polls=counts.polls + 1),
+        counts=add_one(before.counts, "polls"),
     )
-    pool = with_slot(sizing.note_poll(pool, None), end_poll(slot, 0, now))
-    return pool, _log_length(before, pool)
+    pool = sizing.note_poll(with_queue(pool, slot.queue, after), None)
+    return with_slot(pool, end_poll(slot, 0, now)), _log_length(before, after)
 
 
 def _note_failed_poll(
     pool: Pool, slot: Slot, report: PollFailed, now: float, jitter: float
 ) -> Step:
     _expect(slot, State.POLLING)
-    if report.refused:
-        pool = denials.note_refused_poll(pool, report.error, now)
     if report.unanswered:
         pool = keep_poll_open(pool, slot)
-    before, counts = pool.polling, pool.counts
-    after = polling.note_failure(before, now, jitter, answered=report.answered)
-    pauses = counts.pauses + (after is not before)
-    fields = {"slot": slot.number, "error": report.error, "failures": after.failures}
+    before = queue_of(pool, slot)
+    counts = before.counts
+    polls = polling.note_failure(before.polling, now, jitter, answered=report.answered)
+    pauses = counts.pauses + (polls is not before.polling)
+    fields = {"slot": slot.number, "error": report.error, "failures": polls.failures}
     if report.unanswered:
-        after = polling.note_cut(after, now, report.took, pool.config.wait_time)
-    pool = replace(
-        pool,
-        polling=after,
+        polls = polling.note_cut(polls, now, report.took, before.config.wait_time)
+    after = replace(
+        denials.note_refused_poll(before, report.error, now) if report.refused else before,
+        polling=polls,
         trouble=report.error,
         uncounted=0,
         counts=replace(counts, polls=counts.polls + 1, pauses=pauses),
     )
-    pool = with_slot(sizing.note_poll(pool, None), end_poll(slot, 0, now))
-    log = Log("poll.failed", fields | {"retry_in": round(after.not_before - now, 3)})
-    return pool, (log, *_log_length(before, pool))
+    pool = sizing.note_poll(with_queue(pool, slot.queue, after), None)
+    pool = with_slot(pool, end_poll(slot, 0, now))
+    log = Log("poll.failed", fields | {"retry_in": round(polls.not_before - now, 3)})
+    return pool, (log, *_log_length(before, after))
 
 
-def _note_answer(pool: Pool) -> Pool:
+def _note_answer(pool: Pool, queue: QueueState) -> QueueState:
     """The queue answers a poll.
 
     What nobody has confirmed is done again in the ordinary course, if it must be.
     """
     forgets = pool.phase is PoolPhase.RUNNING and not pool.config.is_counted
-    unconfirmed = 0 if forgets else pool.unconfirmed
-    if (pool.trouble, pool.refused, pool.gone, pool.unconfirmed) == ("", None, "", unconfirmed):
-        return pool
-    return replace(pool, trouble="", refused=None, gone="", unconfirmed=unconfirmed)
+    unconfirmed = 0 if forgets else queue.unconfirmed
+    known = (queue.trouble, queue.refused, queue.gone, queue.unconfirmed)
+    if known == ("", None, "", unconfirmed):
+        return queue
+    return replace(queue, trouble="", refused=None, gone="", unconfirmed=unconfirmed)
 
 
-def _log_length(before: Polling, pool: Pool) -> tuple[Effect, ...]:
+def _note_other_answer(pool: Pool, slot: Slot) -> Pool:
+    """The slot's queue answers a call that is no poll."""
+    before = queue_of(pool, slot).polling
+    after = polling.note_answer(before)
+    return pool if after is before else change_queue(pool, slot.queue, polling=after)
+
+
+def _log_length(before: QueueState, after: QueueState) -> tuple[Effect, ...]:
     """How long polls may be, when that has changed."""
-    was, cuts = before.cuts.longest, pool.polling.cuts
+    was, cuts = before.polling.cuts.longest, after.polling.cuts
     if cuts.longest < was:
         return (Log("poll.shortened", {"age": round(cuts.age, 1), "seconds": int(cuts.longest)}),)
     if cuts.longest > was:
-        return (Log("poll.lengthened", {"seconds": pool.config.wait_time}),)
+        return (Log("poll.lengthened", {"seconds": after.config.wait_time}),)
     return ()
 
 
@@ -167,42 +188,54 @@ def _log_length(before: Polling, pool: Pool) -> tuple[Effect, ...]:
 
 def _watch(pool: Pool, slot: Slot, now: float) -> Slot:
     """A message in hand: its lease must be extended before the last third of it."""
-    return replace(slot, look_at=now + pool.config.first_lease / 2)
+    return replace(slot, look_at=now + queue_of(pool, slot).config.first_lease / 2)
 
 
 def _note_settled(pool: Pool, slot: Slot, report: Settled, now: float, jitter: float) -> Step:
     _expect_message(slot, report.place)
-    pool = replace(
-        pool,
-        counts=_count_settled(pool.counts, report),
-        unconfirmed=pool.unconfirmed + report.unconfirmed,
-        gone=report.gone or pool.gone,
+    queue = queue_of(pool, slot)
+    busy = sizing.busy_with(pool, slot.queue)
+    queue = replace(
+        queue,
+        work=workload.note_end(queue.work, busy, report.hidden_for),
+        jobs_mib=sizing.note_job(queue.jobs_mib, report),
+        counts=_count_settled(queue.counts, report),
+        unconfirmed=queue.unconfirmed + report.unconfirmed,
+        gone=report.gone or queue.gone,
     )
-    pool = sizing.note_settled(pool, report)
+    pool = with_queue(pool, slot.queue, queue)
     if report.settlement is not Settlement.LEAVE:
-        pool = replace(pool, polling=polling.note_answer(pool.polling))
+        pool = _note_other_answer(pool, slot)
     pool, effects = denials.note_settled(pool, slot, report)
     pool = with_slot(pool, pool_slot.settle(slot, report.place, now))
-    pool, more = _note_health(pool, slot.number, report, now, jitter)
+    pool, more = _note_health(pool, pool.slots[slot.number], report, now, jitter)
     return pool, (*effects, *more)
 
 
-def _note_health(pool: Pool, number: int, report: Settled, now: float, jitter: float) -> Step:
+def _note_health(pool: Pool, slot: Slot, report: Settled, now: float, jitter: float) -> Step:
     """What a settled message says of the host's health.
 
     A job ran, or there was no process for it, or it came too late to be worked on.
     """
     if report.outcome is not None:
-        if pool.slots[number].crashes:
-            pool = with_slot(pool, replace(pool.slots[number], crashes=0))
-        fed = polling.end_starvation(pool.polling)
-        return replace(pool, restarts=restarts.Restarts(), polling=fed), ()
+        if slot.crashes:
+            pool = with_slot(pool, replace(slot, crashes=0))
+        if pool.restarts.crashes:
+            pool = replace(pool, restarts=restarts.Restarts())
+        for place, queue in enumerate(pool.queues):
+            fed = polling.end_starvation(queue.polling)
+            if fed is not queue.polling:
+                pool = with_queue(pool, place, replace(queue, polling=fed))
+        return pool, ()
     if not report.starved:
         return pool, ()
-    after = polling.note_starvation(pool.polling, now, jitter)
-    fields = {"slot": number, "retry_in": round(after.not_before - now, 3)}
-    counts = replace(pool.counts, pauses=pool.counts.pauses + 1)
-    return replace(pool, polling=after, counts=counts), (Log("host.starved", fields),)
+    for place, queue in enumerate(pool.queues):
+        after = polling.note_starvation(queue.polling, now, jitter)
+        pool = with_queue(pool, place, replace(queue, polling=after))
+    starved = queue_of(pool, slot)
+    pool = change_queue(pool, slot.queue, counts=add_one(starved.counts, "pauses"))
+    fields = {"slot": slot.number, "retry_in": round(starved.polling.not_before - now, 3)}
+    return pool, (Log("host.starved", fields),)
 
 
 def _count_settled(counts: Counts, report: Settled) -> Counts:

@@ -59,6 +59,7 @@ def pause(pool: Pool, wanted: bool) -> Step:
     if wanted is pool.paused:
         return pool, ()
     # Polls that were refused may be allowed meanwhile, and no poll would tell.
-    return replace(pool, paused=wanted, refused=None), (
+    queues = tuple(replace(queue, refused=None) for queue in pool.queues)
+    return replace(pool, paused=wanted, queues=queues), (
         Log("pool.paused" if wanted else "pool.resumed", {}),
     )

@@ -51,7 +51,7 @@ def stop(pool: Pool, level: Level, end: PoolEnd, now: float, seconds: float | No
             "waits": _describe_wait(pool, level, busy, seconds, pool.polls_until - now),
         }
         effects.append(Log("drain.started", fields))
-    kill_at = min(pool.kill_at, now + pool.config.longest_drain(seconds))
+    kill_at = min(pool.kill_at, now + pool.longest_drain(seconds))
     word = Drain(seconds, kill_at - now)
     effects.extend(
         Send(slot.number, word) for slot in pool.slots if slot.leaving and slot.has_process
@@ -74,7 +74,8 @@ def _describe_wait(pool: Pool, level: Level, busy: int, seconds: float, polls_le
         return f"kills {jobs}" if busy else "kills what is there"
     parts = []
     if busy and level is Level.NOW:
-        parts.append(f"{jobs} to stop (--exit-timeout {pool.config.exit_timeout:g} s)")
+        longest = max(queue.config.exit_timeout for queue in pool.queues)
+        parts.append(f"{jobs} to stop (--exit-timeout {longest:g} s)")
     elif busy:
         parts.append(f"{jobs} ({seconds:g} s at most)")
     if polls_left > -inf:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from fleet.core.polling import QUICK
 from fleet.core.pool.effects import Log, OrderScout, Step
 from fleet.core.pool.resizing import resize
-from fleet.core.pool.state import Pool, PoolPhase
+from fleet.core.pool.state import Pool, PoolPhase, with_queue
 from fleet.core.protocol import Settled
 from fleet.core.records import replace
 from fleet.core.scout_protocol import SampleDepth
@@ -19,10 +19,19 @@ from fleet.core.slot_state import State
 
 def pass_time(pool: Pool, now: float) -> Pool:
     """Time has passed in which no dispatcher became busy or idle."""
-    work = workload.pass_time(pool.sizing.work, pool.busy, now, pool.config.target_wait)
-    return (
-        pool if work is pool.sizing.work else replace(pool, sizing=replace(pool.sizing, work=work))
-    )
+    for place, queue in enumerate(pool.queues):
+        busy = busy_with(pool, place)
+        work = workload.pass_time(queue.work, busy, now, queue.config.target_wait)
+        if work is not queue.work:
+            pool = with_queue(pool, place, replace(queue, work=work))
+    return pool
+
+
+def busy_with(pool: Pool, place: int) -> int:
+    """Dispatchers with a message of the queue in hand."""
+    if len(pool.queues) == 1:
+        return pool.busy
+    return len([slot for slot in pool.slots if slot.is_busy and slot.queue == place])
 
 
 def note_poll(pool: Pool, took: float | None) -> Pool:
@@ -30,48 +39,44 @@ def note_poll(pool: Pool, took: float | None) -> Pool:
     return replace(pool, sizing=rule.note_poll(pool.sizing, took))
 
 
-def note_settled(pool: Pool, report: Settled) -> Pool:
-    """Note how long a settled message took, its job's memory, and how long it is hidden."""
-    work = workload.note_end(pool.sizing.work, pool.busy, report.hidden_for)
-    used = (
-        pool.memory
-        if report.max_rss_mib is None
-        else memory.note_job(pool.memory, report.max_rss_mib)
-    )
-    return replace(pool, sizing=replace(pool.sizing, work=work), memory=used)
+def note_job(jobs_mib: tuple[float, ...], report: Settled) -> tuple[float, ...]:
+    """What the last jobs have needed, after a message was settled."""
+    used = report.max_rss_mib
+    return jobs_mib if used is None else memory.note_job(jobs_mib, used)
 
 
-def job_seconds(pool: Pool) -> tuple[float, float] | None:
-    """Seconds that a message keeps a dispatcher: on average since the beginning, and lately.
+def job_seconds(pool: Pool, place: int) -> tuple[float, float] | None:
+    """Seconds that a message of a queue keeps a dispatcher: on average, and lately.
 
     None before the first message.
     """
-    mean, recent = (
-        known(pool.sizing.work, pool.busy)
-        for known in (workload.mean_seconds, workload.job_seconds)
-    )
+    work, busy = pool.queues[place].work, busy_with(pool, place)
+    mean, recent = (known(work, busy) for known in (workload.mean_seconds, workload.job_seconds))
     return None if mean is None or recent is None else (mean, recent)
 
 
 def note_sample(pool: Pool, now: float, jitter: float) -> Step:
     """The size that follows from the newest sample."""
-    if pool.config.bounds is None or pool.depth is None:
+    queue = pool.queues[0]
+    if pool.config.bounds is None or queue.depth is None:
         return pool, ()
     if pool.held or pool.phase is not PoolPhase.RUNNING:
         # What is sampled now is no evidence for later.
-        return replace(pool, sizing=Sizing(pool.sizing.work)), ()
+        return replace(pool, sizing=Sizing()), ()
     sizing, size = rule.decide(
-        pool.sizing, pool.depth, scene_of(pool, now), pool.config, now, jitter
+        pool.sizing, queue.work, queue.depth, scene_of(pool, now), queue.config, now, jitter
     )
     return resize(replace(pool, sizing=sizing), size, sizing.why)
 
 
 def ask_for_sample(pool: Pool, now: float) -> Step:
     """Have the scout sample at once, if that could make the pool grow."""
-    depth = pool.depth
-    if pool.config.bounds is None or depth is None or not _may_ask(pool):
+    if pool.config.bounds is None or not _may_ask(pool):
         return pool, ()
-    if not rule.wants_sample(pool.sizing, depth, scene_of(pool, now), pool.config, now):
+    queue = pool.queues[0]
+    if queue.depth is None or not rule.wants_sample(
+        pool.sizing, queue.work, queue.depth, scene_of(pool, now), queue.config, now
+    ):
         return pool, ()
     return replace(pool, sizing=replace(pool.sizing, asked=True)), (OrderScout(SampleDepth()),)
 
@@ -101,9 +106,8 @@ def scene_of(pool: Pool, now: float) -> Scene:
         for slot in pool.slots
     )
     held = sum(len(slot.places) for slot in pool.slots)
-    return Scene(
-        pool.desired, pool.size, running, spare, memory.jobs_that_fit(pool.memory, running), held
-    )
+    room = memory.jobs_that_fit(pool.memory, pool.queues[0].jobs_mib, running)
+    return Scene(pool.desired, pool.size, running, spare, room, held)
 
 
 def jobs_that_fit(pool: Pool) -> int | None:
@@ -112,7 +116,7 @@ def jobs_that_fit(pool: Pool) -> int | None:
     The first message always may.
     """
     running, polls = pool.busy, pool.count(State.POLLING)
-    fitting = memory.jobs_that_fit(pool.memory, running, polls)
+    fitting = memory.jobs_that_fit(pool.memory, pool.queues[0].jobs_mib, running, polls)
     return fitting if fitting is None else max(fitting, 0 if running or polls else 1)
 
 
@@ -127,7 +131,7 @@ def note_memory(pool: Pool) -> Step:
     measured = pool.memory
     fields = {
         "available_mib": measured.available,
-        "job_mib": measured.job,
+        "job_mib": memory.job_mib(measured, pool.queues[0].jobs_mib),
         "floor_mib": measured.floor,
     }
     return pool, (Log("memory.short", fields),)

@@ -1,20 +1,22 @@
 """The pool's state, as one frozen record. The package tells how it changes."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum, auto
 from math import inf
+from typing import Any
 
+from fleet.core import scheduling
 from fleet.core.config import Config
-from fleet.core.depth import Depth
-from fleet.core.polling import Polling
-from fleet.core.pool.emptiness import Emptiness
+from fleet.core.pool.queue_state import Counts, QueueState, new_queue
 from fleet.core.pool.restarts import Restarts
 from fleet.core.pool.scarcity import Spawning
 from fleet.core.pool.slot import BUSY_STATES, Slot
 from fleet.core.protocol import RELEASE_MARGIN
+from fleet.core.queue_config import QueueConfig
 from fleet.core.records import replace
-from fleet.core.scout_protocol import Recover, TryDelete
+from fleet.core.scheduling import Shares
+from fleet.core.scout_protocol import Recover
 from fleet.core.sizing.memory import Memory
 from fleet.core.sizing.rule import Sizing
 from fleet.core.slot_state import State
@@ -42,42 +44,6 @@ class Role(Enum):
 
     TEMPLATE = "template"
     SCOUT = "scout"
-
-
-@dataclass(frozen=True)
-class Counts:
-    """What happened so far, in messages, jobs and deaths."""
-
-    received: int = 0
-    deleted: int = 0
-    released: int = 0
-    dead_lettered: int = 0
-    left: int = 0
-    # Of the left, and of the released, on their last attempt: the queue dead-letters them.
-    left_last: int = 0
-    released_last: int = 0
-    succeeded: int = 0
-    retried: int = 0
-    rejected: int = 0
-    failed: int = 0
-    timed_out: int = 0
-    signalled: int = 0
-    stopped: int = 0
-    ended_badly: int = 0
-    lease_lost: int = 0
-    dispatcher_deaths: int = 0
-    polls: int = 0  # that came home, with or without a message
-    pauses: int = 0  # of the whole pool's polling, because of a failure
-
-    @property
-    def in_hand(self) -> int:
-        """Messages received and not yet settled; zero at every end."""
-        return self.received - self.deleted - self.released - self.dead_lettered - self.left
-
-
-def add_one(counts: Counts, *names: str) -> Counts:
-    """The counts with one more of each name."""
-    return replace(counts, **{name: getattr(counts, name) + 1 for name in names})
 
 
 @dataclass(frozen=True)
@@ -128,27 +94,6 @@ class Recovery:
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
-    """Trouble that no retry heals: since when, and one line for people."""
-
-    since: float
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
-class DeleteProbe:
-    """The denied delete of a message that is left.
-
-    It is tried at growing pauses, to see whether it is allowed again.
-    """
-
-    order: TryDelete
-    tries: int = 0
-    at: float = 0.0
-    is_waiting: bool = False  # the present scout was asked to try it
-
-
-@dataclass(frozen=True, slots=True)
 class Resize:
     """The last change of the size that was wanted, and why (a phrase for people)."""
 
@@ -174,38 +119,27 @@ class PoolEnd:
 class Pool:
     """Everything the pool is decided by. `desired` dispatchers are wanted, `size` are there.
 
-    Moments are seconds of the master's clock.
+    `queues` keep their places. Moments are seconds of the master's clock.
     """
 
     config: Config
+    queues: tuple[QueueState, ...]
     slots: tuple[Slot, ...]
     desired: int
+    shares: Shares
     phase: PoolPhase = PoolPhase.BOOTING
     template: HelperState = field(default_factory=HelperState)
     scout: HelperState = field(default_factory=HelperState)
-    polling: Polling = field(default_factory=Polling)
-    dead_polls: tuple[float, ...] = ()  # when the server has ended each
     recoveries: tuple[Recovery, ...] = ()
     next_recovery: int = 0
     restarts: Restarts = field(default_factory=Restarts)
     spawning: Spawning = field(default_factory=Spawning)
-    emptiness: Emptiness = field(default_factory=Emptiness)
-    depth: Depth | None = None
-    sampled_received: int = 0  # as `counts.received` was then
-    sampled_at: float | None = None
-    uncounted: int = 0  # messages beyond that sample, by full receives; see receive_size.py
-    trouble: str = ""  # what the queue's last failed poll said; empty when it answers
-    refused: Refusal | None = None  # polls; until one is answered
-    denial: Refusal | None = None  # deletes; see denials.py
-    gone: str = ""  # the queue, as a message in hand has met it; until a poll is answered
-    probe: DeleteProbe | None = None
-    unconfirmed: int = 0  # messages that are done, and whose deletes nobody has confirmed
     paused: bool = False
     held: bool = False  # the size is an operator's, until `scale auto`
     last_resize: Resize | None = None
     sizing: Sizing = field(default_factory=Sizing)
     memory: Memory = field(default_factory=Memory)
-    counts: Counts = field(default_factory=Counts)
+    dispatcher_deaths: int = 0
     level: Level | None = None
     signalled_at: float = -inf  # when a signal asked for a stop last
     kill_at: float = inf  # when the longest stop is over
@@ -226,22 +160,43 @@ class Pool:
         return self.count(*BUSY_STATES)
 
     @property
+    def counts(self) -> Counts:
+        """What happened so far, in all queues together."""
+        if len(self.queues) == 1:
+            return self.queues[0].counts
+        counted = [vars(queue.counts) for queue in self.queues]
+        return Counts(**{name: sum(each[name] for each in counted) for name in counted[0]})
+
+    @property
     def polls_until(self) -> float:
         """When the last open poll must have come home; minus infinity without one."""
-        since = max(
-            (slot.since for slot in self.slots if slot.state is State.POLLING), default=-inf
-        )
-        return since + self.config.wait_time
+        polls = (slot for slot in self.slots if slot.state is State.POLLING)
+        return max((slot.since + slot.longest for slot in polls), default=-inf)
+
+    def longest_drain(self, seconds: float) -> float:
+        """The longest that a drain can take that gives running jobs so many seconds."""
+        return max(queue.config.longest_drain(seconds) for queue in self.queues)
+
+    @property
+    def longest_stop(self) -> float:
+        """The longest that a requested stop can take before what is left is killed."""
+        return self.longest_drain(self.config.drain_timeout)
+
+    @property
+    def own_drain(self) -> float:
+        """Seconds that running jobs have when the pool ends by itself."""
+        return max(queue.config.own_drain for queue in self.queues)
 
     def count(self, *states: State) -> int:
         """How many slots are in one of these states."""
         return len([slot for slot in self.slots if slot.state in states])
 
 
-def new(config: Config) -> Pool:
+def new(config: Config, queues: Sequence[QueueConfig]) -> Pool:
     """The pool before anything has happened."""
     slots = tuple(Slot(number) for number in range(config.workers))
-    return Pool(config, slots, config.workers)
+    states = tuple(map(new_queue, queues))
+    return Pool(config, states, slots, config.workers, scheduling.new_shares(len(states)))
 
 
 class IllegalEvent(Exception):
@@ -270,6 +225,21 @@ def with_slots(pool: Pool, changed: Iterable[Slot]) -> Pool:
     if not by_number:
         return pool
     return replace(pool, slots=tuple([by_number.get(slot.number, slot) for slot in pool.slots]))
+
+
+def queue_of(pool: Pool, slot: Slot) -> QueueState:
+    """The queue that the slot's dispatcher polls, or has its messages from; else the last one."""
+    return pool.queues[slot.queue]
+
+
+def with_queue(pool: Pool, place: int, queue: QueueState) -> Pool:
+    """The pool with that queue in its place."""
+    return replace(pool, queues=(*pool.queues[:place], queue, *pool.queues[place + 1 :]))
+
+
+def change_queue(pool: Pool, place: int, **changes: Any) -> Pool:
+    """The pool with these fields of one queue changed."""
+    return with_queue(pool, place, replace(pool.queues[place], **changes))
 
 
 def helper_of(pool: Pool, role: Role) -> HelperState:

@@ -15,8 +15,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf
 
-from fleet.core.records import replace
-
 LATEST = 64  # jobs
 EXCEEDED = 0.05  # of them may have needed more
 FLOOR = 0.05  # of all memory, and
@@ -30,15 +28,13 @@ AGAIN = 5.0
 class Memory:
     """The host's memory in MiB, as measured at `at`. `taken`: what each running job had of it then.
 
-    `jobs`: the largest memory of each of the last jobs. `short`: no message is received for want of
-    memory.
+    `short`: no message is received for want of memory.
     """
 
     available: float = inf
     total: float = inf
     taken: Sequence[float] = ()
     at: float = -inf
-    jobs: tuple[float, ...] = ()
     short: bool = False
 
     @property
@@ -46,25 +42,27 @@ class Memory:
         """What stays free."""
         return max(FLOOR_LEAST, FLOOR * self.total)
 
-    @property
-    def job(self) -> float | None:
-        """What a job needs; None while none has been seen."""
-        if not self.jobs:
-            return max(self.taken, default=None)
-        return sorted(self.jobs)[int((1 - EXCEEDED) * (len(self.jobs) - 1) + 0.5)]
+
+def note_job(jobs: tuple[float, ...], mib: float) -> tuple[float, ...]:
+    """A job has ended: the largest memory (MiB) of each of the last jobs."""
+    return (*jobs, mib)[-LATEST:]
 
 
-def note_job(memory: Memory, mib: float) -> Memory:
-    """A job has ended, and its largest memory was `mib`."""
-    return replace(memory, jobs=(*memory.jobs, mib)[-LATEST:])
+def job_mib(memory: Memory, jobs: Sequence[float]) -> float | None:
+    """What a job needs; None while none has been seen. `jobs`: of the last ones (`note_job`)."""
+    if not jobs:
+        return max(memory.taken, default=None)
+    return sorted(jobs)[int((1 - EXCEEDED) * (len(jobs) - 1) + 0.5)]
 
 
-def jobs_that_fit(memory: Memory, running: int, polls: int = 0) -> int | None:
+def jobs_that_fit(
+    memory: Memory, jobs: Sequence[float], running: int, polls: int = 0
+) -> int | None:
     """How many more jobs fit beside those that run and those that open polls may bring.
 
     None is any number. Jobs that began after the measurement count in full.
     """
-    job = memory.job
+    job = job_mib(memory, jobs)
     if memory.available == inf or not job:
         return None
     to_come = sum(max(0.0, job - taken) for taken in memory.taken[:running])

@@ -40,7 +40,7 @@ to the last dispatcher since the last one, when messages keep coming at once, or
 learned since asks for more.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import ceil, floor, inf
 
 from fleet.core.config import Config
@@ -85,7 +85,6 @@ class Sizing:
     `needs` are pairs (when, how many), each larger than all later ones.
     """
 
-    work: Workload = field(default_factory=Workload)
     needs: tuple[tuple[float, int], ...] = ()
     sampled_at: float = -inf
     tight: bool = False  # at the last sample dispatchers were busy, and none was spare
@@ -117,11 +116,17 @@ def note_poll(sizing: Sizing, took: float | None) -> Sizing:
 
 
 def decide(
-    sizing: Sizing, depth: Depth, scene: Scene, config: Config, now: float, jitter: float
+    sizing: Sizing,
+    work: Workload,
+    depth: Depth,
+    scene: Scene,
+    config: Config,
+    now: float,
+    jitter: float,
 ) -> tuple[Sizing, int]:
     """The consequence of a sample: what to remember, and the size. `jitter` in [0, 1)."""
     tight = not scene.spare and sizing.quick is not False
-    seen = estimate_need(sizing.work, depth if tight else None, scene, config, now, jitter)
+    seen = estimate_need(work, depth if tight else None, scene, config, now, jitter)
     known = now - sizing.sampled_at <= MISSED * config.sample_interval
     needs = _remember(
         sizing.needs if known else ((now, scene.desired),), seen.size, now, config.shrink_after
@@ -130,7 +135,7 @@ def decide(
         size, why = _grow(seen, scene, config)
     else:
         size, why = _shrink(seen, needs[0][1], scene, config)
-    return Sizing(sizing.work, needs, now, tight and scene.busy > 0, why=why), size
+    return Sizing(needs, now, tight and scene.busy > 0, why=why), size
 
 
 def estimate_need(
@@ -200,7 +205,9 @@ def _shrink(seen: Need, lasting: int, scene: Scene, config: Config) -> tuple[int
     return size, f"{why}, {phrase}"
 
 
-def wants_sample(sizing: Sizing, depth: Depth, scene: Scene, config: Config, now: float) -> bool:
+def wants_sample(
+    sizing: Sizing, work: Workload, depth: Depth, scene: Scene, config: Config, now: float
+) -> bool:
     """Whether a sample now could make the pool grow and is worth its request."""
     age = now - sizing.sampled_at
     if scene.spare or sizing.quick is False or age < SOONEST * config.sample_interval:
@@ -209,4 +216,4 @@ def wants_sample(sizing: Sizing, depth: Depth, scene: Scene, config: Config, now
         return False
     if not sizing.tight or (sizing.quick and age >= SOON * config.sample_interval):
         return True
-    return estimate_need(sizing.work, depth, scene, config, now, 0.0).size > scene.desired
+    return estimate_need(work, depth, scene, config, now, 0.0).size > scene.desired

@@ -12,7 +12,7 @@ from fleet.core.view import status
 
 def snapshot(pool: Pool, timestamp: str, version: str) -> dict[str, Any]:
     """What the pool is and has done. Queue counts are null before the first sample."""
-    counts, depth = pool.counts, pool.depth
+    counts, depth = pool.counts, pool.queues[0].depth
     return {
         "timestamp": timestamp,
         "cycles": counts.polls,

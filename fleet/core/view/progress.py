@@ -16,7 +16,8 @@ def status_line(pool: Pool) -> str:
     """`running: 3/8 busy, about 120 visible`."""
     word, why = status.state(pool), status.reason(pool)
     busy = pool.busy
-    depth = f", about {pool.depth.visible} visible" if pool.depth else ""
+    sample = pool.queues[0].depth
+    depth = f", about {sample.visible} visible" if sample else ""
     return f"{word}: {busy}/{pool.desired} busy{depth}" + (f"; {why}" if why else "")
 
 

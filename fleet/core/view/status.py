@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from fleet.core.polling import is_degraded as failing
-from fleet.core.pool import Pool, PoolPhase, Slot, job_seconds, pass_time
+from fleet.core.pool import Pool, PoolPhase, QueueState, Slot, job_seconds, pass_time
 from fleet.core.slot_state import State
 
 COUNTS = (
@@ -23,7 +23,7 @@ COUNTS = (
         "dead_lettered",
         "left",
     ),
-    *("lease_lost", "dispatcher_deaths"),
+    "lease_lost",
 )
 
 
@@ -72,10 +72,14 @@ def state(pool: Pool) -> str:
 def trouble(pool: Pool) -> str:
     """What is wrong between the pool and its queue, and what it has cost; empty when nothing is."""
     troubles = (slot.trouble for slot in pool.slots if slot.trouble)
-    if pool.denial:
-        why = f"{pool.denial.why}; nothing is received until a delete is allowed"
+    denials = (queue.denial.why for queue in pool.queues if queue.denial)
+    failures = (
+        queue.trouble or "its polls fail" for queue in pool.queues if failing(queue.polling)
+    )
+    if denial := next(denials, ""):
+        why = f"{denial}; nothing is received until a delete is allowed"
     else:
-        why = (pool.trouble or "its polls fail") if failing(pool.polling) else next(troubles, "")
+        why = next(failures, "") or next(troubles, "")
     lost = sum(len(slot.lost) for slot in pool.slots)
     return why + (f"; {lost} lease{'' if lost == 1 else 's'} lost" if why and lost else "")
 
@@ -115,7 +119,7 @@ def snapshot(
     wanted = 0 if pool.level is not None else pool.desired  # a pool that stops starts none again
     shown = [slot for slot in pool.slots if slot.number < wanted or slot.state is not State.VACANT]
     resize = pool.last_resize
-    seconds = job_seconds(pass_time(pool, now))  # the pool is as of its last event
+    seconds = job_seconds(pass_time(pool, now), 0)  # the pool is as of its last event
     return {
         "name": identity.name,
         "pid": identity.pid,
@@ -140,7 +144,7 @@ def snapshot(
         "polls_left": round(max(0.0, pool.polls_until - now), 3)
         if pool.phase is PoolPhase.DRAINING
         else None,
-        "depth": _depth(pool, now),
+        "depth": _depth(pool.queues[0], now),
         "job_seconds": seconds and {"mean": round(seconds[0], 4), "recent": round(seconds[1], 4)},
         "last_resize": resize and {"from": resize.was, "to": resize.to, "reason": resize.reason},
         "dispatchers": [
@@ -153,13 +157,14 @@ def snapshot(
 def _counts(pool: Pool) -> dict[str, int]:
     """The counts that are shown. A lost lease counts at once, its message still in hand."""
     shown = {name: getattr(pool.counts, name) for name in COUNTS}
-    return shown | {"lease_lost": shown["lease_lost"] + sum(len(slot.lost) for slot in pool.slots)}
+    shown["lease_lost"] += sum(len(slot.lost) for slot in pool.slots)
+    return shown | {"dispatcher_deaths": pool.dispatcher_deaths}
 
 
-def _depth(pool: Pool, now: float) -> dict[str, Any] | None:
-    if pool.depth is None or pool.sampled_at is None:
+def _depth(queue: QueueState, now: float) -> dict[str, Any] | None:
+    if queue.depth is None or queue.sampled_at is None:
         return None
-    return asdict(pool.depth) | {"sampled_ago": round(now - pool.sampled_at, 3)}
+    return asdict(queue.depth) | {"sampled_ago": round(now - queue.sampled_at, 3)}
 
 
 def _dispatcher(slot: Slot, pid: int | None, hand: InHand | None, now: float) -> dict[str, Any]:

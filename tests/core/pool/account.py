@@ -57,7 +57,7 @@ from fleet.core.protocol import (
     Settled,
     Troubled,
 )
-from fleet.core.scout_protocol import Recover, Recovered, Usable
+from fleet.core.scout_protocol import Recover, Recovered, Sampled, Usable
 from fleet.core.slot_state import State
 
 
@@ -232,8 +232,8 @@ class Account:
                 self.lives[slot] = Life(since=now)
             case Imported() | Usable():
                 self.helpers[role].ready = self.helpers[role].proven = True
-            case Depth():
-                self.depth, self.sampled_at = word, now
+            case Sampled(_, depth):
+                self.depth, self.sampled_at = depth, now
                 self.sampled_received = before.counts.received
             case Recovered(number, _, message_id):
                 repeated = [each for each in before.recoveries if each.order.number == number]
@@ -303,9 +303,10 @@ class Account:
         self.helpers[Role.TEMPLATE].check(pool.template)
         self.helpers[Role.SCOUT].check(pool.scout)
         self._check_counts(pool)
-        assert (pool.depth, pool.sampled_at) == (self.depth, self.sampled_at)
-        assert pool.sampled_received == self.sampled_received
-        assert pool.trouble == self.trouble
+        (queue,) = pool.queues
+        assert (queue.depth, queue.sampled_at) == (self.depth, self.sampled_at)
+        assert queue.sampled_received == self.sampled_received
+        assert queue.trouble == self.trouble
         assert pool.paused == self.paused
         assert (pool.memory.available, pool.memory.total) == self.measured
 
@@ -321,4 +322,4 @@ class Account:
         for name in ("succeeded", "retried", "rejected", "failed", "timed_out", "signalled"):
             assert getattr(counts, name) == ledger.outcomes.get(name, 0), name
         assert counts.stopped == ledger.outcomes.get("stopped", 0)
-        assert counts.dispatcher_deaths <= self.deaths
+        assert pool.dispatcher_deaths <= self.deaths

@@ -6,7 +6,6 @@ what may change a field, in which direction, and between what bounds.
 
 from math import inf
 
-from fleet.core.depth import Depth
 from fleet.core.pool import restarts, scarcity
 from fleet.core.pool.events import (
     Died,
@@ -24,9 +23,11 @@ from fleet.core.pool.events import (
     StacksAsked,
     StopAsked,
 )
+from fleet.core.pool.queue_state import QueueState
 from fleet.core.pool.slot import Slot
 from fleet.core.pool.state import HelperState, Level, Pool, PoolPhase, Role
 from fleet.core.protocol import Empty, Failed, PollFailed, Received, Settled
+from fleet.core.scout_protocol import Sampled, Usable
 
 MOST = 1024  # dispatchers that an operator may ask for
 STACKS = 0.5  # seconds
@@ -35,37 +36,50 @@ STACKS = 0.5  # seconds
 def check(before: Pool, event: Event, after: Pool, now: float) -> None:
     """The whole of it."""
     assert after.config == before.config
-    report = event.report if isinstance(event, DispatcherSaid) else None
     word = event.word if isinstance(event, HelperSaid) else None
     for old, new in zip(before.slots, after.slots, strict=False):
         check_slot(old, new, event, now)
     check_helper(before.template, after.template, Role.TEMPLATE, event, now)
     check_helper(before.scout, after.scout, Role.SCOUT, event, now)
     check_size(before, event, after)
-    check_queue(before, event, after, now)
+    for old_queue, new_queue in zip(before.queues, after.queues, strict=True):
+        check_learned(old_queue, event, new_queue, now)
+        check_trouble(old_queue, event, new_queue, now)
+        check_run(old_queue, event, new_queue)
+    check_denial(after)
+    check_recoveries(before, event, after)
     check_stop(before, event, after, now)
     check_spawning(before, event, after, now)
-    check_run(before, event, after)
+    assert after.memory == before.memory or isinstance(event, MemoryMeasured)
+    assert after.sizing.sampled_at <= now
+    assert after.sizing.needs == before.sizing.needs or isinstance(word, Sampled)
+    assert after.shares == before.shares
+    assert after.stacks_at in (inf, before.stacks_at) or isinstance(event, StacksAsked)
+    assert after.stacks_at == inf or now < after.stacks_at <= now + STACKS
+
+
+def check_learned(before: QueueState, event: Event, after: QueueState, now: float) -> None:
+    """What the polls of a queue have said, and its jobs, and the samples of its depth."""
+    report = event.report if isinstance(event, DispatcherSaid) else None
+    word = event.word if isinstance(event, HelperSaid) else None
+    told = ("name", "config", "weight", "limit", "paused", "evidence")
+    assert [getattr(after, each) for each in told] == [getattr(before, each) for each in told]
+    assert after.usable == before.usable or isinstance(word, Usable)
     # Counts never fall.
     for name in ("received", "deleted", "released", "dead_lettered", "left", "pauses", "polls"):
         assert getattr(after.counts, name) >= getattr(before.counts, name), name
-    # What is learned of jobs and of the queue's depth.
-    assert after.memory == before.memory or isinstance(event, MemoryMeasured) or report
-    assert after.memory.jobs == before.memory.jobs or isinstance(report, Settled)
+    assert after.jobs_mib == before.jobs_mib or isinstance(report, Settled)
+    assert before.work.at <= after.work.at <= now
     assert after.polling.allowed >= 1
     assert 0 <= after.polling.not_before <= now + 60 or after.polling == before.polling
-    assert after.sizing.sampled_at <= now
-    assert after.sizing.needs == before.sizing.needs or isinstance(word, Depth)
     if isinstance(report, Received):
         assert after.emptiness.zero_since is None
     if after.emptiness.zero_since is not None and after.sampled_at is not None:
         assert after.emptiness.zero_until is not None
         assert after.emptiness.zero_since <= after.emptiness.zero_until <= after.sampled_at
-    assert after.stacks_at in (inf, before.stacks_at) or isinstance(event, StacksAsked)
-    assert after.stacks_at == inf or now < after.stacks_at <= now + STACKS
 
 
-def check_run(before: Pool, event: Event, after: Pool) -> None:
+def check_run(before: QueueState, event: Event, after: QueueState) -> None:
     """What receives say beyond the last sample: no more than they have brought since."""
     report = event.report if isinstance(event, DispatcherSaid) else None
     visible = after.depth.visible if after.depth else 0
@@ -75,7 +89,7 @@ def check_run(before: Pool, event: Event, after: Pool) -> None:
         assert after.uncounted <= before.uncounted + report.count
     elif isinstance(report, Empty | PollFailed):
         assert after.uncounted == 0
-    elif not (isinstance(event, HelperSaid) and isinstance(event.word, Depth)):
+    elif not (isinstance(event, HelperSaid) and isinstance(event.word, Sampled)):
         assert after.uncounted == before.uncounted
 
 
@@ -115,7 +129,7 @@ def check_size(before: Pool, event: Event, after: Pool) -> None:
     """The size is wanted by an operator or by a sample, within the bounds, and a reason is told."""
     least, most = after.config.bounds or (1, MOST)
     by_operator = isinstance(event, ResizeAsked | ScaleAsked)
-    by_sample = isinstance(event, HelperSaid) and isinstance(event.word, Depth)
+    by_sample = isinstance(event, HelperSaid) and isinstance(event.word, Sampled)
     if after.desired != before.desired:
         assert by_operator or (by_sample and not after.held and after.config.bounds)
         assert least <= after.desired <= most
@@ -132,8 +146,8 @@ def check_size(before: Pool, event: Event, after: Pool) -> None:
         assert (after.desired - before.desired) * event.by >= 0
 
 
-def check_queue(before: Pool, event: Event, after: Pool, now: float) -> None:
-    """What is wrong with the queue, until it heals."""
+def check_trouble(before: QueueState, event: Event, after: QueueState, now: float) -> None:
+    """What is wrong with a queue, until it heals; and the polls of its dead dispatchers."""
     report = event.report if isinstance(event, DispatcherSaid) else None
     is_answered = isinstance(report, Received | Empty)
     assert not (is_answered and (after.refused or after.gone))
@@ -144,22 +158,30 @@ def check_queue(before: Pool, event: Event, after: Pool, now: float) -> None:
     if before.refused and not after.refused:
         assert is_answered or isinstance(event, PauseAsked)
     assert after.gone in ("", before.gone) or isinstance(report, Settled)
-    # While a delete is denied that could be denied again; since the first of them.
-    is_pending = any(slot.denied for slot in after.slots)
-    is_pending = is_pending or any(each.denied for each in after.recoveries)
-    assert bool(after.denial) == bool(is_pending or after.probe)
     if after.denial:
         assert after.denial.since == (before.denial.since if before.denial else now)
     if after.probe and before.probe:
         assert after.probe.order == before.probe.order
         assert after.probe.at <= now + 30 or after.probe == before.probe
     assert 0 <= after.unconfirmed <= after.counts.left
-    # Polls of the dead: one more at a time, and for as long as the server may serve them.
+    # One more at a time, and for as long as the server may serve them.
     fresh = [each for each in after.dead_polls if each not in before.dead_polls]
     assert len(fresh) <= 1
     assert not fresh or isinstance(event, Died) or isinstance(report, PollFailed)
     assert all(now < until for until in after.dead_polls)
-    # Recoveries: numbered in their order, never twice.
+
+
+def check_denial(after: Pool) -> None:
+    """A queue's deletes are denied while there is one that could be denied again."""
+    for place, queue in enumerate(after.queues):
+        is_pending = any(slot.denied and slot.queue == place for slot in after.slots)
+        orders = (each for each in after.recoveries if each.order.queue == place)
+        is_pending = is_pending or any(each.denied for each in orders)
+        assert bool(queue.denial) == bool(is_pending or queue.probe)
+
+
+def check_recoveries(before: Pool, event: Event, after: Pool) -> None:
+    """They are numbered in their order, never twice."""
     numbers = [each.order.number for each in after.recoveries]
     assert numbers == sorted(set(numbers))
     assert before.next_recovery <= after.next_recovery
@@ -203,13 +225,14 @@ def check_end(before: Pool, event: Event, after: Pool) -> None:
     """An exit status has what it is for."""
     assert after.end is not None
     code, config = after.end.code, after.config
+    unconfirmed = sum(queue.unconfirmed for queue in after.queues)
     if before.end and before.end.code != code:
         assert code == 7 or after.phase is PoolPhase.STOPPED
     if before.end is None and isinstance(event, StopAsked):
         assert code in (0, 7)  # what is only just booting may be killed at once
     match code:
         case 0:
-            assert after.phase is not PoolPhase.STOPPED or not after.unconfirmed
+            assert after.phase is not PoolPhase.STOPPED or not unconfirmed
         case 1 | 4:
             assert not (after.template.proven and after.scout.proven)
         case 3:
@@ -223,7 +246,7 @@ def check_end(before: Pool, event: Event, after: Pool) -> None:
             assert after.level is Level.KILL
             assert after.counts.left
         case 8:
-            assert after.unconfirmed
+            assert unconfirmed
             assert after.phase is PoolPhase.STOPPED
         case _:
             raise AssertionError(code)

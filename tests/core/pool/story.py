@@ -23,6 +23,7 @@ from fleet.core.pool.events import (
     StopAsked,
     Tick,
 )
+from fleet.core.pool.queue_state import QueueState
 from fleet.core.pool.slot import Slot
 from fleet.core.pool.state import Level, Pool, PoolPhase, Role
 from fleet.core.protocol import (
@@ -38,8 +39,9 @@ from fleet.core.protocol import (
     Settled,
 )
 from fleet.core.queue_place import QueuePlace
-from fleet.core.scout_protocol import Recover, Usable
+from fleet.core.scout_protocol import Recover, Sampled, Usable
 from fleet.core.slot_state import State
+from tests.support.queues import one_queue
 
 GRANT, FREE = Grant(), Free()
 DONE = Settled(Settlement.DELETE, Outcome.SUCCEEDED, 1.0, bad=False)
@@ -87,7 +89,7 @@ class Story:
     pids: dict[int, int] = field(default_factory=dict)  # of the dispatchers that came up, by slot
 
     def __post_init__(self) -> None:
-        self.pool: Pool = state.new(self.config)
+        self.pool: Pool = state.new(self.config, one_queue(self.config))
 
     # What happens.
 
@@ -127,7 +129,7 @@ class Story:
 
     def sample(self, visible: int, in_flight: int = 0, delayed: int = 0) -> list[Effect]:
         """The scout counted."""
-        return self.happens(scout_says(Depth(visible, in_flight, delayed)))
+        return self.happens(scout_says(Sampled(0, Depth(visible, in_flight, delayed))))
 
     # Stretches that many stories begin with.
 
@@ -156,6 +158,12 @@ class Story:
     def is_in(self, phase: PoolPhase) -> bool:
         """Asked anew each time: a type checker would take `phase` for unchanged."""
         return self.pool.phase is phase
+
+    @property
+    def queue(self) -> QueueState:
+        """The pool's only one."""
+        (queue,) = self.pool.queues
+        return queue
 
     @property
     def phase(self) -> PoolPhase:

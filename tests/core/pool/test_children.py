@@ -6,6 +6,7 @@ from math import inf
 
 import pytest
 
+from fleet.core.depth import Depth
 from fleet.core.exit_codes import APP_UNUSABLE, CUT_OFF
 from fleet.core.outcomes import Exit
 from fleet.core.pool import births, children, reaping
@@ -25,7 +26,7 @@ from fleet.core.pool.effects import Log
 from fleet.core.pool.events import DispatcherSaid, Ended, Event, HelperDied, HelperSaid, Tick
 from fleet.core.pool.state import Role
 from fleet.core.protocol import Empty, Failed, Forked, Grant, Imported, NotForked, Ready, Word
-from fleet.core.scout_protocol import Served, Trying
+from fleet.core.scout_protocol import DeleteTried, Sampled, SampleFailed, Served, Trying
 
 TEMPLATE_PID, SCOUT_PID, OLD_PID = 101, 102, 1
 KILLED, DONE = Exit(signal=9), Exit(code=0)
@@ -181,6 +182,19 @@ def test_an_import_that_closes_what_is_not_its_own_is_told_as_the_apps_fault() -
 
 
 # What cannot be.
+
+
+@pytest.mark.parametrize("queue", [-1, 1, 2**70])
+@pytest.mark.parametrize(
+    "word", [Sampled(0, Depth(1, 0)), SampleFailed("no"), DeleteTried(denied=False)], ids=repr
+)
+def test_a_scout_that_names_a_queue_that_there_is_not_is_killed(
+    word: Sampled | SampleFailed | DeleteTried, queue: int
+) -> None:
+    host = Host()
+    assert host.hear(Role.SCOUT, word) == [HelperSaid(Role.SCOUT, word)]
+    assert host.hear(Role.SCOUT, replace(word, queue=queue)) == []
+    assert host.killed() == [SCOUT_PID]
 
 
 @pytest.mark.parametrize("pid", [OLD_PID, TEMPLATE_PID, 202, 0, -1, 2**70, 999])

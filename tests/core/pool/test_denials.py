@@ -230,7 +230,7 @@ def test_one_probe_is_enough_and_a_confirmed_delete_has_it_tried_at_once() -> No
     assert not probes(story.says(1, GIVEN_UP))
     for _ in range(8):
         story.happens(scout_says(DeleteTried(denied=True)))
-        story.tick(max(story.now, story.pool.probe.at if story.pool.probe else 0))
+        story.tick(max(story.now, story.queue.probe.at if story.queue.probe else 0))
     story.happens(scout_says(DeleteTried(denied=True)))
     assert probes(story.says(2, DONE)) == [OrderScout(TryDelete("id 0", "handle"))]
 

@@ -51,8 +51,8 @@ def test_a_sample_above_zero_raises_the_polls() -> None:
     story = running(4)
     assert sends(story.sample(3), GRANT) == [1, 2]
     assert story.sample(1000) == [Send(3, GRANT)]
-    assert story.pool.depth is not None
-    assert story.pool.depth.total == 1000
+    assert story.queue.depth is not None
+    assert story.queue.depth.total == 1000
 
 
 def test_one_who_has_settled_is_granted_again() -> None:
@@ -101,7 +101,7 @@ def test_a_poll_that_got_no_answer_in_all_its_time_is_over() -> None:
     story = working(2, 1)
     story.now = 20.0
     story.says(1, PollFailed("no answer", unanswered=True))
-    assert story.pool.dead_polls == ()
+    assert story.queue.dead_polls == ()
     assert story.says(0, Held()) == [Send(0, FREE)]
 
 
@@ -121,7 +121,7 @@ def test_a_host_without_processes_takes_fewer_messages() -> None:
     assert 1.0 <= again <= 2.0
     assert len(story.tick(again)) == 1
     assert "host.starved" in story.events()
-    assert story.pool.polling.starved == 1
+    assert story.queue.polling.starved == 1
 
 
 def test_a_job_that_runs_ends_the_famine() -> None:
@@ -130,14 +130,14 @@ def test_a_job_that_runs_ends_the_famine() -> None:
     story.says(0, STARVED)
     story.says(1, Received(1.0))
     story.says(1, DONE)
-    assert story.pool.polling.starved == 0
+    assert story.queue.polling.starved == 0
 
 
 def test_a_late_message_is_no_sign_of_famine() -> None:
     story = working(2, 1)
     story.says(0, Held())
     story.says(0, RELEASED)
-    assert story.pool.polling.starved == 0
+    assert story.queue.polling.starved == 0
     assert "host.starved" not in story.events()
 
 
@@ -159,13 +159,13 @@ def test_after_two_cuts_at_the_same_age_polls_are_shorter_and_it_is_said_once() 
     story.now += 4.0
     assert story.says(0, Empty(4.0)) == [Send(0, Grant(1, 4.0))]
     assert story.events().count("poll.shortened") == 1
-    assert story.pool.polling.failures == 0
+    assert story.queue.polling.failures == 0
     story.now += 600.0
     assert story.says(0, Empty(4.0)) == [Send(0, GRANT)]
     story.now += 10.0
     story.says(0, Empty(10.0))
     assert story.log("poll.lengthened").fields == {"seconds": 10.0}
-    assert story.pool.polling.cuts.longest == inf
+    assert story.queue.polling.cuts.longest == inf
 
 
 def test_a_shorter_poll_that_is_empty_proves_that_the_queue_is() -> None:
@@ -206,9 +206,9 @@ def test_any_call_that_is_answered_ends_the_pause(
         story.now += 10.0
         story.tick()
         story.says(0, PollFailed("cannot be reached", answered=False))
-    assert story.pool.polling.not_before == story.now + 3.0
+    assert story.queue.polling.not_before == story.now + 3.0
     answer(story)
-    assert story.pool.polling.not_before == story.now + again
+    assert story.queue.polling.not_before == story.now + again
 
 
 # A poll that never comes home.

@@ -34,7 +34,7 @@ def test_a_dispatcher_that_dies_is_replaced_at_once_then_with_backoff() -> None:
     assert story.tick(again - 0.001) == []
     assert story.tick(again) == [Spawn(0)]
     assert story.log("dispatcher.died").fields["state"] == "polling"
-    assert story.pool.counts.dispatcher_deaths == 2
+    assert story.pool.dispatcher_deaths == 2
 
 
 def test_a_dispatcher_that_lived_a_minute_starts_with_a_clean_record() -> None:
@@ -82,7 +82,7 @@ def test_term_to_one_dispatcher_alone_renews_it_without_penalty() -> None:
     assert story.dies(0, LEFT_AS_TOLD) == [Spawn(0)]
     assert story.slot(0).crashes == 0
     assert story.pool.restarts.crashes == ()
-    assert story.pool.counts.dispatcher_deaths == 0
+    assert story.pool.dispatcher_deaths == 0
     assert "dispatcher.died" not in story.events()
 
 

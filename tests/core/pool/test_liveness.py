@@ -12,6 +12,7 @@ from fleet.core.pool.liveness import inspect_dispatchers, note_record
 from fleet.core.pool.slot import Slot
 from fleet.core.pool.state import Pool, new, with_slot
 from fleet.core.slot_state import State
+from tests.support.queues import one_queue
 
 NOW = 1000.0
 
@@ -19,7 +20,7 @@ NOW = 1000.0
 def working(**changes: object) -> Pool:
     """Slot 0 works, slot 1 is idle."""
     slot = Slot(0, State.WORKING, look_at=NOW)
-    pool = with_slot(new(Config(2)), replace(slot, **changes))  # type: ignore[arg-type]
+    pool = with_slot(new(Config(2), one_queue()), replace(slot, **changes))  # type: ignore[arg-type]
     return with_slot(pool, Slot(1, State.IDLE))
 
 

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from fleet.core.config import Config
-from fleet.core.depth import Depth
 from fleet.core.outcomes import Exit, Outcome, Settlement
 from fleet.core.pool import machine
 from fleet.core.pool.effects import (
@@ -419,15 +418,16 @@ class PoolModel(RuleBasedStateMachine):
                 self.may_be_killed(after.slots[number], after, now)
             case OrderScout(Recover() as order):
                 self.may_be_given(order, after, now)
-            case OrderScout(TryDelete(message_id)):
+            case OrderScout(TryDelete(message_id) as probe):
                 assert after.phase is PoolPhase.RUNNING
                 assert after.scout.ready
-                assert after.denial
-                assert after.probe
-                assert after.probe.is_waiting
-                assert after.probe.order == effect.order
+                queue = after.queues[probe.queue]
+                assert queue.denial
+                assert queue.probe
+                assert queue.probe.is_waiting
+                assert queue.probe.order == probe
                 assert message_id in self.account.denied
-                assert now >= after.probe.at
+                assert now >= queue.probe.at
             case SpawnHelper(role):
                 if after.phase is PoolPhase.DRAINING:
                     assert role is Role.SCOUT
@@ -456,24 +456,28 @@ class PoolModel(RuleBasedStateMachine):
     def may_be_sent(self, slot: Slot, order: Grant | Drain | Free, after: Pool, now: float) -> None:
         assert slot.state is not State.VACANT
         match order:
-            case Grant(most, longest):
+            case Grant(most, longest, place):
+                queue = after.queues[place]
+                assert (slot.queue, slot.asked) == (place, most)
+                assert slot.longest == min(longest, queue.config.wait_time)
                 assert longest >= 0
+                assert queue.usable
                 assert after.phase is PoolPhase.RUNNING
                 assert 1 <= most <= after.config.batch_size
                 known = abs(self.account.known_of_queue())
                 assert most == 1 or (most - 1) * after.size < known
                 assert not after.paused
-                assert not any((after.denial, after.probe))
+                assert not any((queue.denial, queue.probe))
                 assert slot.state is State.POLLING
                 assert not any((slot.leaving, slot.killed, slot.ended))
                 open_polls = [
                     s for s in after.slots if s.state is State.POLLING and s.silent_since == inf
                 ]
-                assert len(open_polls) <= after.polling.allowed
-                assert now >= after.polling.not_before
+                assert len(open_polls) <= queue.polling.allowed
+                assert now >= queue.polling.not_before
             case Free():
                 assert slot.state is State.WORKING
-                assert not after.dead_polls
+                assert not after.queues[slot.queue].dead_polls
                 assert self.world.dead_polls() == 0
                 if after.phase is PoolPhase.DRAINING:
                     assert after.count(State.POLLING) == 0
@@ -494,7 +498,7 @@ class PoolModel(RuleBasedStateMachine):
         assert order.settlement is Settlement.RELEASE
         assert recovery.given == 1 or order.receive_id
         assert order.lease_until - now > (0 if order.receive_id else 5)
-        assert not after.dead_polls
+        assert not after.queues[order.queue].dead_polls
         assert self.world.dead_polls() == 0
         if after.phase is PoolPhase.DRAINING:
             assert after.count(State.POLLING) == 0
@@ -610,7 +614,8 @@ class PoolModel(RuleBasedStateMachine):
         pool = self.world.pool
         waiting = [each.order.number for each in pool.recoveries if each.is_waiting]
         assert len(waiting) <= AT_ONCE
-        may_give = pool.scout.ready and not pool.scout.full and not pool.dead_polls
+        is_blocked = any(queue.dead_polls for queue in pool.queues)
+        may_give = pool.scout.ready and not pool.scout.full and not is_blocked
         if may_give and pool.phase is PoolPhase.RUNNING:
             assert len(waiting) == min(AT_ONCE, len(pool.recoveries))
         if scout := self.world.helper(Role.SCOUT):
@@ -651,18 +656,19 @@ class PoolModel(RuleBasedStateMachine):
 
     def nothing_that_ends_by_itself_is_refused_for_ever(self) -> None:
         pool = self.world.pool
-        assert pool.denial or not pool.probe
-        if pool.phase is PoolPhase.RUNNING and pool.config.ends_by_itself:
-            assert all(
-                self.world.judged < each.since + 60 for each in (pool.denial, pool.refused) if each
-            )
+        for queue in pool.queues:
+            assert queue.denial or not queue.probe
+            if pool.phase is PoolPhase.RUNNING and pool.config.ends_by_itself:
+                refusals = [each for each in (queue.denial, queue.refused) if each]
+                assert all(self.world.judged < each.since + 60 for each in refusals)
 
     def no_more_is_taken_than_was_wanted(self) -> None:
         pool, most = self.world.pool, self.world.config.max_jobs
         assert pool.phase is not PoolPhase.RUNNING or self.world.judged < pool.ends_at
         if most is not None:
             assert pool.counts.received + sum(slot.asked for slot in pool.slots) <= most
-            waits = pool.counts.received < most or pool.counts.in_hand > 0 or pool.denial
+            waits = pool.counts.received < most or pool.counts.in_hand > 0
+            waits = waits or any(queue.denial for queue in pool.queues)
             assert pool.phase is not PoolPhase.RUNNING or waits
 
     # The end.
@@ -681,8 +687,7 @@ class PoolModel(RuleBasedStateMachine):
         assert pool.size == 0
         assert pool.counts.in_hand == 0
         assert not pool.recoveries
-        assert (pool.end.code == 8) <= (pool.unconfirmed > 0)
-        assert pool.depth is None or isinstance(pool.depth, Depth)
+        assert (pool.end.code == 8) <= any(queue.unconfirmed for queue in pool.queues)
 
 
 TestPool = pytest.mark.slow(PoolModel.TestCase)

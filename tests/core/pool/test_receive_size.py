@@ -10,7 +10,7 @@ from fleet.core.pool.effects import Send
 from fleet.core.pool.events import Died, Ended
 from fleet.core.pool.orphan import Orphan
 from fleet.core.pool.receive_size import receive_size
-from fleet.core.pool.state import IllegalEvent, PoolPhase
+from fleet.core.pool.state import IllegalEvent, PoolPhase, change_queue
 from fleet.core.protocol import Empty, Grant, Held, PollFailed, Received, Report, Settled
 from fleet.core.slot_state import State
 from tests.core.pool.story import DONE, FREE, KILLED, RELEASED, STARVED, Story, running
@@ -54,27 +54,28 @@ def batch(count: int, workers: int = 1, **options: int) -> Story:
 def test_nobody_asks_for_more_than_his_share(workers: int, visible: int, asked: int) -> None:
     pool = running(workers, batch_size=10).pool
     quiet = tuple(replace(slot, asked=0) for slot in pool.slots)
-    assert receive_size(replace(pool, slots=quiet, depth=Depth(visible, 0, 0))) == asked
+    pool = replace(pool, slots=quiet)
+    assert receive_size(change_queue(pool, 0, depth=Depth(visible, 0, 0)), 0) == asked
 
 
 def test_what_has_been_taken_since_the_sample_does_not_count() -> None:
     story = running(1, batch_size=10)
     story.sample(12)
     story.says(0, Received(0.1, 1))
-    assert receive_size(story.pool) == 10
+    assert receive_size(story.pool, 0) == 10
     story.says(0, DONE)
     assert grants(story) == [10]
     story.says(0, Received(0.1, 10))
-    assert receive_size(story.pool) == 1
+    assert receive_size(story.pool, 0) == 1
     story.sample(3)
-    assert receive_size(story.pool) == 3
+    assert receive_size(story.pool, 0) == 3
 
 
 def test_without_batches_or_a_sample_one_is_asked_for() -> None:
     story = running(1)
     story.sample(1000)
-    assert receive_size(story.pool) == 1
-    assert receive_size(running(1, batch_size=10).pool) == 1
+    assert receive_size(story.pool, 0) == 1
+    assert receive_size(running(1, batch_size=10).pool, 0) == 1
 
 
 def test_no_more_than_max_jobs_in_all_open_polls() -> None:
@@ -93,7 +94,7 @@ def test_a_host_without_processes_tries_one_at_a_time() -> None:
     story.sample(1000)
     story.says(0, Received(0.1))
     story.says(0, STARVED)
-    assert receive_size(story.pool) == 1
+    assert receive_size(story.pool, 0) == 1
     story.tick(60.0)
     assert grants(story) == [1]
     story.says(0, Received(0.1))
@@ -122,7 +123,7 @@ def after_a_run(workers: int = 1) -> Story:
 def test_the_smallest_batch_is_of_two() -> None:
     story = running(1, batch_size=2)
     story.sample(1000)
-    assert receive_size(story.pool) == 2
+    assert receive_size(story.pool, 0) == 2
 
 
 def test_full_receives_double_what_the_next_one_asks_for() -> None:
@@ -185,7 +186,7 @@ def test_a_short_receive_does_not_contradict_the_sample() -> None:
 def test_a_receive_without_a_message_ends_the_run(report: Report) -> None:
     story = after_a_run()
     story.says(0, report)
-    assert receive_size(story.pool) == 1
+    assert receive_size(story.pool, 0) == 1
     story.tick(60.0)
     assert grants(story) == [1]
     receives(story, 0, 1)
@@ -204,7 +205,7 @@ def test_a_message_that_was_waited_for_ends_the_run() -> None:
 def test_a_sample_ends_the_run_and_says_itself_what_there_is() -> None:
     story = after_a_run()
     story.sample(14)
-    assert receive_size(story.pool) == 4  # the open poll may bring ten
+    assert receive_size(story.pool, 0) == 4  # the open poll may bring ten
     receives(story, 0, 10)
     assert grants(story) == [4]
     receives(story, 0, 4)
@@ -332,7 +333,7 @@ def test_a_poll_that_had_come_home_untold_brought_all_that_is_written() -> None:
     dies(story, orphan(0, "zero"), orphan(1, "one"), settled={2: Settlement.DELETE})
     assert (story.pool.counts.received, story.pool.counts.polls) == (2, 1)
     assert len(story.pool.recoveries) == 2
-    assert not story.pool.dead_polls
+    assert not story.queue.dead_polls
     assert story.is_in(PoolPhase.RUNNING)
 
 

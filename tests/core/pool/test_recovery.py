@@ -24,12 +24,14 @@ from fleet.core.pool.events import (
     Tick,
 )
 from fleet.core.pool.orphan import Orphan
+from fleet.core.pool.queue_state import Counts, QueueState
 from fleet.core.pool.recovery import AT_ONCE
-from fleet.core.pool.state import Counts, Level, Pool, PoolPhase, Role, new
+from fleet.core.pool.state import Level, Pool, PoolPhase, Role, change_queue, new
 from fleet.core.protocol import Held, Ready, Received
 from fleet.core.scout_protocol import Recover, Recovered, Trying
 from fleet.core.slot_state import State
 from tests.core.pool.story import helper_ready, recovery_orders, scout_says
+from tests.support.queues import one_queue
 
 KILLED = Exit(signal=9)
 DELETE, RELEASE, DEAD_LETTER, LEAVE = Settlement
@@ -41,11 +43,16 @@ class Host:
 
     def __init__(self, workers: int = 2) -> None:
         self.now = 100.0
-        self.pool: Pool = new(Config(workers, wait_time=10.0))
+        self.pool: Pool = new(config := Config(workers, wait_time=10.0), one_queue(config))
         self.asked: list[Effect] = []
         self.take(Tick(), helper_ready(Role.TEMPLATE), helper_ready(Role.SCOUT))
         for slot in range(workers):
             self.take(DispatcherSaid(slot, Ready(slot + 10)))
+
+    @property
+    def queue(self) -> QueueState:
+        (queue,) = self.pool.queues
+        return queue
 
     def take(self, *events: Event) -> list[Effect]:
         """What is asked for by all of them."""
@@ -167,13 +174,13 @@ def test_a_message_that_nobody_had_heard_of_yet_is_received_too(host: Host) -> N
     assert host.pool.slots[1].state is State.POLLING
     assert given(host.dies(1)) == [(0, RELEASE)]
     assert host.counts.received == 2
-    assert host.pool.dead_polls == ()
+    assert host.queue.dead_polls == ()
 
 
 def test_a_message_that_waits_for_its_release_is_inherited() -> None:
     host = Host()
     host.works(0)
-    host.pool = replace(host.pool, dead_polls=(200.0,))
+    host.pool = change_queue(host.pool, 0, dead_polls=(200.0,))
     host.take(DispatcherSaid(0, Held()))
     assert host.pool.slots[0].state is State.HOLDING
     assert given(host.dies(0)) == []
@@ -182,7 +189,7 @@ def test_a_message_that_waits_for_its_release_is_inherited() -> None:
 
 def test_a_poll_that_had_not_come_home_stays_open(host: Host) -> None:
     host.take(Died(1, KILLED, "SIGKILL"))
-    assert host.pool.dead_polls == (111.0,)
+    assert host.queue.dead_polls == (111.0,)
     assert host.counts.received == 1
 
 
@@ -204,8 +211,8 @@ def test_who_has_nothing_in_hand_leaves_nothing(settled: Settlement | None) -> N
     (idle, *_) = (slot.number for slot in host.pool.slots if slot.state is State.IDLE)
     before = host.counts
     host.take(Died(idle, KILLED, "SIGKILL", (), {0: settled} if settled else {}))
-    assert host.counts == replace(before, dispatcher_deaths=1)
-    assert (host.pool.recoveries, host.pool.dead_polls) == ((), ())
+    assert (host.counts, host.pool.dispatcher_deaths) == (before, 1)
+    assert (host.pool.recoveries, host.queue.dead_polls) == ((), ())
 
 
 # The release rule.
@@ -351,7 +358,7 @@ def asking(host: Host) -> Host:
 
 def test_a_poll_is_repeated_when_it_must_be_over(asking: Host) -> None:
     """Not before: what is released while it is open could be swallowed by it."""
-    assert asking.pool.dead_polls == (111.0,)
+    assert asking.queue.dead_polls == (111.0,)
     assert asking.counts.in_hand == 1, "a poll is no message"
     asking.now = 110.9
     assert given(asking.take(Tick())) == []
@@ -380,7 +387,7 @@ def test_in_a_drain_a_poll_is_repeated_when_no_other_is_open() -> None:
 def test_what_a_repeated_poll_brings_is_received_and_settled(asking: Host, how: Settlement) -> None:
     asking.now = 111.0
     asking.take(Tick())
-    asking.pool = replace(asking.pool, emptiness=EMPTY)
+    asking.pool = change_queue(asking.pool, 0, emptiness=EMPTY)
     effects = asking.take(scout_says(Recovered(0, how, "found", 4)))
     (log,) = (effect for effect in effects if isinstance(effect, Log))
     assert log.event == f"message.{how.value}"
@@ -388,7 +395,7 @@ def test_what_a_repeated_poll_brings_is_received_and_settled(asking: Host, how: 
     assert log.fields == {"slot": 1, "message_id": "found", "attempt": 4, "why": why, "delay": 0}
     assert (asking.counts.received, asking.counts.in_hand) == (2, 1)
     assert (asking.counts.released, asking.counts.left) == ((1, 0) if how is RELEASE else (0, 1))
-    assert asking.pool.emptiness == Emptiness(), "the queue has a message again"
+    assert asking.queue.emptiness == Emptiness(), "the queue has a message again"
     assert asking.pool.recoveries == ()
 
 
@@ -428,7 +435,7 @@ def test_a_pool_is_not_empty_while_a_poll_is_to_be_repeated() -> None:
         host.pool, config=replace(host.pool.config, until_empty=True, empty_for=2.0)
     )
     host.take(Died(0, KILLED, "SIGKILL", receive_id="call"))
-    host.pool = replace(host.pool, emptiness=EMPTY)
+    host.pool = change_queue(host.pool, 0, emptiness=EMPTY)
     host.take(Tick())
     assert host.pool.level is None
     host.now = 111.0

@@ -41,7 +41,7 @@ def test_dispatchers_that_cannot_be_forked_are_tried_again_later_all_of_them_and
         assert story.tick(again) == [Spawn(0), Spawn(1), Spawn(2)]
     assert story.phase is PoolPhase.RUNNING
     assert story.pool.restarts.crashes == ()
-    assert story.pool.counts.dispatcher_deaths == 0
+    assert story.pool.dispatcher_deaths == 0
     assert [slot.crashes for slot in story.pool.slots] == [0, 0, 0]
 
 
@@ -96,7 +96,7 @@ def test_a_dispatcher_that_left_for_want_of_something_is_no_crash() -> None:
         story.comes_up(1)
     assert story.phase is PoolPhase.RUNNING
     assert story.slot(1).crashes == 0
-    assert story.pool.counts.dispatcher_deaths == 0
+    assert story.pool.dispatcher_deaths == 0
     assert "dispatcher.died" not in story.events()
 
 

@@ -14,9 +14,10 @@ from fleet.core.pool.deadlines import wakes_at
 from fleet.core.pool.effects import Effect, KillHelper, Log, OrderScout, Spawn, SpawnHelper
 from fleet.core.pool.events import Event, HelperDied, Tick
 from fleet.core.pool.state import Pool, PoolPhase, Role
-from fleet.core.scout_protocol import Recovered, SampleDepth, Trying
+from fleet.core.scout_protocol import Recovered, Sampled, SampleDepth, Trying
 from tests.core.pool.story import helper_ready, recovery_orders, scout_says
 from tests.core.pool.test_recovery import Host
+from tests.support.queues import one_queue
 
 ASKED = (OrderScout(SampleDepth()),)
 KILLED = (KillHelper(Role.SCOUT),)
@@ -27,7 +28,7 @@ INTERVAL = 15 * 1.25  # the longest between two samples
 class Listening:
     """A pool without dispatchers, whose scout has just found the queue."""
 
-    pool: Pool = field(default_factory=lambda: state.new(Config(1, boot_timeout=1e6)))
+    pool: Pool = field(default_factory=lambda: state.new(Config(1, boot_timeout=1e6), one_queue()))
     logged: list[Log] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -69,7 +70,7 @@ def test_who_is_silent_is_asked_and_then_killed(listening: Listening) -> None:
     "word",
     [
         scout_says(Trying()),
-        scout_says(Depth(0, 0, 0)),
+        scout_says(Sampled(0, Depth(0, 0, 0))),
         scout_says(Recovered(9, Settlement.DELETE)),
         helper_ready(Role.SCOUT),
     ],
@@ -89,7 +90,7 @@ def test_a_master_that_was_stopped_itself_blames_nobody(listening: Listening) ->
     assert listening.at(1000.0) == ()
     assert listening.at(2000.0) == ASKED
     assert listening.at(2000.0) == ()
-    assert listening.at(2000.1, scout_says(Depth(0, 0, 0))) == ()
+    assert listening.at(2000.1, scout_says(Sampled(0, Depth(0, 0, 0)))) == ()
     assert listening.at(2000.1) == ()
 
 
@@ -99,7 +100,7 @@ def test_silence_is_judged_when_time_passes_only(listening: Listening) -> None:
 
 
 def test_one_that_never_found_the_queue_is_not_waited_for() -> None:
-    started = Listening(state.new(Config(1, boot_timeout=1e6)))
+    started = Listening(state.new(Config(1, boot_timeout=1e6), one_queue()))
     started.pool = replace(started.pool, scout=replace(started.pool.scout, ready=False))
     assert started.at(19.999) == ()
     assert started.at(20.0) == ASKED

@@ -101,7 +101,7 @@ def test_the_ledger_balances() -> None:
     counts = story.pool.counts
     assert (counts.received, counts.deleted, counts.released, counts.left) == (6, 1, 2, 3)
     assert (counts.succeeded, counts.failed, counts.signalled, counts.stopped) == (1, 2, 1, 1)
-    assert (counts.ended_badly, counts.dead_lettered, counts.dispatcher_deaths) == (1, 0, 0)
+    assert (counts.ended_badly, counts.dead_lettered, story.pool.dispatcher_deaths) == (1, 0, 0)
     assert counts.in_hand == 0
 
 

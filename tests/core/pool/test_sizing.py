@@ -260,9 +260,9 @@ def test_a_paused_pool_does_not_grow() -> None:
 
 def test_job_seconds_are_learned_from_what_keeps_a_dispatcher() -> None:
     story = full(2, seconds=3.0)
-    found = sizing.job_seconds(story.pool)
+    found = sizing.job_seconds(story.pool, 0)
     assert found == pytest.approx((3.0, 3.0), rel=0.1)
-    assert sizing.job_seconds(pool().pool) is None
+    assert sizing.job_seconds(pool().pool, 0) is None
 
 
 def test_a_dispatcher_that_dies_at_work_does_not_work_for_ever() -> None:
@@ -271,7 +271,7 @@ def test_a_dispatcher_that_dies_at_work_does_not_work_for_ever() -> None:
     story.dies(0)
     story.now += 600.0
     story.sample(0)
-    assert story.pool.sizing.work.load < 1.01
+    assert story.queue.work.load < 1.01
 
 
 # Memory.

@@ -62,6 +62,7 @@ from fleet.core.scout_protocol import (
     Recover,
     Recovered,
     RecoveryDenied,
+    Sampled,
     SampleDepth,
     ScoutOrder,
     TryDelete,
@@ -70,6 +71,7 @@ from fleet.core.scout_protocol import (
 )
 from fleet.core.slot_state import State
 from tests.core.pool.dispatchers import Channel, Choice, Dispatcher, Record, Stage
+from tests.support.queues import one_queue
 
 KILLED = Exit(signal=9)
 
@@ -116,7 +118,7 @@ class World:
     starving: bool = False  # the host has no process to give to the master
 
     def __post_init__(self) -> None:
-        self.pool = state.new(self.config)
+        self.pool = state.new(self.config, one_queue(self.config))
         self.judged = self.now
         self.processes: dict[int, Dispatcher] = {}
         self.helpers: dict[Role, Helper] = {}
@@ -222,7 +224,7 @@ class World:
 
     def scout_counts(self, depth: tuple[int, int, int]) -> None:
         if (scout := self.helper(Role.SCOUT)) and scout.ready:
-            scout.words.append(Depth(*depth))
+            scout.words.append(Sampled(0, Depth(*depth)))
 
     def scout_tries(self) -> None:
         """Again, or it cannot count."""

@@ -19,8 +19,9 @@ from fleet.core.pool.slot import Slot
 from fleet.core.pool.state import Pool, PoolPhase
 from fleet.core.protocol import Grant
 from fleet.core.scheduling import Answer, Choice, Evidence, PoolScene, QueueScene
-from fleet.core.sizing.memory import Memory
+from fleet.core.sizing.memory import Memory, job_mib
 from fleet.core.slot_state import State
+from tests.support.queues import one_queue
 
 NOW = 100.0
 MOMENTS = st.integers(0, 200).map(lambda halves: halves / 2)
@@ -44,8 +45,8 @@ MEMORIES = st.just(Memory()) | st.builds(
     available=st.integers(0, 20).map(lambda each: 32.0 * each),
     total=st.just(1024.0),
     taken=st.lists(MIB, max_size=4).map(tuple),
-    jobs=st.lists(MIB, max_size=3).map(tuple),
 )
+JOBS = st.lists(MIB, max_size=3).map(tuple)
 EVIDENCE = st.builds(Evidence, st.sampled_from(Answer), MOMENTS, MOMENTS)
 
 
@@ -53,12 +54,13 @@ def scene_of(pool: Pool, evidence: Evidence) -> PoolScene:
     """The pool as the choice sees it."""
     polls = [slot for slot in pool.slots if slot.state is State.POLLING]
     told = [slot.since for slot in polls if slot.silent_since == inf]
-    job = pool.memory.job or 0.0
+    (queue,) = pool.queues
+    job = job_mib(pool.memory, queue.jobs_mib) or 0.0
     to_come = sum(max(0.0, job - taken) for taken in pool.memory.taken[: pool.busy])
     to_come += job * (max(0, pool.busy - len(pool.memory.taken)) + len(polls))
     only = QueueScene(
-        allowed=pool.polling.allowed,
-        may_poll=not pool.paused and pool.polling.not_before <= NOW,
+        allowed=queue.polling.allowed,
+        may_poll=not pool.paused and not queue.paused and queue.polling.not_before <= NOW,
         running=pool.busy,
         open_polls=len(told),
         silent_polls=len(polls) - len(told),
@@ -68,23 +70,38 @@ def scene_of(pool: Pool, evidence: Evidence) -> PoolScene:
         job_mib=job,
     )
     idle = sum(slot.is_available for slot in pool.slots)
-    return PoolScene([only], idle, pool.size, pool.memory.available - pool.memory.floor - to_come)
+    is_measured = pool.memory.available < inf
+    room = pool.memory.available - pool.memory.floor - to_come if is_measured else inf
+    return PoolScene([only], idle, pool.size, room)
 
 
-@given(st.lists(SLOTS, max_size=8), POLLINGS, MEMORIES, EVIDENCE, st.booleans(), st.booleans())
+@given(
+    st.lists(SLOTS, max_size=8),
+    POLLINGS,
+    MEMORIES,
+    JOBS,
+    EVIDENCE,
+    *(st.sampled_from([False, False, True]),) * 2,
+    st.booleans(),
+)
 def test_one_queue_has_the_grants_that_it_always_had(
     slots: list[Slot],
     polling: Polling,
     memory: Memory,
+    jobs: tuple[float, ...],
     evidence: Evidence,
     paused: bool,
+    queue_paused: bool,
     weighted: bool,
 ) -> None:
+    pool = state.new(Config(), one_queue())
+    (queue,) = pool.queues
+    queue = replace(queue, usable=True, paused=queue_paused, polling=polling, jobs_mib=jobs)
     pool = replace(
-        state.new(Config()),
+        pool,
+        queues=(queue,),
         slots=tuple(replace(slot, number=number) for number, slot in enumerate(slots)),
         phase=PoolPhase.RUNNING,
-        polling=polling,
         memory=memory,
         paused=paused,
     )

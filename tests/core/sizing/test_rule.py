@@ -44,13 +44,19 @@ class Story:
     jitter: float = 0.0
 
     def __post_init__(self) -> None:
-        self.sizing = Sizing(self.work)
+        self.sizing = Sizing()
 
     def sample(self, visible: int, in_flight: int = 0, scene: Scene | None = None) -> int:
         """The next sample, every dispatcher busy, or as the scene says; the size that follows."""
         scene = replace(scene or full(self.size), desired=self.size)
         self.sizing, self.size = rule.decide(
-            self.sizing, Depth(visible, in_flight), scene, self.config, self.now, self.jitter
+            self.sizing,
+            self.work,
+            Depth(visible, in_flight),
+            scene,
+            self.config,
+            self.now,
+            self.jitter,
         )
         self.now += self.config.sample_interval
         return self.size
@@ -267,11 +273,16 @@ def test_without_samples_the_size_is_held_and_the_window_begins_again() -> None:
 
 def wants(sizing: Sizing, scene: Scene, age: float, visible: int = 0) -> bool:
     return rule.wants_sample(
-        replace(sizing, sampled_at=100.0), Depth(visible, 8), scene, CONFIG, 100.0 + age
+        replace(sizing, sampled_at=100.0),
+        learned(2.0),
+        Depth(visible, 8),
+        scene,
+        CONFIG,
+        100.0 + age,
     )
 
 
-IDLE_BEFORE, TIGHT_BEFORE = Sizing(learned(2.0), tight=False), Sizing(learned(2.0), tight=True)
+IDLE_BEFORE, TIGHT_BEFORE = Sizing(tight=False), Sizing(tight=True)
 SOONEST_SECONDS, SOON_SECONDS = SOONEST * CONFIG.sample_interval, SOON * CONFIG.sample_interval
 
 
@@ -319,12 +330,13 @@ def scenes(draw: st.DrawFn) -> Scene:
     )
 
 
+WORKS = st.builds(learned, SECONDS, st.floats(0, 500))
+
+
 @st.composite
 def sizings(draw: st.DrawFn) -> Sizing:
-    load = draw(st.floats(0, 500))
     size = draw(SIZES)
     return Sizing(
-        learned(draw(SECONDS), load),
         ((0.0, size),),
         draw(st.sampled_from((-100.0, 0.0))),
         tight=draw(st.booleans()),
@@ -332,12 +344,18 @@ def sizings(draw: st.DrawFn) -> Sizing:
     )
 
 
-@given(sizings(), scenes(), COUNTS, COUNTS, st.integers(0, 1000), JITTERS)
+@given(sizings(), WORKS, scenes(), COUNTS, COUNTS, st.integers(0, 1000), JITTERS)
 def test_monotone_in_the_backlog(
-    sizing: Sizing, scene: Scene, visible: int, in_flight: int, more: int, jitter: float
+    sizing: Sizing,
+    work: Workload,
+    scene: Scene,
+    visible: int,
+    in_flight: int,
+    more: int,
+    jitter: float,
 ) -> None:
     less, greater = (
-        rule.decide(sizing, Depth(count, in_flight), scene, CONFIG, 15.0, jitter)[1]
+        rule.decide(sizing, work, Depth(count, in_flight), scene, CONFIG, 15.0, jitter)[1]
         for count in (visible, visible + more)
     )
     assert less <= greater
@@ -345,6 +363,7 @@ def test_monotone_in_the_backlog(
 
 @given(
     sizings(),
+    WORKS,
     scenes(),
     COUNTS,
     COUNTS,
@@ -355,6 +374,7 @@ def test_monotone_in_the_backlog(
 )
 def test_within_bounds_and_in_bounded_steps(
     sizing: Sizing,
+    work: Workload,
     scene: Scene,
     visible: int,
     in_flight: int,
@@ -365,7 +385,7 @@ def test_within_bounds_and_in_bounded_steps(
 ) -> None:
     config = replace(CONFIG, min_workers=least, max_workers=least + width)
     assume(least <= scene.desired <= least + width)
-    after, size = rule.decide(sizing, Depth(visible, in_flight), scene, config, at, jitter)
+    after, size = rule.decide(sizing, work, Depth(visible, in_flight), scene, config, at, jitter)
     assert least <= size <= least + width
     assert (
         scene.desired - max(GROWTH, scene.desired // 2)

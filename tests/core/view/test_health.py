@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from fleet.core.pool.state import Counts, Level, PoolPhase
+from fleet.core.pool.queue_state import Counts
+from fleet.core.pool.state import Level, PoolPhase
 from fleet.core.protocol import Empty, PollFailed, Received
 from fleet.core.view.health import snapshot
 from fleet.core.view.probe import judge
@@ -62,9 +63,9 @@ def test_messages_count_when_they_are_done() -> None:
 @pytest.mark.parametrize("how", ["failed", "timed_out", "signalled", "rejected"])
 def test_what_is_a_failure(how: str) -> None:
     story = running(1)
-    story.pool = replace(
-        story.pool, counts=replace(Counts(succeeded=1, retried=1, stopped=1), **{how: 2})
-    )
+    counts = replace(Counts(succeeded=1, retried=1, stopped=1), **{how: 2})
+    (queue,) = story.pool.queues
+    story.pool = replace(story.pool, queues=(replace(queue, counts=counts),))
     assert told(story)["failed_messages"] == 2
 
 

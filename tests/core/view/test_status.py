@@ -250,7 +250,7 @@ def test_degraded_until_the_queue_answers() -> None:
     story.tick(at=60.0)
     story.says(0, Empty(10.0))
     assert (state(story.pool), reason(story.pool)) == ("running", None)
-    assert story.pool.trouble == ""
+    assert story.queue.trouble == ""
 
 
 def test_a_hit_heals_as_well() -> None:
@@ -258,7 +258,7 @@ def test_a_hit_heals_as_well() -> None:
     story.says(0, PollFailed("no answer"))
     story.tick(at=60.0)
     story.says(0, Received(1.0))
-    assert (state(story.pool), story.pool.trouble) == ("running", "")
+    assert (state(story.pool), story.queue.trouble) == ("running", "")
 
 
 def test_paused() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleet.core.pool.state import Counts
+from fleet.core.pool.queue_state import Counts
 from fleet.core.view.summary import ledger, phrase, redrive_note, totals
 
 

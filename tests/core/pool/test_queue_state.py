@@ -1,0 +1,350 @@
+"""What is of one queue touches no other: a pool of two, whose dispatchers work for both.
+
+The states are laid out; which queue a grant is for is no matter here.
+"""
+
+from dataclasses import replace
+from math import inf
+from typing import Any
+
+import pytest
+
+from fleet.core.config import Config
+from fleet.core.depth import Depth
+from fleet.core.outcomes import Exit, Outcome, Settlement
+from fleet.core.pool import machine, state
+from fleet.core.pool.deadlines import wakes_at
+from fleet.core.pool.effects import Effect, Log, OrderScout, Send
+from fleet.core.pool.events import Died, DispatcherSaid, Event, OrderNotTaken, PauseAsked, Tick
+from fleet.core.pool.orphan import Orphan
+from fleet.core.pool.queue_state import Counts
+from fleet.core.pool.slot import Slot
+from fleet.core.pool.state import HelperState, Level, Pool, PoolPhase, change_queue
+from fleet.core.protocol import (
+    Denied,
+    Empty,
+    Free,
+    Healed,
+    PollFailed,
+    Received,
+    Settled,
+)
+from fleet.core.queue_config import QueueConfig
+from fleet.core.queue_place import QueuePlace
+from fleet.core.scout_protocol import (
+    DeleteTried,
+    Recovered,
+    RecoveryDenied,
+    Sampled,
+    TryDelete,
+    Unusable,
+    Usable,
+)
+from fleet.core.sizing.workload import Workload
+from fleet.core.slot_state import State
+from tests.core.pool.story import recovery_orders, scout_says
+
+NOW = 100.0
+HIGH, LOW = Config(2, wait_time=10.0), Config(2, wait_time=4.0, visibility_timeout=8.0)
+DONE = Settled(Settlement.DELETE, Outcome.SUCCEEDED, 1.0, bad=False, max_rss_mib=50.0)
+UNDELETED = replace(DONE, settlement=Settlement.LEAVE, unconfirmed=True)
+
+
+class Host:
+    """Slots 0 and 1, each of the queue of that place; the state of both is told."""
+
+    def __init__(self, high: State, low: State, **options: Any) -> None:
+        self.now = NOW
+        configs = (replace(HIGH, **options), replace(LOW, **options))
+        names = zip(("high", "low"), configs, strict=True)
+        queues = [QueueConfig(name, "app:job", config) for name, config in names]
+        busy = (State.WORKING, State.HOLDING)
+        slots = tuple(
+            Slot(
+                place,
+                each,
+                NOW,
+                queue=place,
+                asked=1,
+                longest=configs[place].wait_time,
+                places=(0,) if each in busy else (),
+            )
+            for place, each in enumerate((high, low))
+        )
+        self.pool: Pool = replace(
+            state.new(configs[0], queues),
+            phase=PoolPhase.RUNNING,
+            slots=slots,
+            template=HelperState(alive=True, ready=True, proven=True),
+            scout=HelperState(alive=True, ready=True, proven=True, heard=NOW),
+        )
+        for place in (0, 1):
+            self.pool = change_queue(
+                self.pool,
+                place,
+                usable=True,
+                counts=Counts(received=int(slots[place].state in busy)),
+                work=Workload(NOW),
+            )
+        self.before = self.pool
+
+    def take(self, event: Event) -> list[Effect]:
+        self.pool, effects = machine.step(self.pool, event, self.now, 0.5)
+        return list(effects)
+
+    def says(self, slot: int, report: Any) -> list[Effect]:
+        return self.take(DispatcherSaid(slot, report))
+
+    def stops(self) -> None:
+        self.pool = replace(self.pool, phase=PoolPhase.DRAINING, level=Level.DRAIN, jobs_until=inf)
+
+
+REPORTS = [
+    (State.POLLING, Received(0.1)),
+    (State.POLLING, Empty(4.0)),
+    (State.POLLING, PollFailed("no", unanswered=True, refused=True, took=3.0)),
+    (State.WORKING, replace(DONE, gone="gone", unconfirmed=True, hidden_for=9.0)),
+    (State.WORKING, Denied("denied")),
+]
+
+
+@pytest.mark.parametrize(("before", "report"), REPORTS, ids=lambda each: type(each).__name__)
+def test_what_a_dispatcher_says_is_of_its_queue(before: State, report: Any) -> None:
+    host = Host(State.WORKING, before)
+    host.says(1, report)
+    high, low = host.pool.queues
+    assert replace(high, work=host.before.queues[0].work) == host.before.queues[0]
+    assert replace(low, work=host.before.queues[1].work) != host.before.queues[1]
+
+
+def test_a_queues_own_options_count() -> None:
+    host = Host(State.WORKING, State.POLLING)
+    host.says(1, Received(0.1))
+    assert host.pool.slots[1].look_at == NOW + LOW.first_lease / 2
+    host = Host(State.WORKING, State.POLLING)
+    host.now = NOW + LOW.wait_time + 12.0
+    host.take(Tick())
+    assert host.pool.slots[1].silent_since == host.now
+    assert Host(State.POLLING, State.POLLING).pool.polls_until == NOW + HIGH.wait_time
+    assert Host(State.IDLE, State.POLLING).pool.polls_until == NOW + LOW.wait_time
+
+
+def test_a_job_keeps_its_own_queues_dispatchers_busy() -> None:
+    host = Host(State.WORKING, State.IDLE)
+    host.now += 3.0
+    host.says(0, DONE)
+    high, low = host.pool.queues
+    assert (high.work.worked_total, low.work.worked_total) == (3.0, 0.0)
+    assert (high.jobs_mib, low.jobs_mib) == ((50.0,), ())
+
+
+def test_the_pools_counts_are_those_of_its_queues() -> None:
+    host = Host(State.WORKING, State.WORKING)
+    host.says(0, DONE)
+    host.says(1, replace(DONE, settlement=Settlement.RELEASE, outcome=Outcome.FAILED))
+    high, low = (queue.counts for queue in host.pool.queues)
+    assert (high.deleted, high.released, high.in_hand) == (1, 0, 0)
+    assert (low.deleted, low.released, low.in_hand) == (0, 1, 0)
+    pool = host.pool.counts
+    assert (pool.received, pool.deleted, pool.released, pool.succeeded, pool.failed) == (
+        2,
+        1,
+        1,
+        1,
+        1,
+    )
+
+
+def test_a_sample_is_of_one_queue() -> None:
+    host = Host(State.WORKING, State.WORKING)
+    host.take(scout_says(Sampled(1, Depth(5, 1))))
+    high, low = host.pool.queues
+    assert (high.depth, high.sampled_at) == (None, None)
+    assert (low.depth, low.sampled_at, low.sampled_received) == (Depth(5, 1), NOW, 1)
+    assert (high.polling.allowed, low.polling.allowed) == (1, 2)
+
+
+# Releases.
+
+
+@pytest.mark.parametrize(("polling", "is_free"), [(1, False), (0, True)])
+def test_a_poll_on_another_queue_holds_back_no_release(polling: int, is_free: bool) -> None:
+    host = Host(State.HOLDING, State.POLLING)
+    slots = host.pool.slots
+    host.pool = replace(host.pool, slots=(slots[0], replace(slots[1], queue=1 - polling)))
+    host.stops()
+    assert (Send(0, Free()) in host.take(Tick())) is is_free
+
+
+@pytest.mark.parametrize(("dead", "is_free"), [(0, False), (1, True)])
+def test_nor_does_a_dead_poll_on_another_queue(dead: int, is_free: bool) -> None:
+    host = Host(State.HOLDING, State.WORKING)
+    host.pool = change_queue(host.pool, dead, dead_polls=(NOW + 5.0,))
+    assert (Send(0, Free()) in host.take(Tick())) is is_free
+    assert wakes_at(host.pool, NOW) == NOW + 5.0
+    host.now += 5.0
+    host.take(Tick())
+    assert host.pool.queues[dead].dead_polls == ()
+
+
+def test_the_poll_of_a_dead_dispatcher_is_open_on_its_queue_as_long_as_it_lasts() -> None:
+    host = Host(State.WORKING, State.POLLING)
+    host.pool = replace(
+        host.pool, slots=(host.pool.slots[0], replace(host.pool.slots[1], longest=1.0))
+    )
+    host.take(Died(1, Exit(signal=9), "SIGKILL"))
+    assert [queue.dead_polls for queue in host.pool.queues] == [(), (NOW + 2.0,)]
+
+
+# Recoveries.
+
+
+def orphan(queue: int, how: Exit | None = None) -> Orphan:
+    return Orphan("m", 1, "handle", NOW + 60.0, 0, None, how, 0, queue)
+
+
+def test_an_order_is_for_the_queue_of_the_message() -> None:
+    host = Host(State.WORKING, State.WORKING)
+    (order,) = recovery_orders(host.take(Died(1, Exit(signal=9), "SIGKILL", (orphan(1),))))
+    assert (order.queue, order.settlement) == (1, Settlement.RELEASE)
+    host.take(scout_says(Recovered(order.number, Settlement.RELEASE)))
+    high, low = (queue.counts for queue in host.pool.queues)
+    assert (high.released, low.released, low.in_hand) == (0, 1, 0)
+
+
+@pytest.mark.parametrize("how", [None, Exit(code=0)])
+def test_a_message_whose_record_names_another_queue_is_left(how: Exit | None) -> None:
+    """Nobody knows where it belongs: its lease runs out."""
+    host = Host(State.WORKING, State.WORKING)
+    effects = host.take(Died(1, Exit(signal=9), "SIGKILL", (orphan(0, how),)))
+    assert recovery_orders(effects) == []
+    assert next(each.event for each in effects if isinstance(each, Log)) == "message.left"
+    high, low = (queue.counts for queue in host.pool.queues)
+    assert (high.left, low.left, low.in_hand) == (0, 1, 0)
+
+
+def test_a_message_that_a_dead_poll_had_brought_came_from_its_queue() -> None:
+    host = Host(State.WORKING, State.POLLING)
+    host.take(Died(1, Exit(signal=9), "SIGKILL", (orphan(1),)))
+    high, low = (queue.counts for queue in host.pool.queues)
+    assert (high.received, high.polls, low.received, low.polls) == (1, 0, 1, 1)
+
+
+def test_a_fifo_poll_is_repeated_on_its_queue() -> None:
+    host = Host(State.WORKING, State.POLLING)
+    host.take(Died(1, Exit(signal=9), "SIGKILL", receive_id="call"))
+    (recovery,) = host.pool.recoveries
+    assert (recovery.order.queue, recovery.order.receive_id) == (1, "call")
+    assert recovery.order.lease_until == NOW + LOW.wait_time + 1.0 + LOW.first_lease
+
+
+# What is denied, or answers, or does not.
+
+
+def test_a_denied_delete_is_tried_on_its_queue_until_it_is_allowed() -> None:
+    host = Host(State.WORKING, State.WORKING)
+    host.says(1, Denied("denied", 0, "m", "handle"))
+    (probe,) = (each.order for each in host.says(1, UNDELETED) if isinstance(each, OrderScout))
+    assert probe == TryDelete("m", "handle", 1)
+    host.take(OrderNotTaken(probe))
+    tried = host.pool.queues[1].probe
+    assert tried is not None
+    assert (tried.tries, tried.is_waiting) == (1, False)
+    assert wakes_at(host.pool, NOW) <= tried.at
+    host.take(scout_says(DeleteTried(denied=False, deleted=True, queue=0)))
+    assert host.pool.queues[1].denial is not None, "of the other one"
+    effects = host.take(scout_says(DeleteTried(denied=False, deleted=True, queue=1)))
+    assert Log("deletes.allowed", {}) in effects
+    assert [(each.denial, each.unconfirmed) for each in host.pool.queues] == [(None, 0)] * 2
+
+
+def test_a_recovery_that_is_denied_denies_its_queue() -> None:
+    host = Host(State.WORKING, State.WORKING)
+    (order,) = recovery_orders(
+        host.take(Died(1, Exit(signal=9), "SIGKILL", (orphan(1, Exit(code=0)),)))
+    )
+    host.take(scout_says(RecoveryDenied(order.number, "denied")))
+    assert [each.denial is not None for each in host.pool.queues] == [False, True]
+
+
+def test_an_answer_ends_the_backoff_of_its_own_queue() -> None:
+    host = Host(State.WORKING, State.WORKING)
+    for place in (0, 1):
+        queue = host.pool.queues[place]
+        failing = replace(queue.polling, failures=1, not_before=NOW + 30, free_at=NOW + 1)
+        host.pool = change_queue(host.pool, place, polling=failing)
+    host.says(1, Healed())
+    assert [each.polling.not_before for each in host.pool.queues] == [NOW + 30, NOW + 1]
+
+
+def test_a_host_without_processes_polls_no_queue() -> None:
+    host = Host(State.WORKING, State.WORKING)
+    host.says(1, replace(DONE, settlement=Settlement.RELEASE, outcome=None, starved=True))
+    assert [each.polling.starved for each in host.pool.queues] == [1, 1]
+    assert [each.counts.pauses for each in host.pool.queues] == [0, 1], "one pause, of the pool"
+    host.says(0, DONE)
+    assert [each.polling.starved for each in host.pool.queues] == [0, 0]
+
+
+def test_to_pause_forgets_that_polls_were_refused() -> None:
+    host = Host(State.POLLING, State.POLLING)
+    for place in (0, 1):
+        host.says(place, PollFailed("denied", refused=True))
+    assert all(queue.refused for queue in host.pool.queues)
+    host.take(PauseAsked(True))
+    assert not any(queue.refused for queue in host.pool.queues)
+
+
+# Whether anything is received at all.
+
+PLACE = QueuePlace("high", "http://127.0.0.1:1/", "x")
+
+
+def sent(host: Host) -> int:
+    return sum(isinstance(each, Send) for each in host.take(Tick()))
+
+
+def test_a_queue_that_is_not_usable_is_not_polled() -> None:
+    host = Host(State.IDLE, State.WORKING)
+    host.take(scout_says(Unusable(0, 5, "denied")))
+    assert (host.pool.queues[0].usable, host.pool.queues[1].usable) == (False, True)
+    assert sent(host) == 0
+    effects = host.take(scout_says(Usable(PLACE, [], "", 0)))
+    assert [type(each) for each in effects] == [Send]
+
+
+def test_a_queue_that_is_paused_is_not_polled() -> None:
+    host = Host(State.IDLE, State.WORKING)
+    host.pool = change_queue(host.pool, 0, paused=True)
+    assert sent(host) == 0
+    host.pool = change_queue(host.pool, 0, paused=False)
+    assert sent(host) == 1
+
+
+# How it ends.
+
+
+def test_it_is_empty_when_all_are() -> None:
+    host = Host(State.WORKING, State.WORKING, until_empty=True, empty_for=10.0)
+    for slot in (0, 1):
+        host.says(slot, DONE)
+    for moment in (0.0, 20.0):
+        host.now = NOW + moment
+        for place in (0, 1):
+            host.take(scout_says(Sampled(place, Depth(0, 0))))
+    emptied = [replace(queue.emptiness, poll_agreed=True) for queue in host.pool.queues]
+    host.pool = change_queue(host.pool, 0, emptiness=emptied[0])
+    host.take(Tick())
+    assert host.pool.level is None
+    host.pool = change_queue(host.pool, 1, emptiness=emptied[1])
+    host.take(Tick())
+    assert host.pool.level is Level.DRAIN
+
+
+def test_a_stop_may_take_as_long_as_the_slowest_queues() -> None:
+    host = Host(State.WORKING, State.WORKING)
+    host.pool = change_queue(host.pool, 1, config=replace(LOW, exit_timeout=300.0))
+    assert host.pool.longest_stop == replace(LOW, exit_timeout=300.0).longest_stop
+    assert host.pool.longest_stop > HIGH.longest_stop
+    host.pool = change_queue(host.pool, 1, config=replace(LOW, job_timeout=90.0))
+    assert host.pool.own_drain == 90.0
