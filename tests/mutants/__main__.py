@@ -36,7 +36,10 @@ DELIVERY = (
     "delivery/test_settling",
     "delivery/test_interrupt",
 )
-POOL = ("pool/test_recovery", "pool/test_orphan", "pool/test_liveness", "pool/test_lifecycle")
+POOL = (
+    *("pool/test_recovery", "pool/test_orphan", "pool/test_liveness", "pool/test_lifecycle"),
+    "pool/test_queue_state",
+)
 
 
 def core(*names: str) -> tuple[str, ...]:

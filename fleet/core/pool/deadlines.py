@@ -38,7 +38,7 @@ WHY_KILLED = {
 
 def wakes_at(pool: Pool, now: float) -> float:
     """The next moment after `now` at which time alone changes something, or infinity."""
-    return min((at for at in _moments(pool) if at > now), default=inf)
+    return min([at for at in _moments(pool) if at > now], default=inf)
 
 
 def _moments(pool: Pool) -> Iterator[float]:
@@ -59,8 +59,10 @@ def _moments(pool: Pool) -> Iterator[float]:
     yield inf if pool.scout.alive else pool.scout.not_before
     yield scout_patience(pool)
     yield from denials.moments(pool)
-    for slot in pool.slots:
-        yield slot.not_before if slot.is_vacant else _deadline(pool, slot)
+    yield from [
+        slot.not_before if slot.state is State.VACANT else _deadline(pool, slot)
+        for slot in pool.slots
+    ]
 
 
 def _deadline(pool: Pool, slot: Slot) -> float:

@@ -163,24 +163,23 @@ def _may_be_sent(pool: Pool, probe: DeleteProbe) -> bool:
 
 def give_up_pool(pool: Pool, now: float) -> Step:
     """A pool that ends by itself would never do so while a refusal lasts."""
-    if pool.phase is not PoolPhase.RUNNING or not pool.config.ends_by_itself:
-        return pool, ()
-    for refusal in _refusals(pool):
-        if now >= refusal.since + GIVE_UP:
-            why = f"{refusal.why} (for {GIVE_UP:g} s)"
-            return stop(pool, Level.DRAIN, PoolEnd(QUEUE_UNUSABLE, why), now, pool.own_drain)
+    for queue in pool.queues:
+        for refusal in (queue.denial, queue.refused):
+            if refusal is not None and now >= refusal.since + GIVE_UP and _may_give_up(pool):
+                why = f"{refusal.why} (for {GIVE_UP:g} s)"
+                return stop(pool, Level.DRAIN, PoolEnd(QUEUE_UNUSABLE, why), now, pool.own_drain)
     return pool, ()
 
 
-def _refusals(pool: Pool) -> Iterator[Refusal]:
-    for queue in pool.queues:
-        yield from (each for each in (queue.denial, queue.refused) if each is not None)
+def _may_give_up(pool: Pool) -> bool:
+    return pool.phase is PoolPhase.RUNNING and pool.config.ends_by_itself
 
 
 def moments(pool: Pool) -> Iterator[float]:
     """When time alone changes something."""
-    if pool.phase is PoolPhase.RUNNING and pool.config.ends_by_itself:
-        yield from (each.since + GIVE_UP for each in _refusals(pool))
     for queue in pool.queues:
+        for refusal in (queue.denial, queue.refused):
+            if refusal is not None and _may_give_up(pool):
+                yield refusal.since + GIVE_UP
         if queue.probe is not None and _may_be_sent(pool, queue.probe):
             yield queue.probe.at

@@ -21,11 +21,7 @@ def grant_polls(pool: Pool, now: float) -> Step:
 
     A poll that is silent for too long counts no longer as an open one.
     """
-    return _grant_polls_on(pool, 0, now)
-
-
-def _grant_polls_on(pool: Pool, place: int, now: float) -> Step:
-    """The same for one queue."""
+    place = 0
     queue = pool.queues[place]
     if pool.phase is not PoolPhase.RUNNING or pool.paused or not queue.may_be_polled:
         return pool, ()

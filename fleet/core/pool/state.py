@@ -234,7 +234,10 @@ def queue_of(pool: Pool, slot: Slot) -> QueueState:
 
 def with_queue(pool: Pool, place: int, queue: QueueState) -> Pool:
     """The pool with that queue in its place."""
-    return replace(pool, queues=(*pool.queues[:place], queue, *pool.queues[place + 1 :]))
+    queues = pool.queues
+    if len(queues) == 1:
+        return replace(pool, queues=(queue,))
+    return replace(pool, queues=(*queues[:place], queue, *queues[place + 1 :]))
 
 
 def change_queue(pool: Pool, place: int, **changes: Any) -> Pool:
