@@ -42,9 +42,8 @@ def grant_polls(pool: Pool, now: float) -> Step:
         if left <= 0:
             break
         most = int(min(share, left))
-        longest = polling.longest_poll(after, now)
-        polls.append(begin_poll(slot, place, most, min(queue.config.wait_time, longest), now))
-        grants.append(Send(slot.number, Grant(most, longest, place)))
+        polls.append(begin_poll(slot, place, most, now))
+        grants.append(Send(slot.number, Grant(most, polling.longest_poll(after, now), place)))
         after = polling.note_grant(after, now)
         left -= share
     if after is not queue.polling:

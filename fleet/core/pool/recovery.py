@@ -54,13 +54,17 @@ COUNTER_OF = {
 def keep_poll_open(pool: Pool, slot: Slot) -> Pool:
     """Nobody listens to the slot's poll any more, and the server does not know that."""
     queue = queue_of(pool, slot)
-    dead_polls = (*queue.dead_polls, _poll_ends_at(slot))
+    dead_polls = (*queue.dead_polls, _poll_ends_at(pool, slot))
     return with_queue(pool, slot.queue, replace(queue, dead_polls=dead_polls))
 
 
-def _poll_ends_at(slot: Slot) -> float:
-    """When the server has ended the slot's poll, at the latest."""
-    return slot.since + slot.longest + DEAD_POLL_MARGIN
+def _poll_ends_at(pool: Pool, slot: Slot) -> float:
+    """When the server has ended the slot's poll, at the latest.
+
+    It is counted from the grant, and the poll begins at the server only after the look-up and the
+    connection. So a poll that was granted less than the whole wait is given that all the same.
+    """
+    return slot.since + queue_of(pool, slot).config.wait_time + DEAD_POLL_MARGIN
 
 
 def recover_from_death(pool: Pool, slot: Slot, death: Died, now: float) -> Step:
@@ -144,7 +148,7 @@ def _repeat_poll(pool: Pool, slot: Slot, receive_id: str) -> Pool:
 
     What it brings at its very end is hidden for a first lease from then on.
     """
-    hidden_until = _poll_ends_at(slot) + queue_of(pool, slot).config.first_lease
+    hidden_until = _poll_ends_at(pool, slot) + queue_of(pool, slot).config.first_lease
     order = Recover(
         pool.next_recovery, "", "", Settlement.RELEASE, 0, hidden_until, receive_id, slot.queue
     )

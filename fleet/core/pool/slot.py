@@ -53,7 +53,6 @@ class Slot:
     deaths: int = 0  # of its dispatchers, since the pool began
     queue: int = 0  # of its last grant
     asked: int = 0  # messages that its open poll may bring
-    longest: float = 0.0  # seconds that its open poll may wait
     places: tuple[int, ...] = ()  # of the messages that it has in hand
     denied: tuple[Pending, ...] = ()  # of those, the ones whose delete is denied
     lost: tuple[int, ...] = ()  # of those, the ones whose lease is lost
@@ -97,12 +96,9 @@ def become_idle(slot: Slot, now: float) -> Slot:
     return change_state(slot, State.IDLE, now, places=(), denied=(), lost=(), trouble="")
 
 
-def begin_poll(slot: Slot, queue: int, most: int, longest: float, now: float) -> Slot:
-    """The slot whose dispatcher was given leave to receive up to `most` messages of the queue.
-
-    `longest`: seconds that the poll may wait.
-    """
-    return change_state(slot, State.POLLING, now, queue=queue, asked=most, longest=longest)
+def begin_poll(slot: Slot, queue: int, most: int, now: float) -> Slot:
+    """The slot whose dispatcher was given leave to receive up to `most` messages of the queue."""
+    return change_state(slot, State.POLLING, now, queue=queue, asked=most)
 
 
 def end_poll(slot: Slot, count: int, now: float) -> Slot:

@@ -171,7 +171,9 @@ class Pool:
     def polls_until(self) -> float:
         """When the last open poll must have come home; minus infinity without one."""
         polls = (slot for slot in self.slots if slot.state is State.POLLING)
-        return max((slot.since + slot.longest for slot in polls), default=-inf)
+        return max(
+            (slot.since + queue_of(self, slot).config.wait_time for slot in polls), default=-inf
+        )
 
     def longest_drain(self, seconds: float) -> float:
         """The longest that a drain can take that gives running jobs so many seconds."""

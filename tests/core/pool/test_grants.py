@@ -168,6 +168,19 @@ def test_after_two_cuts_at_the_same_age_polls_are_shorter_and_it_is_said_once() 
     assert story.queue.polling.cuts.longest == inf
 
 
+def test_the_server_has_a_whole_wait_to_end_a_shorter_poll() -> None:
+    """Its call begins at the server only after the look-up and the connection."""
+    story = running(1)
+    for _ in range(2):
+        story.now += 5.0
+        story.says(0, cut(5.0))
+        story.tick(story.wakes_at())
+    granted = story.now
+    assert story.pool.polls_until == granted + 10.0
+    story.dies(0)
+    assert story.queue.dead_polls[-1] == granted + 11.0
+
+
 def test_a_shorter_poll_that_is_empty_proves_that_the_queue_is() -> None:
     """--until-empty: it was open as long as it was to be."""
     story = running(1, until_empty=True, empty_for=5.0)

@@ -459,7 +459,6 @@ class PoolModel(RuleBasedStateMachine):
             case Grant(most, longest, place):
                 queue = after.queues[place]
                 assert (slot.queue, slot.asked) == (place, most)
-                assert slot.longest == min(longest, queue.config.wait_time)
                 assert longest >= 0
                 assert queue.usable
                 assert after.phase is PoolPhase.RUNNING

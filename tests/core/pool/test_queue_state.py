@@ -66,7 +66,6 @@ class Host:
                 NOW,
                 queue=place,
                 asked=1,
-                longest=configs[place].wait_time,
                 places=(0,) if each in busy else (),
             )
             for place, each in enumerate((high, low))
@@ -189,11 +188,8 @@ def test_nor_does_a_dead_poll_on_another_queue(dead: int, is_free: bool) -> None
 
 def test_the_poll_of_a_dead_dispatcher_is_open_on_its_queue_as_long_as_it_lasts() -> None:
     host = Host(State.WORKING, State.POLLING)
-    host.pool = replace(
-        host.pool, slots=(host.pool.slots[0], replace(host.pool.slots[1], longest=1.0))
-    )
     host.take(Died(1, Exit(signal=9), "SIGKILL"))
-    assert [queue.dead_polls for queue in host.pool.queues] == [(), (NOW + 2.0,)]
+    assert [queue.dead_polls for queue in host.pool.queues] == [(), (NOW + LOW.wait_time + 1.0,)]
 
 
 # Recoveries.
