@@ -14,7 +14,7 @@ from fleet.core.code_names import explain_malformed
 from fleet.core.exit_codes import DONE, ENDED_BADLY, KILLED, UNCONFIRMED, USAGE
 from fleet.core.protocol import Plan
 from fleet.core.queue_config import QueueConfig
-from fleet.ipc import pool_socket
+from fleet.ipc import channel, pool_socket
 from fleet.ipc.pool_socket import Claim
 from fleet.options.consistency import find_body_conflict
 from fleet.options.file import FILE
@@ -26,6 +26,7 @@ from fleet.system import log, processes, titles
 if TYPE_CHECKING:
     from fleet.sqs.local_server import LocalServer
 
+TOO_LONG = "the options are too long to be told to the pool's processes: give fewer --sns-topic"
 ORDERLY = (DONE, ENDED_BADLY, KILLED, UNCONFIRMED)  # the log has said by then what there is to say
 
 
@@ -131,18 +132,14 @@ def _start_local_server(chosen: Settings) -> "LocalServer | None":
 
 
 def _plan(chosen: Settings, app: str, queue: str, served: "LocalServer | None") -> Plan:
-    """What every process of the pool is told."""
+    """What every process of the pool is told. Raises CommandFailed."""
     config = config_of(chosen)
-    queues = [QueueConfig(queue, app, config)]
+    queues, pid = [QueueConfig(queue, app, config)], os.getpid()
     if served is None:
-        return Plan(config, queues, os.getpid(), chosen.region, chosen.endpoint_url)
-    return Plan(
-        config,
-        queues,
-        os.getpid(),
-        LOCAL_REGION,
-        served.endpoint_url,
-        LOCAL_KEY,
-        LOCAL_KEY,
-        chosen.local_port,
-    )
+        plan = Plan(config, queues, pid, chosen.region, chosen.endpoint_url)
+    else:
+        own, url = (LOCAL_KEY, LOCAL_KEY, chosen.local_port), served.endpoint_url
+        plan = Plan(config, queues, pid, LOCAL_REGION, url, *own)
+    if not channel.fits(plan):
+        raise CommandFailed(USAGE, TOO_LONG)
+    return plan

@@ -3,6 +3,8 @@
 One packet is one word: a JSON list of the class's name and its fields. Both ends are fleet's own,
 but the template and the dispatchers have imported the app, which may have changed what they say: a
 packet is taken for a word only if its fields are of the right types.
+
+In a Plan, null stands for a queue's config that is the pool's: it is said once, not once a queue.
 """
 
 import contextlib
@@ -69,6 +71,11 @@ def adopt(fd: int) -> "Channel":
     return Channel(socket.socket(fileno=fd))
 
 
+def fits(word: Word) -> bool:
+    """Whether the word can be sent at all: what is longer than a packet would be cut."""
+    return len(_encode(word)) <= _LARGEST
+
+
 def shorten(text: str, most: int, *, end: bool = False) -> str:
     """The part of a text that fits into `most` bytes of a packet: its beginning, or its `end`."""
     while (length := len(json.dumps(text))) > most:
@@ -110,9 +117,7 @@ class Channel:
         noticed elsewhere.
         """
         flags = 0 if wait else _AT_ONCE
-        name = type(word).__name__
-        values = [getattr(word, field) for field in _KINDS[name][1]]
-        packet = _to_json([name, *values]).encode()
+        packet = _encode(word)
         try:  # called three times a job, and contextlib.suppress has page faults of its own
             if fd is None:
                 self._socket.send(packet, flags)
@@ -169,6 +174,22 @@ def _values(record: Record) -> list[Any]:
 _to_json = json.JSONEncoder(default=_values).encode  # `json.dumps` makes an encoder for each call
 
 
+def _encode(word: Word) -> bytes:
+    """The word's packet."""
+    name = type(word).__name__
+    values = [getattr(word, field) for field in _KINDS[name][1]]
+    if name == "Plan":
+        config, queues, *rest = values
+        values = [config, [_without(config, queue) for queue in queues], *rest]
+    return _to_json([name, *values]).encode()
+
+
+def _without(config: Config, queue: QueueConfig) -> list[Any]:
+    """The record of a queue, with null for a config that is the pool's."""
+    name, app, own, *rest = _values(queue)
+    return [name, app, None if own == config else own, *rest]
+
+
 def _decode(packet: bytes) -> Word:
     """The word of a packet. Raises Garbled."""
     try:
@@ -195,21 +216,26 @@ def _check(record: Word | Record) -> None:
 
 def _read_record(kind: type[_Record], values: Any) -> _Record:
     """A record inside a word. Raises TypeError."""
-    if kind is QueueConfig:  # a record inside a record
-        queue, app, config, *rest = values
-        values = [queue, app, _read_record(Config, config), *rest]
     record = kind(*values)
     _check(record)
     return record
+
+
+def _read_plan(config: Any, queues: Any, *rest: Any) -> Plan:
+    """Raises TypeError, ValueError."""
+    pools = _read_record(Config, config)
+    read = []
+    for queue, app, own, *more in queues:
+        its = pools if own is None else _read_record(Config, own)
+        read.append(_read_record(QueueConfig, [queue, app, its, *more]))
+    return Plan(pools, read, *rest)
 
 
 def _build(packet: bytes) -> Word:
     name, *values = json.loads(packet.decode())
     match name:
         case "Plan":
-            config, queues, *rest = values
-            read = [_read_record(QueueConfig, each) for each in queues]
-            return Plan(_read_record(Config, config), read, *rest)
+            return _read_plan(*values)
         case "Fork":
             slot, places, keys = values
             known = [None if each is None else _read_record(QueuePlace, each) for each in places]

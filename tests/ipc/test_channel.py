@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import astuple, fields
+from dataclasses import astuple, fields, replace
 from typing import Any, cast, get_args
 
 import pytest
@@ -11,7 +11,7 @@ from fleet.core.config import Config
 from fleet.core.depth import Depth
 from fleet.core.outcomes import Outcome, Settlement
 from fleet.core.pool.recovery import AT_ONCE
-from fleet.core.protocol import Fork, Grant, Plan, Ready, Word
+from fleet.core.protocol import Fork, Grant, NotForked, Plan, Ready, Word
 from fleet.core.queue_config import MOST_QUEUES, QueueConfig
 from fleet.core.queue_place import Keys, QueuePlace
 from fleet.core.scout_protocol import (
@@ -174,10 +174,37 @@ def test_a_word_about_a_queue_says_which(ends: tuple[Channel, Channel], word: Wo
     assert ends[1].receive() == [word]
 
 
+LONG_TOPIC = "arn:aws:sns:eu-central-1:123456789012:" + 42 * "t"
+
+
+def test_what_all_queues_share_is_said_once(ends: tuple[Channel, Channel]) -> None:
+    config = Config(sns_topic=[LONG_TOPIC] * 400, retry_delay=[])
+    own = replace(config, sns_topic=[], wait_time=2.0)
+    queues = [QueueConfig(f"jobs{number}", "app:job", config) for number in range(MOST_QUEUES)]
+    plan = Plan(config, [*queues[1:], QueueConfig("own", "app:job", own)], 1)
+    assert channel.fits(plan)
+    assert ends[0].send(plan)
+    (heard,) = ends[1].receive()
+    assert heard == plan
+    assert isinstance(heard, Plan)
+    *shared, last = heard.queues
+    assert all(queue.config is heard.config for queue in shared)
+    assert last.config == own
+
+
+def test_a_word_fits_up_to_the_last_byte(ends: tuple[Channel, Channel]) -> None:
+    size = 65_536 - len(b'["NotForked", 1, ""]')
+    for more, fits in ((0, True), (1, False)):
+        word = NotForked(1, "x" * (size + more))
+        assert channel.fits(word) is fits
+        ends[0].send(word)
+        assert (ends[1].receive() == [word]) is fits
+
+
 def test_the_longest_plan_is_one_word(ends: tuple[Channel, Channel]) -> None:
     """SQS's names have 80 characters at the most."""
     config = Config(
-        sns_topic=["arn:aws:sns:eu-central-1:123456789012:" + 40 * "t"] * 4,
+        sns_topic=[LONG_TOPIC] * 4,
         retry_delay=[float(each) for each in range(10)],
         transformer="package.module:transformer",
         router="package.module:router",
@@ -187,8 +214,9 @@ def test_the_longest_plan_is_one_word(ends: tuple[Channel, Channel]) -> None:
     )
     url = "https://sqs.eu-central-1.amazonaws.com/123456789012/" + 77 * "q"
     queues = [
-        QueueConfig(f"{url}{number:03}", "package.module:job", config, 1.5, 2.0)
+        QueueConfig(f"{url}{number:03}", "package.module:job", own, 1.5, 2.0)
         for number in range(MOST_QUEUES)
+        for own in (replace(config, wait_time=float(number)),)
     ]
     plan = Plan(config, queues, 1, "eu-central-1", "https://sqs.eu-central-1.amazonaws.com")
     assert ends[0].send(plan)
