@@ -92,10 +92,10 @@ def give_up_delete(pool: Pool, place: int, slot: int, message_id: str, handle: s
 
 
 def note_probe_answer(pool: Pool, answer: DeleteTried, now: float, jitter: float) -> Pool:
-    """The scout has tried the probe."""
+    """The scout has tried the probe; an answer that nobody waits for says nothing."""
     queue = pool.queues[answer.queue]
     probe = queue.probe
-    if probe is None:
+    if probe is None or not probe.is_waiting:
         return pool
     if not answer.denied:
         unconfirmed = max(0, queue.unconfirmed - answer.deleted)

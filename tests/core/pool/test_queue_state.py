@@ -247,6 +247,10 @@ def test_a_denied_delete_is_tried_on_its_queue_until_it_is_allowed() -> None:
     assert tried is not None
     assert (tried.tries, tried.is_waiting) == (1, False)
     assert wakes_at(host.pool, NOW) <= tried.at
+    host.take(scout_says(DeleteTried(denied=False, deleted=True, queue=1)))
+    assert host.pool.queues[1].probe == tried, "nobody has asked"
+    host.now = tried.at
+    assert OrderScout(probe) in host.take(Tick())
     host.take(scout_says(DeleteTried(denied=False, deleted=True, queue=0)))
     assert host.pool.queues[1].denial is not None, "of the other one"
     effects = host.take(scout_says(DeleteTried(denied=False, deleted=True, queue=1)))
