@@ -9,10 +9,14 @@ HOPELESS = (Trouble.DENIED, Trouble.GONE, Trouble.MESSAGE, Trouble.FINAL)  # a r
 
 
 class LateQueue:
-    """The tries of one look-up, which may take `start_timeout` seconds from the moment `began`."""
+    """The tries of one look-up, which may take `start_timeout` seconds from the moment `began`.
 
-    def __init__(self, start_timeout: float, began: float) -> None:
+    `queue`: its place in the plan.
+    """
+
+    def __init__(self, start_timeout: float, began: float, queue: int) -> None:
         self._start_timeout, self._deadline = start_timeout, began + start_timeout
+        self._queue = queue
         self._said = ""
 
     def seconds_left(self, moment: float) -> float:
@@ -35,4 +39,4 @@ class LateQueue:
         if str(error) == self._said:
             return Trying()
         self._said = str(error)
-        return Late(self._said, round(left, 1))
+        return Late(self._said, round(left, 1), self._queue)

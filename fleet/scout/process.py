@@ -102,7 +102,7 @@ class Scout:
 
         What a restart does not heal ends the scout at once. Raises MasterGone.
         """
-        late = LateQueue(self._plan.config.start_timeout, now())
+        late = LateQueue(self._plan.config.start_timeout, now(), FIRST)
         found: tuple[SqsQueue, QueuePlace] | None = None
         while True:
             try:
