@@ -92,8 +92,9 @@ def _hear_helper(
     is_its_own = of_template if role is Role.TEMPLATE else of_scout
     if not isinstance(word, FromHelper) or not is_its_own:
         raise ImpossibleWord(f"the {role.value}'s {type(word).__name__}")
-    if not 0 <= getattr(word, "queue", 0) < children.queues:
-        raise ImpossibleWord(f"there is no queue {word}")
+    queue = getattr(word, "queue", 0)
+    if not 0 <= queue < children.queues:
+        raise ImpossibleWord(f"the {role.value}'s {type(word).__name__} about queue {queue}")
     match word:
         case Forked():
             return _name_dispatcher(children, word, is_child)

@@ -195,6 +195,9 @@ def test_a_scout_that_names_a_queue_that_there_is_not_is_killed(
     assert host.hear(Role.SCOUT, word) == [HelperSaid(Role.SCOUT, word)]
     assert host.hear(Role.SCOUT, replace(word, queue=queue)) == []
     assert host.killed() == [SCOUT_PID]
+    (log,) = (each for each in host.effects if isinstance(each, Log))
+    told = f"it said what cannot be: the scout's {type(word).__name__} about queue {queue}"
+    assert log.fields["why"] == told
 
 
 @pytest.mark.parametrize("pid", [OLD_PID, TEMPLATE_PID, 202, 0, -1, 2**70, 999])
