@@ -72,14 +72,14 @@ def state(pool: Pool) -> str:
 def trouble(pool: Pool) -> str:
     """What is wrong between the pool and its queue, and what it has cost; empty when nothing is."""
     troubles = (slot.trouble for slot in pool.slots if slot.trouble)
-    denials = (queue.denial.why for queue in pool.queues if queue.denial)
-    failures = (
-        queue.trouble or "its polls fail" for queue in pool.queues if failing(queue.polling)
-    )
-    if denial := next(denials, ""):
-        why = f"{denial}; nothing is received until a delete is allowed"
+    denial = next((queue.denial for queue in pool.queues if queue.denial), None)
+    unanswered = next((queue for queue in pool.queues if failing(queue.polling)), None)
+    if denial:
+        why = f"{denial.why}; nothing is received until a delete is allowed"
+    elif unanswered:
+        why = unanswered.trouble or "its polls fail"
     else:
-        why = next(failures, "") or next(troubles, "")
+        why = next(troubles, "")
     lost = sum(len(slot.lost) for slot in pool.slots)
     return why + (f"; {lost} lease{'' if lost == 1 else 's'} lost" if why and lost else "")
 
