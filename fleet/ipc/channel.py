@@ -11,6 +11,7 @@ import contextlib
 import json
 import socket
 import struct
+from collections.abc import Sequence
 from dataclasses import fields
 from types import UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -34,7 +35,9 @@ def _types_of(hint: Any) -> tuple[type, ...]:
     if get_origin(hint) in (Union, UnionType):
         return tuple(each for part in get_args(hint) for each in _types_of(part))
     kind = get_origin(hint) or hint
-    return (int, float) if kind is float else (kind,)
+    if kind is float:
+        return (int, float)
+    return (list,) if kind is Sequence else (kind,)
 
 
 Record = Config | QueueConfig | QueuePlace | Keys | Depth
@@ -203,20 +206,26 @@ def _decode(packet: bytes) -> Word:
 
 
 def _check(record: Word | Record) -> None:
-    """Raises TypeError for a field that is not of its type."""
+    """Raises TypeError for a field that is not of its type, exactly: a bool is no number."""
     kind = type(record)
     for field, types in zip(_KINDS[kind.__name__][1], _TYPES[kind], strict=True):
-        if not isinstance(getattr(record, field), types):
+        value = getattr(record, field)
+        if type(value) not in types:
             raise TypeError(
-                f"{field} is {getattr(record, field)!r}"
-                if field not in _HIDDEN
-                else f"{field} is of another type"
+                f"{field} is {value!r}" if field not in _HIDDEN else f"{field} is of another type"
             )
+
+
+def _listed(values: Any) -> list[Any]:
+    """The list. Raises TypeError for what can only be gone through like one."""
+    if not isinstance(values, list):
+        raise TypeError(f"a list is expected, and no {type(values).__name__}")
+    return values
 
 
 def _read_record(kind: type[_Record], values: Any) -> _Record:
     """A record inside a word. Raises TypeError."""
-    record = kind(*values)
+    record = kind(*_listed(values))
     _check(record)
     return record
 
@@ -228,18 +237,25 @@ def _read_plan(config: Any, queues: Any, *rest: Any) -> Plan:
     for queue, app, own, *more in queues:
         its = pools if own is None else _read_record(Config, own)
         read.append(_read_record(QueueConfig, [queue, app, its, *more]))
+    if not read:
+        raise ValueError("a plan without a queue")
     return Plan(pools, read, *rest)
 
 
+def _read_place(values: Any) -> QueuePlace | None:
+    """Raises TypeError."""
+    return None if values is None else _read_record(QueuePlace, values)
+
+
 def _build(packet: bytes) -> Word:
-    name, *values = json.loads(packet.decode())
+    name, *values = _listed(json.loads(packet.decode()))
     match name:
         case "Plan":
             return _read_plan(*values)
         case "Fork":
             slot, places, keys = values
-            known = [None if each is None else _read_record(QueuePlace, each) for each in places]
-            return Fork(slot, known, _read_record(Keys, keys))
+            read = [_read_place(each) for each in places]
+            return Fork(slot, read, _read_record(Keys, keys))
         case "Sampled":
             queue, depth = values
             return Sampled(queue, _read_record(Depth, depth))
