@@ -15,7 +15,9 @@ def describe_death(
     """The news of a death.
 
     `records` are the dispatcher's last, by place; `exits` those of jobs, by pid, that only the
-    master has seen.
+    master has seen. Each orphan says the queue of its record. `receive_id` does not: the call is
+    repeated on the queue of the slot's grant, which is its queue unless a fault wrote the record.
+    Then the repeat meets none of that call's messages, and what it brings is released.
     """
     last = records.get(0)
     is_polling = last is not None and last.state is State.POLLING and not last.message_id
