@@ -44,25 +44,8 @@ class Usable:
 
 
 @dataclass(frozen=True, slots=True)
-class Unusable:
-    """The queue cannot be used, and others can: a word that Usable takes back.
-
-    `code`: the exit status that it would mean for a pool without another queue.
-    """
-
-    queue: int
-    code: int
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
 class SampleDepth:
-    """Count the messages of a queue now, or of all (None).
-
-    The answer for each is a Sampled or SampleFailed.
-    """
-
-    queue: int | None = None
+    """Count the messages of each queue now. The answer for each is a Sampled or SampleFailed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +158,6 @@ ScoutOrder = SampleDepth | Recover | TryDelete
 ScoutWord = (
     Late
     | Usable
-    | Unusable
     | Sampled
     | SampleFailed
     | Recovered

@@ -39,7 +39,6 @@ from fleet.core.scout_protocol import (
     SampleFailed,
     Served,
     Trying,
-    Unusable,
     Usable,
 )
 from fleet.core.slot_state import State
@@ -55,8 +54,6 @@ def note_helper_word(pool: Pool, role: Role, word: FromHelper, now: float, jitte
             step: Step = _note_ready(pool, role), ()
         case Usable():
             step = change_queue(_note_ready(pool, role), word.queue, usable=True), ()
-        case Unusable():
-            step = change_queue(pool, word.queue, usable=False), ()
         case Forked(number, pid):
             step = note_spawn(pool, slot_of(pool, number, State.SPAWNING), pid, now)
         case NotForked(number, why):

@@ -6,7 +6,6 @@ reads its queue's, one that works on the pool reads `pool.config`.
 """
 
 from dataclasses import dataclass, field
-from math import inf
 
 from fleet.core.config import Config
 from fleet.core.depth import Depth
@@ -14,7 +13,6 @@ from fleet.core.polling import Polling
 from fleet.core.pool.emptiness import Emptiness
 from fleet.core.queue_config import QueueConfig
 from fleet.core.records import replace
-from fleet.core.scheduling import Evidence
 from fleet.core.scout_protocol import TryDelete
 from fleet.core.sizing.workload import Workload
 
@@ -77,19 +75,12 @@ class DeleteProbe:
 
 @dataclass(frozen=True)
 class QueueState:
-    """One queue. `limit`: jobs of it that may run at the same time; `weight` as in QueueConfig.
-
-    Moments are seconds of the master's clock.
-    """
+    """One queue. Moments are seconds of the master's clock."""
 
     name: str
     config: Config
-    weight: float | None = None
-    limit: float = inf
-    usable: bool = False  # the scout has found it so, last
-    paused: bool = False  # by an operator; `Pool.paused` is all of them
+    usable: bool = False  # the scout has found it so
     polling: Polling = field(default_factory=Polling)
-    evidence: Evidence = field(default_factory=Evidence)
     dead_polls: tuple[float, ...] = ()  # when the server has ended each
     emptiness: Emptiness = field(default_factory=Emptiness)
     depth: Depth | None = None
@@ -109,9 +100,9 @@ class QueueState:
     @property
     def may_be_polled(self) -> bool:
         """Whether anything may be received from it, whatever its last polls said."""
-        return self.usable and not self.paused and self.denial is None
+        return self.usable and self.denial is None
 
 
 def new_queue(queue: QueueConfig) -> QueueState:
     """The queue before anything has happened."""
-    return QueueState(queue.name, queue.config, queue.weight, queue.limit)
+    return QueueState(queue.name, queue.config)

@@ -6,7 +6,6 @@ from enum import Enum, IntEnum, auto
 from math import inf
 from typing import Any
 
-from fleet.core import scheduling
 from fleet.core.config import Config
 from fleet.core.pool.queue_state import Counts, QueueState, new_queue
 from fleet.core.pool.restarts import Restarts
@@ -15,7 +14,6 @@ from fleet.core.pool.slot import BUSY_STATES, Slot
 from fleet.core.protocol import RELEASE_MARGIN
 from fleet.core.queue_config import QueueConfig
 from fleet.core.records import replace
-from fleet.core.scheduling import Shares
 from fleet.core.scout_protocol import Recover
 from fleet.core.sizing.memory import Memory
 from fleet.core.sizing.rule import Sizing
@@ -126,7 +124,6 @@ class Pool:
     queues: tuple[QueueState, ...]
     slots: tuple[Slot, ...]
     desired: int
-    shares: Shares
     phase: PoolPhase = PoolPhase.BOOTING
     template: HelperState = field(default_factory=HelperState)
     scout: HelperState = field(default_factory=HelperState)
@@ -197,8 +194,7 @@ class Pool:
 def new(config: Config, queues: Sequence[QueueConfig]) -> Pool:
     """The pool before anything has happened."""
     slots = tuple(Slot(number) for number in range(config.workers))
-    states = tuple(map(new_queue, queues))
-    return Pool(config, states, slots, config.workers, scheduling.new_shares(len(states)))
+    return Pool(config, tuple(map(new_queue, queues)), slots, config.workers)
 
 
 class IllegalEvent(Exception):

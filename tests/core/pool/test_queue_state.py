@@ -37,7 +37,6 @@ from fleet.core.scout_protocol import (
     RecoveryDenied,
     Sampled,
     TryDelete,
-    Unusable,
     Usable,
 )
 from fleet.core.sizing.workload import Workload
@@ -304,21 +303,13 @@ def sent(host: Host) -> int:
     return sum(isinstance(each, Send) for each in host.take(Tick()))
 
 
-def test_a_queue_that_is_not_usable_is_not_polled() -> None:
+def test_a_queue_is_not_polled_before_it_is_usable() -> None:
     host = Host(State.IDLE, State.WORKING)
-    host.take(scout_says(Unusable(0, 5, "denied")))
-    assert (host.pool.queues[0].usable, host.pool.queues[1].usable) == (False, True)
+    host.pool = change_queue(host.pool, 0, usable=False)
+    host.take(scout_says(Usable(PLACE, [], "", 1)))
     assert sent(host) == 0
     effects = host.take(scout_says(Usable(PLACE, [], "", 0)))
     assert [type(each) for each in effects] == [Send]
-
-
-def test_a_queue_that_is_paused_is_not_polled() -> None:
-    host = Host(State.IDLE, State.WORKING)
-    host.pool = change_queue(host.pool, 0, paused=True)
-    assert sent(host) == 0
-    host.pool = change_queue(host.pool, 0, paused=False)
-    assert sent(host) == 1
 
 
 # How it ends.

@@ -60,7 +60,7 @@ def scene_of(pool: Pool, evidence: Evidence) -> PoolScene:
     to_come += job * (max(0, pool.busy - len(pool.memory.taken)) + len(polls))
     only = QueueScene(
         allowed=queue.polling.allowed,
-        may_poll=not pool.paused and not queue.paused and queue.polling.not_before <= NOW,
+        may_poll=not pool.paused and queue.polling.not_before <= NOW,
         running=pool.busy,
         open_polls=len(told),
         silent_polls=len(polls) - len(told),
@@ -81,7 +81,7 @@ def scene_of(pool: Pool, evidence: Evidence) -> PoolScene:
     MEMORIES,
     JOBS,
     EVIDENCE,
-    *(st.sampled_from([False, False, True]),) * 2,
+    st.booleans(),
     st.booleans(),
 )
 def test_one_queue_has_the_grants_that_it_always_had(
@@ -91,12 +91,11 @@ def test_one_queue_has_the_grants_that_it_always_had(
     jobs: tuple[float, ...],
     evidence: Evidence,
     paused: bool,
-    queue_paused: bool,
     weighted: bool,
 ) -> None:
     pool = state.new(Config(), one_queue())
     (queue,) = pool.queues
-    queue = replace(queue, usable=True, paused=queue_paused, polling=polling, jobs_mib=jobs)
+    queue = replace(queue, usable=True, polling=polling, jobs_mib=jobs)
     pool = replace(
         pool,
         queues=(queue,),
