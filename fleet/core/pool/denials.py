@@ -31,7 +31,6 @@ from fleet.core.pool.state import (
     Pool,
     PoolEnd,
     PoolPhase,
-    change_queue,
     queue_of,
     with_queue,
     with_slot,
@@ -58,10 +57,11 @@ def note_denied_delete(pool: Pool, slot: Slot, report: Denied, now: float) -> St
 
 def note_denial(pool: Pool, place: int, why: str, now: float) -> Step:
     """A queue's first refusal is logged; all others are the same."""
-    if pool.queues[place].denial is not None:
+    queue = pool.queues[place]
+    if queue.denial is not None:
         return pool, ()
     log = Log("deletes.denied", {"error": why})
-    return change_queue(pool, place, denial=Refusal(now, why)), (log,)
+    return with_queue(pool, place, replace(queue, denial=Refusal(now, why))), (log,)
 
 
 def note_settled(pool: Pool, slot: Slot, report: Settled) -> Step:
@@ -78,8 +78,11 @@ def note_settled(pool: Pool, slot: Slot, report: Settled) -> Step:
 
 def _hasten_probe(pool: Pool, place: int) -> Pool:
     """Another delete was confirmed: the probe's may be, too."""
-    probe = pool.queues[place].probe
-    return change_queue(pool, place, probe=probe and replace(probe, tries=0, at=0.0))
+    queue = pool.queues[place]
+    if queue.probe is None:
+        return pool
+    probe = replace(queue.probe, tries=0, at=0.0)
+    return with_queue(pool, place, replace(queue, probe=probe))
 
 
 def give_up_delete(pool: Pool, place: int, slot: int, message_id: str, handle: str) -> Step:

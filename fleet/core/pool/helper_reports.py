@@ -20,7 +20,6 @@ from fleet.core.pool.state import (
     PoolEnd,
     PoolPhase,
     Role,
-    change_queue,
     helper_of,
     living_helper,
     slot_of,
@@ -53,7 +52,7 @@ def note_helper_word(pool: Pool, role: Role, word: FromHelper, now: float, jitte
         case Imported():
             step: Step = _note_ready(pool, role), ()
         case Usable():
-            step = change_queue(_note_ready(pool, role), word.queue, usable=True), ()
+            step = _note_usable(pool, word), ()
         case Forked(number, pid):
             step = note_spawn(pool, slot_of(pool, number, State.SPAWNING), pid, now)
         case NotForked(number, why):
@@ -79,6 +78,11 @@ def _note_ready(pool: Pool, role: Role) -> Pool:
     """The template has imported the app; or the scout has found a queue usable."""
     helper = replace(living_helper(pool, role), ready=True, proven=True, crashes=0)
     return with_helper(replace(pool, spawning=Spawning()), role, helper)
+
+
+def _note_usable(pool: Pool, word: Usable) -> Pool:
+    pool = _note_ready(pool, Role.SCOUT)
+    return with_queue(pool, word.queue, replace(pool.queues[word.queue], usable=True))
 
 
 def _note_failure(pool: Pool, role: Role, word: Failed, now: float) -> Step:

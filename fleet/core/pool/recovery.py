@@ -32,7 +32,6 @@ from fleet.core.pool.state import (
     Pool,
     PoolEnd,
     Recovery,
-    change_queue,
     queue_of,
     with_queue,
 )
@@ -136,11 +135,15 @@ def _recover(pool: Pool, slot: Slot, orphan: Orphan, now: float, *, denied: bool
 
 def _count_received(pool: Pool, place: int) -> Pool:
     """A message came whose dispatcher did not live to say so."""
-    return change_queue(_count(pool, place, "received"), place, emptiness=emptiness.note_message())
+    queue = pool.queues[place]
+    counts = add_one(queue.counts, "received")
+    after = replace(queue, counts=counts, emptiness=emptiness.note_message())
+    return with_queue(pool, place, after)
 
 
 def _count(pool: Pool, place: int, name: str) -> Pool:
-    return change_queue(pool, place, counts=add_one(pool.queues[place].counts, name))
+    queue = pool.queues[place]
+    return with_queue(pool, place, replace(queue, counts=add_one(queue.counts, name)))
 
 
 def _repeat_poll(pool: Pool, slot: Slot, receive_id: str) -> Pool:
@@ -165,8 +168,9 @@ def note_recovered(pool: Pool, answer: Recovered) -> Step:
     pool = replace(pool, recoveries=rest)
     place = recovery.order.queue
     if answer.settlement is not Settlement.LEAVE:
-        answered = polling.note_answer(pool.queues[place].polling)
-        pool = change_queue(pool, place, polling=answered)
+        queue = pool.queues[place]
+        answered = replace(queue, polling=polling.note_answer(queue.polling))
+        pool = with_queue(pool, place, answered)
     if recovery.order.receive_id:
         if not answer.message_id:  # the poll had brought nothing
             return pool, ()
@@ -209,7 +213,8 @@ def _count_end(pool: Pool, place: int, settlement: Settlement, *, is_done: bool 
     its delete is unconfirmed.
     """
     if settlement is Settlement.LEAVE and is_done:
-        pool = change_queue(pool, place, unconfirmed=pool.queues[place].unconfirmed + 1)
+        queue = pool.queues[place]
+        pool = with_queue(pool, place, replace(queue, unconfirmed=queue.unconfirmed + 1))
     elif settlement is Settlement.LEAVE and pool.level is Level.KILL:
         pool = replace(pool, end=PoolEnd(KILLED, "killed with work in hand"))
     return _count(pool, place, COUNTER_OF[settlement])

@@ -18,7 +18,6 @@ from fleet.core.pool.state import (
     IllegalEvent,
     Pool,
     PoolPhase,
-    change_queue,
     queue_of,
     with_queue,
     with_slot,
@@ -168,9 +167,11 @@ def _note_answer(pool: Pool, queue: QueueState) -> QueueState:
 
 def _note_other_answer(pool: Pool, slot: Slot) -> Pool:
     """The slot's queue answers a call that is no poll."""
-    before = queue_of(pool, slot).polling
-    after = polling.note_answer(before)
-    return pool if after is before else change_queue(pool, slot.queue, polling=after)
+    queue = queue_of(pool, slot)
+    after = polling.note_answer(queue.polling)
+    if after is queue.polling:
+        return pool
+    return with_queue(pool, slot.queue, replace(queue, polling=after))
 
 
 def _log_length(before: QueueState, after: QueueState) -> tuple[Effect, ...]:
@@ -233,7 +234,8 @@ def _note_health(pool: Pool, slot: Slot, report: Settled, now: float, jitter: fl
         after = polling.note_starvation(queue.polling, now, jitter)
         pool = with_queue(pool, place, replace(queue, polling=after))
     starved = queue_of(pool, slot)
-    pool = change_queue(pool, slot.queue, counts=add_one(starved.counts, "pauses"))
+    counted = replace(starved, counts=add_one(starved.counts, "pauses"))
+    pool = with_queue(pool, slot.queue, counted)
     fields = {"slot": slot.number, "retry_in": round(starved.polling.not_before - now, 3)}
     return pool, (Log("host.starved", fields),)
 

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum, auto
 from math import inf
-from typing import Any
 
 from fleet.core.config import Config
 from fleet.core.pool.queue_state import Counts, QueueState, new_queue
@@ -236,11 +235,6 @@ def with_queue(pool: Pool, place: int, queue: QueueState) -> Pool:
     if len(queues) == 1:
         return replace(pool, queues=(queue,))
     return replace(pool, queues=(*queues[:place], queue, *queues[place + 1 :]))
-
-
-def change_queue(pool: Pool, place: int, **changes: Any) -> Pool:
-    """The pool with these fields of one queue changed."""
-    return with_queue(pool, place, replace(pool.queues[place], **changes))
 
 
 def helper_of(pool: Pool, role: Role) -> HelperState:

@@ -19,7 +19,7 @@ from fleet.core.pool.events import Died, DispatcherSaid, Event, OrderNotTaken, P
 from fleet.core.pool.orphan import Orphan
 from fleet.core.pool.queue_state import Counts
 from fleet.core.pool.slot import Slot
-from fleet.core.pool.state import HelperState, Level, Pool, PoolPhase, change_queue
+from fleet.core.pool.state import HelperState, Level, Pool, PoolPhase
 from fleet.core.protocol import (
     Denied,
     Empty,
@@ -42,6 +42,7 @@ from fleet.core.scout_protocol import (
 from fleet.core.sizing.workload import Workload
 from fleet.core.slot_state import State
 from tests.core.pool.story import recovery_orders, scout_says
+from tests.support.queues import change_queue
 
 NOW = 100.0
 HIGH, LOW = Config(2, wait_time=10.0), Config(2, wait_time=4.0, visibility_timeout=8.0)

@@ -10,10 +10,11 @@ from fleet.core.pool.effects import Send
 from fleet.core.pool.events import Died, Ended
 from fleet.core.pool.orphan import Orphan
 from fleet.core.pool.receive_size import receive_size
-from fleet.core.pool.state import IllegalEvent, PoolPhase, change_queue
+from fleet.core.pool.state import IllegalEvent, PoolPhase
 from fleet.core.protocol import Empty, Grant, Held, PollFailed, Received, Report, Settled
 from fleet.core.slot_state import State
 from tests.core.pool.story import DONE, FREE, KILLED, RELEASED, STARVED, Story, running
+from tests.support.queues import change_queue
 
 IDLE, POLLING, WORKING, HOLDING = State.IDLE, State.POLLING, State.WORKING, State.HOLDING
 

@@ -26,12 +26,12 @@ from fleet.core.pool.events import (
 from fleet.core.pool.orphan import Orphan
 from fleet.core.pool.queue_state import Counts, QueueState
 from fleet.core.pool.recovery import AT_ONCE
-from fleet.core.pool.state import Level, Pool, PoolPhase, Role, change_queue, new
+from fleet.core.pool.state import Level, Pool, PoolPhase, Role, new
 from fleet.core.protocol import Held, Ready, Received
 from fleet.core.scout_protocol import Recover, Recovered, Trying
 from fleet.core.slot_state import State
 from tests.core.pool.story import helper_ready, recovery_orders, scout_says
-from tests.support.queues import one_queue
+from tests.support.queues import change_queue, one_queue
 
 KILLED = Exit(signal=9)
 DELETE, RELEASE, DEAD_LETTER, LEAVE = Settlement
