@@ -1,9 +1,10 @@
 """What the master and the scout say to each other, but for Plan and Failed (`protocol.py`).
 
     master → scout    SampleDepth · Recover · TryDelete · KeysRefused
-    scout → master    Keys, then Late | Usable, once, first of all · Sampled | SampleFailed
-                      Recovered · RecoveryDenied · DeleteTried · Trying · Served
-                      Keys, whenever there are new ones
+    scout → master    Keys, then of each queue Late | Usable, before all else about it
+                      of a queue: Sampled | SampleFailed · DeleteTried
+                      of an order: Recovered · RecoveryDenied
+                      Trying · Served · Keys, whenever there are new ones
     scout → resolver  Plan
     resolver → scout  Resolved | Unresolved
 

@@ -38,8 +38,8 @@ class Record:
     Mutable, because it is written six times a job. `heartbeat`: when it was written last. `exit`
     is the job's. `intent` is the settlement that is about to be asked for, empty before that; of an
     idle dispatcher it is what became of its last message. `queue`: of the poll, or of the message,
-    by its place in the plan. `receive_id` names the last receive call
-    on a FIFO queue. `waits`: what a job that has returned waits for.
+    by its place in the plan. `receive_id` names the last receive call on a FIFO queue. `waits`:
+    what a job that has returned waits for.
     """
 
     state: State

@@ -25,8 +25,9 @@ terminal's Ctrl-C reaches the whole group, and supervisors repeat themselves):
 
 Open polls are part of the state: those of POLLING slots, and those of dispatchers that died while
 polling, or whose connection was cut (`dead_polls`: until when), because the server does not know
-that its client is gone and gives it the next message. During a drain no message is released while
-any poll is open; outside a drain only dead ones delay.
+that its client is gone and gives it the next message. During a drain no message is released to a
+queue while any poll of it is open; outside a drain only dead ones delay. Polls of other queues
+delay nothing: each slot has the queue of its last grant, each dead poll is kept with its queue.
 
 The ledger: every message that was received ends with exactly one Settled, or, if its dispatcher
 dies, with one recovery (recovery.py). So received = deleted + released + dead_lettered + left
@@ -41,7 +42,7 @@ and reaping.py), because it must be true even when the pool's state is wrong.
 What a caller needs is imported here, by name or as a module; no other file of this package is
 imported from outside. The files behind it:
 
-    what there is      state, queue_state, slot, orphan                  what can happen   events
+    what there is      state, queue_state, slot, orphan     what can happen   events
     an event applied   machine, reports, helper_reports,    what is asked     effects
                        lifecycle, recovery, resizing,
                        shutdown, denials, liveness

@@ -2,7 +2,8 @@
 
 The server does not know that a poll's client is gone, and gives it the next message: the one that
 was just released would be hidden for a lease again. So nothing is released while a dead poll may
-still be open; and during a drain while any poll is open, because what it brings is released too.
+still be open; and during a drain while any poll of the queue is open, because what it brings is
+released too.
 """
 
 from fleet.core.pool.effects import Send, Step
