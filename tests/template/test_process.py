@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 
 from fleet.core.config import Config
-from fleet.core.protocol import Fork, Plan
+from fleet.core.protocol import Fork, NotForked, Plan, Word
 from fleet.core.queue_place import QueuePlace
 from fleet.sqs.pool_access import Keyring
 from fleet.template import memory_image, process, small_blocks
@@ -24,9 +24,13 @@ class Master:
     def __init__(self, *requests: Fork) -> None:
         self._requests = [*requests]
         self.fds = [os.open(os.devnull, os.O_RDONLY) for _ in requests]
+        self.told: list[Word] = []
 
     def wait(self) -> Fork | None:
         return self._requests.pop(0) if self._requests else None
+
+    def send(self, word: Word) -> None:
+        self.told.append(word)
 
 
 class Access:
@@ -59,3 +63,14 @@ def test_all_is_prepared_then_holes_are_filled_then_all_is_frozen_before_a_fork(
     Template(plan, ImportedApp([]), cast(Any, master), cast(Any, None)).serve()
     once, again = ["prepare", "fill", "freeze", "fork"], ["prepare", "freeze", "fork"]
     assert done == [*once, "fork", *again]
+
+
+def test_no_dispatcher_is_forked_before_its_queue_is_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The first one's: another's place does not help."""
+    monkeypatch.setattr(Template, "_fork", lambda *_: pytest.fail("it is forked"))
+    master = Master(Fork(3, [None, PLACE], cast(Any, None)))
+    plan = Plan(Config(), one_queue(app="work:job"), os.getpid())
+    Template(plan, ImportedApp([]), cast(Any, master), cast(Any, None)).serve()
+    assert master.told == [NotForked(3, "nobody knows yet where the queue is")]

@@ -11,15 +11,20 @@ import pytest
 
 from fleet.core.config import Config
 from fleet.core.depth import Depth
+from fleet.core.exit_codes import DONE as DONE_CODE
+from fleet.core.exit_codes import QUEUE_UNUSABLE, UNCONFIRMED
 from fleet.core.outcomes import Exit, Outcome, Settlement
-from fleet.core.pool import machine, state
+from fleet.core.polling import Polling
+from fleet.core.pool import denials, machine, state
 from fleet.core.pool.deadlines import wakes_at
 from fleet.core.pool.effects import Effect, Log, OrderScout, Send
 from fleet.core.pool.events import Died, DispatcherSaid, Event, OrderNotTaken, PauseAsked, Tick
 from fleet.core.pool.orphan import Orphan
-from fleet.core.pool.queue_state import Counts
+from fleet.core.pool.queue_state import Counts, DeleteProbe, Refusal
+from fleet.core.pool.receive_size import receive_size
+from fleet.core.pool.shutdown import stop
 from fleet.core.pool.slot import Slot
-from fleet.core.pool.state import HelperState, Level, Pool, PoolPhase
+from fleet.core.pool.state import HelperState, Level, Pool, PoolEnd, PoolPhase
 from fleet.core.protocol import (
     Denied,
     Empty,
@@ -41,12 +46,15 @@ from fleet.core.scout_protocol import (
 )
 from fleet.core.sizing.workload import Workload
 from fleet.core.slot_state import State
+from fleet.core.view import status
 from tests.core.pool.story import recovery_orders, scout_says
 from tests.support.queues import change_queue
 
 NOW = 100.0
 HIGH, LOW = Config(2, wait_time=10.0), Config(2, wait_time=4.0, visibility_timeout=8.0)
 DONE = Settled(Settlement.DELETE, Outcome.SUCCEEDED, 1.0, bad=False, max_rss_mib=50.0)
+NOTHING = "; nothing is received until a delete is allowed"
+FAILING = Polling(failures=9)
 UNDELETED = replace(DONE, settlement=Settlement.LEAVE, unconfirmed=True)
 
 
@@ -295,6 +303,35 @@ def test_to_pause_forgets_that_polls_were_refused() -> None:
     assert not any(queue.refused for queue in host.pool.queues)
 
 
+def test_a_bounded_run_ends_when_its_second_queue_refuses_for_a_minute() -> None:
+    host = Host(State.WORKING, State.POLLING, max_jobs=100)
+    host.says(1, PollFailed("denied", refused=True))
+    assert NOW + 60.0 in denials.moments(host.pool)
+    host.now = NOW + 59.9
+    host.take(Tick())
+    assert host.pool.level is None
+    host.now = NOW + 60.0
+    host.take(Tick())
+    assert host.pool.end == PoolEnd(QUEUE_UNUSABLE, "denied (for 60 s)")
+
+
+@pytest.mark.parametrize(
+    ("what_is", "trouble"),
+    [
+        ({"trouble": "no answer", "polling": FAILING}, "no answer"),
+        ({"polling": FAILING}, "its polls fail"),
+        ({"denial": Refusal(NOW, "denied"), "polling": FAILING}, f"denied{NOTHING}"),
+        ({"denial": Refusal(NOW, "")}, NOTHING),
+        ({"trouble": "it was"}, ""),
+    ],
+)
+def test_the_trouble_of_the_second_queue_is_the_pools(
+    what_is: dict[str, Any], trouble: str
+) -> None:
+    host = Host(State.WORKING, State.WORKING)
+    assert status.trouble(change_queue(host.pool, 1, **what_is)) == trouble
+
+
 # Whether anything is received at all.
 
 PLACE = QueuePlace("high", "http://127.0.0.1:1/", "x")
@@ -313,7 +350,61 @@ def test_a_queue_is_not_polled_before_it_is_usable() -> None:
     assert [type(each) for each in effects] == [Send]
 
 
+def test_a_poll_on_another_queue_brings_nothing_of_what_a_sample_has_counted() -> None:
+    host = Host(State.POLLING, State.IDLE, batch_size=10)
+    for place in (0, 1):
+        host.pool = change_queue(host.pool, place, depth=Depth(10, 0))
+    asking = replace(host.pool.slots[0], asked=8)
+    host.pool = replace(host.pool, slots=(asking, host.pool.slots[1]))
+    assert [receive_size(host.pool, place) for place in (0, 1)] == [1, 5]
+
+
 # How it ends.
+
+
+def test_max_jobs_waits_for_the_denial_of_any_queue() -> None:
+    """Whether it ends, or the denial ends the pool."""
+    host = Host(State.IDLE, State.IDLE, max_jobs=1)
+    probe = DeleteProbe(TryDelete("m", "handle", 1), is_waiting=True)
+    counts = Counts(received=1, left=1)
+    denial = Refusal(NOW, "denied")
+    host.pool = change_queue(host.pool, 1, counts=counts, denial=denial, probe=probe)
+    host.take(Tick())
+    assert host.pool.level is None
+    host.take(scout_says(DeleteTried(denied=False, queue=1)))
+    assert host.pool.level is Level.DRAIN
+
+
+def last_step(host: Host) -> PoolEnd | None:
+    """The end of a drain of whose dispatchers none is left."""
+    host.stops()
+    end = PoolEnd(DONE_CODE, "--max-jobs 1 is reached", counted=True)
+    host.pool = replace(host.pool, slots=(), end=end)
+    host.take(Tick())
+    assert host.pool.phase is PoolPhase.STOPPED
+    return host.pool.end
+
+
+def test_a_run_whose_second_queue_is_gone_is_not_to_be_started_anew() -> None:
+    host = Host(State.IDLE, State.IDLE)
+    host.pool = change_queue(host.pool, 1, gone="'low' does not exist")
+    assert last_step(host) == PoolEnd(QUEUE_UNUSABLE, "'low' does not exist")
+
+
+def test_what_nobody_has_confirmed_is_counted_over_all_queues() -> None:
+    host = Host(State.IDLE, State.IDLE)
+    for place, count in ((0, 1), (1, 2)):
+        host.pool = change_queue(host.pool, place, unconfirmed=count)
+    why = "--max-jobs 1 is reached; 3 finished, their deletes not confirmed"
+    assert last_step(host) == PoolEnd(UNCONFIRMED, why)
+
+
+def test_a_stop_says_the_longest_exit_timeout() -> None:
+    host = Host(State.WORKING, State.WORKING)
+    host.pool = change_queue(host.pool, 1, config=replace(LOW, exit_timeout=300.0))
+    _, effects = stop(host.pool, Level.NOW, PoolEnd(DONE_CODE, "TERM"), NOW)
+    (log,) = (each for each in effects if isinstance(each, Log))
+    assert log.fields["waits"] == "waits for 2 jobs to stop (--exit-timeout 300 s)"
 
 
 def test_it_is_empty_when_all_are() -> None:
