@@ -55,6 +55,7 @@ class Config:
     max_workers: int | None = None
     target_wait: float = 60.0
     shrink_after: float = 300.0
+    starve_after: float = inf  # of several queues in an order
     visibility_timeout: float = 60.0
     wait_time: float = 10.0
     exit_timeout: float = 30.0

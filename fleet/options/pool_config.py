@@ -6,7 +6,7 @@ from math import inf
 from fleet.core.config import Config
 from fleet.options.settings import Settings
 
-ENDLESS = ("job_timeout", "max_seconds")  # without a value there is no limit
+ENDLESS = ("starve_after", "job_timeout", "max_seconds")  # without a value there is no limit
 
 
 def config_of(chosen: Settings) -> Config:

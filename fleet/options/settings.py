@@ -72,6 +72,12 @@ class Settings:
     shrink_after: float = option(
         300.0, checks.seconds(0), "How long a smaller need must last before the pool shrinks."
     )
+    starve_after: float | None = option(
+        None,
+        checks.seconds(0.1),
+        "How long higher queues may hold back a lower one; then it gets one grant.",
+        shown="none",
+    )
     visibility_timeout: float = option(
         60.0,
         checks.seconds(2, LONGEST_VISIBILITY),

@@ -18,8 +18,14 @@ def test_the_defaults_are_the_options_own() -> None:
 
 def test_what_is_given_arrives() -> None:
     config = made_of(
-        queue="jobs.fifo", job_timeout="5", max_seconds="60", retry_delay="1,2", until_empty="yes"
+        queue="jobs.fifo",
+        starve_after="7",
+        job_timeout="5",
+        max_seconds="60",
+        retry_delay="1,2",
+        until_empty="yes",
     )
+    assert config.starve_after == 7.0
     assert (config.job_timeout, config.max_seconds) == (5.0, 60.0)
     assert (config.retry_delay, config.until_empty) == ((1.0, 2.0), True)
     assert config.kills_on_lease_lost
