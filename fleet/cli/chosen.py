@@ -8,7 +8,7 @@ from fleet.core.exit_codes import USAGE
 from fleet.options import sources
 from fleet.options.checks import SettingsError
 from fleet.options.file import FILE
-from fleet.options.settings import Settings
+from fleet.options.queues import NO_QUEUE
 from fleet.options.sources import LoadedSettings
 
 LOCAL_REGION, LOCAL_KEY = "us-east-1", "fleet"  # what the embedded server is spoken to with
@@ -33,10 +33,11 @@ def load_aloud(given: dict[str, Any], app: str = "") -> LoadedSettings:
     return loaded
 
 
-def queue_of(chosen: Settings) -> str:
-    """The queue, which every command that has the option needs. Raises CommandFailed."""
-    if chosen.queue is None:
-        raise CommandFailed(
-            USAGE, "no queue given; use --queue NAME, FLEET_QUEUE or queue in fleet.toml"
-        )
-    return chosen.queue
+def queue_of(loaded: LoadedSettings) -> str:
+    """The queue, for a command that is about one. Raises CommandFailed."""
+    if not loaded.tables:
+        raise CommandFailed(USAGE, NO_QUEUE)
+    if len(loaded.tables) > 1:
+        names = ", ".join(each.name for each in loaded.tables)
+        raise CommandFailed(USAGE, f"several queues are given ({names}); name one with --queue")
+    return loaded.tables[0].queue

@@ -5,20 +5,21 @@ The process is the master from then on: nothing is imported here that it does no
 
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from fleet.cli.chosen import LOCAL_KEY, LOCAL_REGION, load, queue_of
+from fleet.cli.chosen import LOCAL_KEY, LOCAL_REGION, load
 from fleet.cli.failure import CommandFailed
-from fleet.core.code_names import explain_malformed
 from fleet.core.exit_codes import DONE, ENDED_BADLY, KILLED, UNCONFIRMED, USAGE
 from fleet.core.protocol import Plan
 from fleet.core.queue_config import QueueConfig
 from fleet.ipc import channel, pool_socket
 from fleet.ipc.pool_socket import Claim
-from fleet.options.consistency import find_body_conflict
+from fleet.options.checks import SettingsError
 from fleet.options.file import FILE
 from fleet.options.pool_config import config_of
+from fleet.options.queues import NO_APP
 from fleet.options.settings import Settings
 from fleet.options.sources import LoadedSettings, list_unknown_variables
 from fleet.system import log, processes, titles
@@ -26,7 +27,9 @@ from fleet.system import log, processes, titles
 if TYPE_CHECKING:
     from fleet.sqs.local_server import LocalServer
 
-TOO_LONG = "the options are too long to be told to the pool's processes: give fewer --sns-topic"
+TOO_LONG = (
+    "the options are too long to be told to the pool's processes: give fewer --sns-topic or queues"
+)
 ORDERLY = (DONE, ENDED_BADLY, KILLED, UNCONFIRMED)  # the log has said by then what there is to say
 
 
@@ -40,7 +43,7 @@ def run(app: str, given: dict[str, Any]) -> int:
     log.configure(chosen.log_level, chosen.log_format)
     if loaded.ignored:
         log.emit("settings.warned", why=loaded.ignored)
-    queue = _check_start(app, chosen)
+    queues = _check_start(app, loaded)
     for event, fields in _warnings(loaded):
         log.emit(event, **fields)
     claim, listener = _claim_name(chosen)
@@ -50,21 +53,21 @@ def run(app: str, given: dict[str, Any]) -> int:
     from fleet.master.loop import Master
 
     passed_fds, others = ((served.lock_fd,), (served.lock,)) if served else ((), ())
-    plan, health_file = _plan(chosen, app, queue, served), HealthFile(chosen.health_file)
+    plan, health_file = _plan(chosen, queues, served), HealthFile(chosen.health_file)
     end, trace = Master(plan, listener, claim, health_file, passed_fds, others).run()
     if end.code in ORDERLY:
         return end.code
     raise CommandFailed(end.code, end.why, trace)
 
 
-def _check_start(app: str, chosen: Settings) -> str:
-    """The queue of a pool that can be started like this on this machine. Raises CommandFailed."""
-    if trouble := explain_malformed(app):
-        raise CommandFailed(USAGE, trouble)
-    queue = queue_of(chosen)
-    if conflict := find_body_conflict(chosen):
-        raise CommandFailed(USAGE, conflict)
-    if chosen.body == "sns" and chosen.sns_verify:
+def _check_start(app: str, loaded: LoadedSettings) -> list[QueueConfig]:
+    """The queues of a pool that can be started like this on this machine. Raises CommandFailed."""
+    try:
+        queues = loaded.make_queues(app)
+    except SettingsError as error:
+        page = f"fleet: {error} (fleet start --help)\n" if str(error) == NO_APP else ""
+        raise CommandFailed(USAGE, str(error), page=page) from None
+    if any(each.config.body == "sns" and each.config.sns_verify for each in queues):
         _check_cryptography()
     if not processes.LINUX:
         raise CommandFailed(
@@ -72,7 +75,7 @@ def _check_start(app: str, chosen: Settings) -> str:
             "fleet start needs Linux: "
             "it supervises with pidfds, subreapers and parent-death signals",
         )
-    return queue
+    return queues
 
 
 def _check_cryptography() -> None:
@@ -131,10 +134,11 @@ def _start_local_server(chosen: Settings) -> "LocalServer | None":
     return use_embedded_server(chosen)
 
 
-def _plan(chosen: Settings, app: str, queue: str, served: "LocalServer | None") -> Plan:
+def _plan(chosen: Settings, given: Sequence[QueueConfig], served: "LocalServer | None") -> Plan:
     """What every process of the pool is told. Raises CommandFailed."""
-    config = config_of(chosen)
-    queues, pid = [QueueConfig(queue, app, config)], os.getpid()
+    config, pid = config_of(chosen), os.getpid()
+    # What is the pool's own is one record, in each process.
+    queues = [replace(each, config=config) if each.config == config else each for each in given]
     if served is None:
         plan = Plan(config, queues, pid, chosen.region, chosen.endpoint_url)
     else:

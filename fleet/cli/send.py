@@ -54,8 +54,8 @@ def send(
     **given: Any,
 ) -> int:
     """Send messages to a queue and say how many."""
-    chosen = load_aloud(given).settings
-    queue = queue_of(chosen)
+    loaded = load_aloud(given)
+    chosen, queue = loaded.settings, queue_of(loaded)
     try:
         messages = read_messages(bodies or [], file or [], group)
     except Unsendable as error:

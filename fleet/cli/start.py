@@ -14,8 +14,12 @@ from fleet.cli.options import with_options
 def start(
     app: Annotated[
         str,
-        typer.Argument(help="The job: module:attribute, or path/file.py:attribute.", metavar="APP"),
-    ],
+        typer.Argument(
+            help="The job: module:attribute, or path/file.py:attribute. "
+            "Not needed where every queue's table has one.",
+            metavar="APP",
+        ),
+    ] = "",
     **given: Any,
 ) -> int:
     """Run a pool until it is told to stop. Exit status: README, "Exit status"."""

@@ -39,7 +39,7 @@ def _flags() -> dict[str, _Flag]:
 def read(arguments: Sequence[str]) -> tuple[str, dict[str, Any]] | None:
     """The app, and what is given of the options: texts, lists of texts, and booleans.
 
-    None for what is not understood.
+    The app is empty if it is not given. None for what is not understood.
     """
     flags, words = _flags(), [*reversed(arguments)]
     apps: list[str] = []
@@ -69,4 +69,4 @@ def read(arguments: Sequence[str]) -> tuple[str, dict[str, Any]] | None:
                 return None
             value = words.pop()
         given[flag.option] = [*given.get(flag.option, ()), value] if flag.many else value
-    return (apps[0], given) if len(apps) == 1 else None
+    return ("".join(apps), given) if len(apps) <= 1 else None

@@ -25,7 +25,8 @@ from fleet.options.pool_config import config_of
 from fleet.options.settings import Settings
 
 NO_QUEUE = "no queue given; use --queue NAME, FLEET_QUEUE or queue in fleet.toml"
-NO_APP = "no APP given; queue {} has none in its table either"
+NO_APP = "no APP given"
+NO_APP_OF = "no APP given; queue {} has none in its table either"
 TOO_MANY = f"{{}} queues are given; a pool has {MOST_QUEUES} at the most"
 MIXED = "some queues have a weight and some have none; give all of them one, or none"
 
@@ -80,6 +81,20 @@ def read_queues(value: Any, origin: str) -> tuple[QueueTable, ...]:
         else:
             raise _not_queues(value, origin)
     return tuple(queues)
+
+
+def read_tables(value: Any, origin: str) -> tuple[QueueTable, ...]:
+    """Those queues of a file that have a table. Raises SettingsError."""
+    parts = value if isinstance(value, list) else [value]
+    tables = [part for part in parts if isinstance(part, Mapping)]
+    return read_queues(tables, origin) if tables else ()
+
+
+def describe_queues(queues: Iterable[QueueTable]) -> str:
+    """As -q has them: `high, low`, or `a=3, b=1`."""
+    return ", ".join(
+        each.queue if each.weight is None else f"{each.queue}={each.weight:g}" for each in queues
+    )
 
 
 def _not_queues(value: Any, origin: str) -> SettingsError:
@@ -155,25 +170,37 @@ def _refuse_twice(queues: Iterable[QueueTable]) -> None:
         seen[each.name] = each
 
 
-def queues_of(
-    values: Mapping[str, Any],
-    origins: Mapping[str, str],
-    queues: Sequence[QueueTable],
-    app: str,
-    *,
-    may_resize: bool = False,
-) -> list[QueueConfig]:
+@dataclass(frozen=True, slots=True)
+class Given:
+    """The pool's options as they are given: each checked, and where it came from.
+
+    They are not complete: the rules between them (consistency.py) hold for each queue on its own.
+    `may_resize`: nobody has said how many workers.
+    """
+
+    values: Mapping[str, Any]
+    origins: Mapping[str, str]
+    may_resize: bool
+
+
+def queues_of(given: Given, queues: Sequence[QueueTable], app: str) -> list[QueueConfig]:
     """Each queue with its options, complete and consistent. Raises SettingsError.
 
-    `values` and `origins`: of the pool's options, each checked, before the rules between them
-    (consistency.py), which hold for each queue on its own. `app`: of the queues that have none;
-    empty if it was not given.
+    `app`: of the queues that have none in their table; empty if it was not given.
     """
-    name = values["name"] or pool_name(queues, app)
-    return [
-        _config_of(each, {**values, "name": name}, origins, app, may_resize=may_resize)
-        for each in queues
-    ]
+    if not app and not any(each.app for each in queues):
+        raise SettingsError(NO_APP)
+    if app and (trouble := explain_malformed(app)):
+        raise SettingsError(trouble)
+    if not queues:
+        raise SettingsError(NO_QUEUE)
+    name = given.values["name"] or pool_name(queues, app)
+    made = [_config_of(each, given, name, app) for each in queues]
+    if given.values["starve_after"] is not None and made[0].weight is not None:
+        raise SettingsError(
+            "--starve-after and weights exclude each other: with weights no queue starves"
+        )
+    return made
 
 
 def pool_name(queues: Sequence[QueueTable], app: str) -> str:
@@ -183,37 +210,34 @@ def pool_name(queues: Sequence[QueueTable], app: str) -> str:
     return f"{short_name(first.app or app)}@{first.name}{more}"
 
 
-def _config_of(
-    table: QueueTable,
-    values: Mapping[str, Any],
-    origins: Mapping[str, str],
-    app: str,
-    *,
-    may_resize: bool,
-) -> QueueConfig:
+def settings_of(
+    table: QueueTable, given: Given, name: str, app: str
+) -> tuple[Settings, dict[str, str]]:
+    """All options as they are for one queue of the pool `name`, and where each value came from.
+
+    Raises SettingsError.
+    """
+    values = {**given.values, **table.options, "queue": table.queue, "name": name}
+    origins = {**given.origins, **dict.fromkeys(table.options, f"[[queue]] {table.name}")}
+    try:
+        make_consistent(values, origins, table.app or app, may_resize=given.may_resize)
+    except SettingsError as error:
+        raise _about(table, error) from None
+    return Settings(**values), origins
+
+
+def _about(table: QueueTable, error: SettingsError | str) -> SettingsError:
+    """What is wrong; where the queue has options of its own, with its name."""
+    return SettingsError(f"queue {table.name}: {error}" if table.options else f"{error}")
+
+
+def _config_of(table: QueueTable, given: Given, name: str, app: str) -> QueueConfig:
     job = table.app or app
     if not job:
-        raise SettingsError(NO_APP.format(table.name))
-    if trouble := explain_malformed(job):
-        raise SettingsError(trouble)
-    laid = {**values, **table.options, "queue": table.queue}
-    said = {**origins, **dict.fromkeys(table.options, f"[[queue]] {table.name}")}
-    try:
-        make_consistent(laid, said, job, may_resize=may_resize)
-        chosen = Settings(**laid)
-        if conflict := find_body_conflict(chosen):
-            raise SettingsError(conflict)
-    except SettingsError as error:
-        about = f"queue {table.name}: " if table.options else ""
-        raise SettingsError(f"{about}{error}") from None
+        raise SettingsError(NO_APP_OF.format(table.name))
+    chosen, _ = settings_of(table, given, name, app)
+    if conflict := find_body_conflict(chosen):
+        raise _about(table, conflict)
     config: Config = config_of(chosen)
     limit = {} if table.limit is None else {"limit": float(table.limit)}
     return QueueConfig(table.queue, job, config, table.weight, **limit)
-
-
-def refuse_starve_after(starve_after: float | None, queues: Sequence[QueueConfig]) -> None:
-    """--starve-after is about an order. Raises SettingsError."""
-    if starve_after is not None and queues[0].weight is not None:
-        raise SettingsError(
-            "--starve-after and weights exclude each other: with weights no queue starves"
-        )

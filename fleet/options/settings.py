@@ -36,9 +36,15 @@ def option(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Every option of `fleet start`. Times are seconds."""
+    """Every option of `fleet start`. Times are seconds. `queue`: of several the first."""
 
-    queue: str | None = option(None, checks.QUEUE, "Queue name, URL or ARN.", short="-q")
+    queue: str | None = option(
+        None,
+        checks.QUEUE,
+        "Queue name, URL or ARN. More than once: in strict order, or each with a weight, NAME=N.",
+        short="-q",
+        many=True,
+    )
     local: bool = option(
         False, checks.FLAG, "Use the embedded SQS server (extra fleet-sqs[local])."
     )
@@ -86,7 +92,7 @@ class Settings:
     wait_time: float = option(
         10.0,
         checks.seconds(0, 20),
-        "Long poll, at most two thirds of the lease; one is open on an idle host.",
+        "Long poll, at most two thirds of the lease; one a queue is open on an idle host.",
         shown="10, with --local 2",
     )
     exit_timeout: float = option(

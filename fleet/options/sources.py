@@ -8,10 +8,13 @@ from dataclasses import Field, dataclass, fields
 from typing import Any
 
 from fleet.core import variables
+from fleet.core.queue_config import QueueConfig
 from fleet.core.queue_names import is_url
+from fleet.options import queues
 from fleet.options.checks import check_value
 from fleet.options.consistency import make_consistent
 from fleet.options.file import FILE, OptionsFile, read_file
+from fleet.options.queues import Given, QueueTable
 from fleet.options.settings import Settings
 
 
@@ -19,14 +22,21 @@ from fleet.options.settings import Settings
 class LoadedSettings:
     """The settings, and where each value came from.
 
+    `tables`: the queues as they are given, perhaps none; of several the settings have the first.
     `ignored`: why the file of the current directory is not read. `endpoint`: where that file sends
     requests to SQS, credentials and bodies included.
     """
 
     settings: Settings
     origins: Mapping[str, str]
+    given: Given
+    tables: tuple[QueueTable, ...] = ()
     ignored: str = ""
     endpoint: str = ""
+
+    def make_queues(self, app: str) -> list[QueueConfig]:
+        """The queues of a pool that is started with that APP. Raises SettingsError."""
+        return queues.queues_of(self.given, self.tables, app)
 
 
 def load(
@@ -43,18 +53,31 @@ def load(
     file = read_file(config or environment.get("FLEET_CONFIG"))
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
+    tables: tuple[QueueTable, ...] = ()
+    endpoint = ""
     may_resize = False
     for each in fields(Settings):
         raw, origin = _choose(each, command_line, environment, file)
+        origins[each.name] = origin
+        if each.name == "queue":
+            tables, endpoint = _choose_queues(raw, origin, file)
+            values["queue"] = tables[0].queue if tables else None
+            continue
         if each.name == "workers":
             may_resize = raw == "auto"
         flag = f"--{each.name.replace('_', '-')}"
         check = each.metadata["check"]
         values[each.name] = None if raw is None else check_value(check, raw, flag, origin)
-        origins[each.name] = origin
+    given = Given({**values}, {**origins}, may_resize)
+    if tables and values["name"] is None:
+        values["name"] = queues.pool_name(tables, app)
     make_consistent(values, origins, app, may_resize=may_resize)
     settings = Settings(**values)
-    return LoadedSettings(settings, origins, file.ignored, _find_endpoint(settings, origins))
+    if origins["endpoint_url"] == FILE:
+        endpoint = settings.endpoint_url or ""
+    elif settings.local or settings.endpoint_url:
+        endpoint = ""
+    return LoadedSettings(settings, origins, given, tables, file.ignored, endpoint)
 
 
 def _choose(
@@ -76,18 +99,21 @@ def _choose(
     return option.default, "default"
 
 
-def _find_endpoint(chosen: Settings, origins: Mapping[str, str]) -> str:
-    """Where the file of the current directory sends requests, and empty if it does not say that.
+def _choose_queues(raw: Any, origin: str, file: OptionsFile) -> tuple[tuple[QueueTable, ...], str]:
+    """The queues, and the URLs that the file of the current directory has for them.
 
-    Whoever starts fleet in that directory may not know what the file says.
+    Whoever starts fleet in that directory may not know what the file says. Raises SettingsError.
     """
-    if origins["endpoint_url"] == FILE:
-        return chosen.endpoint_url or ""
-    queue = chosen.queue or ""
-    is_elsewhere = chosen.local or chosen.endpoint_url
-    if origins["queue"] == FILE and is_url(queue) and not is_elsewhere:
-        return queue
-    return ""
+    if raw is None:
+        return (), ""
+    said = queues.read_queues(raw, origin)
+    if origin == file.name:
+        chosen, here = queues.choose_queues((), said), set()
+    else:
+        tables = queues.read_tables(file.keys.get("queue"), file.name)
+        chosen, here = queues.choose_queues(said, tables), {each.queue for each in said}
+    urls = [each.queue for each in chosen if is_url(each.queue) and each.queue not in here]
+    return chosen, ", ".join(urls) if file.name == FILE else ""
 
 
 def list_unknown_variables(environment: Mapping[str, str]) -> list[str]:

@@ -70,6 +70,9 @@ def test_it_reads_every_option(arguments: list[str], flag: str) -> None:
         ["-vqjobs", "--sns-topic=a", "--sns-topic=b", "--", "-odd:job"],
         ["--queue", "--", "work:job"],
         ["--local", "--config", "x.toml", "-", "--job-init="],
+        ["work:job", "-q", "a", "-qb=2", "--queue=c"],
+        ["-q", "jobs"],
+        [],
     ],
 )
 def test_what_people_write(arguments: list[str]) -> None:
@@ -81,7 +84,6 @@ def test_what_people_write(arguments: list[str]) -> None:
 @pytest.mark.parametrize(
     "arguments",
     [
-        [],
         ["work:job", "other:job"],
         ["work:job", "--help"],
         ["work:job", "-vh"],

@@ -3,6 +3,7 @@
 import tomllib
 from dataclasses import fields
 from math import inf
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from fleet.core.queue_config import OF_A_QUEUE, QueueConfig
 from fleet.options import queues
 from fleet.options.checks import SettingsError, check_value
 from fleet.options.pool_config import config_of
-from fleet.options.queues import QueueTable, choose_queues, read_queues
+from fleet.options.queues import Given, QueueTable, choose_queues, read_queues
 from fleet.options.settings import Settings
 from fleet.options.sources import load
 
@@ -38,7 +39,7 @@ def made_of(*given: str, toml: str = "", app: str = "app:job", **options: Any) -
     }
     named = read_queues(list(given), "command line") if given else ()
     chosen = choose_queues(named, tables(toml) if toml else ())
-    return queues.queues_of(values, origins, chosen, app, may_resize=True)
+    return queues.queues_of(Given(values, origins, may_resize=True), chosen, app)
 
 
 # How they are given.
@@ -196,6 +197,10 @@ def test_app_may_be_left_out_where_every_table_has_one() -> None:
         made_of(toml=TWO, app="")
     with pytest.raises(SettingsError, match="APP is 'nothing'"):
         made_of("a", app="nothing")
+    with pytest.raises(SettingsError, match="APP is 'nothing'"):
+        made_of("high", toml=TWO, app="nothing")
+    with pytest.raises(SettingsError, match=r"no APP given$"):
+        made_of("a", "b", app="")
 
 
 @pytest.mark.parametrize(
@@ -212,10 +217,80 @@ def test_the_first_app_at_the_first_queue_names_the_pool(given: list[str], name:
 
 
 def test_starve_after_is_about_an_order() -> None:
-    queues.refuse_starve_after(5.0, made_of("a", "b"))
-    queues.refuse_starve_after(None, made_of("a=1", "b=1"))
+    assert made_of("a", "b", starve_after=5.0)[0].config.starve_after == 5.0
+    assert made_of("a=1", "b=1")[0].config.starve_after == inf
     with pytest.raises(SettingsError, match="--starve-after and weights"):
-        queues.refuse_starve_after(5.0, made_of("a=1", "b=1"))
+        made_of("a=1", "b=1", starve_after=5.0)
+
+
+# Where they come from.
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "fleet.toml"
+
+
+def started(app: str = "app:job", *, line: Any = None, **environment: str) -> list[QueueConfig]:
+    """The queues of a pool that is started in this directory."""
+    return load({"queue": line}, environment, None, app).make_queues(app)
+
+
+def names(queues: list[QueueConfig]) -> list[str]:
+    return [each.queue for each in queues]
+
+
+def test_the_command_line_counts_before_the_environment_and_that_before_the_file(
+    here: Path,
+) -> None:
+    here.write_text('queue = ["a", "b"]')
+    assert names(started()) == ["a", "b"]
+    assert names(started(FLEET_QUEUE="c,d")) == ["c", "d"]
+    assert names(started(line=["e", "f"], FLEET_QUEUE="c,d")) == ["e", "f"]
+    here.write_text('queue = "a=2,b=1"')
+    assert [each.weight for each in started()] == [2, 1]
+    here.write_text("")
+    with pytest.raises(SettingsError, match="no queue given"):
+        started()
+
+
+def test_wherever_a_queue_is_named_it_is_what_its_table_says(here: Path) -> None:
+    here.write_text(TWO)
+    assert [(each.name, each.limit) for each in started()] == [("high", inf), ("low", 2)]
+    for chosen in (started(FLEET_QUEUE="low"), started(line=["low"])):
+        assert [(each.queue, each.limit) for each in chosen] == [("http://127.0.0.1/000/low", 2)]
+    here.write_text("[queue]\nname = 'only'\nlimit = 3")
+    assert [(each.name, each.limit) for each in started()] == [("only", 3)]
+
+
+def test_a_queue_without_a_table_in_the_file_says_nothing_of_one_that_is_given(
+    here: Path,
+) -> None:
+    here.write_text('queue = "http://127.0.0.1/000/low"')
+    assert names(started(line=["low"])) == ["low"]
+
+
+def test_a_table_that_cannot_be_is_refused_with_the_files_name(here: Path) -> None:
+    here.write_text('[[queue]]\nname = "a"\nlimit = 0')
+    with pytest.raises(SettingsError, match=r"\[\[queue\]\] a: limit is 0 \(fleet.toml\)"):
+        started(line=["b"])
+
+
+def test_the_url_of_a_table_says_where_requests_go(here: Path) -> None:
+    here.write_text(TWO)
+    url = "http://127.0.0.1/000/low"
+    assert load({}, {}, None).endpoint == url
+    assert load({"queue": ["low"]}, {}, None).endpoint == url
+    assert load({"queue": ["high"]}, {}, None).endpoint == ""
+    assert load({"queue": [url]}, {}, None).endpoint == ""  # the command says it itself
+    assert load({"local": True}, {}, None).endpoint == ""
+
+
+def test_the_pool_is_called_by_its_first_queue_and_that_ones_app(here: Path) -> None:
+    here.write_text(TWO)
+    assert load({}, {}, None).settings.name == "web:job@high+1"
+    assert load({"queue": ["low"]}, {}, None, "app:job").settings.name == "app:job@low"
 
 
 # One queue.

@@ -1,11 +1,12 @@
-"""docs/operating.md names what programs may rely on: the keys of the status, and every event of the
-log.
+"""docs/operating.md names what programs may rely on: the keys of the status, every event of the
+log, and what a [[queue]] table may say.
 """
 
 import re
 from pathlib import Path
 
 from fleet.core.view.status import Identity, snapshot
+from fleet.options.queues import TABLE_KEYS
 from fleet.system.log_events import EVENTS
 from tests.core.pool.story import running
 
@@ -23,3 +24,7 @@ def test_every_key_of_the_status_is_on_the_page() -> None:
         Identity("work@jobs", 4711, "work:job", "jobs", "", began=0.0), running().pool, {}, {}, 0.0
     )
     assert {*told, *told["counts"], *told["dispatchers"][0]} <= NAMED
+
+
+def test_every_key_of_a_queues_table_is_on_the_page() -> None:
+    assert {"name", *TABLE_KEYS} <= NAMED
