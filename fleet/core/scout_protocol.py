@@ -2,6 +2,7 @@
 
     master → scout    SampleDepth · Recover · TryDelete · KeysRefused
     scout → master    Keys, then of each queue Late | Usable, before all else about it
+                      of a queue that the scout cannot do anything with: Unusable
                       of a queue: Sampled | SampleFailed · DeleteTried
                       of an order: Recovered · RecoveryDenied
                       Trying · Served · Keys, whenever there are new ones
@@ -42,6 +43,18 @@ class Usable:
     advice: list[str]
     dead_letters: str = ""
     queue: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Unusable:
+    """The queue cannot be used, and others can: the scout goes on with those, and tries it again.
+
+    `code` and `why` are those of a Failed. A Usable follows when it can be used.
+    """
+
+    queue: int
+    code: int
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +172,7 @@ ScoutOrder = SampleDepth | Recover | TryDelete
 ScoutWord = (
     Late
     | Usable
+    | Unusable
     | Sampled
     | SampleFailed
     | Recovered

@@ -190,6 +190,11 @@ EVENTS: dict[str, EventFormat] = {
         INFO, "paused: nothing more is received until fleet resume; running jobs go on"
     ),
     "pool.resumed": _at(INFO, "resumed"),
+    "queue.paused": _at(
+        INFO, "queue {queue} is paused: nothing more is received from it; running jobs go on"
+    ),
+    "queue.resumed": _at(INFO, "queue {queue} is resumed"),
+    "queue.limited": _at(INFO, "queue {queue}: limit {from} → {to}"),
     "memory.short": _at(
         WARNING,
         "no message is taken until there is memory for one more job: "

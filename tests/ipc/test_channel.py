@@ -20,6 +20,7 @@ from fleet.core.scout_protocol import (
     Recover,
     SampleFailed,
     TryDelete,
+    Unusable,
     Usable,
 )
 from fleet.ipc import channel
@@ -173,6 +174,7 @@ def test_every_word_comes_as_it_was_said(ends: tuple[Channel, Channel]) -> None:
         Grant(10, 1.0, 7),
         Usable(QueuePlace("jobs", "http://127.0.0.1:1/", "x"), [], "dead", 7),
         Late("no answer", 1.5, 7),
+        Unusable(7, 5, "it does not exist"),
         SampleFailed("no answer", 7),
         Recover(1, "m", "h", Settlement.DELETE, 0, 1e6, queue=7),
         TryDelete("m", "h", 7),

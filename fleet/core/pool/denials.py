@@ -153,15 +153,16 @@ def send_probe(pool: Pool, now: float) -> Step:
     effects: tuple[Effect, ...] = ()
     for place, queue in enumerate(pool.queues):
         probe = queue.probe
-        if probe is not None and _may_be_sent(pool, probe) and now >= probe.at:
+        if probe is not None and _may_be_sent(pool, queue, probe) and now >= probe.at:
             waiting = replace(queue, probe=replace(probe, is_waiting=True))
             pool = with_queue(pool, place, waiting)
             effects = (*effects, OrderScout(probe.order))
     return pool, effects
 
 
-def _may_be_sent(pool: Pool, probe: DeleteProbe) -> bool:
-    return pool.phase is PoolPhase.RUNNING and pool.scout.ready and not probe.is_waiting
+def _may_be_sent(pool: Pool, queue: QueueState, probe: DeleteProbe) -> bool:
+    is_known = pool.scout.ready and queue.usable and queue.answered
+    return pool.phase is PoolPhase.RUNNING and is_known and not probe.is_waiting
 
 
 def give_up_pool(pool: Pool, now: float) -> Step:
@@ -184,5 +185,5 @@ def moments(pool: Pool) -> Iterator[float]:
         for refusal in (queue.denial, queue.refused):
             if refusal is not None and _may_give_up(pool):
                 yield refusal.since + GIVE_UP
-        if queue.probe is not None and _may_be_sent(pool, queue.probe):
+        if queue.probe is not None and _may_be_sent(pool, queue, queue.probe):
             yield queue.probe.at

@@ -147,9 +147,21 @@ class ScaleAsked:
 
 @dataclass(frozen=True, slots=True)
 class PauseAsked:
-    """An operator wants that nothing more is received, or that it is again."""
+    """An operator wants that nothing more is received, or that it is again.
+
+    `queue`: of which queue; None is of all.
+    """
 
     paused: bool
+    queue: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LimitAsked:
+    """An operator wants that no more than `limit` jobs of a queue run; infinity is any number."""
+
+    queue: int
+    limit: float
 
 
 Event = (
@@ -169,4 +181,5 @@ Event = (
     | ResizeAsked
     | ScaleAsked
     | PauseAsked
+    | LimitAsked
 )

@@ -31,6 +31,8 @@ def grant_polls(pool: Pool, now: float) -> Step:
     polling_now = [slot for slot in pool.slots if slot.state is State.POLLING]
     open_polls = len([slot for slot in polling_now if slot.silent_since == inf])
     allowed = polling.count_grants(queue.polling, now, len(idle), open_polls)
+    if queue.limit < inf:  # every open poll may bring a job
+        allowed = min(allowed, max(0, int(queue.limit) - pool.busy - len(polling_now)))
     if not allowed:
         return pool, ()
     candidates = idle[:allowed][: sizing.jobs_that_fit(pool)]

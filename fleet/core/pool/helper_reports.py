@@ -8,6 +8,7 @@ Whatever the scout says is a sign of life (`liveness.py`).
 from typing import assert_never
 
 from fleet.core import polling
+from fleet.core.exit_codes import QUEUE_UNUSABLE
 from fleet.core.pool import denials, emptiness, liveness, recovery, sizing
 from fleet.core.pool.effects import Effect, Log, Step
 from fleet.core.pool.lifecycle import fail_spawn, note_spawn
@@ -38,6 +39,7 @@ from fleet.core.scout_protocol import (
     SampleFailed,
     Served,
     Trying,
+    Unusable,
     Usable,
 )
 from fleet.core.slot_state import State
@@ -53,6 +55,8 @@ def note_helper_word(pool: Pool, role: Role, word: FromHelper, now: float, jitte
             step: Step = _note_ready(pool, role), ()
         case Usable():
             step = _note_usable(pool, word), ()
+        case Unusable():
+            step = _note_unusable(pool, word, now), ()
         case Forked(number, pid):
             step = note_spawn(pool, slot_of(pool, number, State.SPAWNING), pid, now)
         case NotForked(number, why):
@@ -75,14 +79,32 @@ def note_helper_word(pool: Pool, role: Role, word: FromHelper, now: float, jitte
 
 
 def _note_ready(pool: Pool, role: Role) -> Pool:
-    """The template has imported the app; or the scout has found a queue usable."""
+    """The template has imported the apps; or the scout has found the queues usable."""
     helper = replace(living_helper(pool, role), ready=True, proven=True, crashes=0)
     return with_helper(replace(pool, spawning=Spawning()), role, helper)
 
 
 def _note_usable(pool: Pool, word: Usable) -> Pool:
-    pool = _note_ready(pool, Role.SCOUT)
-    return with_queue(pool, word.queue, replace(pool.queues[word.queue], usable=True))
+    queue = pool.queues[word.queue]
+    after = replace(queue, usable=True, answered=True)
+    if not queue.usable:
+        after = replace(after, trouble="", refused=None, gone="")
+    return _note_scout_ready(with_queue(pool, word.queue, after))
+
+
+def _note_unusable(pool: Pool, word: Unusable, now: float) -> Pool:
+    """It degrades itself, not the pool. What is in hand of it goes on."""
+    queue = pool.queues[word.queue]
+    after = replace(queue, usable=False, answered=True, trouble=word.why)
+    if word.code == QUEUE_UNUSABLE:
+        after = denials.note_refused_poll(after, word.why, now)
+    return _note_scout_ready(with_queue(pool, word.queue, after))
+
+
+def _note_scout_ready(pool: Pool) -> Pool:
+    """A pool begins when all queues have answered once. A scout's successor can begin with one."""
+    is_ready = pool.scout.proven or all(queue.answered for queue in pool.queues)
+    return _note_ready(pool, Role.SCOUT) if is_ready else pool
 
 
 def _note_failure(pool: Pool, role: Role, word: Failed, now: float) -> Step:

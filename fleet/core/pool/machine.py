@@ -13,6 +13,7 @@ from fleet.core.pool.events import (
     HelperDied,
     HelperSaid,
     HelperSpawnFailed,
+    LimitAsked,
     MemoryMeasured,
     OrderNotTaken,
     PauseAsked,
@@ -29,7 +30,7 @@ from fleet.core.pool.lifecycle import fail_helper_spawn, fail_spawn, note_death,
 from fleet.core.pool.liveness import note_record
 from fleet.core.pool.reconcile import reconcile
 from fleet.core.pool.reports import note_report
-from fleet.core.pool.resizing import nudge_size, pause, scale
+from fleet.core.pool.resizing import limit_queue, nudge_size, pause, scale
 from fleet.core.pool.shutdown import note_stop_signal, stop
 from fleet.core.pool.state import (
     IllegalEvent,
@@ -103,8 +104,10 @@ def _apply(pool: Pool, event: Event, now: float, jitter: float) -> Step:
             return nudge_size(pool, by)
         case ScaleAsked(to):
             return scale(pool, to)
-        case PauseAsked(wanted):
-            return pause(pool, wanted)
+        case PauseAsked(wanted, queue):
+            return pause(pool, wanted, queue, now)
+        case LimitAsked(place, limit):
+            return limit_queue(pool, place, limit, now)
         case _:
             assert_never(event)
 

@@ -6,13 +6,15 @@ reads its queue's, one that works on the pool reads `pool.config`.
 """
 
 from dataclasses import dataclass, field
+from math import inf
 
 from fleet.core.config import Config
 from fleet.core.depth import Depth
-from fleet.core.polling import Polling
+from fleet.core.polling import Polling, is_degraded
 from fleet.core.pool.emptiness import Emptiness
 from fleet.core.queue_config import QueueConfig
 from fleet.core.records import replace
+from fleet.core.scheduling import Evidence
 from fleet.core.scout_protocol import TryDelete
 from fleet.core.sizing.workload import Workload
 
@@ -75,11 +77,21 @@ class DeleteProbe:
 
 @dataclass(frozen=True)
 class QueueState:
-    """One queue. Moments are seconds of the master's clock."""
+    """One queue. Moments are seconds of the master's clock.
+
+    `limit`: how many of its jobs may run at the same time. `weight`: its share of the job time;
+    None in a strict order. `evidence`: what its polls have said last, kept where there are several
+    queues to choose from.
+    """
 
     name: str
     config: Config
+    limit: float = inf
+    weight: float | None = None
     usable: bool = False  # the scout has found it so
+    answered: bool = False  # the present scout has said whether it is usable
+    paused: bool = False  # by an operator, this queue alone
+    evidence: Evidence = field(default_factory=Evidence)
     polling: Polling = field(default_factory=Polling)
     dead_polls: tuple[float, ...] = ()  # when the server has ended each
     emptiness: Emptiness = field(default_factory=Emptiness)
@@ -98,11 +110,16 @@ class QueueState:
     jobs_mib: tuple[float, ...] = ()  # the largest memory of each of its last jobs
 
     @property
+    def fails(self) -> bool:
+        """Whether it cannot be reached or used at the moment; `trouble` says why."""
+        return is_degraded(self.polling) or (bool(self.trouble) and not self.usable)
+
+    @property
     def may_be_polled(self) -> bool:
         """Whether anything may be received from it, whatever its last polls said."""
-        return self.usable and self.denial is None
+        return self.usable and not self.paused and self.denial is None
 
 
 def new_queue(queue: QueueConfig) -> QueueState:
     """The queue before anything has happened."""
-    return QueueState(queue.name, queue.config)
+    return QueueState(queue.name, queue.config, queue.limit, queue.weight)

@@ -251,6 +251,8 @@ def _with_recovery(pool: Pool, before: Recovery, after: Recovery) -> Pool:
 def lose_scout(pool: Pool) -> Pool:
     """The scout is dead: its orders wait for its successor."""
     pool = denials.lose_scout(pool)
+    queues = tuple(replace(queue, answered=False) for queue in pool.queues)
+    pool = replace(pool, queues=queues)
     recoveries = tuple(replace(each, is_waiting=False) for each in pool.recoveries)
     return replace(pool, recoveries=recoveries)
 
@@ -279,7 +281,8 @@ def give_orders(pool: Pool, now: float) -> Step:
 
 
 def _may_be_given(pool: Pool, recovery: Recovery) -> bool:
-    if not pool.scout.ready or pool.scout.full:
+    queue = pool.queues[recovery.order.queue]
+    if not (pool.scout.ready and queue.usable and queue.answered) or pool.scout.full:
         return False
     return recovery.order.settlement is not Settlement.RELEASE or may_release(
         pool, recovery.order.queue

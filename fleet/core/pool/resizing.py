@@ -1,14 +1,18 @@
-"""The size that an operator wants. Part of the machine in `machine.py`.
+"""The size that an operator wants, pauses, and limits. Part of the machine in `machine.py`.
 
 `fleet scale`, TTIN and TTOU set the size of a fixed pool; in a pool with bounds they hold a size
 within them until `fleet scale auto`. Beyond what is possible a command is refused, with the bounds
 in its text; a signal goes as far as it can, because nobody reads an answer.
 """
 
+from math import inf
+
 from fleet.core.config import MOST_WORKERS
 from fleet.core.pool.effects import Log, Step
-from fleet.core.pool.state import Pool, Resize
+from fleet.core.pool.queue_state import QueueState
+from fleet.core.pool.state import IllegalEvent, Pool, Resize, with_queue
 from fleet.core.records import replace
+from fleet.core.scheduling import note_grant
 
 
 def size_refusal(pool: Pool, to: int | None) -> str | None:
@@ -54,12 +58,61 @@ def resize(pool: Pool, to: int, reason: str) -> Step:
     return replace(pool, desired=to, last_resize=Resize(pool.desired, to, reason)), (log,)
 
 
-def pause(pool: Pool, wanted: bool) -> Step:
-    """Receive nothing more, or go on. What is in hand is finished either way."""
+def pause(pool: Pool, wanted: bool, place: int | None, now: float) -> Step:
+    """Receive nothing more, from one queue or from all (None), or go on.
+
+    What is in hand is finished either way. A queue may be paused beside the whole pool. Raises
+    IllegalEvent.
+    """
+    if place is not None:
+        return _pause_queue(pool, place, wanted, now)
     if wanted is pool.paused:
         return pool, ()
-    # Polls that were refused may be allowed meanwhile, and no poll would tell.
-    queues = tuple(replace(queue, refused=None) for queue in pool.queues)
+    queues = tuple(_begin_anew(queue, now) for queue in pool.queues)
     return replace(pool, paused=wanted, queues=queues), (
         Log("pool.paused" if wanted else "pool.resumed", {}),
     )
+
+
+def _pause_queue(pool: Pool, place: int, wanted: bool, now: float) -> Step:
+    queue = _queue_at(pool, place)
+    if wanted is queue.paused:
+        return pool, ()
+    after = replace(_begin_anew(queue, now), paused=wanted)
+    log = Log("queue.paused" if wanted else "queue.resumed", {"queue": queue.name})
+    return with_queue(pool, place, after), (log,)
+
+
+def limit_queue(pool: Pool, place: int, limit: float, now: float) -> Step:
+    """Run so many jobs of a queue at the most. Those that run go on, though they are more.
+
+    Raises IllegalEvent.
+    """
+    queue = _queue_at(pool, place)
+    if limit < 1:
+        raise IllegalEvent(f"a limit of {limit}")
+    if limit == queue.limit:
+        return pool, ()
+    after = replace(queue, limit=limit, evidence=note_grant(queue.evidence, now))
+    fields = {"queue": queue.name, "from": _shown(queue.limit), "to": _shown(limit)}
+    return with_queue(pool, place, after), (Log("queue.limited", fields),)
+
+
+def _queue_at(pool: Pool, place: int) -> QueueState:
+    if not 0 <= place < len(pool.queues):
+        raise IllegalEvent(f"there is no queue {place}")
+    return pool.queues[place]
+
+
+def _begin_anew(queue: QueueState, now: float) -> QueueState:
+    """Polls that were refused may be allowed meanwhile, and no poll would tell.
+
+    Nor has the queue starved while nobody was to poll it. Whether a queue that is not usable
+    becomes so the scout tells.
+    """
+    refused = None if queue.usable else queue.refused
+    return replace(queue, refused=refused, evidence=note_grant(queue.evidence, now))
+
+
+def _shown(limit: float) -> int | None:
+    return None if limit == inf else int(limit)

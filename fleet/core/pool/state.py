@@ -13,6 +13,7 @@ from fleet.core.pool.slot import BUSY_STATES, Slot
 from fleet.core.protocol import RELEASE_MARGIN
 from fleet.core.queue_config import QueueConfig
 from fleet.core.records import replace
+from fleet.core.scheduling import Shares, new_shares
 from fleet.core.scout_protocol import Recover
 from fleet.core.sizing.memory import Memory
 from fleet.core.sizing.rule import Sizing
@@ -130,7 +131,8 @@ class Pool:
     next_recovery: int = 0
     restarts: Restarts = field(default_factory=Restarts)
     spawning: Spawning = field(default_factory=Spawning)
-    paused: bool = False
+    paused: bool = False  # all queues
+    shares: Shares = field(default_factory=Shares)  # of the job time, with weights
     held: bool = False  # the size is an operator's, until `scale auto`
     last_resize: Resize | None = None
     sizing: Sizing = field(default_factory=Sizing)
@@ -193,7 +195,8 @@ class Pool:
 def new(config: Config, queues: Sequence[QueueConfig]) -> Pool:
     """The pool before anything has happened."""
     slots = tuple(Slot(number) for number in range(config.workers))
-    return Pool(config, tuple(map(new_queue, queues)), slots, config.workers)
+    shares = new_shares(len(queues))
+    return Pool(config, tuple(map(new_queue, queues)), slots, config.workers, shares=shares)
 
 
 class IllegalEvent(Exception):

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from fleet.core.polling import is_degraded as failing
 from fleet.core.pool import Pool, PoolPhase, QueueState, Slot, job_seconds, pass_time
 from fleet.core.slot_state import State
 
@@ -73,7 +72,7 @@ def trouble(pool: Pool) -> str:
     """What is wrong between the pool and its queue, and what it has cost; empty when nothing is."""
     troubles = (slot.trouble for slot in pool.slots if slot.trouble)
     denial = next((queue.denial for queue in pool.queues if queue.denial), None)
-    unanswered = next((queue for queue in pool.queues if failing(queue.polling)), None)
+    unanswered = next((queue for queue in pool.queues if queue.fails), None)
     if denial:
         why = f"{denial.why}; nothing is received until a delete is allowed"
     elif unanswered:

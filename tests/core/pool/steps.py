@@ -14,6 +14,7 @@ from fleet.core.pool.events import (
     HelperDied,
     HelperSaid,
     HelperSpawnFailed,
+    LimitAsked,
     MemoryMeasured,
     OrderNotTaken,
     PauseAsked,
@@ -27,7 +28,7 @@ from fleet.core.pool.queue_state import QueueState
 from fleet.core.pool.slot import Slot
 from fleet.core.pool.state import HelperState, Level, Pool, PoolPhase, Role
 from fleet.core.protocol import Empty, Failed, PollFailed, Received, Settled
-from fleet.core.scout_protocol import Sampled, Usable
+from fleet.core.scout_protocol import Sampled, Unusable, Usable
 
 MOST = 1024  # dispatchers that an operator may ask for
 STACKS = 0.5  # seconds
@@ -62,7 +63,10 @@ def check_learned(before: QueueState, event: Event, after: QueueState, now: floa
     report = event.report if isinstance(event, DispatcherSaid) else None
     word = event.word if isinstance(event, HelperSaid) else None
     assert (after.name, after.config) == (before.name, before.config)
-    assert after.usable == before.usable or isinstance(word, Usable)
+    assert after.weight == before.weight
+    assert after.limit == before.limit or isinstance(event, LimitAsked)
+    assert after.paused == before.paused or isinstance(event, PauseAsked)
+    assert after.usable == before.usable or isinstance(word, Usable | Unusable)
     # Counts never fall.
     for name in ("received", "deleted", "released", "dead_lettered", "left", "pauses", "polls"):
         assert getattr(after.counts, name) >= getattr(before.counts, name), name
@@ -149,12 +153,13 @@ def check_trouble(before: QueueState, event: Event, after: QueueState, now: floa
     report = event.report if isinstance(event, DispatcherSaid) else None
     is_answered = isinstance(report, Received | Empty)
     assert not (is_answered and (after.refused or after.gone))
-    is_refused = isinstance(report, PollFailed) and report.refused
+    word = event.word if isinstance(event, HelperSaid) else None
+    is_refused = (isinstance(report, PollFailed) and report.refused) or isinstance(word, Unusable)
     if after.refused and after.refused != before.refused:
         assert is_refused
         assert after.refused.since == (before.refused.since if before.refused else now)
     if before.refused and not after.refused:
-        assert is_answered or isinstance(event, PauseAsked)
+        assert is_answered or isinstance(event, PauseAsked) or isinstance(word, Usable)
     assert after.gone in ("", before.gone) or isinstance(report, Settled)
     if after.denial:
         assert after.denial.since == (before.denial.since if before.denial else now)

@@ -90,6 +90,7 @@ class Host:
                 self.pool,
                 place,
                 usable=True,
+                answered=True,
                 counts=Counts(received=int(slots[place].state in busy)),
                 work=Workload(NOW),
             )
@@ -323,6 +324,8 @@ def test_a_bounded_run_ends_when_its_second_queue_refuses_for_a_minute() -> None
         ({"denial": Refusal(NOW, "denied"), "polling": FAILING}, f"denied{NOTHING}"),
         ({"denial": Refusal(NOW, "")}, NOTHING),
         ({"trouble": "it was"}, ""),
+        ({"trouble": "it does not exist", "usable": False}, "it does not exist"),
+        ({"usable": False}, ""),
     ],
 )
 def test_the_trouble_of_the_second_queue_is_the_pools(
