@@ -238,9 +238,13 @@ class Master:
             return
         measured = self._memory.read()
         if measured is not None:
-            records = [self._board.read(slot.number) for slot in self._pool.slots if slot.is_busy]
-            jobs = [record.job_pid for record in records if record and record.job_pid]
-            taken = tuple(map(procfs.resident_mib, jobs))
+            busy = [slot.number for slot in self._pool.slots if slot.is_busy]
+            records = ((number, self._board.read(number)) for number in busy)
+            taken = {
+                number: procfs.resident_mib(record.job_pid)
+                for number, record in records
+                if record and record.job_pid
+            }
             self._step(events.MemoryMeasured(measured.available, measured.total, taken))
 
     def _perform(self, effect: Effect) -> None:

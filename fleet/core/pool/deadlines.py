@@ -7,7 +7,7 @@ Rules of `reconcile.py`. Whether a dispatcher that works on a message hangs, or 
 from collections.abc import Iterator
 from math import inf
 
-from fleet.core.pool import denials, recovery, sizing
+from fleet.core.pool import denials, grants, recovery, sizing
 from fleet.core.pool.effects import (
     AskStack,
     Effect,
@@ -38,7 +38,10 @@ WHY_KILLED = {
 
 def wakes_at(pool: Pool, now: float) -> float:
     """The next moment after `now` at which time alone changes something, or infinity."""
-    return min([at for at in _moments(pool) if at > now], default=inf)
+    moments = [at for at in _moments(pool) if at > now]
+    if pool.several:
+        moments.append(grants.wakes_at(pool, now))
+    return min(moments, default=inf)
 
 
 def _moments(pool: Pool) -> Iterator[float]:

@@ -14,7 +14,8 @@ That is no settlement: what comes of it is only logged. One probe a queue is eno
 does not deny ends it, whatever else it says (on a FIFO queue the handle is no good any more).
 
 A pool that serves goes on like this for ever. A pool that ends by itself gives up after GIVE_UP
-seconds of either.
+seconds of either, when that is so of every queue that is not finished. While another queue goes on
+it does, too, and its end says then that the queue cannot be used.
 """
 
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ from collections.abc import Iterator
 from fleet.core.backoff import pause_before_next
 from fleet.core.exit_codes import QUEUE_UNUSABLE
 from fleet.core.outcomes import Settlement
+from fleet.core.pool import emptiness
 from fleet.core.pool.effects import Effect, Log, OrderScout, Step
 from fleet.core.pool.queue_state import DeleteProbe, QueueState, Refusal
 from fleet.core.pool.shutdown import stop
@@ -124,10 +126,14 @@ def find_denial(pool: Pool) -> Refusal | None:
     return next((queue.denial for queue in pool.queues if queue.denial), None)
 
 
-def why_unusable(pool: Pool) -> str:
+def why_unusable(pool: Pool, now: float) -> str:
     """Why it does not help to start the pool anew; empty if it does."""
-    denial = find_denial(pool)
-    return denial.why if denial else next((each.gone for each in pool.queues if each.gone), "")
+    if denial := find_denial(pool):
+        return denial.why
+    if gone := next((queue.gone for queue in pool.queues if queue.gone), ""):
+        return gone
+    lasting = filter(None, (_lasting_refusal(queue, now) for queue in pool.queues))
+    return next((refusal.why for refusal in lasting), "")
 
 
 # Rules of reconcile.
@@ -168,11 +174,35 @@ def _may_be_sent(pool: Pool, queue: QueueState, probe: DeleteProbe) -> bool:
 def give_up_pool(pool: Pool, now: float) -> Step:
     """A pool that ends by itself would never do so while a refusal lasts."""
     for queue in pool.queues:
-        for refusal in (queue.denial, queue.refused):
-            if refusal is not None and now >= refusal.since + GIVE_UP and _may_give_up(pool):
-                why = f"{refusal.why} (for {GIVE_UP:g} s)"
-                return stop(pool, Level.DRAIN, PoolEnd(QUEUE_UNUSABLE, why), now, pool.own_drain)
-    return pool, ()
+        if queue.denial is not None or queue.refused is not None:
+            break
+    else:
+        return pool, ()
+    if not _may_give_up(pool):
+        return pool, ()
+    lasting = [_lasting_refusal(queue, now) for queue in pool.queues]
+    first = next(filter(None, lasting), None)
+    if first is None or not all(
+        refusal is not None or is_finished(pool, queue)
+        for refusal, queue in zip(lasting, pool.queues, strict=True)
+    ):
+        return pool, ()
+    why = f"{first.why} (for {GIVE_UP:g} s)"
+    return stop(pool, Level.DRAIN, PoolEnd(QUEUE_UNUSABLE, why), now, pool.own_drain)
+
+
+def _lasting_refusal(queue: QueueState, now: float) -> Refusal | None:
+    """What does not heal, once that is so for too long."""
+    for refusal in (queue.denial, queue.refused):
+        if refusal is not None and now >= refusal.since + GIVE_UP:
+            return refusal
+    return None
+
+
+def is_finished(pool: Pool, queue: QueueState) -> bool:
+    """Whether --until-empty waits no more for that queue, but for its running jobs."""
+    config = pool.config
+    return config.until_empty and emptiness.is_reached(queue.emptiness, config.empty_for)
 
 
 def _may_give_up(pool: Pool) -> bool:

@@ -2,7 +2,12 @@
 
 The three counts are approximate and may lag by a minute, so one zero proves nothing. The queue
 counts as empty when every sample for `empty_for` seconds was zero, a full-length poll that began in
-that time came home without a message, and no job runs here.
+that time came home without a message, and no job runs here. Full length is what the poll was
+granted: where there are fewer dispatchers than queues that is a second, which is as good a proof,
+because SQS asks all of its servers from a wait of one second on.
+
+Several queues are empty when each is. One that nothing is received from (paused, gone, denied) is
+not: nobody has looked.
 """
 
 from dataclasses import dataclass

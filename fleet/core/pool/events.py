@@ -92,11 +92,11 @@ class HelperDied:
 
 @dataclass(frozen=True, slots=True)
 class MemoryMeasured:
-    """This host's memory in MiB: available, in all, and what each running job has."""
+    """This host's memory in MiB: available, in all, and what the running job of each slot has."""
 
     available: float
     total: float
-    taken: tuple[float, ...] = ()
+    taken: Mapping[int, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

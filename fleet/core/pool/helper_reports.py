@@ -5,9 +5,10 @@ Part of the machine in `machine.py`; `reports.py` has what dispatchers say.
 Whatever the scout says is a sign of life (`liveness.py`).
 """
 
+from math import inf
 from typing import assert_never
 
-from fleet.core import polling
+from fleet.core import polling, scheduling
 from fleet.core.exit_codes import QUEUE_UNUSABLE
 from fleet.core.pool import denials, emptiness, liveness, recovery, sizing
 from fleet.core.pool.effects import Effect, Log, Step
@@ -23,6 +24,7 @@ from fleet.core.pool.state import (
     Role,
     helper_of,
     living_helper,
+    size_for,
     slot_of,
     with_helper,
     with_queue,
@@ -127,12 +129,22 @@ def _note_sample(pool: Pool, sample: Sampled, now: float, jitter: float) -> Step
         sampled_at=now,
         sampled_received=before.counts.received,
         uncounted=0,
-        polling=polling.note_sample(answered, depth.visible, pool.size),
+        polling=polling.note_sample(answered, depth.visible, size_for(pool, before)),
         emptiness=emptiness.note_sample(before.emptiness, now, depth.total),
     )
+    if pool.several:
+        polls = _open_polls(pool, sample.queue)
+        evidence = scheduling.note_sample(before.evidence, depth.visible, polls)
+        after = replace(after, evidence=evidence)
     pool = with_queue(pool, sample.queue, after)
     pool, effects = sizing.note_sample(pool, now, jitter)
     return pool, (*_log_emptiness(before, after, pool), *effects)
+
+
+def _open_polls(pool: Pool, place: int) -> int:
+    """Polls of the queue that would bring what there is; not those that fell silent."""
+    polls = (slot for slot in pool.slots if slot.state is State.POLLING and slot.queue == place)
+    return len([slot for slot in polls if slot.silent_since == inf])
 
 
 def _log_emptiness(before: QueueState, after: QueueState, pool: Pool) -> tuple[Effect, ...]:

@@ -3,7 +3,7 @@
 from typing import assert_never
 
 from fleet.core.exit_codes import DONE
-from fleet.core.pool import denials, recovery, sizing
+from fleet.core.pool import denials, job_memory, recovery, sizing
 from fleet.core.pool.effects import AskStack, Step
 from fleet.core.pool.events import (
     Died,
@@ -91,7 +91,7 @@ def _apply(pool: Pool, event: Event, now: float, jitter: float) -> Step:
             return replace(pool, stacks_at=min(pool.stacks_at, now + STACK_TIME)), (AskStack(None),)
         case MemoryMeasured(available, total, taken):
             memory = replace(pool.memory, available=available, total=total, taken=taken, at=now)
-            return sizing.note_memory(replace(pool, memory=memory))
+            return job_memory.note_memory(replace(pool, memory=memory))
         case RecordRead(number):
             return note_record(pool, slot_of(pool, number), event, now)
         case StopAsked(level, why, by_signal):

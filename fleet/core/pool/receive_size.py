@@ -26,7 +26,7 @@ from math import ceil
 
 from fleet.core.polling import QUICK
 from fleet.core.pool.queue_state import QueueState
-from fleet.core.pool.state import Pool
+from fleet.core.pool.state import Pool, size_for
 from fleet.core.protocol import Received
 from fleet.core.slot_state import State
 
@@ -39,13 +39,13 @@ def receive_size(pool: Pool, place: int) -> int:
     if most == 1 or queue.polling.starved:
         return 1
     there_is = max(_left_of_sample(queue) - messages_asked(pool, place), queue.uncounted)
-    return max(1, min(most, ceil(there_is / max(1, pool.size))))
+    return max(1, min(most, ceil(there_is / max(1, size_for(pool, queue)))))
 
 
 def note_received(queue: QueueState, size: int, asked: int, report: Received) -> int:
     """The length of the run after a receive that was to bring `asked`, and is in the counts.
 
-    `size`: of the pool.
+    `size`: dispatchers that the queue may have.
     """
     if report.took >= QUICK:
         return 0

@@ -11,7 +11,7 @@ docs/decisions/0001 has the reasons.
 from math import inf
 
 from fleet.core.exit_codes import DONE, ENDED_BADLY, QUEUE_UNUSABLE, UNCONFIRMED
-from fleet.core.pool import deadlines, denials, emptiness, recovery
+from fleet.core.pool import deadlines, denials, recovery
 from fleet.core.pool.completion import has_messages, stop_after_jobs, stop_after_time
 from fleet.core.pool.effects import (
     Effect,
@@ -40,6 +40,7 @@ from fleet.core.pool.state import (
 )
 from fleet.core.protocol import Drain
 from fleet.core.records import replace
+from fleet.core.scheduling import note_grant
 from fleet.core.slot_state import State
 
 # Orders to the template that are not answered yet: more may not fit into its channel.
@@ -63,8 +64,15 @@ def _begin_to_run(pool: Pool, now: float) -> Step:
     """Both helpers have done their first part: the pool runs."""
     if pool.phase is PoolPhase.BOOTING and pool.template.ready and pool.scout.ready:
         ends_at = now + pool.config.max_seconds
-        return replace(pool, phase=PoolPhase.RUNNING, ends_at=ends_at), ()
+        pool = replace(pool, phase=PoolPhase.RUNNING, ends_at=ends_at)
+        return (_begin_to_wait(pool, now) if pool.several else pool), ()
     return pool, ()
+
+
+def _begin_to_wait(pool: Pool, now: float) -> Pool:
+    """From now on a queue may starve."""
+    queues = [replace(each, evidence=note_grant(each.evidence, now)) for each in pool.queues]
+    return replace(pool, queues=tuple(queues))
 
 
 def _start_helpers(pool: Pool, now: float) -> Step:
@@ -142,9 +150,11 @@ def _stop_when_empty(pool: Pool, now: float) -> Step:
     """--until-empty."""
     if pool.phase is not PoolPhase.RUNNING or not pool.config.until_empty:
         return pool, ()
-    empty_for = pool.config.empty_for
-    is_empty = all(emptiness.is_reached(queue.emptiness, empty_for) for queue in pool.queues)
-    if not is_empty or has_messages(pool) or denials.find_denial(pool):
+    is_empty = all(
+        queue.may_be_polled and not queue.gone and denials.is_finished(pool, queue)
+        for queue in pool.queues
+    )
+    if not is_empty or has_messages(pool):
         return pool, ()
     return stop(pool, Level.DRAIN, _empty_end(pool), now)
 
@@ -156,17 +166,18 @@ def _empty_end(pool: Pool) -> PoolEnd:
     """
     if denial := denials.find_denial(pool):  # what the last poll brought cannot be deleted
         return PoolEnd(QUEUE_UNUSABLE, denial.why, emptied=True)
+    why = "all queues are empty" if pool.several else "the queue is empty"
     if bad := pool.counts.ended_badly:
-        return PoolEnd(ENDED_BADLY, f"the queue is empty; {bad} ended badly", emptied=True)
-    return PoolEnd(DONE, "the queue is empty", emptied=True)
+        return PoolEnd(ENDED_BADLY, f"{why}; {bad} ended badly", emptied=True)
+    return PoolEnd(DONE, why, emptied=True)
 
 
-def _finish(pool: Pool, _: float) -> Step:
+def _finish(pool: Pool, now: float) -> Step:
     """The pool has stopped when its last dispatcher has gone and every message is settled."""
     if pool.phase is not PoolPhase.DRAINING or pool.size or pool.recoveries:
         return pool, ()
     end = _empty_end(pool) if pool.end and pool.end.emptied else pool.end
-    if end and end.counted and (why := denials.why_unusable(pool)):
+    if end and end.counted and (why := denials.why_unusable(pool, now)):
         # It ends by itself in the midst of it, and to start it anew does not help.
         end = PoolEnd(QUEUE_UNUSABLE, why)
     unconfirmed = sum(queue.unconfirmed for queue in pool.queues)

@@ -17,7 +17,7 @@ no order is given until the scout says something, or its successor is there.
 
 from collections.abc import Iterator
 
-from fleet.core import polling
+from fleet.core import polling, scheduling
 from fleet.core.exit_codes import KILLED
 from fleet.core.outcomes import Settlement
 from fleet.core.pool import denials, emptiness
@@ -72,7 +72,7 @@ def recover_from_death(pool: Pool, slot: Slot, death: Died, now: float) -> Step:
     An open poll, messages in hand, or messages that it had settled without saying so.
     """
     if slot.state is State.POLLING and not death.orphans:
-        pool = keep_poll_open(pool, slot)
+        pool = keep_poll_open(_forget_answer(pool, slot.queue, now), slot)
         return (_repeat_poll(pool, slot, death.receive_id) if death.receive_id else pool), ()
     if slot.state is State.POLLING:
         return _recover_received(pool, slot, death, now)
@@ -81,9 +81,18 @@ def recover_from_death(pool: Pool, slot: Slot, death: Died, now: float) -> Step:
     return pool, ()
 
 
+def _forget_answer(pool: Pool, place: int, now: float) -> Pool:
+    """A poll never came home, so what the one before it said is outdated."""
+    if not pool.several:
+        return pool
+    queue = pool.queues[place]
+    evidence = scheduling.note_failure(queue.evidence, now)
+    return with_queue(pool, place, replace(queue, evidence=evidence))
+
+
 def _recover_received(pool: Pool, slot: Slot, death: Died, now: float) -> Step:
     """The poll had come home, and the dispatcher died before it could say so."""
-    pool = _count(pool, slot.queue, "polls")
+    pool = _count(_forget_answer(pool, slot.queue, now), slot.queue, "polls")
     effects: list[Effect] = []
     for orphan in death.orphans:
         pool, more = _recover(_count_received(pool, slot.queue), slot, orphan, now)

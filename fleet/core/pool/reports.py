@@ -5,9 +5,9 @@ Part of the machine in `machine.py`; `helper_reports.py` has what the template a
 
 from typing import assert_never
 
-from fleet.core import polling
+from fleet.core import polling, scheduling
 from fleet.core.outcomes import Settlement
-from fleet.core.pool import denials, emptiness, receive_size, restarts, sizing
+from fleet.core.pool import denials, emptiness, job_memory, receive_size, restarts, sizing
 from fleet.core.pool import slot as pool_slot
 from fleet.core.pool.effects import Effect, Log, Step
 from fleet.core.pool.queue_state import Counts, QueueState, add_one
@@ -95,9 +95,11 @@ def _note_received(pool: Pool, slot: Slot, report: Received, now: float) -> Step
     if not 0 < report.count <= before.config.batch_size:
         raise IllegalEvent(f"slot {slot.number} has received {report.count} messages")
     counts, size = before.counts, pool.size
+    if before.limit < size:
+        size = int(before.limit)
     received = counts.received + report.count
     after = replace(
-        _note_answer(pool, before),
+        _note_answer(pool, before, now, report.count),
         polling=polling.note_hit(before.polling, report.took, size),
         emptiness=emptiness.note_message(),
         counts=replace(counts, received=received, polls=counts.polls + 1),
@@ -113,10 +115,10 @@ def _note_received(pool: Pool, slot: Slot, report: Received, now: float) -> Step
 def _note_empty(pool: Pool, slot: Slot, report: Empty, now: float) -> Step:
     _expect(slot, State.POLLING)
     before = queue_of(pool, slot)
-    cut = before.polling.cuts.longest
-    is_full = report.took >= min(before.config.wait_time, cut) * FULL_LENGTH
+    length = min(before.config.wait_time, before.polling.cuts.longest, slot.longest)
+    is_full = report.took >= length * FULL_LENGTH
     after = replace(
-        _note_answer(pool, before),
+        _note_answer(pool, before, now, 0),
         polling=polling.note_empty(before.polling, now, report.took),
         emptiness=emptiness.note_empty_poll(before.emptiness, slot.since, is_full),
         uncounted=0,
@@ -146,17 +148,21 @@ def _note_failed_poll(
         uncounted=0,
         counts=replace(counts, polls=counts.polls + 1, pauses=pauses),
     )
+    if pool.several:
+        after = replace(after, evidence=scheduling.note_failure(after.evidence, now))
     pool = sizing.note_poll(with_queue(pool, slot.queue, after), None)
     pool = with_slot(pool, end_poll(slot, 0, now))
     log = Log("poll.failed", fields | {"retry_in": round(polls.not_before - now, 3)})
     return pool, (log, *_log_length(before, after))
 
 
-def _note_answer(pool: Pool, queue: QueueState) -> QueueState:
-    """The queue answers a poll.
+def _note_answer(pool: Pool, queue: QueueState, now: float, count: int) -> QueueState:
+    """The queue answers a poll with `count` messages.
 
     What nobody has confirmed is done again in the ordinary course, if it must be.
     """
+    if pool.several:
+        queue = replace(queue, evidence=scheduling.note_answer(queue.evidence, now, count))
     forgets = pool.phase is PoolPhase.RUNNING and not pool.config.is_counted
     unconfirmed = 0 if forgets else queue.unconfirmed
     known = (queue.trouble, queue.refused, queue.gone, queue.unconfirmed)
@@ -199,7 +205,7 @@ def _note_settled(pool: Pool, slot: Slot, report: Settled, now: float, jitter: f
     queue = replace(
         queue,
         work=workload.note_end(queue.work, busy, report.hidden_for),
-        jobs_mib=sizing.note_job(queue.jobs_mib, report),
+        jobs_mib=job_memory.note_job(queue.jobs_mib, report),
         counts=_count_settled(queue.counts, report),
         unconfirmed=queue.unconfirmed + report.unconfirmed,
         gone=report.gone or queue.gone,

@@ -9,6 +9,7 @@ from math import inf
 
 from fleet.core.config import MOST_WORKERS
 from fleet.core.pool.effects import Log, Step
+from fleet.core.pool.emptiness import Emptiness
 from fleet.core.pool.queue_state import QueueState
 from fleet.core.pool.state import IllegalEvent, Pool, Resize, with_queue
 from fleet.core.records import replace
@@ -78,7 +79,8 @@ def _pause_queue(pool: Pool, place: int, wanted: bool, now: float) -> Step:
     queue = _queue_at(pool, place)
     if wanted is queue.paused:
         return pool, ()
-    after = replace(_begin_anew(queue, now), paused=wanted)
+    # What proves that it is empty is outdated.
+    after = replace(_begin_anew(queue, now), paused=wanted, emptiness=Emptiness())
     log = Log("queue.paused" if wanted else "queue.resumed", {"queue": queue.name})
     return with_queue(pool, place, after), (log,)
 

@@ -6,10 +6,9 @@ The rule that decides is `core/sizing/rule.py`.
 from collections.abc import Iterator
 
 from fleet.core.polling import QUICK
-from fleet.core.pool.effects import Log, OrderScout, Step
+from fleet.core.pool.effects import OrderScout, Step
 from fleet.core.pool.resizing import resize
 from fleet.core.pool.state import Pool, PoolPhase, with_queue
-from fleet.core.protocol import Settled
 from fleet.core.records import replace
 from fleet.core.scout_protocol import SampleDepth
 from fleet.core.sizing import memory, rule, workload
@@ -29,7 +28,7 @@ def pass_time(pool: Pool, now: float) -> Pool:
 
 def busy_with(pool: Pool, place: int) -> int:
     """Dispatchers with a message of the queue in hand."""
-    if len(pool.queues) == 1:
+    if not pool.several:
         return pool.busy
     return len([slot for slot in pool.slots if slot.is_busy and slot.queue == place])
 
@@ -37,12 +36,6 @@ def busy_with(pool: Pool, place: int) -> int:
 def note_poll(pool: Pool, took: float | None) -> Pool:
     """A poll has ended: with a message after `took` seconds, or without one (None)."""
     return replace(pool, sizing=rule.note_poll(pool.sizing, took))
-
-
-def note_job(jobs_mib: tuple[float, ...], report: Settled) -> tuple[float, ...]:
-    """What the last jobs have needed, after a message was settled."""
-    used = report.max_rss_mib
-    return jobs_mib if used is None else memory.note_job(jobs_mib, used)
 
 
 def job_seconds(pool: Pool, place: int) -> tuple[float, float] | None:
@@ -108,30 +101,3 @@ def scene_of(pool: Pool, now: float) -> Scene:
     held = sum(len(slot.places) for slot in pool.slots)
     room = memory.jobs_that_fit(pool.memory, pool.queues[0].jobs_mib, running)
     return Scene(pool.desired, pool.size, running, spare, room, held)
-
-
-def jobs_that_fit(pool: Pool) -> int | None:
-    """How many messages more may be asked for, if every open poll brings one; None is any number.
-
-    The first message always may.
-    """
-    running, polls = pool.busy, pool.count(State.POLLING)
-    fitting = memory.jobs_that_fit(pool.memory, pool.queues[0].jobs_mib, running, polls)
-    return fitting if fitting is None else max(fitting, 0 if running or polls else 1)
-
-
-def note_memory(pool: Pool) -> Step:
-    """The host's memory was measured: whether the pool may receive, if that has changed."""
-    short = jobs_that_fit(pool) == 0
-    if short is pool.memory.short:
-        return pool, ()
-    pool = replace(pool, memory=replace(pool.memory, short=short))
-    if not short:
-        return pool, (Log("memory.enough", {}),)
-    measured = pool.memory
-    fields = {
-        "available_mib": measured.available,
-        "job_mib": memory.job_mib(measured, pool.queues[0].jobs_mib),
-        "floor_mib": measured.floor,
-    }
-    return pool, (Log("memory.short", fields),)

@@ -52,6 +52,7 @@ class Slot:
     not_before: float = 0.0
     deaths: int = 0  # of its dispatchers, since the pool began
     queue: int = 0  # of its last grant
+    longest: float = inf  # seconds that its last grant's poll may last
     asked: int = 0  # messages that its open poll may bring
     places: tuple[int, ...] = ()  # of the messages that it has in hand
     denied: tuple[Pending, ...] = ()  # of those, the ones whose delete is denied
@@ -96,9 +97,12 @@ def become_idle(slot: Slot, now: float) -> Slot:
     return change_state(slot, State.IDLE, now, places=(), denied=(), lost=(), trouble="")
 
 
-def begin_poll(slot: Slot, queue: int, most: int, now: float) -> Slot:
-    """The slot whose dispatcher was given leave to receive up to `most` messages of the queue."""
-    return change_state(slot, State.POLLING, now, queue=queue, asked=most)
+def begin_poll(slot: Slot, queue: int, most: int, longest: float, now: float) -> Slot:
+    """The slot whose dispatcher was given leave to receive up to `most` messages of the queue.
+
+    Its poll is `longest` seconds long at the most.
+    """
+    return change_state(slot, State.POLLING, now, queue=queue, asked=most, longest=longest)
 
 
 def end_poll(slot: Slot, count: int, now: float) -> Slot:

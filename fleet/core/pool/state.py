@@ -117,13 +117,15 @@ class PoolEnd:
 class Pool:
     """Everything the pool is decided by. `desired` dispatchers are wanted, `size` are there.
 
-    `queues` keep their places. Moments are seconds of the master's clock.
+    `queues` keep their places; what is needed only to choose among them is not noted for one.
+    Moments are seconds of the master's clock.
     """
 
     config: Config
     queues: tuple[QueueState, ...]
     slots: tuple[Slot, ...]
     desired: int
+    several: bool = False  # there are queues to choose from
     phase: PoolPhase = PoolPhase.BOOTING
     template: HelperState = field(default_factory=HelperState)
     scout: HelperState = field(default_factory=HelperState)
@@ -160,7 +162,7 @@ class Pool:
     @property
     def counts(self) -> Counts:
         """What happened so far, in all queues together."""
-        if len(self.queues) == 1:
+        if not self.several:
             return self.queues[0].counts
         counted = [vars(queue.counts) for queue in self.queues]
         return Counts(**{name: sum(each[name] for each in counted) for name in counted[0]})
@@ -195,8 +197,14 @@ class Pool:
 def new(config: Config, queues: Sequence[QueueConfig]) -> Pool:
     """The pool before anything has happened."""
     slots = tuple(Slot(number) for number in range(config.workers))
-    shares = new_shares(len(queues))
-    return Pool(config, tuple(map(new_queue, queues)), slots, config.workers, shares=shares)
+    return Pool(
+        config,
+        tuple(map(new_queue, queues)),
+        slots,
+        config.workers,
+        several=len(queues) > 1,
+        shares=new_shares(len(queues)),
+    )
 
 
 class IllegalEvent(Exception):
@@ -232,11 +240,17 @@ def queue_of(pool: Pool, slot: Slot) -> QueueState:
     return pool.queues[slot.queue]
 
 
+def size_for(pool: Pool, queue: QueueState) -> int:
+    """How many of the pool's dispatchers the queue may have at once."""
+    size = pool.size
+    return size if size <= queue.limit else int(queue.limit)
+
+
 def with_queue(pool: Pool, place: int, queue: QueueState) -> Pool:
     """The pool with that queue in its place."""
-    queues = pool.queues
-    if len(queues) == 1:
+    if not pool.several:
         return replace(pool, queues=(queue,))
+    queues = pool.queues
     return replace(pool, queues=(*queues[:place], queue, *queues[place + 1 :]))
 
 

@@ -11,8 +11,8 @@ can have it, and none of its attempts is spent on a job that the kernel would ki
 always allowed.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from math import inf
 
 LATEST = 64  # jobs
@@ -26,14 +26,16 @@ AGAIN = 5.0
 
 @dataclass(frozen=True)
 class Memory:
-    """The host's memory in MiB, as measured at `at`. `taken`: what each running job had of it then.
+    """The host's memory in MiB, as measured at `at`.
+
+    `taken`: what each running job had of it then, by its slot.
 
     `short`: no message is received for want of memory.
     """
 
     available: float = inf
     total: float = inf
-    taken: Sequence[float] = ()
+    taken: Mapping[int, float] = field(default_factory=dict)
     at: float = -inf
     short: bool = False
 
@@ -48,10 +50,13 @@ def note_job(jobs: tuple[float, ...], mib: float) -> tuple[float, ...]:
     return (*jobs, mib)[-LATEST:]
 
 
-def job_mib(memory: Memory, jobs: Sequence[float]) -> float | None:
-    """What a job needs; None while none has been seen. `jobs`: of the last ones (`note_job`)."""
+def job_mib(taken: Mapping[int, float], jobs: Sequence[float]) -> float | None:
+    """What a job needs; None while none has been seen.
+
+    `taken`: what each that runs has. `jobs`: of the last ones (`note_job`).
+    """
     if not jobs:
-        return max(memory.taken, default=None)
+        return max(taken.values(), default=None)
     return sorted(jobs)[int((1 - EXCEEDED) * (len(jobs) - 1) + 0.5)]
 
 
@@ -62,9 +67,9 @@ def jobs_that_fit(
 
     None is any number. Jobs that began after the measurement count in full.
     """
-    job = job_mib(memory, jobs)
+    job = job_mib(memory.taken, jobs)
     if memory.available == inf or not job:
         return None
-    to_come = sum(max(0.0, job - taken) for taken in memory.taken[:running])
+    to_come = sum(max(0.0, job - taken) for taken in [*memory.taken.values()][:running])
     to_come += job * (max(0, running - len(memory.taken)) + polls)
     return int((memory.available - memory.floor - to_come) // max(job, SMALLEST))

@@ -37,6 +37,7 @@ STACKS = 0.5  # seconds
 def check(before: Pool, event: Event, after: Pool, now: float) -> None:
     """The whole of it."""
     assert after.config == before.config
+    assert after.several == (len(after.queues) > 1)
     word = event.word if isinstance(event, HelperSaid) else None
     for old, new in zip(before.slots, after.slots, strict=False):
         check_slot(old, new, event, now)

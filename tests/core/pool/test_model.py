@@ -371,7 +371,7 @@ class PoolModel(RuleBasedStateMachine):
         taken=st.lists(st.sampled_from([10.0, 100.0]), max_size=3),
     )
     def the_memory_is_measured(self, available: float, taken: list[float]) -> None:
-        self.world.commands(MemoryMeasured(available, 1000.0, tuple(taken)))
+        self.world.commands(MemoryMeasured(available, 1000.0, dict(enumerate(taken))))
 
     @rule()
     def the_operator_wants_to_see_stacks(self) -> None:

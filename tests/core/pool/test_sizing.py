@@ -282,16 +282,16 @@ def test_without_room_for_one_more_job_no_message_is_taken() -> None:
     story.says(0, Received(5.0))
     story.says(0, large(300.0))
     story.says(1, Received(5.0))  # 0 polls
-    story.happens(MemoryMeasured(200.0, 1000.0, (300.0,)))
+    story.happens(MemoryMeasured(200.0, 1000.0, {0: 300.0}))
     assert story.log("memory.short").fields == {
         "available_mib": 200.0,
         "job_mib": 300.0,
         "floor_mib": 64.0,
     }
     assert story.says(0, Empty(10.0)) == []
-    assert story.happens(MemoryMeasured(363.0, 1000.0, (300.0,))) == []
+    assert story.happens(MemoryMeasured(363.0, 1000.0, {0: 300.0})) == []
     assert story.states() == [IDLE, WORKING, IDLE, IDLE]
-    assert len(sends(story.happens(MemoryMeasured(364.0, 1000.0, (300.0,))), GRANT)) == 1
+    assert len(sends(story.happens(MemoryMeasured(364.0, 1000.0, {0: 300.0})), GRANT)) == 1
     assert [event for event in story.events() if event.startswith("memory")] == [
         "memory.short",
         "memory.enough",
@@ -315,7 +315,7 @@ def test_the_memory_limits_growth_and_the_reason_says_so() -> None:
     for slot in (0, 1):
         story.says(slot, large(100.0))
         story.says(slot, Received(0.1))
-    story.happens(MemoryMeasured(364.0, 1000.0, (100.0, 100.0)))
+    story.happens(MemoryMeasured(364.0, 1000.0, {0: 100.0, 1: 100.0}))
     story.sample(900, 2)
     assert story.pool.last_resize
     assert story.pool.last_resize.to == 5
@@ -327,7 +327,7 @@ def test_a_host_that_is_short_of_memory_is_looked_at_again() -> None:
     story.now += 2.0
     story.says(0, large(300.0))
     story.says(0, Received(0.1))
-    story.happens(MemoryMeasured(100.0, 1000.0, (300.0,)))
+    story.happens(MemoryMeasured(100.0, 1000.0, {0: 300.0}))
     assert story.wakes_at() == story.now + 5.0
 
 

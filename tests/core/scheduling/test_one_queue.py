@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from fleet.core import scheduling
 from fleet.core.config import Config
 from fleet.core.polling import Polling
-from fleet.core.pool import sizing, state
+from fleet.core.pool import job_memory, state
 from fleet.core.pool.effects import Send
 from fleet.core.pool.grants import grant_polls
 from fleet.core.pool.slot import Slot
@@ -44,7 +44,7 @@ MEMORIES = st.just(Memory()) | st.builds(
     Memory,
     available=st.integers(0, 20).map(lambda each: 32.0 * each),
     total=st.just(1024.0),
-    taken=st.lists(MIB, max_size=4).map(tuple),
+    taken=st.lists(MIB, max_size=4).map(lambda each: dict(enumerate(each))),
 )
 JOBS = st.lists(MIB, max_size=3).map(tuple)
 EVIDENCE = st.builds(Evidence, st.sampled_from(Answer), MOMENTS, MOMENTS)
@@ -55,8 +55,8 @@ def scene_of(pool: Pool, evidence: Evidence) -> PoolScene:
     polls = [slot for slot in pool.slots if slot.state is State.POLLING]
     told = [slot.since for slot in polls if slot.silent_since == inf]
     (queue,) = pool.queues
-    job = job_mib(pool.memory, queue.jobs_mib) or 0.0
-    to_come = sum(max(0.0, job - taken) for taken in pool.memory.taken[: pool.busy])
+    job = job_mib(pool.memory.taken, queue.jobs_mib) or 0.0
+    to_come = sum(max(0.0, job - taken) for taken in [*pool.memory.taken.values()][: pool.busy])
     to_come += job * (max(0, pool.busy - len(pool.memory.taken)) + len(polls))
     only = QueueScene(
         allowed=queue.polling.allowed,
@@ -106,7 +106,7 @@ def test_one_queue_has_the_grants_that_it_always_had(
     )
     _, effects = grant_polls(pool, NOW)
     scene = replace(scene_of(pool, evidence), weighted=weighted)
-    fits = sizing.jobs_that_fit(pool)
+    fits = job_memory.jobs_that_fit(pool)
     made = []
     while choice := scheduling.choose(scene, NOW):
         made.append(choice)
