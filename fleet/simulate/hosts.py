@@ -111,4 +111,5 @@ class Host:
             return False
         self.pass_time(now)
         scene = self.scene(now)
-        return rule.wants_sample(self.sizing, self.work, self.depth, scene, self.config, now)
+        part = rule.only_part(self.work, self.depth, scene, self.config)
+        return rule.wants_sample(self.sizing, [part], scene, self.config, now)

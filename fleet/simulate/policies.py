@@ -61,11 +61,11 @@ class Fleet:
         host.polling = polling.note_sample(host.polling, observed.depth.visible, host.size)
         host.pass_time(observed.now)
         host.depth = observed.depth
+        scene = host.scene(observed.now)
         host.sizing, size = rule.decide(
             host.sizing,
-            host.work,
-            observed.depth,
-            host.scene(observed.now),
+            [rule.only_part(host.work, observed.depth, scene, host.config)],
+            scene,
             host.config,
             observed.now,
             observed.jitter,

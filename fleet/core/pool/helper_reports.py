@@ -137,7 +137,7 @@ def _note_sample(pool: Pool, sample: Sampled, now: float, jitter: float) -> Step
         evidence = scheduling.note_sample(before.evidence, depth.visible, polls)
         after = replace(after, evidence=evidence)
     pool = with_queue(pool, sample.queue, after)
-    pool, effects = sizing.note_sample(pool, now, jitter)
+    pool, effects = sizing.note_sample(pool, before, now, jitter)
     return pool, (*_log_emptiness(before, after, pool), *effects)
 
 

@@ -37,8 +37,9 @@ def _queue_at(pool: Pool, number: int) -> int | None:
     return pool.slots[number].queue if number < len(pool.slots) else None
 
 
-def free_mib(pool: Pool, jobs: Sequence[float]) -> float:
-    """What jobs to come may take, besides those that run and those that open polls may bring.
+def free_mib(pool: Pool, jobs: Sequence[float], *, polls: bool = True) -> float:
+    """What jobs to come may take, besides those that run and, with `polls`, those that open ones
+    may bring.
 
     `jobs`: what one of each queue needs. Infinity while the memory is not measured. A job that
     began after the measurement counts in full.
@@ -51,7 +52,7 @@ def free_mib(pool: Pool, jobs: Sequence[float]) -> float:
         if slot.is_busy:
             taken = measured.taken.get(slot.number, 0.0) if slot.since <= measured.at else 0.0
             to_come += max(0.0, jobs[slot.queue] - taken)
-        elif slot.state is State.POLLING:
+        elif polls and slot.state is State.POLLING:
             to_come += jobs[slot.queue]
     return measured.available - measured.floor - to_come
 
@@ -64,6 +65,24 @@ def jobs_that_fit(pool: Pool) -> int | None:
     running, polls = pool.busy, pool.count(State.POLLING)
     fitting = memory.jobs_that_fit(pool.memory, pool.queues[0].jobs_mib, running, polls)
     return fitting if fitting is None else max(fitting, 0 if running or polls else 1)
+
+
+def room(pool: Pool) -> int | None:
+    """How many more jobs fit beside those that run; None is any number.
+
+    Of several queues those count whose jobs are the smallest, of the ones that have messages.
+    """
+    if not pool.several:
+        return memory.jobs_that_fit(pool.memory, pool.queues[0].jobs_mib, pool.busy)
+    jobs = jobs_mib(pool)
+    waiting = [
+        mib
+        for queue, mib in zip(pool.queues, jobs, strict=True)
+        if queue.may_be_polled and queue.depth is not None and queue.depth.visible
+    ]
+    smallest = min(waiting, default=0.0)
+    free = free_mib(pool, jobs, polls=False)
+    return int(free // smallest) if smallest and free < inf else None
 
 
 def note_memory(pool: Pool) -> Step:

@@ -2,7 +2,7 @@
 
 Theory of operation
 -------------------
-Every sample of the queue's counts yields a *need*, the larger of two:
+Every sample of a queue's counts yields a *need*, the larger of two:
 
     load      the dispatchers that have been busy, averaged over the target wait (workload.py),
               rounded up: with fewer a backlog would build up
@@ -17,6 +17,11 @@ others' is the rest of what is in flight. So many hosts share a queue without kn
 new host has its part from its first second, and other hosts' work is never our need. A part of a
 message is a message with that probability: else a thousand hosts would each take a tenth of a
 message for one.
+
+Of several queues each has a need of its own: by its own counts, jobs and target wait, and no more
+than its limit. The pool's need is their sum, rounded up once, and the reason names the queue that
+needs most. Dispatchers that are busy for other queues are not ours in a queue's share. All queues
+are sampled in one round, and each round is one sample.
 
 Half the target wait, because the counts are late: they lag, samples are seconds apart, and growing
 takes steps. The rule does not add to what it asked for before: a backlog that persists asks for the
@@ -40,6 +45,7 @@ to the last dispatcher since the last one, when messages keep coming at once, or
 learned since asks for more.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil, floor, inf
 
@@ -51,6 +57,7 @@ from fleet.core.sizing.workload import Workload, count_hidden, job_seconds
 
 GROWTH = 4  # dispatchers: the step that a small pool may take
 AIM = 0.5  # of the target wait
+NOISE = 1e-9  # of dispatchers: what a sum of parts may be off by
 MISSED = 3  # depth intervals without a sample that end what was known
 # Shares of the depth interval: the least between two samples, and the same while messages flow.
 SOONEST, SOON = 1 / 8, 1 / 4
@@ -76,6 +83,29 @@ class Scene:
     def roomy(self) -> float:
         """How many dispatchers the memory allows. One always may work."""
         return inf if self.room is None else max(1, self.busy + self.room)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A queue's part in the need. `name` is for people; the only queue of a pool needs none.
+
+    `busy` dispatchers have `held` messages of it in hand, of `size` that may work on it. `depth`:
+    None if nothing is known of what waits, or nothing may be received.
+    """
+
+    work: Workload
+    depth: Depth | None
+    target_wait: float
+    busy: int
+    held: int
+    size: int
+    limit: float = inf
+    name: str = ""
+
+
+def only_part(work: Workload, depth: Depth | None, scene: Scene, config: Config) -> Part:
+    """The part of a pool's only queue."""
+    return Part(work, depth, config.target_wait, scene.busy, scene.held, scene.size)
 
 
 @dataclass(frozen=True)
@@ -117,8 +147,7 @@ def note_poll(sizing: Sizing, took: float | None) -> Sizing:
 
 def decide(
     sizing: Sizing,
-    work: Workload,
-    depth: Depth,
+    parts: Sequence[Part],
     scene: Scene,
     config: Config,
     now: float,
@@ -126,7 +155,7 @@ def decide(
 ) -> tuple[Sizing, int]:
     """The consequence of a sample: what to remember, and the size. `jitter` in [0, 1)."""
     tight = not scene.spare and sizing.quick is not False
-    seen = estimate_need(work, depth if tight else None, scene, config, now, jitter)
+    seen = estimate_need(parts, now, jitter, backlog=tight)
     known = now - sizing.sampled_at <= MISSED * config.sample_interval
     needs = _remember(
         sizing.needs if known else ((now, scene.desired),), seen.size, now, config.shrink_after
@@ -139,28 +168,49 @@ def decide(
 
 
 def estimate_need(
-    work: Workload, depth: Depth | None, scene: Scene, config: Config, now: float, jitter: float
+    parts: Sequence[Part], now: float, jitter: float, *, backlog: bool = True
 ) -> Need:
-    """How many dispatchers the load and our part of the backlog ask for, without bounds.
+    """How many dispatchers the load and our part of the backlog ask for, without the pool's bounds.
 
-    Without a depth the load alone counts.
+    Without the `backlog` the load alone counts.
     """
-    load = Need(ceil(round(work.load, 2)), f"{work.load:.1f} busy on average")
-    seconds = job_seconds(work, scene.busy)
-    if depth is None or not depth.visible or seconds is None:
-        return load
-    in_hand, left = max(scene.busy, scene.held), count_hidden(work, now)
-    ours, others = max(scene.size, in_hand) + left, max(0, depth.in_flight - in_hand - left)
-    part = depth.visible * ours / max(1, ours + others)
-    shown = f"{depth.visible} visible" + (f" × {part / depth.visible:.1%} ours" if others else "")
-    spread = config.target_wait * AIM
-    timed = ceil(part * seconds / spread) if spread else inf
-    single = scene.busy + floor(part + jitter)
+    needs = [_need_of(part, now, jitter, backlog=backlog) for part in parts]
+    most, terms = max(needs, key=lambda each: each[0])
+    size = ceil(sum(each[0] for each in needs) - NOISE)
+    if len(parts) == 1:
+        return Need(size, terms)
+    name = parts[needs.index((most, terms))].name
+    others = "" if size == ceil(most) else f"; {size} for all queues"
+    return Need(size, f"{name}: {terms}{others}")
+
+
+def _need_of(part: Part, now: float, jitter: float, *, backlog: bool) -> tuple[float, str]:
+    """What one queue needs, in dispatchers and parts of one, and the terms of that."""
+    work, depth, busy = part.work, part.depth, part.busy
+    load = round(work.load, 2), f"{work.load:.1f} busy on average"
+    seconds = job_seconds(work, busy)
+    if not backlog or depth is None or not depth.visible or seconds is None:
+        return _limited(part, *load)
+    in_hand, left = max(busy, part.held), count_hidden(work, now)
+    ours, others = max(part.size, in_hand) + left, max(0, depth.in_flight - in_hand - left)
+    visible = depth.visible * ours / max(1, ours + others)
+    shown = f"{depth.visible} visible"
+    shown += f" × {visible / depth.visible:.1%} ours" if others else ""
+    spread = part.target_wait * AIM
+    timed = visible * seconds / spread if spread else inf
+    single = busy + floor(visible + jitter)
     if single < timed:
-        backlog = Need(single, f"{shown} + {scene.busy} busy = {single}")
+        waiting: tuple[float, str] = single, f"{shown} + {busy} busy = {single}"
     else:
-        backlog = Need(int(timed), f"{shown} × {seconds:.2g} s / {spread:g} s = {timed:g}")
-    return max(load, backlog, key=lambda each: each.size)
+        waiting = timed, f"{shown} × {seconds:.2g} s / {spread:g} s = {ceil(timed)}"
+    return _limited(part, *max(load, waiting, key=lambda each: each[0]))
+
+
+def _limited(part: Part, size: float, terms: str) -> tuple[float, str]:
+    """No more than the queue's own limit."""
+    if size <= part.limit:
+        return size, terms
+    return part.limit, f"{terms}, its limit is {part.limit:g}"
 
 
 def _remember(
@@ -206,7 +256,7 @@ def _shrink(seen: Need, lasting: int, scene: Scene, config: Config) -> tuple[int
 
 
 def wants_sample(
-    sizing: Sizing, work: Workload, depth: Depth, scene: Scene, config: Config, now: float
+    sizing: Sizing, parts: Sequence[Part], scene: Scene, config: Config, now: float
 ) -> bool:
     """Whether a sample now could make the pool grow and is worth its request."""
     age = now - sizing.sampled_at
@@ -216,4 +266,4 @@ def wants_sample(
         return False
     if not sizing.tight or (sizing.quick and age >= SOON * config.sample_interval):
         return True
-    return estimate_need(work, depth, scene, config, now, 0.0).size > scene.desired
+    return estimate_need(parts, now, 0.0).size > scene.desired

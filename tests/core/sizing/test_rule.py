@@ -51,8 +51,7 @@ class Story:
         scene = replace(scene or full(self.size), desired=self.size)
         self.sizing, self.size = rule.decide(
             self.sizing,
-            self.work,
-            Depth(visible, in_flight),
+            [rule.only_part(self.work, Depth(visible, in_flight), scene, self.config)],
             scene,
             self.config,
             self.now,
@@ -77,9 +76,12 @@ def needed(
     load: float = 0.0,
     jitter: float = 0.0,
 ) -> Need:
-    return rule.estimate_need(
-        learned(seconds, load), Depth(visible, in_flight), scene, CONFIG, 0.0, jitter
-    )
+    return alone(learned(seconds, load), Depth(visible, in_flight), scene, jitter)
+
+
+def alone(work: Workload, depth: Depth, scene: Scene, jitter: float = 0.0) -> Need:
+    """What the only queue needs."""
+    return rule.estimate_need([rule.only_part(work, depth, scene, CONFIG)], 0.0, jitter)
 
 
 @pytest.mark.parametrize(
@@ -111,7 +113,7 @@ def test_the_load_is_needed_whatever_waits(load: float, then: int) -> None:
 
 
 def test_nothing_is_asked_for_on_behalf_of_jobs_that_nobody_has_seen() -> None:
-    assert rule.estimate_need(Workload(), Depth(1000, 0), quiet(1), CONFIG, 0.0, 0.0).size == 0
+    assert alone(Workload(), Depth(1000, 0), quiet(1)).size == 0
 
 
 def test_the_reason_has_the_terms() -> None:
@@ -143,9 +145,7 @@ def test_what_we_have_left_hidden_is_not_others_work() -> None:
     work = learned(3.0)
     for _ in range(32):
         work = workload.note_end(work, 8, hidden_for=50.0)
-    seen = rule.estimate_need(
-        replace(work, worked=3.0 * work.finished), Depth(160, 40), full(8), CONFIG, 0.0, 0.0
-    )
+    seen = alone(replace(work, worked=3.0 * work.finished), Depth(160, 40), full(8))
     assert seen.size == 16
     assert needed(160, 40, 3.0, full(8)).size == 4  # had others been at work on them
 
@@ -274,8 +274,7 @@ def test_without_samples_the_size_is_held_and_the_window_begins_again() -> None:
 def wants(sizing: Sizing, scene: Scene, age: float, visible: int = 0) -> bool:
     return rule.wants_sample(
         replace(sizing, sampled_at=100.0),
-        learned(2.0),
-        Depth(visible, 8),
+        [rule.only_part(learned(2.0), Depth(visible, 8), scene, CONFIG)],
         scene,
         CONFIG,
         100.0 + age,
@@ -355,7 +354,14 @@ def test_monotone_in_the_backlog(
     jitter: float,
 ) -> None:
     less, greater = (
-        rule.decide(sizing, work, Depth(count, in_flight), scene, CONFIG, 15.0, jitter)[1]
+        rule.decide(
+            sizing,
+            [rule.only_part(work, Depth(count, in_flight), scene, CONFIG)],
+            scene,
+            CONFIG,
+            15.0,
+            jitter,
+        )[1]
         for count in (visible, visible + more)
     )
     assert less <= greater
@@ -385,7 +391,8 @@ def test_within_bounds_and_in_bounded_steps(
 ) -> None:
     config = replace(CONFIG, min_workers=least, max_workers=least + width)
     assume(least <= scene.desired <= least + width)
-    after, size = rule.decide(sizing, work, Depth(visible, in_flight), scene, config, at, jitter)
+    part = rule.only_part(work, Depth(visible, in_flight), scene, config)
+    after, size = rule.decide(sizing, [part], scene, config, at, jitter)
     assert least <= size <= least + width
     assert (
         scene.desired - max(GROWTH, scene.desired // 2)
