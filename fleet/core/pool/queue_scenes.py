@@ -23,7 +23,7 @@ class _Seen:
 
 
 def pool_scene(pool: Pool, now: float) -> PoolScene:
-    """The pool at the moment."""
+    """The pool, which is not paused, at the moment."""
     seen = [_Seen() for _ in pool.queues]
     for slot in pool.slots:
         its = seen[slot.queue]
@@ -38,7 +38,7 @@ def pool_scene(pool: Pool, now: float) -> PoolScene:
     jobs = job_memory.jobs_mib(pool)
     weighted = pool.queues[0].weight is not None
     scenes = [
-        _queue_scene(pool, queue, its, mib, now, weighted=weighted)
+        _queue_scene(queue, its, mib, now, weighted=weighted)
         for queue, its, mib in zip(pool.queues, seen, jobs, strict=True)
     ]
     return PoolScene(
@@ -53,11 +53,11 @@ def pool_scene(pool: Pool, now: float) -> PoolScene:
 
 
 def _queue_scene(
-    pool: Pool, queue: QueueState, seen: _Seen, job_mib: float, now: float, *, weighted: bool
+    queue: QueueState, seen: _Seen, job_mib: float, now: float, *, weighted: bool
 ) -> QueueScene:
     scene = QueueScene(
         allowed=queue.polling.allowed,
-        may_poll=not pool.paused and queue.may_be_polled and now >= queue.polling.not_before,
+        may_poll=queue.may_be_polled and now >= queue.polling.not_before,
         running=len(seen.busy),
         open_polls=len(seen.polls),
         silent_polls=seen.silent,

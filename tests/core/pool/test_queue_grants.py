@@ -129,6 +129,15 @@ def test_a_poll_that_fell_silent_brings_nothing_that_a_sample_counts() -> None:
     assert queues.pool.queues[LOW].evidence.newest is Answer.NONE
 
 
+def test_nor_does_a_poll_on_another_queue() -> None:
+    queues = Queues(1)
+    polling = Slot(0, State.POLLING, queue=HIGH, asked=1)
+    queues.pool = replace(queues.pool, slots=(polling,))
+    queues.knows(LOW, evidence=EMPTY)
+    queues.sample(LOW, 5)
+    assert queues.pool.queues[LOW].evidence.newest is Answer.NONE
+
+
 def test_a_starved_queue_is_let_through_once() -> None:
     queues = Queues(1, config=Config(starve_after=60.0))
     queues.at(0.0)
@@ -191,10 +200,18 @@ def test_no_more_jobs_run_than_the_limit_allows() -> None:
     while slots:
         slots = [slot for slot, place, _ in queues.hit(slots[0]) if place == LOW]
     assert queues.worked_on() == [LOW, LOW]
+    assert queues.pool.queues[LOW].polling.allowed == 2
     queues.sample(LOW, 100)
     assert queues.worked_on() + [each for each in queues.polled() if each == LOW] == [LOW, LOW]
     assert queues.pool.queues[LOW].polling.allowed == 2
     assert any(place == LOW for _, place, _ in queues.grants(LimitAsked(LOW, 3)))
+
+
+def test_a_poll_that_fell_silent_may_still_bring_a_job_of_a_limited_queue() -> None:
+    queues = Queues(3, ({"limit": 1.0}, {}))
+    silent = Slot(0, State.POLLING, queue=HIGH, asked=1, silent_since=20.0)
+    queues.pool = replace(queues.pool, slots=(silent, *queues.pool.slots[1:]))
+    assert {place for _, place, _ in queues.at(0.0)} == {LOW}
 
 
 def test_a_burst_takes_no_dispatcher_for_messages_that_its_limit_forbids() -> None:
@@ -206,11 +223,19 @@ def test_a_burst_takes_no_dispatcher_for_messages_that_its_limit_forbids() -> No
 
 
 def test_max_jobs_counts_over_all_queues() -> None:
-    queues = Queues(4, config=Config(max_jobs=1))
-    queues.at(0.0)
-    assert queues.polled() == [HIGH]
+    queues = Queues(4, config=Config(max_jobs=3))
+    queues.sample(HIGH, 2)
+    queues.sample(LOW, 10)
+    assert queues.polled() == [HIGH, HIGH]
     queues.at(0.25)
-    assert queues.polled() == [HIGH]
+    assert queues.polled() == [HIGH, HIGH, LOW]
+    assert queues.at(1.0) == []
+
+
+def test_one_choice_leaves_no_more_than_max_jobs_for_the_next() -> None:
+    queues = Queues(4, config=Config(max_jobs=2))
+    queues.knows(HIGH, polling=Polling(allowed=4))
+    assert [place for _, place, _ in queues.at(0.0)] == [HIGH, HIGH]
 
 
 # Polls.
@@ -353,6 +378,16 @@ def test_weights_share_the_job_time_of_queues_that_are_full() -> None:
     had = [queue.work.worked_total for queue in queues.pool.queues]
     assert sum(had) == pytest.approx(800.0, abs=4.0)
     assert had[HIGH] == pytest.approx(600.0, abs=4.0), "three quarters, up to two jobs"
+
+
+def test_the_time_that_running_jobs_have_taken_counts_up_to_the_grant() -> None:
+    """Whatever has led to it: here an operator's word, of which no dispatcher's time is counted."""
+    queues = Queues(2, WEIGHTS)
+    working = Slot(0, State.WORKING, places=(0,), queue=HIGH, born=0.0)
+    queues.pool = replace(queues.pool, slots=(working, queues.pool.slots[1]), paused=True)
+    queues.now = 50.0
+    queues.happens(PauseAsked(False))
+    assert queues.pool.queues[HIGH].work.worked_total == 50.0
 
 
 def test_a_queue_that_was_quiet_has_saved_nothing_up() -> None:
