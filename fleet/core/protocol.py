@@ -199,11 +199,11 @@ class Settled:
 class Fork:
     """Fork a dispatcher for the slot; its channel's end comes with this.
 
-    `places`: of the queues; None for one that is not known yet.
+    `places`: of the queues.
     """
 
     slot: int
-    places: list[QueuePlace | None]
+    places: list[QueuePlace]
     keys: Keys
 
 

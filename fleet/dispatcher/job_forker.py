@@ -21,7 +21,7 @@ import os
 import select
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from fleet.dispatcher.job_process import Running
 from fleet.job import forker_process, process
@@ -60,15 +60,18 @@ def find_means() -> Means:
 class JobForker:
     """Starts the jobs of one dispatcher, which is the process that makes this.
 
-    `work` is what all jobs of a forker have in common, with any message; `begin` is called in the
-    forker, for what they inherit. `means` are those of the process that the dispatcher was forked
-    from, None if it could not find out.
+    `works` are what all jobs of a queue have in common, by its place, with any message; `begin` is
+    called in the forker, for what they inherit. `means` are those of the process that the
+    dispatcher was forked from, None if it could not find out.
     """
 
     def __init__(
-        self, work: Work, means: Means | None, begin: Callable[[], None] = lambda: None
+        self,
+        works: Sequence[Work],
+        means: Means | None,
+        begin: Callable[[], None] = lambda: None,
     ) -> None:
-        self._work, self._begin, self._slot = work, begin, work.slot
+        self._works, self._begin, self._slot = works, begin, works[0].slot
         self._us = os.getpid()
         self._told = ctypes.c_int.from_buffer(mmap.mmap(-1, mmap.PAGESIZE))
         self._end: socket.socket | None = None
@@ -136,7 +139,7 @@ class JobForker:
                 if self._has_own_title:
                     titles.show(self._title)
                 told = ctypes.addressof(self._told)
-                plan = ForkerPlan(self._work, self._begin, self._us, siblings, told)
+                plan = ForkerPlan(self._works, self._begin, self._us, siblings, told)
                 forker_process.run(plan, theirs)
         self._pid = pid
         ours.settimeout(PATIENCE)
@@ -173,7 +176,7 @@ class JobForker:
 
         Raises OSError.
         """
-        request = forker_process.encode(work.message)
+        request = forker_process.encode(work)
         end = self._open() if request else None
         if request is None or end is None:
             return 0

@@ -7,8 +7,9 @@ once.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import inf
+from typing import Protocol
 
 from fleet.core.protocol import Empty, PollFailed, Ready, Received
 from fleet.core.queue import BatchQueue, Message, QueueError, Trouble
@@ -22,18 +23,36 @@ from fleet.system import log
 from fleet.system.clock import now
 
 REFUSED = (Trouble.DENIED, Trouble.GONE)  # no retry heals these
+# Seconds: connections to a queue that was not the one in use for so long are closed.
+UNUSED = 60.0
+
+
+class ConnectedQueue(BatchQueue, Protocol):
+    """A queue with connections of its own."""
+
+    def close(self) -> None:
+        """Hang up; the next call connects anew."""
+
+
+OpenQueue = Callable[[int], tuple[Context, ConnectedQueue]]
+"""One of the pool's queues, by its place, and what its messages are worked on with."""
 
 
 class PoolDispatcher:
     """Waits for grants until it is told to leave, or its master is gone.
 
     Deliveries see inbox, board and queue through the narrower protocols of context.py. Only the
-    dispatcher takes grants, writes the lines of a batch, and receives.
+    dispatcher takes grants, writes the lines of a batch, and receives. A queue is opened at the
+    first grant for it.
     """
 
-    def __init__(self, context: Context, inbox: Inbox, board: SlotBoard, queue: BatchQueue) -> None:
-        self._context = context
-        self._inbox, self._board, self._queue = inbox, board, queue
+    def __init__(self, open_queue: OpenQueue, inbox: Inbox, board: SlotBoard) -> None:
+        self._open_queue, self._inbox, self._board = open_queue, inbox, board
+        self._opened: dict[int, tuple[Context, ConnectedQueue]] = {}
+        self._left: dict[int, float] = {}  # when another queue took the place of one
+        self._place = -1  # of the queue in use
+        self._context: Context
+        self._queue: ConnectedQueue
 
     def run(self) -> None:
         """Until there is nothing more to do here."""
@@ -44,8 +63,28 @@ class PoolDispatcher:
                 self._inbox.wait(inf)
             if self._inbox.granted and not self._inbox.leaving:
                 most, self._inbox.granted = self._inbox.granted, 0
+                self._turn_to(self._inbox.queue)
                 self._receive(most, self._inbox.queue)
         log.tell_left_out()
+
+    def _turn_to(self, place: int) -> None:
+        """Use that queue from now on, and hang up on those that are not used any more."""
+        if place != self._place:
+            if self._opened:
+                self._left[self._place] = now()
+            if place not in self._opened:
+                self._opened[place] = self._open_queue(place)
+            self._context, self._queue = self._opened[place]
+            self._left.pop(place, None)
+            self._place = place
+        if self._left:
+            self._hang_up_on_unused()
+
+    def _hang_up_on_unused(self) -> None:
+        since = now() - UNUSED
+        for place in [place for place, left in self._left.items() if left <= since]:
+            self._opened[place][1].close()
+            del self._left[place]
 
     def _receive(self, most: int, queue: int) -> None:
         """One long poll, and what it brings."""

@@ -242,9 +242,9 @@ def _read_plan(config: Any, queues: Any, *rest: Any) -> Plan:
     return Plan(pools, read, *rest)
 
 
-def _read_place(values: Any) -> QueuePlace | None:
+def _read_places(values: Any) -> list[QueuePlace]:
     """Raises TypeError."""
-    return None if values is None else _read_record(QueuePlace, values)
+    return [_read_record(QueuePlace, each) for each in _listed(values)]
 
 
 def _build(packet: bytes) -> Word:
@@ -254,8 +254,7 @@ def _build(packet: bytes) -> Word:
             return _read_plan(*values)
         case "Fork":
             slot, places, keys = values
-            read = [_read_place(each) for each in places]
-            return Fork(slot, read, _read_record(Keys, keys))
+            return Fork(slot, _read_places(places), _read_record(Keys, keys))
         case "Sampled":
             queue, depth = values
             return Sampled(queue, _read_record(Depth, depth))

@@ -12,6 +12,7 @@ import mmap
 import os
 import struct
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -245,17 +246,23 @@ def _exit_of(number: int) -> Exit | None:
 
 
 class SlotBoard:
-    """What one dispatcher shows of itself: its record on the scoreboard, and its title in `ps`."""
+    """What one dispatcher shows of itself: its record on the scoreboard, and its title in `ps`.
 
-    def __init__(self, scoreboard: Scoreboard, slot: int, place: int = 0) -> None:
+    `queues`: the names of the pool's, for the title; none where there is only one.
+    """
+
+    def __init__(
+        self, scoreboard: Scoreboard, slot: int, place: int = 0, queues: Sequence[str] = ()
+    ) -> None:
         self.pid = os.getpid()
         self._scoreboard, self._slot, self._place = scoreboard, slot, place
+        self._queues = queues
         self._writer = scoreboard.writer(slot, place)
         self._record = Record(State.IDLE, self.pid)
 
     def of(self, place: int) -> "SlotBoard":
         """The record of another message of the same dispatcher."""
-        return SlotBoard(self._scoreboard, self._slot, place)
+        return SlotBoard(self._scoreboard, self._slot, place, self._queues)
 
     def note(self, **changes: object) -> None:
         """Change fields of the record; without any it is a heartbeat."""
@@ -273,5 +280,7 @@ class SlotBoard:
             self.title("idle")
 
     def title(self, what: str) -> None:
-        """What `ps` shows."""
-        titles.show(f"fleet: dispatcher {self._slot} {what}")
+        """What `ps` shows: with the queue of the message in hand, if there are several."""
+        at_work = self._queues and self._record.state is not State.IDLE
+        about = f"{self._queues[self._record.queue]} " if at_work else ""
+        titles.show(f"fleet: dispatcher {self._slot} {about}{what}")

@@ -18,7 +18,7 @@ import os
 import signal
 import socket
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -29,6 +29,7 @@ from fleet.system import processes, sibling_fork
 from fleet.system.sibling_fork import SiblingFork
 
 LONGEST = 360 << 10  # bytes of a request: a message of 256 KiB, and what belongs to it
+NO_MESSAGE = Message("", "", "")
 NOT_ALONE = 0
 """The answer of a forker that has threads: it cannot fork."""
 
@@ -37,23 +38,25 @@ NOT_ALONE = 0
 class ForkerPlan:
     """What a forker works with: all of it is the same for all jobs of a dispatcher.
 
-    `work` has no message yet. `begin` does in the forker what its jobs inherit. `siblings` was made
-    by a process that the dispatcher was forked from, or by the dispatcher. `told`: the address to
-    which the kernel writes a job's pid.
+    `works`: of each queue, by its place; they have no message yet. `begin` does in the forker what
+    its jobs inherit. `siblings` was made by a process that the dispatcher was forked from, or by
+    the dispatcher. `told`: the address to which the kernel writes a job's pid.
     """
 
-    work: process.Work
+    works: Sequence[process.Work]
     begin: Callable[[], None]
     dispatcher: int
     siblings: SiblingFork
     told: int
 
 
-def encode(message: Message) -> bytes | None:
-    """A request for the message's job. None for a message that cannot be sent so."""
+def encode(work: process.Work) -> bytes | None:
+    """A request for the job of a message. None for a message that cannot be sent so."""
+    message = work.message
     try:
         packet = marshal.dumps(
             (
+                work.place,
                 message.id,
                 message.handle,
                 message.body,
@@ -76,11 +79,16 @@ def run(plan: ForkerPlan, end: socket.socket) -> NoReturn:
     exit_status = FAULT
     try:
         os.setsid()
-        own_process.forget_dispatcher(sorted({*(plan.work.keep_fds or ()), end.fileno()}))
+        first = plan.works[0]
+        own_process.forget_dispatcher(sorted({*(first.keep_fds or ()), end.fileno()}))
         plan.begin()
-        own_process.introduce_slot(plan.work.queue, plan.work.slot)
-        outputs.begin(plan.work.keep_fds)
-        plan.work.forgets = own_process.is_there_any_to_tell()
+        # A job of another queue, or that has the environment of the import, does it once more.
+        own_process.introduce_slot(first.queue, first.slot)
+        first.introduces = first.as_imported is not None
+        outputs.begin(first.keep_fds)
+        forgets = own_process.is_there_any_to_tell()
+        for work in plan.works:
+            work.forgets = forgets
         if processes.die_with_parent(plan.dispatcher, signal.SIGKILL):
             _serve(plan, end.detach())
         exit_status = DONE
@@ -95,12 +103,15 @@ def _serve(plan: ForkerPlan, end: int) -> None:
     room = memoryview(mmap.mmap(-1, LONGEST, mmap.MAP_PRIVATE))  # only what is used takes memory
     while length := os.readv(end, (room,)):
         # It is our dispatcher that wrote it.
-        plan.work.message = Message(*marshal.loads(room[:length]))  # noqa: S302
+        place, *message = marshal.loads(room[:length])  # noqa: S302
+        work = plan.works[place]
+        work.message = Message(*message)
         room[:length] = bytes(length)  # a later job finds nothing of it
-        os.write(end, b"%d" % _fork_job(plan, end))
+        os.write(end, b"%d" % _fork_job(plan, work, end))
+        work.message = NO_MESSAGE  # nor does one of another queue
 
 
-def _fork_job(plan: ForkerPlan, end: int) -> int:
+def _fork_job(plan: ForkerPlan, work: process.Work, end: int) -> int:
     """The job's pid; NOT_ALONE; or the number of an error, negative."""
     if not sibling_fork.is_only_thread():
         return NOT_ALONE
@@ -110,5 +121,5 @@ def _fork_job(plan: ForkerPlan, end: int) -> int:
         return -(error.errno or 0)
     if pid == 0:
         os.close(end)
-        process.run_job(plan.work, plan.dispatcher, by_forker=True)
+        process.run_job(work, plan.dispatcher, by_forker=True)
     return pid

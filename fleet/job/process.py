@@ -34,11 +34,13 @@ MOST_QUOTED = 1000  # characters of a body that cannot be used
 class Work:
     """What a job's process needs to know.
 
-    A job forker has one for all its jobs, and sets the message of each. `loaded`: the user's code;
-    None to import what the options name. `call`: what to call, if that is known already; else the
-    user's code says. `keep_fds`: the sorted descriptors that stay open, None for all.
-    `as_imported`: puts the process into the state in which the import has left it. `forgets`:
-    whether there may be something of the parents' to forget.
+    A job forker has one for all jobs of a queue, and sets the message of each. `loaded`: the user's
+    code; None to import what the options name. `queue`: as the options say it; `place`: which of
+    the pool's queues it is. `call`: what to call, if that is known already; else the user's code
+    says. `keep_fds`: the sorted descriptors that stay open, None for all. `as_imported`: puts the
+    process into the state in which the import has left it. `forgets`: whether there may be
+    something of the parents' to forget. `introduces`: whether the environment may not tell the
+    queue and the slot yet.
     """
 
     app: str
@@ -52,6 +54,8 @@ class Work:
     call: Call | None = None
     as_imported: Callable[[], None] | None = None
     forgets: bool = True
+    introduces: bool = True
+    place: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +121,7 @@ def _run(work: Work, dispatcher: int, purpose: _Purpose, by_forker: bool = False
         work.page.own()
         if work.as_imported is not None:
             work.as_imported()
-        if work.as_imported is not None or not by_forker:  # it may be another environment now
+        if work.introduces:
             own_process.introduce_slot(work.queue, work.slot)
         exit_status = _run_as_itself(work, purpose)
     except BaseException as error:  # noqa: BLE001 - a fault of ours; it must not end in silence

@@ -1,4 +1,4 @@
-"""What the scout has found out, and the master hands to those who call the queue."""
+"""What the scout has found out, and the master hands to those who call the queues."""
 
 import errno
 import os
@@ -31,6 +31,7 @@ class Handouts:
 
     def fork_order(self, slot: int) -> Fork:
         """The order for a dispatcher of the slot. Raises OSError while there is nothing to hand."""
-        if self.keys is None or not any(self.places):
+        places = [place for place in self.places if place is not None]
+        if self.keys is None or len(places) < len(self.places):
             raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
-        return Fork(slot, [*self.places], self.keys)
+        return Fork(slot, places, self.keys)

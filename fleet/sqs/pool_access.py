@@ -1,12 +1,12 @@
-"""A queue's access in the processes of its pool: by what the scout has found out, without botocore.
+"""Queues' access in the processes of their pool: by what the scout has found out, without botocore.
 
-botocore is loaded here for two: where only its client gets to the queue, which signs with the same
+botocore is loaded here for two: where only its client gets to a queue, which signs with the same
 keys; and where nobody hands out keys any more, because the master is gone.
 
 docs/decisions/0031 has the reasons.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,8 @@ from fleet.sqs.transport import SHORT_CALL, Endpoint, Transport
 from fleet.sqs.wire import Wire
 
 if TYPE_CHECKING:
+    from ssl import SSLContext
+
     from fleet.sqs.sessions import Sessions
 
 
@@ -41,10 +43,20 @@ class Keyring:
 
 
 class PoolAccess:
-    """Access to the queue of one address, which the scout has found at that place."""
+    """Access to the queue of one address, which the scout has found at that place.
 
-    def __init__(self, address: Address, place: QueuePlace, keyring: Keyring) -> None:
+    `trusted`: by the file of a CA bundle, what other queues of this process have loaded of it.
+    """
+
+    def __init__(
+        self,
+        address: Address,
+        place: QueuePlace,
+        keyring: Keyring,
+        trusted: "dict[str, SSLContext] | None" = None,
+    ) -> None:
         self._address, self.place, self.keyring = address, place, keyring
+        self._trusted = {} if trusted is None else trusted
         self._endpoint: Endpoint | None = None
         self._by_botocore: Sessions | None = None
 
@@ -52,17 +64,21 @@ class PoolAccess:
         """The endpoint. Before a fork: load what all children need. Raises QueueError."""
         if self._endpoint is not None:
             return self._endpoint
-        place, tls = self.place, None
-        if place.ca_bundle is not None:
-            from fleet.sqs.trust import trust
-
-            tls = trust(place.ca_bundle, place.name)
+        place = self.place
+        tls = None if place.ca_bundle is None else self._trust(place.ca_bundle)
         endpoint = Endpoint(place.endpoint, place.region, tls, place.ca_bundle, place.by_botocore)
         if place.by_botocore:
             self._by_botocore = self._open_session(endpoint, with_our_keys=True)
             self._by_botocore.prepare()
         self._endpoint = endpoint
         return endpoint
+
+    def _trust(self, ca_bundle: str) -> "SSLContext":
+        if ca_bundle not in self._trusted:
+            from fleet.sqs.trust import trust
+
+            self._trusted[ca_bundle] = trust(ca_bundle, self.name)
+        return self._trusted[ca_bundle]
 
     @property
     def name(self) -> str:
@@ -121,6 +137,34 @@ class PoolAccess:
 
         borrowed = borrow_keys(self.keyring.read, self.region) if with_our_keys else None
         return Sessions(self._address, endpoint, borrowed)
+
+
+class PoolAccesses:
+    """Access to each queue of a pool, by its place: with the same keys, which are in `keyring`."""
+
+    def __init__(self, addresses: Sequence[Address], keyring: Keyring) -> None:
+        self._addresses, self.keyring = addresses, keyring
+        self._all: list[PoolAccess] = []
+
+    def __getitem__(self, place: int) -> PoolAccess:
+        return self._all[place]
+
+    def find(self, places: Sequence[QueuePlace]) -> bool:
+        """Load what calls to the queues need. Whether any is somewhere else than before.
+
+        Raises QueueError; then all is as it was.
+        """
+        if [each.place for each in self._all] == places:
+            return False
+        trusted: dict[str, SSLContext] = {}
+        found = [
+            PoolAccess(address, place, self.keyring, trusted)
+            for address, place in zip(self._addresses, places, strict=True)
+        ]
+        for each in found:
+            each.prepare()
+        self._all = found
+        return True
 
 
 def find_local(address: Address, *, by_botocore: bool = False) -> tuple[QueuePlace, Keys]:

@@ -1,9 +1,9 @@
-"""Import the app here, or try that in a child (--no-preload), and judge it.
+"""Import the apps here, or try that in a child (--no-preload), and judge what that has done.
 
 The question is whether jobs can be made of it.
 
-If not, the master is told why. Whatever an import does, this process is fleet's own again when the
-import is judged (import_effects.py).
+If not, the master is told why. Whatever imports do, this process is fleet's own again when they
+are judged (import_effects.py). They are judged together: a process has all of their effects.
 """
 
 import os
@@ -29,20 +29,21 @@ MOST_WHY, MOST_TRACE = 8_000, 48_000  # bytes of a packet: both together must fi
 class ImportedApp:
     """What dispatchers hand on to their jobs.
 
-    With --no-preload each job imports the app itself: then `loaded` and `effects` are None.
+    `loaded` is by queue. With --no-preload each job imports its app itself: then `loaded` and
+    `effects` are None.
 
     `keep_fds`: sorted descriptors that stay open in a job, none of them fleet's own. `warnings`:
     what the import has made that does not survive a fork well.
     """
 
     keep_fds: list[int]
-    loaded: UserCode | None = None
+    loaded: list[UserCode] | None = None
     effects: ImportEffects | None = None
     warnings: list[str] = field(default_factory=list)
 
 
 class Importer:
-    """Imports the app of the plan. `inherited`: descriptors that are the user's."""
+    """Imports the apps of the plan. `inherited`: descriptors that are the user's."""
 
     def __init__(
         self,
@@ -51,11 +52,12 @@ class Importer:
         inherited: set[int],
         standard: StandardDescriptors,
     ) -> None:
-        self._plan, self._first, self._master = plan, plan.queues[0], master
+        self._plan, self._master = plan, master
+        self._apps = ", ".join(dict.fromkeys(queue.app for queue in plan.queues))
         self._inherited, self._standard = inherited, standard
 
     def load(self) -> ImportedApp | None:
-        """The app; None where it cannot be used, which the master has been told then."""
+        """The apps; None where one cannot be used, which the master has been told then."""
         if self._plan.config.preload:
             return self._import_here()
         if self._can_be_imported_in_a_child():
@@ -64,16 +66,15 @@ class Importer:
 
     def _import_here(self) -> ImportedApp | None:
         before = ProcessBeforeImport(self._standard, self._inherited)
-        loaded: UserCode | None = None
+        loaded: list[UserCode] | None = None
         failure: AppError | None = None
         try:
-            loaded = load_code(self._first.app, self._first.config)
+            loaded = self._load_all()
         except AppError as error:
             failure = error
         except BaseException as error:  # noqa: BLE001 - a tracer of the app's that raises
-            failure = AppError(
-                f"{self._first.app}: loading it failed: {type(error).__name__}: {error}"
-            )
+            what = f"{type(error).__name__}: {error}"
+            failure = AppError(f"{self._apps}: loading it failed: {what}")
         _flush_standard_streams()
         try:
             return self._judge(before, loaded, failure)
@@ -86,7 +87,7 @@ class Importer:
             return None
 
     def _judge(
-        self, before: ProcessBeforeImport, loaded: UserCode | None, failure: AppError | None
+        self, before: ProcessBeforeImport, loaded: list[UserCode] | None, failure: AppError | None
     ) -> ImportedApp | None:
         """Put the process back, then look at what the import has done to it."""
         try:
@@ -131,7 +132,7 @@ class Importer:
         status = processes.await_child(child)
         if status < 0:
             died_by = signals.signal_name(-status)
-            self._send(f"importing {self._first.app} died: {died_by}")
+            self._send(f"importing {self._apps} died: {died_by}")
         elif status not in (IMPORTED, APP_UNUSABLE):  # it has not sent itself what is wrong
             self._tell_why_not(
                 f"its import ends the process (exit {status}), "
@@ -153,11 +154,22 @@ class Importer:
 
     def _loads(self) -> bool:
         try:
-            load_code(self._first.app, self._first.config)
+            self._load_all()
         except AppError as error:
             self._tell_failure(error)
             return False
         return True
+
+    def _load_all(self) -> list[UserCode]:
+        """The user's code of each queue. Raises AppError, which names the queue if it is needed."""
+        loaded = []
+        for queue in self._plan.queues:
+            try:
+                loaded.append(load_code(queue.app, queue.config))
+            except AppError as error:
+                about = f"queue {queue.name}: " if len(self._plan.queues) > 1 else ""
+                raise AppError(f"{about}{error}", error.trace) from None
+        return loaded
 
     # Messages to the master
 
@@ -165,7 +177,7 @@ class Importer:
         self._send(str(failure), failure.trace)
 
     def _tell_why_not(self, why: str) -> None:
-        self._send(f"{self._first.app}: {why}")
+        self._send(f"{self._apps}: {why}")
 
     def _send(self, why: str, trace: str = "") -> None:
         text = channel.shorten(why, MOST_WHY)

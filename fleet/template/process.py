@@ -1,4 +1,4 @@
-"""The template: imports the app once, then forks dispatchers from that warm memory.
+"""The template: imports the apps once, then forks dispatchers from that warm memory.
 
     master ──Fork──▶ template ──fork──▶ middle ──fork──▶ dispatcher
                                         exits: the master, a subreaper, is the dispatcher's parent
@@ -26,7 +26,7 @@ from fleet.dispatcher import job_forker, job_process
 from fleet.dispatcher.context import Context
 from fleet.dispatcher.inbox import Inbox
 from fleet.dispatcher.job_forker import JobForker
-from fleet.dispatcher.process import PoolDispatcher
+from fleet.dispatcher.process import ConnectedQueue, PoolDispatcher
 from fleet.ipc import channel
 from fleet.ipc.channel import Channel
 from fleet.ipc.scoreboard import Scoreboard, SlotBoard
@@ -35,7 +35,7 @@ from fleet.job import bodies, outputs, process, rehearsal
 from fleet.job import end as job_end
 from fleet.sqs import dns, foresight, wire
 from fleet.sqs.address import address_of
-from fleet.sqs.pool_access import Keyring, PoolAccess
+from fleet.sqs.pool_access import Keyring, PoolAccesses
 from fleet.sqs.queue import SqsQueue
 from fleet.sqs.stream import ConnectOptions
 from fleet.sqs.transport import SHORT_CALL
@@ -69,13 +69,14 @@ def main(arguments: Sequence[str]) -> None:
     standard = StandardDescriptors()
     log.configure(plan.config.log_level, plan.config.log_format, standard.error)
     rehearsal.rehearse(descriptors.open_descriptors())
-    first = plan.queues[0]
-    titles.show(f"fleet: template {first.app}")
-    sys.argv[:] = [first.app.rpartition(":")[0]]  # what an app finds that parses arguments: none
+    apps = [*dict.fromkeys(queue.app for queue in plan.queues)]
+    titles.show(f"fleet: template {apps[0]}{f' +{len(apps) - 1}' if apps[1:] else ''}")
+    sys.argv[:] = [apps[0].rpartition(":")[0]]  # what an app finds that parses arguments: none
     outputs.line_buffer()  # what an import prints before it ends the process, or hangs, is not lost
     stacks.enable()
     wire.rehearse()
-    foresight.preload(address_of(plan, first), plan.config.transport, os.environ)
+    for queue in plan.queues:
+        foresight.preload(address_of(plan, queue), plan.config.transport, os.environ)
     app = prepare(plan, master, inherited, standard)
     if app is not None:
         Template(plan, app, master, Scoreboard(board)).serve()
@@ -84,29 +85,32 @@ def main(arguments: Sequence[str]) -> None:
 def prepare(
     plan: Plan, master: Channel, inherited: set[int], standard: StandardDescriptors
 ) -> ImportedApp | None:
-    """Import the app, freeze what is in memory, and tell the master.
+    """Import the apps, freeze what is in memory, and tell the master.
 
     None when there is nothing to serve.
     """
     began = time.monotonic()
-    bodies.prepare(plan.queues[0].config)
+    for queue in plan.queues:
+        bodies.prepare(queue.config)
     app = Importer(plan, master, inherited, standard).load()
     if app is not None:
-        stacks.enable()  # the app may have taken its signal
+        stacks.enable()  # an app may have taken its signal
         memory_image.freeze()
         master.send(Imported(round(time.monotonic() - began, 3), app.warnings))
     return app
 
 
 class Template:
-    """The app in memory, and the loop that forks from it."""
+    """The apps in memory, and the loop that forks from it."""
 
     def __init__(
         self, plan: Plan, app: ImportedApp, master: Channel, scoreboard: Scoreboard
     ) -> None:
         self._plan, self._app = plan, app
         self._master, self._scoreboard = master, scoreboard
-        self._access: PoolAccess | None = None
+        several = len(plan.queues) > 1
+        self._names = [queue.name for queue in plan.queues] if several else []
+        self._accesses: PoolAccesses | None = None
         self._means: job_forker.Means | None = None
         self._filling: list[object] = []  # kept, or what it fills would be free again
 
@@ -120,41 +124,37 @@ class Template:
                 continue
             end = self._master.fds.pop(0)
             try:
-                access = self._prepare_access(request)
+                accesses = self._prepare_accesses(request)
             except Exception as error:  # noqa: BLE001 - a bundle, or what the app has patched
                 why = str(error) or type(error).__name__
                 self._master.send(NotForked(request.slot, channel.shorten(why, MOST_WHY)))
             else:
-                self._fork(request, end, access)
+                self._fork(request, end, accesses)
             os.close(end)
 
     def _refuse(self, request: Fork, error: int | None) -> None:
         self._master.send(NotForked(request.slot, os.strerror(error or 0)))
 
-    def _prepare_access(self, request: Fork) -> PoolAccess:
-        """Load what calls to the queue need, once for all dispatchers.
+    def _prepare_accesses(self, request: Fork) -> PoolAccesses:
+        """Load what calls to the queues need, once for all dispatchers.
 
-        Raises LookupError where the queue is not known yet, QueueError for a CA bundle that has
-        gone, and whatever an app has patched raises.
+        Raises QueueError for a CA bundle that has gone, and whatever an app has patched raises.
         """
-        access, place = self._access, request.places[0]
-        if place is None:
-            raise LookupError("nobody knows yet where the queue is")
-        if access is None or access.place != place:
-            address = address_of(self._plan, self._plan.queues[0])
-            access = PoolAccess(address, place, Keyring(request.keys))
-            access.prepare()
+        if self._accesses is None:
+            addresses = [address_of(self._plan, queue) for queue in self._plan.queues]
+            self._accesses = PoolAccesses(addresses, Keyring(request.keys))
+        accesses = self._accesses
+        if accesses.find(request.places):
             self._filling = self._filling or small_blocks.fill()
             memory_image.freeze()
-            self._access = access
-        access.keyring.take(request.keys)
+        accesses.keyring.take(request.keys)
         # Anew for each: threads of the import may have loaded more.
         self._means = None
         with suppress(OSError):  # no descriptor now: the dispatcher looks itself
             self._means = job_forker.find_means()
-        return access
+        return accesses
 
-    def _fork(self, request: Fork, end: int, access: PoolAccess) -> None:
+    def _fork(self, request: Fork, end: int, accesses: PoolAccesses) -> None:
         """Fork twice, so that the dispatcher is the master's child; then name its pid."""
         try:
             read, write = os.pipe()
@@ -170,7 +170,7 @@ class Template:
             return
         if middle == 0:
             os.close(read)
-            self._run_middle(request, end, access, write)
+            self._run_middle(request, end, accesses, write)
         os.close(write)
         answer = os.read(read, 32)
         os.close(read)
@@ -180,7 +180,7 @@ class Template:
         else:
             self._master.send(NotForked(request.slot, "the second fork failed"))
 
-    def _run_middle(self, request: Fork, end: int, access: PoolAccess, write: int) -> NoReturn:
+    def _run_middle(self, request: Fork, end: int, accesses: PoolAccesses, write: int) -> NoReturn:
         """Between template and dispatcher, for a moment.
 
         Signals stay blocked until the dispatcher is one.
@@ -190,12 +190,14 @@ class Template:
             pid = os.fork()
             if pid == 0:
                 os.close(write)
-                self._run_dispatcher(request, end, access, middle)
+                self._run_dispatcher(request, end, accesses, middle)
             os.write(write, str(pid).encode())
         finally:
             processes.exit_at_once(DONE)
 
-    def _run_dispatcher(self, request: Fork, end: int, access: PoolAccess, middle: int) -> NoReturn:
+    def _run_dispatcher(
+        self, request: Fork, end: int, accesses: PoolAccesses, middle: int
+    ) -> NoReturn:
         code = FAULT
         try:
             _await_death(middle)
@@ -209,7 +211,7 @@ class Template:
                 job_end.forget()
                 if self._app.effects is not None:
                     self._app.effects.begin_dispatcher()
-                dispatcher, forker = self._make_dispatcher(request, end, access)
+                dispatcher, forker = self._make_dispatcher(request, end, accesses)
                 dispatcher.run()
                 forker.close()
             code = DONE
@@ -225,53 +227,60 @@ class Template:
             processes.exit_at_once(code)
 
     def _make_dispatcher(
-        self, request: Fork, end: int, access: PoolAccess
+        self, request: Fork, end: int, accesses: PoolAccesses
     ) -> tuple[PoolDispatcher, JobForker]:
         plan, slot, app = self._plan, request.slot, self._app
-        queue_config = plan.queues[0]
-        config = queue_config.config
-        short_call = min(SHORT_CALL, config.call_timeout)
-        board = SlotBoard(self._scoreboard, slot)
+        board = SlotBoard(self._scoreboard, slot, queues=self._names)
         options = ConnectOptions(dns.resolve_in_time, board.note)
-        queue = SqsQueue(access, None, config.wait_time, short_call, options)
-        page = SharedPage()
+        page, oom = SharedPage(), OomKills()
         effects = app.effects
         left = None if effects is None else effects.without_those_of_forker()
 
-        def work(message: Message, page: SharedPage) -> process.Work:
+        def work(place: int, message: Message, page: SharedPage) -> process.Work:
+            queue = plan.queues[place]
             return process.Work(
-                queue_config.app,
-                config,
-                app.loaded,
-                queue_config.queue,
+                queue.app,
+                queue.config,
+                None if app.loaded is None else app.loaded[place],
+                queue.queue,
                 slot,
                 message,
                 app.keep_fds,
                 page,
                 as_imported=None if effects is None else effects.redo,
+                place=place,
             )
 
-        of_forker = work(NO_MESSAGE, page)
-        of_forker.as_imported = None if left is None else left.redo
+        of_forker = [work(place, NO_MESSAGE, page) for place in range(len(plan.queues))]
+        for each in of_forker:
+            each.as_imported = None if left is None else left.redo
         begin = effects.begin_forker if effects else lambda: None
         forker = JobForker(of_forker, self._means, begin)
-        inbox = Inbox(plan, channel.adopt(end), access.keyring.take)
-        access.keyring.tell_refused = inbox.tell_refused
-        context = Context(
-            queue_config.queue,
-            rules_of(queue_config),
-            slot,
-            queue,
-            queue.renew,
-            work,
-            lambda work: forker.start(work, inbox.poll),
-            lambda act: job_process.start(act, board.pid, inbox.poll, forker.pids),
-            inbox,
-            board,
-            page,
-            OomKills(),
-        )
-        return PoolDispatcher(context, inbox, board, queue), forker
+        inbox = Inbox(plan, channel.adopt(end), accesses.keyring.take)
+        accesses.keyring.tell_refused = inbox.tell_refused
+
+        def open_queue(place: int) -> tuple[Context, ConnectedQueue]:
+            queue_config = plan.queues[place]
+            config = queue_config.config
+            short_call = min(SHORT_CALL, config.call_timeout)
+            queue = SqsQueue(accesses[place], None, config.wait_time, short_call, options)
+            context = Context(
+                queue_config.queue,
+                rules_of(queue_config),
+                slot,
+                queue,
+                queue.renew,
+                lambda message, page: work(place, message, page),
+                lambda work: forker.start(work, inbox.poll),
+                lambda act: job_process.start(act, board.pid, inbox.poll, forker.pids),
+                inbox,
+                board,
+                page,
+                oom,
+            )
+            return context, queue
+
+        return PoolDispatcher(open_queue, inbox, board), forker
 
 
 def rules_of(queue: QueueConfig) -> Rules:

@@ -11,10 +11,11 @@ from fleet.core.delivery import Rules
 from fleet.core.outcomes import Settlement
 from fleet.core.protocol import Empty, PollFailed, Ready, Received
 from fleet.core.queue import Message, QueueError, Trouble
+from fleet.dispatcher.context import Context
 from fleet.dispatcher.inbox import Inbox
 from fleet.dispatcher.process import PoolDispatcher
 from fleet.ipc.scoreboard import SlotBoard
-from tests.support.dispatcher_world import GOOD, MESSAGE, World
+from tests.support.dispatcher_world import GOOD, MESSAGE, Queue, World
 
 FIFO = Rules(is_fifo=True)
 Run = Callable[..., None]
@@ -27,7 +28,7 @@ def run(world: World) -> Run:
     def run(rules: Rules | None = None) -> None:
         context = world.context(rules)
         inbox, board = cast(Inbox, world.inbox), cast(SlotBoard, world.board)
-        PoolDispatcher(context, inbox, board, world.queue).run()
+        PoolDispatcher(lambda _: (context, world.queue), inbox, board).run()
 
     return run
 
@@ -296,3 +297,102 @@ def test_nobody_to_ask_is_told_as_that(
     leaves(world, 10.0)
     run()
     assert world.inbox.said[1:] == [PollFailed("cannot be reached", answered=False)]
+
+
+# Several queues.
+
+
+class Queues:
+    """Two queues, each with options of its own, and which of them were opened."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.high, self.low = Queue(world, name="high"), Queue(world, name="low")
+        self.rules = (
+            Rules(Config(visibility_timeout=60.0, wait_time=10.0)),
+            Rules(Config(visibility_timeout=12.0, wait_time=2.0), is_fifo=True),
+        )
+
+    def open(self, place: int) -> tuple[Context, Queue]:
+        queue = (self.high, self.low)[place]
+        self.world.did(f"open {queue.name}")
+        return self.world.context(self.rules[place], queue), queue
+
+
+@pytest.fixture
+def queues(world: World) -> Queues:
+    """Nothing has been opened."""
+    return Queues(world)
+
+
+def run_with(queues: Queues) -> None:
+    inbox, board = cast(Inbox, queues.world.inbox), cast(SlotBoard, queues.world.board)
+    PoolDispatcher(queues.open, inbox, board).run()
+
+
+def test_a_queue_is_opened_at_the_first_grant_for_it(world: World, queues: Queues) -> None:
+    for moment, queue in ((2.0, 1), (3.0, 0), (4.0, 1)):
+        grants(world, moment, queue=queue)
+    leaves(world, 5.0)
+    run_with(queues)
+    assert world.only("open", "high", "low") == [
+        "open low",
+        "low receive 2 12",
+        "open high",
+        "high receive 10 20",
+        "low receive 2 12",
+    ]
+    assert [bool(each) for each in queues.low.receive_ids] == [True, True]
+    assert queues.high.receive_ids == [""]
+    noted = [each.split()[2] for each in world.record if "state=POLLING" in each]
+    assert noted == ["queue=1", "queue=0", "queue=1"]
+
+
+def test_a_message_is_worked_on_at_its_own_queue(world: World, queues: Queues) -> None:
+    queues.low.brings = [MESSAGE]
+    grants(world, 2.0, queue=0)
+    grants(world, 3.0, queue=1)
+    world.ends(5.0, GOOD)
+    leaves(world, 6.0)
+    run_with(queues)
+    assert world.only("high", "low")[1:] == ["low receive 2 12", "low delete message-1"]
+    assert world.board.record == {}
+    assert "board state=WORKING queue=1" in " ".join(world.record)
+
+
+def test_connections_to_a_queue_that_is_not_used_for_a_minute_are_closed(
+    world: World, queues: Queues
+) -> None:
+    """At the next grant, once, and they are made anew when it is used again."""
+    for moment, queue in (
+        (2.0, 0),
+        (3.0, 1),
+        (62.9, 1),
+        (63.0, 1),
+        (64.0, 1),
+        (65.0, 0),
+        (66.0, 0),
+    ):
+        grants(world, moment, queue=queue)
+    leaves(world, 70.0)
+    run_with(queues)
+    assert world.only("open", "high", "low") == [
+        "open high",
+        "high receive 10 20",
+        "open low",
+        "low receive 2 12",
+        "low receive 2 12",
+        "high close",
+        "low receive 2 12",
+        "low receive 2 12",
+        "high receive 10 20",
+        "high receive 10 20",
+    ]
+
+
+def test_the_only_queue_is_never_hung_up_on(world: World, run: Run) -> None:
+    for moment in (2.0, 200.0, 400.0):
+        grants(world, moment)
+    leaves(world, 500.0)
+    run()
+    assert world.only("receive", "close") == ["receive 10 20"] * 3

@@ -2,6 +2,7 @@
 
 import ctypes
 import errno
+import gc
 import os
 import resource
 import select
@@ -24,6 +25,7 @@ from fleet.system.log_events import EVENTS
 from tests.support.forks import in_a_fork
 
 SHORT = Message("1", "handle", "body")
+QUEUES = ["high", "low"]
 
 
 class Dispatcher:
@@ -34,23 +36,26 @@ class Dispatcher:
         self.logged: list[str] = []
         log.emit = self._emit
         self.page = SharedPage()
-        self.forker = JobForker(self.work(SHORT, self.page), means)
+        works = [self.work(SHORT, self.page, place) for place in range(len(QUEUES))]
+        self.forker = JobForker(works, means)
 
     def _emit(self, event: str, /, **fields: Any) -> None:
         EVENTS[event].phrase(fields)
         self.logged.append(event)
 
-    def work(self, message: Message, page: SharedPage) -> Work:
+    def work(self, message: Message, page: SharedPage, place: int = 0) -> Work:
         def say(_: str) -> None:
-            is_alone = all(b"secret" not in each for each in rooms())
-            os.write(self.write, b"%d;" % (hash_of(api.message()) if is_alone else 0))
+            is_alone = all(b"secret" not in each for each in rooms()) and not secrets()
+            told = [os.environ[f"FLEET_JOB_{name}"] for name in ("QUEUE", "SLOT")]
+            is_good = is_alone and told == [queue, "7"]
+            os.write(self.write, b"%d;" % (hash_of(api.message()) if is_good else 0))
 
-        keep = sorted({0, 1, 2, self.write})
-        return Work("app", Config(), UserCode(say), "jobs", 7, message, keep, page)
+        keep, queue = sorted({0, 1, 2, self.write}), QUEUES[place]
+        return Work(queue, Config(), UserCode(say), queue, 7, message, keep, page, place=place)
 
-    def run(self, message: Message) -> int:
+    def run(self, message: Message, place: int = 0) -> int:
         """Its job, to its end: the exit status."""
-        job = self.forker.start(self.work(message, self.page), select.poll())
+        job = self.forker.start(self.work(message, self.page, place), select.poll())
         exit_ = None
         while exit_ is None:
             processes.await_end(job.pid, 10)
@@ -72,6 +77,12 @@ def rooms() -> list[bytes]:
     return found
 
 
+def secrets() -> list[Message]:
+    """Others' messages that are still in memory."""
+    messages = [each for each in gc.get_objects() if isinstance(each, Message)]
+    return [each for each in messages if "x secret" in each.body and each is not api.message()]
+
+
 def hash_of(message: Message) -> int:
     return hash(
         (
@@ -84,9 +95,11 @@ def hash_of(message: Message) -> int:
     )
 
 
-def with_dispatcher(act: Callable[[Dispatcher], Any], *, knows_means: bool = True) -> Any:
+def with_dispatcher(
+    act: Callable[[Dispatcher], Any], *, knows_means: bool = True, means: str = ""
+) -> Any:
     def act_there() -> Any:
-        dispatcher = Dispatcher(find_means() if knows_means else None)
+        dispatcher = Dispatcher(means or (find_means() if knows_means else None))
         result = act(dispatcher)
         dispatcher.forker.close()
         assert procfs.children() == [], "the forker is gone"
@@ -106,7 +119,8 @@ def with_dispatcher(act: Callable[[Dispatcher], Any], *, knows_means: bool = Tru
     ],
 )
 def test_a_job_has_its_message_whoever_forks_it(message: Message, is_sent: bool) -> None:
-    assert (forker_process.encode(message) is not None) is is_sent
+    work = Work("app", Config(), None, "high", 7, message, None, SharedPage())
+    assert (forker_process.encode(work) is not None) is is_sent
 
     def act(dispatcher: Dispatcher) -> list[Any]:
         forker = dispatcher.forker.pids
@@ -119,11 +133,31 @@ def test_a_job_has_its_message_whoever_forks_it(message: Message, is_sent: bool)
 
 def test_a_job_finds_nothing_of_the_message_before() -> None:
     def act(dispatcher: Dispatcher) -> list[Any]:
-        secret = Message("1", "h", "x" * 1000 + "secret")
+        secret = Message("1", "h", "x" * 1000 + " secret")
         statuses = [dispatcher.run(secret), dispatcher.run(SHORT)]
         return [statuses, dispatcher.said() == [hash_of(secret), hash_of(SHORT)]]
 
     assert with_dispatcher(act) == [[0, 0], True]
+
+
+def test_a_job_has_its_own_queues_work_and_nothing_of_anothers() -> None:
+    """Whichever comes first. Its message, its name in the environment, its code."""
+
+    def act(dispatcher: Dispatcher) -> list[Any]:
+        secret = Message("1", "h", "x" * 1000 + " secret")
+        statuses = [dispatcher.run(SHORT, 1), dispatcher.run(secret), dispatcher.run(SHORT, 1)]
+        told = dispatcher.said() == [hash_of(SHORT), hash_of(secret), hash_of(SHORT)]
+        return [statuses, told, len(dispatcher.forker.pids), dispatcher.logged]
+
+    assert with_dispatcher(act) == [[0, 0, 0], True, 1, []]
+
+
+def test_a_job_that_the_dispatcher_forks_is_of_its_own_queue_too() -> None:
+    def act(dispatcher: Dispatcher) -> list[Any]:
+        statuses = [dispatcher.run(SHORT, place) for place in (1, 0, 1)]
+        return [statuses, dispatcher.said() == [hash_of(SHORT)] * 3, dispatcher.forker.pids]
+
+    assert with_dispatcher(act, means="there is none") == [[0, 0, 0], True, []]
 
 
 def test_means_that_the_template_could_not_find_are_looked_for_again() -> None:

@@ -11,7 +11,7 @@ from fleet.core.config import Config
 from fleet.core.depth import Depth
 from fleet.core.outcomes import Outcome, Settlement
 from fleet.core.pool.recovery import AT_ONCE
-from fleet.core.protocol import Fork, Grant, NotForked, Plan, Ready, Word
+from fleet.core.protocol import Grant, NotForked, Plan, Ready, Word
 from fleet.core.queue_config import MOST_QUEUES, QueueConfig
 from fleet.core.queue_place import Keys, QueuePlace
 from fleet.core.scout_protocol import (
@@ -90,6 +90,8 @@ ODD = (
     b'["Fork", 1, {"a": 1}, ["key", "secret"]]',
     b'["Fork", 1, ["abc"], ["key", "secret"]]',
     b'["Fork", 1, [0], ["key", "secret"]]',
+    b'["Fork", 1, [null], ["key", "secret"]]',
+    b'["Fork", 1, null, ["key", "secret"]]',
     b'["Fork", 1, [[]], ["key", "secret"]]',
     b'["Fork", 1, [["jobs", "url", "x"]], "ab"]',
     b'["Plan", [], [["jobs", "app:job"]], 1]',
@@ -179,7 +181,6 @@ def test_every_word_comes_as_it_was_said(ends: tuple[Channel, Channel]) -> None:
         Recover(1, "m", "h", Settlement.DELETE, 0, 1e6, queue=7),
         TryDelete("m", "h", 7),
         DeleteTried(denied=True, queue=7),
-        Fork(1, [None, QueuePlace("jobs", "http://127.0.0.1:1/", "x")], Keys("key", "secret")),
     ],
     ids=lambda word: type(word).__name__,
 )
@@ -247,7 +248,10 @@ EXAMPLES: dict[Any, object] = {
     QueuePlace: QueuePlace("jobs", "http://127.0.0.1:1/", "x", None, "/bundle", True),
     Keys: Keys("key", "secret", "token", 1e9),
     Depth: Depth(3, 2, 1),
-    list[QueuePlace | None]: [None, QueuePlace("jobs", "http://127.0.0.1:1/", "x")],
+    list[QueuePlace]: [
+        QueuePlace("high", "https://127.0.0.1:1/", "x", None, "/bundle"),
+        QueuePlace("low", "http://127.0.0.1:1/", "x"),
+    ],
     list[QueueConfig]: [
         QueueConfig("high", "app:job", Config(3, wait_time=2.0), 3.0, 2.0),
         QueueConfig("low", "app:other", Config()),

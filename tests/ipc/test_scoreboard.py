@@ -16,6 +16,7 @@ from fleet.core.outcomes import Exit, Settlement
 from fleet.core.slot_state import State
 from fleet.ipc import scoreboard
 from fleet.ipc.scoreboard import MOST_SLOTS, Record, Scoreboard, SlotBoard
+from fleet.system import titles
 
 BUFFER = scoreboard._BUFFER
 FULL = Record(
@@ -316,3 +317,26 @@ def test_an_idle_dispatchers_line_says_only_what_it_did_with_its_last_message(
     assert found is not None
     assert found == Record(State.IDLE, os.getpid(), heartbeat=found.heartbeat, intent=settled)
     assert titles == ["fleet: dispatcher 5 idle"]
+
+
+def test_with_several_queues_a_title_has_the_name_of_the_one_at_work(
+    board: Scoreboard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also of the later messages of a batch."""
+    shown: list[str] = []
+    monkeypatch.setattr(titles, "show", shown.append)
+    for queues in ((), ("high", "low")):
+        mine = SlotBoard(board, 3, queues=queues)
+        mine.clear()
+        for each in (mine, mine.of(1)):
+            each.note(state=State.WORKING, queue=1)
+            each.title("job 1a2b")
+        mine.clear()
+    assert shown == [
+        "fleet: dispatcher 3 idle",
+        *["fleet: dispatcher 3 job 1a2b"] * 2,
+        "fleet: dispatcher 3 idle",
+        "fleet: dispatcher 3 idle",
+        *["fleet: dispatcher 3 low job 1a2b"] * 2,
+        "fleet: dispatcher 3 idle",
+    ]

@@ -17,7 +17,7 @@ import trustme
 from fleet.core.queue import Message, QueueError, Trouble
 from fleet.core.queue_place import Keys, QueuePlace
 from fleet.sqs.address import Address
-from fleet.sqs.pool_access import Keyring, PoolAccess, open_local
+from fleet.sqs.pool_access import Keyring, PoolAccess, PoolAccesses, open_local
 from fleet.sqs.queue import SqsQueue
 from fleet.sqs.sessions import Sessions
 
@@ -263,6 +263,24 @@ def test_a_bundle_that_has_gone_is_named(endpoint: Endpoint, place: QueuePlace) 
     assert isinstance(access, PoolAccess)
     with pytest.raises(QueueError, match="the CA bundle /no/bundle cannot be used"):
         access.prepare()
+
+
+@pytest.mark.parametrize("place", ["our own wire"], indirect=True)
+def test_queues_with_the_same_bundle_share_what_is_loaded_of_it(
+    place: QueuePlace, authority: Path
+) -> None:
+    """It is a megabyte. Nothing is loaded again for the same places, nor kept after a failure."""
+    addresses = [Address(name, "eu-west-1") for name in ("high", "low")]
+    places = [replace(over_tls(place, authority), name=each.name) for each in addresses]
+    accesses = PoolAccesses(addresses, Keyring(FIRST))
+    assert accesses.find(places)
+    found = [accesses[0], accesses[1]]
+    assert found[0].prepare().tls is found[1].prepare().tls
+    assert [each.name for each in found] == ["high", "low"]
+    assert not accesses.find(places)
+    with pytest.raises(QueueError, match="queue 'low': the CA bundle /no/bundle cannot be used"):
+        accesses.find([places[0], replace(places[1], ca_bundle="/no/bundle")])
+    assert [accesses[0], accesses[1]] == found
 
 
 LOADED = """

@@ -84,13 +84,13 @@ class World:
         self.logged.append((event, fields))
         self.did(f"log {event}")
 
-    def context(self, rules: Rules | None = None) -> Context:
-        """What a delivery is worked on with."""
+    def context(self, rules: Rules | None = None, queue: "Queue | None" = None) -> Context:
+        """What a delivery is worked on with: of the only queue, or of another one."""
         return Context(
-            "jobs",
+            queue.name if queue else "jobs",
             rules or Rules(),
             7,
-            self.queue,
+            queue or self.queue,
             self.renew,
             cast(Any, lambda message, _page: message),
             lambda work: self.start(lambda parent: job_process.run_job(work, parent)),
@@ -237,9 +237,10 @@ class Queue:
     unanswered: bool = False  # those that fail
     receive_ids: list[str] = field(default_factory=list)
     attributes: Mapping[str, str] = field(default_factory=dict)
+    name: str = ""  # in the record, before its calls; none of the only queue
 
     def _call(self, name: str, shown: str = "") -> None:
-        self.world.did(f"{name} {shown}".rstrip())
+        self.world.did(f"{self.name} {name} {shown}".strip())
         self.world.time += self.takes
         answers = self.fails.get(name)
         if answers and (trouble := answers.pop(0)) is not None:
@@ -274,6 +275,9 @@ class Queue:
     def max_receive_count(self) -> int | None:
         self._call("max_receive_count")
         return self.limit
+
+    def close(self) -> None:
+        self._call("close")
 
 
 class Memory:

@@ -7,14 +7,16 @@ from typing import Any, cast
 import pytest
 
 from fleet.core.config import Config
-from fleet.core.protocol import Fork, NotForked, Plan, Word
-from fleet.core.queue_place import QueuePlace
-from fleet.sqs.pool_access import Keyring
-from fleet.template import memory_image, process, small_blocks
+from fleet.core.protocol import Fork, Plan, Word
+from fleet.core.queue_place import Keys, QueuePlace
+from fleet.sqs import pool_access
+from fleet.sqs.address import Address
+from fleet.template import memory_image, small_blocks
 from fleet.template.importing import ImportedApp
 from fleet.template.process import Template
 from tests.support.queues import one_queue
 
+KEYS = Keys("key", "secret")
 PLACE = QueuePlace("jobs", "http://127.0.0.1:1", "us-east-1")
 
 
@@ -34,43 +36,52 @@ class Master:
 
 
 class Access:
-    """What calls to the queue need, and a list of what is done."""
+    """What calls to a queue need, and a list of what is done."""
 
-    def __init__(self, done: list[str], place: QueuePlace, keyring: Keyring) -> None:
-        self._done, self.place, self.keyring = done, place, keyring
+    def __init__(self, done: list[str], address: Address, place: QueuePlace) -> None:
+        self._done, self._name, self.place = done, address.name, place
 
     def prepare(self) -> None:
-        self._done.append("prepare")
+        self._done.append(f"prepare {self._name}")
 
 
-def test_all_is_prepared_then_holes_are_filled_then_all_is_frozen_before_a_fork(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """It is done once; and again for another place, but for the holes."""
+@pytest.fixture
+def done(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What is done, in its order; nothing of it really is."""
     done: list[str] = []
 
     def fill() -> list[object]:
         done.append("fill")
         return [b"kept"]
 
-    monkeypatch.setattr(process, "PoolAccess", lambda _, *rest: Access(done, *rest))
+    monkeypatch.setattr(
+        pool_access, "PoolAccess", lambda address, place, *_: Access(done, address, place)
+    )
     monkeypatch.setattr(small_blocks, "fill", fill)
     monkeypatch.setattr(memory_image, "freeze", lambda: done.append("freeze"))
     monkeypatch.setattr(Template, "_fork", lambda *_: done.append("fork"))
-    first = Fork(0, [PLACE], cast(Any, None))
-    master = Master(first, first, replace(first, places=[replace(PLACE, region="eu-west-1")]))
-    plan = Plan(Config(), one_queue(app="work:job"), os.getpid())
+    return done
+
+
+def serve(plan: Plan, *requests: Fork) -> None:
+    master = Master(*requests)
     Template(plan, ImportedApp([]), cast(Any, master), cast(Any, None)).serve()
-    once, again = ["prepare", "fill", "freeze", "fork"], ["prepare", "freeze", "fork"]
+    assert master.told == []
+
+
+def test_all_is_prepared_then_holes_are_filled_then_all_is_frozen_before_a_fork(
+    done: list[str],
+) -> None:
+    """It is done once; and again for another place, but for the holes."""
+    first = Fork(0, [PLACE], KEYS)
+    elsewhere = replace(first, places=[replace(PLACE, region="eu-west-1")])
+    serve(Plan(Config(), one_queue(app="work:job"), os.getpid()), first, first, elsewhere)
+    once, again = ["prepare jobs", "fill", "freeze", "fork"], ["prepare jobs", "freeze", "fork"]
     assert done == [*once, "fork", *again]
 
 
-def test_no_dispatcher_is_forked_before_its_queue_is_found(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """The first one's: another's place does not help."""
-    monkeypatch.setattr(Template, "_fork", lambda *_: pytest.fail("it is forked"))
-    master = Master(Fork(3, [None, PLACE], cast(Any, None)))
-    plan = Plan(Config(), one_queue(app="work:job"), os.getpid())
-    Template(plan, ImportedApp([]), cast(Any, master), cast(Any, None)).serve()
-    assert master.told == [NotForked(3, "nobody knows yet where the queue is")]
+def test_the_access_to_each_queue_is_prepared_and_all_is_frozen_once(done: list[str]) -> None:
+    queues = one_queue(queue="high") + one_queue(queue="low")
+    places = [replace(PLACE, name="high"), replace(PLACE, name="low")]
+    serve(Plan(Config(), queues, os.getpid()), Fork(0, places, KEYS), Fork(1, places, KEYS))
+    assert done == ["prepare high", "prepare low", "fill", "freeze", "fork", "fork"]
