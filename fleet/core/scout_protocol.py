@@ -154,9 +154,9 @@ class Served:
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """Where the queue is, and the keys that the chain of credentials has given."""
+    """Where the queues are, and the keys that the chain of credentials has given."""
 
-    place: QueuePlace
+    places: list[QueuePlace]
     keys: Keys
 
 

@@ -262,8 +262,8 @@ def _build(packet: bytes) -> Word:
             place, *rest = values
             return Usable(_read_record(QueuePlace, place), *rest)
         case "Resolved":
-            place, keys = values
-            return Resolved(_read_record(QueuePlace, place), _read_record(Keys, keys))
+            places, keys = values
+            return Resolved(_read_places(places), _read_record(Keys, keys))
         case "Settled":
             settlement, outcome, *rest = values
             return protocol.Settled(Settlement(settlement), outcome and Outcome(outcome), *rest)

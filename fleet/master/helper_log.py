@@ -5,7 +5,7 @@ from dataclasses import asdict
 
 from fleet.core.protocol import FromHelper, Imported, Tell
 from fleet.core.queue_config import QueueConfig
-from fleet.core.scout_protocol import Late, Sampled, SampleFailed, Served, Usable
+from fleet.core.scout_protocol import Late, Sampled, SampleFailed, Served, Unusable, Usable
 from fleet.system import log
 
 
@@ -20,14 +20,16 @@ def tell_helper_word(word: FromHelper, queues: Sequence[QueueConfig]) -> None:
             log.emit("queue.usable", queue=queues[queue].queue)
             for why in advice:
                 log.emit("queue.warned", queue=queues[queue].queue, why=why)
-        case Late(why, left):
-            log.emit("queue.late", why=why, left=left)
+        case Late(why, left, queue):
+            log.emit("queue.late", queue=queues[queue].queue, why=why, left=left)
+        case Unusable(queue, _, why):
+            log.emit("queue.unusable", queue=queues[queue].queue, why=why)
         case Sampled(queue, depth):
             log.emit("queue.sampled", queue=queues[queue].queue, **asdict(depth))
         case Served(pid):
             log.emit("local.restarted", pid=pid)
-        case SampleFailed(why):
-            log.emit("sample.failed", why=why)
+        case SampleFailed(why, queue):
+            log.emit("sample.failed", queue=queues[queue].queue, why=why)
         case _:
             pass
 

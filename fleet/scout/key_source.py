@@ -1,4 +1,4 @@
-"""Where the scout has place and keys from: a resolver's process, started when they are due.
+"""Where the scout has places and keys from: a resolver's process, started when they are due.
 
 The scout waits for it beside everything else. One that takes too long is killed, with its
 credential process, and a failure is an error like others: the keys that are there stay in use.

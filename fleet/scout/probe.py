@@ -20,5 +20,5 @@ def try_delete(probe: TryDelete, queue: SqsQueue) -> DeleteTried:
         if error.trouble is Trouble.SESSION:
             queue.renew()
         return DeleteTried(error.trouble in STILL_DENIED, queue=probe.queue)
-    log.emit("message.deleted_late", message_id=probe.message_id)
+    log.emit("message.deleted_late", message_id=probe.message_id, queue=queue.name)
     return DeleteTried(denied=False, deleted=True, queue=probe.queue)

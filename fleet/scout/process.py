@@ -1,9 +1,9 @@
-"""The scout's process: it talks to the queue for the master.
+"""The scout's process: it talks to the queues for the master.
 
-A program of its own, so that a slow or failing endpoint never delays the master. It has the place
-of the queue and the keys found out (key_source.py), and tells the master both. It tries a late
-queue for `--start-timeout`, then samples the queue's three approximate counts and does what the
-master orders, and leaves when the master hangs up.
+A program of its own, so that a slow or failing endpoint never delays the master. It has the places
+of the queues and the keys found out (key_source.py), and tells the master both. It looks after each
+queue (watched_queue.py): once an interval, in a round, it reads the three approximate counts of
+them all. Between two queues it does what the master orders. It leaves when the master hangs up.
 
 docs/decisions/0031 has the reasons.
 """
@@ -11,34 +11,30 @@ docs/decisions/0031 has the reasons.
 import os
 import select
 from collections.abc import Sequence
-from dataclasses import replace
-from math import ceil
+from math import ceil, inf
 
-from fleet.core import queue_advice
 from fleet.core.depth import SAMPLE_JITTER
-from fleet.core.protocol import Failed, Plan, Word
+from fleet.core.protocol import Failed, FromScout, Plan, Word
 from fleet.core.queue import QueueError, Trouble
+from fleet.core.queue_config import QueueConfig
 from fleet.core.queue_place import Keys, KeysRefused, QueuePlace
 from fleet.core.scout_protocol import (
     DeleteTried,
     Recover,
     Recovered,
-    Sampled,
     SampleDepth,
-    SampleFailed,
     Served,
     TryDelete,
     Trying,
-    Usable,
 )
 from fleet.ipc import channel
 from fleet.ipc.channel import Channel
 from fleet.scout.key_source import KeySource
 from fleet.scout.late_queue import LateQueue
-from fleet.scout.recovery import Orders
+from fleet.scout.watched_queue import RETRY, GivenUp, WatchedQueue
 from fleet.sqs import dns
 from fleet.sqs.address import address_of
-from fleet.sqs.pool_access import Keyring, PoolAccess, find_local
+from fleet.sqs.pool_access import Keyring, PoolAccesses, find_local
 from fleet.sqs.provision import make_with_dead_letter_queue
 from fleet.sqs.queue import SqsQueue
 from fleet.sqs.stream import ConnectOptions
@@ -46,9 +42,7 @@ from fleet.system import jitter, log, signals, stacks, titles
 from fleet.system.clock import now
 
 SERVED_WITHIN = 15.0  # seconds for the embedded server to answer
-RETRY = 1.0  # seconds between two tries of a queue that is late
 ALIVE = 5.0  # seconds between two signs of life while a resolver is waited for
-FIRST = 0  # the place of the only queue
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -75,146 +69,129 @@ class MasterGone(Exception):
 
 
 class Scout:
-    """Works for one master until that is gone, or the queue is given up."""
+    """Works for one master until that is gone, or the only queue is given up."""
 
     def __init__(self, plan: Plan, master: Channel) -> None:
-        self._plan, self._first, self._master = plan, plan.queues[0], master
+        self._plan, self._master = plan, master
         self._source = KeySource(plan)
         self._keyring: Keyring | None = None
+        self._queues: list[WatchedQueue] = []
+        self._is_sample_asked = False
 
     def run(self) -> None:
-        """Find the queue, then sample it and do what the master orders."""
+        """Find the queues, then look after them and do what the master orders."""
         try:
-            queue = self._find_queue()
-            if queue is not None:
-                self._sample_for_ever(queue)
-        except MasterGone:
+            if self._find_queues():
+                self._watch_for_ever()
+        except (MasterGone, GivenUp):
             return
 
     def close(self) -> None:
         """Leave no process behind."""
         self._source.close()
 
+    def _say(self, word: FromScout) -> None:
+        """An answer waits for room in the channel: a lost one would leave its order open."""
+        self._master.send(word, wait=isinstance(word, Recovered | DeleteTried))
+
     # The start.
 
-    def _find_queue(self) -> SqsQueue | None:
-        """Look the queue up until it answers or is too late; None if it does not answer.
-
-        What a restart does not heal ends the scout at once. Raises MasterGone.
-        """
-        late = LateQueue(self._plan.config.start_timeout, now(), FIRST)
-        found: tuple[SqsQueue, QueuePlace] | None = None
+    def _find_queues(self) -> bool:
+        """Have places and keys found out; False if that is given up. Raises MasterGone."""
+        timeout, began = self._plan.config.start_timeout, now()
+        lates = [LateQueue(timeout, began, place) for place in range(len(self._plan.queues))]
+        first = lates[0]  # it is said of this one: without keys nothing can be said of any
         while True:
             try:
-                found = found or self._open_queue()
-                self._master.send(self._check_queue(*found))
-                return found[0]
+                self._queues = self._open_queues(lates)
+                return True
             except QueueError as error:
                 moment = now()
-                word = late.judge(error, moment)
-                if error.trouble is Trouble.SESSION:
-                    found = None
-                self._master.send(word)
+                word = first.judge(error, moment)
+                self._say(word)
                 if isinstance(word, Failed):
-                    return None
-                self._restart_server(error)
-            self._pause(min(RETRY, max(0.05, late.seconds_left(moment))))
+                    return False
+            self._pause(min(RETRY, max(0.05, first.seconds_left(moment))))
 
-    def _open_queue(self) -> tuple[SqsQueue, QueuePlace]:
-        """The queue at its place, with keys. Raises QueueError, MasterGone."""
-        place, keys = self._find_place()
+    def _open_queues(self, lates: Sequence[LateQueue]) -> list[WatchedQueue]:
+        """The queues at their places, with keys. Raises QueueError, MasterGone."""
+        places, keys = self._find_places()
         self._keyring = Keyring(keys, self._note_refusal)
         self._master.send(keys, wait=True)
-        access = PoolAccess(address_of(self._plan, self._first), place, self._keyring)
+        addresses = [address_of(self._plan, queue) for queue in self._plan.queues]
+        accesses = PoolAccesses(addresses, self._keyring)
+        accesses.find(places)
         options = ConnectOptions(dns.resolve_in_time)
-        return SqsQueue(access, wait_time=0, options=options), place
+        return [
+            WatchedQueue(
+                self._plan,
+                number,
+                lates[number],
+                SqsQueue(accesses[number], wait_time=0, options=options),
+                place,
+                self._say,
+            )
+            for number, place in enumerate(places)
+        ]
 
-    def _find_place(self) -> tuple[QueuePlace, Keys]:
-        """Where the queue is, and the keys. Raises QueueError, MasterGone."""
+    def _find_places(self) -> tuple[list[QueuePlace], Keys]:
+        """Where the queues are, and the keys. Raises QueueError, MasterGone."""
         if self._plan.local_port is not None:
             by_botocore = self._plan.config.transport == "boto3"
-            return find_local(address_of(self._plan, self._first), by_botocore=by_botocore)
+            found = [
+                find_local(address_of(self._plan, queue), by_botocore=by_botocore)
+                for queue in self._plan.queues
+            ]
+            return [place for place, _ in found], found[0][1]
         self._source.start()
-        while (found := self._source.take()) is None:
+        while (resolved := self._source.take()) is None:
             self._hear(min(now() + ALIVE, self._source.wakes_at))
             self._leave_with_master()
             self._master.send(Trying())
-        return found.place, found.keys
-
-    def _check_queue(self, queue: SqsQueue, place: QueuePlace) -> Usable:
-        """One look at the queue. Raises QueueError when it cannot be used, or not yet."""
-        name, config = self._first.queue, self._first.config
-        if self._plan.local_port is not None:
-            make_with_dead_letter_queue(address_of(self._plan, self._first))
-        limit = queue.max_receive_count()
-        if trouble := queue_advice.batch_trouble(name, config.batch_size, limit):
-            raise QueueError(Trouble.USAGE, trouble)
-        advice = queue_advice.advise_on_redrive(limit) + self._advise_on_dead_letters(queue, limit)
-        advice += queue_advice.advise_on_visibility(config.visibility_timeout)
-        advice += queue_advice.advise_on_retry_delay(name, config.retry_delay)
-        advice += queue_advice.advise_on_topics(
-            config.body, config.sns_topic, verified=config.sns_verify
-        )
-        dead_letters = "" if limit is None else queue.dead_letter_queue_name()
-        return Usable(replace(place, url=queue.url), advice, dead_letters, FIRST)
-
-    def _advise_on_dead_letters(self, queue: SqsQueue, limit: int | None) -> list[str]:
-        """Whether the dead-letter queue exists. A pool starts although that is not known now."""
-        if limit is None:
-            return []
-        try:
-            queue.find_dead_letter_queue()
-        except QueueError as error:
-            return queue_advice.advise_on_dead_letters(
-                queue.dead_letter_queue_name(),
-                error.trouble,
-                direct=self._first.config.dead_letters_directly,
-            )
-        return []
+        return resolved.places, resolved.keys
 
     # From then on.
 
-    def _sample_for_ever(self, queue: SqsQueue) -> None:
-        """Sample the depth about every interval, and when the master asks; do what it orders.
+    def _watch_for_ever(self) -> None:
+        """Look at all queues about every interval, and when the master asks; do what it orders.
 
-        Raises MasterGone.
+        Raises MasterGone, GivenUp.
         """
-        # An answer waits for room in the channel: a lost one would leave its order open for ever.
-        orders = Orders(
-            queue,
-            self._first.config.first_lease,
-            lambda word: self._master.send(word, wait=isinstance(word, Recovered | DeleteTried)),
-        )
+        round_at = -inf
         while True:
-            try:
-                self._master.send(Sampled(FIRST, queue.depth()))
-            except QueueError as error:
-                if error.trouble is Trouble.SESSION:
-                    queue.renew()
-                self._master.send(SampleFailed(str(error), FIRST))
-                self._restart_server(error)
-            share = 1 + SAMPLE_JITTER * (2 * jitter.draw() - 1)
-            self._work(self._plan.config.sample_interval * share, orders)
+            in_round = self._is_sample_asked or now() >= round_at
+            self._is_sample_asked = False
+            for queue in self._queues:
+                error = queue.look(in_round=in_round)
+                if error is not None:
+                    self._restart_server(error, queue.config)
+                self._work(now())
+            if in_round:
+                share = 1 + SAMPLE_JITTER * (2 * jitter.draw() - 1)
+                round_at = now() + self._plan.config.sample_interval * share
+            self._work(min(round_at, *(queue.tries_at for queue in self._queues)))
 
-    def _work(self, seconds: float, orders: Orders) -> None:
-        """Do for so long what is ordered or due, or until a sample is asked for.
+    def _work(self, until: float) -> None:
+        """Do until then what is ordered or due, or until a sample is asked for.
 
-        Raises MasterGone.
+        What has been ordered is heard in any case. Raises MasterGone.
         """
-        deadline = now() + seconds
-        is_sample_asked = False
-        while now() < deadline and not is_sample_asked:
-            for word in self._hear(min(deadline, orders.wakes_at, self._source.wakes_at)):
+        while True:
+            orders_wake_at = min(each.orders.wakes_at for each in self._queues)
+            for word in self._hear(min(until, orders_wake_at, self._source.wakes_at)):
                 match word:
                     case Recover() | TryDelete():
-                        orders.take(word)
+                        self._queues[word.queue].orders.take(word)
                     case KeysRefused(access_key):
                         self._source.note_refusal(access_key)
                     case SampleDepth():
-                        is_sample_asked = True
-            orders.work()
+                        self._is_sample_asked = True
+            for queue in self._queues:
+                queue.orders.work()
             self._leave_with_master()
             self._renew_keys()
+            if self._is_sample_asked or now() >= until:
+                return
 
     def _renew_keys(self) -> None:
         """Fetch the keys when they are due, and hand out new ones."""
@@ -235,7 +212,7 @@ class Scout:
         self._source.note_refusal(keys.access_key)
         return True
 
-    def _restart_server(self, error: QueueError) -> None:
+    def _restart_server(self, error: QueueError, queue: QueueConfig) -> None:
         """Start the embedded server again, if it may have been killed, and make the queue on it."""
         port = self._plan.local_port
         if port is None or error.trouble not in (Trouble.PASSING, Trouble.GONE):
@@ -253,7 +230,7 @@ class Scout:
                 # The master must know it before it could take it for something that a scout has
                 # left.
                 self._master.send(Served(served.pid), wait=True)
-            make_with_dead_letter_queue(address_of(self._plan, self._first))
+            make_with_dead_letter_queue(address_of(self._plan, queue))
         except (local_server.LocalError, QueueError, OSError):
             return  # the failed sample has said it; the next one tries again
 

@@ -46,7 +46,7 @@ class _OpenOrder:
 
 
 class Orders:
-    """The orders that are not done yet.
+    """The orders about one queue that are not done yet.
 
     Each is answered once, and until then the master is told of each try that fails.
     """
@@ -142,7 +142,11 @@ class Orders:
     def _note_failure(self, order: Recover, error: QueueError) -> None:
         which = order.message_id or "(which is not known)"
         log.emit(
-            "will.failed", message_id=which, settlement=order.settlement.value, error=str(error)
+            "will.failed",
+            message_id=which,
+            queue=self._queue.name,
+            settlement=order.settlement.value,
+            error=str(error),
         )
         if error.trouble is Trouble.SESSION:
             self._queue.renew()

@@ -1,4 +1,4 @@
-"""The resolver: it finds out by botocore where the queue is, and what calls are signed with.
+"""The resolver: it finds out by botocore where the queues are, and what calls are signed with.
 
     scout ──Plan──▶ resolver ──Resolved | Unresolved──▶ scout
 
@@ -17,7 +17,6 @@ from fleet.core.queue import QueueError
 from fleet.core.scout_protocol import Resolved, Unresolved
 from fleet.ipc import channel
 from fleet.sqs.address import address_of
-from fleet.sqs.errors import classify
 from fleet.sqs.resolve import resolve
 from fleet.system import signals, titles
 
@@ -39,11 +38,8 @@ def main(arguments: Sequence[str]) -> None:
 
 def answer(plan: Plan) -> Resolved | Unresolved:
     """What is found out."""
-    address = address_of(plan, plan.queues[0])
+    addresses = [address_of(plan, queue) for queue in plan.queues]
     try:
-        return Resolved(*resolve(address, plan.config.transport))
+        return Resolved(*resolve(addresses, plan.config.transport))
     except QueueError as error:
-        trouble = error
-    except Exception as error:  # noqa: BLE001 - botocore's errors have no common base
-        trouble = classify(error, address.name, address.endpoint_url)
-    return Unresolved(trouble.trouble.name, channel.shorten(str(trouble), MOST_WHY))
+        return Unresolved(error.trouble.name, channel.shorten(str(error), MOST_WHY))

@@ -134,7 +134,7 @@ def test_options_of_the_wrong_type_are_no_plan(ends: tuple[Channel, Channel]) ->
         b'["Keys", "AKIA", "hush"',
         b'["Fork", 1, [["jobs", "url", "x"]], ["AKIA", "hush", 7]]',
         b'["Fork", 1, [["jobs", "url", 7, "hush"]], ["AKIA", "hush"]]',
-        b'["Resolved", ["jobs", "url", "x"], ["AKIA", {"hush": 1}]]',
+        b'["Resolved", [["jobs", "url", "x"]], ["AKIA", {"hush": 1}]]',
         b'["Recover", 1, "m", ["hush"], "deleted", 0, 1.0]',
     ],
 )

@@ -24,7 +24,7 @@ from tests.support.queues import one_queue
 URL = "http://127.0.0.1:1"
 PLAN = Plan(Config(), one_queue(), 1, "eu-west-1", URL)
 PLACE = QueuePlace("jobs", f"{URL}/", "eu-west-1", URL, is_own_server=True)
-FOUND = b'["Resolved", ["jobs", "http://127.0.0.1:1/", "x"], ["key", "secret"]]'
+FOUND = b'["Resolved", [["jobs", "http://127.0.0.1:1/", "x"]], ["key", "secret"]]'
 
 
 @pytest.fixture(autouse=True)
@@ -83,7 +83,7 @@ def test_place_and_keys_are_found_out(source: KeySource, monkeypatch: pytest.Mon
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     source.start()
     assert source._pid
-    assert outcome(source) == Resolved(PLACE, Keys("key", "secret"))
+    assert outcome(source) == Resolved([PLACE], Keys("key", "secret"))
     assert source._pid == 0
     assert source.take() is None
 

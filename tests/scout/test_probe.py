@@ -13,6 +13,8 @@ from fleet.system import log
 class Scripted:
     """A queue that answers its only delete."""
 
+    name = "jobs"
+
     def __init__(self, answer: Trouble | None) -> None:
         self._answer = answer
         self.deleted: list[tuple[str, str]] = []

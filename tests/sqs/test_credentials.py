@@ -256,7 +256,7 @@ def test_what_cannot_be_handed_out_is_no_key_of_a_pool(
     (tmp_path / "said").write_text(f'{{"Version": 1, {said}}}')
     config(f"[default]\ncredential_process = cat {tmp_path}/said\n")
     with pytest.raises(QueueError) as caught:
-        resolve(Address("jobs", "eu-west-1", URL), "auto")
+        resolve([Address("jobs", "eu-west-1", URL)], "auto")
     assert caught.value.trouble is Trouble.SESSION
     assert f"queue 'jobs': no AWS credentials: what their source has said {why}" in str(
         caught.value

@@ -58,7 +58,7 @@ def note_helper_word(pool: Pool, role: Role, word: FromHelper, now: float, jitte
         case Usable():
             step = _note_usable(pool, word), ()
         case Unusable():
-            step = _note_unusable(pool, word, now), ()
+            step = _note_unusable(pool, word, now)
         case Forked(number, pid):
             step = note_spawn(pool, slot_of(pool, number, State.SPAWNING), pid, now)
         case NotForked(number, why):
@@ -94,13 +94,15 @@ def _note_usable(pool: Pool, word: Usable) -> Pool:
     return _note_scout_ready(with_queue(pool, word.queue, after))
 
 
-def _note_unusable(pool: Pool, word: Unusable, now: float) -> Pool:
-    """It degrades itself, not the pool. What is in hand of it goes on."""
+def _note_unusable(pool: Pool, word: Unusable, now: float) -> Step:
+    """It degrades itself, not the pool. What is in hand of it goes on. At the start it ends all."""
+    if not living_helper(pool, Role.SCOUT).proven:
+        return _note_failure(pool, Role.SCOUT, Failed(word.code, word.why), now)
     queue = pool.queues[word.queue]
     after = replace(queue, usable=False, answered=True, trouble=word.why)
     if word.code == QUEUE_UNUSABLE:
         after = denials.note_refused_poll(after, word.why, now)
-    return _note_scout_ready(with_queue(pool, word.queue, after))
+    return _note_scout_ready(with_queue(pool, word.queue, after)), ()
 
 
 def _note_scout_ready(pool: Pool) -> Pool:

@@ -2,12 +2,14 @@
 
 from dataclasses import replace
 
+import pytest
+
 from fleet.core.exit_codes import QUEUE_LATE, QUEUE_UNUSABLE
 from fleet.core.outcomes import Exit
 from fleet.core.pool.effects import OrderScout
 from fleet.core.pool.events import Died, HelperDied, PauseAsked, Tick
 from fleet.core.pool.queue_state import DeleteProbe, Refusal
-from fleet.core.pool.state import HelperState, PoolPhase, Role
+from fleet.core.pool.state import HelperState, PoolEnd, PoolPhase, Role
 from fleet.core.queue_place import QueuePlace
 from fleet.core.scout_protocol import TryDelete, Unusable, Usable
 from fleet.core.slot_state import State
@@ -44,12 +46,16 @@ def test_a_pool_begins_when_all_queues_have_answered_once() -> None:
     assert (host.pool.scout.ready, host.pool.phase) == (True, PoolPhase.RUNNING)
 
 
-def test_a_queue_that_cannot_be_used_has_answered() -> None:
+@pytest.mark.parametrize("code", [QUEUE_UNUSABLE, QUEUE_LATE])
+def test_a_queue_that_cannot_be_used_at_the_start_ends_the_pool(code: int) -> None:
+    """Whichever of them: what works is not begun without it."""
     host = booting()
-    host.take(scout_says(GONE))
     host.take(scout_says(usable(0)))
-    assert (host.pool.scout.ready, host.pool.phase) == (True, PoolPhase.RUNNING)
-    assert [queue.may_be_polled for queue in host.pool.queues] == [True, False]
+    host.take(scout_says(replace(GONE, code=code)))
+    assert host.pool.end == PoolEnd(code, GONE.why)
+    assert host.pool.phase is PoolPhase.DRAINING
+    host.take(scout_says(usable(1)))
+    assert host.pool.phase is PoolPhase.DRAINING, "it is too late"
 
 
 def test_a_scouts_successor_is_ready_with_its_first_queue() -> None:
