@@ -184,6 +184,10 @@ class LiveQueue:
         answer = self._client.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])
         return dict(answer["Attributes"])
 
+    def delete(self) -> None:
+        """Delete the queue; its dead-letter queue stays."""
+        self._client.delete_queue(QueueUrl=self.url)
+
     def delete_dead_letters(self) -> None:
         """Delete the dead-letter queue; the redrive policy names it all the same."""
         self._client.delete_queue(QueueUrl=self.dead_letter_url)
