@@ -1,10 +1,10 @@
 """`fleet pause`."""
 
 from fleet.cli.common import cli
-from fleet.cli.running_pool import Name, ask_and_say
+from fleet.cli.running_pool import Name, OneQueue, ask_and_say
 
 
 @cli.command()
-def pause(name: Name = None) -> int:
+def pause(name: Name = None, queue: OneQueue = None) -> int:
     """Receive nothing more; running jobs go on."""
-    return ask_and_say(name, "pause")
+    return ask_and_say(name, "pause", queue=queue)

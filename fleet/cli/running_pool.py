@@ -23,6 +23,17 @@ Name = Annotated[
     str | None, typer.Argument(help="The pool; not needed if only one runs here.", metavar="NAME")
 ]
 
+OneQueue = Annotated[
+    str | None,
+    typer.Option(
+        "--queue",
+        "-q",
+        help="Of that queue alone, by its own name.",
+        metavar="Q",
+        show_default=False,
+    ),
+]
+
 
 class PoolEnded(CommandFailed):
     """The pool has ended before it could answer."""
@@ -75,9 +86,13 @@ def ask(place: RunningPool, command: str, **fields: Any) -> dict[str, Any]:
 
 
 def ask_and_say(name: str | None, command: str, **fields: object) -> int:
-    """One request to the pool of that name, whose answer is said; the exit status."""
+    """One request to the pool of that name, whose answer is said; the exit status.
+
+    What of the fields is None is not said.
+    """
     place = find_pool(name)
-    say(f"{place.name}: {ask(place, command, **fields)['said']}")
+    given = {key: value for key, value in fields.items() if value is not None}
+    say(f"{place.name}: {ask(place, command, **given)['said']}")
     return DONE
 
 

@@ -88,6 +88,24 @@ def test_scale_pause_resume(start: StartPool, home: Home, queue: LiveQueue) -> N
     pool.wait_event("message.deleted")
 
 
+def test_what_is_asked_of_a_queue_by_its_name(
+    start: StartPool, home: Home, queue: LiveQueue
+) -> None:
+    pool = start(workers=2)
+    pool.wait_ready(2)
+    of_it = ("--queue", queue.name)
+    assert f"{queue.name} is paused" in run_fleet(home, "pause", *of_it).output
+    pool.wait_event("queue.paused", queue=queue.name)
+    eventually(lambda: status(home)["polling"] == 0)  # a poll that is open may bring a message
+    queue.send("later")
+    assert f"{queue.name} is resumed" in run_fleet(home, "resume", *of_it).output
+    home.trace.wait("done")
+    paused, received = pool.events("queue.resumed"), pool.events("message.received")
+    assert pool.events_so_far.index(paused[0]) < pool.events_so_far.index(received[0])
+    assert "none → 1" in run_fleet(home, "scale", *of_it, "--limit", "1").output
+    assert "1 → none" in run_fleet(home, "scale", *of_it, "--limit", "none").output
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -96,7 +114,9 @@ def test_scale_pause_resume(start: StartPool, home: Home, queue: LiveQueue) -> N
         (("scale", "auto"), "fixed size"),
         (("scale", "many"), "'many'"),
         (("scale", "-3"), "No such option"),
-        (("scale",), "Missing argument"),
+        (("scale",), "no size given"),
+        (("scale", "--queue", "other", "--limit", "2"), "this pool has no queue 'other'; it has "),
+        (("pause", "--queue", "other"), "this pool has no queue 'other'; it has "),
     ],
 )
 def test_a_scale_that_is_refused(
