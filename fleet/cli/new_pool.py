@@ -40,7 +40,8 @@ def run(app: str, given: dict[str, Any]) -> int:
     """
     loaded = load(given, app)
     chosen = loaded.settings
-    log.configure(chosen.log_level, chosen.log_format)
+    several = len(loaded.tables) > 1
+    log.configure(chosen.log_level, chosen.log_format, names_queue=several)
     if loaded.ignored:
         log.emit("settings.warned", why=loaded.ignored)
     queues = _check_start(app, loaded)

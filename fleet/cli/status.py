@@ -1,11 +1,13 @@
 """`fleet status`: what a pool answers (core/view/status.py has its keys), as text for people."""
 
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
 
 from fleet.cli.common import cli, say
 from fleet.cli.running_pool import Name, ask, find_pool
+from fleet.cli.tables import describe_duration, describe_roughly, drop_empty, fit, tabulate
 from fleet.core.exit_codes import DONE
 from fleet.core.plain_text import dump_json
 
@@ -17,8 +19,11 @@ BAD_ENDS = {
     "lease_lost": "lost the lease",
 }
 COLUMNS = ("slot", "pid", "state", "message", "try", "job", "age", "lease", "deaths")
-TEXT_COLUMNS = ("state", "message")  # to the left; numbers to the right
-UNITS = ((86_400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s"))
+OF_SEVERAL = (*COLUMNS[:3], "queue", *COLUMNS[3:])
+QUEUE_COLUMNS = (
+    *("queue", "state", "busy", "limit", "weight", "visible", "in flight", "delayed", "a job"),
+)
+TEXT_COLUMNS = ("state", "message", "queue")  # to the left; numbers to the right
 
 
 @cli.command()
@@ -33,28 +38,34 @@ def status(
     if as_json:
         typer.echo(dump_json(pool))
         return DONE
-    dispatchers = pool["dispatchers"]
+    dispatchers, queues = pool["dispatchers"], pool.get("queues", [])
+    several = len(queues) > 1
     for line in (
-        *_describe_pool(pool),
-        *_describe_work(pool),
+        *_describe_pool(pool, queues),
+        *_describe_work(pool, several=several),
+        *(_describe_queues(queues) if several else ()),
         "",
-        *_tabulate(dispatchers),
+        *_describe_dispatchers(dispatchers, several=several),
         *_describe_returned(dispatchers),
     ):
         say(line)
     return DONE
 
 
-def _describe_pool(pool: dict[str, Any]) -> list[str]:
+def _describe_pool(pool: dict[str, Any], queues: list[dict[str, Any]]) -> list[str]:
     """Its name, its processes and its size."""
     resize = pool["last_resize"]
     why = f": {pool['reason']}" if pool["reason"] else ""
     bounds = f", {pool['min']} to {pool['max']}" if pool["min"] != pool["max"] else ""
     busy = f"{pool['busy']} busy, {pool['polling']} polling, {pool['idle']} idle"
     process = f"pid {pool['pid']}, up {describe_duration(pool['uptime'])}"
+    what = f"app {pool['app']}, queue {pool['queue']}"
+    if len(queues) > 1:
+        apps = pool["app"].split(", ")
+        what = f"{f'{len(apps)} apps' if len(apps) > 1 else f'app {apps[0]}'}, {len(queues)} queues"
     lines = [
         f"{pool['name']}  {pool['state']}{why}",
-        f"  {process}, app {pool['app']}, queue {pool['queue']}",
+        f"  {process}, {what}",
         f"  dispatchers: {pool['size']} (desired {pool['desired']}{bounds}), {busy}",
     ]
     if resize:
@@ -62,14 +73,15 @@ def _describe_pool(pool: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _describe_work(pool: dict[str, Any]) -> list[str]:
+def _describe_work(pool: dict[str, Any], *, several: bool) -> list[str]:
     """The queue, the messages and the jobs."""
     counts, depth, seconds = pool["counts"], pool["depth"], pool["job_seconds"]
     lines = []
     if depth:
+        ago = describe_duration(depth["sampled_ago"])
         lines.append(
-            f"  queue about {depth['visible']} visible, {depth['in_flight']} in flight, "
-            f"{depth['delayed']} delayed ({describe_duration(depth['sampled_ago'])} ago)"
+            f"  {'queues' if several else 'queue'} about {depth['visible']} visible, "
+            f"{depth['in_flight']} in flight, {depth['delayed']} delayed ({ago} ago)"
         )
     if seconds:
         lines.append(f"  a job takes {seconds['mean']:.3g} s, lately {seconds['recent']:.3g} s")
@@ -86,27 +98,55 @@ def _describe_work(pool: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _tabulate(dispatchers: list[dict[str, Any]]) -> list[str]:
-    """A line for each dispatcher below their titles; the table fits 80 columns."""
-    rows = [COLUMNS, *(_row(each) for each in dispatchers)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
-    return [
-        "  ".join(
-            cell.ljust(width) if title in TEXT_COLUMNS else cell.rjust(width)
-            for title, cell, width in zip(COLUMNS, row, widths, strict=True)
-        ).rstrip()
-        for row in rows
+def _describe_queues(queues: list[dict[str, Any]]) -> list[str]:
+    """A line for each queue below their titles, and what is wrong with which."""
+    rows = [_queue_row(each) for each in queues]
+    table = fit(*drop_empty(QUEUE_COLUMNS, rows, ("limit", "weight", "delayed")), "queue")
+    wrong = [
+        f"  {each['name']}: {each['reason']}" for each in queues if each["state"] == "degraded"
     ]
+    return ["", *tabulate(*table, TEXT_COLUMNS), *wrong]
 
 
-def _row(dispatcher: dict[str, Any]) -> tuple[str, ...]:
+def _queue_row(queue: dict[str, Any]) -> tuple[str, ...]:
+    """The cells of QUEUE_COLUMNS; what is not known is empty."""
+    depth, seconds = queue["depth"] or {}, queue["job_seconds"]
+    return (
+        queue["name"],
+        queue["state"],
+        str(queue["busy"]),
+        "" if queue["limit"] is None else str(queue["limit"]),
+        "" if queue["weight"] is None else f"{queue['weight']:g}",
+        str(depth.get("visible", "")),
+        str(depth.get("in_flight", "")),
+        str(depth.get("delayed", "") or ""),
+        "" if seconds is None else f"{seconds['recent']:.3g} s",
+    )
+
+
+def _describe_dispatchers(dispatchers: list[dict[str, Any]], *, several: bool) -> list[str]:
+    """A line for each dispatcher below their titles; the table fits 80 columns.
+
+    Of several queues there is one column more, so ages are told in their largest unit alone.
+    """
+    if not several:
+        rows = [_row(each, describe_duration) for each in dispatchers]
+        return tabulate(COLUMNS, rows, TEXT_COLUMNS)
+    wide = []
+    for each in dispatchers:
+        row = _row(each, describe_roughly)
+        wide.append((*row[:3], each["queue"] or "", *row[3:]))
+    return tabulate(*fit(*drop_empty(OF_SEVERAL, wide, ("deaths",)), "queue"), TEXT_COLUMNS)
+
+
+def _row(dispatcher: dict[str, Any], describe: Callable[[float], str]) -> tuple[str, ...]:
     """The cells of COLUMNS; what is not known is empty."""
 
     def text(key: str) -> str:
         return "" if dispatcher[key] is None else str(dispatcher[key])
 
     def seconds(key: str) -> str:
-        return "" if dispatcher[key] is None else describe_duration(dispatcher[key])
+        return "" if dispatcher[key] is None else describe(dispatcher[key])
 
     return (
         text("slot"),
@@ -128,13 +168,3 @@ def _describe_returned(dispatchers: list[dict[str, Any]]) -> list[str]:
         for each in dispatchers
         if each["waits"]
     ]
-
-
-def describe_duration(seconds: float) -> str:
-    """`42 s`, `3 min 5 s`, `2 h 14 min`, `3 d 4 h`; below zero as it is."""
-    whole = round(seconds)
-    for size, unit, smaller_size, smaller_unit in UNITS:
-        if whole >= size:
-            rest = whole % size // smaller_size
-            return f"{whole // size} {unit}" + (f" {rest} {smaller_unit}" if rest else "")
-    return f"{whole} s"

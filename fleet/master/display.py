@@ -4,7 +4,7 @@ Its title, its first and last log lines, the table of slots, its status.
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from fleet.core.exit_codes import APP_UNUSABLE, QUEUE_LATE, QUEUE_UNUSABLE, USAGE
@@ -26,18 +26,20 @@ class Display:
 
     def __init__(self, plan: Plan, board: Scoreboard) -> None:
         self._plan, self._board = plan, board
-        first = plan.queues[0]
+        first, apps = plan.queues[0], dict.fromkeys(queue.app for queue in plan.queues)
+        # An only queue is shown as the options say it.
+        self._several = len(plan.queues) > 1
+        names = ", ".join(queue.name for queue in plan.queues) if self._several else first.queue
         self._identity = Identity(
-            plan.config.name, os.getpid(), first.app, first.queue, timestamp(3), now()
+            plan.config.name, os.getpid(), ", ".join(apps), names, timestamp(3), now()
         )
         self._title, self._has_run = "", False
 
     def retitle(self, pool: Pool) -> None:
         """Change what `ps` shows of the master, if it is not that already."""
         busy = pool.busy
-        state = (
-            " draining" if pool.phase is PoolPhase.DRAINING else " paused" if pool.paused else ""
-        )
+        is_paused = status.is_paused(pool)
+        state = " draining" if pool.phase is PoolPhase.DRAINING else " paused" if is_paused else ""
         title = f"fleet: master {self._plan.config.name} [{busy}/{pool.desired} busy]{state}"
         if title != self._title:
             self._title = title
@@ -50,22 +52,28 @@ class Display:
             "master.started",
             name=self._plan.config.name,
             app=self._identity.app,
-            queue=self._identity.queue,
+            **{"queues" if self._several else "queue": self._identity.queue},
             workers=pool.desired,
             longest_stop=pool.longest_stop,
         )
 
-    def log_end(self, pool: Pool, end: PoolEnd, dead_letters: str) -> None:
-        """The ledger, and why the pool ended.
+    def log_end(self, pool: Pool, end: PoolEnd, dead_letters: Sequence[str]) -> None:
+        """The ledger, of several queues each one's first, and why the pool ended.
 
-        `dead_letters`: the name of the dead-letter queue, empty if it is not known.
+        `dead_letters`: the names of the queues' dead-letter queues, empty if they are not known.
         """
         if end.code in NEVER_RAN and not self._has_run:
             return
         counts = pool.counts
         log.tell_left_out()
         ledger = summary.ledger(counts)
-        log.emit("drain.finished", **ledger, redriven=summary.redrive_note(counts, dead_letters))
+        if self._several:
+            for queue, name in zip(pool.queues, dead_letters, strict=True):
+                note = summary.redrive_note(queue.counts, name)
+                own = summary.ledger(queue.counts)
+                log.emit("drain.finished", queue=queue.name, **own, redriven=note)
+        where = "their dead-letter queues" if self._several else dead_letters[0]
+        log.emit("drain.finished", **ledger, redriven=summary.redrive_note(counts, where))
         log.emit(
             "master.stopped",
             name=self._plan.config.name,
@@ -89,6 +97,8 @@ class Display:
         for slot in pool.slots:
             pid, state = pids.get(slot.number), slot.state.name.lower()
             row = f"slot {slot.number} {state} pid {pid} for {now() - slot.since:.0f} s"
+            if self._several and (slot.is_busy or slot.state is State.POLLING):
+                row += f" queue {pool.queues[slot.queue].name}"
             if hand := in_hand.get(slot.number):
                 row += f" message {hand.message_id} attempt {hand.attempt} job {hand.job_pid}"
             rows.append(row)

@@ -115,7 +115,7 @@ class Master:
             attempt(lambda: farewell.dismiss(self._children))
         self._health.write(self._pool, last=True)
         end = self._pool.end or PoolEnd(FAULT, "the pool ended without a reason")
-        self._display.log_end(self._pool, end, self._children.handouts.dead_letters[0])
+        self._display.log_end(self._pool, end, self._children.handouts.dead_letters)
         return end, self._children.trace
 
     # Wait.

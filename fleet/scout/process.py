@@ -55,7 +55,8 @@ def main(arguments: Sequence[str]) -> None:
     plan = master.wait()
     if not isinstance(plan, Plan):
         return
-    log.configure(plan.config.log_level, plan.config.log_format)
+    several = len(plan.queues) > 1
+    log.configure(plan.config.log_level, plan.config.log_format, names_queue=several)
     titles.show("fleet: scout")
     scout = Scout(plan, master)
     try:

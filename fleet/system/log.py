@@ -34,14 +34,16 @@ class ProcessLog:
     def __init__(self, clock: Callable[[], float] = now) -> None:
         self._clock = clock
         self._threshold, self._as_json, self._before = INFO, False, ""
+        self._names_queue = False
         self._writer: StderrWriter | None = None
         self._fd = 2
         self._lost = 0  # lines, since the log has had no room
         self._repeats = Repeats(clock)
         self._relay: Callable[[str, Fields], bool] | None = None
 
-    def configure(self, level: str, form: str, fd: int) -> None:
+    def configure(self, level: str, form: str, fd: int, *, names_queue: bool) -> None:
         """See `configure` below."""
+        self._names_queue = names_queue
         self._threshold, self._as_json, self._fd = LEVELS[level], form == "json", fd
         self._before = FRESH_LINE if os.isatty(fd) else ""
         self._writer = StderrWriter(fd)
@@ -95,7 +97,8 @@ class ProcessLog:
             return
         if self._lost and self._writer.has_room():
             self._tell_losses()
-        self._write(self._writer, self._line(event, level, form.phrase(fields), fields))
+        sentence = form.phrase(fields, names_queue=self._names_queue)
+        self._write(self._writer, self._line(event, level, sentence, fields))
 
     def _level(self, form: EventFormat) -> int:
         return form.json_level if self._as_json else form.text_level
@@ -149,12 +152,13 @@ def _tell_program(form: EventFormat, event: str, fields: Fields) -> None:
 current = ProcessLog()
 
 
-def configure(level: str, form: str, fd: int = 2) -> None:
+def configure(level: str, form: str, fd: int = 2, *, names_queue: bool = False) -> None:
     """Set the level, the form and the descriptor, for this process and its forks.
 
-    `level` is `debug`, `info`, `warning` or `error`, `form` is `text` or `json`.
+    `level` is `debug`, `info`, `warning` or `error`, `form` is `text` or `json`. `names_queue`:
+    there are several queues, so the sentence of an event about one says which.
     """
-    current.configure(level, form, fd)
+    current.configure(level, form, fd, names_queue=names_queue)
 
 
 def is_json() -> bool:

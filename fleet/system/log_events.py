@@ -17,8 +17,9 @@ class EventFormat(NamedTuple):
     """How an event reads: its level in text and in JSON, and its sentence.
 
     `cause`: the field that says what the trouble is, for an event that may come again and again
-    with one cause. `sentence_with_exception`: the sentence where an exception is known. `block`:
-    the field whose lines come below the sentence.
+    with one cause. `sentence_with_exception`: the sentence where an exception is known.
+    `sentence_of_queues`: the sentence where there is a field `queues`. `block`: the field whose
+    lines come below the sentence.
     """
 
     text_level: int
@@ -27,14 +28,20 @@ class EventFormat(NamedTuple):
     cause: str = ""
     sentence_with_exception: str = ""
     block: str = ""
+    sentence_of_queues: str = ""
 
-    def phrase(self, fields: Fields) -> str:
+    def phrase(self, fields: Fields, *, names_queue: bool = False) -> str:
         """The sentence with the fields in it, as one line, and the lines of the block below it.
 
-        Whatever the fields hold, they make no line of their own. Raises KeyError if one is missing.
+        `names_queue`: which queue it is about is said, if it is about one. Whatever the fields
+        hold, they make no line of their own. Raises KeyError if one is missing.
         """
         is_exception = self.sentence_with_exception and "error_type" in fields
         sentence = self.sentence_with_exception if is_exception else self.sentence
+        if self.sentence_of_queues and "queues" in fields:
+            sentence = self.sentence_of_queues
+        if names_queue and "queue" in fields and "{queue}" not in sentence:
+            sentence += " · queue {queue}"
         more = f" ({fields['more']} more like it)" if "more" in fields else ""
         below = block(str(fields[self.block])) if self.block else ""
         return one_line(sentence.format_map(fields) + more) + below
@@ -54,9 +61,12 @@ _JOB = _MESSAGE + " · pid {job_pid}"
 _COST = _JOB + ", {max_rss_mib:.0f} MiB, CPU {cpu_seconds:.2f} s"
 
 EVENTS: dict[str, EventFormat] = {
-    "master.started": _at(
+    "master.started": EventFormat(
+        INFO,
         INFO,
         "pool {name}: {app} on queue {queue}, workers: {workers}; "
+        "a stop takes at most {longest_stop:g} s",
+        sentence_of_queues="pool {name}: {app} on queues {queues}, workers: {workers}; "
         "a stop takes at most {longest_stop:g} s",
     ),
     "settings.warned": _at(WARNING, "{why}"),

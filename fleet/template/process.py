@@ -67,7 +67,8 @@ def main(arguments: Sequence[str]) -> None:
     if not isinstance(plan, Plan):
         return
     standard = StandardDescriptors()
-    log.configure(plan.config.log_level, plan.config.log_format, standard.error)
+    several, level = len(plan.queues) > 1, plan.config.log_level
+    log.configure(level, plan.config.log_format, standard.error, names_queue=several)
     rehearsal.rehearse(descriptors.open_descriptors())
     apps = [*dict.fromkeys(queue.app for queue in plan.queues)]
     titles.show(f"fleet: template {apps[0]}{f' +{len(apps) - 1}' if apps[1:] else ''}")

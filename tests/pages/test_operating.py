@@ -23,7 +23,7 @@ def test_every_key_of_the_status_is_on_the_page() -> None:
     told = snapshot(
         Identity("work@jobs", 4711, "work:job", "jobs", "", began=0.0), running().pool, {}, {}, 0.0
     )
-    assert {*told, *told["counts"], *told["dispatchers"][0]} <= NAMED
+    assert {*told, *told["counts"], *told["queues"][0], *told["dispatchers"][0]} <= NAMED
 
 
 def test_every_key_of_a_queues_table_is_on_the_page() -> None:

@@ -32,6 +32,7 @@ def check_nothing_left(home: Home, but: str) -> None:
     assert not left, f"left behind: {left}"
 
 
+SETTLED = ("deleted", "released", "dead_lettered", "left")
 ENDED = (0, 6, 7, UNCONFIRMED)  # exit statuses of a pool that ended as pools do
 
 
@@ -60,15 +61,21 @@ def _tells_of_kill(event: Event) -> bool:
 
 
 def check_ledger(pool: Pool) -> None:
-    """Check that what was received is what was settled."""
+    """Check that what was received is what was settled, of each queue where there are several."""
     told = pool.events("drain.finished")
-    assert len(told) == pool.expected.ledger, (
-        f"the ledger was told {len(told)} times:\n{pool.log()}"
+    by_queue = [each for each in told if "queue" in each]
+    whole = [each for each in told if "queue" not in each]
+    assert len(whole) == pool.expected.ledger, (
+        f"the ledger was told {len(whole)} times:\n{pool.log()}"
     )
-    if not told:
+    for ledger in told:
+        settled = sum(ledger[name] for name in SETTLED)
+        assert ledger["received"] == settled, f"the ledger does not balance: {ledger}"
+    if not whole:
         return
-    ledger = told[0]
-    settled = sum(ledger[name] for name in ("deleted", "released", "dead_lettered", "left"))
-    assert ledger["received"] == settled, f"the ledger does not balance: {ledger}"
+    (ledger,) = whole
+    for name in ("received", *SETTLED) if by_queue else ():
+        together = sum(each[name] for each in by_queue)
+        assert ledger[name] == together, f"{name} is not the sum of the queues': {told}"
     heard = len(pool.events("message.received")) + pool.expected.unheard
     assert ledger["received"] == heard, f"not what the log tells: {ledger}"

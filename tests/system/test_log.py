@@ -79,6 +79,36 @@ def test_json(capfd: pytest.CaptureFixture[str]) -> None:
     assert line.endswith("}\n")
 
 
+ABOUT = {"slot": 1, "message_id": "m1", "attempt": 1, "queue": "low\x1b"}
+
+
+def test_which_queue_an_event_is_about_is_said_where_there_are_several(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    for several, end in ((True, " · attempt 1 · queue low\\x1b"), (False, " · attempt 1")):
+        log.configure("info", "json", names_queue=several)
+        log.emit("message.received", **ABOUT)
+        told = json.loads(capfd.readouterr().err)
+        assert told["queue"] == "low\x1b"
+        assert told["message"].endswith(end)
+    log.configure("info", "text", names_queue=True)
+    log.emit("queue.paused", queue="low")
+    log.emit("pool.resumed")
+    first, second = capfd.readouterr().err.splitlines()
+    assert first.endswith(
+        " queue low is paused: nothing more is received from it; running jobs go on"
+    )
+    assert second.endswith(" resumed")
+
+
+def test_a_pool_of_several_queues_begins_with_all_their_names() -> None:
+    fields = {"name": "p", "app": "a:b", "workers": 2, "longest_stop": 5.0}
+    form = EVENTS["master.started"]
+    begins = "pool p: a:b on queue"
+    assert form.phrase({**fields, "queue": "jobs"}).startswith(f"{begins} jobs, workers: 2;")
+    assert form.phrase({**fields, "queues": "a, b"}).startswith(f"{begins}s a, b, workers: 2;")
+
+
 def test_levels(capfd: pytest.CaptureFixture[str]) -> None:
     """An event may be quieter for people than for programs."""
     for form, lines in (("text", 0), ("json", 1)):

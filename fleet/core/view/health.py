@@ -7,12 +7,15 @@ so that a program that reads those can read this one; the other keys are fleet's
 from typing import Any
 
 from fleet.core.pool import Pool, PoolPhase
-from fleet.core.view import status
+from fleet.core.view import queue_status, status
 
 
 def snapshot(pool: Pool, timestamp: str, version: str) -> dict[str, Any]:
-    """What the pool is and has done. Queue counts are null before the first sample."""
-    counts, depth = pool.counts, pool.queues[0].depth
+    """What the pool is and has done.
+
+    Queue counts are of all its queues together, and null before the first sample.
+    """
+    counts, depth = pool.counts, queue_status.all_depths(pool.queues)
     return {
         "timestamp": timestamp,
         "cycles": counts.polls,

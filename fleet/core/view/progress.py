@@ -7,7 +7,7 @@ from math import inf
 
 from fleet.core.pool import Level, Pool, PoolPhase
 from fleet.core.slot_state import State
-from fleet.core.view import status
+from fleet.core.view import queue_status, status
 
 AGAIN = {Level.DRAIN: "; Ctrl-C again to stop them now", Level.NOW: "; Ctrl-C again to kill them"}
 
@@ -16,7 +16,7 @@ def status_line(pool: Pool) -> str:
     """`running: 3/8 busy, about 120 visible`."""
     word, why = status.state(pool), status.reason(pool)
     busy = pool.busy
-    sample = pool.queues[0].depth
+    sample = queue_status.all_depths(pool.queues)
     depth = f", about {sample.visible} visible" if sample else ""
     return f"{word}: {busy}/{pool.desired} busy{depth}" + (f"; {why}" if why else "")
 

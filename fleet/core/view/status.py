@@ -4,33 +4,20 @@ The contract lists its keys.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
-from fleet.core.pool import Pool, PoolPhase, QueueState, Slot, job_seconds, pass_time
+from fleet.core.pool import Pool, PoolPhase, Slot, pass_time
 from fleet.core.slot_state import State
-
-COUNTS = (
-    *(
-        "received",
-        "succeeded",
-        "failed",
-        "timed_out",
-        "signalled",
-        "deleted",
-        "released",
-        "dead_lettered",
-        "left",
-    ),
-    "lease_lost",
-)
+from fleet.core.view import queue_status
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
     """What stays the same for a pool's whole life.
 
-    `began` is on `system/clock.py`'s clock, `started_at` is ISO 8601.
+    Of several queues `queue` and `app` are lists with commas. `began` is on `system/clock.py`'s
+    clock, `started_at` is ISO 8601.
     """
 
     name: str
@@ -63,24 +50,30 @@ def state(pool: Pool) -> str:
         return "starting"
     if pool.phase is not PoolPhase.RUNNING:
         return "draining"
-    if pool.paused:
+    if is_paused(pool):
         return "paused"
     return "degraded" if trouble(pool) else "running"
 
 
+def is_paused(pool: Pool) -> bool:
+    """Whether operators want that nothing more is received."""
+    return pool.paused or all(queue.paused for queue in pool.queues)
+
+
 def trouble(pool: Pool) -> str:
-    """What is wrong between the pool and its queue, and what it has cost; empty when nothing is."""
-    troubles = (slot.trouble for slot in pool.slots if slot.trouble)
-    denial = next((queue.denial for queue in pool.queues if queue.denial), None)
-    unanswered = next((queue for queue in pool.queues if queue.fails), None)
-    if denial:
-        why = f"{denial.why}; nothing is received until a delete is allowed"
-    elif unanswered:
-        why = unanswered.trouble or "its polls fail"
-    else:
-        why = next(troubles, "")
-    lost = sum(len(slot.lost) for slot in pool.slots)
-    return why + (f"; {lost} lease{'' if lost == 1 else 's'} lost" if why and lost else "")
+    """What is wrong between the pool and its queues, and what it costs; empty when nothing is.
+
+    Of several queues the first that has trouble is told, with its name.
+    """
+    if len(pool.queues) == 1:
+        return queue_status.trouble(pool, 0)
+    told = [queue_status.trouble(pool, place) for place in range(len(pool.queues))]
+    where = [place for place, why in enumerate(told) if why]
+    if not where:
+        return ""
+    name, why, others = pool.queues[where[0]].name, told[where[0]], len(where) - 1
+    more = f"; {others} more queue{'' if others == 1 else 's'} degraded" if others else ""
+    return (why if repr(name) in why else f"queue {name!r}: {why}") + more
 
 
 def reason(pool: Pool) -> str | None:
@@ -89,7 +82,7 @@ def reason(pool: Pool) -> str | None:
         case "draining":
             return pool.end.why if pool.end else None
         case "paused":
-            return "an operator paused it"
+            return queue_status.PAUSED
         case "degraded":
             return trouble(pool)
         case "starting":
@@ -118,7 +111,7 @@ def snapshot(
     wanted = 0 if pool.level is not None else pool.desired  # a pool that stops starts none again
     shown = [slot for slot in pool.slots if slot.number < wanted or slot.state is not State.VACANT]
     resize = pool.last_resize
-    seconds = job_seconds(pass_time(pool, now), 0)  # the pool is as of its last event
+    pool = pass_time(pool, now)  # it is as of its last event
     return {
         "name": identity.name,
         "pid": identity.pid,
@@ -143,35 +136,38 @@ def snapshot(
         "polls_left": round(max(0.0, pool.polls_until - now), 3)
         if pool.phase is PoolPhase.DRAINING
         else None,
-        "depth": _depth(pool.queues[0], now),
-        "job_seconds": seconds and {"mean": round(seconds[0], 4), "recent": round(seconds[1], 4)},
+        "depth": queue_status.depth(pool.queues, now),
+        "job_seconds": queue_status.all_job_seconds(pool),
         "last_resize": resize and {"from": resize.was, "to": resize.to, "reason": resize.reason},
+        "queues": [queue_status.snapshot(pool, place, now) for place in range(len(pool.queues))],
         "dispatchers": [
-            _dispatcher(slot, pids.get(slot.number), in_hand.get(slot.number), now)
+            _dispatcher(pool, slot, pids.get(slot.number), in_hand.get(slot.number), now)
             for slot in shown
         ],
     }
 
 
 def _counts(pool: Pool) -> dict[str, int]:
-    """The counts that are shown. A lost lease counts at once, its message still in hand."""
-    shown = {name: getattr(pool.counts, name) for name in COUNTS}
-    shown["lease_lost"] += sum(len(slot.lost) for slot in pool.slots)
-    return shown | {"dispatcher_deaths": pool.dispatcher_deaths}
+    """Of all queues together, and what the pool counts."""
+    each = [
+        queue_status.counts(queue, queue_status.slots_of(pool, place))
+        for place, queue in enumerate(pool.queues)
+    ]
+    return {name: sum(counts[name] for counts in each) for name in queue_status.COUNTS} | {
+        "dispatcher_deaths": pool.dispatcher_deaths
+    }
 
 
-def _depth(queue: QueueState, now: float) -> dict[str, Any] | None:
-    if queue.depth is None or queue.sampled_at is None:
-        return None
-    return asdict(queue.depth) | {"sampled_ago": round(now - queue.sampled_at, 3)}
-
-
-def _dispatcher(slot: Slot, pid: int | None, hand: InHand | None, now: float) -> dict[str, Any]:
+def _dispatcher(
+    pool: Pool, slot: Slot, pid: int | None, hand: InHand | None, now: float
+) -> dict[str, Any]:
     has_job = hand is not None and hand.job_pid != 0
+    at_work = slot.is_busy or slot.state is State.POLLING
     return {
         "slot": slot.number,
         "pid": pid,
         "state": _state(slot, hand),
+        "queue": pool.queues[slot.queue].name if at_work else None,
         "job_pid": hand.job_pid if hand and has_job else None,
         "message_id": hand.message_id if hand else None,
         "attempt": hand.attempt if hand else None,

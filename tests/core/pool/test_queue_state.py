@@ -323,7 +323,8 @@ def test_the_trouble_of_the_second_queue_is_the_pools(
     what_is: dict[str, Any], trouble: str
 ) -> None:
     host = Host(State.WORKING, State.WORKING)
-    assert status.trouble(change_queue(host.pool, 1, **what_is)) == trouble
+    named = f"queue 'low': {trouble}" if trouble else ""
+    assert status.trouble(change_queue(host.pool, 1, **what_is)) == named
 
 
 # Whether anything is received at all.

@@ -37,6 +37,7 @@ CONTRACT = [
         "depth",
         "job_seconds",
         "last_resize",
+        "queues",
         "dispatchers",
     ),
 ]
@@ -58,6 +59,7 @@ DISPATCHER = [
     "slot",
     "pid",
     "state",
+    "queue",
     "job_pid",
     "message_id",
     "attempt",
@@ -127,6 +129,7 @@ def test_a_message_in_hand() -> None:
         "slot": 0,
         "pid": 100,
         "state": "working",
+        "queue": "jobs",
         "job_pid": 99,
         "message_id": "m1",
         "attempt": 2,
