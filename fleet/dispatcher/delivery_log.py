@@ -9,6 +9,7 @@ from fleet.core.exit_codes import DONE
 from fleet.core.outcomes import Exit, Outcome, Stop
 from fleet.core.plain_text import one_line
 from fleet.core.queue import Message
+from fleet.core.queue_names import queue_name
 from fleet.dispatcher.context import Context, UserProcess
 from fleet.job import errors
 from fleet.system import log, processes
@@ -29,7 +30,12 @@ class DeliveryLog:
 
     def __init__(self, context: Context, message: Message) -> None:
         self._context = context
-        self._about = {"slot": context.slot, "message_id": message.id, "attempt": message.attempt}
+        self._about = {
+            "slot": context.slot,
+            "queue": queue_name(context.queue_name),
+            "message_id": message.id,
+            "attempt": message.attempt,
+        }
         self._oom_kills_before = b""
         self._is_lingering_noted = False
         self.speaks_at = inf

@@ -20,6 +20,7 @@ from fleet.core.config import Config
 from fleet.core.exit_codes import DONE, FAILED, RETRY
 from fleet.core.failure import Failure
 from fleet.core.queue import Message
+from fleet.core.queue_names import queue_name
 from fleet.core.sns import Unusable
 from fleet.ipc.shared_page import SharedPage
 from fleet.job import call, end, errors, outputs, own_process, results, status
@@ -257,4 +258,5 @@ def _log_refusal(work: Work, why: str) -> None:
 
 
 def _fields(work: Work) -> dict[str, Any]:
-    return {"slot": work.slot, "message_id": work.message.id, "attempt": work.message.attempt}
+    about = {"slot": work.slot, "queue": queue_name(work.queue)}
+    return about | {"message_id": work.message.id, "attempt": work.message.attempt}

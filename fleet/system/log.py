@@ -85,7 +85,9 @@ class ProcessLog:
         tells_all = self._threshold <= DEBUG and self._writer is not None
         if not cause or tells_all:
             return fields
-        return self._repeats.admit(event, str(fields[cause]), fields)
+        # The same trouble with another queue is another one.
+        said = f"{fields[cause]} {fields['queue']}" if "queue" in fields else str(fields[cause])
+        return self._repeats.admit(event, said, fields)
 
     def _tell(self, event: str, fields: Fields) -> None:
         form = EVENTS[event]

@@ -11,6 +11,8 @@ from fleet.core.queue import Trouble
 from tests.dispatcher.conftest import run
 from tests.support.dispatcher_world import BAD, GOOD, SEGV, WITH_HANDLER, World
 
+ABOUT = {"slot": 7, "queue": "jobs", "message_id": "message-1", "attempt": 1}
+
 
 def test_a_drain_stops_the_job_when_its_time_is_over(world: World) -> None:
     world.at(2.0, lambda: world.inbox.drains(5.0))
@@ -27,9 +29,7 @@ def test_a_drain_stops_the_job_when_its_time_is_over(world: World) -> None:
         "release message-1 0",
         "log message.released",
     ]
-    assert world.told("job.stopping") == [
-        {"slot": 7, "message_id": "message-1", "attempt": 1, "job_pid": 11, "why": Stop.INTERRUPTED}
-    ]
+    assert world.told("job.stopping") == [{**ABOUT, "job_pid": 11, "why": Stop.INTERRUPTED}]
     assert world.told("job.stopped")[0]["stopped_by"] == Stop.INTERRUPTED.value
     assert world.inbox.drain is None, "it has been acted on"
     assert world.page.stop_asked
@@ -146,9 +146,7 @@ def test_the_handler_of_a_job_that_died_by_itself(world: World) -> None:
         "release message-1 5",
         "log message.released",
     ]
-    assert world.told("handler.started") == [
-        {"slot": 7, "message_id": "message-1", "attempt": 1, "handler_pid": 12, "tries": 1}
-    ]
+    assert world.told("handler.started") == [{**ABOUT, "handler_pid": 12, "tries": 1}]
     assert world.told("handler.ended")[0]["handler_pid"] == 12
 
 

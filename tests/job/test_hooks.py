@@ -125,6 +125,7 @@ def test_in_a_log_of_objects_it_is_one() -> None:
     (event,) = map(json.loads, said.splitlines())
     assert ended == DONE
     assert (event["event"], event["error_type"]) == ("job_exit.failed", "ValueError")
+    assert event["queue"] == "jobs"
 
 
 @pytest.mark.parametrize("code", [0, 1, 75])

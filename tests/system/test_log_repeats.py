@@ -37,6 +37,13 @@ def test_one_line_for_each_cause_and_the_next_says_how_many_there_were(
     assert told(caplog)[-1].startswith("message not deleted yet: denied")
 
 
+@pytest.mark.usefixtures("clock")
+def test_the_trouble_of_another_queue_is_another_one(caplog: pytest.LogCaptureFixture) -> None:
+    for name in ("high", "low", "low"):
+        unsettled("no answer", queue=name)
+    assert len(told(caplog)) == 2
+
+
 def test_the_last_of_them_is_told_when_nothing_more_comes(
     clock: list[float], caplog: pytest.LogCaptureFixture
 ) -> None:

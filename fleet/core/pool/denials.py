@@ -62,7 +62,7 @@ def note_denial(pool: Pool, place: int, why: str, now: float) -> Step:
     queue = pool.queues[place]
     if queue.denial is not None:
         return pool, ()
-    log = Log("deletes.denied", {"error": why})
+    log = Log("deletes.denied", {"queue": queue.name, "error": why})
     return with_queue(pool, place, replace(queue, denial=Refusal(now, why))), (log,)
 
 
@@ -91,7 +91,8 @@ def give_up_delete(pool: Pool, place: int, slot: int, message_id: str, handle: s
     """A denied delete whose message is not in hand any more becomes the probe, if there is none."""
     queue = pool.queues[place]
     why = queue.denial.why if queue.denial else ""
-    log = Log("message.undeleted", {"slot": slot, "message_id": message_id, "error": why})
+    about = {"slot": slot, "queue": queue.name, "message_id": message_id}
+    log = Log("message.undeleted", about | {"error": why})
     probe = queue.probe or DeleteProbe(TryDelete(message_id, handle, place))
     return with_queue(pool, place, replace(queue, probe=probe)), (log,)
 
@@ -145,7 +146,7 @@ def end_denial(pool: Pool, _: float) -> Step:
     for place, queue in enumerate(pool.queues):
         if queue.denial is not None and not queue.probe and not _is_pending(pool, place):
             pool = with_queue(pool, place, replace(queue, denial=None))
-            effects = (*effects, Log("deletes.allowed", {}))
+            effects = (*effects, Log("deletes.allowed", {"queue": queue.name}))
     return pool, effects
 
 

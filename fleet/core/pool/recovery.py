@@ -198,6 +198,7 @@ def _end_recovery(pool: Pool, recovery: Recovery, settlement: Settlement) -> Ste
     order = recovery.order
     fields = {
         "slot": recovery.slot,
+        "queue": pool.queues[order.queue].name,
         "message_id": order.message_id,
         "attempt": recovery.attempt,
         "why": "its dispatcher died while receiving it"

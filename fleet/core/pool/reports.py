@@ -138,7 +138,8 @@ def _note_failed_poll(
     counts = before.counts
     polls = polling.note_failure(before.polling, now, jitter, answered=report.answered)
     pauses = counts.pauses + (polls is not before.polling)
-    fields = {"slot": slot.number, "error": report.error, "failures": polls.failures}
+    about = {"slot": slot.number, "queue": before.name}
+    fields = about | {"error": report.error, "failures": polls.failures}
     if report.unanswered:
         polls = polling.note_cut(polls, now, report.took, before.config.wait_time)
     after = replace(
@@ -184,9 +185,11 @@ def _log_length(before: QueueState, after: QueueState) -> tuple[Effect, ...]:
     """How long polls may be, when that has changed."""
     was, cuts = before.polling.cuts.longest, after.polling.cuts
     if cuts.longest < was:
-        return (Log("poll.shortened", {"age": round(cuts.age, 1), "seconds": int(cuts.longest)}),)
+        age, seconds = round(cuts.age, 1), int(cuts.longest)
+        return (Log("poll.shortened", {"queue": after.name, "age": age, "seconds": seconds}),)
     if cuts.longest > was:
-        return (Log("poll.lengthened", {"seconds": after.config.wait_time}),)
+        whole = after.config.wait_time
+        return (Log("poll.lengthened", {"queue": after.name, "seconds": whole}),)
     return ()
 
 

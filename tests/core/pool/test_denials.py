@@ -153,7 +153,7 @@ def test_passing_trouble_in_between_heals_nothing() -> None:
 def test_from_the_first_refusal_on_nothing_is_received() -> None:
     story = working(3, 1)
     assert not sends(story.says(0, DENIED), GRANT)
-    assert story.log("deletes.denied").fields == {"error": DENIED.error}
+    assert story.log("deletes.denied").fields == {"queue": "jobs", "error": DENIED.error}
     assert not sends(story.says(1, Empty(10.0)), GRANT)
     assert not sends(story.tick(30.0), GRANT)
     assert state(story) == "degraded"
@@ -193,6 +193,7 @@ def test_one_that_is_given_up_is_left_and_told_and_goes_on_as_the_probe() -> Non
     story = denied_for_good()
     assert story.log("message.undeleted").fields == {
         "slot": 0,
+        "queue": "jobs",
         "message_id": "id",
         "error": DENIED.error,
     }

@@ -71,6 +71,7 @@ def test_a_failed_poll_backs_off_for_the_whole_pool() -> None:
     assert story.tick(again) == [Send(0, GRANT)]
     assert story.log("poll.failed").fields == {
         "slot": 0,
+        "queue": "jobs",
         "error": "no route",
         "failures": 1,
         "retry_in": 0.25,
@@ -155,7 +156,11 @@ def test_after_two_cuts_at_the_same_age_polls_are_shorter_and_it_is_said_once() 
         story.says(0, cut(5.0))
         grant = story.tick(story.wakes_at())
     assert grant == [Send(0, Grant(1, 4.0))]
-    assert story.log("poll.shortened").fields == {"age": 5.0, "seconds": 4}
+    assert story.log("poll.shortened").fields == {
+        "queue": "jobs",
+        "age": 5.0,
+        "seconds": 4,
+    }
     story.now += 4.0
     assert story.says(0, Empty(4.0)) == [Send(0, Grant(1, 4.0))]
     assert story.events().count("poll.shortened") == 1
@@ -164,7 +169,7 @@ def test_after_two_cuts_at_the_same_age_polls_are_shorter_and_it_is_said_once() 
     assert story.says(0, Empty(4.0)) == [Send(0, GRANT)]
     story.now += 10.0
     story.says(0, Empty(10.0))
-    assert story.log("poll.lengthened").fields == {"seconds": 10.0}
+    assert story.log("poll.lengthened").fields == {"queue": "jobs", "seconds": 10.0}
     assert story.queue.polling.cuts.longest == inf
 
 

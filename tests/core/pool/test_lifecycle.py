@@ -126,6 +126,7 @@ def test_a_message_whose_dispatcher_died_is_left() -> None:
     assert story.pool.counts.in_hand == 0
     assert story.log("message.left").fields == {
         "slot": 0,
+        "queue": "jobs",
         "message_id": "m1",
         "attempt": 2,
         "why": "its dispatcher died",

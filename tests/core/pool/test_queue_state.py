@@ -266,7 +266,7 @@ def test_a_denied_delete_is_tried_on_its_queue_until_it_is_allowed() -> None:
     host.take(scout_says(DeleteTried(denied=False, deleted=True, queue=0)))
     assert host.pool.queues[1].denial is not None, "of the other one"
     effects = host.take(scout_says(DeleteTried(denied=False, deleted=True, queue=1)))
-    assert Log("deletes.allowed", {}) in effects
+    assert Log("deletes.allowed", {"queue": "low"}) in effects
     assert [(each.denial, each.unconfirmed) for each in host.pool.queues] == [(None, 0)] * 2
 
 

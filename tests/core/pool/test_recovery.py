@@ -125,6 +125,7 @@ def test_the_scout_settles_and_its_answer_is_booked(
     delay = 7 if order is RELEASE else 0
     assert log.fields == {
         "slot": 0,
+        "queue": "jobs",
         "message_id": "id",
         "attempt": 3,
         "why": "its dispatcher died",
@@ -392,7 +393,14 @@ def test_what_a_repeated_poll_brings_is_received_and_settled(asking: Host, how: 
     (log,) = (effect for effect in effects if isinstance(effect, Log))
     assert log.event == f"message.{how.value}"
     why = "its dispatcher died while receiving it"
-    assert log.fields == {"slot": 1, "message_id": "found", "attempt": 4, "why": why, "delay": 0}
+    assert log.fields == {
+        "slot": 1,
+        "queue": "jobs",
+        "message_id": "found",
+        "attempt": 4,
+        "why": why,
+        "delay": 0,
+    }
     assert (asking.counts.received, asking.counts.in_hand) == (2, 1)
     assert (asking.counts.released, asking.counts.left) == ((1, 0) if how is RELEASE else (0, 1))
     assert asking.queue.emptiness == Emptiness(), "the queue has a message again"
