@@ -75,7 +75,9 @@ def _grant_by_choice(pool: Pool, now: float) -> Step:
     left = messages_left(pool)
     grants: list[Effect] = []
     while left > 0 and (choice := scheduling.choose(scene, now)):
-        share = sizes.setdefault(choice.queue, receive_size.receive_size(pool, choice.queue))
+        if choice.queue not in sizes:
+            sizes[choice.queue] = receive_size.receive_size(pool, choice.queue)
+        share = sizes[choice.queue]
         pool, grant = _grant(pool, choice, int(min(share, left)), now)
         grants.append(grant)
         scene = scheduling.after_choice(scene, choice, now)

@@ -318,12 +318,22 @@ def test_each_poll_may_bring_a_job_of_its_own_queue() -> None:
     queues.knows(LOW, jobs_mib=(30.0,), polling=Polling(allowed=4))
     queues.happens(MemoryMeasured(230.0, 1000.0))  # 64 stay free
     assert sorted(queues.polled()) == [HIGH, LOW, LOW]
+    assert queues.at(0.1) == [], "nor does another step give more"
 
 
 def test_the_first_job_of_a_pool_is_always_allowed() -> None:
     queues = Queues(2)
     queues.knows(HIGH, jobs_mib=(5000.0,))
     assert [each[1] for each in queues.grants(MemoryMeasured(364.0, 1000.0))] == [HIGH]
+    assert queues.logged == [], "nothing waits for memory"
+
+
+def test_a_queue_that_is_paused_does_not_wait_for_memory() -> None:
+    queues = Queues(1)
+    queues.knows(HIGH, jobs_mib=(5000.0,), paused=True)
+    queues.at(0.0)
+    queues.happens(MemoryMeasured(364.0, 1000.0))
+    assert queues.logged == []
 
 
 def test_what_running_jobs_have_is_a_measure_of_their_own_queue() -> None:
