@@ -27,10 +27,10 @@ def jobs_mib(pool: Pool) -> list[float]:
 
 def _job_mib(pool: Pool, place: int) -> float | None:
     """Of the queue's last jobs; before any has ended, of those that run."""
-    taken = pool.memory.taken
-    if pool.several:
+    taken, jobs = pool.memory.taken, pool.queues[place].jobs_mib
+    if pool.several and not jobs:
         taken = {number: mib for number, mib in taken.items() if _queue_at(pool, number) == place}
-    return memory.job_mib(taken, pool.queues[place].jobs_mib)
+    return memory.job_mib(taken, jobs)
 
 
 def _queue_at(pool: Pool, number: int) -> int | None:
