@@ -10,6 +10,7 @@ import typer
 
 from fleet.cli.common import cli
 from fleet.cli.failure import CommandFailed
+from fleet.cli.simulated_queues import KEYS, QueuesOptions, simulate_queues
 from fleet.core.config import Config
 from fleet.core.exit_codes import DONE, USAGE
 from fleet.simulate import optimum, picture, tables, traces
@@ -24,11 +25,27 @@ from fleet.simulate.world import World
 ALL = "all"
 MANY_HOSTS = {"fleet", "max", "sum"}
 OPTIONS = Config()  # the defaults of fleet start
+ABOUT_ONE = (
+    "what",
+    "policy",
+    "hosts",
+    "min_workers",
+    "max_workers",
+    "target_wait",
+    "shrink_after",
+    "depth_interval",
+    "png",
+)
+QUEUE_WORDS = (
+    "One of several queues, in their order: its trace (a file or a shape), and what is not as the "
+    f"options say it ({', '.join(KEYS)}). With weights the order says nothing."
+)
 SHAPE_WORDS = "; ".join(f"{name} ({shape.words})" for name, shape in SHAPES.items())
 
 
 @cli.command()
 def simulate(
+    context: typer.Context,
     what: Annotated[
         list[str] | None,
         typer.Argument(help=f"A CSV file (second,arrivals), {ALL}, or shapes: {SHAPE_WORDS}."),
@@ -77,22 +94,41 @@ def simulate(
         Path | None, typer.Option(help="Draw one trace as a picture (extra fleet-sqs[plot]).")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One object a line.")] = False,
+    queue: Annotated[
+        list[str] | None,
+        typer.Option("--queue", "-q", metavar="NAME=TRACE[,KEY=N…]", help=QUEUE_WORDS),
+    ] = None,
+    starve_after: Annotated[
+        float | None,
+        typer.Option(min=0.1, help="Seconds until a lower queue gets a turn. [never]"),
+    ] = None,
 ) -> int:
-    """Try the sizing rule on a trace of arrivals."""
+    """Try the sizing rule on a trace of arrivals, or several queues on a pool of a fixed size."""
+    _check_finite(
+        job_seconds=job_seconds, job_variation=job_variation, rate=rate, target_wait=target_wait
+    )
+    service = Service(job_seconds, job_variation)
+    if queue:
+        _refuse_with_queues(context)
+        return simulate_queues(
+            queue,
+            QueuesOptions(
+                workers, wait_time, visibility_timeout, starve_after, rate, service, seed, as_json
+            ),
+        )
+    if starve_after is not None:
+        raise CommandFailed(USAGE, "--starve-after is about several queues: give --queue")
     if not min_workers <= workers <= max_workers:
         raise CommandFailed(
             USAGE, f"--workers {workers} must lie between {min_workers} and {max_workers}"
         )
-    _check_finite(
-        job_seconds=job_seconds, job_variation=job_variation, rate=rate, target_wait=target_wait
-    )
     arrivals = _read_traces(what or ["steady"], seed, rate)
     policies = _check_policies(policy or ["fleet"], hosts)
     if png and len(arrivals) > 1:
         raise CommandFailed(USAGE, "--png draws one trace")
     base = Scenario(
         trace=arrivals[0],
-        service=Service(job_seconds, job_variation),
+        service=service,
         config=Config(
             workers=workers,
             min_workers=min_workers,
@@ -120,6 +156,17 @@ def simulate(
     if not as_json:
         typer.echo(tables.table(table))
     return DONE
+
+
+def _refuse_with_queues(context: typer.Context) -> None:
+    """Raises CommandFailed for what is about one queue."""
+    for name in ABOUT_ONE:
+        source = context.get_parameter_source(name)
+        if source and source.name == "COMMANDLINE":
+            given = "WHAT" if name == "what" else f"--{name.replace('_', '-')}"
+            raise CommandFailed(
+                USAGE, f"{given} is about one queue; with --queue the size is --workers"
+            )
 
 
 def _check_finite(**given: float) -> None:

@@ -9,4 +9,7 @@ policies.py, rivals.py  how the size is decided: fleet's rule, other systems' ru
 optimum.py              what a pool that knows the future would need
 results.py              what is measured
 tables.py, picture.py   how it is shown
+
+shared.py               several queues share a pool of a fixed size
+queue_rows.py           what is measured of each, and how it is shown
 """

@@ -44,8 +44,7 @@ class Result:
 
     def waits_at(self, shares: Sequence[float]) -> list[float]:
         """The same for several shares."""
-        ordered = sorted(self.waits) or [0.0]
-        return [ordered[min(len(ordered) - 1, int(share * len(ordered)))] for share in shares]
+        return quantiles(self.waits, shares)
 
     @property
     def requests(self) -> int:
@@ -56,3 +55,9 @@ class Result:
     def price(self) -> float:
         """Dollars for the requests."""
         return self.requests * PRICE
+
+
+def quantiles(values: Sequence[float], shares: Sequence[float]) -> list[float]:
+    """For each share the value that so large a part of them does not exceed; 0 without any."""
+    ordered = sorted(values) or [0.0]
+    return [ordered[min(len(ordered) - 1, int(share * len(ordered)))] for share in shares]

@@ -87,8 +87,13 @@ def table(runs: Sequence[tuple[str, Sequence[Sequence[str]]]]) -> str:
     lines: list[Sequence[str]] = [HEAD]
     for trace, rows in runs:
         lines += [(trace,), *((f"  {policy}", *numbers) for policy, *numbers in rows)]
+    return align(lines)
+
+
+def align(lines: Sequence[Sequence[str]]) -> str:
+    """Lines of cells, the first of them whole: words to the left, numbers to the right."""
     widths = [
-        max(len(line[index]) for line in lines if len(line) > 1) for index in range(len(HEAD))
+        max(len(line[index]) for line in lines if len(line) > 1) for index in range(len(lines[0]))
     ]
     return "\n".join(_line(line, widths).rstrip() for line in lines)
 

@@ -35,6 +35,14 @@ def hidden_after(job_seconds: float, config: Config) -> float:
     return config.visibility_timeout * 5 / 6  # on average, as it is extended every third
 
 
+def count_extends(job_seconds: float, config: Config) -> int:
+    """How often the lease of a message is extended while its job runs."""
+    first = extend_interval(config.first_lease)
+    if job_seconds <= first:
+        return 0
+    return 1 + int((job_seconds - first) / extend_interval(config.visibility_timeout))
+
+
 class World:
     """One run."""
 
@@ -123,11 +131,7 @@ class World:
         self._busy += 1
         host.note_message(now, took)
         seconds = self._load.seconds[message]
-        config = self._scenario.config
-        first_extend = extend_interval(config.first_lease)
-        if seconds > first_extend:
-            interval = extend_interval(config.visibility_timeout)
-            self.result.extends += 1 + int((seconds - first_extend) / interval)
+        self.result.extends += count_extends(seconds, self._scenario.config)
         self._schedule(now + LATENCY + seconds, FINISHED, host, message)
 
     def _finish_job(self, now: float, host: Host, message: Message) -> None:

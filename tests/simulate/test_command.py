@@ -85,9 +85,41 @@ def test_without_matplotlib_a_picture_is_refused_in_one_line(
     )
 
 
+def test_several_queues_have_a_row_each(home: Home, trace: Path) -> None:
+    high = f"high={trace},weight=3,job-seconds=0.5"
+    low = f"low={trace},weight=1,limit=2,rate=1,job-variation=0"
+    done = run_fleet(home, "simulate", "-q", high, "-q", low, "-w", "2")
+    assert (done.status, done.errors) == (0, "")
+    head, *rows, last = done.output.splitlines()
+    assert head.split()[:3] == ["queue", "asked", "share"]
+    assert [row.split()[:2] for row in rows] == [["high", "75.0%"], ["low", "25.0%"]]
+    assert last.startswith("2 workers, 600 s; ")
+
+
+def test_several_queues_as_json_are_one_object_a_line(home: Home, trace: Path) -> None:
+    queues = ("-q", f"high={trace},job-seconds=0.1", "-q", f"low={trace}")
+    done = run_fleet(home, "simulate", *queues, "--json", "--starve-after", "20")
+    high, low = [json.loads(line) for line in done.output.splitlines()]
+    assert (high["queue"], high["asked share"]) == ("high", None)
+    assert low["left"] > 100 * high["left"]
+    assert high["share"] + low["share"] == pytest.approx(1, abs=0.001)
+
+
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
+        (("steady", "-q", "a=steady"), "WHAT is about one queue; with --queue the size is"),
+        (("-q", "a=steady", "--max-workers", "9"), "--max-workers is about one queue"),
+        (("-q", "a"), "--queue is 'a' (command line); it must be NAME=TRACE[,KEY=N…]"),
+        (("-q", "a=none.csv"), "none.csv: [Errno 2]"),
+        (("-q", "a=steady,burst=2"), "--queue a: burst is no key; known are weight, limit, rate"),
+        (("-q", "a=steady,limit=0"), "--queue a: limit is '0' (command line); it must be a number"),
+        (("-q", "a=steady", "-q", "a=burst"), "two queues have the same name: a"),
+        (("-q", "a=steady,weight=1", "-q", "b=burst"), "some queues have a weight and some have"),
+        (("-q", "a=poison"), "--queue a: poison: in a pool of several queues no job fails"),
+        (("-q", "a=steady,weight=1", "--starve-after", "9"), "exclude each other"),
+        (("steady", "--starve-after", "9"), "--starve-after is about several queues"),
+        (33 * ("-q", "a=steady"), "33 queues are given; a pool has 32 at the most"),
         (("none.csv",), "none.csv: [Errno 2]"),
         (
             ("steady", "--policy", "magic"),
