@@ -9,7 +9,6 @@ docs/decisions/0006 and docs/decisions/0018 have the reasons.
 """
 
 import base64
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -17,6 +16,7 @@ from typing import Any
 
 from fleet.core.depth import Depth
 from fleet.core.queue import Message
+from fleet.sqs.digests import md5
 from fleet.sqs.error_text import clean
 
 LONGEST_ID, LONGEST_HANDLE = 100, 1024  # SQS's own limits
@@ -178,6 +178,6 @@ def _is_whole(body: str, digest: Any) -> bool:
     if digest is None:
         return True
     try:
-        return bool(hashlib.md5(body.encode(), usedforsecurity=False).hexdigest() == digest)
+        return bool(md5(body.encode(), usedforsecurity=False).hexdigest() == digest)
     except UnicodeEncodeError:  # half a character: no body that anybody has sent
         return False

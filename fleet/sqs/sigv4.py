@@ -8,13 +8,31 @@ it again at the next fork.
 docs/decisions/0015 has the reasons.
 """
 
-from collections.abc import Sequence
-from hashlib import sha256
-from hmac import digest
+from collections.abc import Mapping
 
 from fleet.core.queue_place import Keys
+from fleet.sqs.digests import hmac_digest, sha256
 
 ALGORITHM = "AWS4-HMAC-SHA256"
+DATE = "x-amz-date"
+
+
+class SignedHead:
+    """What is signed of a request beside its time and its body: the same for all of a kind.
+
+    `headers`: all that are signed but X-Amz-Date, with lower-case names and values as they are
+    sent, without spaces around them.
+    """
+
+    __slots__ = ("after", "before", "names")
+
+    def __init__(self, path: str, headers: Mapping[str, str]) -> None:
+        names = sorted([*headers, DATE])
+        lines = {name: f"{name}:{' '.join(value.split())}\n" for name, value in headers.items()}
+        at = names.index(DATE)
+        self.names = ";".join(names)
+        self.before = f"POST\n{path}\n\n{''.join(map(lines.__getitem__, names[:at]))}{DATE}:"
+        self.after = f"\n{''.join(map(lines.__getitem__, names[at + 1 :]))}\n{self.names}\n"
 
 
 class Signer:
@@ -22,32 +40,29 @@ class Signer:
 
     def __init__(self, region: str, service: str) -> None:
         self._region, self._service = region, service
-        self._made_for: tuple[str, str] | None = None
-        self._key = b""
+        self._made_for: tuple[Keys, str] | None = None
+        self._scope, self._key = "", b""
 
-    def sign(
-        self, keys: Keys, at: str, path: str, headers: Sequence[tuple[str, str]], body: bytes
-    ) -> str:
+    def sign(self, keys: Keys, at: str, head: SignedHead, body: bytes) -> str:
         """The value of the `Authorization` header.
 
-        `at`: the time that `X-Amz-Date` says, as in 20261130T081500Z. `headers`: all that are
-        signed, `host` and `x-amz-date` among them, with lower-case names, sorted by name, and
-        values as they are sent, without spaces around them.
+        `at`: the time that `X-Amz-Date` says, as in 20261130T081500Z.
         """
         day = at[:8]
-        scope = f"{day}/{self._region}/{self._service}/aws4_request"
-        names = ";".join([name for name, _ in headers])
-        lines = "".join([f"{name}:{' '.join(value.split())}\n" for name, value in headers])
-        request = f"POST\n{path}\n\n{lines}\n{names}\n{sha256(body).hexdigest()}"
-        text = f"{ALGORITHM}\n{at}\n{scope}\n{sha256(request.encode()).hexdigest()}"
-        signature = digest(self._signing_key(keys.secret_key, day), text.encode(), "sha256").hex()
-        credential = f"{keys.access_key}/{scope}"
-        return f"{ALGORITHM} Credential={credential}, SignedHeaders={names}, Signature={signature}"
+        if self._made_for != (keys, day):
+            self._make_key(keys, day)
+        request = f"{head.before}{at}{head.after}{sha256(body).hexdigest()}"
+        text = f"{ALGORITHM}\n{at}\n{self._scope}\n{sha256(request.encode()).hexdigest()}"
+        signature = hmac_digest(self._key, text.encode(), "sha256").hex()
+        credential = f"{keys.access_key}/{self._scope}"
+        return (
+            f"{ALGORITHM} Credential={credential}, SignedHeaders={head.names}, "
+            f"Signature={signature}"
+        )
 
-    def _signing_key(self, secret: str, day: str) -> bytes:
-        if self._made_for != (secret, day):
-            made = f"AWS4{secret}".encode()
-            for part in (day, self._region, self._service, "aws4_request"):
-                made = digest(made, part.encode(), "sha256")
-            self._key, self._made_for = made, (secret, day)
-        return self._key
+    def _make_key(self, keys: Keys, day: str) -> None:
+        made = f"AWS4{keys.secret_key}".encode()
+        for part in (day, self._region, self._service, "aws4_request"):
+            made = hmac_digest(made, part.encode(), "sha256")
+        self._scope = f"{day}/{self._region}/{self._service}/aws4_request"
+        self._key, self._made_for = made, (keys, day)

@@ -15,12 +15,13 @@ import base64
 import json
 import socket
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from fleet.core.queue_place import Keys
 from fleet.sqs import dns, server_clock
 from fleet.sqs.http_answer import Answer, AnswerParser
-from fleet.sqs.sigv4 import Signer
+from fleet.sqs.sigv4 import SignedHead, Signer
 from fleet.sqs.stream import LEAST, BoundedStream, ConnectOptions, connect
 from fleet.sqs.transport import Endpoint, NoAnswer, Refused, Unreachable, longest_answer
 from fleet.version import VERSION
@@ -29,6 +30,14 @@ TARGET = "AmazonSQS."  # and the operation: the header that says what is asked
 SERVICE = "sqs"
 HTTP_PORT, HTTPS_PORT = 80, 443
 OK = 200
+
+
+@dataclass(frozen=True, slots=True)
+class _Head:
+    """What all requests of a kind begin with: as it is sent, and as it is signed."""
+
+    lines: str
+    signed: SignedHead
 
 
 class Wire:
@@ -51,6 +60,8 @@ class Wire:
         self._name, port = _split_host(self._host)
         self._port = port or (HTTPS_PORT if endpoint.tls else HTTP_PORT)
         self._signer = Signer(endpoint.region, SERVICE)
+        self._keys: Keys | None = None
+        self._heads: dict[str, _Head] = {}  # by operation, with the token of these keys
         self._stream: BoundedStream | None = None
 
     def close(self) -> None:
@@ -80,13 +91,13 @@ class Wire:
         clock = self._options.clock
         body = _to_json(arguments).encode()
         before = clock()
-        headers = self.sign(operation, body)
+        request = self.write_request(operation, body)
         if clock() - before >= LEAST:  # the keys have taken their time
             self._options.heartbeat()
         stream = self._connect()
         stream.begin(clock() + self._read_timeout)
         try:
-            stream.send(_write_request(self._path, headers, body))
+            stream.send(request)
             answer = receive(stream, longest_answer(arguments))
         except BaseException as error:  # whatever it is: the rest of the answer may still come
             self.close()
@@ -104,25 +115,45 @@ class Wire:
                 self.close()
             raise
 
-    def sign(self, operation: str, body: bytes) -> dict[str, str]:
-        """The headers of a request, signed with the keys as they are now."""
+    def write_request(self, operation: str, body: bytes) -> bytes:
+        """A request, signed with the keys as they are now.
+
+        Raises Unreachable for keys that no header can hold, and what `read_keys` raises.
+        """
         keys = self._read_keys()
+        if keys is not self._keys:
+            self._use(keys)
+        head = self._heads.get(operation)
+        if head is None:
+            head = self._heads[operation] = self._make_head(operation, keys.token)
         at = server_clock.timestamp()
-        headers = {
+        text = (
+            f"{head.lines}X-Amz-Date: {at}\r\n"
+            f"Authorization: {self._signer.sign(keys, at, head.signed, body)}\r\n"
+            f"Content-Length: {len(body)}\r\n\r\n"
+        )
+        return text.encode() + body
+
+    def _use(self, keys: Keys) -> None:
+        region = self._endpoint.region
+        said = f"{self._host}{self._path}{region}{keys.access_key}{keys.token}"
+        if not (said.isascii() and said.isprintable()) or " " in said:
+            raise Unreachable("what a header has to say would not stay in its line")
+        self._keys, self._heads = keys, {}
+
+    def _make_head(self, operation: str, token: str) -> "_Head":
+        signed = {
             "Content-Type": "application/x-amz-json-1.0",
             "Host": self._host,
-            "X-Amz-Date": at,
-            **({"X-Amz-Security-Token": keys.token} if keys.token else {}),
+            **({"X-Amz-Security-Token": token} if token else {}),
             "X-Amz-Target": TARGET + operation,
         }
-        signed = [(name.lower(), value) for name, value in headers.items()]
-        return {
-            **headers,
-            "Accept-Encoding": "identity",
-            "Authorization": self._signer.sign(keys, at, self._signed_path, signed, body),
-            "Content-Length": str(len(body)),
-            "User-Agent": f"fleet/{VERSION}",
-        }
+        lines = {**signed, "Accept-Encoding": "identity", "User-Agent": f"fleet/{VERSION}"}
+        return _Head(
+            f"POST {self._path} HTTP/1.1\r\n"
+            + "".join([f"{name}: {value}\r\n" for name, value in lines.items()]),
+            SignedHead(self._signed_path, {name.lower(): value for name, value in signed.items()}),
+        )
 
     def _connect(self) -> BoundedStream:
         """The connection that stands, or a new one. Raises Unreachable.
@@ -151,7 +182,7 @@ def rehearse() -> None:
     """
     endpoint = Endpoint("http://127.0.0.1/", "none", None)
     wire = Wire(endpoint, lambda: Keys("none", "none"), 1, 1)
-    wire.sign("GetQueueUrl", b"{}")
+    wire.write_request("GetQueueUrl", b"{}")
     dns.resolve("127.0.0.1", HTTP_PORT, 0)
 
 
@@ -201,14 +232,6 @@ def receive(stream: BoundedStream, most: int) -> Answer:
     while (answer := parser.feed(stream.receive())) is None:
         pass
     return answer
-
-
-def _write_request(path: str, headers: Mapping[str, str], body: bytes) -> bytes:
-    """Raises ValueError for what would not stay in its line, or is not ASCII."""
-    lines = [f"POST {path} HTTP/1.1", *[f"{name}: {value}" for name, value in headers.items()]]
-    if " " in path or not "".join(lines).isprintable():
-        raise ValueError("a header with a control character")
-    return "\r\n".join([*lines, "", ""]).encode("ascii") + body
 
 
 def _parse(answer: Answer) -> dict[str, Any]:

@@ -71,7 +71,7 @@ def test_what_was_down_has_its_messages(endpoint: Endpoint, sqs: Any) -> None:
     url = sqs.get_queue_url(QueueName="bench")["QueueUrl"]
     endpoint.fill(2)
     endpoint.go_down(0.0)
-    assert answers(sqs, url)
+    await_true(lambda: answers(sqs, url), "an answer")
     assert len(endpoint.messages()) == 2
 
 
