@@ -27,7 +27,7 @@ class Trouble(Enum):
     USAGE = auto()  # cannot heal, and it was the command that asked for it: no such region
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots: a job forker makes one of its fields at once
 class Message:
     """One delivery. `attempt` is SQS's ApproximateReceiveCount; `body` is private: never logged.
 

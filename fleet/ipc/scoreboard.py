@@ -11,7 +11,7 @@ readable; a reader takes the newer of those whose checksum holds, and relies on 
 import mmap
 import os
 import struct
-import zlib
+from binascii import crc32  # not zlib's: that is one library more in each process
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
@@ -139,7 +139,7 @@ class Scoreboard:
     def _entry(self, where: int) -> tuple[int, Record] | None:
         checksum, sequence, length = _HEAD.unpack_from(self._memory, where)
         body = self._memory[where + _HEAD.size : where + _HEAD.size + length]
-        if not sequence or length < _BODY.size or zlib.crc32(body) != checksum:
+        if not sequence or length < _BODY.size or crc32(body) != checksum:
             return None
         (
             number,
@@ -218,7 +218,7 @@ class RecordWriter:
         where = self._older
         end = where + _HEAD.size
         self._memory[end : end + len(body)] = body
-        self._memory[where:end] = _HEAD.pack(zlib.crc32(body), self._sequence, len(body))
+        self._memory[where:end] = _HEAD.pack(crc32(body), self._sequence, len(body))
         self._older, self._newer = self._newer, where
         self._sequence += 1
 

@@ -3,8 +3,8 @@
 from fleet.core.queue import Message
 from fleet.core.sns import Notification
 
-_current: list[Message] = []
-_notified: list[Notification] = []
+_current: Message | None = None
+_notified: Notification | None = None
 
 
 class Retry(Exception):
@@ -30,20 +30,21 @@ def message() -> Message:
 
     Raises LookupError outside a job.
     """
-    if not _current:
+    if _current is None:
         raise LookupError("there is no message here: fleet.message() works inside a job")
-    return _current[0]
+    return _current
 
 
 def set_message(current: Message) -> None:
     """In a job's process, before user code: this is its message."""
-    _current[:] = [current]
-    _notified.clear()
+    global _current, _notified
+    _current, _notified = current, None
 
 
 def forget_message() -> None:
     """There is no message any more."""
-    _current.clear()
+    global _current
+    _current = None
 
 
 def notification() -> Notification:
@@ -51,14 +52,15 @@ def notification() -> Notification:
 
     Raises LookupError without `--body sns`, and outside a job.
     """
-    if not _notified:
+    if _notified is None:
         raise LookupError(
             "there is no SNS notification here: "
             "fleet.notification() works in a job, with --body sns"
         )
-    return _notified[0]
+    return _notified
 
 
 def set_notification(current: Notification) -> None:
     """In a job's process, before user code: this is what SNS delivered."""
-    _notified[:] = [current]
+    global _notified
+    _notified = current

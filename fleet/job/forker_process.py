@@ -24,7 +24,8 @@ from typing import NoReturn
 
 from fleet.core.exit_codes import DONE, FAULT
 from fleet.core.queue import Message
-from fleet.job import outputs, own_process, process, status
+from fleet.job import api, message_variables, outputs, own_process, process, status
+from fleet.job.message_variables import CannotBeInherited
 from fleet.system import processes, sibling_fork
 from fleet.system.sibling_fork import SiblingFork
 
@@ -51,21 +52,20 @@ class ForkerPlan:
 
 
 def encode(work: process.Work) -> bytes | None:
-    """A request for the job of a message. None for a message that cannot be sent so."""
+    """A request for the job of that message. None for a message that cannot be sent so.
+
+    First comes what its variables are in memory, then the rest: what the dispatcher makes here, the
+    forker need not, whose every page is copied for it.
+    """
     message = work.message
     try:
-        packet = marshal.dumps(
-            (
-                work.place,
-                message.id,
-                message.handle,
-                message.body,
-                message.attempt,
-                dict(message.attributes),
-                dict(message.system_attributes),
-            )
-        )
-    except ValueError:  # attributes of another queue's own kind
+        area, variables = message_variables.encode(message)
+        fields = vars(message) | {
+            "attributes": dict(message.attributes),
+            "system_attributes": dict(message.system_attributes),
+        }
+        packet = area + marshal.dumps((work.place, fields, variables, process.title_of_job(work)))
+    except ValueError:  # attributes of another queue's own kind, or no value of an environment
         return None
     return packet if len(packet) <= LONGEST else None
 
@@ -89,6 +89,7 @@ def run(plan: ForkerPlan, end: socket.socket) -> NoReturn:
         forgets = own_process.is_there_any_to_tell()
         for work in plan.works:
             work.forgets = forgets
+            work.unblock = plan.siblings.unblock_signals
         if processes.die_with_parent(plan.dispatcher, signal.SIGKILL):
             _serve(plan, end.detach())
         exit_status = DONE
@@ -99,16 +100,43 @@ def run(plan: ForkerPlan, end: socket.socket) -> NoReturn:
 
 
 def _serve(plan: ForkerPlan, end: int) -> None:
-    """Fork one job a request, until the dispatcher hangs up. `end`: the channel's descriptor."""
+    """Fork one job a request, until the dispatcher hangs up. `end`: the channel's descriptor.
+
+    What the loop needs of modules is looked up before it: that would be a page or two for each.
+    """
+    loads, readv, write, works = marshal.loads, os.readv, os.write, plan.works
+    new, set_attribute, set_message = object.__new__, object.__setattr__, api.set_message
+    area = message_variables.AREA
     room = memoryview(mmap.mmap(-1, LONGEST, mmap.MAP_PRIVATE))  # only what is used takes memory
-    while length := os.readv(end, (room,)):
+    rest = room[area:]
+    update = _find_environment(works[0], room)
+    while length := readv(end, (room,)):
+        length -= area
         # It is our dispatcher that wrote it.
-        place, *message = marshal.loads(room[:length])  # noqa: S302
-        work = plan.works[place]
-        work.message = Message(*message)
-        room[:length] = bytes(length)  # a later job finds nothing of it
-        os.write(end, b"%d" % _fork_job(plan, work, end))
+        place, fields, variables, title = loads(rest[:length])
+        rest[:length] = bytes(length)  # a later job finds nothing of it
+        work = works[place]
+        work.message = message = new(Message)
+        set_attribute(message, "__dict__", fields)
+        if update is not None:
+            update(variables)
+            set_message(message)
+            work.title = title
+        write(end, b"%d" % _fork_job(plan, work, end))
         work.message = NO_MESSAGE  # nor does one of another queue
+
+
+def _find_environment(work: process.Work, room: memoryview) -> Callable[..., None] | None:
+    """What tells `os.environ` of variables that the C library has in `room`.
+
+    None where a job has to introduce its message itself: the import has changed too much.
+    """
+    if work.as_imported is not None:
+        return None
+    try:
+        return message_variables.inherit_from(room).update
+    except CannotBeInherited:
+        return None
 
 
 def _fork_job(plan: ForkerPlan, work: process.Work, end: int) -> int:

@@ -7,14 +7,14 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from fleet.core.queue import Message
 from fleet.ipc.shared_page import SharedPage
 from fleet.job import api, end, outputs
+from fleet.job.message_variables import NAMES, values_of
 from fleet.system import descriptors, processes, signals, stacks, titles
 
-OF_MESSAGE = ("FLEET_JOB_ID", "FLEET_JOB_ATTEMPT")  # variables of the environment
 OOM_SCORE = b"500"  # under memory pressure the kernel ends jobs before dispatchers
 # Global random generators; without an argument these functions seed them from the system.
 _SEEDS = (("numpy.random", "seed"), ("torch", "seed"))
@@ -69,17 +69,18 @@ def introduce_slot(queue: str, slot: int) -> None:
 def introduce_message(message: Message) -> None:
     """Tell user code about its message, by the environment and `fleet.message()`.
 
-    Not in a job forker: glibc's setenv(3) frees no value that it replaces.
+    Not in a job forker, which has MessageVariables: glibc's setenv(3) frees no value that it
+    replaces.
     """
     # One by one: update() walks through all subclasses of Mapping, 0.5 ms of page faults.
-    os.environ["FLEET_JOB_ID"] = message.id
-    os.environ["FLEET_JOB_ATTEMPT"] = str(message.attempt)
+    for name, value in zip(NAMES, values_of(message), strict=True):
+        os.environ[name] = value
     api.set_message(message)
 
 
-def show_title(title: str, message: Message) -> None:
-    """Have `ps` show what this process does, and for which message."""
-    titles.show(f"fleet: {title} {message.id} attempt {message.attempt}")
+def title_for(purpose: str, app: str, message: Message) -> str:
+    """What `ps` shows of a process that does this for that message."""
+    return titles.clean(f"fleet: {purpose} {app} {message.id} attempt {message.attempt}")
 
 
 def is_there_any_to_tell() -> bool:
@@ -105,9 +106,9 @@ def forget_the_parents(keep_fds: Sequence[int] | None) -> None:
     _reseed()
 
 
-def heed_signals(page: SharedPage) -> None:
-    """Let signals reach this process from now on."""
-    signals.unblock_all()
+def heed_signals(page: SharedPage, unblock: Callable[[], object]) -> None:
+    """Let signals reach this process from now on: `unblock` does."""
+    unblock()
     if page.stop_asked:  # before our handlers were the defaults: what was sent then may be lost
         processes.kill(os.getpid(), signal.SIGTERM)
 

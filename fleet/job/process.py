@@ -25,7 +25,7 @@ from fleet.core.sns import Unusable
 from fleet.ipc.shared_page import SharedPage
 from fleet.job import call, end, errors, outputs, own_process, results, status
 from fleet.job.user_code import UserCode, load_code
-from fleet.system import log, processes
+from fleet.system import log, processes, signals, titles
 from fleet.system.clock import now
 
 MOST_QUOTED = 1000  # characters of a body that cannot be used
@@ -41,7 +41,8 @@ class Work:
     says. `keep_fds`: the sorted descriptors that stay open, None for all. `as_imported`: puts the
     process into the state in which the import has left it. `forgets`: whether there may be
     something of the parents' to forget. `introduces`: whether the environment may not tell the
-    queue and the slot yet.
+    queue and the slot yet. `title`: of the job, whose message is introduced to user code already;
+    empty while it is not. `unblock`: lets signals through.
     """
 
     app: str
@@ -57,6 +58,8 @@ class Work:
     forgets: bool = True
     introduces: bool = True
     place: int = 0
+    title: str = ""
+    unblock: Callable[[], object] = signals.unblock_all
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +85,11 @@ def _call_exit_handler(work: Work, code: UserCode) -> None:
 
 _JOB = _Purpose("job", _call_job, "error", is_job=True)
 _EXIT_HANDLER = _Purpose("exit handler of", _call_exit_handler, "handler_error")
+
+
+def title_of_job(work: Work) -> str:
+    """What `ps` shows of the job."""
+    return own_process.title_for(_JOB.title, work.app, work.message)
 
 
 def run_job(work: Work, dispatcher: int, *, by_forker: bool = False) -> NoReturn:
@@ -135,11 +143,14 @@ def _run(work: Work, dispatcher: int, purpose: _Purpose, by_forker: bool = False
 
 def _run_as_itself(work: Work, purpose: _Purpose) -> int:
     """Run user code in this process, which is its own; the exit status as `_run_user_code`."""
-    own_process.introduce_message(work.message)
-    own_process.show_title(f"{purpose.title} {work.app}", work.message)
+    if work.title:
+        titles.put(work.title)
+    else:
+        own_process.introduce_message(work.message)
+        titles.put(own_process.title_for(purpose.title, work.app, work.message))
     if work.forgets:
         own_process.forget_the_parents(work.keep_fds)
-    own_process.heed_signals(work.page)
+    own_process.heed_signals(work.page, work.unblock)
     return _run_user_code(work, purpose)
 
 

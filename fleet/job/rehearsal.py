@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from fleet.core.config import Config
 from fleet.core.queue import Message
 from fleet.ipc.shared_page import SharedPage
-from fleet.job import api, own_process, process
+from fleet.job import api, message_variables, process
 from fleet.job.user_code import UserCode
 
 TIMES = 32  # more make no difference
@@ -44,7 +44,7 @@ def rehearse(open_fds: Iterable[int]) -> None:
     )
     for _ in range(TIMES):
         process.rehearse_job(work)
-    for name in own_process.OF_MESSAGE:
+    for name in message_variables.NAMES:
         if name in before:
             os.environ[name] = before[name]
         else:

@@ -14,7 +14,6 @@ import ctypes
 import errno
 import os
 import re
-from array import array
 from collections.abc import Callable, Iterator
 
 from fleet.system import pseudo_files
@@ -115,7 +114,7 @@ def runs(ranges: Iterator[Range], size: int, is_filled: Callable[[int], bool]) -
 def _is_filled(pagemap: int, at: int, size: int) -> bool:
     """Whether most of the huge page at this address is in memory. Raises OSError."""
     pages = size // _PAGE
-    entries = array("Q", os.pread(pagemap, pages * 8, at // _PAGE * 8))
+    entries = memoryview(os.pread(pagemap, pages * 8, at // _PAGE * 8)).cast("Q")
     return sum(entry & _OWN == _OWN for entry in entries) >= pages * _FILLED
 
 

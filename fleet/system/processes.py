@@ -31,7 +31,9 @@ CONTINUE, KILL = signal.SIGCONT, signal.SIGKILL
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
-_libc = ctypes.CDLL(None, use_errno=True)
+# Looked up once: a job would do it anew, and copy pages for it.
+_prctl = ctypes.CDLL(None, use_errno=True).prctl
+_exit = ctypes.PyDLL(None)._exit
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,7 @@ class Usage:
 def become_subreaper() -> None:
     """From now on what our descendants leave behind becomes our child."""
     if LINUX:
-        _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        _prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
         procfs.open_children()
 
 
@@ -66,7 +68,7 @@ def die_with_parent(parent: int, number: int) -> bool:
     False if `parent` is not our parent any more.
     """
     if LINUX:
-        _libc.prctl(_PR_SET_PDEATHSIG, int(number), 0, 0, 0)
+        _prctl(_PR_SET_PDEATHSIG, int(number), 0, 0, 0)
     return os.getppid() == parent
 
 
@@ -243,7 +245,12 @@ def sweep(
 
 
 def exit_at_once(code: int) -> NoReturn:
-    """End this forked process: no exit hook and no buffer of the parent's runs again."""
+    """End this forked process: no exit hook and no buffer of the parent's runs again.
+
+    Not by os._exit at first: the interpreter has never called the C library's function before, and
+    each job would have the dynamic linker look for it.
+    """
+    _exit(code)
     os._exit(code)
 
 

@@ -23,8 +23,8 @@ import ctypes
 import os
 import sys
 
-# clone, set_robust_list, get_robust_list
-_SYSTEM_CALLS = {"x86_64": (56, 273, 274), "aarch64": (220, 99, 100)}
+# clone, set_robust_list, get_robust_list, rt_sigprocmask
+_SYSTEM_CALLS = {"x86_64": (56, 273, 274, 14), "aarch64": (220, 99, 100, 135)}
 _CLONE_PARENT, _PARENT_SETTID, _CHILD_CLEARTID, _CHILD_SETTID = (
     0x0000_8000,
     0x0010_0000,
@@ -32,6 +32,7 @@ _CLONE_PARENT, _PARENT_SETTID, _CHILD_CLEARTID, _CHILD_SETTID = (
     0x0100_0000,
 )
 _SIGCHLD = 17
+_SIG_SETMASK, _MASK_SIZE = 2, 8  # bytes
 _FLAGS = _CLONE_PARENT | _PARENT_SETTID | _CHILD_CLEARTID | _CHILD_SETTID | _SIGCHLD
 _OLDEST_GLIBC = (2, 25)  # older ones keep the pid, too
 _LINKS_OF_ONE_THREAD = 3  # of /proc/self/task: ".", the entry in the parent, the thread
@@ -60,7 +61,7 @@ class SiblingFork:
         if numbers is None or ctypes.sizeof(ctypes.c_void_p) != 8:
             raise CannotFork("its system calls are known for Linux on x86_64 and aarch64 only")
         _refuse_old_libc()
-        clone, set_robust_list, get_robust_list = numbers
+        clone, set_robust_list, get_robust_list, set_mask = numbers
         # One that keeps the interpreter's lock: nothing must run in Python meanwhile.
         self._python = ctypes.PyDLL(None, use_errno=True)
         self._call = self._python.syscall
@@ -75,6 +76,8 @@ class SiblingFork:
         self._clone = (clone, _FLAGS, 0)
         self._child_id = (ctypes.addressof(self._thread_id),) * 2
         self._set_robust_list = (set_robust_list, head.value, length.value, 0, 0, 0)
+        self._no_signals = ctypes.c_uint64(0)
+        self._set_mask = (set_mask, _SIG_SETMASK, ctypes.addressof(self._no_signals))
         # Looked up now: a child would do it anew.
         self._before = self._python.PyOS_BeforeFork
         self._after_in_child = self._python.PyOS_AfterFork_Child
@@ -109,6 +112,10 @@ class SiblingFork:
         if error:
             raise OSError(error, os.strerror(error))
         return pid
+
+    def unblock_signals(self) -> None:
+        """In the child: as signals.unblock_all, by a call of the kind that has just been made."""
+        self._call(*self._set_mask, 0, _MASK_SIZE, 0)
 
 
 def _refuse_old_libc() -> None:

@@ -26,9 +26,15 @@ def _find_setter() -> Callable[[str], object]:
     return setter
 
 
-_set = _find_setter()
+put = _find_setter()
+"""Have this title shown from now on; it is a clean one."""
+
+
+def clean(title: str) -> str:
+    """The title in one line, without anything that would act on a terminal."""
+    return one_line(title)
 
 
 def show(title: str) -> None:
     """Have the title shown from now on."""
-    _set(one_line(title))
+    put(clean(title))

@@ -9,6 +9,7 @@ import select
 import socket
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -158,6 +159,44 @@ def test_a_job_that_the_dispatcher_forks_is_of_its_own_queue_too() -> None:
         return [statuses, dispatcher.said() == [hash_of(SHORT)] * 3, dispatcher.forker.pids]
 
     assert with_dispatcher(act, means="there is none") == [[0, 0, 0], True, []]
+
+
+def replace_environment() -> None:
+    os.environ = dict(os.environ)  # type: ignore[assignment] # noqa: B003
+
+
+@pytest.mark.parametrize(
+    ("as_imported", "begin"),
+    [(None, None), (lambda: None, None), (None, replace_environment)],
+    ids=["by the forker", "after what the import has changed", "another environment"],
+)
+def test_a_job_is_told_its_own_message(
+    as_imported: Callable[[], None] | None, begin: Callable[[], None] | None
+) -> None:
+    """By the environment, fleet.message() and the title."""
+
+    def act(dispatcher: Dispatcher) -> list[Any]:
+        def say(_: str) -> None:
+            message, environment = api.message(), os.environ
+            title = Path("/proc/self/cmdline").read_bytes().strip(b"\0").decode()
+            said = [environment[name] for name in ("FLEET_JOB_ID", "FLEET_JOB_ATTEMPT")]
+            told = f"{said} {message.id} {message.attempt} {title}"
+            os.write(dispatcher.write, told.encode())
+
+        shared = dispatcher.work(SHORT, dispatcher.page)
+        shared.as_imported, shared.loaded = as_imported, UserCode(say)
+        dispatcher.forker.close()
+        dispatcher.forker = JobForker([shared], find_means(), begin or (lambda: None))
+        told = []
+        for message in (Message("first", "h", "b", 12), Message("2nd", "h", "b", 3)):
+            dispatcher.run(message)
+            told.append(os.read(dispatcher.read, 10_000).decode())
+        return told
+
+    assert with_dispatcher(act) == [
+        "['first', '12'] first 12 fleet: job high first attempt 12",
+        "['2nd', '3'] 2nd 3 fleet: job high 2nd attempt 3",
+    ]
 
 
 def test_means_that_the_template_could_not_find_are_looked_for_again() -> None:
