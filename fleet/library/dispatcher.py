@@ -265,7 +265,8 @@ class Dispatcher:
     def _leave_unusable(self, message: Message) -> QueueError:
         """The error for a message that must not be worked on."""
         why = message.unusable
-        log.emit("message.left", slot=0, message_id=message.id, attempt=message.attempt, why=why)
+        about = {"slot": 0, "queue": self._queue_name, "message_id": message.id}
+        log.emit("message.left", **about, attempt=message.attempt, why=why)
         self.last = Ending(message, Settlement.LEAVE, why=why, reason=Reason.UNUSABLE)
         text = f"message {message.id} was left to its lease: {why}"
         return queue_error(Trouble.MESSAGE, text, self.last)

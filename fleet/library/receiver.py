@@ -13,7 +13,7 @@ from fleet.core import poll_cuts, polling
 from fleet.core.config import poll_seconds
 from fleet.core.delivery import pause_before
 from fleet.core.queue import Message, MessageQueue, QueueError, Trouble
-from fleet.library.queue import renew
+from fleet.library.queue import name_of, renew
 from fleet.library.standalone import StandaloneInbox
 from fleet.system import jitter, log
 from fleet.system.clock import now
@@ -26,6 +26,7 @@ class Receiver:
 
     def __init__(self, queue: MessageQueue, wait_time: float | None, visibility: float) -> None:
         self._queue, self._wait_time, self._visibility = queue, wait_time, visibility
+        self._name = name_of(queue)
         self._failures = 0  # polls in a row
         self._user_pid = 0  # the process that has used the queue's connections; 0: none yet
         self._cuts = poll_cuts.Cuts()
@@ -64,7 +65,8 @@ class Receiver:
         self._failures = 0
         self._set_cuts(poll_cuts.note_answer(self._cuts, now() - asked_at), wait_time)
         if message:
-            log.emit("message.received", slot=0, message_id=message.id, attempt=message.attempt)
+            about = {"slot": 0, "queue": self._name, "message_id": message.id}
+            log.emit("message.received", **about, attempt=message.attempt)
         return asked_at, message
 
     def note_start(self, *, starved: bool) -> None:
@@ -99,7 +101,12 @@ class Receiver:
     def _set_cuts(self, cuts: poll_cuts.Cuts, wait_time: float) -> None:
         """Keep what is known of polls that are cut, and log it when it changes their length."""
         if cuts.longest < self._cuts.longest:
-            log.emit("poll.shortened", age=round(cuts.age, 1), seconds=int(cuts.longest))
+            log.emit(
+                "poll.shortened",
+                queue=self._name,
+                age=round(cuts.age, 1),
+                seconds=int(cuts.longest),
+            )
         elif cuts.longest > self._cuts.longest:
-            log.emit("poll.lengthened", seconds=wait_time)
+            log.emit("poll.lengthened", queue=self._name, seconds=wait_time)
         self._cuts = cuts

@@ -232,9 +232,12 @@ def test_polls_that_are_cut_at_one_age_are_shorter(
     assert not lone.dispatch(job)
     assert [wait for wait, _ in queue.asked("receive")] == [10, 10, 4]
     assert "polls get no answer when they are 6 s old" in caplog.text
+    assert [record.__dict__["fields"]["queue"] for record in caplog.records] == ["MemoryQueue"]
 
 
-def test_a_message_that_is_not_what_was_sent_is_a_queue_error() -> None:
+def test_a_message_that_is_not_what_was_sent_is_a_queue_error(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     """Nothing of the caller's sees it: no transformer, no job."""
     queue = MemoryQueue("fine")
     queue.visible = [replace(queue.visible[0], unusable="its body is not what was sent")]
@@ -248,6 +251,7 @@ def test_a_message_that_is_not_what_was_sent_is_a_queue_error() -> None:
     assert lone.last is not None
     assert (lone.last.settlement, lone.last.why) == ("left", "its body is not what was sent")
     assert lone.last.reason is Reason.UNUSABLE
+    assert caplog.records[-1].__dict__["fields"]["queue"] == "MemoryQueue"
     assert [call[0] for call in queue.calls] == ["receive"]
 
 

@@ -348,6 +348,7 @@ def test_what_happens_goes_to_the_programs_own_log(caplog: pytest.LogCaptureFixt
     Dispatcher(MemoryQueue("secret"), wait_time=0).dispatch(job, "secret", named="secret")
     events = [record.__dict__["event"] for record in caplog.records]
     assert events == ["message.received", "job.started", "job.succeeded", "message.deleted"]
+    assert {record.__dict__["fields"]["queue"] for record in caplog.records} == {"MemoryQueue"}
     assert [record.levelname for record in caplog.records] == ["DEBUG", "DEBUG", "INFO", "DEBUG"]
     assert "message m1" in caplog.text
     assert "secret" not in caplog.text
