@@ -76,8 +76,6 @@ def main(arguments: Sequence[str]) -> None:
     outputs.line_buffer()  # what an import prints before it ends the process, or hangs, is not lost
     stacks.enable()
     wire.rehearse()
-    for queue in plan.queues:
-        foresight.preload(address_of(plan, queue), plan.config.transport, os.environ)
     app = prepare(plan, master, inherited, standard)
     if app is not None:
         Template(plan, app, master, Scoreboard(board)).serve()
@@ -90,6 +88,8 @@ def prepare(
 
     None when there is nothing to serve.
     """
+    for queue in plan.queues:
+        foresight.preload(address_of(plan, queue), plan.config.transport, os.environ)
     began = time.monotonic()
     for queue in plan.queues:
         bodies.prepare(queue.config)

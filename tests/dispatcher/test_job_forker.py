@@ -8,7 +8,7 @@ import resource
 import select
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from fleet.core.config import Config
 from fleet.core.queue import Message
 from fleet.dispatcher.job_forker import JobForker, Means, find_means
 from fleet.ipc.shared_page import SharedPage
-from fleet.job import api, forker_process
+from fleet.job import api, forker_process, own_process
 from fleet.job.process import Work
 from fleet.job.user_code import UserCode
 from fleet.system import fork_handlers, log, processes, procfs, sibling_fork
@@ -31,6 +31,8 @@ QUEUES = ["high", "low"]
 
 class Dispatcher:
     """In a process of its own: what a dispatcher has, and a job that says which message it has."""
+
+    keeps: Sequence[int] = ()  # descriptors that jobs have
 
     def __init__(self, means: Means | None) -> None:
         self.read, self.write = os.pipe()
@@ -51,7 +53,7 @@ class Dispatcher:
             is_good = is_alone and told == [queue, "7"]
             os.write(self.write, b"%d;" % (hash_of(api.message()) if is_good else 0))
 
-        keep, queue = sorted({0, 1, 2, self.write}), QUEUES[place]
+        keep, queue = sorted({0, 1, 2, self.write, *self.keeps}), QUEUES[place]
         return Work(queue, Config(), UserCode(say), queue, 7, message, keep, page, place=place)
 
     def run(self, message: Message, place: int = 0) -> int:
@@ -151,6 +153,30 @@ def test_a_job_has_its_own_queues_work_and_nothing_of_anothers() -> None:
         return [statuses, told, len(dispatcher.forker.pids), dispatcher.logged]
 
     assert with_dispatcher(act) == [[0, 0, 0], True, 1, []]
+
+
+def test_what_the_first_queues_jobs_inherit_is_not_done_again_in_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nor in those of an only queue: it costs page faults in each."""
+    introduce = own_process.introduce_slot
+
+    def note(queue: str, slot: int) -> None:
+        introduce(queue, slot)
+        os.write(end[0], b"%s;" % queue.encode())
+
+    def act(dispatcher: Dispatcher) -> list[Any]:
+        statuses = [dispatcher.run(SHORT, place) for place in (0, 0, 1)]
+        return [statuses, os.read(read, 1000).decode()]
+
+    read, *end = os.pipe()
+    monkeypatch.setattr(own_process, "introduce_slot", note)
+    monkeypatch.setattr(Dispatcher, "keeps", end)
+    try:
+        assert with_dispatcher(act) == [[0, 0, 0], "high;low;"]
+    finally:
+        for each in (read, *end):
+            os.close(each)
 
 
 def test_a_job_that_the_dispatcher_forks_is_of_its_own_queue_too() -> None:

@@ -215,5 +215,5 @@ def test_nothing_of_a_message_is_told_but_its_id(
         ("will.failed", "(which is not known)", "released"),
         ("will.failed", "id", "released"),
     ]
-    assert all(each["error"] == "it heals" for each in told)
+    assert all((each["error"], each["queue"]) == ("it heals", "jobs") for each in told)
     assert "private" not in str(told)

@@ -8,11 +8,13 @@ import pytest
 
 from fleet.core.config import Config
 from fleet.core.protocol import Fork, Plan, Word
+from fleet.core.queue_config import QueueConfig
 from fleet.core.queue_place import Keys, QueuePlace
-from fleet.sqs import pool_access
+from fleet.job import bodies
+from fleet.sqs import foresight, pool_access
 from fleet.sqs.address import Address
-from fleet.template import memory_image, small_blocks
-from fleet.template.importing import ImportedApp
+from fleet.template import memory_image, process, small_blocks
+from fleet.template.importing import ImportedApp, Importer
 from fleet.template.process import Template
 from tests.support.queues import one_queue
 
@@ -85,3 +87,17 @@ def test_the_access_to_each_queue_is_prepared_and_all_is_frozen_once(done: list[
     places = [replace(PLACE, name="high"), replace(PLACE, name="low")]
     serve(Plan(Config(), queues, os.getpid()), Fork(0, places, KEYS), Fork(1, places, KEYS))
     assert done == ["prepare high", "prepare low", "fill", "freeze", "fork", "fork"]
+
+
+def test_what_each_queue_needs_is_loaded_before_the_import(monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+    monkeypatch.setattr(foresight, "preload", lambda address, *_: done.append(address.name))
+    monkeypatch.setattr(bodies, "prepare", lambda config: done.append(config.body))
+    monkeypatch.setattr(Importer, "load", lambda _: done.append("import"))
+    queues = [
+        QueueConfig("high", "app:job", Config()),
+        QueueConfig("low", "app:job", Config(body="sns")),
+    ]
+    plan = Plan(Config(), queues, os.getpid())
+    assert process.prepare(plan, cast(Any, None), set(), cast(Any, None)) is None
+    assert done == ["high", "low", Config().body, "sns", "import"]
