@@ -390,6 +390,14 @@ def test_connections_to_a_queue_that_is_not_used_for_a_minute_are_closed(
     ]
 
 
+def test_a_queue_that_is_used_again_in_time_is_not_hung_up_on(world: World, queues: Queues) -> None:
+    for moment, queue in ((2.0, 0), (3.0, 1), (4.0, 0), (63.9, 0), (64.0, 0)):
+        grants(world, moment, queue=queue)
+    leaves(world, 70.0)
+    run_with(queues)
+    assert [each for each in world.record if "close" in each] == ["low close"]
+
+
 def test_the_only_queue_is_never_hung_up_on(world: World, run: Run) -> None:
     for moment in (2.0, 200.0, 400.0):
         grants(world, moment)

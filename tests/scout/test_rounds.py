@@ -112,9 +112,26 @@ def test_an_order_is_its_queues_and_does_not_wait_for_the_end_of_a_round(stage: 
     assert stage.done == ["look high", "Recover low", "TryDelete high", "look low"]
 
 
-def test_a_sample_that_is_asked_for_is_a_round_of_all_queues(stage: Stage) -> None:
-    stage.watch([], [stage.say(SampleDepth()), stage.hang_up])
-    assert stage.done == ["look high", "look low", "look high", "look low"]
+def test_a_sample_that_is_asked_for_is_a_round_of_all_queues(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At once, and the next one is an interval later."""
+    waits: list[float] = []
+
+    def hear(until: float) -> list[object]:
+        if until == 100.0:
+            return []
+        waits.append(until - 100.0)
+        if len(waits) == 2:
+            stage.hang_up()
+        return [SampleDepth()]
+
+    monkeypatch.setattr(process, "now", lambda: 100.0)
+    monkeypatch.setattr(jitter, "draw", lambda: 0.5)
+    monkeypatch.setattr(stage.scout, "_hear", hear)
+    stage.watch([], [])
+    assert stage.done == ["look high", "look low"] * 2
+    assert waits == [Config().sample_interval] * 2
 
 
 def test_the_next_round_waits_for_its_time_and_a_late_queue_does_not(

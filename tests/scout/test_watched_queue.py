@@ -1,5 +1,6 @@
 """What the scout says of one queue: looked up, late, given up, counted."""
 
+from math import inf
 from typing import Any, cast
 
 import pytest
@@ -96,7 +97,7 @@ def test_a_queue_that_answers_is_looked_up_once_and_counted_in_each_round(watch:
     assert watch.look(in_round=False) == []
     assert watch.look() == [COUNTED]
     assert watch.script.asked == ["look", "count", "count"]
-    assert watch.queue.tries_at == float("inf")
+    assert watch.queue.tries_at == inf
 
 
 def test_a_late_queue_is_tried_every_second_between_the_rounds_too(watch: Watch) -> None:
@@ -109,6 +110,7 @@ def test_a_late_queue_is_tried_every_second_between_the_rounds_too(watch: Watch)
     assert watch.look(in_round=False) == [Trying()]
     watch.now = 102.0
     assert watch.look(in_round=False) == [USABLE, COUNTED]
+    assert watch.queue.tries_at == inf
 
 
 @pytest.mark.parametrize("error", [GONE, DENIED])
