@@ -9,10 +9,11 @@ once.
 import os
 from collections.abc import Callable, Sequence
 from math import inf
-from typing import Protocol
+from typing import Any, Protocol
 
 from fleet.core.protocol import Empty, PollFailed, Ready, Received
 from fleet.core.queue import BatchQueue, Message, QueueError, Trouble
+from fleet.core.queue_names import queue_name
 from fleet.core.slot_state import State
 from fleet.dispatcher.batch import BatchRunner
 from fleet.dispatcher.context import Context
@@ -153,12 +154,17 @@ class PoolDispatcher:
 
     def _tell_received(self, messages: Sequence[Message], took: float) -> None:
         self._tell_poll(took, len(messages))
-        slot = self._context.slot
+        about = self._about
         for each in messages:
-            log.emit("message.received", slot=slot, message_id=each.id, attempt=each.attempt)
+            log.emit("message.received", **about, message_id=each.id, attempt=each.attempt)
 
     def _tell_poll(self, took: float, messages: int) -> None:
-        log.emit("queue.polled", slot=self._context.slot, took=took, messages=messages)
+        log.emit("queue.polled", **self._about, took=took, messages=messages)
+
+    @property
+    def _about(self) -> dict[str, Any]:
+        """What an event about a poll says in each case."""
+        return {"slot": self._context.slot, "queue": queue_name(self._context.queue_name)}
 
     def _deliver(
         self, messages: Sequence[Message], boards: Sequence[SlotBoard], before: float

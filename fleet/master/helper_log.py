@@ -10,26 +10,26 @@ from fleet.system import log
 
 
 def tell_helper_word(word: FromHelper, queues: Sequence[QueueConfig]) -> None:
-    """Log a word, if it is worth a line. The name of a queue is as the options say it."""
+    """Log a word, if it is worth a line. A queue is called by its own name."""
     match word:
         case Imported(seconds, warnings):
             log.emit("template.ready", seconds=seconds)
             for why in warnings:
                 log.emit("template.warned", why=why)
         case Usable(_, advice, _, queue):
-            log.emit("queue.usable", queue=queues[queue].queue)
+            log.emit("queue.usable", queue=queues[queue].name)
             for why in advice:
-                log.emit("queue.warned", queue=queues[queue].queue, why=why)
+                log.emit("queue.warned", queue=queues[queue].name, why=why)
         case Late(why, left, queue):
-            log.emit("queue.late", queue=queues[queue].queue, why=why, left=left)
+            log.emit("queue.late", queue=queues[queue].name, why=why, left=left)
         case Unusable(queue, _, why):
-            log.emit("queue.unusable", queue=queues[queue].queue, why=why)
+            log.emit("queue.unusable", queue=queues[queue].name, why=why)
         case Sampled(queue, depth):
-            log.emit("queue.sampled", queue=queues[queue].queue, **asdict(depth))
+            log.emit("queue.sampled", queue=queues[queue].name, **asdict(depth))
         case Served(pid):
             log.emit("local.restarted", pid=pid)
         case SampleFailed(why, queue):
-            log.emit("sample.failed", queue=queues[queue].queue, why=why)
+            log.emit("sample.failed", queue=queues[queue].name, why=why)
         case _:
             pass
 

@@ -101,7 +101,9 @@ def test_one_message(world: World, run: Run) -> None:
         "job message-1 below 5",
     ]
     assert world.inbox.said[1] == Received(0.25, 1)
-    assert world.told("message.received") == [{"slot": 7, "message_id": "message-1", "attempt": 3}]
+    about = {"slot": 7, "queue": "jobs"}
+    assert world.told("message.received") == [{**about, "message_id": "message-1", "attempt": 3}]
+    assert world.told("queue.polled") == [{**about, "took": 0.25, "messages": 1}]
     assert world.only("delete", "extend") == ["delete message-1"]
 
 

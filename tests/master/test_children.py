@@ -192,7 +192,7 @@ def test_what_is_told_of_a_queue_has_its_name(monkeypatch: pytest.MonkeyPatch) -
     tell_helper_word(SampleFailed("no answer", 1), queues)
     assert logged == [
         ("queue.usable", "low"),
-        ("queue.sampled", "http://127.0.0.1/0/high"),
+        ("queue.sampled", "high"),
         ("queue.late", "low"),
         ("queue.unusable", "low"),
         ("sample.failed", "low"),
