@@ -116,5 +116,6 @@ def _begin_anew(queue: QueueState, now: float) -> QueueState:
     return replace(queue, refused=refused, evidence=note_grant(queue.evidence, now))
 
 
-def _shown(limit: float) -> int | None:
-    return None if limit == inf else int(limit)
+def _shown(limit: float) -> int | str:
+    """As `fleet scale --limit` takes it."""
+    return "none" if limit == inf else int(limit)

@@ -69,7 +69,11 @@ def test_a_queue_starves_only_from_when_it_could_be_polled_again(asked: Event) -
 
 def test_a_limit_is_changed_and_lifted_once() -> None:
     host = Host(State.WORKING, State.WORKING)
-    changes: list[tuple[float, int | None, int | None]] = [(3, None, 3), (1, 3, 1), (inf, 1, None)]
+    changes: list[tuple[float, int | str, int | str]] = [
+        (3, "none", 3),
+        (1, 3, 1),
+        (inf, 1, "none"),
+    ]
     for limit, before, after in changes:
         log = Log("queue.limited", {"queue": "low", "from": before, "to": after})
         assert logs(host.take(LimitAsked(1, limit))) == [log]
