@@ -103,7 +103,7 @@ def simulate(
         typer.Option(min=0.1, help="Seconds until a lower queue gets a turn. [never]"),
     ] = None,
 ) -> int:
-    """Try the sizing rule on a trace of arrivals, or several queues on a pool of a fixed size."""
+    """Try the sizing rule, or several queues, on a trace of arrivals."""
     _check_finite(
         job_seconds=job_seconds, job_variation=job_variation, rate=rate, target_wait=target_wait
     )
