@@ -57,8 +57,8 @@ class ChildProcesses:
         self._plan, self._board = plan, board
         self._template_fds = (board_fd, *passed)
         self.channels = Channels(poll)
-        app, queues = plan.queues[0].app, len(plan.queues)
-        self.known = Children(app, others=frozenset(procfs.children()), queues=queues)
+        apps, queues = ", ".join(dict.fromkeys(each.app for each in plan.queues)), len(plan.queues)
+        self.known = Children(apps, others=frozenset(procfs.children()), queues=queues)
         self._mark = os.urandom(16).hex()  # on all that descends from our helpers
         self._has_trackers: bool | None = None  # among what we have adopted; None: not looked yet
         self.handouts = Handouts(queues)

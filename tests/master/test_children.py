@@ -3,6 +3,7 @@
 import os
 import select
 from collections.abc import Iterator
+from typing import cast
 
 import pytest
 
@@ -13,6 +14,7 @@ from fleet.core.pool.children import PendingDeath
 from fleet.core.pool.events import DispatcherSaid, HelperSaid
 from fleet.core.pool.state import Role
 from fleet.core.protocol import Drain, Empty, Fork, FromScout, Plan, Tell, Word
+from fleet.core.queue_config import QueueConfig
 from fleet.core.queue_place import Keys, KeysRefused, QueuePlace
 from fleet.core.scout_protocol import Late, Sampled, SampleFailed, Trying, Unusable, Usable
 from fleet.core.slot_state import State
@@ -102,6 +104,14 @@ def test_what_the_scout_finds_out_of_the_queue_is_kept(master: Master) -> None:
     assert master.children.handouts.dead_letters == ["jobs-dlq"]
     master.children.spawn(0)
     assert master.helpers[Role.TEMPLATE].receive() == [Fork(0, [PLACE], KEYS)]
+
+
+def test_all_apps_are_named_where_one_of_their_imports_has_done_harm() -> None:
+    apps = [("high", "work:job"), ("low", "other:job"), ("more", "work:job")]
+    queues = [QueueConfig(queue, app, Config()) for queue, app in apps]
+    board = cast(Scoreboard, None)
+    made = ChildProcesses(Plan(Config(), queues, os.getpid()), select.poll(), board, 0, ())
+    assert made.known.app == "work:job, other:job"
 
 
 def test_nobody_is_asked_for_before_the_queue_is_found(master: Master) -> None:
