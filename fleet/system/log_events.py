@@ -92,7 +92,7 @@ EVENTS: dict[str, EventFormat] = {
         DEBUG, "queue {queue}: about {visible} visible, {in_flight} in flight, {delayed} delayed"
     ),
     "queue.polled": _at(DEBUG, "poll brought {messages} messages after {took:.2f} s · slot {slot}"),
-    "queue.unusable": _at(WARNING, "a queue cannot be used, the others go on: {why}", "why"),
+    "queue.unusable": _at(WARNING, "a queue cannot be used: {why}", "why"),
     "queue.late": _at(WARNING, "{why}; trying again for {left:.0f} s"),
     "credentials.renewed": _quiet("the queue's credentials are renewed: access key {access_key}"),
     "credentials.failed": _at(

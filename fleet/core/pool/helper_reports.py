@@ -97,7 +97,8 @@ def _note_usable(pool: Pool, word: Usable) -> Pool:
 def _note_unusable(pool: Pool, word: Unusable, now: float) -> Step:
     """It degrades itself, not the pool. What is in hand of it goes on. At the start it ends all."""
     if not living_helper(pool, Role.SCOUT).proven:
-        return _note_failure(pool, Role.SCOUT, Failed(word.code, word.why), now)
+        failed = Failed(word.code, word.why)
+        return _note_failure(pool, Role.SCOUT, failed, now) if pool.end is None else (pool, ())
     queue = pool.queues[word.queue]
     after = replace(queue, usable=False, answered=True, trouble=word.why)
     if word.code == QUEUE_UNUSABLE:

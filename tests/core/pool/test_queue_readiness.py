@@ -54,6 +54,8 @@ def test_a_queue_that_cannot_be_used_at_the_start_ends_the_pool(code: int) -> No
     host.take(scout_says(replace(GONE, code=code)))
     assert host.pool.end == PoolEnd(code, GONE.why)
     assert host.pool.phase is PoolPhase.DRAINING
+    assert host.take(scout_says(replace(GONE, queue=0, why="nor does this one"))) == []
+    assert (host.pool.end, host.pool.scout.refused) == (PoolEnd(code, GONE.why), False)
     host.take(scout_says(usable(1)))
     assert host.pool.phase is PoolPhase.DRAINING, "it is too late"
 
