@@ -155,4 +155,4 @@ def _log_emptiness(before: QueueState, after: QueueState, pool: Pool) -> tuple[E
     begins = before.emptiness.zero_since is None and after.emptiness.zero_since is not None
     if not begins or not pool.config.until_empty or pool.phase is not PoolPhase.RUNNING:
         return ()
-    return (Log("queue.empty", {"seconds": pool.config.empty_for}),)
+    return (Log("queue.empty", {"queue": after.name, "seconds": pool.config.empty_for}),)

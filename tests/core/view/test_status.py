@@ -390,6 +390,7 @@ def test_a_pool_that_ends_when_the_queue_is_empty_says_that_it_waits_for_it() ->
     for visible, times in ((1, 0), (0, 1), (0, 1), (1, 1), (0, 2)):
         story.sample(visible)
         assert told(story) == times
+    assert story.log("queue.empty").fields == {"queue": "jobs", "seconds": 60.0}
     serving = running(1)
     serving.sample(0)
     assert told(serving) == 0
