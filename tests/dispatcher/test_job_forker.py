@@ -9,7 +9,6 @@ import select
 import socket
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,7 +20,7 @@ from fleet.ipc.shared_page import SharedPage
 from fleet.job import api, forker_process, own_process
 from fleet.job.process import Work
 from fleet.job.user_code import UserCode
-from fleet.system import fork_handlers, log, processes, procfs, sibling_fork
+from fleet.system import fork_handlers, log, processes, procfs, sibling_fork, titles
 from fleet.system.log_events import EVENTS
 from tests.support.forks import in_a_fork
 
@@ -204,11 +203,12 @@ def test_a_job_is_told_its_own_message(
     def act(dispatcher: Dispatcher) -> list[Any]:
         def say(_: str) -> None:
             message, environment = api.message(), os.environ
-            title = Path("/proc/self/cmdline").read_bytes().strip(b"\0").decode()
             said = [environment[name] for name in ("FLEET_JOB_ID", "FLEET_JOB_ATTEMPT")]
-            told = f"{said} {message.id} {message.attempt} {title}"
+            told = f"{said} {message.id} {message.attempt} {shown[-1]}"
             os.write(dispatcher.write, told.encode())
 
+        shown: list[str] = []
+        titles.put = shown.append
         shared = dispatcher.work(SHORT, dispatcher.page)
         shared.as_imported, shared.loaded = as_imported, UserCode(say)
         dispatcher.forker.close()
