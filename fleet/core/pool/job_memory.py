@@ -29,12 +29,15 @@ def _job_mib(pool: Pool, place: int) -> float | None:
     """Of the queue's last jobs; before any has ended, of those that run."""
     taken, jobs = pool.memory.taken, pool.queues[place].jobs_mib
     if pool.several and not jobs:
-        taken = {number: mib for number, mib in taken.items() if _queue_at(pool, number) == place}
+        taken = {number: mib for number, mib in taken.items() if _measured(pool, number) == place}
     return memory.job_mib(taken, jobs)
 
 
-def _queue_at(pool: Pool, number: int) -> int | None:
-    return pool.slots[number].queue if number < len(pool.slots) else None
+def _measured(pool: Pool, number: int) -> int | None:
+    """The queue of the job that was measured in a slot; None when that one has ended since."""
+    slot = pool.slots[number] if number < len(pool.slots) else None
+    still_runs = slot is not None and slot.is_busy and slot.since <= pool.memory.at
+    return slot.queue if slot and still_runs else None
 
 
 def free_mib(pool: Pool, jobs: Sequence[float], *, polls: bool = True) -> float:

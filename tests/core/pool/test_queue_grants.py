@@ -344,8 +344,10 @@ def test_what_running_jobs_have_is_a_measure_of_their_own_queue() -> None:
     scene = pool_scene(queues.pool, 0.0)
     assert [queue.job_mib for queue in scene.queues] == [200.0, 50.0]
     assert scene.memory_mib == 300.0
-    # One that began since then has everything still to take.
+    # One that began since then has everything still to take, and is not what was measured.
     newer = (slots[0], replace(slots[1], since=1.0))
+    assert pool_scene(replace(queues.pool, slots=newer), 1.0).queues[LOW].job_mib == 0
+    queues.knows(LOW, jobs_mib=(50.0,))
     queues.pool = replace(queues.pool, slots=newer)
     assert pool_scene(queues.pool, 1.0).memory_mib == 250.0
 
