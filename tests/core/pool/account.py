@@ -30,11 +30,13 @@ from fleet.core.pool.events import (
     HelperDied,
     HelperSaid,
     HelperSpawnFailed,
+    LimitAsked,
     MemoryMeasured,
     PauseAsked,
     SpawnFailed,
 )
 from fleet.core.pool.orphan import Orphan
+from fleet.core.pool.queue_state import QueueState
 from fleet.core.pool.slot import Slot
 from fleet.core.pool.state import HelperState, Level, Pool, Role
 from fleet.core.protocol import (
@@ -57,8 +59,10 @@ from fleet.core.protocol import (
     Settled,
     Troubled,
 )
-from fleet.core.scout_protocol import Recover, Recovered, Sampled, Usable
+from fleet.core.queue_config import QueueConfig
+from fleet.core.scout_protocol import Recover, Recovered, RecoveryDenied, Sampled, Unusable, Usable
 from fleet.core.slot_state import State
+from tests.core.pool.choosing import open_polls
 
 
 @dataclass
@@ -70,6 +74,7 @@ class Life:
     leaving: bool = False
     killed: bool = False
     ended: bool = False
+    queue: int = 0  # of its last grant
     asked: int = 0
     places: list[int] = field(default_factory=list)
     denied: list[int] = field(default_factory=list)
@@ -90,6 +95,7 @@ class Life:
         assert (slot.asked, list(slot.places)) == (self.asked, self.places)
         assert [each.place for each in slot.denied] == self.denied
         assert (list(slot.lost), slot.trouble) == (self.lost, self.trouble)
+        assert slot.queue == self.queue or slot.state is State.VACANT
 
 
 @dataclass
@@ -127,6 +133,62 @@ class Ledger:
         self.ended_badly += report.bad
         self.lease_lost += report.lease_lost
 
+    def check(self, queue: QueueState) -> None:
+        """Messages of the dead end without a word of theirs, so the pool may know of more ends."""
+        counts = queue.counts
+        assert (counts.received, counts.polls) == (self.received, self.polls)
+        assert counts.deleted >= self.settled[Settlement.DELETE]
+        assert counts.released >= self.settled[Settlement.RELEASE]
+        assert counts.dead_lettered >= self.settled[Settlement.DEAD_LETTER]
+        assert counts.left >= self.settled[Settlement.LEAVE]
+        assert (counts.ended_badly, counts.lease_lost) == (self.ended_badly, self.lease_lost)
+        for name in ("succeeded", "retried", "rejected", "failed", "timed_out", "signalled"):
+            assert getattr(counts, name) == self.outcomes.get(name, 0), name
+        assert counts.stopped == self.outcomes.get("stopped", 0)
+
+
+@dataclass
+class QueueLife:
+    """What was told of one queue, and asked of it.
+
+    `newest`: what its newest poll came home with, at `home_at`; "none" is nothing, or outdated.
+    `answered`: the present scout has said whether it is usable.
+    """
+
+    config: QueueConfig
+    limit: float
+    ledger: Ledger = field(default_factory=Ledger)
+    depth: Depth | None = None
+    sampled_at: float | None = None
+    sampled_received: int = 0
+    trouble: str = ""
+    usable: bool = False
+    answered: bool = False
+    paused: bool = False
+    newest: str = "none"
+    home_at: float = -inf
+    granted_at: float = -inf
+
+    def ends_poll(self, newest: str, now: float, *, trouble: str = "") -> None:
+        self.ledger.polls += 1
+        self.newest, self.home_at, self.trouble = newest, now, trouble
+
+    def known(self) -> int:
+        """What the last sample counted, less what came since; negative: so many more came."""
+        visible = self.depth.visible if self.depth else 0
+        return visible - (self.ledger.received - self.sampled_received)
+
+    def check(self, queue: QueueState) -> None:
+        """The queue is as it was told."""
+        assert (queue.name, queue.config) == (self.config.name, self.config.config)
+        assert (queue.weight, queue.limit) == (self.config.weight, self.limit)
+        assert (queue.depth, queue.sampled_at) == (self.depth, self.sampled_at)
+        assert queue.sampled_received == self.sampled_received
+        assert queue.trouble == self.trouble
+        assert (queue.usable, queue.answered) == (self.usable, self.answered)
+        assert queue.paused == self.paused
+        self.ledger.check(queue)
+
 
 @dataclass
 class Account:
@@ -134,17 +196,13 @@ class Account:
 
     config: Config
     lives: list[Life]
+    queues: list[QueueLife]
     helpers: dict[Role, HelperLife] = field(
         default_factory=lambda: {role: HelperLife() for role in Role}
     )
-    ledger: Ledger = field(default_factory=Ledger)
     orphans: dict[str, Orphan] = field(default_factory=dict)  # of dead dispatchers, by message
     denied: set[str] = field(default_factory=set)  # messages whose delete was denied once
     deaths: int = 0
-    depth: Depth | None = None
-    sampled_at: float | None = None
-    sampled_received: int = 0
-    trouble: str = ""
     measured: tuple[float, float] = (inf, inf)
     paused: bool = False
 
@@ -161,6 +219,8 @@ class Account:
                 self.lives[slot] = Life(since=now)
             case HelperSpawnFailed(role) | HelperDied(role):
                 self.helpers[role] = HelperLife(proven=self.helpers[role].proven)
+                for queue in self.queues if role is Role.SCOUT else ():
+                    queue.answered = False
                 if event == HelperDied(role, getattr(event, "cause", "")) and role is Role.TEMPLATE:
                     self._gives_up_spawns(now)
             case Ended(slot):
@@ -170,8 +230,12 @@ class Account:
                 self.lives[slot] = Life(since=now)
             case MemoryMeasured(available, total):
                 self.measured = (available, total)
-            case PauseAsked(paused):
+            case PauseAsked(paused, None):
                 self.paused = paused
+            case PauseAsked(paused, int(place)):
+                self.queues[place].paused = paused
+            case LimitAsked(place, limit):
+                self.queues[place].limit = limit
             case _:
                 pass
         while len(self.lives) < len(after.slots):
@@ -188,21 +252,19 @@ class Account:
                 self.lives[number] = Life(since=now)
 
     def _said(self, life: Life, report: Report, now: float) -> None:
+        queue = self.queues[life.queue]
         match report:
             case Ready():
                 life.becomes(State.IDLE, now)
             case Received(_, count):
-                self.ledger.received += count
-                self.ledger.polls += 1
-                self.trouble = ""
+                queue.ledger.received += count
+                queue.ends_poll("message", now)
                 life.ends_poll(count, now)
             case Empty():
-                self.ledger.polls += 1
-                self.trouble = ""
+                queue.ends_poll("empty", now)
                 life.ends_poll(0, now)
             case PollFailed(error):
-                self.ledger.polls += 1
-                self.trouble = error
+                queue.ends_poll("none", now, trouble=error)
                 life.ends_poll(0, now)
             case Held():
                 life.becomes(State.HOLDING, now)
@@ -216,7 +278,7 @@ class Account:
             case LeaseLost(place):
                 life.lost.append(place)
             case Settled(place=place):
-                self.ledger.settle(report)
+                queue.ledger.settle(report)
                 for places in (life.places, life.denied, life.lost):
                     if place in places:
                         places.remove(place)
@@ -230,25 +292,49 @@ class Account:
                 self.lives[slot].becomes(State.BOOTING, now)
             case NotForked(slot):
                 self.lives[slot] = Life(since=now)
-            case Imported() | Usable():
+            case Imported():
                 self.helpers[role].ready = self.helpers[role].proven = True
-            case Sampled(_, depth):
-                self.depth, self.sampled_at = depth, now
-                self.sampled_received = before.counts.received
+            case Usable():
+                queue = self.queues[word.queue]
+                queue.trouble = queue.trouble if queue.usable else ""
+                self._looked_up(queue, usable=True)
+            case Unusable(place, _, why) if self.helpers[role].proven:  # else it ends the pool
+                self.queues[place].trouble = why
+                self._looked_up(self.queues[place], usable=False)
+            case RecoveryDenied(number):
+                orders = [each.order for each in before.recoveries if each.order.number == number]
+                self.denied |= {order.message_id for order in orders}
+            case Sampled(place, depth):
+                self._sampled(before, place, depth, now)
             case Recovered(number, _, message_id):
                 repeated = [each for each in before.recoveries if each.order.number == number]
-                self.ledger.received += any(each.order.receive_id for each in repeated) and bool(
-                    message_id
-                )
+                for each in repeated:
+                    came = bool(each.order.receive_id and message_id)
+                    self.queues[each.order.queue].ledger.received += came
             case _:
                 pass
+
+    def _looked_up(self, queue: QueueLife, *, usable: bool) -> None:
+        """The first scout is ready when it has looked for all queues, others with the first."""
+        queue.usable, queue.answered = usable, True
+        scout = self.helpers[Role.SCOUT]
+        if scout.proven or all(each.answered for each in self.queues):
+            scout.ready = scout.proven = True
+
+    def _sampled(self, before: Pool, place: int, depth: Depth, now: float) -> None:
+        queue = self.queues[place]
+        queue.depth, queue.sampled_at = depth, now
+        queue.sampled_received = queue.ledger.received
+        if depth.visible and not open_polls(before, place) and queue.newest == "empty":
+            queue.newest = "none"
 
     def _died(self, life: Life, death: Died) -> None:
         self.deaths += death.exit.code != 0
         self.orphans |= {orphan.message_id: orphan for orphan in death.orphans}
         if life.state is State.POLLING and death.orphans:  # its poll had come home
-            self.ledger.received += len(death.orphans)
-            self.ledger.polls += 1
+            ledger = self.queues[life.queue].ledger
+            ledger.received += len(death.orphans)
+            ledger.polls += 1
 
     def _asked(self, effect: Effect, now: float) -> None:
         match effect:
@@ -267,9 +353,10 @@ class Account:
                     life.becomes(State.IDLE, now)
             case KillDispatcher(slot):
                 self.lives[slot].killed = True
-            case Send(slot, Grant(most)):
+            case Send(slot, Grant(most, queue=place)):
                 self.lives[slot].becomes(State.POLLING, now)
-                self.lives[slot].asked = most
+                self.lives[slot].queue, self.lives[slot].asked = place, most
+                self.queues[place].granted_at = now
             case Send(slot, Free()):
                 self.lives[slot].becomes(State.WORKING, now)
             case Send(slot, Drain()):
@@ -290,11 +377,6 @@ class Account:
         assert is_done == (order.settlement is Settlement.DELETE)
         assert is_done or orphan.intent is None
 
-    def known_of_queue(self) -> int:
-        """What the last sample counted, less what came since; negative: so many more came."""
-        visible = self.depth.visible if self.depth else 0
-        return visible - (self.ledger.received - self.sampled_received)
-
     def check(self, pool: Pool) -> None:
         """What is told is in the pool's state."""
         assert [slot.number for slot in pool.slots] == list(range(len(self.lives)))
@@ -302,24 +384,8 @@ class Account:
             life.check(slot)
         self.helpers[Role.TEMPLATE].check(pool.template)
         self.helpers[Role.SCOUT].check(pool.scout)
-        self._check_counts(pool)
-        (queue,) = pool.queues
-        assert (queue.depth, queue.sampled_at) == (self.depth, self.sampled_at)
-        assert queue.sampled_received == self.sampled_received
-        assert queue.trouble == self.trouble
+        for told, queue in zip(self.queues, pool.queues, strict=True):
+            told.check(queue)
+        assert pool.dispatcher_deaths <= self.deaths
         assert pool.paused == self.paused
         assert (pool.memory.available, pool.memory.total) == self.measured
-
-    def _check_counts(self, pool: Pool) -> None:
-        """Messages of the dead end without a word of theirs, so the pool may know of more ends."""
-        counts, ledger = pool.counts, self.ledger
-        assert (counts.received, counts.polls) == (ledger.received, ledger.polls)
-        assert counts.deleted >= ledger.settled[Settlement.DELETE]
-        assert counts.released >= ledger.settled[Settlement.RELEASE]
-        assert counts.dead_lettered >= ledger.settled[Settlement.DEAD_LETTER]
-        assert counts.left >= ledger.settled[Settlement.LEAVE]
-        assert (counts.ended_badly, counts.lease_lost) == (ledger.ended_badly, ledger.lease_lost)
-        for name in ("succeeded", "retried", "rejected", "failed", "timed_out", "signalled"):
-            assert getattr(counts, name) == ledger.outcomes.get(name, 0), name
-        assert counts.stopped == ledger.outcomes.get("stopped", 0)
-        assert pool.dispatcher_deaths <= self.deaths

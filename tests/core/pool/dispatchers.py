@@ -5,6 +5,7 @@ grant that comes with a word to leave is not taken; one who was told to leave, o
 hung up, leaves when it is idle.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
@@ -27,6 +28,7 @@ from fleet.core.protocol import (
     Settled,
     Troubled,
 )
+from fleet.core.queue_config import QueueConfig
 
 LEASE = 60.0  # seconds
 
@@ -96,27 +98,28 @@ class Dispatcher:
     pid: int
     slot: int
     channel: Channel
-    wait_time: float
+    queues: Sequence[QueueConfig]
     stage: Stage = Stage.BOOTING
     leaving: bool = False
     freed: bool = False
     starved: bool = False
     granted_at: float | None = None
     poll_until: float = 0.0
-    cut_until: float = (
-        0.0  # of the last poll whose connection was cut: until when the server serves it
-    )
+    # Of the last poll whose connection was cut: until when the server serves it, and its queue.
+    cut_until: float = 0.0
+    cut_queue: int = 0
     orphans: tuple[Orphan, ...] = ()
     settled: dict[int, Settlement] = field(default_factory=dict)
     hung_since: float | None = None
     untold: Settlement | None = (
         None  # it hangs after its last message was settled like that, before it could say so
     )
+    queue: int = 0  # of its last grant
     most: int = 1  # messages that its poll may bring
     # Of those in hand; the first one's job runs, or it goes back.
     places: list[int] = field(default_factory=list)
     asked: bool = False  # Held was said, and not answered yet
-    receive_id: str = ""  # of the call that it makes, on a FIFO queue
+    receive_id: str = ""  # of the call that it made last, once it is gone
     insists: bool = False  # its first message is done, and the delete of it is denied
     troubled: bool = False  # a call has failed
     lost: bool = False  # the lease of its first message
@@ -181,7 +184,7 @@ class Dispatcher:
         exit_: Exit | None = None,
     ) -> Orphan:
         name = f"message {place} of {self.pid}"
-        return Orphan(name, 1, "handle", now + lease, 0, intent, exit_, place)
+        return Orphan(name, 1, "handle", now + lease, 0, intent, exit_, place, self.queue)
 
     def hangs(self, now: float, settled: Settlement | None) -> None:
         """From now on; with its last message settled, which is on the scoreboard, or with one in
@@ -209,8 +212,10 @@ class Dispatcher:
                 return stage is not Stage.GONE
 
     def asks_by(self) -> str:
-        """What its record says of an open poll."""
-        return self.receive_id if self.stage is Stage.POLLING and not self.orphans else ""
+        """What its record says of an open poll, on a FIFO queue."""
+        is_named = self.queues[self.queue].is_fifo
+        polls = self.stage is Stage.POLLING and not self.orphans
+        return f"call of {self.pid}" if is_named and polls else ""
 
     def says(self, word: Report) -> None:
         if not self.channel.hung_up:
@@ -229,9 +234,10 @@ class Dispatcher:
         self.leaving = self.leaving or self.channel.hung_up
         self.freed = self.freed or self.channel.hung_up  # alone, it waits for nobody
 
-    def granted(self, now: float, most: int, longest: float) -> None:
+    def granted(self, now: float, grant: Grant) -> None:
         """The master's grant is in the channel."""
-        self.granted_at, self.most, self.polls_for = now, most, min(self.wait_time, longest)
+        self.granted_at, self.queue, self.most = now, grant.queue, grant.most
+        self.polls_for = min(self.queues[grant.queue].config.wait_time, grant.longest)
 
     def begins(self) -> bool:
         """Leave, or poll. The poll starts within the books' margin of the grant."""
@@ -259,7 +265,7 @@ class Dispatcher:
             case Choice.FAILED | Choice.CUT | Choice.REFUSED | Choice.UNREACHABLE:
                 cut = choice is Choice.CUT
                 if cut:
-                    self.cut_until = self.poll_until
+                    self.cut_until, self.cut_queue = self.poll_until, self.queue
                 answered = choice in (Choice.FAILED, Choice.REFUSED)
                 self.says(PollFailed(choice.name, cut, choice is Choice.REFUSED, answered, took))
                 self.stage = Stage.IDLE
@@ -292,7 +298,8 @@ class Dispatcher:
                 self.settles(Settlement.DELETE, Outcome.SUCCEEDED)
             case Choice.DENIED:
                 self.insists = True
-                self.says(Denied("denied", self.places[0], f"message of {self.pid}", "handle"))
+                place = self.places[0]
+                self.says(Denied("denied", place, f"message {place} of {self.pid}", "handle"))
             case Choice.EMPTY if self.leaving:  # stopped by the drain
                 self.holds()
             case Choice.NOTHING:  # no process to be had for the job

@@ -23,6 +23,7 @@ from fleet.core.pool.events import (
     SpawnFailed,
     StacksAsked,
     StopAsked,
+    Tick,
 )
 from fleet.core.pool.queue_state import QueueState
 from fleet.core.pool.slot import Slot
@@ -44,10 +45,11 @@ def check(before: Pool, event: Event, after: Pool, now: float) -> None:
     check_helper(before.template, after.template, Role.TEMPLATE, event, now)
     check_helper(before.scout, after.scout, Role.SCOUT, event, now)
     check_size(before, event, after)
-    for old_queue, new_queue in zip(before.queues, after.queues, strict=True):
-        check_learned(old_queue, event, new_queue, now)
-        check_trouble(old_queue, event, new_queue, now)
-        check_run(old_queue, event, new_queue)
+    for place, (old_queue, new_queue) in enumerate(zip(before.queues, after.queues, strict=True)):
+        its = event if is_about(before, event, place) else Tick()
+        check_learned(old_queue, its, new_queue, now)
+        check_trouble(old_queue, its, new_queue, now)
+        check_run(old_queue, its, new_queue)
     check_denial(after)
     check_recoveries(before, event, after)
     check_stop(before, event, after, now)
@@ -57,6 +59,19 @@ def check(before: Pool, event: Event, after: Pool, now: float) -> None:
     assert after.sizing.needs == before.sizing.needs or isinstance(word, Sampled)
     assert after.stacks_at in (inf, before.stacks_at) or isinstance(event, StacksAsked)
     assert after.stacks_at == inf or now < after.stacks_at <= now + STACKS
+
+
+def is_about(pool: Pool, event: Event, place: int) -> bool:
+    """Whether the event may be about that queue."""
+    match event:
+        case DispatcherSaid(slot) | Died(slot):
+            return pool.slots[slot].queue == place
+        case HelperSaid(_, word):
+            return getattr(word, "queue", place) == place
+        case PauseAsked(_, int(queue)) | LimitAsked(queue):
+            return queue == place
+        case _:
+            return True
 
 
 def check_learned(before: QueueState, event: Event, after: QueueState, now: float) -> None:
@@ -122,7 +137,7 @@ def check_helper(old: HelperState, new: HelperState, role: Role, event: Event, n
     assert new.heard >= old.heard or not old.alive or its_death or not new.alive
     assert new.silent_since == inf or new.silent_since <= now
     assert new.full <= (old.full or isinstance(event, OrderNotTaken))
-    assert new.refused <= (old.refused or isinstance(word, Failed))
+    assert new.refused <= (old.refused or isinstance(word, Failed | Unusable))
     if word is not None and role is Role.SCOUT and not isinstance(word, Failed):
         assert (new.heard, new.silent_since, new.full) == (now, inf, False)
     assert new.alive or not (new.ready or new.killed)
@@ -219,7 +234,8 @@ def check_stop(before: Pool, event: Event, after: Pool, now: float) -> None:
         assert after.kill_at < inf
         assert after.jobs_until < after.kill_at or before.kill_at <= now
     if is_asked and after.level is not Level.KILL and after.phase is not PoolPhase.STOPPED:
-        assert after.kill_at <= now + after.config.longest_stop
+        longest = max(queue.config.longest_stop for queue in after.queues)
+        assert after.kill_at <= now + longest
         has = after.config.drain_timeout if after.level is Level.DRAIN else 0.0
         assert after.jobs_until <= now + has
     check_end(before, event, after)
@@ -233,7 +249,8 @@ def check_end(before: Pool, event: Event, after: Pool) -> None:
     if before.end and before.end.code != code:
         assert code == 7 or after.phase is PoolPhase.STOPPED
     if before.end is None and isinstance(event, StopAsked):
-        assert code in (0, 7)  # what is only just booting may be killed at once
+        # What is only just booting may be killed at once, and what has nobody has ended.
+        assert code in (0, 7) or after.phase is PoolPhase.STOPPED
     match code:
         case 0:
             assert after.phase is not PoolPhase.STOPPED or not unconfirmed
@@ -241,6 +258,8 @@ def check_end(before: Pool, event: Event, after: Pool) -> None:
             assert not (after.template.proven and after.scout.proven)
         case 3:
             assert len(after.restarts.crashes) > restarts.LIMIT_LEAST
+        case 69:
+            assert not after.scout.proven
         case 5:
             assert config.ends_by_itself or not after.scout.proven
         case 6:

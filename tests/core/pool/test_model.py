@@ -36,6 +36,7 @@ from fleet.core.pool.events import (
     Event,
     HelperDied,
     HelperSpawnFailed,
+    LimitAsked,
     MemoryMeasured,
     PauseAsked,
     ScaleAsked,
@@ -64,10 +65,12 @@ from fleet.core.protocol import (
     Settled,
     Troubled,
 )
+from fleet.core.queue_config import QueueConfig
+from fleet.core.records import replace
 from fleet.core.scout_protocol import Recover, Recovered, TryDelete, Trying
 from fleet.core.slot_state import State
-from tests.core.pool import steps
-from tests.core.pool.account import Account, Life
+from tests.core.pool import choosing, steps
+from tests.core.pool.account import Account, Life, QueueLife
 from tests.core.pool.dispatchers import LEASE, Choice, Record, Stage
 from tests.core.pool.story import helper_ready, named, scout_says
 from tests.core.pool.world import World
@@ -108,7 +111,43 @@ CONFIGS = st.builds(
     shrink_after=st.sampled_from([0.0, 20.0]),
     depth_interval=st.sampled_from([1.0, 15.0]),
     batch_size=st.sampled_from([1, 3]),
+    starve_after=st.sampled_from([inf, inf, 5.0]),
 )
+LIMITS = st.sampled_from([inf, inf, 1.0, 2.0])
+
+
+@st.composite
+def one_queue(draw: st.DrawFn) -> list[QueueConfig]:
+    """The only queue of a pool."""
+    name = draw(st.sampled_from(["jobs", "jobs.fifo"]))
+    return [QueueConfig(name, "app:job", draw(CONFIGS), None, draw(LIMITS))]
+
+
+@st.composite
+def several_queues(draw: st.DrawFn) -> list[QueueConfig]:
+    """The queues of a pool, the first of them with the pool's own options."""
+    config = draw(CONFIGS)
+    names = ["high", "middle", "low"][: draw(st.sampled_from([2, 2, 3]))]
+    weighted = draw(st.booleans())
+    return [
+        QueueConfig(
+            name + draw(st.sampled_from(["", ".fifo"])),
+            "app:job",
+            replace(
+                config,
+                wait_time=draw(st.sampled_from([0.0, 5.0, 10.0])),
+                batch_size=draw(st.sampled_from([1, 3])),
+                on_failure=draw(st.sampled_from([None, "app:told"])),
+            )
+            if place
+            else config,
+            draw(st.sampled_from([1.0, 3.0])) if weighted else None,
+            draw(LIMITS),
+        )
+        for place, name in enumerate(names)
+    ]
+
+
 DEPTHS = st.sampled_from([(0, 0, 0), (0, 1, 0), (7, 2, 0), (0, 0, 3)])
 BUSY = (Stage.WORKING, Stage.HOLDING)
 
@@ -146,11 +185,10 @@ class PoolModel(RuleBasedStateMachine):
     # The beginning.
 
     @initialize(
-        config=CONFIGS,
+        queues=one_queue(),
         stubborn=st.frozensets(st.integers(0, 3)),
         hung=st.frozensets(st.sampled_from(Role)),
         warm=st.integers(0, 4),
-        fifo=st.booleans(),
         dying=st.none() | RECORDS,
         jitter=JITTERS,
         crowded=st.booleans(),
@@ -158,11 +196,23 @@ class PoolModel(RuleBasedStateMachine):
     )
     def boots(
         self,
-        config: Config,
+        queues: list[QueueConfig],
         stubborn: frozenset[int],
         hung: frozenset[Role],
         warm: int,
-        fifo: bool,
+        dying: Record | None,
+        jitter: float,
+        crowded: bool,
+        room: int,
+    ) -> None:
+        self.begins(queues, stubborn, hung, warm, dying, jitter, crowded, room)
+
+    def begins(
+        self,
+        queues: list[QueueConfig],
+        stubborn: frozenset[int],
+        hung: frozenset[Role],
+        warm: int,
         dying: Record | None,
         jitter: float,
         crowded: bool,
@@ -170,11 +220,16 @@ class PoolModel(RuleBasedStateMachine):
     ) -> None:
         self.stubborn, self.hung, self.dying = stubborn, hung, dying
         self.terminated: set[int] = set()
-        self.account = Account(config, [Life() for _ in range(config.workers)])
-        self.world = World(config, self.watch, jitter, fifo=fifo, room=room)
-        for _ in range(warm * (1 + config.workers)):
+        config = queues[0].config
+        self.account = Account(
+            config,
+            [Life() for _ in range(config.workers)],
+            [QueueLife(each, each.limit) for each in queues],
+        )
+        self.world = World(queues, config, self.watch, jitter, room=room)
+        for turn in range(warm * (1 + config.workers)):
             if crowded:  # enough for batches
-                self.world.scout_counts((40, 0, 0))
+                self.world.scout_counts((40, 0, 0), turn)
             self.everybody_moves(Choice.EMPTY, jitter)
 
     # Dispatchers and helpers.
@@ -296,8 +351,9 @@ class PoolModel(RuleBasedStateMachine):
             ["well"] * 5 + ["badly", "cannot", "dies", "tries", "denied", "denied"]
         ),
         depth=DEPTHS,
+        queue=st.integers(0, 2),
     )
-    def a_helper_moves(self, role: Role, how: str, depth: tuple[int, int, int]) -> None:
+    def a_helper_moves(self, role: Role, how: str, depth: tuple[int, int, int], queue: int) -> None:
         helper = self.world.helper(role)
         if how == "cannot":
             self.world.helper_fails(role)
@@ -309,7 +365,7 @@ class PoolModel(RuleBasedStateMachine):
             self.world.dies(helper.pid, Exit(signal=9))
         else:
             self.world.helper_moves(role, good=how == "well")
-            self.world.scout_counts(depth)
+            self.world.scout_counts(depth, queue)
             self.world.scout_settles(good=how == "well")
             self.world.scout_probes(denied=how != "well")
 
@@ -354,15 +410,25 @@ class PoolModel(RuleBasedStateMachine):
         to=st.integers(-1, 5) | st.none(),
         pause=st.booleans() | st.none(),
         level=st.sampled_from([None] * 15 + [*Level]),
+        queue=st.integers(0, 2) | st.none(),
+        limit=LIMITS | st.none(),
     )
     def the_operator_commands(
-        self, to: int | None, pause: bool | None, level: Level | None
+        self,
+        to: int | None,
+        pause: bool | None,
+        level: Level | None,
+        queue: int | None,
+        limit: float | None,
     ) -> None:
         """Over the control socket."""
+        place = None if queue is None else queue % len(self.world.queues)
         if level in (Level.DRAIN, Level.NOW):
             self.world.commands(StopAsked(level, "an operator stopped it", by_signal=False))
         elif pause is not None:
-            self.world.commands(PauseAsked(pause))
+            self.world.commands(PauseAsked(pause, place))
+        elif limit is not None and place is not None:
+            self.world.commands(LimitAsked(place, limit))
         else:
             self.world.commands(ScaleAsked(to))
 
@@ -387,20 +453,28 @@ class PoolModel(RuleBasedStateMachine):
     def watch(self, before: Pool, event: Event, after: Pool, effects: tuple[Effect, ...]) -> None:
         now = self.world.now if hasattr(self, "world") else 1000.0
         note(f"{now:.3f} {event} → {[effect for effect in effects if not isinstance(effect, Log)]}")
+        granted_at = [queue.granted_at for queue in self.account.queues]
         self.account.follow(before, event, after, effects, now)
+        choosing.check_limits(before, after)
         steps.check(before, event, after, now)
         assert after.phase is before.phase or after.phase in FOLLOWING[before.phase]
         assert len(after.slots) <= max(after.desired, len(before.slots))
         assert staying(after) <= max(after.desired, staying(before))
         for effect in effects:
             self.may_be_asked(effect, before, after, now)
+            if isinstance(effect, Send) and isinstance(effect.order, Grant):
+                place = effect.order.queue
+                known = self.account.queues
+                choosing.check_order(after, place, granted_at[place], known, now)
+        choosing.check_rest(after, self.account.queues, now)
         touched = [
             (type(effect), effect.slot)
             for effect in effects
             if isinstance(effect, Spawn | TerminateDispatcher | KillDispatcher)
         ]
         assert len(touched) == len(set(touched))
-        assert reconcile(after, now, judge=isinstance(event, Tick)) == (after, ())
+        again, more = reconcile(after, now, judge=isinstance(event, Tick))
+        assert (choosing.without_job_time(again, after), more) == (after, ())
 
     def may_be_asked(self, effect: Effect, before: Pool, after: Pool, now: float) -> None:
         match effect:
@@ -462,25 +536,18 @@ class PoolModel(RuleBasedStateMachine):
                 assert longest >= 0
                 assert queue.usable
                 assert after.phase is PoolPhase.RUNNING
-                assert 1 <= most <= after.config.batch_size
-                known = abs(self.account.known_of_queue())
-                assert most == 1 or (most - 1) * after.size < known
+                assert 1 <= most <= queue.config.batch_size
+                known = abs(self.account.queues[place].known())
+                assert most == 1 or (most - 1) * min(after.size, queue.limit) < known
                 assert not after.paused
-                assert not any((queue.denial, queue.probe))
+                assert not any((queue.denial, queue.probe, queue.paused))
                 assert slot.state is State.POLLING
                 assert not any((slot.leaving, slot.killed, slot.ended))
-                open_polls = [
-                    s for s in after.slots if s.state is State.POLLING and s.silent_since == inf
-                ]
-                assert len(open_polls) <= queue.polling.allowed
+                assert len(choosing.open_polls(after, place)) <= queue.polling.allowed
                 assert now >= queue.polling.not_before
             case Free():
                 assert slot.state is State.WORKING
-                assert not after.queues[slot.queue].dead_polls
-                assert self.world.dead_polls() == 0
-                if after.phase is PoolPhase.DRAINING:
-                    assert after.count(State.POLLING) == 0
-                    assert self.world.open_polls() == 0
+                self.may_be_released(slot.queue, after)
             case Drain(seconds):
                 assert after.phase is PoolPhase.DRAINING
                 assert slot.leaving
@@ -497,11 +564,15 @@ class PoolModel(RuleBasedStateMachine):
         assert order.settlement is Settlement.RELEASE
         assert recovery.given == 1 or order.receive_id
         assert order.lease_until - now > (0 if order.receive_id else 5)
-        assert not after.queues[order.queue].dead_polls
-        assert self.world.dead_polls() == 0
+        self.may_be_released(order.queue, after)
+
+    def may_be_released(self, place: int, after: Pool) -> None:
+        """No poll of the queue can swallow what is released to it; those of others do not."""
+        assert not after.queues[place].dead_polls
+        assert self.world.dead_polls(place) == 0
         if after.phase is PoolPhase.DRAINING:
-            assert after.count(State.POLLING) == 0
-            assert self.world.open_polls() == 0
+            assert not any(s.state is State.POLLING and s.queue == place for s in after.slots)
+            assert self.world.open_polls(place) == 0
 
     def may_be_terminated(self, slot: Slot, after: Pool) -> None:
         assert slot.has_process
@@ -534,7 +605,8 @@ class PoolModel(RuleBasedStateMachine):
                 assert now >= process.hung_since + LEASE * 2 / 3
         else:
             assert slot.state is State.POLLING
-            assert now >= slot.silent_since + 10 >= slot.since + config.wait_time + 22
+            wait_time = after.queues[slot.queue].config.wait_time
+            assert now >= slot.silent_since + 10 >= slot.since + wait_time + 22
 
     @rule(data=st.data())
     def what_cannot_happen_raises(self, data: st.DataObject) -> None:
@@ -590,13 +662,23 @@ class PoolModel(RuleBasedStateMachine):
         assert bool(slot.places) == slot.is_busy
         if slot.silent_since < inf:
             assert slot.state is State.POLLING
-            assert slot.silent_since >= slot.since + self.world.config.wait_time + 12
+            wait_time = self.world.queues[slot.queue].config.wait_time
+            assert slot.silent_since >= slot.since + wait_time + 12
+        if slot.state is State.HOLDING:
+            self.a_release_waits_for_its_own_queue(slot)
         is_watched = slot.is_busy and not slot.is_ending
         assert slot.look_at < inf if is_watched else slot.look_at == inf or slot.is_busy
         assert slot.suspected is None or slot.look_at < inf
         pid = self.world.told.get(slot.number)
         assert slot.has_process == (pid is not None)
         assert pid is None or self.world.processes[pid].slot == slot.number
+
+    def a_release_waits_for_its_own_queue(self, slot: Slot) -> None:
+        """Only a poll of the same queue holds it up."""
+        pool = self.world.pool
+        polls = [s for s in pool.slots if s.state is State.POLLING and s.queue == slot.queue]
+        drains = pool.phase is PoolPhase.DRAINING and polls
+        assert drains or pool.queues[slot.queue].dead_polls
 
     def helpers_are_there(self) -> None:
         for role in Role:
@@ -605,18 +687,27 @@ class PoolModel(RuleBasedStateMachine):
     def the_ledger_balances(self) -> None:
         """Every message that came is in hand, or has ended in exactly one way."""
         pool = self.world.pool
-        known = sum(not each.order.receive_id for each in pool.recoveries)
-        assert pool.counts.in_hand == sum(len(slot.places) for slot in pool.slots) + known
+        for place, queue in enumerate(pool.queues):
+            orders = [each.order for each in pool.recoveries if each.order.queue == place]
+            known = sum(not order.receive_id for order in orders)
+            held = sum(len(slot.places) for slot in pool.slots if slot.queue == place)
+            assert queue.counts.in_hand == held + known
+        assert pool.counts.in_hand == sum(queue.counts.in_hand for queue in pool.queues)
 
     def orders_are_with_the_scout(self) -> None:
         """What waits for an answer has been given, and will have one."""
         pool = self.world.pool
         waiting = [each.order.number for each in pool.recoveries if each.is_waiting]
         assert len(waiting) <= AT_ONCE
-        is_blocked = any(queue.dead_polls for queue in pool.queues)
-        may_give = pool.scout.ready and not pool.scout.full and not is_blocked
+        blocked = {
+            place
+            for place, queue in enumerate(pool.queues)
+            if queue.dead_polls or not (queue.usable and queue.answered)
+        }
+        free = sum(each.order.queue not in blocked for each in pool.recoveries)
+        may_give = pool.scout.ready and not pool.scout.full
         if may_give and pool.phase is PoolPhase.RUNNING:
-            assert len(waiting) == min(AT_ONCE, len(pool.recoveries))
+            assert len(waiting) >= min(AT_ONCE, free)
         if scout := self.world.helper(Role.SCOUT):
             answered = [word.number for word in scout.words if isinstance(word, Recovered)]
             assert set(waiting) <= {*(order.number for order in scout.orders), *answered}
@@ -649,17 +740,23 @@ class PoolModel(RuleBasedStateMachine):
             return
         at = world.wakes_at()
         assert at > world.judged
+        if choosing.may_wait_for_memory(world.pool):
+            return
         for moment in (world.now, (world.now + min(at, world.now + 1e6)) / 2):
             if world.judged <= moment < at:
-                assert reconcile(world.pool, moment) == (world.pool, ())
+                later, effects = reconcile(world.pool, moment)
+                assert (choosing.without_job_time(later, world.pool), effects) == (world.pool, ())
 
     def nothing_that_ends_by_itself_is_refused_for_ever(self) -> None:
+        """There is a queue that is not."""
         pool = self.world.pool
-        for queue in pool.queues:
-            assert queue.denial or not queue.probe
-            if pool.phase is PoolPhase.RUNNING and pool.config.ends_by_itself:
-                refusals = [each for each in (queue.denial, queue.refused) if each]
-                assert all(self.world.judged < each.since + 60 for each in refusals)
+        assert all(queue.denial or not queue.probe for queue in pool.queues)
+        if pool.phase is PoolPhase.RUNNING and pool.config.ends_by_itself:
+            refusals = [
+                [each.since for each in (queue.denial, queue.refused) if each]
+                for queue in pool.queues
+            ]
+            assert any(all(self.world.judged < at + 60 for at in each) for each in refusals)
 
     def no_more_is_taken_than_was_wanted(self) -> None:
         pool, most = self.world.pool, self.world.config.max_jobs
@@ -689,4 +786,58 @@ class PoolModel(RuleBasedStateMachine):
         assert (pool.end.code == 8) <= any(queue.unconfirmed for queue in pool.queues)
 
 
+class QueuesModel(PoolModel):
+    """The same with two or three queues, which has more to do before it is in full swing."""
+
+    @initialize(
+        queues=several_queues(),
+        stubborn=st.frozensets(st.integers(0, 3)),
+        hung=st.frozensets(st.sampled_from(Role)),
+        warm=st.integers(0, 4),
+        dying=st.none() | RECORDS,
+        jitter=JITTERS,
+        crowded=st.booleans(),
+        room=st.sampled_from([1, 8]),
+        choices=st.lists(CHOICES, max_size=4),
+    )
+    def boots(
+        self,
+        queues: list[QueueConfig],
+        stubborn: frozenset[int],
+        hung: frozenset[Role],
+        warm: int,
+        dying: Record | None,
+        jitter: float,
+        crowded: bool,
+        room: int,
+        choices: list[Choice],
+    ) -> None:
+        self.begins(queues, stubborn, hung, warm and warm + 2, dying, jitter, crowded, room)
+        for choice in choices:
+            self.everybody_moves(choice, jitter)
+
+    @rule(
+        choices=st.lists(CHOICES, min_size=3, max_size=5),
+        turns=st.integers(3, 12),
+        took=st.sampled_from([0.0, 0.1, 0.3, 1.0]) | st.none(),
+        jitter=JITTERS,
+    )
+    def life_goes_on(
+        self, choices: list[Choice], turns: int, took: float | None, jitter: float
+    ) -> None:
+        """Polls come home with this and that, jobs end, and time passes."""
+        for turn in range(turns):
+            self.world.helper_moves(Role.TEMPLATE, good=True)
+            self.world.scout_settles(good=True)
+            for number, process in enumerate(self.world.running()):
+                self.world.dispatcher_moves(process, choices[(turn + number) % len(choices)])
+            if took is not None:
+                self.world.now += took
+            elif (at := self.world.wakes_at()) < inf:
+                self.world.now = max(self.world.now, at)
+            self.the_master_wakes(frozenset(), jitter)
+            self.the_books_are_right()
+
+
 TestPool = pytest.mark.slow(PoolModel.TestCase)
+TestQueues = pytest.mark.slow(QueuesModel.TestCase)

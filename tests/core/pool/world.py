@@ -56,6 +56,7 @@ from fleet.core.pool.events import (
 )
 from fleet.core.pool.state import Level, Pool, PoolPhase, Role
 from fleet.core.protocol import Failed, Forked, FromHelper, Grant, Imported, NotForked, Ready, Word
+from fleet.core.queue_config import QueueConfig
 from fleet.core.queue_place import QueuePlace
 from fleet.core.scout_protocol import (
     DeleteTried,
@@ -67,11 +68,11 @@ from fleet.core.scout_protocol import (
     ScoutOrder,
     TryDelete,
     Trying,
+    Unusable,
     Usable,
 )
 from fleet.core.slot_state import State
 from tests.core.pool.dispatchers import Channel, Choice, Dispatcher, Record, Stage
-from tests.support.queues import one_queue
 
 KILLED = Exit(signal=9)
 
@@ -89,7 +90,9 @@ class Helper:
     asked: list[tuple[int, Channel]] = field(default_factory=list)  # the template's orders
     unnamed: list[Forked] = field(default_factory=list)  # forked, and not said yet
     orders: list[Recover] = field(default_factory=list)  # the scout's
-    probes: int = 0
+    probes: list[TryDelete] = field(default_factory=list)
+    looked_up: int = 0  # queues, by the scout
+    unusable: set[int] = field(default_factory=set)  # of those
 
     def said(self) -> list[FromHelper]:
         """What it has said since the last time."""
@@ -102,31 +105,32 @@ class Helper:
             case Recover():
                 self.orders.append(order)
             case TryDelete():
-                self.probes += 1
+                self.probes.append(order)
 
 
 @dataclass
 class World:
     """Everything there is."""
 
+    queues: Sequence[QueueConfig]
     config: Config
     watch: Watch
     jitter: float = 0.5
     now: float = 1000.0
-    fifo: bool = False
     room: int = 8  # orders that a helper's channel holds
     starving: bool = False  # the host has no process to give to the master
 
     def __post_init__(self) -> None:
-        self.pool = state.new(self.config, one_queue(self.config))
+        self.pool = state.new(self.config, self.queues)
         self.judged = self.now
         self.processes: dict[int, Dispatcher] = {}
         self.helpers: dict[Role, Helper] = {}
         self.dead: list[tuple[int, Exit]] = []  # zombies, oldest first
-        self.polls_of_the_dead: dict[int, float] = {}  # until when the server serves them
+        # By pid, the queue, and until when the server serves it.
+        self.polls_of_the_dead: dict[int, tuple[int, float]] = {}
         self.signals: list[Event] = []
         self.channels: dict[int, Channel] = {}
-        self.known = Children()
+        self.known = Children(queues=len(self.queues))
         self.told: dict[int, int] = {}  # slot → pid, of the dispatchers that the pool was told of
         self.last_pid = 100
         self.take(Tick())
@@ -152,7 +156,7 @@ class World:
             process.leaves_behind(record or Record(), self.now)
             process.receive_id = process.asks_by()
             if process.stage is Stage.POLLING and not process.orphans:
-                self.polls_of_the_dead[pid] = process.poll_until
+                self.polls_of_the_dead[pid] = (process.queue, process.poll_until)
             process.stage = Stage.GONE
         for helper in self.helpers.values():
             if helper.pid == pid:
@@ -171,15 +175,21 @@ class World:
         """Those who have something to do."""
         return [process for process in self.running() if process.has_something_to_do()]
 
-    def open_polls(self) -> int:
-        """What the server has open for this host, as far as it matters: of the living, and of the
-        dead.
+    def open_polls(self, queue: int) -> int:
+        """What the server has open for this host on a queue, as far as it matters: of the living,
+        and of the dead.
         """
-        alive = sum(process.stage is Stage.POLLING for process in self.running())
-        cut = sum(process.cut_until > self.now for process in self.processes.values())
-        return alive + cut + sum(until > self.now for until in self.polls_of_the_dead.values())
+        alive = sum(
+            process.stage is Stage.POLLING and process.queue == queue for process in self.running()
+        )
+        cut = sum(
+            process.cut_until > self.now and process.cut_queue == queue
+            for process in self.processes.values()
+        )
+        dead = self.polls_of_the_dead.values()
+        return alive + cut + sum(until > self.now and at == queue for at, until in dead)
 
-    def dead_polls(self) -> int:
+    def dead_polls(self, queue: int) -> int:
         """Those of them whose dispatchers' deaths the master knows of, and those that he knows to
         have been cut.
         """
@@ -188,10 +198,12 @@ class World:
             pid for slot, pid in self.told.items() if self.pool.slots[slot].state is State.POLLING
         }
         cut = sum(
-            each.cut_until > self.now and pid not in polling for pid, each in self.processes.items()
+            each.cut_until > self.now and pid not in polling and each.cut_queue == queue
+            for pid, each in self.processes.items()
         )
         return cut + sum(
-            until > self.now and pid not in untold for pid, until in self.polls_of_the_dead.items()
+            until > self.now and pid not in untold and at == queue
+            for pid, (at, until) in self.polls_of_the_dead.items()
         )
 
     # The helpers.
@@ -202,19 +214,35 @@ class World:
         return helper if helper and helper.alive else None
 
     def helper_moves(self, role: Role, good: bool) -> None:
-        """Import or look the queue up; then fork, or count."""
+        """Import or look the queues up; then fork, or count."""
         helper = self.helper(role)
         if helper is None:
             return
-        if not helper.ready:
-            helper.ready = True
-            helper.words.append(
-                Imported(0.1, [])
-                if role is Role.TEMPLATE
-                else Usable(QueuePlace("jobs", "http://127.0.0.1:1/", "x"), [])
-            )
-        elif role is Role.TEMPLATE:
+        if role is Role.SCOUT:
+            self.scout_looks_up(helper, good)
+        elif helper.ready:
             self.template_forks(helper, good)
+        else:
+            helper.ready = True
+            helper.words.append(Imported(0.1, []))
+
+    def scout_looks_up(self, scout: Helper, good: bool) -> None:
+        """One queue after the other; one of several that cannot be used is tried again later."""
+        scout.ready = True
+        place = scout.looked_up
+        if place < len(self.queues):
+            scout.looked_up += 1
+        elif scout.unusable and good:
+            place = min(scout.unusable)
+        else:
+            return
+        if good or len(self.queues) == 1:
+            scout.unusable.discard(place)
+            found = QueuePlace(self.queues[place].name, "http://127.0.0.1:1/", "x")
+            scout.words.append(Usable(found, [], queue=place))
+        else:
+            scout.unusable.add(place)
+            scout.words.append(Unusable(place, (5, 69)[place % 2], "it cannot be used"))
 
     def helper_fails(self, role: Role) -> None:
         """It says that it cannot do its part, and leaves."""
@@ -222,9 +250,12 @@ class World:
             helper.words.append(Failed(4 if role is Role.TEMPLATE else 5, "it cannot"))
             self.dies(helper.pid, Exit(code=0))
 
-    def scout_counts(self, depth: tuple[int, int, int]) -> None:
-        if (scout := self.helper(Role.SCOUT)) and scout.ready:
-            scout.words.append(Sampled(0, Depth(*depth)))
+    def scout_counts(self, depth: tuple[int, int, int], number: int = 0) -> None:
+        """The messages of one queue."""
+        place = number % len(self.queues)
+        scout = self.helper(Role.SCOUT)
+        if scout and place < scout.looked_up and place not in scout.unusable:
+            scout.words.append(Sampled(place, Depth(*depth)))
 
     def scout_tries(self) -> None:
         """Again, or it cannot count."""
@@ -243,8 +274,8 @@ class World:
 
     def scout_probes(self, denied: bool) -> None:
         if (scout := self.helper(Role.SCOUT)) and scout.probes:
-            scout.probes -= 1
-            scout.words.append(DeleteTried(denied, deleted=not denied and scout.pid % 2 == 0))
+            deleted, place = not denied and scout.pid % 2 == 0, scout.probes.pop(0).queue
+            scout.words.append(DeleteTried(denied, deleted, queue=place))
 
     def scout_settles(self, good: bool) -> None:
         """The oldest order; a scout that died may have done it.
@@ -270,8 +301,7 @@ class World:
                 template.words.append(NotForked(slot, "no process"))
                 return
             pid = self.new_pid()
-            self.processes[pid] = Dispatcher(pid, slot, channel, self.config.wait_time)
-            self.processes[pid].receive_id = f"call of {pid}" if self.fifo else ""
+            self.processes[pid] = Dispatcher(pid, slot, channel, self.queues)
             template.unnamed.append(Forked(slot, pid))
 
     # The master's loop.
@@ -413,7 +443,7 @@ class World:
                     channel.orders.append(order)
                     assert len(channel.orders) <= 8, "more than a dispatcher's channel need hold"
                 if isinstance(order, Grant) and (process := self.at(slot)):
-                    process.granted(self.now, order.most, order.longest)
+                    process.granted(self.now, order)
             case Spawn(slot) if self.starving:
                 self.take(SpawnFailed(slot, "no descriptor"))
             case SpawnHelper(role) if self.starving:
