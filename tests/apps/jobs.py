@@ -9,6 +9,7 @@ import json
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -62,6 +63,11 @@ def tidy(gate: str) -> None:
     signal.signal(signal.SIGTERM, leave)
     write("tidy", f"tidy {gate}")
     pass_gate(gate)
+
+
+def take(seconds: str) -> None:
+    """Take so long."""
+    time.sleep(float(seconds))
 
 
 def fail(reason: str) -> None:
@@ -169,6 +175,7 @@ VERBS: dict[str, Callable[[str], object]] = {
     "hold": hold,
     "deaf": deaf,
     "tidy": tidy,
+    "take": take,
     "fail": fail,
     "leave": leave,
     "end": end,
