@@ -37,6 +37,11 @@ def pause(body: str) -> None:
     time.sleep(0.05)
 
 
+def doze(body: str) -> None:
+    """Take as many seconds as the message says."""
+    time.sleep(float(body))
+
+
 def sign(body: str) -> None:
     """Write down that this job has begun, in which process, and whose child that is; the key is the
     message's body.

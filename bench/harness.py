@@ -43,15 +43,24 @@ class BenchError(Exception):
     """What is measured did not behave; the text says how."""
 
 
-class Feed(Protocol):
+class Polled(Protocol):
+    """What a program polls, as far as its start and its end need it."""
+
+    def reset(self) -> None:
+        """Forget everything."""
+
+    def flush(self) -> None:
+        """Have everybody who waits for a message come home without one."""
+
+    def open_polls(self) -> int: ...
+
+
+class Feed(Polled, Protocol):
     """What feeds a program with messages and sees what becomes of them. Messages are numbered: in
     `fill` from 0 on, in `put` by the caller, and what runs stamps with that number.
     """
 
     url: str
-
-    def reset(self) -> None:
-        """Forget everything."""
 
     def fill(self, count: int) -> None:
         """Put so many messages."""
@@ -65,13 +74,8 @@ class Feed(Protocol):
     def await_polls(self, count: int) -> None:
         """Return once so many wait for a message. Raises BenchError."""
 
-    def flush(self) -> None:
-        """Have everybody who waits for a message come home without one."""
-
     def go_down(self, seconds: float) -> None:
         """Refuse connections for so long; return when they are taken again."""
-
-    def open_polls(self) -> int: ...
 
     def requests(self) -> dict[str, int]:
         """How many there were since the reset, by name."""
@@ -250,7 +254,7 @@ class Tree:
         lines = [line.split() for line in text.splitlines()]
         return [(key, int(a), int(b)) for kind, key, a, b in lines if kind == word]
 
-    def end(self, feed: Feed, number: int | None) -> Cost:
+    def end(self, feed: Polled, number: int | None) -> Cost:
         """Send the signal, bring open polls home, wait; raises BenchError unless all ends with
         status 0.
         """
@@ -276,7 +280,7 @@ class Tree:
 
 
 @contextmanager
-def running(feed: Feed, program: Program) -> Iterator[Tree]:
+def running(feed: Polled, program: Program) -> Iterator[Tree]:
     """A program, from an empty queue on until its polls are open."""
     feed.reset()
     with started(program) as tree:

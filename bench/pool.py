@@ -103,7 +103,7 @@ def drain(endpoint: Endpoint) -> list[Figure]:
             polling.append(_end(tree))
         with fleet(endpoint, 64, "noop", *JSON_LOG) as tree:
             tree.await_events("dispatcher.ready", 64)
-            _fleet(tree, "pause")
+            tell(tree, "pause")
             endpoint.flush()
             await_true(lambda: endpoint.open_polls() == 0, "no poll")
             quiet.append(_end(tree))
@@ -129,7 +129,7 @@ def _end(tree: Tree) -> float:
     return time.monotonic() - began
 
 
-def _fleet(tree: Tree, *command: str) -> None:
+def tell(tree: Tree, *command: str) -> None:
     """One of fleet's commands, for the only pool that runs in the tree's directories."""
     environment = {**os.environ, "XDG_RUNTIME_DIR": str(tree.log.parent), "PYTHONPATH": str(ROOT)}
     subprocess.run(

@@ -8,14 +8,14 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from bench import cpu, measures, memory, pool
+from bench import cpu, measures, memory, pool, queues
 from bench.figures import Figure
 from bench.harness import Endpoint, end_on_term
 from bench.report import Report
 from bench.tables import show
 
 Measure = Callable[[Endpoint], list[Figure]]
-MEASURES = cpu.MEASURES | measures.MEASURES | pool.MEASURES | memory.MEASURES
+MEASURES = cpu.MEASURES | measures.MEASURES | pool.MEASURES | memory.MEASURES | queues.MEASURES
 
 
 def main() -> int:
