@@ -27,7 +27,7 @@ from fleet.options.settings import Settings
 NO_QUEUE = "no queue given; use --queue NAME, FLEET_QUEUE or queue in fleet.toml"
 NO_APP = "no APP given"
 NO_APP_OF = "no APP given; queue {} has none in its table either"
-TOO_MANY = f"{{}} queues are given; a pool has {MOST_QUEUES} at the most"
+TOO_MANY = f"{{}} queues are given; a pool has {MOST_QUEUES} at the most: give some to another pool"
 MIXED = "some queues have a weight and some have none; give all of them one, or none"
 
 

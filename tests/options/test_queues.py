@@ -94,7 +94,10 @@ def test_what_is_no_queue_is_refused(value: Any, why: str) -> None:
         (["a", "b", "a"], "two queues have the same name: a"),
         (["a", "arn:aws:sqs:eu-west-1:1:a"], "a, arn:aws:sqs:eu-west-1:1:a"),
         ([], "no queue given"),
-        ([f"q{number}" for number in range(33)], "33 queues are given; a pool has 32 at the most"),
+        (
+            [f"q{number}" for number in range(33)],
+            "33 queues are given; a pool has 32 at the most: give some to another pool",
+        ),
     ],
 )
 def test_what_cannot_be_meant_is_refused(given: list[str], why: str) -> None:

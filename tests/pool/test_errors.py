@@ -40,6 +40,27 @@ def test_no_queue(home: Home) -> None:
     assert "--queue" in ended.error_line
 
 
+def test_more_queues_than_a_pool_may_have(home: Home) -> None:
+    ended = start(home, "--queue", ",".join(f"q{number}" for number in range(33)), "jobs:job")
+    assert ended.status == USAGE
+    assert "32 at the most: give some to another pool" in ended.error_line
+
+
+def test_queues_whose_options_no_process_could_be_told(home: Home, tmp_path: Path) -> None:
+    topics = ", ".join(f'"arn:aws:sns:eu-central-1:123456789012:{n:080}"' for n in range(20))
+    file = tmp_path / "many.toml"
+    file.write_text(
+        "".join(
+            f'[[queue]]\nname = "q{number}"\nbody = "sns"\nsns_topic = [{topics}]\n'
+            for number in range(32)
+        )
+    )
+    ended = start(home, "--config", str(file), "jobs:job")
+    assert ended.status == USAGE
+    assert "too long" in ended.error_line
+    assert "give fewer --sns-topic or queues" in ended.error_line
+
+
 @pytest.mark.parametrize(
     "app", ["jobs", "jobs:", ":job", "jobs.py", "jobs:job:more", "no/path:job"]
 )
