@@ -8,10 +8,12 @@ from uuid import uuid4
 import pytest
 
 from tests.support.control import status
+from tests.support.eventually import eventually
 from tests.support.pool import QUIET, Event, Expected, Home, Launch, Pool, run_fleet
 from tests.support.proxy import Exchange, FaultProxy
 from tests.support.servers import LiveQueue, Server
 
+STOPPED = Expected(kills=frozenset({"job.timed_out"}))
 GONE = Expected(exit=5, noise=True, ledger=False)
 UNTIL_EMPTY = ("--until-empty", "--empty-for", "1")
 
@@ -173,6 +175,60 @@ def test_each_queue_has_its_own_app_and_options(
     assert done["queue"] == high.name
     assert home.trace.bodies("reported")[0] == "hold never"
     assert "hold g" not in home.trace.bodies("reported")
+
+
+def test_a_job_that_is_stopped_runs_its_own_queues_exit_handler(
+    start_queues: StartQueues, home: Home, high: LiveQueue, low: LiveQueue
+) -> None:
+    home.gate("never")
+    ids = [*high.send("hold never"), *low.send("hold never")]
+    tables = "".join(
+        f"""
+        [[queue]]
+        name = "{queue.name}"
+        app = "{app}:job"
+        exit_handler = "{app}:put_away"
+        job_timeout = 0.5
+        """
+        for queue, app in ((high, "jobs"), (low, "reports"))
+    )
+    pool = start_queues([], tables=tables, app="", expected=STOPPED)
+    pool.wait_event("job.timed_out", queue=high.name)
+    pool.wait_event("job.timed_out", queue=low.name)
+    told = {(line.message_id, line.detail) for line in home.trace.wait("put away", 2)}
+    assert told == {(ids[0], "by jobs"), (ids[1], "by reports")}
+
+
+def test_each_queue_has_its_own_visibility_timeout(
+    start_queues: StartQueues, home: Home, high: LiveQueue, low: LiveQueue, proxy: FaultProxy
+) -> None:
+    """What a poll asks for, and what a lease is extended by."""
+    gate = home.gate("g")
+    high.send("hold g")
+    low.send("hold g")
+    tables = f"""
+    [[queue]]
+    name = "{high.name}"
+    visibility_timeout = 3
+    [[queue]]
+    name = "{low.name}"
+    visibility_timeout = 5
+    """
+    pool = start_queues([], tables=tables, endpoint=proxy.endpoint)
+    for action in ("ReceiveMessage", "ChangeMessageVisibility"):
+        wait_leases(proxy, action, {(high.name, 3), (low.name, 5)})
+    gate.open(2)
+    pool.wait_event("message.deleted", count=2)
+
+
+def wait_leases(proxy: FaultProxy, action: str, wanted: set[tuple[str, int]]) -> None:
+    """Wait until those are the queues that were called, each with its seconds."""
+
+    def found() -> set[tuple[str, int]]:
+        calls = proxy.journal(action)
+        return {(queue_of(each), each.request["VisibilityTimeout"]) for each in calls}
+
+    eventually(lambda: found() == wanted, what=lambda: f"{action} of {wanted}, now {found()}")
 
 
 def test_a_fifo_queue_beside_a_standard_one(
