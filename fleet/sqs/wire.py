@@ -137,7 +137,7 @@ class Wire:
     def _use(self, keys: Keys) -> None:
         region = self._endpoint.region
         said = f"{self._host}{self._path}{region}{keys.access_key}{keys.token}"
-        if not (said.isascii() and said.isprintable()) or " " in said:
+        if not (said.isascii() and said.isprintable()) or " " in self._path:
             raise Unreachable("what a header has to say would not stay in its line")
         self._keys, self._heads = keys, {}
 

@@ -207,7 +207,8 @@ def _remember_class(cls: type) -> _Namespace:
 def _can_be_changed(cls: type) -> bool:
     if cls is weakref.finalize:  # its registry; fleet begins a new one for jobs (job/end.py)
         return False
-    return bool(cls.__flags__ & _HEAP_TYPE) and cls.__module__.partition(".")[0] != _OWN
+    # An extension's class may have anything for a module, a descriptor for its objects among them.
+    return bool(cls.__flags__ & _HEAP_TYPE) and str(cls.__module__).partition(".")[0] != _OWN
 
 
 def _is_own(function: FunctionType) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 from jobs import job, pass_gate, write
 
 from fleet.system import fork_handlers, processes, signals
+from fleet.system.sibling_fork import SiblingFork
 
 __all__ = ["job"]
 
@@ -46,4 +47,7 @@ if OF_A_JOB == 3:
     signals.reset_group_signals = _waits_before("handlers", signals.reset_group_signals)
 else:  # a forker's job inherits its handlers
     processes.die_with_parent = _waits_before("handlers", processes.die_with_parent)
+    SiblingFork.unblock_signals = _waits_before(  # type: ignore[method-assign]
+        "signals", SiblingFork.unblock_signals
+    )
 signals.unblock_all = _waits_before("signals", signals.unblock_all)

@@ -301,7 +301,7 @@ def test_an_idle_dispatchers_line_says_only_what_it_did_with_its_last_message(
     board: Scoreboard, settled: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     titles: list[str] = []
-    monkeypatch.setattr("fleet.system.titles._set", titles.append)
+    monkeypatch.setattr("fleet.system.titles.put", titles.append)
     mine = SlotBoard(board, 5)
     noted(
         mine,

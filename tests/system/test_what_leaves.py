@@ -18,7 +18,7 @@ FORGED = "x\n14:03:11 info    all is well\r\x1b[2K\x9b\u2028\u202e\x7f\0"
 
 def test_a_title(monkeypatch: pytest.MonkeyPatch) -> None:
     shown: list[str] = []
-    monkeypatch.setattr(titles, "_set", shown.append)
+    monkeypatch.setattr(titles, "put", shown.append)
     titles.show(f"fleet: master {FORGED}")
     assert shown[0].isprintable()
 
