@@ -23,8 +23,9 @@ Name = Annotated[
     str | None, typer.Argument(help="The pool; not needed if only one runs here.", metavar="NAME")
 ]
 
+# A list, so that a second one is refused and not taken in place of the first.
 OneQueue = Annotated[
-    str | None,
+    list[str] | None,
     typer.Option(
         "--queue",
         "-q",
@@ -33,6 +34,15 @@ OneQueue = Annotated[
         show_default=False,
     ),
 ]
+
+
+def one_queue(given: list[str] | None) -> str | None:
+    """The queue that a command is about. Raises CommandFailed."""
+    if not given:
+        return None
+    if len(given) > 1:
+        raise CommandFailed(USAGE, f"one queue at a time: --queue {' --queue '.join(given)}")
+    return given[0]
 
 
 class PoolEnded(CommandFailed):

@@ -6,7 +6,7 @@ import typer
 
 from fleet.cli.common import cli
 from fleet.cli.failure import CommandFailed
-from fleet.cli.running_pool import Name, OneQueue, ask_and_say
+from fleet.cli.running_pool import Name, OneQueue, ask_and_say, one_queue
 from fleet.core.config import MOST_WORKERS
 from fleet.core.control import AUTO, NO_LIMIT
 from fleet.core.exit_codes import USAGE
@@ -33,14 +33,15 @@ def scale(
     ] = None,
 ) -> int:
     """Set the size of a pool, or the limit of one of its queues."""
-    if queue is None and limit is None:
+    of = one_queue(queue)
+    if of is None and limit is None:
         return ask_and_say(name, "scale", to=_read(size, "the size", AUTO))
-    if queue is None or limit is None:
+    if of is None or limit is None:
         raise CommandFailed(USAGE, "--queue Q and --limit N belong together")
     if name is not None or size == AUTO or (size or "").isdecimal():
         raise CommandFailed(USAGE, BOTH)
     # There is no size, so the only argument is the pool.
-    return ask_and_say(size, "scale", queue=queue, limit=_read(limit, "the limit", NO_LIMIT))
+    return ask_and_say(size, "scale", queue=of, limit=_read(limit, "the limit", NO_LIMIT))
 
 
 def _read(text: str | None, what: str, word: str) -> int | str:

@@ -61,6 +61,9 @@ def test_what_is_asked(
 @pytest.mark.parametrize(
     ("line", "why"),
     [
+        ("pause -q high -q low", "one queue at a time: --queue high --queue low"),
+        ("resume work -q high -q low", "one queue at a time: --queue high --queue low"),
+        ("scale -q high -q low --limit 2", "one queue at a time: --queue high --queue low"),
         ("scale", "no size given"),
         ("scale --queue low", "--queue Q and --limit N belong together"),
         ("scale 3 --queue low", "--queue Q and --limit N belong together"),
