@@ -5,7 +5,7 @@ from dataclasses import asdict
 
 from fleet.core.protocol import FromHelper, Imported, Tell
 from fleet.core.queue_config import QueueConfig
-from fleet.core.scout_protocol import Late, Sampled, SampleFailed, Served, Unusable, Usable
+from fleet.core.scout_protocol import Late, Sampled, SampleFailed, Served, Usable
 from fleet.system import log
 
 
@@ -22,8 +22,6 @@ def tell_helper_word(word: FromHelper, queues: Sequence[QueueConfig]) -> None:
                 log.emit("queue.warned", queue=queues[queue].name, why=why)
         case Late(why, left, queue):
             log.emit("queue.late", queue=queues[queue].name, why=why, left=left)
-        case Unusable(queue, _, why):
-            log.emit("queue.unusable", queue=queues[queue].name, why=why)
         case Sampled(queue, depth):
             log.emit("queue.sampled", queue=queues[queue].name, **asdict(depth))
         case Served(pid):

@@ -84,9 +84,12 @@ EVENTS: dict[str, EventFormat] = {
     "helper.failed": _at(WARNING, "the {role} cannot do its part: {why}"),
     "queue.usable": _quiet("queue {queue} answers"),
     "queue.warned": _at(WARNING, "queue {queue}: {why}"),
-    "queue.empty": _at(
+    "queue.empty": EventFormat(
+        INFO,
         INFO,
         "the queue looks empty; the pool ends when it stays so for {seconds:g} s and a whole poll",
+        sentence_of_queues="all queues look empty; "
+        "the pool ends when they stay so for {seconds:g} s and a whole poll of each",
     ),
     "queue.sampled": _at(
         DEBUG, "queue {queue}: about {visible} visible, {in_flight} in flight, {delayed} delayed"

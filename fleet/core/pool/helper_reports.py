@@ -13,7 +13,6 @@ from fleet.core.exit_codes import QUEUE_UNUSABLE
 from fleet.core.pool import denials, emptiness, liveness, recovery, sizing
 from fleet.core.pool.effects import Effect, Log, Step
 from fleet.core.pool.lifecycle import fail_spawn, note_spawn
-from fleet.core.pool.queue_state import QueueState
 from fleet.core.pool.scarcity import Spawning
 from fleet.core.pool.shutdown import stop
 from fleet.core.pool.state import (
@@ -103,7 +102,8 @@ def _note_unusable(pool: Pool, word: Unusable, now: float) -> Step:
     after = replace(queue, usable=False, answered=True, trouble=word.why)
     if word.code == QUEUE_UNUSABLE:
         after = denials.note_refused_poll(after, word.why, now)
-    return _note_scout_ready(with_queue(pool, word.queue, after)), ()
+    told = Log("queue.unusable", {"queue": queue.name, "why": word.why})
+    return _note_scout_ready(with_queue(pool, word.queue, after)), (told,)
 
 
 def _note_scout_ready(pool: Pool) -> Pool:
@@ -123,7 +123,7 @@ def _note_failure(pool: Pool, role: Role, word: Failed, now: float) -> Step:
 
 def _note_sample(pool: Pool, sample: Sampled, now: float, jitter: float) -> Step:
     """The scout has read a queue's counts."""
-    pool = sizing.pass_time(pool, now)
+    pool = as_it_was = sizing.pass_time(pool, now)
     before, depth = pool.queues[sample.queue], sample.depth
     answered = polling.note_answer(before.polling)
     after = replace(
@@ -140,8 +140,9 @@ def _note_sample(pool: Pool, sample: Sampled, now: float, jitter: float) -> Step
         evidence = scheduling.note_sample(before.evidence, depth.visible, polls)
         after = replace(after, evidence=evidence)
     pool = with_queue(pool, sample.queue, after)
+    told = _log_emptiness(as_it_was, pool)
     pool, effects = sizing.note_sample(pool, before, now, jitter)
-    return pool, (*_log_emptiness(before, after, pool), *effects)
+    return pool, (*told, *effects)
 
 
 def _open_polls(pool: Pool, place: int) -> int:
@@ -150,9 +151,16 @@ def _open_polls(pool: Pool, place: int) -> int:
     return len([slot for slot in polls if slot.silent_since == inf])
 
 
-def _log_emptiness(before: QueueState, after: QueueState, pool: Pool) -> tuple[Effect, ...]:
+def _log_emptiness(before: Pool, after: Pool) -> tuple[Effect, ...]:
     """--until-empty: what it waits for from now on, though nothing happens any more."""
-    begins = before.emptiness.zero_since is None and after.emptiness.zero_since is not None
-    if not begins or not pool.config.until_empty or pool.phase is not PoolPhase.RUNNING:
+    begins = _looks_empty(after) and not _looks_empty(before)
+    if not begins or not after.config.until_empty or after.phase is not PoolPhase.RUNNING:
         return ()
-    return (Log("queue.empty", {"queue": after.name, "seconds": pool.config.empty_for}),)
+    names = [queue.name for queue in after.queues]
+    about = {"queues": ", ".join(names)} if after.several else {"queue": names[0]}
+    return (Log("queue.empty", {**about, "seconds": after.config.empty_for}),)
+
+
+def _looks_empty(pool: Pool) -> bool:
+    """Whether the newest sample of each queue was zero, and nothing has come from it since."""
+    return all(queue.emptiness.zero_since is not None for queue in pool.queues)

@@ -9,12 +9,14 @@ from fleet.core.config import Config
 from fleet.core.exit_codes import DONE as DONE_CODE
 from fleet.core.exit_codes import ENDED_BADLY, QUEUE_UNUSABLE
 from fleet.core.pool import denials
+from fleet.core.pool.effects import Log
 from fleet.core.pool.emptiness import Emptiness
 from fleet.core.pool.events import LimitAsked, PauseAsked
 from fleet.core.pool.queue_state import DeleteProbe, Refusal
 from fleet.core.pool.state import PoolEnd, PoolPhase
 from fleet.core.protocol import Empty
 from fleet.core.scout_protocol import TryDelete, Unusable, Usable
+from fleet.system.log_events import EVENTS
 from tests.core.pool.queues_story import HIGH, LOW, Queues
 from tests.core.pool.story import BAD, scout_says
 from tests.core.pool.test_queue_readiness import PLACE
@@ -91,6 +93,20 @@ def test_a_queue_that_nothing_is_received_from_is_not_empty(changes: dict[str, A
     queues.knows(LOW, paused=False, gone="", usable=True, denial=None, probe=None)
     queues.at(2.0)
     assert queues.is_in(PoolPhase.DRAINING)
+
+
+def test_that_all_queues_look_empty_is_told_once_of_the_whole_pool() -> None:
+    queues = until_empty(1)
+    for place, visible in ((HIGH, 0), (LOW, 3), (HIGH, 0)):
+        queues.sample(place, visible)
+        assert queues.logged == []
+    for place in (LOW, HIGH, LOW):
+        queues.sample(place, 0)
+        assert queues.logged == [Log("queue.empty", {"queues": "high, low", "seconds": 10.0})]
+    event = queues.logged[0]
+    assert EVENTS[event.event].phrase(event.fields, names_queue=True) == (
+        "all queues look empty; the pool ends when they stay so for 10 s and a whole poll of each"
+    )
 
 
 def test_what_was_empty_before_a_pause_is_looked_at_again() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from fleet.core.exit_codes import QUEUE_LATE, QUEUE_UNUSABLE
 from fleet.core.outcomes import Exit
-from fleet.core.pool.effects import OrderScout
+from fleet.core.pool.effects import Log, OrderScout
 from fleet.core.pool.events import Died, HelperDied, PauseAsked, Tick
 from fleet.core.pool.queue_state import DeleteProbe, Refusal
 from fleet.core.pool.state import HelperState, PoolEnd, PoolPhase, Role
@@ -51,7 +51,8 @@ def test_a_queue_that_cannot_be_used_at_the_start_ends_the_pool(code: int) -> No
     """Whichever of them: what works is not begun without it."""
     host = booting()
     host.take(scout_says(usable(0)))
-    host.take(scout_says(replace(GONE, code=code)))
+    effects = host.take(scout_says(replace(GONE, code=code)))
+    assert not any(isinstance(effect, Log) for effect in effects), "the exit's error says it"
     assert host.pool.end == PoolEnd(code, GONE.why)
     assert host.pool.phase is PoolPhase.DRAINING
     assert host.take(scout_says(replace(GONE, queue=0, why="nor does this one"))) == []
@@ -80,7 +81,8 @@ def test_a_scouts_successor_is_ready_with_its_first_queue() -> None:
 
 def test_a_queue_that_becomes_unusable_degrades_itself() -> None:
     host = Host(State.WORKING, State.WORKING)
-    host.take(scout_says(GONE))
+    told = Log("queue.unusable", {"queue": "low", "why": GONE.why})
+    assert told in host.take(scout_says(GONE))
     high, low = host.pool.queues
     assert high == host.before.queues[0]
     assert (low.usable, low.trouble) == (False, GONE.why)
