@@ -42,7 +42,7 @@ class Work:
     process into the state in which the import has left it. `forgets`: whether there may be
     something of the parents' to forget. `introduces`: whether the environment may not tell the
     queue and the slot yet. `title`: of the job, whose message is introduced to user code already;
-    empty while it is not. `unblock`: lets signals through.
+    empty while it is not. `unblock`: lets signals through; None: signals.unblock_all does.
     """
 
     app: str
@@ -59,7 +59,7 @@ class Work:
     introduces: bool = True
     place: int = 0
     title: str = ""
-    unblock: Callable[[], object] = signals.unblock_all
+    unblock: Callable[[], object] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +150,7 @@ def _run_as_itself(work: Work, purpose: _Purpose) -> int:
         titles.put(own_process.title_for(purpose.title, work.app, work.message))
     if work.forgets:
         own_process.forget_the_parents(work.keep_fds)
-    own_process.heed_signals(work.page, work.unblock)
+    own_process.heed_signals(work.page, work.unblock or signals.unblock_all)
     return _run_user_code(work, purpose)
 
 
