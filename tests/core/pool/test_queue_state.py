@@ -187,11 +187,13 @@ def test_a_poll_on_another_queue_holds_back_no_release(polling: int, is_free: bo
     assert (Send(0, Free()) in host.take(Tick())) is is_free
 
 
-@pytest.mark.parametrize(("dead", "is_free"), [(0, False), (1, True)])
-def test_nor_does_a_dead_poll_on_another_queue(dead: int, is_free: bool) -> None:
-    host = Host(State.HOLDING, State.WORKING)
+@pytest.mark.parametrize(("holding", "dead"), [(0, 0), (0, 1), (1, 0), (1, 1)])
+def test_nor_does_a_dead_poll_on_another_queue(holding: int, dead: int) -> None:
+    states = [State.WORKING, State.WORKING]
+    states[holding] = State.HOLDING
+    host = Host(*states)
     host.pool = change_queue(host.pool, dead, dead_polls=(NOW + 5.0,))
-    assert (Send(0, Free()) in host.take(Tick())) is is_free
+    assert (Send(holding, Free()) in host.take(Tick())) is (holding != dead)
     assert wakes_at(host.pool, NOW) == NOW + 5.0
     host.now += 5.0
     host.take(Tick())
