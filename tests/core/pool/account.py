@@ -226,7 +226,7 @@ class Account:
             case Ended(slot):
                 self.lives[slot].ended = True
             case Died(slot):
-                self._died(self.lives[slot], event)
+                self._died(self.lives[slot], event, now)
                 self.lives[slot] = Life(since=now)
             case MemoryMeasured(available, total):
                 self.measured = (available, total)
@@ -328,13 +328,16 @@ class Account:
         if depth.visible and not open_polls(before, place) and queue.newest == "empty":
             queue.newest = "none"
 
-    def _died(self, life: Life, death: Died) -> None:
+    def _died(self, life: Life, death: Died, now: float) -> None:
         self.deaths += death.exit.code != 0
         self.orphans |= {orphan.message_id: orphan for orphan in death.orphans}
-        if life.state is State.POLLING and death.orphans:  # its poll had come home
-            ledger = self.queues[life.queue].ledger
-            ledger.received += len(death.orphans)
-            ledger.polls += 1
+        if life.state is not State.POLLING:
+            return
+        queue = self.queues[life.queue]
+        queue.newest, queue.home_at = "none", now
+        if death.orphans:  # its poll had come home
+            queue.ledger.received += len(death.orphans)
+            queue.ledger.polls += 1
 
     def _asked(self, effect: Effect, now: float) -> None:
         match effect:

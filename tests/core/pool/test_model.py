@@ -67,6 +67,7 @@ from fleet.core.protocol import (
 )
 from fleet.core.queue_config import QueueConfig
 from fleet.core.records import replace
+from fleet.core.scheduling import LOOK, SETTLE
 from fleet.core.scout_protocol import Recover, Recovered, TryDelete, Trying
 from fleet.core.slot_state import State
 from tests.core.pool import choosing, steps
@@ -837,6 +838,60 @@ class QueuesModel(PoolModel):
                 self.world.now = max(self.world.now, at)
             self.the_master_wakes(frozenset(), jitter)
             self.the_books_are_right()
+
+    @rule(
+        flooded=st.frozensets(st.integers(0, 2), max_size=2),
+        turns=st.integers(4, 24),
+        took=st.sampled_from([0.0, SETTLE, LOOK]),
+        then=st.sampled_from([None, "pause", "deaths", "drain", "drain"]),
+        place=st.integers(0, 2),
+        record=RECORDS,
+        jitter=JITTERS,
+    )
+    def some_queues_have_messages(
+        self,
+        flooded: frozenset[int],
+        turns: int,
+        took: float,
+        then: str | None,
+        place: int,
+        record: Record,
+        jitter: float,
+    ) -> None:
+        """The others have none, and their polls last as long as they may. In the middle of that one
+        queue is paused, or its dispatchers die, or the pool is drained; and life goes on.
+        """
+        place %= len(self.world.queues)
+        for turn in range(turns):
+            if turn == turns // 2:
+                self.happens_to_a_queue(then, place, record)
+            self.world.helper_moves(Role.TEMPLATE, good=True)
+            for number, process in enumerate(self.world.running()):
+                if process.stage is Stage.POLLING and process.queue not in flooded:
+                    if self.world.now >= process.poll_until:
+                        self.world.dispatcher_moves(process, Choice.EMPTY)
+                elif process.stage is not Stage.POLLING or (turn + number) % 3:
+                    stops = self.world.pool.level and process.stage in BUSY
+                    choice = Choice.EMPTY if stops else Choice.MESSAGE
+                    self.world.dispatcher_moves(process, choice)
+            self.world.now += took
+            self.the_master_wakes(frozenset(), jitter)
+            self.the_books_are_right()
+        if then == "pause":
+            self.world.commands(PauseAsked(False, place))
+
+    def happens_to_a_queue(self, what: str | None, place: int, record: Record) -> None:
+        match what:
+            case "pause":
+                self.world.commands(PauseAsked(True, place))
+            case "deaths":
+                for process in self.world.running():
+                    if process.queue == place and process.stage in (Stage.POLLING, *BUSY):
+                        self.world.dies(process.pid, EXITS[1], record)
+            case "drain":
+                self.world.stop(Level.DRAIN)
+            case _:
+                pass
 
 
 TestPool = pytest.mark.slow(PoolModel.TestCase)
