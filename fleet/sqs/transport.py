@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 SHORT_CALL = 5.0  # seconds for a call that does not wait, at most
 LONGEST_MESSAGE = 6 << 20  # bytes: SQS takes 1 MiB at most, and JSON may need six for each of them
+READ_MARGIN = 10.0  # seconds on top of a poll's wait
 MARGIN = 1 << 20  # bytes: headers, and the longest answer about anything else
 
 
@@ -79,3 +80,12 @@ class Transport(Protocol):
 def longest_answer(arguments: Mapping[str, Any]) -> int:
     """The bytes that an answer to a call may have at most, headers included."""
     return MARGIN + LONGEST_MESSAGE * int(arguments.get("MaxNumberOfMessages", 0))
+
+
+def longest_time(arguments: Mapping[str, Any], seconds: float) -> float:
+    """The seconds that the answer to a call may take, of `seconds` at the most.
+
+    A poll has what it waits for, and a margin. A poll of one second has the whole margin: it is as
+    likely as a long one to swallow a message when nobody listens any more.
+    """
+    return min(seconds, float(arguments.get("WaitTimeSeconds", seconds)) + READ_MARGIN)

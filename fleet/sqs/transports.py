@@ -1,7 +1,8 @@
 """The two transports of one queue, as one process uses them.
 
-One is for the long poll: its read time-out is longer than any wait, since every abandoned try can
-swallow a message. One is for the short calls, which the callers repeat themselves. Both try once.
+One is for polls: its read time-out is longer than any wait, since every abandoned try can swallow a
+message. A poll that waits for less is given less by wire.py; botocore's client has one time-out for
+all. One is for the short calls, which the callers repeat themselves. Both try once.
 They connect after the fork, with what the access has prepared before it.
 """
 
@@ -12,9 +13,7 @@ from typing import Any, TypeVar
 from fleet.sqs.access import Access
 from fleet.sqs.errors import classify
 from fleet.sqs.stream import ConnectOptions
-from fleet.sqs.transport import SHORT_CALL, Transport
-
-READ_MARGIN = 10.0  # seconds on top of the wait time
+from fleet.sqs.transport import READ_MARGIN, SHORT_CALL, Transport
 
 Result = TypeVar("Result")
 

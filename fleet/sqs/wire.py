@@ -23,7 +23,14 @@ from fleet.sqs import dns, server_clock
 from fleet.sqs.http_answer import Answer, AnswerParser
 from fleet.sqs.sigv4 import SignedHead, Signer
 from fleet.sqs.stream import LEAST, BoundedStream, ConnectOptions, connect
-from fleet.sqs.transport import Endpoint, NoAnswer, Refused, Unreachable, longest_answer
+from fleet.sqs.transport import (
+    Endpoint,
+    NoAnswer,
+    Refused,
+    Unreachable,
+    longest_answer,
+    longest_time,
+)
 from fleet.version import VERSION
 
 TARGET = "AmazonSQS."  # and the operation: the header that says what is asked
@@ -95,7 +102,7 @@ class Wire:
         if clock() - before >= LEAST:  # the keys have taken their time
             self._options.heartbeat()
         stream = self._connect()
-        stream.begin(clock() + self._read_timeout)
+        stream.begin(clock() + longest_time(arguments, self._read_timeout))
         try:
             stream.send(request)
             answer = receive(stream, longest_answer(arguments))

@@ -347,6 +347,25 @@ def test_a_request_that_nobody_takes_is_late() -> None:
     assert slow.taken == 5
 
 
+@pytest.mark.parametrize(("wait", "seconds"), [(0, 10.0), (1, 11.0), (20, 30.0), (40, 30.0)])
+def test_a_poll_may_take_what_it_waits_for_and_a_margin(
+    monkeypatch: pytest.MonkeyPatch, wait: int, seconds: float
+) -> None:
+    spent = [0.0]
+    slow = SlowSocket(spent)
+    options = ConnectOptions(clock=lambda: spent[0])
+    connected = BoundedStream(cast(socket.socket, slow), options.clock)
+    monkeypatch.setattr(slow, "close", lambda: None, raising=False)
+    monkeypatch.setattr(wire, "connect", lambda *_: connected)
+    url = "http://127.0.0.1:1"
+    address = Address(f"{url}/000000000000/jobs", "eu-west-1", url, "key", "secret")
+    queue = SqsQueue(Sessions(address), wait_time=20.0, options=options)
+    with pytest.raises(QueueError) as caught:
+        queue.receive(wait, 60)
+    assert caught.value.unanswered
+    assert slow.timeouts[0] == seconds
+
+
 class SlowCredentials:
     """Credentials that take their time when they are read."""
 
