@@ -11,8 +11,10 @@
 
 The backoff grows to half a minute when an answer asked for it: a throttle, a fault of the service,
 a refusal. Where no answer came it stays within five seconds, because such a try costs no more than
-itself, and a link that is back should not wait. Any other call that SQS answers ends the backoff: a
-silence of everything is over then at once, an answer about polls may still hold for some seconds.
+itself, and a link that is back should not wait. With several queues it costs the others a
+dispatcher for as long as it takes: there the backoff is as long, too, within the five seconds. Any
+other call that SQS answers ends the backoff: a silence of everything is over then at once, an
+answer about polls may still hold for some seconds, and so may what the other queues are owed.
 Polls that are cut at the same age are the matter of `poll_cuts.py`.
 
 A host that has no process to give (`starved`) takes one message at a time, with a growing pause,
@@ -85,10 +87,13 @@ def _pause_left(polling: Polling) -> float:
     return polling.not_before if polling.starved else 0.0
 
 
-def note_failure(polling: Polling, now: float, jitter: float, *, answered: bool = True) -> Polling:
+def note_failure(
+    polling: Polling, now: float, jitter: float, *, answered: bool = True, held: float = 0.0
+) -> Polling:
     """The receive call failed: the whole pool backs off, not one dispatcher.
 
-    `answered`: it was refused by an answer. Polls that fail during the backoff have met the same
+    `answered`: it was refused by an answer. `held`: for how long it has kept a dispatcher from
+    other queues, without an answer (seconds). Polls that fail during the backoff have met the same
     trouble and say nothing new.
     """
     if polling.failures and now < polling.not_before:
@@ -96,11 +101,12 @@ def note_failure(polling: Polling, now: float, jitter: float, *, answered: bool 
     failures = polling.failures + 1
     longest = BACKOFF_MOST if answered else UNANSWERED_MOST
     pause = pause_before_next(failures, BACKOFF_FIRST, longest, jitter, least=0.0)
+    others = min(held, UNANSWERED_MOST)
     return Polling(
         failures=failures,
         starved=polling.starved,
-        not_before=max(polling.not_before, now + pause),
-        free_at=now + (AFTER_ANSWER if answered else AFTER_SILENCE),
+        not_before=max(polling.not_before, now + max(pause, others)),
+        free_at=now + max(AFTER_ANSWER if answered else AFTER_SILENCE, others),
         cuts=polling.cuts,
     )
 

@@ -60,7 +60,7 @@ class Receiver:
         try:
             message = self._queue.receive(seconds, lease)
         except QueueError as error:
-            self._note_failure(error, asked_at, wait_time)
+            self._note_failure(error, asked_at, seconds, wait_time)
             raise
         self._failures = 0
         self._set_cuts(poll_cuts.note_answer(self._cuts, now() - asked_at), wait_time)
@@ -90,10 +90,13 @@ class Receiver:
         if self._failures:
             inbox.wait(now() + pause_before(self._failures, jitter.draw()))
 
-    def _note_failure(self, error: QueueError, asked_at: float, wait_time: float) -> None:
+    def _note_failure(
+        self, error: QueueError, asked_at: float, seconds: float, wait_time: float
+    ) -> None:
+        """The poll of `seconds` failed."""
         self._failures += 1
         if error.unanswered:
-            cuts = poll_cuts.note_cut(self._cuts, now(), now() - asked_at, wait_time)
+            cuts = poll_cuts.note_cut(self._cuts, now(), now() - asked_at, seconds)
             self._set_cuts(cuts, wait_time)
         if error.trouble is Trouble.SESSION:
             renew(self._queue)

@@ -27,8 +27,8 @@ def after(*polls: tuple[float, float], wait: float = WAIT) -> Cuts:
         (5.0, 5.4, 4.0),
         (5.0, 4.3, 3.0),  # by the later one
         (10.0, 10.02, 8.0),
-        (1.0, 1.1, 0.0),  # short polls, then
-        (0.6, 0.6, 0.0),
+        (1.0, 1.1, 1.0),  # no shorter: a poll that does not wait proves nothing
+        (0.6, 0.6, 1.0),
         (19.9, 20.1, 16.0),
         (5.0, 7.0, inf),
         (5.0, 3.0, inf),
@@ -61,15 +61,15 @@ def test_another_age_between_them_begins_anew() -> None:
 
 def test_what_is_dropped_without_a_word_is_asked_for_half_as_long_until_it_comes_home() -> None:
     """Nobody sees at which age it is dropped: the time-out is the client's, ten seconds behind the
-    longest wait.
+    wait.
     """
     found, now, waited = Cuts(), 100.0, []
     while (
         length := poll_cuts.longest_poll(found, now, WAIT)
     ) > 3.0:  # of seconds: older ones are dropped
         waited.append(length)
-        now += WAIT + 10.0
-        found = poll_cuts.note_cut(found, now, WAIT + 10.0, WAIT)
+        now += length + 10.0
+        found = poll_cuts.note_cut(found, now, length + 10.0, length)
     assert waited == [20.0, 20.0, 10.0, 5.0]
     assert poll_cuts.note_answer(found, 2.1) == found
     tried = poll_cuts.note_poll(found, now + AGAIN)
@@ -131,4 +131,24 @@ def test_whatever_cuts_at_one_age_cuts_no_third_poll(begin: float, age: float, l
         now += age + late
         found = poll_cuts.note_cut(found, now, age + late, WAIT)
         now += 1.0
-    assert poll_cuts.longest_poll(found, now, WAIT) < age or found.longest == 0.0
+    assert poll_cuts.longest_poll(found, now, WAIT) < age or found.longest == 1.0
+
+
+@pytest.mark.parametrize("took", [0.6, 3.0, 11.0])
+@pytest.mark.parametrize("wait", [0.0, 1.0])
+def test_polls_that_are_as_short_as_can_be_say_nothing(wait: float, took: float) -> None:
+    assert after((100.0, took), (200.0, took), wait=wait) == Cuts()
+
+
+@pytest.mark.parametrize("silence", [12.0, 30.0])
+def test_no_poll_becomes_so_short_that_it_does_not_wait(silence: float) -> None:
+    found, now = Cuts(), 100.0
+    for _ in range(20):
+        length, now = poll_cuts.longest_poll(found, now, 2.0), now + silence
+        found = poll_cuts.note_cut(found, now, silence, length)
+    assert found.longest == 1.0
+
+
+def test_a_silence_and_a_cut_of_the_same_length_are_not_the_same() -> None:
+    once = after((100.0, 12.0))
+    assert poll_cuts.note_cut(once, 200.0, 12.0, 2.0).longest == inf

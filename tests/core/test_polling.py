@@ -99,6 +99,15 @@ def test_an_answer_to_another_call_ends_the_pause() -> None:
     assert polling.note_answer(soon) == soon
 
 
+@pytest.mark.parametrize(("took", "pause"), [(0.1, 0.15), (3.0, 3.0), (11.0, 5.0)])
+def test_other_queues_have_the_dispatcher_for_as_long_as_it_was_held_for_nothing(
+    took: float, pause: float
+) -> None:
+    after = polling.note_failure(Polling(allowed=9), 100.0, 0.3, answered=False, held=took)
+    assert (after.allowed, after.not_before) == (1, 100.0 + pause)
+    assert polling.note_answer(after) == after, "whatever a call says that is no poll"
+
+
 def test_it_does_not_end_other_pauses() -> None:
     pausing = Polling(not_before=99.0)
     assert polling.note_answer(pausing) == pausing

@@ -136,12 +136,15 @@ def _note_failed_poll(
         pool = keep_poll_open(pool, slot)
     before = queue_of(pool, slot)
     counts = before.counts
-    polls = polling.note_failure(before.polling, now, jitter, answered=report.answered)
+    is_silence = report.unanswered or not report.answered
+    held = report.took if pool.several and is_silence else 0.0
+    polls = polling.note_failure(before.polling, now, jitter, answered=report.answered, held=held)
     pauses = counts.pauses + (polls is not before.polling)
     about = {"slot": slot.number, "queue": before.name}
     fields = about | {"error": report.error, "failures": polls.failures}
     if report.unanswered:
-        polls = polling.note_cut(polls, now, report.took, before.config.wait_time)
+        wait = min(before.config.wait_time, slot.longest)
+        polls = polling.note_cut(polls, now, report.took, wait)
     after = replace(
         denials.note_refused_poll(before, report.error, now) if report.refused else before,
         polling=polls,

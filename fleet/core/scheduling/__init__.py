@@ -34,6 +34,9 @@ A queue that may not be polled (paused, denied, backing off, or at its limit: ru
 polls together) takes no part, and holds back nobody. One that claims and whose job does not fit
 into the memory holds back those behind it, because small jobs would keep the memory for ever.
 
+A queue whose newest poll got no answer has one poll open at the most, and claims that one again
+after it has backed off for as long as the poll took, within some seconds (polling.py).
+
 A pool of one queue has nobody to make room for: polling.py alone decides, and its polls are long.
 
 The bound
@@ -44,7 +47,8 @@ the queue may be polled and its jobs fit. Then it is received within
     pause_between_looks + B + one receive call                         (+ B with --starve-after)
 
 where B is how long it takes at that time until the next dispatcher is free: at most the longest of
-the lower queues' jobs, or a poll. Proof. If a poll is open on the queue, it brings the message.
+the lower queues' jobs, or a poll: a look at a queue that does not answer ends after LOOK and the
+client's margin of ten seconds. Proof. If a poll is open on the queue, it brings the message.
 Else the newest one has come home: with a message, or by a failure, and the queue claims; or empty,
 and it is due `pause_between_looks` later. From that moment on no dispatcher that becomes free goes
 past it, for it is the first in order; the next one comes within B, and its poll finds the message,

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from fleet.core.config import Config
 from fleet.core.outcomes import Exit
+from fleet.core.poll_cuts import Cuts
 from fleet.core.polling import Polling
 from fleet.core.pool.effects import Send
 from fleet.core.pool.events import Died, LimitAsked, MemoryMeasured, PauseAsked
@@ -253,10 +254,9 @@ def test_the_length_of_a_look_is_told_and_remembered() -> None:
 
 def test_a_look_is_no_longer_than_polls_that_are_not_cut() -> None:
     cuts = replace(Polling().cuts, longest=4.0, again_at=600.0)
-    short = replace(cuts, longest=0.0)
     queues = Queues(1)
-    queues.knows(HIGH, polling=Polling(cuts=short))
-    assert queues.at(0.0) == [(0, HIGH, 0.0)]
+    queues.knows(HIGH, polling=Polling(cuts=cuts))
+    assert queues.at(0.0) == [(0, HIGH, LOOK)]
     queues = Queues(3)
     queues.knows(HIGH, polling=Polling(cuts=cuts))
     assert queues.at(0.0) == [(0, HIGH, 4.0)]
@@ -482,3 +482,55 @@ def test_limits_and_the_strict_order_hold_in_every_state(
             is_known = is_quiet(scene.queues[higher], 100.0) or is_quiet(seen, 100.0)
             assert not seen.is_open or is_known, f"{higher} may have messages"
     assert grant_polls(after, 100.0)[1] == (), "a second time there is nothing to be granted"
+
+
+# No answer.
+
+
+def silence(took: float) -> PollFailed:
+    return PollFailed("no answer", unanswered=True, answered=False, took=took)
+
+
+@pytest.mark.parametrize("took", [0.6, 11.0])
+@pytest.mark.parametrize("wait_time", [2.0, 20.0])
+def test_a_look_that_fails_does_not_say_that_polls_are_cut(took: float, wait_time: float) -> None:
+    queues = Queues(1, config=Config(wait_time=wait_time))
+    queues.knows(LOW, usable=False)
+    for _ in range(4):
+        queues.at(queues.now + 10.0)
+        slot = queues.pool.slots[0]
+        queues.pool = replace(queues.pool, slots=(replace(slot, longest=LOOK),))
+        queues.now += took
+        queues.says(0, silence(took))
+    assert queues.pool.queues[HIGH].polling.cuts == Cuts()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_high_queue_that_does_not_answer_leaves_the_low_one_its_dispatchers(
+    workers: int,
+) -> None:
+    """But one, and of that one they have five seconds after every look of eleven."""
+    queues = Queues(workers)
+    queues.knows(LOW, evidence=EMPTY)
+    worked = 0
+    queues.at(0.0)
+    while queues.now < 160.0:
+        polls = [slot for slot in queues.pool.slots if slot.state is State.POLLING]
+        assert len([slot for slot in polls if slot.queue == HIGH]) <= 1
+        for slot in polls:
+            if slot.queue == LOW:
+                queues.hit(slot.number)
+        queues.now += 0.5
+        for slot in queues.pool.slots:
+            if slot.is_busy and queues.now >= slot.since + 1.0:
+                queues.done(slot.number)
+                worked += 1
+        for slot in queues.pool.slots:
+            took = queues.now - slot.since
+            if (
+                slot.state is State.POLLING
+                and took >= min(queues.config.wait_time, slot.longest) + 10.0
+            ):
+                queues.says(slot.number, silence(took))
+        queues.at(queues.now)
+    assert worked >= (workers - 1) * 120 + 40
