@@ -30,6 +30,14 @@ NO_APP_OF = "no APP given; queue {} has none in its table either"
 TOO_MANY = f"{{}} queues are given; a pool has {MOST_QUEUES} at the most: give some to another pool"
 MIXED = "some queues have a weight and some have none; give all of them one, or none"
 
+# What no queue's name has, and what may be meant by it.
+IN_NO_NAME = {
+    " ": "no space",
+    ",": "no comma; each queue has a table of its own",
+    "=": "no equals sign; weight is a key of its own",
+}
+IN_NO_TEXT = {" ": "no space; commas separate several", "=": "no equals sign; NAME=N is its weight"}
+
 
 def read_weight(value: Any) -> float:
     """A finite number above zero."""
@@ -107,16 +115,27 @@ def _read_text(text: str, origin: str) -> QueueTable:
     queue, equals, weight = text.rpartition("=")
     # No queue's name and no ARN has a `=`. A URL may, after its `?`: that one has no weight.
     if not equals or (is_url(text) and "?" in text):
-        return QueueTable(check_value(checks.QUEUE, text, "--queue", origin))
-    queue = check_value(checks.QUEUE, queue, "--queue", origin)
+        return QueueTable(_check_queue(text, "--queue", origin, IN_NO_TEXT))
+    queue = _check_queue(queue, "--queue", origin, IN_NO_TEXT)
     return QueueTable(queue, check_value(WEIGHT, weight, f"--queue: the weight of {queue}", origin))
+
+
+def _check_queue(raw: Any, flag: str, origin: str, foreign: Mapping[str, str]) -> str:
+    """A name, a URL or an ARN. `foreign`: what is in no name. Raises SettingsError."""
+    queue: str = check_value(checks.QUEUE, raw, flag, origin)
+    if is_url(queue) and queue == queue.strip():
+        return queue
+    for sign, why in foreign.items():
+        if sign in queue:
+            raise SettingsError(f"{flag} is {raw!r} ({origin}); a queue's name has {why}")
+    return queue
 
 
 def _read_table(table: Mapping[str, Any], origin: str) -> QueueTable:
     """A [[queue]] table of fleet.toml."""
     if "name" not in table:
         raise SettingsError(f"{origin}: a [[queue]] table needs a name")
-    queue = check_value(checks.QUEUE, table["name"], "[[queue]] name", origin)
+    queue = _check_queue(table["name"], "[[queue]] name", origin, IN_NO_NAME)
     given: dict[str, Any] = {}
     for key, value in table.items():
         if key == "name":

@@ -79,6 +79,9 @@ def test_texts(value: Any, then: list[tuple[str, float | None]]) -> None:
         (7, "a queue's name, URL or ARN"),
         ([7], "a queue's name, URL or ARN"),
         ("a\x1bb", "without control characters"),
+        ("high low", "--queue is 'high low' (command line); a queue's name has no space; commas"),
+        ("high low=3", "a queue's name has no space; commas separate several"),
+        ("a=3=4", "a queue's name has no equals sign; NAME=N is its weight"),
     ],
 )
 def test_what_is_no_queue_is_refused(value: Any, why: str) -> None:
@@ -134,6 +137,27 @@ def test_a_table_says_what_is_its_queues_own() -> None:
     assert (low.config.body, low.config.retry_delay) == ("json", (1, 2))
     assert high.config.body == "text"
     assert {each.config.name for each in (high, low)} == {"web:job@high+1"}
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        (" a ", "[[queue]] name is ' a ' (fleet.toml); a queue's name has no space"),
+        ("b,c", "no comma; each queue has a table of its own"),
+        ("a=3", "no equals sign; weight is a key of its own"),
+        ("arn:aws:sqs:eu-west-1:1:a=3", "no equals sign"),
+        (" http://127.0.0.1/a", "no space"),
+    ],
+)
+def test_a_tables_name_is_held_to_what_a_given_one_is(name: str, why: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        tables(f'[[queue]]\nname = "{name}"')
+    assert why in str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["http://127.0.0.1/a?b=2,3", "arn:aws:sqs:eu-west-1:1:a.fifo"])
+def test_a_tables_name_may_be_a_url_or_an_arn(name: str) -> None:
+    assert tables(f'[[queue]]\nname = "{name}"')[0].queue == name
 
 
 def test_a_queue_that_is_given_by_name_is_what_its_table_says() -> None:
