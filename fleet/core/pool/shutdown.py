@@ -68,7 +68,7 @@ def stop(pool: Pool, level: Level, end: PoolEnd, now: float, seconds: float | No
 
 
 def _describe_wait(pool: Pool, level: Level, busy: int, seconds: float, polls_left: float) -> str:
-    """What the stop waits for, and how long at most."""
+    """What the stop waits for, and how long: jobs at most, polls about."""
     jobs = f"{busy} job{'' if busy == 1 else 's'}"
     if level is Level.KILL:
         return f"kills {jobs}" if busy else "kills what is there"
@@ -79,5 +79,10 @@ def _describe_wait(pool: Pool, level: Level, busy: int, seconds: float, polls_le
     elif busy:
         parts.append(f"{jobs} ({seconds:g} s at most)")
     if polls_left > -inf:
-        parts.append(f"open polls ({max(0, ceil(polls_left))} s at most)")
+        parts.append(f"open polls ({_describe_polls(polls_left)})")
     return "waits for " + " and ".join(parts) if parts else "nothing is in hand"
+
+
+def _describe_polls(left: float) -> str:
+    """How long open polls take. No bound: the client waits longer for a queue that is silent."""
+    return f"about {ceil(left)} s" if left > 0 else "overdue"

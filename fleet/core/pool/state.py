@@ -169,7 +169,7 @@ class Pool:
 
     @property
     def polls_until(self) -> float:
-        """When the last open poll must have come home; minus infinity without one."""
+        """When the last open poll comes home if its queue answers; minus infinity without one."""
         polls = (slot for slot in self.slots if slot.state is State.POLLING)
         return max(
             (slot.since + queue_of(self, slot).config.wait_time for slot in polls), default=-inf

@@ -52,5 +52,5 @@ def describe_wait(jobs: int, polls: int, left: float, polls_left: float) -> str:
     ]
     if not parts:
         return ""
-    left = left if jobs else polls_left
-    return f"draining: {', '.join(parts)}" + (f", {left:.0f} s left" if left > 0 else "")
+    about, left = ("", left) if jobs else ("about ", polls_left)
+    return f"draining: {', '.join(parts)}" + (f", {about}{left:.0f} s left" if left > 0 else "")

@@ -67,7 +67,7 @@ def test_a_drain_sends_the_idle_home_lets_polls_come_home_and_jobs_finish() -> N
         "busy": 2,
         "polling": 1,
         "seconds": 20,
-        "waits": "waits for 2 jobs (20 s at most) and open polls (10 s at most)",
+        "waits": "waits for 2 jobs (20 s at most) and open polls (about 10 s)",
     }
 
 

@@ -329,14 +329,14 @@ def test_what_a_drain_waits_for() -> None:
         progress.drain_line(story.pool, 2.0) == "draining: 1 job, 1 poll; Ctrl-C again to kill them"
     )
     story.says(0, DONE)
-    assert progress.drain_line(story.pool, 2.0) == "draining: 1 poll, 8 s left"
+    assert progress.drain_line(story.pool, 2.0) == "draining: 1 poll, about 8 s left"
     story.says(1, Empty(2.0))
     assert progress.drain_line(story.pool, 2.0) == ""
 
 
 @pytest.mark.parametrize(
     ("jobs", "polls", "text"),
-    [(0, 0, ""), (2, 0, "draining: 2 jobs, 5 s left"), (0, 3, "draining: 3 polls, 8 s left")],
+    [(0, 0, ""), (2, 0, "draining: 2 jobs, 5 s left"), (0, 3, "draining: 3 polls, about 8 s left")],
 )
 def test_waiting(jobs: int, polls: int, text: str) -> None:
     assert progress.describe_wait(jobs, polls, 5.0, 8.0) == text
@@ -349,9 +349,9 @@ def test_the_first_line_of_a_drain_says_what_it_waits_for() -> None:
 
     assert (
         waits(working(3, busy=1, drain_timeout=30))
-        == "waits for 1 job (30 s at most) and open polls (10 s at most)"
+        == "waits for 1 job (30 s at most) and open polls (about 10 s)"
     )
-    assert waits(running(1)) == "waits for open polls (10 s at most)"
+    assert waits(running(1)) == "waits for open polls (about 10 s)"
     paused = running(1)
     paused.happens(PauseAsked(True))
     paused.says(0, Empty(10.0))
@@ -379,7 +379,16 @@ def test_what_is_left_of_a_poll_is_not_rounded_to_nothing() -> None:
     story = running(1)
     story.now = 9.8
     story.stop()
-    assert story.logged[-1].fields["waits"] == "waits for open polls (1 s at most)"
+    assert story.logged[-1].fields["waits"] == "waits for open polls (about 1 s)"
+
+
+@pytest.mark.parametrize("late", [0.0, 8.0])
+def test_what_is_left_of_a_poll_is_no_promise(late: float) -> None:
+    """Of a queue that does not answer polls come home later."""
+    story = running(1)
+    story.now = 10.0 + late
+    story.stop()
+    assert story.logged[-1].fields["waits"] == "waits for open polls (overdue)"
 
 
 def test_a_pool_that_ends_when_the_queue_is_empty_says_that_it_waits_for_it() -> None:
