@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-from fleet import Dispatcher, Queue, QueueError, Trouble
+from fleet import Dispatcher, Message, Queue, QueueError, Trouble
+from fleet.library import receiver
+from fleet.library.standalone import StandaloneInbox
 from tests.library.conftest import Run, Words
 from tests.support.eventually import eventually
 from tests.support.memory import MemoryQueue
@@ -73,6 +75,41 @@ def test_a_setting_that_cannot_be_read_is_a_queue_error() -> None:
 
     with pytest.raises(QueueError, match="denied"):
         Dispatcher(Denied("x")).dispatch(print)
+
+
+class Silent(MemoryQueue):
+    """A queue whose polls get no answer: the client gives each up ten seconds after its wait."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now, self.waits = 100.0, list[float]()
+
+    def receive(self, wait: float, visibility: float) -> Message | None:  # noqa: ARG002
+        """None comes home."""
+        self.waits.append(wait)
+        self.now += wait + 10.0
+        raise QueueError(Trouble.PASSING, "no answer", unanswered=True, answered=False)
+
+
+class Unhurried(StandaloneInbox):
+    """Nothing is waited for."""
+
+    def __init__(self) -> None:
+        self.leaving = False
+
+    def wait(self, until: float) -> None:
+        """No time passes."""
+
+
+def test_polls_that_get_no_answer_become_shorter_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is judged by its own wait, and not by the longest."""
+    queue = Silent()
+    monkeypatch.setattr(receiver, "now", lambda: queue.now)
+    asking = receiver.Receiver(queue, 20.0, 60.0)
+    for _ in range(7):
+        with pytest.raises(QueueError):
+            asking.receive(Unhurried(), 20.0, 30.0)
+    assert queue.waits == [20.0, 20.0, 10.0, 5.0, 2.0, 1.0, 1.0]
 
 
 @pytest.fixture

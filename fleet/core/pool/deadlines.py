@@ -76,7 +76,7 @@ def _deadline(pool: Pool, slot: Slot) -> float:
         case State.POLLING:
             if slot.silent_since < inf:
                 return slot.silent_since + POLL_GRACE
-            # The client's patience is that of a full wait, however short this poll is.
+            # botocore's client is as patient as for a full wait, however short this poll is.
             return slot.since + pool.queues[slot.queue].config.wait_time + POLL_MARGIN
         case State.WORKING | State.HOLDING:
             return inf if slot.killed else slot.look_at
