@@ -16,7 +16,7 @@ from fleet.core.pool.state import Role
 from fleet.core.protocol import Drain, Empty, Fork, FromScout, Plan, Tell, Word
 from fleet.core.queue_config import QueueConfig
 from fleet.core.queue_place import Keys, KeysRefused, QueuePlace
-from fleet.core.scout_protocol import Late, Sampled, SampleFailed, Trying, Usable
+from fleet.core.scout_protocol import Late, Sampled, SampleFailed, Trying, Unusable, Usable
 from fleet.core.slot_state import State
 from fleet.ipc import channel, scoreboard
 from fleet.ipc.channel import Channel
@@ -198,6 +198,7 @@ def test_what_is_told_of_a_queue_has_its_name(monkeypatch: pytest.MonkeyPatch) -
     tell_helper_word(Usable(PLACE, [], "", 1), queues)
     tell_helper_word(Sampled(0, Depth(1, 2, 3)), queues)
     tell_helper_word(Late("no answer", 3.0, 1), queues)
+    tell_helper_word(Unusable(1, 5, "gone"), queues)  # the core tells it, once the pool has begun
     tell_helper_word(SampleFailed("no answer", 1), queues)
     assert logged == [
         ("queue.usable", "low"),
