@@ -84,8 +84,8 @@ TWO: dict[str, Any] = {
     **ONE,
     "name": "work:job@high+1",
     "queue": "high, low",
-    "state": "degraded",
-    "reason": "queue 'low': SQS answers 503",
+    "state": "running",
+    "reason": None,
     "queues": [
         queue("high", busy=1, depth=DEPTH, job_seconds={"mean": 2.1, "recent": 2.4}),
         queue("low", state="degraded", reason="SQS answers 503", busy=1, limit=2),
@@ -93,7 +93,7 @@ TWO: dict[str, Any] = {
     "dispatchers": [working(0, "high"), working(1, "low"), dispatcher(2)],
 }
 TWO_TOLD = """\
-work:job@high+1  degraded: queue 'low': SQS answers 503
+work:job@high+1  running
   pid 4711, up 2 h 14 min, app work:job, 2 queues
   dispatchers: 8 (desired 8), 2 busy, 0 polling, 6 idle
   queues about 120 visible, 14 in flight, 0 delayed (8 s ago)

@@ -63,13 +63,15 @@ def is_paused(pool: Pool) -> bool:
 def trouble(pool: Pool) -> str:
     """What is wrong between the pool and its queues, and what it costs; empty when nothing is.
 
-    Of several queues the first that has trouble is told, with its name.
+    One of several that has trouble degrades itself and not the pool, which works for the others.
+    Where all that nobody has paused have trouble, the first is told, with its name.
     """
     if len(pool.queues) == 1:
         return queue_status.trouble(pool, 0)
     told = [queue_status.trouble(pool, place) for place in range(len(pool.queues))]
     where = [place for place, why in enumerate(told) if why]
-    if not where:
+    works = any(not why and not pool.queues[place].paused for place, why in enumerate(told))
+    if works or not where:
         return ""
     name, why, others = pool.queues[where[0]].name, told[where[0]], len(where) - 1
     more = f"; {others} more queue{'' if others == 1 else 's'} degraded" if others else ""

@@ -321,12 +321,13 @@ def test_to_pause_forgets_that_polls_were_refused() -> None:
         ({"usable": False}, ""),
     ],
 )
-def test_the_trouble_of_the_second_queue_is_the_pools(
-    what_is: dict[str, Any], trouble: str
-) -> None:
+def test_the_trouble_of_the_second_queue_is_its_own(what_is: dict[str, Any], trouble: str) -> None:
+    """It is the pool's where the pool works for no other queue."""
     host = Host(State.WORKING, State.WORKING)
+    pool = change_queue(host.pool, 1, **what_is)
+    assert status.trouble(pool) == ""
     named = f"queue 'low': {trouble}" if trouble else ""
-    assert status.trouble(change_queue(host.pool, 1, **what_is)) == named
+    assert status.trouble(change_queue(pool, 0, paused=True)) == named
 
 
 # Whether anything is received at all.

@@ -124,27 +124,36 @@ def test_leases_that_are_lost_count_in_their_queue_and_in_all() -> None:
 # State, and why.
 
 
-def test_a_queue_that_fails_degrades_the_pool_and_no_other_queue() -> None:
+def test_a_queue_that_fails_degrades_itself_and_not_the_pool() -> None:
     pool = change_queue(two(), 1, polling=FAILING, trouble="SQS answers 503")
     assert states(pool) == [("running", None), ("degraded", "SQS answers 503")]
+    assert (state(pool), reason(pool)) == ("running", None)
+
+
+def test_where_all_queues_that_are_not_paused_fail_the_pool_is_degraded() -> None:
+    pool = change_queue(two(), 1, polling=FAILING, trouble="SQS answers 503")
+    pool = change_queue(pool, 0, paused=True)
     assert (state(pool), reason(pool)) == ("degraded", "queue 'low': SQS answers 503")
+    pool = change_queue(two(), 0, paused=True)
+    assert (state(pool), reason(pool)) == ("running", None)
 
 
 def test_a_reason_that_names_its_queue_is_told_as_it_is() -> None:
     pool = change_queue(two(), 1, polling=FAILING, trouble="queue 'low': SQS answers 503")
+    pool = change_queue(pool, 0, paused=True)
     assert reason(pool) == "queue 'low': SQS answers 503"
 
 
 @pytest.mark.parametrize(
-    ("names", "more"), [(1, ""), (2, "; 1 more queue degraded"), (3, "; 2 more queues degraded")]
+    ("number", "more"), [(2, "; 1 more queue degraded"), (3, "; 2 more queues degraded")]
 )
-def test_the_first_of_several_that_fail_is_told(names: int, more: str) -> None:
+def test_the_first_of_several_that_fail_is_told(number: int, more: str) -> None:
     config = Config(1)
-    pool = new(config, [QueueConfig(f"q{place}", "app:job", config) for place in range(3)])
+    pool = new(config, [QueueConfig(f"q{place}", "app:job", config) for place in range(number)])
     pool = replace(pool, phase=PoolPhase.RUNNING)
-    for place in range(names):
-        pool = change_queue(pool, 2 - place, polling=FAILING, trouble="no answer")
-    assert reason(pool) == f"queue 'q{3 - names}': no answer{more}"
+    for place in range(number):
+        pool = change_queue(pool, place, polling=FAILING, trouble="no answer")
+    assert reason(pool) == f"queue 'q0': no answer{more}"
 
 
 def test_a_call_about_a_message_in_hand_that_fails_is_its_queues() -> None:
