@@ -145,7 +145,9 @@ class Wire:
         region = self._endpoint.region
         said = f"{self._host}{self._path}{region}{keys.access_key}{keys.token}"
         if not (said.isascii() and said.isprintable()) or " " in self._path:
-            raise Unreachable("what a header has to say would not stay in its line")
+            raise Unreachable(
+                "its URL, region, access key or token has a character that no HTTP header can have"
+            )
         self._keys, self._heads = keys, {}
 
     def _make_head(self, operation: str, token: str) -> "_Head":

@@ -10,7 +10,7 @@ import pytest
 from fleet.core.config import Config
 from fleet.core.depth import Depth
 from fleet.core.outcomes import Outcome, Settlement
-from fleet.core.pool.recovery import AT_ONCE
+from fleet.core.pool.recovery_orders import AT_ONCE
 from fleet.core.protocol import Grant, NotForked, Plan, Ready, Word
 from fleet.core.queue_config import MOST_QUEUES, QueueConfig
 from fleet.core.queue_place import Keys, QueuePlace

@@ -3,7 +3,7 @@
 import os
 import signal
 
-from fleet.core.pool.recovery import AT_ONCE
+from fleet.core.pool.recovery_orders import AT_ONCE
 from tests.support.eventually import eventually
 from tests.support.pool import Expected, Home, StartPool
 from tests.support.servers import Depth, LiveQueue

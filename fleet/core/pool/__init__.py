@@ -46,8 +46,8 @@ imported from outside. The files behind it:
     an event applied   machine, reports, helper_reports,    what is asked     effects
                        lifecycle, recovery, resizing,
                        shutdown, denials, liveness
-    what should be     reconcile, deadlines, grants, queue_scenes, releases, completion, emptiness,
-                       sizing, job_memory, receive_size, restarts, scarcity
+    what should be     reconcile, deadlines, grants, queue_scenes, releases, recovery_orders,
+                       completion, emptiness, sizing, job_memory, receive_size, restarts, scarcity
 """
 
 from fleet.core.pool import births, children, effects, events, reaping

@@ -7,7 +7,7 @@ Rules of `reconcile.py`. Whether a dispatcher that works on a message hangs, or 
 from collections.abc import Iterator
 from math import inf
 
-from fleet.core.pool import denials, grants, recovery, sizing
+from fleet.core.pool import denials, grants, recovery_orders, sizing
 from fleet.core.pool.effects import (
     AskStack,
     Effect,
@@ -56,7 +56,7 @@ def _moments(pool: Pool) -> Iterator[float]:
     for queue in pool.queues:
         yield queue.polling.not_before
         yield from queue.dead_polls
-    yield from recovery.moments(pool)
+    yield from recovery_orders.moments(pool)
     is_importing = pool.template.alive and not pool.template.ready
     yield _import_deadline(pool) if is_importing else pool.template.not_before
     yield inf if pool.scout.alive else pool.scout.not_before

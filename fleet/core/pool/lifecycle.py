@@ -1,7 +1,7 @@
 """Births and deaths of dispatchers and helpers. Part of the machine in `machine.py`."""
 
 from fleet.core.exit_codes import APP_UNUSABLE, DONE, FAULT, HOST_SHORT, UNSTABLE
-from fleet.core.pool import recovery, restarts, scarcity
+from fleet.core.pool import recovery, recovery_orders, restarts, scarcity
 from fleet.core.pool.effects import Log, Step
 from fleet.core.pool.events import Died
 from fleet.core.pool.scarcity import Spawning
@@ -133,7 +133,7 @@ def _lose_helper(pool: Pool, role: Role, old: HelperState, now: float, jitter: f
         wait = min(wait, restarts.DELAY_PROVEN)
     dead = HelperState(proven=old.proven, crashes=crashes, not_before=now + wait)
     pool = with_helper(pool, role, dead)
-    return recovery.lose_scout(pool) if role is Role.SCOUT else pool
+    return recovery_orders.lose_scout(pool) if role is Role.SCOUT else pool
 
 
 def _why_not_loaded(pool: Pool, cause: str, *, killed: bool) -> str:

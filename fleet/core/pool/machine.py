@@ -3,7 +3,7 @@
 from typing import assert_never
 
 from fleet.core.exit_codes import DONE
-from fleet.core.pool import denials, job_memory, recovery, sizing
+from fleet.core.pool import denials, job_memory, recovery_orders, sizing
 from fleet.core.pool.effects import AskStack, Step
 from fleet.core.pool.events import (
     Died,
@@ -116,7 +116,7 @@ def _take_back(pool: Pool, order: ScoutOrder, now: float, jitter: float) -> Pool
     """The scout was not given an order. A sample that it does not take is taken at its interval."""
     match order:
         case Recover():
-            return recovery.take_back_order(pool, order)
+            return recovery_orders.take_back_order(pool, order)
         case TryDelete():  # as good as denied
             tried = DeleteTried(denied=True, queue=order.queue)
             return denials.note_probe_answer(pool, tried, now, jitter)

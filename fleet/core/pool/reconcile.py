@@ -11,7 +11,7 @@ docs/decisions/0001 has the reasons.
 from math import inf
 
 from fleet.core.exit_codes import DONE, ENDED_BADLY, QUEUE_UNUSABLE, UNCONFIRMED
-from fleet.core.pool import deadlines, denials, recovery
+from fleet.core.pool import deadlines, denials, recovery_orders
 from fleet.core.pool.completion import has_messages, stop_after_jobs, stop_after_time
 from fleet.core.pool.effects import (
     Effect,
@@ -199,7 +199,7 @@ _RULES_AFTER = (
     deadlines.forget_dead_polls,
     _begin_to_run,
     stop_after_time,
-    recovery.give_orders,
+    recovery_orders.give_orders,
     denials.end_denial,
     denials.give_up_pool,
     denials.send_probe,

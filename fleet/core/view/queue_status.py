@@ -12,17 +12,15 @@ from fleet.core.sizing.workload import Workload
 from fleet.core.slot_state import State
 
 COUNTS = (
-    *(
-        "received",
-        "succeeded",
-        "failed",
-        "timed_out",
-        "signalled",
-        "deleted",
-        "released",
-        "dead_lettered",
-        "left",
-    ),
+    "received",
+    "succeeded",
+    "failed",
+    "timed_out",
+    "signalled",
+    "deleted",
+    "released",
+    "dead_lettered",
+    "left",
     "lease_lost",
 )
 PAUSED = "an operator paused it"

@@ -46,7 +46,7 @@ from fleet.core.pool.events import (
 )
 from fleet.core.pool.machine import IllegalEvent
 from fleet.core.pool.reconcile import reconcile
-from fleet.core.pool.recovery import AT_ONCE
+from fleet.core.pool.recovery_orders import AT_ONCE
 from fleet.core.pool.slot import BUSY_STATES, Slot
 from fleet.core.pool.state import Level, Pool, PoolPhase, Role, helper_of
 from fleet.core.protocol import (

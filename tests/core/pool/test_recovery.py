@@ -25,7 +25,7 @@ from fleet.core.pool.events import (
 )
 from fleet.core.pool.orphan import Orphan
 from fleet.core.pool.queue_state import Counts, QueueState
-from fleet.core.pool.recovery import AT_ONCE
+from fleet.core.pool.recovery_orders import AT_ONCE
 from fleet.core.pool.state import Level, Pool, PoolPhase, Role, new
 from fleet.core.protocol import Held, Ready, Received
 from fleet.core.scout_protocol import Recover, Recovered, Trying
