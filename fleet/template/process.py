@@ -17,38 +17,26 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import NoReturn
 
-from fleet.core.delivery import Rules
 from fleet.core.exit_codes import DONE, FAULT, HOST_SHORT
 from fleet.core.protocol import Fork, Forked, Imported, NotForked, Plan
-from fleet.core.queue import Message
-from fleet.core.queue_config import QueueConfig
-from fleet.dispatcher import job_forker, job_process
-from fleet.dispatcher.context import Context
-from fleet.dispatcher.inbox import Inbox
-from fleet.dispatcher.job_forker import JobForker
-from fleet.dispatcher.process import ConnectedQueue, PoolDispatcher
+from fleet.dispatcher import job_forker
 from fleet.ipc import channel
 from fleet.ipc.channel import Channel
 from fleet.ipc.scoreboard import Scoreboard, SlotBoard
-from fleet.ipc.shared_page import SharedPage
-from fleet.job import bodies, outputs, process, rehearsal
+from fleet.job import bodies, outputs, rehearsal
 from fleet.job import end as job_end
-from fleet.sqs import dns, foresight, wire
+from fleet.sqs import foresight, wire
 from fleet.sqs.address import address_of
 from fleet.sqs.pool_access import Keyring, PoolAccesses
-from fleet.sqs.queue import SqsQueue
-from fleet.sqs.stream import ConnectOptions
-from fleet.sqs.transport import SHORT_CALL
 from fleet.system import descriptors, log, processes, signals, stacks, titles
-from fleet.system.cgroup import OomKills
 from fleet.system.descriptors import StandardDescriptors
 from fleet.template import memory_image, small_blocks
+from fleet.template.dispatcher_parts import make_dispatcher
 from fleet.template.importing import ImportedApp, Importer
 
 # What the kernel says when it has nothing more to give.
 SCARCE = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOBUFS)
 MOST_WHY = 1_000  # bytes of a packet
-NO_MESSAGE = Message("", "", "")
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -212,7 +200,10 @@ class Template:
                 job_end.forget()
                 if self._app.effects is not None:
                     self._app.effects.begin_dispatcher()
-                dispatcher, forker = self._make_dispatcher(request, end, accesses)
+                board = SlotBoard(self._scoreboard, request.slot, queues=self._names)
+                dispatcher, forker = make_dispatcher(
+                    self._plan, self._app, request.slot, end, accesses, board, self._means
+                )
                 dispatcher.run()
                 forker.close()
             code = DONE
@@ -226,69 +217,6 @@ class Template:
             log.emit("dispatcher.failed", slot=request.slot, error=what)
         finally:
             processes.exit_at_once(code)
-
-    def _make_dispatcher(
-        self, request: Fork, end: int, accesses: PoolAccesses
-    ) -> tuple[PoolDispatcher, JobForker]:
-        plan, slot, app = self._plan, request.slot, self._app
-        board = SlotBoard(self._scoreboard, slot, queues=self._names)
-        options = ConnectOptions(dns.resolve_in_time, board.note)
-        page, oom = SharedPage(), OomKills()
-        effects = app.effects
-        left = None if effects is None else effects.without_those_of_forker()
-
-        def work(place: int, message: Message, page: SharedPage) -> process.Work:
-            queue = plan.queues[place]
-            return process.Work(
-                queue.app,
-                queue.config,
-                None if app.loaded is None else app.loaded[place],
-                queue.queue,
-                slot,
-                message,
-                app.keep_fds,
-                page,
-                as_imported=None if effects is None else effects.redo,
-                place=place,
-            )
-
-        of_forker = [work(place, NO_MESSAGE, page) for place in range(len(plan.queues))]
-        for each in of_forker:
-            each.as_imported = None if left is None else left.redo
-        begin = effects.begin_forker if effects else lambda: None
-        forker = JobForker(of_forker, self._means, begin)
-        inbox = Inbox(plan, channel.adopt(end), accesses.keyring.take)
-        accesses.keyring.tell_refused = inbox.tell_refused
-
-        def open_queue(place: int) -> tuple[Context, ConnectedQueue]:
-            queue_config = plan.queues[place]
-            config = queue_config.config
-            short_call = min(SHORT_CALL, config.call_timeout)
-            queue = SqsQueue(accesses[place], None, config.wait_time, short_call, options)
-            context = Context(
-                queue_config.queue,
-                rules_of(queue_config),
-                slot,
-                queue,
-                queue.renew,
-                lambda message, page: work(place, message, page),
-                lambda work: forker.start(work, inbox.poll),
-                lambda act: job_process.start(act, board.pid, inbox.poll, forker.pids),
-                inbox,
-                board,
-                page,
-                oom,
-            )
-            return context, queue
-
-        return PoolDispatcher(open_queue, inbox, board), forker
-
-
-def rules_of(queue: QueueConfig) -> Rules:
-    """What decides about every delivery of the queue."""
-    config = queue.config
-    has_handler = config.exit_handler is not None or config.router is not None
-    return Rules(config, has_handler, queue.is_fifo)
 
 
 def _await_death(pid: int) -> None:
